@@ -1,0 +1,1 @@
+//! One file per subcommand: arguments in, documents and exit codes out.

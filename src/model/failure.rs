@@ -1,0 +1,107 @@
+//! How things go wrong, in one shape for exit code, JSON, ledger and terminal: a stage, a code, a text and a hint.
+
+use serde::{Deserialize, Serialize};
+
+/// The stages of a renewal (DESIGN: the way through the house), in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Deciding from files, settings and time.
+    Plan,
+    /// Proving the host's state.
+    Attest,
+    /// Login and signing at OpenBao.
+    Issue,
+    /// Judging what came back.
+    Validate,
+    /// Keeping the private key.
+    Seal,
+    /// Staging and the rename of `live`.
+    Publish,
+    /// Making the service read the new files.
+    Reload,
+    /// Seeing on the wire that it did.
+    Verify,
+    /// Making the new generation the one that boots.
+    Commit,
+}
+
+impl Stage {
+    /// The word in JSON and on the terminal.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Attest => "attest",
+            Self::Issue => "issue",
+            Self::Validate => "validate",
+            Self::Seal => "seal",
+            Self::Publish => "publish",
+            Self::Reload => "reload",
+            Self::Verify => "verify",
+            Self::Commit => "commit",
+        }
+    }
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that went wrong, with what to do about it.
+///
+/// `text` names the object, what was expected and what was found: lower case, no full stop, one line. Anything in it that came from
+/// outside has gone through [`crate::model::text`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Where on the way.
+    pub stage: Stage,
+    /// Stable word for machines.
+    pub code: String,
+    /// What happened.
+    pub text: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure without a hint.
+    #[must_use]
+    pub fn new(stage: Stage, code: &str, text: impl Into<String>) -> Self {
+        Self { stage, code: code.to_owned(), text: text.into(), hint: None }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.stage, self.text)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Something worth saying that stopped nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// Stable word for machines.
+    pub code: String,
+    /// What was seen; sanitised like [`Failure::text`].
+    pub text: String,
+}
+
+impl Warning {
+    /// A warning.
+    #[must_use]
+    pub fn new(code: &str, text: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), text: text.into() }
+    }
+}

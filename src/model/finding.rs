@@ -1,0 +1,63 @@
+//! What a check found: one fact about one certificate, with what was expected and what was there.
+
+use serde::{Deserialize, Serialize};
+
+/// How bad a finding is; `high` blocks a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Hygiene.
+    Low,
+    /// Breaks some peer, or soon.
+    Medium,
+    /// Breaks or endangers now.
+    High,
+}
+
+impl Severity {
+    /// The word in profiles and reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// The severity of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Info, Self::Low, Self::Medium, Self::High].into_iter().find(|s| s.as_str() == word)
+    }
+}
+
+/// One finding. Ids are `area.kebab` and only ever added to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Stable id, such as `eku.absent`.
+    pub id: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What should be there.
+    pub expected: String,
+    /// What is there; sanitised.
+    pub found: String,
+}
+
+impl Finding {
+    /// A finding.
+    #[must_use]
+    pub fn new(id: &str, severity: Severity, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { id: id.to_owned(), severity, expected: expected.into(), found: found.into() }
+    }
+
+    /// Whether it keeps a certificate from going further.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        self.severity == Severity::High
+    }
+}

@@ -1,0 +1,17 @@
+//! Nouns without I/O: everything the other rooms talk about. It must never read a file, a clock or the network.
+
+pub mod anchor;
+pub mod clock;
+pub mod entry;
+pub mod failure;
+pub mod finding;
+pub mod key;
+pub mod name;
+pub mod profile;
+pub mod reason;
+pub mod report;
+pub mod request;
+pub mod secret;
+pub mod span;
+pub mod state;
+pub mod text;

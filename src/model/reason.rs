@@ -1,0 +1,74 @@
+//! Why a certificate is due, or why it is not.
+
+use serde::{Deserialize, Serialize};
+
+/// Stable codes of `plan --json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonCode {
+    /// No committed generation and no debt.
+    Missing,
+    /// There, but not parseable, or its key cannot be opened.
+    Unreadable,
+    /// Certificate and key do not belong together.
+    KeyMismatch,
+    /// The files are not the ones that were committed.
+    ChangedOnDisk,
+    /// The settings ask for another certificate than the one there.
+    SettingsChanged,
+    /// Its notBefore is in the future.
+    NotYetValid,
+    /// Past the renewal point of its lifetime.
+    InWindow,
+    /// Its notAfter has passed.
+    Expired,
+    /// Issued, but not taken up by its consumer.
+    Debt,
+    /// Committed while its service was stopped, so never proven.
+    Unproven,
+    /// What consumers read is not what is committed.
+    Unpublished,
+    /// Asked for by `--force`.
+    Forced,
+    /// Nothing to do.
+    Fresh,
+}
+
+impl ReasonCode {
+    /// The word in JSON and on the terminal.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unreadable => "unreadable",
+            Self::KeyMismatch => "key-mismatch",
+            Self::ChangedOnDisk => "changed-on-disk",
+            Self::SettingsChanged => "settings-changed",
+            Self::NotYetValid => "not-yet-valid",
+            Self::InWindow => "in-window",
+            Self::Expired => "expired",
+            Self::Debt => "debt",
+            Self::Unproven => "unproven",
+            Self::Unpublished => "unpublished",
+            Self::Forced => "forced",
+            Self::Fresh => "fresh",
+        }
+    }
+}
+
+/// One reason with the facts behind it in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// The code.
+    pub code: ReasonCode,
+    /// Since when, until when, what differs.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason.
+    #[must_use]
+    pub fn new(code: ReasonCode, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}

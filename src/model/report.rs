@@ -1,0 +1,142 @@
+//! What a command that changes a host reports at its end, and how it says on the way where it is (CONTRACT, `renew --json`).
+
+use serde::{Deserialize, Serialize};
+
+use super::anchor::Fingerprint;
+use super::clock::Time;
+use super::entry::Outcome;
+use super::failure::{Failure, Stage, Warning};
+use super::finding::Finding;
+use super::name::{CertName, Generation};
+use super::reason::Reason;
+use super::state::Proof;
+
+/// An error of the whole run, before or instead of certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RunError {
+    /// Stable word for machines, such as `locked`.
+    pub code: String,
+    /// What happened.
+    pub text: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// One error in a settings or profile file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsError {
+    /// The file.
+    pub file: String,
+    /// Line from 1, where there is one.
+    pub line: Option<usize>,
+    /// Column from 1, in characters.
+    pub column: Option<usize>,
+    /// Stable word for machines, such as `unknown-key`.
+    pub code: String,
+    /// What is expected and what was found.
+    pub text: String,
+    /// What would be right.
+    pub suggestion: Option<String>,
+}
+
+/// Debt as reports show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Debt {
+    /// The generation that waits.
+    pub generation: Generation,
+    /// Its leaf.
+    pub sha256: Option<Fingerprint>,
+    /// Since when.
+    pub since: Option<Time>,
+    /// Where it failed last.
+    pub stage: Option<Stage>,
+    /// How.
+    pub code: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// What became of one certificate.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertReport {
+    /// Its name.
+    pub name: CertName,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why it was due, or not.
+    pub reasons: Vec<Reason>,
+    /// What /run `live` names at the end.
+    pub generation: Option<Generation>,
+    /// What /run `live` named at the start.
+    pub previous: Option<Generation>,
+    /// Serial number of `generation`'s leaf.
+    pub serial: Option<String>,
+    /// Fingerprint of `generation`'s leaf.
+    pub sha256: Option<Fingerprint>,
+    /// Its notBefore.
+    pub not_before: Option<Time>,
+    /// Its notAfter.
+    pub not_after: Option<Time>,
+    /// How it is known that it is in use.
+    pub proof: Option<Proof>,
+    /// Issued, but not taken up.
+    pub debt: Option<Debt>,
+    /// Worth saying.
+    pub warnings: Vec<Warning>,
+    /// What the checks found.
+    pub findings: Vec<Finding>,
+    /// What went wrong.
+    pub error: Option<Failure>,
+}
+
+impl CertReport {
+    /// A report with nothing in it yet.
+    #[must_use]
+    pub const fn new(name: CertName, outcome: Outcome) -> Self {
+        Self {
+            name,
+            outcome,
+            reasons: Vec::new(),
+            generation: None,
+            previous: None,
+            serial: None,
+            sha256: None,
+            not_before: None,
+            not_after: None,
+            proof: None,
+            debt: None,
+            warnings: Vec::new(),
+            findings: Vec::new(),
+            error: None,
+        }
+    }
+}
+
+/// The document of `renew`, `restore`, `rollback` and `install`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// `omens.COMMAND/1`.
+    pub schema: String,
+    /// `host.name`; empty where the settings could not be read.
+    pub host: String,
+    /// When the run began.
+    pub started: Time,
+    /// When it ended.
+    pub finished: Time,
+    /// The exit code.
+    pub exit: u8,
+    /// An error of the whole run.
+    pub error: Option<RunError>,
+    /// Errors of the settings (exit 2).
+    pub errors: Vec<SettingsError>,
+    /// One for every certificate the run was about.
+    pub certificates: Vec<CertReport>,
+}
+
+/// Somebody who wants to know where a run is: the terminal's progress, or nobody.
+pub trait Watch: Sync {
+    /// This certificate has come to this stage.
+    fn stage(&self, certificate: &CertName, stage: Stage);
+    /// This certificate is done.
+    fn finished(&self, report: &CertReport);
+}

@@ -1,0 +1,107 @@
+//! `state.json` of one certificate: what is known about the proof of `live`, and what was tried. The links decide; this file explains.
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::Time;
+use super::failure::Failure;
+use super::name::Generation;
+
+/// The version of the format.
+pub const VERSION: u32 = 1;
+
+/// How it is known that a generation is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// Seen on the wire at every endpoint of the settings.
+    Served,
+    /// No endpoint to ask: read back through `live`, reload exited 0.
+    File,
+    /// Not proven; stays as debt.
+    None,
+    /// The service was not running; proven once it runs.
+    ServiceStopped,
+}
+
+impl Proof {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::File => "file",
+            Self::None => "none",
+            Self::ServiceStopped => "service-stopped",
+        }
+    }
+}
+
+/// The proof of one committed generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proven {
+    /// Which generation.
+    pub generation: Generation,
+    /// How.
+    pub proof: Proof,
+    /// When it was committed.
+    pub at: Time,
+}
+
+/// Why a generation is debt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DebtState {
+    /// Which generation.
+    pub generation: Generation,
+    /// Since when it waits.
+    pub since: Time,
+    /// The last failure to make a consumer take it up.
+    pub failure: Failure,
+    /// How often that was tried.
+    pub attempts: u32,
+}
+
+/// The last thing that went wrong with a certificate; gone after the next success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastError {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub failure: Failure,
+}
+
+/// `state.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The largest generation ever seen, so that a number is never used twice.
+    #[serde(default)]
+    pub largest: u64,
+    /// The proof of `live`.
+    #[serde(default)]
+    pub proven: Option<Proven>,
+    /// Generations newer than `live` that must not be published again.
+    #[serde(default)]
+    pub withdrawn: Vec<Generation>,
+    /// Debt, with why.
+    #[serde(default)]
+    pub debt: Option<DebtState>,
+    /// When signing requests were sent since the last commit (the budget).
+    #[serde(default)]
+    pub requests: Vec<Time>,
+    /// The last failure.
+    #[serde(default)]
+    pub last_error: Option<LastError>,
+}
+
+impl State {
+    /// A state that knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { v: VERSION, ..Self::default() }
+    }
+}

@@ -1,0 +1,1 @@
+//! The steps of a renewal, each taking the value of the step before; `flow` alone knows the whole order.
