@@ -6,6 +6,7 @@ pub mod entry;
 pub mod failure;
 pub mod finding;
 pub mod key;
+pub mod layout;
 pub mod name;
 pub mod profile;
 pub mod reason;

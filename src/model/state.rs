@@ -72,6 +72,16 @@ pub struct LastError {
     pub failure: Failure,
 }
 
+/// A run that has begun to act on the certificate; still there at the next run only if that one was interrupted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Begun {
+    /// The run's id, as in the ledger.
+    pub run: String,
+    /// When it began to act.
+    pub at: Time,
+}
+
 /// `state.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,6 +103,9 @@ pub struct State {
     /// When signing requests were sent since the last commit (the budget).
     #[serde(default)]
     pub requests: Vec<Time>,
+    /// The run that acts on it now.
+    #[serde(default)]
+    pub begun: Option<Begun>,
     /// The last failure.
     #[serde(default)]
     pub last_error: Option<LastError>,

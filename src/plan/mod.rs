@@ -1,1 +1,7 @@
-//! What is there (`inventory`) and what to do about it: pure, serialisable, with ordered reasons. No network, no TPM, no writing.
+//! What is there (`inventory`) and what to do about it (`decide`): a plain, serialisable value with ordered reasons.
+//! No network, no TPM, no writing; nothing here starts a process.
+
+pub mod decide;
+pub mod due;
+pub mod generation;
+pub mod inventory;

@@ -1,1 +1,9 @@
 //! The steps of a renewal, each taking the value of the step before; `flow` alone knows the whole order.
+
+pub mod validate;
+pub mod seal;
+pub mod swap;
+pub mod reload;
+pub mod verify;
+pub mod commit;
+pub mod record;

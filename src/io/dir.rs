@@ -1,0 +1,252 @@
+//! Reading through directory descriptors: what was opened is what is read, whatever a path means a moment later.
+//! A symbolic link is never followed here, and nothing is ever changed.
+#![expect(clippy::disallowed_methods, reason = "this is the door through which our own trees are read")]
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use zeroize::Zeroizing;
+
+/// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
+const OWN_FILE: usize = 4 << 20;
+
+/// An operation on a file or directory that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskError {
+    /// What was tried, such as `read`.
+    pub action: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// What the system said.
+    pub errno: Errno,
+}
+
+impl DiskError {
+    /// An error of this action on this path.
+    #[must_use]
+    pub fn new(action: &'static str, path: impl Into<PathBuf>, errno: Errno) -> Self {
+        Self { action, path: path.into(), errno }
+    }
+
+    /// Whether permission is what is missing (CONTRACT: exit 2 in `plan`, never "due").
+    #[must_use]
+    pub fn denied(&self) -> bool {
+        matches!(self.errno, Errno::ACCESS | Errno::PERM)
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let path = self.path.display();
+        match self.errno {
+            Errno::ACCESS | Errno::PERM => format!("run omens as the owner of {path}, usually root; a group or owner in the settings needs the right to give files away"),
+            Errno::NOSPC | Errno::DQUOT => "make room on that file system; nothing that serves was changed".to_owned(),
+            Errno::ROFS => format!("{path} is on a read-only file system; under systemd see ReadWritePaths= and StateDirectory="),
+            Errno::LOOP | Errno::NOTDIR => format!("omens never follows a symbolic link here and found something it did not make; look at {path} and remove it"),
+            Errno::ISDIR | Errno::EXIST => format!("omens did not make what lies at {path}; move it away"),
+            Errno::IO => "the disk reports an error; see the kernel's log".to_owned(),
+            _ => format!("look at {path}; nothing that serves was changed"),
+        }
+    }
+}
+
+impl fmt::Display for DiskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.errno {
+            Errno::LOOP => "it is a symbolic link, which is refused".to_owned(),
+            errno => std::io::Error::from(errno).to_string(),
+        };
+        write!(f, "cannot {} {}: {what}", self.action, self.path.display())
+    }
+}
+
+impl std::error::Error for DiskError {}
+
+/// What a name in a directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A device, socket or pipe.
+    Other,
+}
+
+/// A file as it was read.
+#[derive(Debug)]
+pub struct Content {
+    /// Its bytes, wiped when dropped, since it may hold a key.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Dir {
+    /// Opens a directory by path; its last component must not be a link. `None` where it does not exist.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(path: &Path) -> Result<Option<Self>, DiskError> {
+        Self::open_at(CWD, path, path.to_path_buf())
+    }
+
+    fn open_at(at: BorrowedFd<'_>, name: &Path, path: PathBuf) -> Result<Option<Self>, DiskError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(at, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self { fd, path })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(DiskError::new("open the directory", path, errno)),
+        }
+    }
+
+    /// The directory `name` in this one, `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no directory.
+    pub fn child(&self, name: &str) -> Result<Option<Self>, DiskError> {
+        Self::open_at(self.fd.as_fd(), Path::new(name), self.join(name))
+    }
+
+    /// The path of a name in this directory, for messages and for what consumers are told.
+    #[must_use]
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The path this directory was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the regular file `name` whole, `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, is a link, no regular file, or larger than any file of ours.
+    pub fn read(&self, name: &str) -> Result<Option<Content>, DiskError> {
+        let fail = |errno| DiskError::new("read", self.join(name), errno);
+        // NONBLOCK: a pipe somebody put here must not hang us.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(fail(errno)),
+        };
+        let stat = rustix::fs::fstat(&fd).map_err(fail)?;
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(fail(Errno::NOTSUP));
+        }
+        if size > OWN_FILE {
+            return Err(fail(Errno::FBIG));
+        }
+        let bytes = read_whole(&fd, size).map_err(fail)?;
+        Ok(Some(Content { bytes, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }))
+    }
+
+    /// What the link `name` says, `None` where there is nothing.
+    ///
+    /// # Errors
+    /// When it is no link or cannot be read.
+    pub fn link(&self, name: &str) -> Result<Option<String>, DiskError> {
+        match rustix::fs::readlinkat(&self.fd, name, Vec::new()) {
+            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(DiskError::new("read the link", self.join(name), errno)),
+        }
+    }
+
+    /// What `name` is, without following it; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn kind(&self, name: &str) -> Result<Option<Kind>, DiskError> {
+        Ok(self.stat(name)?.map(|stat| match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Kind::Directory,
+            FileType::RegularFile => Kind::File,
+            FileType::Symlink => Kind::Link,
+            _ => Kind::Other,
+        }))
+    }
+
+    /// When `name` was last written, in seconds since 1970.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn modified(&self, name: &str) -> Result<Option<i64>, DiskError> {
+        Ok(self.stat(name)?.map(|stat| stat.st_mtime))
+    }
+
+    /// Mode bits and owner of this directory itself.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn owner(&self) -> Result<(u32, u32, u32), DiskError> {
+        let stat = rustix::fs::fstat(&self.fd).map_err(|errno| DiskError::new("look at", &self.path, errno))?;
+        Ok((stat.st_mode & 0o7777, stat.st_uid, stat.st_gid))
+    }
+
+    fn stat(&self, name: &str) -> Result<Option<rustix::fs::Stat>, DiskError> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(DiskError::new("look at", self.join(name), errno)),
+        }
+    }
+
+    /// All names in this directory, sorted, without `.` and `..`.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn names(&self) -> Result<Vec<String>, DiskError> {
+        let fail = |errno| DiskError::new("list", &self.path, errno);
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(fail)? {
+            let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Reads to the end into a buffer that never grows, so that no copy of a key is left behind by a reallocation.
+fn read_whole(fd: &OwnedFd, size: usize) -> Result<Zeroizing<Vec<u8>>, Errno> {
+    let mut bytes = Zeroizing::new(vec![0_u8; size]);
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::read(fd, rest) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

@@ -1,0 +1,362 @@
+//! The only code that changes files: new names only, written through directory descriptors, flushed in the order of the swap.
+//! It never follows a link, never rewrites a file in place and never removes what it was not asked to.
+#![expect(clippy::disallowed_methods, reason = "this is the door through which files are changed")]
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::io::Errno;
+
+use super::dir::{Dir, DiskError, Kind};
+use crate::model::anchor::hex;
+
+/// Who owns a new file, where that is not simply us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ownership {
+    /// User id.
+    pub uid: Option<u32>,
+    /// Group id.
+    pub gid: Option<u32>,
+}
+
+/// Opens the directory, making it (and what is missing above it) with `mode`.
+///
+/// # Errors
+/// When it cannot be made or opened, or a link stands in its place.
+pub fn make_path(path: &Path, mode: u32) -> Result<Dir, DiskError> {
+    if let Some(dir) = Dir::open(path)? {
+        return Ok(dir);
+    }
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    if let Some(parent) = parent.filter(|p| rustix::fs::stat(*p).is_err()) {
+        make_path(parent, 0o755)?;
+    }
+    match rustix::fs::mkdirat(CWD, path, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(DiskError::new("make the directory", path, errno)),
+    }
+    let dir = Dir::open(path)?.ok_or_else(|| DiskError::new("open the directory", path, Errno::NOENT))?;
+    // mkdir's mode goes through the umask.
+    rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode)).map_err(|errno| DiskError::new("set the mode of", path, errno))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(&dir, "..", flags, Mode::empty())
+        .and_then(rustix::fs::fsync)
+        .map_err(|errno| DiskError::new("flush the directory above", path, errno))?;
+    Ok(dir)
+}
+
+/// The directory `name` in `parent`, made with `mode` and owner if it is not there. The bool says whether it was made.
+///
+/// # Errors
+/// When it cannot be made, or something else stands in its place.
+pub fn make_dir(parent: &Dir, name: &str, mode: u32, owner: Ownership) -> Result<(Dir, bool), DiskError> {
+    let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
+        Err(errno) => return Err(DiskError::new("make the directory", parent.join(name), errno)),
+    };
+    let dir = parent.child(name)?.ok_or_else(|| DiskError::new("open the directory", parent.join(name), Errno::NOENT))?;
+    let (has_mode, uid, gid) = dir.owner()?;
+    if has_mode != mode || owner.uid.is_some_and(|u| u != uid) || owner.gid.is_some_and(|g| g != gid) {
+        give(&dir, mode, owner).map_err(|errno| DiskError::new("set mode and owner of", parent.join(name), errno))?;
+    }
+    Ok((dir, made))
+}
+
+/// Mode first: with CAP_CHOWN alone a chmod after the chown fails (facts/crates §4).
+fn give(fd: impl std::os::fd::AsFd + Copy, mode: u32, owner: Ownership) -> Result<(), Errno> {
+    rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))?;
+    if owner == Ownership::default() {
+        return Ok(());
+    }
+    rustix::fs::fchown(fd, owner.uid.map(Uid::from_raw), owner.gid.map(Gid::from_raw))
+}
+
+/// Writes a file that must not exist yet and flushes it; its directory is the caller's to flush.
+///
+/// # Errors
+/// When anything of that fails; a half-written file is removed.
+pub fn write_new(dir: &Dir, name: &str, bytes: &[u8], mode: u32, owner: Ownership) -> Result<(), DiskError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600))
+        .map_err(|errno| DiskError::new("create", dir.join(name), errno))?;
+    let written = write_all(&fd, bytes).and_then(|()| give(&fd, mode, owner)).and_then(|()| rustix::fs::fsync(&fd));
+    written.map_err(|errno| {
+        rustix::fs::unlinkat(dir, name, AtFlags::empty()).ok();
+        DiskError::new("write", dir.join(name), errno)
+    })
+}
+
+fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(fd, bytes) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// A name nobody can have guessed, for what is renamed into place: `.NAME.RANDOM`.
+fn temporary(name: &str) -> Result<String, Errno> {
+    let mut random = [0_u8; 8];
+    SystemRandom::new().fill(&mut random).map_err(|_| Errno::IO)?;
+    Ok(format!(".{name}.{}", hex(&random)))
+}
+
+/// Replaces a small file in one step and flushes file and directory. A link at its place is refused, not replaced.
+///
+/// # Errors
+/// When any step fails; the old content stays then.
+pub fn replace_file(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
+    refuse_link(dir, name)?;
+    replace_any(dir, name, bytes, mode, Ownership::default())
+}
+
+/// [`replace_file`] for a consumer's own directory: a link at its place is replaced, never followed (ONDISK, install copies).
+///
+/// # Errors
+/// When any step fails; the old content stays then.
+pub fn replace_any(dir: &Dir, name: &str, bytes: &[u8], mode: u32, owner: Ownership) -> Result<(), DiskError> {
+    let temporary = temporary(name).map_err(|errno| DiskError::new("name a temporary file for", dir.join(name), errno))?;
+    write_new(dir, &temporary, bytes, mode, owner)?;
+    rename(dir, &temporary, name).inspect_err(|_| {
+        rustix::fs::unlinkat(dir, temporary.as_str(), AtFlags::empty()).ok();
+    })?;
+    sync(dir)
+}
+
+/// Makes the link `name` say `target` in one step and flushes the directory.
+///
+/// # Errors
+/// When any step fails. A failed flush after the rename means: published, not known to be durable (facts/host §1).
+pub fn replace_link(dir: &Dir, name: &str, target: &str) -> Result<(), DiskError> {
+    let fail = |errno| DiskError::new("make the link", dir.join(name), errno);
+    let temporary = temporary(name).map_err(fail)?;
+    rustix::fs::symlinkat(target, dir, temporary.as_str()).map_err(fail)?;
+    rename(dir, &temporary, name).inspect_err(|_| {
+        rustix::fs::unlinkat(dir, temporary.as_str(), AtFlags::empty()).ok();
+    })?;
+    sync(dir)
+}
+
+/// Makes the link `name` if nothing is there; something else at its place is an error.
+///
+/// # Errors
+/// When it cannot be made, or something else stands there.
+pub fn make_link(dir: &Dir, name: &str, target: &str) -> Result<(), DiskError> {
+    match rustix::fs::symlinkat(target, dir, name) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) if dir.kind(name)? == Some(Kind::Link) && dir.link(name)?.as_deref() == Some(target) => Ok(()),
+        Err(errno) => Err(DiskError::new("make the link", dir.join(name), errno)),
+    }
+}
+
+/// Renames within one directory, replacing what is at `to`. The directory is the caller's to flush.
+///
+/// # Errors
+/// What the system says.
+pub fn rename(dir: &Dir, from: &str, to: &str) -> Result<(), DiskError> {
+    rustix::fs::renameat(dir, from, dir, to).map_err(|errno| DiskError::new("rename to", dir.join(to), errno))
+}
+
+/// Puts the directory `from` at `to`; what was at `to` is at `from` afterwards. One step where the file system can exchange names.
+///
+/// # Errors
+/// What the system says.
+pub fn exchange(dir: &Dir, from: &str, to: &str) -> Result<(), DiskError> {
+    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        Err(Errno::NOENT) => rename(dir, from, to),
+        // Old kernels and some file systems cannot (facts/host §1): two renames then.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::XDEV) => {
+            let aside = format!("{from}.old");
+            rename(dir, to, &aside)?;
+            rename(dir, from, to)?;
+            rename(dir, &aside, from)
+        }
+        Err(errno) => Err(DiskError::new("exchange", dir.join(to), errno)),
+    }
+}
+
+/// Flushes a directory: the names in it survive a power cut from here on.
+///
+/// # Errors
+/// What the system says.
+pub fn sync(dir: &Dir) -> Result<(), DiskError> {
+    rustix::fs::fsync(dir).map_err(|errno| DiskError::new("flush the directory", dir.path(), errno))
+}
+
+/// Removes a file, link, or directory with all that is in it; nothing there is fine. Links are removed, not followed.
+///
+/// # Errors
+/// When something cannot be removed.
+pub fn remove(dir: &Dir, name: &str) -> Result<(), DiskError> {
+    if dir.kind(name)? == Some(Kind::Directory) {
+        if let Some(inner) = dir.child(name)? {
+            for entry in inner.names()? {
+                remove(&inner, &entry)?;
+            }
+        }
+        return unlink(dir, name, AtFlags::REMOVEDIR);
+    }
+    unlink(dir, name, AtFlags::empty())
+}
+
+fn unlink(dir: &Dir, name: &str, flags: AtFlags) -> Result<(), DiskError> {
+    match rustix::fs::unlinkat(dir, name, flags) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(DiskError::new("remove", dir.join(name), errno)),
+    }
+}
+
+/// An error where a link stands at a path of ours.
+///
+/// # Errors
+/// When `name` is a link.
+pub fn refuse_link(dir: &Dir, name: &str) -> Result<(), DiskError> {
+    if dir.kind(name)? == Some(Kind::Link) {
+        return Err(DiskError::new("use", dir.join(name), Errno::LOOP));
+    }
+    Ok(())
+}
+
+/// Appends lines to a file, each with its newline, in one write. A torn last line of a killed run is ended first (ONDISK).
+///
+/// # Errors
+/// When the file cannot be opened, written or flushed.
+pub fn append(dir: &Dir, name: &str, lines: &str, flush: bool) -> Result<(), DiskError> {
+    let fail = |errno| DiskError::new("append to", dir.join(name), errno);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
+    let size = u64::try_from(rustix::fs::fstat(&fd).map_err(fail)?.st_size).unwrap_or(0);
+    let mut last = [b'\n'];
+    if let Some(end) = size.checked_sub(1) {
+        rustix::io::pread(&fd, &mut last, end).map_err(fail)?;
+    }
+    let torn = if last == [b'\n'] { "" } else { "\n" };
+    write_all(&fd, format!("{torn}{lines}").as_bytes()).map_err(fail)?;
+    if flush {
+        rustix::fs::fsync(&fd).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// The lock of the state directory: one run at a time. Freed by the kernel whatever ends us.
+#[derive(Debug)]
+pub struct Lock(OwnedFd);
+
+impl Lock {
+    /// Tries to take the lock once; `None` where somebody else has it.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened, or is a link.
+    pub fn try_take(dir: &Dir, name: &str) -> Result<Option<Self>, DiskError> {
+        let fail = |errno| DiskError::new("lock", dir.join(name), errno);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
+        match rustix::fs::flock(&fd, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self(fd))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(fail(errno)),
+        }
+    }
+
+    /// Notes the time of this run as the lock file's time: all that a run with nothing due writes.
+    pub fn touch(&self) {
+        let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        // The time of the last run is for people; a run does not fail over it.
+        rustix::fs::futimens(&self.0, &rustix::fs::Timestamps { last_access: now, last_modification: now }).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here() -> (tempfile::TempDir, Dir) {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap().unwrap();
+        (temp, dir)
+    }
+
+    #[test]
+    fn a_torn_line_is_ended_before_the_next_one() {
+        let (temp, dir) = here();
+        std::fs::write(temp.path().join("l"), "{\"a\":1}\n{\"b\"").unwrap();
+        append(&dir, "l", "{\"c\":3}\n", true).unwrap();
+        append(&dir, "l", "{\"d\":4}\n", false).unwrap();
+        assert_eq!(std::fs::read_to_string(temp.path().join("l")).unwrap(), "{\"a\":1}\n{\"b\"\n{\"c\":3}\n{\"d\":4}\n");
+    }
+
+    #[test]
+    fn a_link_at_a_path_of_ours_is_refused_and_its_target_untouched() {
+        let (temp, dir) = here();
+        let target = temp.path().join("target");
+        std::fs::write(&target, "mine").unwrap();
+        std::os::unix::fs::symlink(&target, temp.path().join("state.json")).unwrap();
+        assert_eq!(replace_file(&dir, "state.json", b"x", 0o600).unwrap_err().errno, Errno::LOOP);
+        assert_eq!(append(&dir, "state.json", "x\n", true).unwrap_err().errno, Errno::LOOP);
+        assert!(Lock::try_take(&dir, "state.json").is_err());
+        assert!(write_new(&dir, "state.json", b"x", 0o600, Ownership::default()).is_err());
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_copy_replaces_a_link_and_never_follows_it() {
+        let (temp, dir) = here();
+        let target = temp.path().join("target");
+        std::fs::write(&target, "theirs").unwrap();
+        std::os::unix::fs::symlink(&target, temp.path().join("copy")).unwrap();
+        replace_any(&dir, "copy", b"ours", 0o640, Ownership::default()).unwrap();
+        assert_eq!(dir.kind("copy").unwrap(), Some(Kind::File));
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "theirs");
+        assert_eq!(dir.read("copy").unwrap().unwrap().mode, 0o640);
+    }
+
+    #[test]
+    fn links_are_swapped_in_one_step_and_leave_no_temporary_name() {
+        let (_temp, dir) = here();
+        replace_link(&dir, "live", "gen-1").unwrap();
+        replace_link(&dir, "live", "gen-2").unwrap();
+        assert_eq!(dir.link("live").unwrap().as_deref(), Some("gen-2"));
+        assert_eq!(dir.names().unwrap(), ["live"]);
+    }
+
+    #[test]
+    fn removing_a_tree_does_not_follow_links_out_of_it() {
+        let (temp, dir) = here();
+        std::fs::create_dir_all(temp.path().join("gone/deep")).unwrap();
+        std::fs::create_dir(temp.path().join("kept")).unwrap();
+        std::fs::write(temp.path().join("kept/file"), "x").unwrap();
+        std::os::unix::fs::symlink(temp.path().join("kept"), temp.path().join("gone/deep/out")).unwrap();
+        remove(&dir, "gone").unwrap();
+        assert_eq!(dir.kind("gone").unwrap(), None);
+        assert!(temp.path().join("kept/file").is_file());
+    }
+
+    #[test]
+    fn one_holder_of_the_lock_at_a_time() {
+        let (_temp, dir) = here();
+        let held = Lock::try_take(&dir, "lock").unwrap().unwrap();
+        assert!(Lock::try_take(&dir, "lock").unwrap().is_none());
+        drop(held);
+        assert!(Lock::try_take(&dir, "lock").unwrap().is_some());
+    }
+
+    #[test]
+    fn an_exchange_leaves_the_old_directory_under_the_other_name() {
+        let (temp, dir) = here();
+        for (name, text) in [("gen-1", "old"), (".gen-1", "new")] {
+            std::fs::create_dir(temp.path().join(name)).unwrap();
+            std::fs::write(temp.path().join(name).join("f"), text).unwrap();
+        }
+        exchange(&dir, ".gen-1", "gen-1").unwrap();
+        assert_eq!(std::fs::read_to_string(temp.path().join("gen-1/f")).unwrap(), "new");
+        assert_eq!(std::fs::read_to_string(temp.path().join(".gen-1/f")).unwrap(), "old");
+    }
+}

@@ -1,0 +1,88 @@
+//! Names and fixed contents of what lies on disk (README, "On disk"); it must never touch a disk.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::anchor::Fingerprint;
+use super::clock::Time;
+use super::name::{CertName, Generation};
+
+/// Directory of all certificates in the state directory.
+pub const CERTS: &str = "certs";
+/// The link to the generation that counts: committed in the state directory, published in the run directory.
+pub const LIVE: &str = "live";
+/// State of one certificate.
+pub const STATE: &str = "state.json";
+/// The history.
+pub const LEDGER: &str = "ledger.jsonl";
+/// The lock; its time is that of the last run.
+pub const LOCK: &str = "lock";
+/// The leaf.
+pub const CERT: &str = "cert.pem";
+/// The intermediates, leaf side first, never the root; may be empty.
+pub const CHAIN: &str = "chain.pem";
+/// Leaf and intermediates.
+pub const FULLCHAIN: &str = "fullchain.pem";
+/// The private key: PKCS#8 PEM.
+pub const KEY: &str = "key.pem";
+/// Full chain, then key.
+pub const COMBINED: &str = "combined.pem";
+/// What an nginx server block includes; names its own generation's files.
+pub const NGINX: &str = "nginx.conf";
+/// Hashes of a generation.
+pub const META: &str = "meta.json";
+/// Directory of trust anchors in the run directory.
+pub const TRUST: &str = "trust";
+/// The pinned root in [`TRUST`].
+pub const ANCHOR: &str = "anchor.pem";
+
+/// `meta.json`: for detecting change, not a defence against root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Meta {
+    /// Version of the format: 1.
+    pub v: u32,
+    /// The certificate's name.
+    pub name: String,
+    /// The generation.
+    pub generation: Generation,
+    /// When it was staged.
+    pub staged: Time,
+    /// SHA-256 of the SubjectPublicKeyInfo of key and certificate.
+    pub spki_sha256: Fingerprint,
+    /// SHA-256 of the root it was validated against.
+    pub anchor_sha256: Fingerprint,
+    /// SHA-256 of each file of the generation but this one.
+    pub files: BTreeMap<String, Fingerprint>,
+}
+
+/// The directory of a generation as consumers see it.
+#[must_use]
+pub fn run_generation(run: &Path, name: &CertName, generation: Generation) -> std::path::PathBuf {
+    run.join(name.as_str()).join(generation.to_string())
+}
+
+/// What [`NGINX`] holds. nginx opens certificate and key by path, one after the other, so the file names the paths of one generation:
+/// 0 failed `nginx -t` in 5,258 swaps, against 220 of 300 through `live` (ONDISK).
+#[must_use]
+pub fn nginx_conf(directory: &Path) -> String {
+    let quoted = |file: &str| directory.join(file).display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
+    format!("ssl_certificate \"{}\";\nssl_certificate_key \"{}\";\n", quoted(FULLCHAIN), quoted(KEY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nginx_is_given_the_paths_of_one_generation() {
+        let name = CertName::parse("web").unwrap();
+        let text = nginx_conf(&run_generation(Path::new("/run/om ens"), &name, Generation(7)));
+        assert_eq!(
+            text,
+            "ssl_certificate \"/run/om ens/web/gen-7/fullchain.pem\";\nssl_certificate_key \"/run/om ens/web/gen-7/key.pem\";\n"
+        );
+    }
+}

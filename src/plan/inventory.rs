@@ -1,0 +1,241 @@
+//! What is there: both trees and `state.json` of every certificate. Reads files only; never the ledger, the network or the TPM.
+
+use std::path::Path;
+
+use super::generation::{Condition, Kept, difference};
+use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
+use crate::io::dir::{Dir, DiskError};
+use crate::judge::cert::Facts;
+use crate::judge::pem;
+use crate::model::clock::Time;
+use crate::model::layout;
+use crate::model::name::{CertName, Generation};
+use crate::model::state::{self, State};
+
+/// Below this number a second thread costs more than it saves.
+const WORTH_A_THREAD: usize = 64;
+
+/// Both trees, as far as the settings name them.
+#[derive(Debug)]
+pub struct Inventory {
+    /// One for each certificate asked about, in the order of the settings.
+    pub certificates: Vec<Observed>,
+    /// When the last run took the lock.
+    pub last_run: Option<Time>,
+    /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
+    pub unnamed: Vec<String>,
+}
+
+/// One certificate on disk.
+#[derive(Debug)]
+pub struct Observed {
+    /// Its name.
+    pub name: CertName,
+    /// Both trees, or why they cannot be read.
+    pub tree: Result<Tree, DiskError>,
+}
+
+/// Both trees of one certificate.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// `state.json`; empty where there is none.
+    pub state: State,
+    /// Why `state.json` could not be understood.
+    pub state_broken: Option<String>,
+    /// The largest generation number ever seen.
+    pub largest: u64,
+    /// The committed generation.
+    pub live: Option<Kept>,
+    /// The newest complete generation after `live` that is not withdrawn.
+    pub debt: Option<Kept>,
+    /// All complete generations newer than `live`.
+    pub newer: Vec<Generation>,
+    /// All complete generations in the state directory.
+    pub complete: Vec<Generation>,
+    /// What consumers read.
+    pub published: Published,
+    /// Why the run tree is not equal to `live`; `None` where it is.
+    pub unpublished: Option<String>,
+}
+
+/// What the run directory's `live` names.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// The generation.
+    pub generation: Option<Generation>,
+    /// Its leaf, where it parses.
+    pub facts: Option<Facts>,
+}
+
+/// Reads everything about these certificates.
+///
+/// # Errors
+/// When the state directory itself cannot be read.
+pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
+    let state = Dir::open(&settings.paths.state)?;
+    let certs = match &state {
+        Some(dir) => dir.child(layout::CERTS)?,
+        None => None,
+    };
+    let last_run = match &state {
+        Some(dir) => dir.modified(layout::LOCK)?.map(Time::from_unix),
+        None => None,
+    };
+    let run = Dir::open(&settings.paths.run)?;
+    let unnamed = certs.as_ref().map_or(Ok(Vec::new()), |dir| unnamed(dir, settings))?;
+    let look = |part: &[&Certificate]| -> Vec<Observed> {
+        let one = |c: &&Certificate| Observed { name: c.name().clone(), tree: tree(settings, c, certs.as_ref(), run.as_ref()) };
+        part.iter().map(one).collect()
+    };
+    let certificates = if wanted.len() < WORTH_A_THREAD {
+        look(wanted)
+    } else {
+        let (first, second) = wanted.split_at(wanted.len() / 2);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| look(second));
+            let mut all = look(first);
+            all.extend(other.join().unwrap_or_else(|_| look(second)));
+            all
+        })
+    };
+    Ok(Inventory { certificates, last_run, unnamed })
+}
+
+fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<String>, DiskError> {
+    let named: std::collections::BTreeSet<&str> = settings.certificates.iter().map(|c| c.name().as_str()).collect();
+    Ok(certs.names()?.into_iter().filter(|n| !n.starts_with('.') && !named.contains(n.as_str())).collect())
+}
+
+fn generations(dir: &Dir) -> Result<Vec<Generation>, DiskError> {
+    let mut all: Vec<Generation> = dir.names()?.iter().filter_map(|n| Generation::parse(n)).collect();
+    all.sort();
+    Ok(all)
+}
+
+/// Both trees of one certificate.
+///
+/// # Errors
+/// When something that is there cannot be read.
+pub fn tree(settings: &Settings, certificate: &Certificate, certs: Option<&Dir>, run: Option<&Dir>) -> Result<Tree, DiskError> {
+    let name = certificate.name();
+    let var = certs.map_or(Ok(None), |dir| dir.child(name.as_str()))?;
+    let run = run.map_or(Ok(None), |dir| dir.child(name.as_str()))?;
+    let mut tree = Tree::default();
+    if let Some(var) = &var {
+        (tree.state, tree.state_broken) = read_state(var)?;
+        tree.complete = generations(var)?;
+        let link = var.link(layout::LIVE)?;
+        let live = link.as_deref().map(|text| (Generation::parse(text), text));
+        tree.live = match live {
+            None => None,
+            Some((Some(generation), _)) => Some(Kept::read(var, generation)?),
+            Some((None, text)) => return Err(strange_link(var, text)),
+        };
+        choose_debt(&mut tree, var)?;
+    }
+    let mut largest = tree.complete.iter().map(|g| g.0).max().unwrap_or(0).max(tree.state.largest);
+    if let Some(run) = &run {
+        largest = generations(run)?.iter().map(|g| g.0).max().unwrap_or(0).max(largest);
+        tree.published.generation = run.link(layout::LIVE)?.as_deref().and_then(Generation::parse);
+    }
+    tree.largest = largest;
+    if let Some(live) = &tree.live {
+        tree.unpublished = unpublished(settings, certificate, run.as_ref(), live)?;
+        // Equal trees hold equal leaves: nothing is parsed twice.
+        if tree.unpublished.is_none() && tree.published.generation == Some(live.generation) {
+            tree.published.facts.clone_from(&live.facts);
+            return Ok(tree);
+        }
+    }
+    if let Some((run, generation)) = run.as_ref().zip(tree.published.generation) {
+        tree.published.facts = published_leaf(run, generation)?;
+    }
+    Ok(tree)
+}
+
+fn strange_link(var: &Dir, text: &str) -> DiskError {
+    tracing::warn!(link = %var.join(layout::LIVE).display(), target = text, "the link names no generation");
+    DiskError::new("understand the link", var.join(layout::LIVE), rustix::io::Errno::INVAL)
+}
+
+fn read_state(var: &Dir) -> Result<(State, Option<String>), DiskError> {
+    let Some(content) = var.read(layout::STATE)? else { return Ok((State::new(), None)) };
+    match serde_json::from_slice::<State>(&content.bytes) {
+        Ok(state) if state.v == state::VERSION => Ok((state, None)),
+        Ok(state) => Ok((State::new(), Some(format!("it has version {}, this build knows {}", state.v, state::VERSION)))),
+        Err(why) => Ok((State::new(), Some(why.to_string()))),
+    }
+}
+
+/// The newest complete generation after `live` that is not withdrawn; what is older than it was superseded.
+fn choose_debt(tree: &mut Tree, var: &Dir) -> Result<(), DiskError> {
+    let live = tree.live.as_ref().map_or(0, |k| k.generation.0);
+    tree.newer = tree.complete.iter().copied().filter(|g| g.0 > live).collect();
+    // Without a readable state nobody knows what was withdrawn: nothing is published again then.
+    if tree.state_broken.is_some() {
+        return Ok(());
+    }
+    let newest = tree.newer.iter().rev().copied().find(|g| !tree.state.withdrawn.contains(g));
+    tree.debt = newest.map(|g| Kept::read(var, g)).transpose()?;
+    Ok(())
+}
+
+fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, DiskError> {
+    let Some(dir) = run.child(&generation.to_string())? else { return Ok(None) };
+    let leaf = dir.read(layout::CERT)?.and_then(|c| pem::certificates(&String::from_utf8_lossy(&c.bytes)).ok()?.into_iter().next());
+    Ok(leaf.and_then(|der| Facts::parse(&der).ok()))
+}
+
+/// Why what consumers read is not the committed generation.
+///
+/// # Errors
+/// When something that is there cannot be read.
+pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, live: &Kept) -> Result<Option<String>, DiskError> {
+    let name = cert.name();
+    let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
+    if !matches!(live.condition, Condition::Intact) {
+        // What cannot be trusted is not published; it is due for another reason.
+        return Ok(None);
+    }
+    let nginx = layout::nginx_conf(&layout::run_generation(&settings.paths.run, name, live.generation));
+    if let Some(text) = difference(run, live, cert.owner.gid, &nginx)? {
+        return Ok(Some(text));
+    }
+    for install in cert.install.iter().filter(|i| i.kind == InstallKind::Copy) {
+        if let Some(text) = copy_differs(install, live)? {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+fn copy_differs(install: &Install, live: &Kept) -> Result<Option<String>, DiskError> {
+    let gone = |path: &Path| Some(format!("the copy {} is gone", path.display()));
+    let Some(dir) = Dir::open(&install.dir)? else { return Ok(gone(&install.dir)) };
+    let files = live.published_files();
+    for (part, file) in &install.files {
+        let Some((_, expected)) = files.iter().find(|(name, _)| Some(*name) == part_file(*part)) else { continue };
+        match dir.kind(file)? {
+            None => return Ok(gone(&dir.join(file))),
+            Some(crate::io::dir::Kind::File) => {}
+            Some(_) => return Ok(Some(format!("the copy {} is no regular file", dir.join(file).display()))),
+        }
+        if dir.read(file)?.is_none_or(|found| found.bytes != *expected) {
+            return Ok(Some(format!("the copy {} differs from what is committed", dir.join(file).display())));
+        }
+    }
+    Ok(None)
+}
+
+/// The file of a generation that a part names; the root is none of them.
+#[must_use]
+pub const fn part_file(part: Part) -> Option<&'static str> {
+    match part {
+        Part::Ca => None,
+        Part::Cert => Some(layout::CERT),
+        Part::Chain => Some(layout::CHAIN),
+        Part::Combined => Some(layout::COMBINED),
+        Part::Fullchain => Some(layout::FULLCHAIN),
+        Part::Key => Some(layout::KEY),
+    }
+}

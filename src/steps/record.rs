@@ -1,0 +1,186 @@
+//! What a run leaves behind about a certificate: `state.json` (replaced in one step) and a ledger line (only ever appended).
+//! It also holds the budget of signing requests, which breaks loops whatever causes them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::commit::Committed;
+use super::swap::{Place, disk_failure};
+use crate::io::dir::{Dir, DiskError};
+use crate::io::write;
+use crate::model::clock::Time;
+use crate::model::entry::Entry;
+use crate::model::failure::{Failure, Stage};
+use crate::model::layout;
+use crate::model::name::Generation;
+use crate::model::span;
+use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
+
+/// Signing requests per certificate since its last commit, or within a third of its ttl (ONDISK, Budget).
+const BUDGET: usize = 5;
+/// Signing requests per certificate in one run.
+const PER_RUN: usize = 2;
+
+/// The state of one certificate during a run, saved at every step that must survive a kill.
+#[derive(Debug)]
+pub struct Notes {
+    place: Arc<Place>,
+    run: String,
+    state: Mutex<(State, usize)>,
+}
+
+impl Notes {
+    /// The notes of this run about a certificate, on top of what earlier runs left.
+    #[must_use]
+    pub fn new(place: Arc<Place>, run: &str, state: State) -> Self {
+        Self { place, run: run.to_owned(), state: Mutex::new((state, 0)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (State, usize)> {
+        // A panic elsewhere cannot leave a State half-changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.lock().0.clone()
+    }
+
+    fn save(&self, state: &State) -> Result<(), Failure> {
+        let bytes = serde_json::to_vec_pretty(state).unwrap_or_default();
+        write::replace_file(&self.place.var, layout::STATE, &bytes, 0o600).map_err(|why| disk_failure(Stage::Commit, &why))
+    }
+
+    /// Notes that this run begins to act on the certificate, and what must not be published again.
+    ///
+    /// # Errors
+    /// When `state.json` cannot be written.
+    pub fn begin(&self, now: Time, withdraw: &[Generation]) -> Result<(), Failure> {
+        let mut guard = self.lock();
+        let state = &mut guard.0;
+        state.begun = Some(Begun { run: self.run.clone(), at: now });
+        for generation in withdraw {
+            if !state.withdrawn.contains(generation) {
+                state.withdrawn.push(*generation);
+            }
+        }
+        if state.debt.as_ref().is_some_and(|debt| withdraw.contains(&debt.generation)) {
+            state.debt = None;
+        }
+        self.save(state)
+    }
+
+    /// Counts a signing request, on the disk, before it is sent.
+    ///
+    /// # Errors
+    /// Code `exhausted`, or when the count cannot be written: what is not counted is not sent.
+    pub fn take_request(&self, now: Time) -> Result<(), Failure> {
+        let ttl = self.place.certificate().request.ttl;
+        let window = i64::try_from(ttl.as_secs() / 3).unwrap_or(i64::MAX);
+        let mut guard = self.lock();
+        let (state, this_run) = &mut *guard;
+        // A clock that was ahead once must not block for ever: times in the future are times of now.
+        state.requests.iter_mut().for_each(|time| *time = (*time).min(now));
+        state.requests.retain(|time| now.since(*time) < window);
+        if state.requests.len() >= BUDGET || *this_run >= PER_RUN {
+            let name = self.place.name();
+            let spent = state.requests.len();
+            let next = state.requests.iter().min().map_or(now, |first| first.plus(window));
+            let text = format!("{spent} signing requests for {name} brought no committed certificate; {BUDGET} within {} are allowed, {PER_RUN} in one run", span::show(ttl / 3));
+            return Err(Failure::new(Stage::Issue, "exhausted", text)
+                .hint(format!("mend what last_error in `omens status` names; the next request is possible at {next}")));
+        }
+        state.requests.push(now);
+        state.begun = Some(Begun { run: self.run.clone(), at: now });
+        *this_run += 1;
+        self.save(state)
+    }
+
+    /// Takes a request back that was definitely refused.
+    pub fn give_back_request(&self) {
+        let mut guard = self.lock();
+        let (state, this_run) = &mut *guard;
+        state.requests.pop();
+        // A definite refusal may be asked again in another run, not more often in this one.
+        let _: usize = *this_run;
+        if let Err(why) = self.save(state) {
+            tracing::warn!(%why, "a refused signing request stays counted");
+        }
+    }
+
+    /// Notes a commit.
+    ///
+    /// # Errors
+    /// When `state.json` cannot be written; the link already counts.
+    pub fn committed(&self, committed: &Committed, failure: Option<&Failure>, now: Time) -> Result<(), Failure> {
+        let mut guard = self.lock();
+        let state = &mut guard.0;
+        let generation = committed.generation();
+        state.proven = Some(Proven { generation, proof: committed.proof(), at: now });
+        // Entries for generations up to `live` are void.
+        state.withdrawn.retain(|g| *g > generation);
+        state.begun = None;
+        state.largest = state.largest.max(generation.0);
+        if committed.proof() == Proof::None {
+            note_debt(state, generation, failure, now);
+        } else {
+            state.debt = None;
+            state.requests.clear();
+        }
+        state.last_error = failure.map(|failure| LastError { at: now, failure: failure.clone() });
+        self.save(state)
+    }
+
+    /// Notes a failure; `debt` is the generation that was issued and now waits.
+    ///
+    /// # Errors
+    /// When `state.json` cannot be written.
+    pub fn failed(&self, failure: &Failure, debt: Option<Generation>, now: Time) -> Result<(), Failure> {
+        let mut guard = self.lock();
+        let state = &mut guard.0;
+        state.begun = None;
+        if let Some(generation) = debt {
+            state.largest = state.largest.max(generation.0);
+            note_debt(state, generation, Some(failure), now);
+        }
+        state.last_error = Some(LastError { at: now, failure: failure.clone() });
+        self.save(state)
+    }
+
+    /// Notes that a generation must not be published again (`rollback`), before anything is done about it.
+    ///
+    /// # Errors
+    /// When `state.json` cannot be written.
+    pub fn set_withdrawn(&self, withdrawn: Vec<Generation>) -> Result<(), Failure> {
+        let mut guard = self.lock();
+        guard.0.withdrawn = withdrawn;
+        self.save(&guard.0)
+    }
+}
+
+fn note_debt(state: &mut State, generation: Generation, failure: Option<&Failure>, now: Time) {
+    let unknown = || Failure::new(Stage::Commit, "interrupted", "its run did not finish");
+    let earlier = state.debt.take().filter(|debt| debt.generation == generation);
+    state.debt = Some(DebtState {
+        generation,
+        since: earlier.as_ref().map_or(now, |debt| debt.since),
+        failure: failure.cloned().unwrap_or_else(unknown),
+        attempts: earlier.map_or(0, |debt| debt.attempts) + 1,
+    });
+}
+
+/// Appends lines to the ledger.
+///
+/// # Errors
+/// When the ledger cannot be written.
+pub fn append(state: &Dir, entries: &[Entry], flush: bool) -> Result<(), DiskError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut lines = String::new();
+    for entry in entries {
+        lines.push_str(&serde_json::to_string(entry).unwrap_or_default());
+        lines.push('\n');
+    }
+    write::append(state, layout::LEDGER, &lines, flush)
+}

@@ -1,0 +1,126 @@
+//! Making a service read what was published: a driver per kind of service, never a bare signal, never a proof (that is `verify`).
+
+mod nginx;
+mod systemd;
+
+use crate::config::settings::{Driver, Nginx, UnitAction};
+use crate::io::process::{self, NotRun};
+use crate::model::failure::{Failure, Stage, Warning};
+
+/// Whether a service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceState {
+    /// It failed; it gets one start.
+    Failed,
+    /// It runs.
+    Running,
+    /// Nobody started it, and nor do we.
+    Stopped,
+}
+
+/// What became of asking a service to take new files up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TakenUp {
+    /// It did what was asked; whether it serves the new files is for `verify` to see.
+    Asked(Vec<Warning>),
+    /// It does not run.
+    Stopped,
+}
+
+/// A service that can be made to read its files again: one of the four joints.
+pub trait Reloader {
+    /// Whether it runs.
+    ///
+    /// # Errors
+    /// Stage `reload`, when that cannot be found out.
+    fn state(&self) -> impl Future<Output = Result<ServiceState, Failure>> + Send;
+
+    /// The least disruptive action after which it has read its files.
+    ///
+    /// # Errors
+    /// Stage `reload`, when it refuses; it goes on with what it had.
+    fn reload(&self) -> impl Future<Output = Result<TakenUp, Failure>> + Send;
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Stage `reload`, when it does not start.
+    fn start(&self) -> impl Future<Output = Result<TakenUp, Failure>> + Send;
+
+    /// Whether the settings want it started when it is stopped.
+    fn wants_start(&self) -> bool {
+        false
+    }
+}
+
+/// Makes one service take new files up: a stopped one is left alone unless the settings say otherwise, a failed one gets one start.
+///
+/// # Errors
+/// Stage `reload`.
+pub async fn take_up(driver: &Driver) -> Result<TakenUp, Failure> {
+    match driver {
+        Driver::Nginx(Nginx::Unit(unit)) if process::systemd_booted() => ask(&systemd::Unit::new(unit, UnitAction::Reload, false)).await,
+        Driver::Nginx(Nginx::Unit(unit)) => {
+            let warning = Warning::new("no-systemd", format!("systemd does not run here; {unit} is reloaded by `nginx -s reload`"));
+            Ok(with(ask(&nginx::Process::default()).await?, warning))
+        }
+        Driver::Nginx(Nginx::Process { conf, prefix, pid }) => {
+            ask(&nginx::Process { conf: conf.clone(), prefix: prefix.clone(), pid: pid.clone() }).await
+        }
+        Driver::Systemd { unit, action, start } => ask(&systemd::Unit::new(unit, *action, *start)).await,
+    }
+}
+
+/// Whether a service runs, without asking anything of it.
+///
+/// # Errors
+/// Stage `reload`, when that cannot be found out.
+pub async fn state(driver: &Driver) -> Result<ServiceState, Failure> {
+    match driver {
+        Driver::Nginx(Nginx::Unit(unit)) if process::systemd_booted() => systemd::Unit::new(unit, UnitAction::Reload, false).state().await,
+        Driver::Nginx(Nginx::Unit(_)) => nginx::Process::default().state().await,
+        Driver::Nginx(Nginx::Process { conf, prefix, pid }) => {
+            nginx::Process { conf: conf.clone(), prefix: prefix.clone(), pid: pid.clone() }.state().await
+        }
+        Driver::Systemd { unit, action, start } => systemd::Unit::new(unit, *action, *start).state().await,
+    }
+}
+
+async fn ask(service: &impl Reloader) -> Result<TakenUp, Failure> {
+    match service.state().await? {
+        ServiceState::Running => service.reload().await,
+        ServiceState::Failed => service.start().await,
+        ServiceState::Stopped if service.wants_start() => service.start().await,
+        ServiceState::Stopped => Ok(TakenUp::Stopped),
+    }
+}
+
+fn with(taken: TakenUp, warning: Warning) -> TakenUp {
+    match taken {
+        TakenUp::Asked(mut warnings) => {
+            warnings.push(warning);
+            TakenUp::Asked(warnings)
+        }
+        TakenUp::Stopped => TakenUp::Stopped,
+    }
+}
+
+/// The name of a service, for people.
+#[must_use]
+pub fn name(driver: &Driver) -> String {
+    match driver {
+        Driver::Nginx(Nginx::Unit(unit)) | Driver::Systemd { unit, .. } => unit.clone(),
+        Driver::Nginx(Nginx::Process { conf, pid, .. }) => {
+            conf.as_ref().or(pid.as_ref()).map_or_else(|| "nginx".to_owned(), |path| format!("nginx ({})", path.display()))
+        }
+    }
+}
+
+fn not_run(why: &NotRun) -> Failure {
+    let failure = Failure::new(Stage::Reload, "reload-failed", why.to_string());
+    match why {
+        NotRun::Missing(program) => failure.hint(format!("install {program}, or name the right driver in `reload`")),
+        NotRun::TooLong { .. } => failure.hint("look at what the service is waiting for; the next run tries again"),
+        NotRun::Broken { .. } => failure,
+    }
+}

@@ -1,0 +1,125 @@
+//! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
+
+use std::sync::Arc;
+
+use crate::config::settings::{Certificate, Settings};
+use crate::io::dir::{Dir, DiskError, Kind};
+use crate::io::write::{self, Ownership};
+use crate::model::failure::{Failure, Stage};
+use crate::model::layout;
+use crate::model::name::{CertName, Generation};
+
+/// The directories of one certificate.
+#[derive(Debug)]
+pub struct Place {
+    settings: Arc<Settings>,
+    index: usize,
+    /// `certs/NAME` of the state directory.
+    pub(in crate::steps) var: Dir,
+    /// The run directory.
+    pub(super) run_root: Dir,
+    /// `NAME` of the run directory.
+    pub(in crate::steps) run: Dir,
+}
+
+impl Place {
+    /// Opens both directories of `settings.certificates[index]`, making what is missing with the modes of ONDISK, and removes what a
+    /// killed run left half-made.
+    ///
+    /// # Errors
+    /// When a directory cannot be made or opened, or something that is not ours lies in its place.
+    pub fn open(settings: &Arc<Settings>, certificate: &Certificate) -> Result<Self, Failure> {
+        Self::open_dirs(settings, certificate).map_err(|why| failure(Stage::Publish, &why))
+    }
+
+    fn open_dirs(settings: &Arc<Settings>, certificate: &Certificate) -> Result<Self, DiskError> {
+        let name = certificate.name();
+        let missing = || DiskError::new("find in the settings", settings.paths.state.join(name.as_str()), rustix::io::Errno::NOENT);
+        let index = settings.certificates.iter().position(|c| c.name() == name).ok_or_else(missing)?;
+        let state = write::make_path(&settings.paths.state, 0o700)?;
+        let (certs, certs_made) = write::make_dir(&state, layout::CERTS, 0o700, Ownership::default())?;
+        let (var, made) = write::make_dir(&certs, name.as_str(), 0o700, Ownership::default())?;
+        if made {
+            write::sync(&certs)?;
+        }
+        if certs_made {
+            write::sync(&state)?;
+        }
+        // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (ONDISK).
+        let run_root = write::make_path(&settings.paths.run, 0o755)?;
+        let (run, _) = write::make_dir(&run_root, name.as_str(), 0o750, directory_owner(certificate))?;
+        clean(&var)?;
+        clean(&run)?;
+        Ok(Self { settings: settings.clone(), index, var, run_root, run })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The certificate's settings.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        // `index` was found in these very settings, which never change.
+        #[expect(clippy::indexing_slicing, reason = "the index was found in this vector by open_dirs")]
+        &self.settings.certificates[self.index]
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &CertName {
+        self.certificate().name()
+    }
+
+    /// What the run directory's `live` names.
+    #[must_use]
+    pub fn published(&self) -> Option<Generation> {
+        self.run.link(layout::LIVE).ok().flatten().as_deref().and_then(Generation::parse)
+    }
+
+    /// What the state directory's `live` names.
+    #[must_use]
+    pub fn committed(&self) -> Option<Generation> {
+        self.var.link(layout::LIVE).ok().flatten().as_deref().and_then(Generation::parse)
+    }
+}
+
+/// Directories in the run tree are entered by the group; a certificate with an owner but no group is entered by its owner.
+fn directory_owner(certificate: &Certificate) -> Ownership {
+    let owner = certificate.owner;
+    Ownership { uid: owner.uid.filter(|_| owner.gid.is_none()), gid: owner.gid }
+}
+
+/// Owner of a published file.
+pub(super) const fn file_owner(certificate: &Certificate) -> Ownership {
+    Ownership { uid: certificate.owner.uid, gid: certificate.owner.gid }
+}
+
+/// Owner of a published generation's directory.
+pub(super) fn generation_owner(certificate: &Certificate) -> Ownership {
+    directory_owner(certificate)
+}
+
+/// Removes what a killed run left half-made: dot-names. A link among them that is not the temporary of `live` is nobody's we know.
+fn clean(dir: &Dir) -> Result<(), DiskError> {
+    for name in dir.names()?.iter().filter(|n| n.starts_with('.')) {
+        if dir.kind(name)? == Some(Kind::Link) && !name.starts_with(".live.") {
+            return Err(DiskError::new("use", dir.join(name), rustix::io::Errno::LOOP));
+        }
+        write::remove(dir, name)?;
+    }
+    Ok(())
+}
+
+/// A disk's refusal as a failure of a stage.
+pub(in crate::steps) fn failure(stage: Stage, why: &DiskError) -> Failure {
+    let code = match why.errno {
+        rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT => "disk-full",
+        rustix::io::Errno::LOOP => "link-refused",
+        _ if why.denied() => "permission",
+        _ => "disk",
+    };
+    Failure::new(stage, code, why.to_string()).hint(why.hint())
+}
