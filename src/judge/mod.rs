@@ -1,1 +1,18 @@
 //! Pure judgement of certificates and answers: one engine for `renew` and the reports. No file, no clock, no network.
+//!
+//! [`gate`] decides whether what a CA answered may go further: every check runs, all rejections are collected, and a certificate
+//! without a path to the one pinned anchor is always refused. [`fits`] is the part of it that needs no signature.
+
+pub mod cert;
+pub mod chain;
+pub mod form;
+mod gate;
+pub mod lifetime;
+pub mod lint;
+pub mod name;
+pub mod pair;
+pub mod path;
+pub mod pem;
+pub mod usage;
+
+pub use gate::{Gate, Verdict, fits, gate, served};

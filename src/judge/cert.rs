@@ -1,0 +1,254 @@
+//! The facts of one certificate, read once by x509-parser. It must never judge them, and nothing here has been checked: no signature, no date.
+
+mod extensions;
+
+use std::net::IpAddr;
+
+use x509_parser::asn1_rs::{FromDer as _, oid};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::x509::{AlgorithmIdentifier, X509Name};
+
+use super::pair::{self, PublicKey};
+use crate::model::anchor::{Fingerprint, hex};
+use crate::model::clock::Time;
+
+/// Why bytes are no certificate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Not the DER of a certificate.
+    #[error("not the DER of an X.509 certificate: {0}")]
+    Der(String),
+    /// A certificate, and something after it.
+    #[error("{0} bytes after the certificate's end")]
+    Trailing(usize),
+}
+
+/// What a certificate says (RFC 5280 §4.1). Texts are as in the certificate: they pass through `model::text` before they are shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// SHA-256 of the DER.
+    pub sha256: Fingerprint,
+    /// 1, 2 or 3.
+    pub version: u32,
+    /// Serial number in lower-case hexadecimal with colons, without sign padding, as OpenBao writes it.
+    pub serial: String,
+    /// The serial number's octets as encoded.
+    pub serial_octets: Vec<u8>,
+    /// Signature algorithms, inside and outside of what is signed.
+    pub signature: Signature,
+    /// Who signed it, by its own account.
+    pub issuer: Name,
+    /// Whom it is for.
+    pub subject: Name,
+    /// First second of its validity.
+    pub not_before: Time,
+    /// Last second of its validity.
+    pub not_after: Time,
+    /// DER of the SubjectPublicKeyInfo.
+    pub spki: Vec<u8>,
+    /// What kind of key that is.
+    pub key: PublicKey,
+    /// Whether one of the unique identifiers is present (RFC 5280 §4.1.2.8).
+    pub unique_ids: bool,
+    /// The extensions.
+    pub extensions: Extensions,
+}
+
+/// The algorithm identifiers of the signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// `signature` of the TBSCertificate, dotted.
+    pub inner: String,
+    /// `signatureAlgorithm`, dotted.
+    pub outer: String,
+    /// Whether both are equal, parameters included.
+    pub agree: bool,
+}
+
+/// A distinguished name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Its common names, in their order; one that is no text as `#` and hexadecimal digits (RFC 4514 §2.4).
+    pub common_names: Vec<String>,
+    /// Every other attribute as `OID=value`.
+    pub others: Vec<String>,
+    /// DER, for comparison.
+    pub der: Vec<u8>,
+}
+
+impl Name {
+    /// Whether it has no attribute at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.common_names.is_empty() && self.others.is_empty()
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_empty() {
+            return f.write_str("(empty name)");
+        }
+        let own = self.common_names.iter().map(|name| format!("CN={name}"));
+        f.write_str(&own.chain(self.others.iter().cloned()).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// What the extensions say; each `None` or empty where the extension is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// Subject alternative names.
+    pub san: Option<Names>,
+    /// Extended key usages as dotted OIDs.
+    pub eku: Option<Usages>,
+    /// Key usages by their names in RFC 5280 §4.2.1.3.
+    pub key_usage: Option<Usages>,
+    /// Basic constraints.
+    pub basic: Option<Basic>,
+    /// Authority key identifier.
+    pub authority_key: Option<AuthorityKey>,
+    /// Subject key identifier.
+    pub subject_key: Option<SubjectKey>,
+    /// Name constraints.
+    pub name_constraints: Option<NameConstraints>,
+    /// Critical extensions that are none of the above (policy extensions of RFC 5280 are known), dotted.
+    pub unknown_critical: Vec<String>,
+    /// Extensions that are there more than once, dotted.
+    pub duplicate: Vec<String>,
+    /// Extensions whose value does not parse, dotted.
+    pub malformed: Vec<String>,
+}
+
+/// Subject alternative names, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Whether the extension is critical.
+    pub critical: bool,
+    /// dNSName.
+    pub dns: Vec<String>,
+    /// iPAddress with 4 or 16 octets.
+    pub ip: Vec<IpAddr>,
+    /// Every other kind as `kind:value`; an iPAddress of another length as `ip:#HEX`.
+    pub others: Vec<String>,
+}
+
+/// A set of usages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usages {
+    /// Whether the extension is critical.
+    pub critical: bool,
+    /// What it allows.
+    pub values: Vec<String>,
+}
+
+/// Basic constraints (RFC 5280 §4.2.1.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Basic {
+    /// Whether the extension is critical.
+    pub critical: bool,
+    /// CA:TRUE.
+    pub ca: bool,
+    /// pathLenConstraint.
+    pub path_length: Option<u32>,
+}
+
+/// Authority key identifier (RFC 5280 §4.2.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityKey {
+    /// Whether the extension is critical.
+    pub critical: bool,
+    /// keyIdentifier.
+    pub key_id: Option<Vec<u8>>,
+    /// authorityCertSerialNumber, its octets as encoded.
+    pub serial_octets: Option<Vec<u8>>,
+}
+
+/// Subject key identifier (RFC 5280 §4.2.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectKey {
+    /// Whether the extension is critical.
+    pub critical: bool,
+    /// keyIdentifier.
+    pub key_id: Vec<u8>,
+}
+
+/// The shape of name constraints (RFC 5280 §4.2.1.10); webpki applies them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameConstraints {
+    /// Whether the extension is critical.
+    pub critical: bool,
+    /// Whether both subtrees are empty.
+    pub empty: bool,
+}
+
+impl Facts {
+    /// Reads one certificate and nothing after it.
+    ///
+    /// # Errors
+    /// What keeps the bytes from being a certificate.
+    pub fn parse(der: &[u8]) -> Result<Self, Malformed> {
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| Malformed::Der(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(Malformed::Trailing(rest.len()));
+        }
+        let tbs = &certificate.tbs_certificate;
+        let validity = tbs.validity();
+        Ok(Self {
+            sha256: Fingerprint::of(der),
+            version: tbs.version.0.saturating_add(1),
+            serial: serial_text(tbs.raw_serial()),
+            serial_octets: tbs.raw_serial().to_vec(),
+            signature: signature(&tbs.signature, &certificate.signature_algorithm),
+            issuer: name(&tbs.issuer),
+            subject: name(&tbs.subject),
+            not_before: Time::from_unix(validity.not_before.timestamp()),
+            not_after: Time::from_unix(validity.not_after.timestamp()),
+            spki: tbs.subject_pki.raw.to_vec(),
+            key: pair::public_key(&tbs.subject_pki),
+            unique_ids: tbs.issuer_uid.is_some() || tbs.subject_uid.is_some(),
+            extensions: extensions::read(tbs.extensions()),
+        })
+    }
+
+    /// Seconds from notBefore to notAfter.
+    #[must_use]
+    pub fn lifetime(&self) -> i64 {
+        self.not_after.since(self.not_before)
+    }
+
+    /// Whether issuer and subject are the same name.
+    #[must_use]
+    pub fn self_issued(&self) -> bool {
+        self.issuer.der == self.subject.der
+    }
+
+    /// Whether `time` lies within the validity. At notAfter itself OpenSSL says expired and webpki says valid: it is over (facts/x509 §4).
+    #[must_use]
+    pub fn valid_at(&self, time: Time) -> bool {
+        self.not_before <= time && time < self.not_after
+    }
+}
+
+fn signature(inner: &AlgorithmIdentifier<'_>, outer: &AlgorithmIdentifier<'_>) -> Signature {
+    Signature { inner: inner.algorithm.to_id_string(), outer: outer.algorithm.to_id_string(), agree: inner == outer }
+}
+
+fn name(name: &X509Name<'_>) -> Name {
+    let (mut common_names, mut others) = (Vec::new(), Vec::new());
+    for attribute in name.iter_attributes() {
+        let value = attribute.as_str().map_or_else(|_| format!("#{}", hex(attribute.as_slice())), str::to_owned);
+        if *attribute.attr_type() == oid!(2.5.4.3) {
+            common_names.push(value);
+        } else {
+            others.push(format!("{}={value}", attribute.attr_type().to_id_string()));
+        }
+    }
+    Name { common_names, others, der: name.as_raw().to_vec() }
+}
+
+/// Go prints the absolute value without padding, so a negative one looks like any other: `serial_octets` tell them apart.
+fn serial_text(octets: &[u8]) -> String {
+    let padding = octets.iter().take_while(|octet| **octet == 0).count().min(octets.len().saturating_sub(1));
+    let bytes: Vec<String> = octets.iter().skip(padding).map(|octet| format!("{octet:02x}")).collect();
+    bytes.join(":")
+}

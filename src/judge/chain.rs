@@ -1,0 +1,156 @@
+//! What webpki leaves out about authorities and anchor (facts/x509 §2), and what else lies in a chain. It must never look for a path.
+
+use super::cert::Facts;
+use super::form;
+use super::lint::{self, Findings};
+use super::path::Parsed;
+use crate::model::anchor::hex;
+use crate::model::clock::Time;
+
+/// Judges a path: every authority, every edge, the anchor, and dates from the leaf upwards. `authorities` are the intermediates, leaf side first.
+pub fn check(findings: &mut Findings<'_>, leaf: &Facts, authorities: &[&Facts], anchor: &Facts, now: Time) {
+    if authorities.is_empty() {
+        findings.add(&lint::NO_INTERMEDIATE, "an intermediate between leaf and root", format!("signed by {}", leaf.issuer));
+    }
+    for facts in authorities {
+        let of = format!(" of {}", facts.subject);
+        form::check(findings, facts, &of);
+        authority(findings, facts, &of);
+        if !facts.valid_at(now) {
+            findings.add(&lint::PATH_CA_EXPIRED, format!("valid at {now}"), format!("{} to {}{of}", facts.not_before, facts.not_after));
+        }
+        if !facts.extensions.basic.is_some_and(|basic| basic.ca) {
+            findings.add(&lint::PATH_NOT_CA, "CA:TRUE", format!("not so{of}"));
+        }
+    }
+    let upwards: Vec<&Facts> = [leaf].into_iter().chain(authorities.iter().copied()).chain([anchor]).collect();
+    for (child, issuer) in upwards.iter().zip(upwards.iter().skip(1)) {
+        key_ids(findings, child, issuer);
+        if child.sha256 != leaf.sha256 && child.not_after > issuer.not_after {
+            let found = format!("{}, {} until {}", child.subject, child.not_after, issuer.not_after);
+            findings.add(&lint::CA_OUTLIVES, format!("an end before that of {}", issuer.subject), found);
+        }
+    }
+    if let Some(first) = upwards.iter().skip(1).filter(|facts| leaf.not_after > facts.not_after).min_by_key(|facts| facts.not_after) {
+        let expected = format!("an end no later than {}, when {} ends", first.not_after, first.subject);
+        findings.add(&lint::OUTLIVES_ISSUER, expected, leaf.not_after.to_string());
+    }
+    root(findings, anchor, authorities, now);
+}
+
+/// The shape of a certificate authority.
+fn authority(findings: &mut Findings<'_>, facts: &Facts, of: &str) {
+    let extensions = &facts.extensions;
+    if extensions.basic.is_some_and(|basic| !basic.critical) {
+        findings.add(&lint::CA_BC_NOT_CRITICAL, "critical", format!("not critical{of}"));
+    }
+    match &extensions.key_usage {
+        None => findings.add(&lint::CA_NO_KEY_USAGE, "keyCertSign", format!("no keyUsage{of}")),
+        Some(usage) if !usage.values.iter().any(|value| value == "keyCertSign") => {
+            findings.add(&lint::CA_NO_CERT_SIGN, "keyCertSign", format!("{}{of}", usage.values.join(", ")));
+        }
+        Some(_) => {}
+    }
+    if extensions.subject_key.is_none() {
+        findings.add(&lint::CA_NO_SKI, "a subject key identifier", format!("none{of}"));
+    }
+    if facts.subject.is_empty() {
+        findings.add(&lint::CA_EMPTY_SUBJECT, "a name", "an empty subject");
+    }
+    if facts.key.weak {
+        findings.add(&lint::CA_WEAK_KEY, "P-256, P-384, P-521, Ed25519 or RSA of 2048 bits and more", format!("{}{of}", facts.key.text));
+    }
+    if let Some(constraints) = extensions.name_constraints.filter(|constraints| constraints.empty || !constraints.critical) {
+        let found = if constraints.empty { "empty" } else { "not critical" };
+        findings.add(&lint::CA_NC_SHAPE, "critical and not empty", format!("{found}{of}"));
+    }
+}
+
+/// Authority key identifier of the child against the issuer it was signed by.
+fn key_ids(findings: &mut Findings<'_>, child: &Facts, issuer: &Facts) {
+    let named = child.extensions.authority_key.as_ref();
+    let Some(id) = named.and_then(|key| key.key_id.as_deref()) else {
+        findings.add(&lint::AKI_ABSENT, "an authority key identifier", format!("none in {}", child.subject));
+        return;
+    };
+    if let Some(own) = issuer.extensions.subject_key.as_ref().filter(|key| key.key_id != id) {
+        findings.add(
+            &lint::AKI_MISMATCH,
+            format!("{} of {}", hex(&own.key_id), issuer.subject),
+            format!("{} in {}", hex(id), child.subject),
+        );
+    }
+    if let Some(serial) = named.and_then(|key| key.serial_octets.as_ref()).filter(|serial| **serial != issuer.serial_octets) {
+        let expected = format!("serial number {} of {}", issuer.serial, issuer.subject);
+        findings.add(&lint::AKI_MISMATCH, expected, format!("{} in {}", hex(serial), child.subject));
+    }
+}
+
+/// The anchor's own certificate, of which webpki reads name, key and name constraints only.
+fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now: Time) {
+    let of = format!(" of the root {}", anchor.subject);
+    form::extensions(findings, anchor, &of);
+    authority(findings, anchor, &of);
+    if !anchor.valid_at(now) {
+        findings.add(&lint::ANCHOR_EXPIRED, format!("valid at {now}"), format!("{} to {}", anchor.not_before, anchor.not_after));
+    }
+    match anchor.extensions.basic {
+        Some(basic) if basic.ca => {
+            let count = authorities.iter().filter(|facts| !facts.self_issued()).count();
+            if let Some(most) = basic.path_length.filter(|most| usize::try_from(*most).is_ok_and(|most| count > most)) {
+                findings.add(&lint::PATH_LENGTH, format!("at most {most} intermediates below the root"), count.to_string());
+            }
+        }
+        _ => findings.add(&lint::ANCHOR_NOT_CA, "CA:TRUE", format!("not so{of}")),
+    }
+    let own = anchor.extensions.subject_key.as_ref().map(|key| &key.key_id);
+    let named = anchor.extensions.authority_key.as_ref().and_then(|key| key.key_id.as_ref());
+    if let (Some(own), Some(named)) = (own, named.filter(|named| Some(*named) != own)) {
+        findings.add(&lint::ANCHOR_AKI, hex(own), hex(named));
+    }
+}
+
+/// Sorts candidates: the ones a path may use, and findings about the rest.
+#[must_use]
+pub fn usable<'a>(findings: &mut Findings<'_>, candidates: &'a [Vec<u8>], leaf: &[u8], anchor: &Parsed<'_>) -> Vec<Parsed<'a>> {
+    let mut list: Vec<Parsed<'a>> = Vec::new();
+    for der in candidates {
+        let parsed = match Parsed::new(der) {
+            Ok(parsed) => parsed,
+            Err(fault) => {
+                findings.add(&lint::CHAIN_MALFORMED, "a certificate", fault.to_string());
+                continue;
+            }
+        };
+        let words = format!("{} (sha256 {})", parsed.facts.subject, parsed.facts.sha256);
+        let same_name = parsed.facts.subject.der == anchor.facts.subject.der;
+        if der == anchor.der {
+            findings.add(&lint::CHAIN_ROOT, "intermediates only", words);
+        } else if der == leaf {
+            findings.add(&lint::CHAIN_LEAF, "intermediates only", words);
+        } else if list.iter().any(|known| known.der == der) {
+            findings.add(&lint::CHAIN_DUPLICATE, "each certificate once", words);
+        } else if same_name && parsed.facts.spki != anchor.facts.spki {
+            findings.add(&lint::ANCHOR_OTHER_KEY, format!("the pinned root (sha256 {})", anchor.facts.sha256), words);
+        } else if same_name {
+            findings.add(&lint::ANCHOR_OTHER_CERT, format!("the pinned root (sha256 {})", anchor.facts.sha256), words);
+        } else {
+            list.push(parsed);
+        }
+    }
+    list
+}
+
+/// Findings about usable candidates that are not on the path, or on it in another order.
+pub fn surplus(findings: &mut Findings<'_>, usable: &[Parsed<'_>], path: &[&Parsed<'_>]) {
+    let place = |parsed: &Parsed<'_>| path.iter().position(|on| on.der == parsed.der);
+    for parsed in usable.iter().filter(|parsed| place(parsed).is_none()) {
+        let words = format!("{} (sha256 {})", parsed.facts.subject, parsed.facts.sha256);
+        let twin = path.iter().any(|on| on.facts.subject.der == parsed.facts.subject.der);
+        findings.add(if twin { &lint::CHAIN_SAME_NAME } else { &lint::CHAIN_SURPLUS }, "the certificates of the path only", words);
+    }
+    let places: Vec<usize> = usable.iter().filter_map(place).collect();
+    if !places.is_sorted() {
+        findings.add(&lint::CHAIN_ORDER, "each certificate followed by its issuer", "another order");
+    }
+}

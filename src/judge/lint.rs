@@ -1,0 +1,256 @@
+//! The catalogue: every check's id, severity, title and remedy in one table. It must never hold a check itself.
+
+use std::collections::BTreeMap;
+
+use crate::model::finding::{Finding, Severity};
+use crate::model::text;
+
+/// One check that can be found wanting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lint {
+    /// Stable id, `area.kebab`; ids are only ever added.
+    pub id: &'static str,
+    /// How bad it is unless a profile says otherwise.
+    pub severity: Severity,
+    /// Whether no profile may change the severity: pin, path, signature, pair, names, usage and validity.
+    pub fixed: bool,
+    /// What is wrong, in words.
+    pub title: &'static str,
+    /// What to do; `{role}` stands for the role that signed. Empty where there is nothing to do.
+    pub remedy: &'static str,
+}
+
+impl Lint {
+    /// The remedy for a certificate signed through this role, where there is one.
+    #[must_use]
+    pub fn remedy_for(&self, role: &str) -> Option<String> {
+        (!self.remedy.is_empty()).then(|| self.remedy.replace("{role}", role))
+    }
+}
+
+/// The lint of this id.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static Lint> {
+    ALL.iter().find(|lint| lint.id == id)
+}
+
+/// Findings as they are collected, with the severities of a profile.
+///
+/// Whatever is added is made safe to print here, so that no check can forget it.
+#[derive(Debug)]
+pub struct Findings<'a> {
+    severities: &'a BTreeMap<String, Severity>,
+    list: Vec<Finding>,
+}
+
+impl<'a> Findings<'a> {
+    /// None yet; `severities` are a profile's `lints`.
+    #[must_use]
+    pub const fn new(severities: &'a BTreeMap<String, Severity>) -> Self {
+        Self { severities, list: Vec::new() }
+    }
+
+    /// Adds one. A fixed lint keeps its severity whatever the profile says.
+    pub fn add(&mut self, lint: &Lint, expected: impl AsRef<str>, found: impl AsRef<str>) {
+        let configured = if lint.fixed { None } else { self.severities.get(lint.id) };
+        let severity = configured.copied().unwrap_or(lint.severity);
+        let safe = |words: &str| text::one_line(words, text::SERVER_TEXT);
+        self.list.push(Finding::new(lint.id, severity, safe(expected.as_ref()), safe(found.as_ref())));
+    }
+
+    /// Whether one of them blocks.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        self.list.iter().any(Finding::blocks)
+    }
+
+    /// Whether this lint is among them.
+    #[must_use]
+    pub fn has(&self, lint: &Lint) -> bool {
+        self.list.iter().any(|finding| finding.id == lint.id)
+    }
+
+    /// All of them, in the order in which they were found.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<Finding> {
+        self.list
+    }
+}
+
+macro_rules! catalogue {
+    ($($name:ident = $id:literal, $severity:ident, $fixed:ident, $title:literal, $remedy:expr;)*) => {
+        $(
+            #[doc = concat!("`", $id, "`: ", $title, ".")]
+            pub const $name: Lint =
+                Lint { id: $id, severity: Severity::$severity, fixed: catalogue!(@ $fixed), title: $title, remedy: $remedy };
+        )*
+        /// The whole table, in the order of the checks.
+        pub const ALL: &[Lint] = &[$($name),*];
+    };
+    (@ fixed) => { true };
+    (@ open) => { false };
+}
+
+const EC_USAGE: &str = "set key_usage=DigitalSignature on role {role}: an EC key cannot encipher (RFC 8813 §3)";
+const RSA_USAGE: &str = "set key_usage=DigitalSignature,KeyEncipherment on role {role}: an RSA key cannot agree on keys (RFC 4055 §1.2)";
+const EKU_FLAGS: &str =
+    "set server_flag, client_flag and ext_key_usage of role {role} to what the profile asks: the role decides, a request cannot";
+const KEY_USAGE: &str = "set key_usage on role {role} to what the profile asks: the role decides, a request cannot";
+const NAMES: &str = "compare common_name, dns and ip of the certificate with allowed_domains, use_csr_sans, use_csr_common_name and exclude_cn_from_sans \
+                     of role {role}";
+const LEAF_ROLE: &str = "role {role} must sign with the intermediate's ordinary leaf profile; look at how the PKI mount was set up";
+const CA_SHAPE: &str = "have the authority re-issued with critical basicConstraints CA:TRUE and keyUsage keyCertSign, cRLSign";
+const CHAIN: &str = "set the issuer's ca_chain in the PKI mount to the intermediates between role {role} and the pinned root";
+const PIN: &str =
+    "compare trust.anchor_sha256 with the root that signs for the PKI mount; if the root was replaced on purpose, pin the new one";
+const KEY_TYPE: &str = "set key_type and key_bits of role {role} to what the certificate asks for; the key itself is made on this host";
+
+catalogue! {
+    MALFORMED = "cert.malformed", High, fixed, "the certificate does not parse", "";
+    VERSION = "cert.version", High, open, "not an X.509 v3 certificate", LEAF_ROLE;
+    UNIQUE_ID = "cert.unique-id", Low, open, "issuer or subject unique identifier present (RFC 5280 §4.1.2.8)", "";
+    SERIAL_ZERO = "serial.zero", High, open, "serial number zero (RFC 5280 §4.1.2.2)", LEAF_ROLE;
+    SERIAL_NEGATIVE = "serial.negative", High, open, "negative serial number (RFC 5280 §4.1.2.2)", LEAF_ROLE;
+    SERIAL_LONG = "serial.too-long", High, open, "serial number over 20 octets (RFC 5280 §4.1.2.2)", LEAF_ROLE;
+    SERIAL_SHORT = "serial.low-entropy", Low, open, "serial number under 64 bits", "";
+    SIGNATURE_WEAK = "signature.weak", High, fixed, "signed with MD5 or SHA-1", "set signature_bits of role {role} to 256 or more, or 0";
+    SIGNATURE_DIFFERS = "signature.algorithm-differs", High, fixed, "inner and outer signature algorithm differ (RFC 5280 §4.1.1.2)", "";
+    EXT_CRITICAL = "ext.unknown-critical", High, open, "critical extension that nobody here knows (RFC 5280 §4.2)",
+        "remove the extension from role {role}: peers must refuse it";
+    EXT_DUPLICATE = "ext.duplicate", High, open, "extension present twice (RFC 5280 §4.2)", "";
+    EXT_MALFORMED = "ext.malformed", High, open, "extension that does not parse", "";
+    CA_LEAF = "bc.ca-leaf", High, open, "the leaf is a certificate authority", "sign through role {role}, never sign-intermediate or sign-verbatim";
+    LEAF_PATH_LENGTH = "bc.path-length-on-leaf", Low, open, "pathLenConstraint without CA:TRUE (RFC 5280 §4.2.1.9)", "";
+    NC_LEAF = "nc.leaf", High, open, "name constraints on a leaf (RFC 5280 §4.2.1.10)", "";
+    AKI_ABSENT = "aki.absent", Medium, open, "no authority key identifier: strict Python refuses it (facts: VERIFY_X509_STRICT)", "";
+    AKI_CRITICAL = "aki.critical", High, open, "critical authority key identifier: OpenSSL and Go refuse it", "";
+    SKI_CRITICAL = "ski.critical", High, open, "critical subject key identifier: OpenSSL and Go refuse it", "";
+
+    PAIR_MISMATCH = "pair.mismatch", High, fixed, "the certificate is for another key than ours", "renew again; if it stays, something between this host and OpenBao mixes up answers";
+    KEY_OTHER = "key.other-algorithm", High, fixed, "another kind of key than asked for", KEY_TYPE;
+    KEY_OUTSIDE = "key.outside-profile", High, fixed, "a kind of key that the profile does not allow", KEY_TYPE;
+    KEY_UNSOUND = "key.unsound", High, fixed, "the public key is not a sound one", "";
+
+    EKU_ABSENT = "eku.absent", High, fixed, "no extended key usage: good for everything", EKU_FLAGS;
+    EKU_MISSING = "eku.missing", High, fixed, "a required extended key usage is missing", EKU_FLAGS;
+    EKU_ANY = "eku.any", High, fixed, "anyExtendedKeyUsage", EKU_FLAGS;
+    EKU_EXTRA = "eku.extra", High, fixed, "an extended key usage that the profile does not allow", EKU_FLAGS;
+    EKU_CRITICAL = "eku.critical", Medium, open, "critical extended key usage", "";
+    KU_MISSING = "ku.missing", High, fixed, "a required key usage is missing", KEY_USAGE;
+    KU_EXTRA = "ku.extra", High, fixed, "a key usage that the profile does not allow", KEY_USAGE;
+    KU_CA = "ku.ca-on-leaf", High, fixed, "keyCertSign or cRLSign on a leaf", KEY_USAGE;
+    KU_EC = "ku.ec-encipherment", Medium, open, "encipherment on an EC key (RFC 8813 §3)", EC_USAGE;
+    KU_RSA = "ku.rsa-key-agreement", Medium, open, "keyAgreement on an RSA key (RFC 4055 §1.2)", RSA_USAGE;
+    KU_NOT_CRITICAL = "ku.not-critical", Low, open, "key usage is not critical (RFC 5280 §4.2.1.3)", "";
+
+    NAME_MISSING = "name.missing", High, fixed, "a name that was asked for is missing", NAMES;
+    NAME_EXTRA = "name.extra", High, fixed, "a name that nobody asked for", NAMES;
+    NAME_MALFORMED = "name.malformed", High, fixed, "a name that is no host name or address", NAMES;
+    NAME_WILDCARD = "name.wildcard", High, fixed, "a wildcard that the profile forbids", "set allow_wildcard_certificates=false on role {role} and ask for plain names";
+    NAME_CN_OTHER = "name.cn-other", High, fixed, "another common name than asked for", NAMES;
+    NAME_CN_ABSENT = "name.cn-absent", High, fixed, "no common name although one was asked for", NAMES;
+    NAME_TWICE = "name.twice", Low, open, "the same name twice", "";
+    NAME_SUBJECT = "name.subject-extra", Low, open, "subject attributes that nobody asked for", "clear organization, ou, country and the like on role {role}";
+    SAN_CRITICAL = "name.san-critical", Low, open, "critical subject alternative name beside a subject (RFC 5280 §4.2.1.6)", "";
+    SAN_NOT_CRITICAL = "name.san-not-critical", Medium, open, "subject alternative name not critical although the subject is empty: strict Python refuses it", "";
+
+    NOT_YET_VALID = "validity.not-yet-valid", High, fixed, "not valid yet", "compare this host's clock with OpenBao's";
+    EXPIRED = "validity.expired", High, fixed, "expired", "renew it; if it was just signed, compare this host's clock with OpenBao's, and look at ttl and not_after_bound of role {role}";
+    INVERTED = "validity.inverted", High, fixed, "ends before it begins", "set not_after_bound=forbid on role {role}";
+    TOO_LONG = "validity.too-long", High, fixed, "lives longer than the profile allows",
+        "set max_ttl of role {role} to what the profile allows, and not_after_bound=forbid";
+    TOO_SHORT = "validity.too-short", High, fixed, "lives shorter than the profile allows", "raise max_ttl of role {role} (and max_lease_ttl of the mount), which clips the ttl";
+    OTHER_LIFETIME = "validity.other-than-asked", Low, open, "another lifetime than asked for", "raise max_ttl of role {role}, or ask for a ttl within it";
+    LITTLE_LEFT = "validity.little-left", Medium, open, "less than a third of the lifetime is left, so it is due at once", "lower not_before_duration of role {role}";
+    OUTLIVES_ISSUER = "validity.outlives-issuer", High, fixed, "lives longer than an authority above it",
+        "ask for a shorter ttl, or renew the authority; leaf_not_after_behavior=err makes OpenBao refuse by itself";
+
+    PATH_NONE = "path.none", High, fixed, "no path to the pinned root", CHAIN;
+    PATH_MISSING = "path.missing-intermediate", High, fixed, "an intermediate is missing", CHAIN;
+    PATH_SIGNATURE = "path.signature", High, fixed, "a signature of the path is wrong", PIN;
+    PATH_CA_EXPIRED = "path.ca-not-valid-now", High, fixed, "an authority of the path is expired or not valid yet", "renew the intermediate in the PKI mount";
+    PATH_NOT_CA = "path.not-a-ca", High, fixed, "an issuer of the path is no certificate authority", CA_SHAPE;
+    PATH_LENGTH = "path.too-long", High, fixed, "more intermediates than a pathLenConstraint allows", CHAIN;
+    PATH_NAMES = "path.name-constraints", High, fixed, "a name outside an authority's name constraints",
+        "ask only for names within the permitted subtrees of the intermediate, or have the intermediate re-issued";
+    PATH_EKU = "path.ca-eku", High, fixed, "an authority of the path may not issue for this purpose", "have the intermediate re-issued without extended key usage, or with the purposes of its leaves";
+    NO_INTERMEDIATE = "path.no-intermediate", Low, open, "signed by the root itself", "sign with an intermediate and keep the root offline";
+
+    CA_NO_CERT_SIGN = "ca.no-cert-sign", High, open, "an authority whose keyUsage lacks keyCertSign: OpenSSL and Go refuse it", CA_SHAPE;
+    CA_NO_KEY_USAGE = "ca.no-key-usage", Medium, open, "an authority without keyUsage: strict Python refuses it", CA_SHAPE;
+    CA_BC_NOT_CRITICAL = "ca.bc-not-critical", Medium, open, "an authority whose basicConstraints is not critical: strict Python refuses it", CA_SHAPE;
+    CA_NO_SKI = "ca.no-ski", Medium, open, "an authority without subject key identifier: strict Python refuses it", CA_SHAPE;
+    CA_EMPTY_SUBJECT = "ca.empty-subject", High, open, "an authority without a name: OpenSSL refuses it", CA_SHAPE;
+    CA_WEAK_KEY = "ca.weak-key", High, open, "an authority with a weak key", "have the authority re-issued with P-256, P-384, or RSA of 2048 bits and more";
+    CA_NC_SHAPE = "ca.name-constraints-shape", Medium, open, "name constraints of an authority are not critical, or empty (RFC 5280 §4.2.1.10)", CA_SHAPE;
+    CA_OUTLIVES = "ca.outlives-issuer", Low, open, "an intermediate lives longer than its issuer", "renew the issuer first";
+    AKI_MISMATCH = "aki.mismatch", High, open, "the authority key identifier names another key than the issuer's", CHAIN;
+
+    ANCHOR_MALFORMED = "anchor.malformed", High, fixed, "the pinned root does not parse", PIN;
+    ANCHOR_EXPIRED = "anchor.not-valid-now", High, fixed, "the pinned root is expired or not valid yet", "make a new root and pin it before the old one ends";
+    ANCHOR_NOT_CA = "anchor.not-a-ca", High, fixed, "the pinned root is no certificate authority", PIN;
+    ANCHOR_OTHER_KEY = "anchor.other-key", High, fixed, "another root with the name of the pinned one", PIN;
+    ANCHOR_OTHER_CERT = "anchor.other-certificate", Medium, open, "another certificate of the pinned root's name and key", PIN;
+    ANCHOR_AKI = "anchor.aki", Medium, open, "the root's authority key identifier does not name itself: OpenSSL refuses it", CA_SHAPE;
+
+    CHAIN_ROOT = "chain.root-included", Low, open, "the root is among the intermediates", "";
+    CHAIN_DUPLICATE = "chain.duplicate", Low, open, "a certificate is there twice", "";
+    CHAIN_LEAF = "chain.leaf-included", Low, open, "the leaf is among the intermediates", "";
+    CHAIN_SURPLUS = "chain.surplus", Low, open, "a certificate that is on no path of ours", "";
+    CHAIN_SAME_NAME = "chain.same-name", Medium, open, "another certificate of an issuer's name: OpenSSL cannot backtrack over it", CHAIN;
+    CHAIN_ORDER = "chain.order", Low, open, "intermediates out of order", "";
+    CHAIN_MALFORMED = "chain.malformed", Medium, open, "a certificate of the chain does not parse", CHAIN;
+    CHAIN_TOO_MANY = "chain.too-many", High, fixed, "more certificates than any chain needs", CHAIN;
+
+    PEM_PRIVATE_KEY = "pem.private-key", High, fixed, "a private key among the certificates",
+        "sign a CSR with pki/sign/{role}, never pki/issue: the key is made on this host; treat the one that was sent as leaked";
+    PEM_NO_CERTIFICATE = "pem.no-certificate", High, fixed, "no certificate where one should be", "";
+    PEM_MALFORMED = "pem.malformed", Medium, open, "a CERTIFICATE block that does not decode", "";
+    PEM_OTHER_BLOCK = "pem.other-block", Low, open, "a block that is no certificate", "";
+    PEM_GARBAGE = "pem.garbage", Low, open, "text outside the blocks", "";
+    PEM_BOM = "pem.bom", Medium, open, "a byte order mark", "";
+    PEM_CRLF = "pem.crlf", Low, open, "lines that end in CR LF", "";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_of_one_shape() {
+        let mut seen = std::collections::BTreeSet::new();
+        for lint in ALL {
+            assert!(seen.insert(lint.id), "{} twice", lint.id);
+            let (area, rest) = lint.id.split_once('.').unwrap();
+            let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+            assert!(word(area) && word(rest), "{}", lint.id);
+            assert!(!lint.title.is_empty() && !lint.title.ends_with('.'), "{}", lint.id);
+        }
+    }
+
+    #[test]
+    fn what_must_hold_cannot_be_configured_away() {
+        for area in
+            ["path.", "signature.", "pair.", "eku.absent", "eku.missing", "eku.any", "name.missing", "name.extra", "validity.expired"]
+        {
+            for lint in ALL.iter().filter(|l| l.id.starts_with(area) && l.severity == Severity::High) {
+                assert!(lint.fixed, "{}", lint.id);
+            }
+        }
+        let severities = ALL.iter().map(|lint| (lint.id.to_owned(), Severity::Info)).collect();
+        let mut findings = Findings::new(&severities);
+        findings.add(&PAIR_MISMATCH, "ours", "another");
+        findings.add(&SERIAL_ZERO, "positive", "0");
+        let severity: Vec<Severity> = findings.into_vec().iter().map(|f| f.severity).collect();
+        assert_eq!(severity, [Severity::High, Severity::Info]);
+    }
+
+    #[test]
+    fn what_is_found_is_safe_to_print() {
+        let none = BTreeMap::new();
+        let mut findings = Findings::new(&none);
+        findings.add(&NAME_EXTRA, "a\nb", "\x1b[2Jevil");
+        let list = findings.into_vec();
+        assert_eq!((list[0].expected.as_str(), list[0].found.as_str()), ("a b", "\\u{1b}[2Jevil"));
+    }
+}

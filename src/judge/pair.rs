@@ -1,0 +1,168 @@
+//! Keys: the public half of a private key, computed from the private half, and what kind of key a certificate holds.
+//! It must never sign, and what it reads of a private key is wiped.
+
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey};
+use p256::pkcs8::der::{AnyRef, Decode as _, asn1::ObjectIdentifier};
+use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, PrivateKeyInfoRef};
+use x509_parser::asn1_rs::{BitString, FromDer as _, oid};
+use x509_parser::public_key::RSAPublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::model::key::KeyAlgorithm;
+
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+
+/// The smallest public exponent that is taken (FIPS 186-5 §A.1.1).
+const MIN_EXPONENT: u64 = 65_537;
+/// The shortest RSA modulus of an authority, in bits.
+const MIN_RSA_BITS: usize = 2_048;
+
+/// A public key as far as its kind goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// The algorithm, where it is one a certificate of ours may have.
+    pub algorithm: Option<KeyAlgorithm>,
+    /// In words: `ec-p256`, `rsa-1024`, `dsa` …
+    pub text: String,
+    /// Too weak to sign certificates with, or of a kind that nobody should trust.
+    pub weak: bool,
+}
+
+/// Why a key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// Not a PKCS#8 private key.
+    #[error("not a PKCS#8 private key")]
+    NotPkcs8,
+    /// Not the DER of a SubjectPublicKeyInfo.
+    #[error("not the DER of a public key")]
+    NotSpki,
+    /// A kind of key that is not used here.
+    #[error("a key of another kind than P-256, P-384 or RSA with 2048, 3072 or 4096 bits: {0}")]
+    Kind(String),
+    /// The parts of the private key do not belong together.
+    #[error("a damaged private key: its parts do not belong together")]
+    Damaged,
+    /// The public key is none in fact.
+    #[error("{0}")]
+    Unsound(&'static str),
+}
+
+/// DER of the SubjectPublicKeyInfo of a PKCS#8 private key, computed from the private part: a public key that a damaged or forged file
+/// carries beside it is compared, never believed.
+///
+/// # Errors
+/// What is wrong with the key; never any part of it.
+pub fn spki_of_pkcs8(pkcs8: &[u8]) -> Result<Vec<u8>, KeyFault> {
+    let info = PrivateKeyInfoRef::from_der(pkcs8).map_err(|_| KeyFault::NotPkcs8)?;
+    let curve = info.algorithm.parameters.and_then(|any: AnyRef<'_>| any.decode_as::<ObjectIdentifier>().ok());
+    let spki = match (info.algorithm.oid, curve) {
+        (EC, Some(P256)) => {
+            let key = p256::SecretKey::from_pkcs8_der(pkcs8).map_err(|_| KeyFault::Damaged)?;
+            key.public_key().to_public_key_der().map_err(|_| KeyFault::Damaged)?.into_vec()
+        }
+        (EC, Some(P384)) => {
+            let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_ASN1_SIGNING, pkcs8).map_err(|_| KeyFault::Damaged)?;
+            let der: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(|_| KeyFault::Damaged)?;
+            der.as_ref().to_vec()
+        }
+        (RSA, _) => {
+            let key = rsa::PrivateKey::from_pkcs8_der(pkcs8).map_err(|_| KeyFault::Damaged)?;
+            key.to_public_key().to_public_key_der().map_err(|_| KeyFault::Damaged)?.into_vec()
+        }
+        (other, _) => return Err(KeyFault::Kind(other.to_string())),
+    };
+    sound(&spki)?;
+    Ok(spki)
+}
+
+/// The algorithm of a SubjectPublicKeyInfo.
+///
+/// # Errors
+/// Not a public key, or of a kind that is not used here.
+pub fn algorithm_of_spki(spki: &[u8]) -> Result<KeyAlgorithm, KeyFault> {
+    let key = public_key(&parse(spki)?);
+    key.algorithm.ok_or(KeyFault::Kind(key.text))
+}
+
+/// Whether it is a public key in fact: the point is on its curve, modulus and exponent are odd, the exponent is no smaller than 65537.
+///
+/// # Errors
+/// What it lacks.
+pub fn sound(spki: &[u8]) -> Result<(), KeyFault> {
+    match algorithm_of_spki(spki)? {
+        KeyAlgorithm::EcP256 => p256::PublicKey::from_public_key_der(spki).map(drop).map_err(|_| KeyFault::Unsound(OFF_CURVE)),
+        KeyAlgorithm::EcP384 => {
+            let point = parse(spki)?.subject_public_key.data.into_owned();
+            ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, point).map(drop).map_err(|_| KeyFault::Unsound(OFF_CURVE))
+        }
+        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => {
+            rsa::PublicKey::from_public_key_der(spki).map_err(|_| KeyFault::Unsound(BAD_RSA))?;
+            let exponent = rsa_parts(&parse(spki)?.subject_public_key).and_then(|(_, exponent)| exponent);
+            let good = exponent.is_some_and(|e| e >= MIN_EXPONENT && e % 2 == 1);
+            if good { Ok(()) } else { Err(KeyFault::Unsound(BAD_EXPONENT)) }
+        }
+    }
+}
+
+const OFF_CURVE: &str = "the point is not on its curve";
+const BAD_RSA: &str = "the RSA modulus or exponent is not one a key can have";
+const BAD_EXPONENT: &str = "the RSA exponent is even or below 65537";
+
+fn parse(spki: &[u8]) -> Result<SubjectPublicKeyInfo<'_>, KeyFault> {
+    match SubjectPublicKeyInfo::from_der(spki) {
+        Ok(([], parsed)) => Ok(parsed),
+        _ => Err(KeyFault::NotSpki),
+    }
+}
+
+/// The kind of a key, by its identifiers and sizes alone.
+pub(super) fn public_key(spki: &SubjectPublicKeyInfo<'_>) -> PublicKey {
+    let id = &spki.algorithm.algorithm;
+    if *id == oid!(1.2.840.113549.1.1.1) {
+        return rsa_key(&spki.subject_public_key);
+    }
+    let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok()).map(|oid| oid.to_id_string());
+    let uncompressed = spki.subject_public_key.data.first() == Some(&4);
+    let known = |text: &str, algorithm, weak| PublicKey { algorithm, text: text.to_owned(), weak };
+    match (id.to_id_string().as_str(), curve.as_deref()) {
+        ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) if uncompressed => known("ec-p256", Some(KeyAlgorithm::EcP256), false),
+        ("1.2.840.10045.2.1", Some("1.3.132.0.34")) if uncompressed => known("ec-p384", Some(KeyAlgorithm::EcP384), false),
+        ("1.2.840.10045.2.1", Some("1.3.132.0.35")) => known("ec-p521", None, false),
+        ("1.2.840.10045.2.1", curve) => known(&format!("ec on curve {}", curve.unwrap_or("without a name")), None, true),
+        ("1.3.101.112", _) => known("ed25519", None, false),
+        ("1.2.840.10040.4.1", _) => known("dsa", None, true),
+        (other, _) => known(other, None, true),
+    }
+}
+
+fn rsa_key(key: &BitString<'_>) -> PublicKey {
+    let Some((bits, exponent)) = rsa_parts(key) else {
+        return PublicKey { algorithm: None, text: "rsa, unreadable".to_owned(), weak: true };
+    };
+    let algorithm = match bits {
+        2048 => Some(KeyAlgorithm::Rsa2048),
+        3072 => Some(KeyAlgorithm::Rsa3072),
+        4096 => Some(KeyAlgorithm::Rsa4096),
+        _ => None,
+    };
+    // An authority may keep the exponent 3 of its day; 1 and even ones are no keys.
+    let exponent_is_bad = exponent.is_some_and(|e| e < 3 || e % 2 == 0);
+    PublicKey { algorithm, text: format!("rsa-{bits}"), weak: bits < MIN_RSA_BITS || bits % 8 != 0 || exponent_is_bad }
+}
+
+/// Modulus length in bits, and the exponent where it fits.
+fn rsa_parts(key: &BitString<'_>) -> Option<(usize, Option<u64>)> {
+    let (rest, rsa) = RSAPublicKey::from_der(&key.data).ok()?;
+    if !rest.is_empty() || rsa.modulus.first()? & 0x80 != 0 {
+        return None;
+    }
+    let digits = rsa.modulus.iter().skip_while(|octet| **octet == 0);
+    let first = *digits.clone().next()?;
+    let bits = digits.count().checked_mul(8)?.checked_sub(usize::try_from(first.leading_zeros()).ok()?)?;
+    Some((bits, rsa.try_exponent().ok()))
+}

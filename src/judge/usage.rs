@@ -1,0 +1,128 @@
+//! Extended key usage and key usage of a leaf against its profile. webpki accepts a leaf without either (facts/x509 §2), so this is ours.
+
+use super::cert::{Facts, Usages};
+use super::lint::{self, Findings};
+use crate::model::profile::{Profile, Purpose};
+
+/// id-kp-serverAuth.
+pub const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+/// id-kp-clientAuth.
+pub const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
+/// anyExtendedKeyUsage.
+pub const ANY_EKU: &str = "2.5.29.37.0";
+
+/// Extended key usages by their names in RFC 5280 §4.2.1.12.
+const EKU_NAMES: [(&str, &str); 7] = [
+    (SERVER_AUTH, "serverAuth"),
+    (CLIENT_AUTH, "clientAuth"),
+    ("1.3.6.1.5.5.7.3.3", "codeSigning"),
+    ("1.3.6.1.5.5.7.3.4", "emailProtection"),
+    ("1.3.6.1.5.5.7.3.8", "timeStamping"),
+    ("1.3.6.1.5.5.7.3.9", "OCSPSigning"),
+    (ANY_EKU, "anyExtendedKeyUsage"),
+];
+
+/// The name of an extended key usage, or its dotted OID where it has none.
+#[must_use]
+pub fn eku_name(oid: &str) -> &str {
+    EKU_NAMES.iter().find(|(known, _)| *known == oid).map_or(oid, |(_, name)| name)
+}
+
+/// The dotted OID of a profile's word; a dotted OID is its own.
+#[must_use]
+pub fn eku_oid(word: &str) -> &str {
+    EKU_NAMES.iter().find(|(_, name)| *name == word).map_or(word, |(oid, _)| oid)
+}
+
+/// The OIDs a leaf for this purpose needs.
+#[must_use]
+pub fn purpose_oids(purpose: Purpose) -> Vec<&'static str> {
+    let server = purpose.server().then_some(SERVER_AUTH);
+    server.into_iter().chain(purpose.client().then_some(CLIENT_AUTH)).collect()
+}
+
+/// Judges both usages of a leaf.
+pub fn check(findings: &mut Findings<'_>, leaf: &Facts, profile: &Profile) {
+    extended(findings, leaf.extensions.eku.as_ref(), profile);
+    key_usage(findings, leaf, profile);
+}
+
+fn extended(findings: &mut Findings<'_>, eku: Option<&Usages>, profile: &Profile) {
+    let mut required = purpose_oids(profile.purpose);
+    for word in &profile.eku.required {
+        if !required.contains(&eku_oid(word)) {
+            required.push(eku_oid(word));
+        }
+    }
+    let wanted = words(required.iter().map(|oid| eku_name(oid)));
+    let Some(eku) = eku.filter(|eku| !eku.values.is_empty()) else {
+        let found = if eku.is_some() { "an empty extension" } else { "none" };
+        findings.add(&lint::EKU_ABSENT, wanted, found);
+        return;
+    };
+    let found = words(eku.values.iter().map(|oid| eku_name(oid)));
+    let missing: Vec<&str> = required.iter().copied().filter(|oid| !eku.values.iter().any(|value| value == oid)).collect();
+    if !missing.is_empty() {
+        findings.add(&lint::EKU_MISSING, words(missing.iter().map(|oid| eku_name(oid))), &found);
+    }
+    if eku.values.iter().any(|oid| oid == ANY_EKU) {
+        findings.add(&lint::EKU_ANY, &wanted, &found);
+    }
+    let allowed = |oid: &str| required.contains(&oid) || profile.eku.allowed.iter().any(|word| eku_oid(word) == oid);
+    let extra: Vec<&str> = eku.values.iter().map(String::as_str).filter(|oid| *oid != ANY_EKU && !allowed(oid)).collect();
+    if !extra.is_empty() {
+        let may = required.iter().copied().chain(profile.eku.allowed.iter().map(|word| eku_oid(word)));
+        findings.add(&lint::EKU_EXTRA, format!("only {}", words(may.map(eku_name))), words(extra.iter().map(|oid| eku_name(oid))));
+    }
+    if eku.critical {
+        findings.add(&lint::EKU_CRITICAL, "not critical", "critical");
+    }
+}
+
+fn key_usage(findings: &mut Findings<'_>, leaf: &Facts, profile: &Profile) {
+    let none = Usages { critical: true, values: Vec::new() };
+    let usage = leaf.extensions.key_usage.as_ref().unwrap_or(&none);
+    let has = |word: &str| usage.values.iter().any(|value| value == word);
+    let found = if usage.values.is_empty() { "none".to_owned() } else { words(usage.values.iter().map(String::as_str)) };
+    let Profile { key_usage: policy, .. } = profile;
+    let missing: Vec<&str> = policy.required.iter().map(String::as_str).filter(|word| !has(word)).collect();
+    if !missing.is_empty() {
+        findings.add(&lint::KU_MISSING, words(missing.into_iter()), &found);
+    }
+    let of_ca = |word: &str| word == "keyCertSign" || word == "cRLSign";
+    if usage.values.iter().any(|value| of_ca(value)) {
+        findings.add(&lint::KU_CA, "neither keyCertSign nor cRLSign", &found);
+    }
+    let may: Vec<&str> = policy.required.iter().chain(&policy.allowed).map(String::as_str).collect();
+    let extra: Vec<&str> = usage.values.iter().map(String::as_str).filter(|value| !of_ca(value) && !may.contains(value)).collect();
+    if !extra.is_empty() {
+        findings.add(&lint::KU_EXTRA, format!("only {}", words(may.iter().copied())), words(extra.iter().copied()));
+    }
+    unfit(findings, leaf, usage, &extra);
+    if !usage.critical {
+        findings.add(&lint::KU_NOT_CRITICAL, "critical", "not critical");
+    }
+}
+
+/// Usages that the kind of key has no use for; OpenBao's default role sets both (facts/x509 §3). Those outside the profile are said already.
+fn unfit(findings: &mut Findings<'_>, leaf: &Facts, usage: &Usages, said: &[&str]) {
+    let present = |words: &[&str]| -> Vec<String> {
+        usage.values.iter().filter(|value| words.contains(&value.as_str()) && !said.contains(&value.as_str())).cloned().collect()
+    };
+    let is_rsa = leaf.key.text.starts_with("rsa");
+    if is_rsa && !present(&["keyAgreement"]).is_empty() {
+        findings.add(
+            &lint::KU_RSA,
+            "no keyAgreement with an RSA key: key_usage=DigitalSignature,KeyEncipherment on the role",
+            "keyAgreement",
+        );
+    }
+    let enciphering = present(&["keyEncipherment", "dataEncipherment"]);
+    if leaf.key.text.starts_with("ec") && !enciphering.is_empty() {
+        findings.add(&lint::KU_EC, "no encipherment with an EC key: key_usage=DigitalSignature on the role", enciphering.join(", "));
+    }
+}
+
+fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(", ")
+}
