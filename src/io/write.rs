@@ -101,11 +101,19 @@ fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// A name nobody can have guessed, for what is renamed into place: `.NAME.RANDOM`.
-fn temporary(name: &str) -> Result<String, Errno> {
+/// Sixteen hexadecimal digits that nobody can have guessed.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn random_digits() -> Result<String, Errno> {
     let mut random = [0_u8; 8];
     SystemRandom::new().fill(&mut random).map_err(|_| Errno::IO)?;
-    Ok(format!(".{name}.{}", hex(&random)))
+    Ok(hex(&random))
+}
+
+/// The name of what is renamed into place: `.NAME.RANDOM`.
+fn temporary(name: &str) -> Result<String, Errno> {
+    Ok(format!(".{name}.{}", random_digits()?))
 }
 
 /// Replaces a small file in one step and flushes file and directory. A link at its place is refused, not replaced.

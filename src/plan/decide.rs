@@ -3,12 +3,11 @@
 use serde::Serialize;
 
 use super::due::due_at;
-use super::generation::{Condition, Kept};
+use super::generation::{Condition, Kept, certificates};
 use super::inventory::Tree;
 use crate::config::settings::{Certificate, Settings};
 use crate::judge::cert::Facts;
-use crate::judge::gate::{self, Gate};
-use crate::judge::pem;
+use crate::judge::{self, Gate};
 use crate::model::clock::Time;
 use crate::model::name::{CertName, Generation};
 use crate::model::reason::{Reason, ReasonCode};
@@ -142,7 +141,7 @@ fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept,
     if live.meta.as_ref().is_some_and(|meta| meta.anchor_sha256 != settings.anchor.sha256) {
         return Some("trust.anchor is another root than the one this certificate was checked against".to_owned());
     }
-    let against = gate::fits(facts, &certificate.request);
+    let against = judge::fits(facts, &certificate.request);
     let blocking: Vec<String> =
         against.iter().filter(|f| f.blocks()).map(|f| format!("expected {}, found {}", f.expected, f.found)).collect();
     (!blocking.is_empty()).then(|| blocking.join("; "))
@@ -184,9 +183,9 @@ fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept, now
     if let Some(reason) = time_reason(settings, certificate.name(), facts, now) {
         return Some(format!("{}: {}", reason.code.as_str(), reason.text));
     }
-    let leaf = pem::certificates(&debt.cert_pem()).ok()?.into_iter().next()?;
-    let candidates = pem::certificates(&debt.chain_pem()).unwrap_or_default();
-    let verdict = gate::gate(
+    let leaf = certificates(debt.cert_pem().as_bytes()).into_iter().next()?;
+    let candidates = certificates(debt.chain_pem().as_bytes());
+    let verdict = judge::gate(
         &Gate {
             request: &certificate.request,
             anchor: &settings.anchor,

@@ -1,9 +1,11 @@
 //! One generation as it lies in the state directory, and whether what consumers read equals it. Only reads.
 
+use p256::pkcs8::SecretDocument;
 use zeroize::Zeroizing;
 
 use crate::io::dir::{Content, Dir, DiskError};
 use crate::judge::cert::Facts;
+use crate::judge::lint::Findings;
 use crate::judge::{pair, pem};
 use crate::model::anchor::Fingerprint;
 use crate::model::layout::{self, Meta};
@@ -69,7 +71,7 @@ impl Kept {
             return Ok(Self { generation, facts: None, condition: Condition::Unreadable(text), meta, files: Files::default() });
         };
         let files = Files { cert, chain, fullchain, key };
-        let leaf = pem::certificates(&String::from_utf8_lossy(&files.cert)).ok().and_then(|all| all.into_iter().next());
+        let leaf = certificates(&files.cert).into_iter().next();
         let facts = leaf.as_deref().map(Facts::parse);
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
@@ -126,7 +128,8 @@ impl Files {
         };
         // Equal hashes mean the pair that was checked when it was staged; the key is parsed only where something differs.
         let Some(changed) = changed else { return Condition::Intact };
-        match pair::spki_of_pem(&self.key) {
+        let own = pkcs8_of_pem(&self.key).and_then(|key| pair::spki_of_pkcs8(key.as_bytes()).map_err(|why| why.to_string()));
+        match own {
             Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", layout::KEY)),
             Ok(own) if own != spki => Condition::KeyMismatch,
             Ok(_) => Condition::Changed(changed),
@@ -138,6 +141,23 @@ impl Files {
         let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name) != Some(&Fingerprint::of(bytes));
         all.iter().find(|file| differs(file)).map(|(name, _)| format!("{name} is not the one that was staged"))
     }
+}
+
+/// The certificates of one of our own PEM files.
+#[must_use]
+pub fn certificates(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let severities = std::collections::BTreeMap::new();
+    pem::read(&String::from_utf8_lossy(bytes), &mut Findings::new(&severities))
+}
+
+/// The private key of a PKCS#8 PEM text, as DER that is wiped when dropped.
+pub(crate) fn pkcs8_of_pem(bytes: &[u8]) -> Result<SecretDocument, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not PEM".to_owned())?;
+    let (label, document) = SecretDocument::from_pem(text).map_err(|why| why.to_string())?;
+    if label != "PRIVATE KEY" {
+        return Err(format!("expected a PRIVATE KEY block (PKCS#8), found {label}"));
+    }
+    Ok(document)
 }
 
 /// Modes and group of what is published: 0640 for a group, 0600 without (ONDISK, Owners).

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use super::generation::{Condition, Kept, difference};
+use super::generation::{Condition, Kept, certificates, difference};
 use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::judge::cert::Facts;
-use crate::judge::pem;
 use crate::model::clock::Time;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -182,7 +181,7 @@ fn choose_debt(tree: &mut Tree, var: &Dir) -> Result<(), DiskError> {
 
 fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, DiskError> {
     let Some(dir) = run.child(&generation.to_string())? else { return Ok(None) };
-    let leaf = dir.read(layout::CERT)?.and_then(|c| pem::certificates(&String::from_utf8_lossy(&c.bytes)).ok()?.into_iter().next());
+    let leaf = dir.read(layout::CERT)?.and_then(|c| certificates(&c.bytes).into_iter().next());
     Ok(leaf.and_then(|der| Facts::parse(&der).ok()))
 }
 

@@ -99,10 +99,9 @@ impl Notes {
     /// Takes a request back that was definitely refused.
     pub fn give_back_request(&self) {
         let mut guard = self.lock();
-        let (state, this_run) = &mut *guard;
+        let state = &mut guard.0;
+        // In this run it stays counted: what was refused is asked at most once more.
         state.requests.pop();
-        // A definite refusal may be asked again in another run, not more often in this one.
-        let _: usize = *this_run;
         if let Err(why) = self.save(state) {
             tracing::warn!(%why, "a refused signing request stays counted");
         }
@@ -143,6 +142,19 @@ impl Notes {
             state.largest = state.largest.max(generation.0);
             note_debt(state, generation, Some(failure), now);
         }
+        state.last_error = Some(LastError { at: now, failure: failure.clone() });
+        self.save(state)
+    }
+
+    /// Notes that a committed generation is not proven after all.
+    ///
+    /// # Errors
+    /// When `state.json` cannot be written.
+    pub fn lost_proof(&self, generation: Generation, failure: &Failure, now: Time) -> Result<(), Failure> {
+        let mut guard = self.lock();
+        let state = &mut guard.0;
+        state.proven = Some(Proven { generation, proof: Proof::None, at: now });
+        note_debt(state, generation, Some(failure), now);
         state.last_error = Some(LastError { at: now, failure: failure.clone() });
         self.save(state)
     }

@@ -11,6 +11,7 @@ use crate::model::finding::Finding;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::secret::PlainKey;
+use crate::plan::generation::pkcs8_of_pem;
 
 /// A private key in the form in which it rests.
 pub struct KeptKey {
@@ -55,11 +56,7 @@ impl KeyStore for FileStore {
             Failure::new(Stage::Seal, "blob-damaged", format!("the private key of {name} {generation} cannot be read: {why}"))
                 .hint(format!("`omens renew {name} --force` makes a new key and certificate"))
         };
-        let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is not PEM".to_owned()))?;
-        let (label, document) = SecretDocument::from_pem(text).map_err(|why| damaged(why.to_string()))?;
-        if label != "PRIVATE KEY" {
-            return Err(damaged(format!("expected a PRIVATE KEY block (PKCS#8), found {label}")));
-        }
+        let document = pkcs8_of_pem(bytes).map_err(damaged)?;
         let spki = pair::spki_of_pkcs8(document.as_bytes()).map_err(|why| damaged(why.to_string()))?;
         Ok(PlainKey::new(Zeroizing::new(document.as_bytes().to_vec()), spki))
     }
@@ -122,8 +119,8 @@ pub fn seal(
     match both {
         Err(why) => Err(Box::new((validated, why))),
         Ok((kept, key)) => Ok(Stored {
-            cert: pem::encode(validated.leaf()),
-            chain: validated.chain().iter().map(|der| pem::encode(der)).collect(),
+            cert: pem::write(validated.leaf()),
+            chain: validated.chain().iter().map(|der| pem::write(der)).collect(),
             facts: validated.facts().clone(),
             findings: validated.findings().to_vec(),
             key,

@@ -6,7 +6,7 @@ use super::swap::Published;
 use crate::config::settings::{Endpoint, ServerName};
 use crate::io::handshake::{self, NotSeen, Target};
 use crate::judge::cert::Facts;
-use crate::judge::{pair, served};
+use crate::judge::{self, pair};
 use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Stage};
@@ -147,7 +147,7 @@ impl Look<'_> {
         let target = Target {
             address: self.endpoint.address.clone(),
             server_name: server_name.clone(),
-            only: pair::algorithm_of_spki(&self.leaf.spki),
+            only: pair::algorithm_of_spki(&self.leaf.spki).ok(),
             deadline: ONE_LOOK.min(self.deadline.max(STOPPED)),
         };
         let seen = handshake::look(&target, self.clock).await.map_err(|why| self.not_seen(&why))?;
@@ -156,7 +156,7 @@ impl Look<'_> {
             return Err(self.another(served_leaf.as_ref()));
         }
         if trusted.as_ref() != Some(&seen.chain) {
-            served::served(self.anchor, &seen.chain, &server_name, self.clock.now()).map_err(|why| self.untrusted(&why))?;
+            judge::served(self.anchor, &seen.chain, &server_name, self.clock.now()).map_err(|why| self.untrusted(&why))?;
             *trusted = Some(seen.chain);
         }
         Ok(())

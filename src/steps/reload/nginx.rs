@@ -16,7 +16,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    fn arguments<'a>(&'a self, last: &[&'a str]) -> Vec<&'a OsStr> {
+    fn arguments<'a>(&'a self, last: &'a [&'a str]) -> Vec<&'a OsStr> {
         let pair = |flag: &'a str, path: &'a Option<PathBuf>| path.iter().flat_map(move |p| [OsStr::new(flag), p.as_os_str()]);
         pair("-p", &self.prefix).chain(pair("-c", &self.conf)).chain(last.iter().map(OsStr::new)).collect()
     }

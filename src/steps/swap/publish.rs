@@ -38,6 +38,18 @@ impl Published {
         }
     }
 
+    /// Publishes it once more, after it had been taken back.
+    ///
+    /// # Errors
+    /// The value and why.
+    pub fn again(self) -> Result<Self, Box<(Self, Failure)>> {
+        let shown = stage_run(&self.place, &self.kept).and_then(|()| show(&self.place, &self.kept));
+        match shown {
+            Ok(()) => Ok(self),
+            Err(why) => Err(Box::new((self, place::failure(Stage::Publish, &why)))),
+        }
+    }
+
     /// Where it lies.
     #[must_use]
     pub const fn place(&self) -> &Arc<Place> {
@@ -109,7 +121,7 @@ fn show(place: &Place, kept: &Kept) -> Result<(), DiskError> {
 }
 
 fn show_anchor(place: &Place) -> Result<(), DiskError> {
-    let text = pem::encode(&place.settings().anchor.der);
+    let text = pem::write(&place.settings().anchor.der);
     let (trust, _) = write::make_dir(&place.run_root, layout::TRUST, 0o755, write::Ownership::default())?;
     if trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == text.as_bytes()) {
         return Ok(());
@@ -130,7 +142,7 @@ fn copy(place: &Place, install: &Install, kept: &Kept) -> Result<(), DiskError> 
     });
     let published = kept.published_files();
     for (part, file) in &files {
-        let anchor = || zeroize::Zeroizing::new(pem::encode(&place.settings().anchor.der).into_bytes());
+        let anchor = || zeroize::Zeroizing::new(pem::write(&place.settings().anchor.der).into_bytes());
         let bytes = part_file(*part).and_then(|name| published.iter().find(|(n, _)| *n == name)).map_or_else(anchor, |(_, b)| b.clone());
         let regular = dir.kind(file)? == Some(crate::io::dir::Kind::File);
         if regular && dir.read(file)?.is_some_and(|found| found.bytes == bytes) {

@@ -1,0 +1,194 @@
+//! One due certificate on its way through a run: its plan, its notes and the report that grows with it.
+
+use std::sync::Arc;
+
+use super::super::commit::Committed;
+use super::super::record::Notes;
+use super::super::swap::Place;
+use crate::config::settings::{Certificate, Driver, Settings};
+use crate::judge::cert::Facts;
+use crate::model::anchor::Fingerprint;
+use crate::model::clock::Time;
+use crate::model::entry::{self, Entry, Outcome};
+use crate::model::failure::{Failure, Stage};
+use crate::model::finding::Finding;
+use crate::model::name::Generation;
+use crate::model::report::{CertReport, Debt};
+use crate::model::state::Proof;
+use crate::plan::decide::{Action, Step, proof_of_live};
+use crate::plan::inventory::Tree;
+
+/// A due certificate.
+pub(super) struct Job {
+    pub(super) place: Arc<Place>,
+    pub(super) notes: Arc<Notes>,
+    pub(super) step: Step,
+    pub(super) report: CertReport,
+    /// The leaf to go back to.
+    pub(super) back: Option<Facts>,
+    /// The leaf that is being brought out.
+    pub(super) new: Option<(Generation, Facts)>,
+    /// What consumers found at the start.
+    found: Option<Facts>,
+    /// A refused answer, for the ledger.
+    pub(super) refused_pem: Option<String>,
+    /// Serial and fingerprint of that answer.
+    pub(super) refused: Option<(Option<String>, Option<Fingerprint>)>,
+    reached: Stage,
+}
+
+impl Job {
+    /// Opens the places of a due certificate.
+    ///
+    /// # Errors
+    /// The report of a certificate that ends here.
+    pub(super) fn open(settings: &Arc<Settings>, certificate: &Certificate, step: Step, tree: Tree, run: &str) -> Result<Self, Box<CertReport>> {
+        let report = report_of(&step, &tree);
+        let place = match Place::open(settings, certificate) {
+            Ok(place) => Arc::new(place),
+            Err(failure) => return Err(Box::new(CertReport { outcome: Outcome::Failed, error: Some(failure), ..report })),
+        };
+        let back = tree.live.filter(|live| Some(live.generation) == step.way_back).and_then(|live| live.facts);
+        let notes = Arc::new(Notes::new(place.clone(), run, tree.state));
+        Ok(Self {
+            place,
+            notes,
+            step,
+            report,
+            back,
+            new: None,
+            found: tree.published.facts,
+            refused_pem: None,
+            refused: None,
+            reached: Stage::Plan,
+        })
+    }
+
+    pub(super) fn certificate(&self) -> &Certificate {
+        self.place.certificate()
+    }
+
+    pub(super) fn drivers(&self) -> &[Driver] {
+        &self.certificate().reload
+    }
+
+    pub(super) const fn reach(&mut self, stage: Stage) {
+        self.reached = stage;
+    }
+
+    /// Whether a new certificate is being issued in this run.
+    pub(super) fn issues(&self) -> bool {
+        self.step.action == Action::Issue
+    }
+
+    pub(super) fn fail(&mut self, outcome: Outcome, failure: Failure) {
+        self.reached = failure.stage;
+        self.report.outcome = outcome;
+        self.report.error = Some(failure);
+    }
+
+    /// Fails, and leaves that in `state.json`; a disk that takes no notes is one more thing to say, not another failure.
+    pub(super) fn fail_noted(&mut self, outcome: Outcome, failure: Failure, debt: Option<Generation>, now: Time) {
+        if let Err(why) = self.notes.failed(&failure, debt, now) {
+            self.warn("state-not-written", why.text);
+        }
+        self.fail(outcome, failure);
+    }
+
+    pub(super) fn warn(&mut self, code: &str, text: impl Into<String>) {
+        self.report.warnings.push(crate::model::failure::Warning::new(code, text));
+    }
+
+    pub(super) fn committed(&mut self, committed: &Committed) {
+        self.reached = Stage::Commit;
+        self.report.proof = Some(committed.proof());
+        if committed.proof() != Proof::None {
+            self.report.outcome = if self.issues() { Outcome::Renewed } else { Outcome::Settled };
+        }
+    }
+
+    /// Fills in what is true at the end, and gives the report and its ledger line.
+    pub(super) fn end(mut self, run: &str, now: Time) -> (CertReport, Option<Entry>) {
+        let published = self.place.published();
+        self.report.generation = published;
+        let facts = match &self.new {
+            Some((generation, facts)) if Some(*generation) == published => Some(facts),
+            _ if published == self.report.previous => self.found.as_ref(),
+            _ => self.back.as_ref(),
+        };
+        describe_leaf(&mut self.report, facts);
+        let state = self.notes.state();
+        let waits = |g: &Generation| self.place.committed() < Some(*g) && !state.withdrawn.contains(g);
+        let unproven = self.report.proof == Some(Proof::None);
+        self.report.debt = state.debt.as_ref().filter(|debt| waits(&debt.generation) || unproven).map(|debt| Debt {
+            generation: debt.generation,
+            sha256: self.new.as_ref().filter(|(g, _)| *g == debt.generation).map(|(_, facts)| facts.sha256.clone()),
+            since: Some(debt.since),
+            stage: Some(debt.failure.stage),
+            code: Some(debt.failure.code.clone()),
+            attempts: debt.attempts,
+        });
+        let entry = (self.report.outcome != Outcome::NotDue).then(|| self.entry(run, now));
+        (self.report, entry)
+    }
+
+    fn entry(&self, run: &str, now: Time) -> Entry {
+        let refused = self.report.outcome == Outcome::Refused;
+        let new = self.new.as_ref();
+        let refused_as = self.refused.as_ref();
+        Entry {
+            v: entry::VERSION,
+            time: now,
+            run: run.to_owned(),
+            certificate: self.report.name.to_string(),
+            generation: new.map(|(generation, _)| *generation),
+            stage: self.reached,
+            outcome: self.report.outcome,
+            serial: refused_as.map_or_else(|| new.map(|(_, facts)| facts.serial.clone()), |(serial, _)| serial.clone()),
+            sha256: refused_as.map_or_else(|| new.map(|(_, facts)| facts.sha256.clone()), |(_, sha256)| sha256.clone()),
+            error: self.report.error.clone(),
+            findings: if refused { self.report.findings.clone() } else { Vec::<Finding>::new() },
+            refused_pem: self.refused_pem.clone(),
+        }
+    }
+}
+
+/// The report of a certificate as it is found.
+pub(in crate::steps) fn report_of(step: &Step, tree: &Tree) -> CertReport {
+    let mut report = CertReport::new(step.name.clone(), Outcome::NotDue);
+    report.reasons.clone_from(&step.reasons);
+    report.generation = tree.published.generation;
+    report.previous = tree.published.generation;
+    report.proof = proof_of_live(tree);
+    describe_leaf(&mut report, tree.published.facts.as_ref());
+    if let Some(why) = &tree.state_broken {
+        let text = format!("state.json cannot be understood and is written anew: {why}");
+        report.warnings.push(crate::model::failure::Warning::new("state-broken", text));
+    }
+    report.debt = debt_of(tree);
+    report
+}
+
+/// The debt of a tree as reports show it.
+#[must_use]
+pub fn debt_of(tree: &Tree) -> Option<Debt> {
+    let unproven = tree.live.as_ref().filter(|_| proof_of_live(tree) == Some(Proof::None));
+    let kept = tree.debt.as_ref().or(unproven)?;
+    let noted = tree.state.debt.as_ref().filter(|debt| debt.generation == kept.generation);
+    Some(Debt {
+        generation: kept.generation,
+        sha256: kept.facts.as_ref().map(|facts| facts.sha256.clone()),
+        since: noted.map(|debt| debt.since).or_else(|| kept.meta.as_ref().map(|meta| meta.staged)),
+        stage: noted.map(|debt| debt.failure.stage),
+        code: noted.map(|debt| debt.failure.code.clone()),
+        attempts: noted.map_or(0, |debt| debt.attempts),
+    })
+}
+
+/// Writes a leaf's facts into a report.
+pub(in crate::steps) fn describe_leaf(report: &mut CertReport, facts: Option<&Facts>) {
+    report.serial = facts.map(|f| f.serial.clone());
+    report.sha256 = facts.map(|f| f.sha256.clone());
+    report.not_before = facts.map(|f| f.not_before);
+    report.not_after = facts.map(|f| f.not_after);
+}

@@ -1,0 +1,170 @@
+//! One certificate up to the point where it is staged: issue → validate → seal → stage, or reopen → validate → stage.
+
+use std::sync::Arc;
+
+use super::job::Job;
+use super::{Shared, block};
+use crate::model::entry::Outcome;
+use crate::model::failure::{Failure, Stage};
+use crate::model::name::Generation;
+use crate::plan::decide::Action;
+use crate::steps::issue::{Budget, Issued, Issuer};
+use crate::steps::record::Notes;
+use crate::steps::seal::{FileStore, seal};
+use crate::steps::swap::{Staged, put_back, reopen};
+use crate::steps::validate::{Material, Rejection, validate};
+
+/// Prepares a certificate. `None`: its part of the run ended here, and the report says how.
+pub(super) async fn prepare(shared: &Shared<'_>, mut job: Job) -> (Job, Option<Staged>) {
+    let staged = match job.step.action {
+        Action::Nothing => None,
+        Action::Issue => new_generation(shared, &mut job).await,
+        Action::Settle(generation) => known_generation(shared, &mut job, generation).await,
+    };
+    (job, staged)
+}
+
+async fn new_generation(shared: &Shared<'_>, job: &mut Job) -> Option<Staged> {
+    if let Err(failure) = make_ready(shared, job).await {
+        job.fail(Outcome::Failed, failure);
+        return None;
+    }
+    job.reach(Stage::Issue);
+    shared.watch.stage(&job.step.name, Stage::Issue);
+    let issued = match issue(shared, job).await {
+        Ok(issued) => issued,
+        Err(failure) => {
+            let outcome = if failure.code == "exhausted" { Outcome::Exhausted } else { Outcome::Failed };
+            return end_without(shared, job, outcome, failure).await;
+        }
+    };
+    shared.watch.stage(&job.step.name, Stage::Validate);
+    job.reach(Stage::Validate);
+    let (key, signed) = issued.into_parts();
+    job.report.warnings.extend(signed.warnings);
+    let material = Material { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
+    let validated = match validate(material, &job.certificate().request, &shared.settings.anchor, shared.clock.now()) {
+        Ok(validated) => validated,
+        Err((_, rejection)) => {
+            let failure = refuse(job, *rejection);
+            return end_without(shared, job, Outcome::Refused, failure).await;
+        }
+    };
+    job.report.findings = validated.findings().to_vec();
+    let generation = job.step.next;
+    shared.watch.stage(&job.step.name, Stage::Seal);
+    let stored = match seal(&FileStore, &job.step.name, generation, validated, &key) {
+        Ok(stored) => stored,
+        Err(why) => return end_without(shared, job, Outcome::Failed, why.1).await,
+    };
+    job.new = Some((generation, stored.facts().clone()));
+    let (place, now) = (job.place.clone(), shared.clock.now());
+    shared.watch.stage(&job.step.name, Stage::Publish);
+    match block(move || Staged::new(&place, stored, generation, now).map_err(|why| why.1)).await {
+        Ok(staged) => Some(staged),
+        Err(failure) => end_without(shared, job, Outcome::Failed, failure).await,
+    }
+}
+
+/// What must be on the disk before anything is asked: withdrawn debt, and the committed generation where consumers lack it.
+async fn make_ready(shared: &Shared<'_>, job: &mut Job) -> Result<(), Failure> {
+    let (notes, now, withdraw) = (job.notes.clone(), shared.clock.now(), job.step.withdraw.clone());
+    if !withdraw.is_empty() {
+        block(move || notes.begin(now, &withdraw)).await?;
+    }
+    if let Some(generation) = job.step.republish {
+        let place = job.place.clone();
+        job.back = job.back.take().or(Some(block(move || put_back(&place, generation)).await?));
+    }
+    Ok(())
+}
+
+async fn issue(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
+    let _permit = shared.permits.acquire().await.map_err(|_| Failure::new(Stage::Issue, "interrupted", "the run is ending"))?;
+    let budget = Purse { notes: job.notes.clone(), shared };
+    // Nothing is asked of the CA, not even a login, that the budget does not allow.
+    let session = shared.session().await?;
+    session.issue(&job.certificate().request, &budget).await
+}
+
+/// The budget of one certificate, counted on disk before a request is sent.
+struct Purse<'a, 'b> {
+    notes: Arc<Notes>,
+    shared: &'a Shared<'b>,
+}
+
+impl Budget for Purse<'_, '_> {
+    async fn take(&self) -> Result<(), Failure> {
+        let (notes, now) = (self.notes.clone(), self.shared.clock.now());
+        block(move || notes.take_request(now)).await
+    }
+
+    async fn give_back(&self) {
+        let notes = self.notes.clone();
+        if let Err(failure) = block(move || { notes.give_back_request(); Ok(()) }).await {
+            tracing::warn!(%failure, "a refused signing request stays counted");
+        }
+    }
+}
+
+fn refuse(job: &mut Job, rejection: Rejection) -> Failure {
+    job.report.findings = rejection.findings;
+    job.refused_pem = rejection.refused_pem;
+    job.refused = Some((rejection.serial, rejection.sha256));
+    rejection.failure
+}
+
+/// Ends a certificate's part without a new generation. Consumers that were given the committed one back in this run still take it up.
+async fn end_without(shared: &Shared<'_>, job: &mut Job, outcome: Outcome, failure: Failure) -> Option<Staged> {
+    let now = shared.clock.now();
+    let notes = job.notes.clone();
+    let said = failure.clone();
+    if let Err(why) = block(move || notes.failed(&said, None, now)).await {
+        job.warn("state-not-written", why.text);
+    }
+    job.fail(outcome, failure);
+    let generation = job.step.republish?;
+    match revalidate(shared, job, generation).await {
+        Ok(staged) => Some(staged),
+        Err(why) => {
+            job.warn("not-republished", why.text);
+            None
+        }
+    }
+}
+
+async fn known_generation(shared: &Shared<'_>, job: &mut Job, generation: Generation) -> Option<Staged> {
+    // A stopped service that is still stopped is not even noted (ONDISK: `not-due`).
+    if !job.step.unproven {
+        let (notes, now, withdraw) = (job.notes.clone(), shared.clock.now(), job.step.withdraw.clone());
+        if let Err(failure) = block(move || notes.begin(now, &withdraw)).await {
+            job.fail(Outcome::Failed, failure);
+            return None;
+        }
+    }
+    match revalidate(shared, job, generation).await {
+        Ok(staged) => Some(staged),
+        Err(failure) => {
+            let now = shared.clock.now();
+            job.fail_noted(Outcome::Failed, failure, Some(generation), now);
+            None
+        }
+    }
+}
+
+/// Settling goes through `validate` like everything else.
+async fn revalidate(shared: &Shared<'_>, job: &mut Job, generation: Generation) -> Result<Staged, Failure> {
+    shared.watch.stage(&job.step.name, Stage::Validate);
+    let place = job.place.clone();
+    let reopened = block(move || reopen(&place, generation)).await?;
+    let material = Material { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.key().spki().to_vec() };
+    let now = shared.clock.now();
+    let validated = validate(material, &job.certificate().request, &shared.settings.anchor, now).map_err(|(_, why)| why.failure)?;
+    if job.report.error.is_none() {
+        job.report.findings = validated.findings().to_vec();
+    }
+    job.new = Some((generation, validated.facts().clone()));
+    shared.watch.stage(&job.step.name, Stage::Publish);
+    let place = job.place.clone();
+    block(move || Staged::again(&place, reopened, &validated).map_err(|why| why.1)).await
+}
