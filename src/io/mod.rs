@@ -3,3 +3,7 @@
 pub mod dir;
 pub mod write;
 pub mod process;
+pub mod tls;
+pub mod http;
+pub mod handshake;
+pub mod openbao;

@@ -1,5 +1,6 @@
 //! The steps of a renewal, each taking the value of the step before; `flow` alone knows the whole order.
 
+pub mod issue;
 pub mod validate;
 pub mod seal;
 pub mod swap;

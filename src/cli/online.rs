@@ -1,0 +1,255 @@
+//! `check-config --online`: what of the settings holds at OpenBao. It must never ask for a signature, nor change anything there but end the
+//! tokens it was given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::settings::Settings;
+use crate::io::openbao::{Grant, Health, HealthState, Server, sign_path};
+use crate::model::clock::Clock;
+use crate::model::failure::{Failure, Warning};
+use crate::steps::issue::{ask_health, log_in};
+
+/// How bad a result is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// As it should be.
+    Info,
+    /// Works, but should be changed.
+    Warning,
+    /// A renewal would fail: exit 2.
+    Error,
+}
+
+/// One result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Stable word for machines.
+    pub code: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// How bad it is if not.
+    pub severity: Severity,
+    /// What was found; fit to print.
+    pub text: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Check {
+    fn new(code: &str, severity: Severity, text: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), ok: severity == Severity::Info, severity, text: text.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: &str) -> Self {
+        self.hint = Some(hint.to_owned());
+        self
+    }
+
+    fn failed(severity: Severity, failure: Failure) -> Self {
+        Self { code: failure.code, ok: false, severity, text: failure.text, hint: failure.hint }
+    }
+
+    fn warned(warning: Warning) -> Self {
+        Self::new(&warning.code, Severity::Warning, warning.text)
+    }
+}
+
+/// Paths that a renewal needs none of, with what could be done through them. `{m}` is the PKI mount, `{r}` a role of the settings.
+const DANGEROUS: [(&[&str], &str); 8] = [
+    (&["{m}/sign-verbatim", "{m}/sign-verbatim/{r}"], "signs any name and usage, past every role"),
+    (&["{m}/issue/{r}"], "makes private keys at the server and sends them over the network"),
+    (&["{m}/revoke", "{m}/revoke-with-key"], "revokes any certificate of the mount, or sends a private key to do so"),
+    (&["{m}/roles/{r}"], "changes what the role signs"),
+    (
+        &["{m}/root/generate/internal", "{m}/root/sign-intermediate", "{m}/root/sign-self-issued", "{m}/root/rotate/internal", "{m}/root"],
+        "makes or signs certification authorities",
+    ),
+    (
+        &["{m}/intermediate/generate/internal", "{m}/intermediate/set-signed", "{m}/issuers/import/bundle"],
+        "replaces the certification authority",
+    ),
+    (
+        &["{m}/config/ca", "{m}/config/issuers", "{m}/config/urls", "{m}/config/crl", "{m}/config/acme"],
+        "changes how the mount issues and revokes",
+    ),
+    (
+        &["sys/policies/acl/omens", "sys/auth/omens", "sys/mounts/omens", "sys/seal", "sys/raw/core", "auth/token/create"],
+        "rules over the server itself",
+    ),
+];
+
+/// Capabilities by which something can be done, rather than looked at.
+const CHANGING: [&str; 6] = ["create", "delete", "patch", "root", "sudo", "update"];
+
+/// Asks OpenBao.
+pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let server = match Server::new(&settings.openbao.address, &settings.openbao.ca, clock) {
+        Ok(server) => server,
+        Err(failure) => return vec![Check::failed(Severity::Error, failure)],
+    };
+    match ask_health(&server).await {
+        Err(failure) => return vec![Check::failed(Severity::Error, failure)],
+        Ok(health) => {
+            checks.extend(of_health(settings, &server, &health));
+            if matches!(health.state, HealthState::Sealed | HealthState::Uninitialised) {
+                return checks;
+            }
+        }
+    }
+    checks.push(pin(settings, clock).await);
+    let mut granted = Vec::new();
+    for login in &settings.openbao.login {
+        match log_in(&server, login, credentials).await {
+            Ok(grant) => granted.push((login.method(), grant)),
+            Err(failure) => checks.push(Check::failed(Severity::Warning, failure)),
+        }
+    }
+    if granted.is_empty() {
+        // Each reason is listed above; none of them is harmless now.
+        checks.iter_mut().filter(|check| check.code == "login-refused").for_each(|check| check.severity = Severity::Error);
+        checks.push(Check::new("login", Severity::Error, "no login of the settings is granted").hint("correct one of openbao.login"));
+    }
+    if let Some((method, grant)) = granted.first() {
+        let others: Vec<&str> = granted.iter().skip(1).map(|(method, _)| *method).collect();
+        let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
+        checks.push(Check::new("login", Severity::Info, format!("login by {method} works{also}")));
+        checks.extend(paths(settings, &server, grant).await);
+    }
+    for (method, grant) in granted.iter().filter(|(_, grant)| grant.ours) {
+        if let Err(problem) = server.revoke_self(&grant.token).await {
+            let text = format!("the token of the login by {method} could not be revoked: {}", problem.failure.text);
+            checks.push(
+                Check::new("token-not-revoked", Severity::Warning, text)
+                    .hint("allow `update` on auth/token/revoke-self, or give the login a short token_ttl"),
+            );
+        }
+    }
+    checks
+}
+
+fn of_health(settings: &Settings, server: &Server, health: &Health) -> Vec<Check> {
+    let name = server.name();
+    let version = health.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+    let mut checks = vec![match &health.state {
+        HealthState::Active => Check::new("reachable", Severity::Info, format!("{name} is reachable and active{version}")),
+        HealthState::Standby => {
+            Check::new("standby", Severity::Warning, format!("{name} is a standby node{version}; it forwards to the active one"))
+        }
+        HealthState::Sealed => {
+            Check::new("server-sealed", Severity::Error, format!("{name} is sealed{version}")).hint("an operator must unseal it")
+        }
+        HealthState::Uninitialised => {
+            Check::new("server-sealed", Severity::Error, format!("{name} is not initialised{version}")).hint("check openbao.address")
+        }
+        HealthState::Unknown(text) => Check::new("health-unknown", Severity::Warning, format!("{name}: {text}"))
+            .hint("check that openbao.address names OpenBao itself"),
+    }];
+    let Some(skew) = health.skew else { return checks };
+    let lifetimes = settings.certificates.iter().map(|certificate| skew.for_lifetime(name, certificate.request.ttl));
+    let first_wrong = std::iter::once(skew.for_all(name)).chain(lifetimes).find_map(Result::err);
+    checks.push(match (first_wrong, skew.warning(name)) {
+        (Some(failure), _) => Check::failed(Severity::Error, failure),
+        (None, Some(warning)) => Check::warned(warning),
+        (None, None) => Check::new("clock-skew", Severity::Info, format!("the clocks of this host and {name} agree")),
+    });
+    checks
+}
+
+/// Whether the listener's chain also ends at the pinned root, by a handshake that trusts nothing else.
+async fn pin(settings: &Settings, clock: Clock) -> Check {
+    let pinned = [settings.anchor.der.clone()];
+    let asked = match Server::new(&settings.openbao.address, &pinned, clock) {
+        Ok(server) => ask_health(&server).await,
+        Err(failure) => Err(failure),
+    };
+    match asked {
+        Ok(_) => Check::new("root-pin", Severity::Info, format!("OpenBao's own chain ends at the pinned root {}", settings.anchor.sha256)),
+        Err(failure) if failure.code == "tls-untrusted" => {
+            let text =
+                format!("OpenBao's own chain is trusted by openbao.ca, but does not end at the pinned root {}", settings.anchor.sha256);
+            Check::new("root-pin", Severity::Warning, text)
+                .hint("leave openbao.ca out once OpenBao's listener has a certificate of the pinned root")
+        }
+        Err(failure) => Check::failed(Severity::Warning, failure),
+    }
+}
+
+/// What the login is allowed: all that is needed, and nothing that is dangerous.
+async fn paths(settings: &Settings, server: &Server, grant: &Grant) -> Vec<Check> {
+    let mount = &settings.openbao.mount;
+    let roles: BTreeSet<&str> = settings.certificates.iter().map(|certificate| certificate.request.role.as_str()).collect();
+    let needed: Vec<String> = roles.iter().map(|role| sign_path(mount, role)).collect();
+    let dangerous: Vec<(Vec<String>, &str)> = DANGEROUS.iter().map(|(templates, why)| (expand(templates, mount, &roles), *why)).collect();
+    let asked: Vec<String> = needed.iter().chain(dangerous.iter().flat_map(|(paths, _)| paths)).cloned().collect();
+    match server.capabilities_self(&grant.token, &asked).await {
+        Ok(allowed) => judge(&needed, &dangerous, &allowed),
+        Err(problem) => vec![Check::failed(Severity::Warning, problem.failure)],
+    }
+}
+
+fn expand(templates: &[&str], mount: &str, roles: &BTreeSet<&str>) -> Vec<String> {
+    let with_role = |template: &str, role: &str| template.replace("{m}", mount).replace("{r}", role);
+    let expanded = templates.iter().flat_map(|template| {
+        let roles: Vec<&str> = if template.contains("{r}") { roles.iter().copied().collect() } else { vec![""] };
+        roles.into_iter().map(|role| with_role(template, role)).collect::<Vec<_>>()
+    });
+    expanded.collect()
+}
+
+fn judge(needed: &[String], dangerous: &[(Vec<String>, &str)], allowed: &BTreeMap<String, Vec<String>>) -> Vec<Check> {
+    let may =
+        |path: &str, wanted: &[&str]| allowed.get(path).is_some_and(|granted| granted.iter().any(|one| wanted.contains(&one.as_str())));
+    let mut checks = Vec::new();
+    for path in needed {
+        checks.push(if may(path, &["update", "root"]) {
+            Check::new("path-allowed", Severity::Info, format!("`update` on {path} is allowed"))
+        } else {
+            let text = format!("`update` on {path} is not allowed, and a renewal needs it");
+            Check::new("permission-denied", Severity::Error, text)
+                .hint("add it to the policy of the login, with allowed_parameters csr, ttl and format")
+        });
+    }
+    for (paths, why) in dangerous {
+        let open: Vec<&str> = paths.iter().map(String::as_str).filter(|path| may(path, &CHANGING)).collect();
+        if !open.is_empty() {
+            let text = format!("the login may also change or use {}, which {why}", open.join(", "));
+            checks
+                .push(Check::new("dangerous-path", Severity::Warning, text).hint("take it out of the policy: a renewal needs none of it"));
+        }
+    }
+    checks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(pairs: &[(&str, &str)]) -> BTreeMap<String, Vec<String>> {
+        pairs.iter().map(|(path, capability)| ((*path).to_owned(), vec![(*capability).to_owned()])).collect()
+    }
+
+    #[test]
+    fn a_needed_path_without_update_is_an_error() {
+        let needed = ["pki_int/sign/web".to_owned(), "pki_int/sign/db".to_owned()];
+        let checks = judge(&needed, &[], &allowed(&[("pki_int/sign/web", "update"), ("pki_int/sign/db", "read")]));
+        let found: Vec<_> = checks.iter().map(|check| (check.code.as_str(), check.severity)).collect();
+        assert_eq!(found, [("path-allowed", Severity::Info), ("permission-denied", Severity::Error)]);
+        assert_eq!(judge(&needed, &[], &BTreeMap::new()).iter().filter(|check| !check.ok).count(), 2);
+    }
+
+    #[test]
+    fn a_dangerous_path_is_a_warning_only_where_something_can_be_done() {
+        let dangerous = [(expand(&["{m}/issue/{r}", "{m}/revoke"], "pki_int", &BTreeSet::from(["db", "web"])), "why")];
+        assert_eq!(dangerous[0].0, ["pki_int/issue/db", "pki_int/issue/web", "pki_int/revoke"]);
+        for (capability, warned) in [("deny", 0), ("read", 0), ("list", 0), ("update", 1), ("root", 1), ("sudo", 1)] {
+            let checks = judge(&[], &dangerous, &allowed(&[("pki_int/issue/web", capability)]));
+            assert_eq!(checks.len(), warned, "{capability}");
+            assert!(checks.iter().all(|check| check.severity == Severity::Warning && check.text.contains("pki_int/issue/web, which why")));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+#![expect(clippy::disallowed_methods, reason = "the one place that opens a socket to look at a served certificate")]
+//! One TLS handshake as seen: which chain a server sends and proves to hold the key of. It must never judge that chain, send
+//! application data, resume a session or wait beyond its deadline.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls::ProtocolVersion;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::tls::{self, Record};
+use crate::model::clock::{Clock, Time};
+use crate::model::key::KeyAlgorithm;
+use crate::model::text;
+
+/// Longest text of a peer or of the system that is kept.
+const WORDS: usize = 160;
+
+/// Where to look.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `HOST:PORT`, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
+    pub address: String,
+    /// A DNS name (sent as SNI) or an IP address (then none is sent).
+    pub server_name: String,
+    /// Offer only what a key of this kind signs with.
+    pub only: Option<KeyAlgorithm>,
+    /// For all of it: resolving, connecting, the handshake.
+    pub deadline: Duration,
+}
+
+/// What a server showed.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The chain as sent, leaf first, DER. The server has signed this handshake with the key of the first.
+    pub chain: Vec<Vec<u8>>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// Whether it asked for a client certificate. We send none.
+    pub client_auth_requested: bool,
+    /// DER of the issuer names it accepts for one, if it says so.
+    pub client_auth_issuers: Vec<Vec<u8>>,
+    /// Set when the handshake ended badly after the chain was proven: in TLS 1.2 the server refuses us for lack of a certificate here.
+    pub ended: Option<String>,
+    /// When.
+    pub at: Time,
+    /// How long it took from the first packet on.
+    pub took: Duration,
+}
+
+/// Why no chain was seen. Texts are fit to print.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSeen {
+    /// The server ended the handshake, or what it speaks is not TLS.
+    #[error("{text}")]
+    Refused {
+        /// The TLS alert's name (RFC 8446 §6), if it sent one.
+        alert: Option<String>,
+        /// It answered in HTTP.
+        plain_http: bool,
+        /// What happened.
+        text: String,
+    },
+    /// It took the connection and did not finish the handshake in time.
+    #[error("{0}")]
+    Stalled(String),
+    /// No connection.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+/// Looks once.
+///
+/// # Errors
+/// No chain was seen, or none that the server proved to hold the key of.
+pub async fn look(target: &Target, clock: Clock) -> Result<Seen, NotSeen> {
+    let begin = clock.instant();
+    let name = ServerName::try_from(target.server_name.clone()).map_err(|_| {
+        NotSeen::Unreachable(format!("'{}' is neither a DNS name nor an address", text::one_line(&target.server_name, WORDS)))
+    })?;
+    let connected = tokio::time::timeout(target.deadline, connect(target)).await;
+    let stream = connected.unwrap_or_else(|_| Err(NotSeen::Unreachable(no_answer(target, "no connection"))))?;
+
+    let record = Arc::new(Record::default());
+    let config = tls::danger_recording(&record, target.only, clock).map_err(|why| NotSeen::Unreachable(why.to_string()))?;
+    let first = FirstBytes::default();
+    let stream = Overheard { stream, first: first.clone() };
+    let left = target.deadline.saturating_sub(clock.instant().saturating_duration_since(begin));
+    let end = tokio::time::timeout(left, shake(TlsConnector::from(Arc::new(config)), name, stream)).await;
+
+    let seen = record.take();
+    if let Some(version) = seen.proven {
+        return Ok(Seen {
+            chain: seen.chain,
+            version: if version == ProtocolVersion::TLSv1_2 { "TLSv1.2" } else { "TLSv1.3" },
+            client_auth_requested: seen.client_auth.is_some(),
+            client_auth_issuers: seen.client_auth.unwrap_or_default(),
+            ended: match end {
+                Ok(Ok(())) => None,
+                Ok(Err(why)) => Some(text::one_line(&why.to_string(), WORDS)),
+                Err(_) => Some(no_answer(target, "no end of the handshake")),
+            },
+            at: clock.now(),
+            took: clock.instant().saturating_duration_since(begin),
+        });
+    }
+    Err(match end {
+        Err(_) => NotSeen::Stalled(no_answer(target, "a connection, but no whole handshake")),
+        Ok(Err(why)) => refused(target, &why, first.is_http()),
+        // rustls never finishes without one of the two signatures; to be told apart from "seen" all the same.
+        Ok(Ok(())) => NotSeen::Refused { alert: None, plain_http: false, text: format!("{} proved no key", target.address) },
+    })
+}
+
+fn no_answer(target: &Target, what: &str) -> String {
+    format!("{}: {what} within {} ms", target.address, target.deadline.as_millis())
+}
+
+/// Resolves and connects; addresses are tried in turn, each with its share of the time, so that a dead IPv6 route leaves some for IPv4.
+async fn connect(target: &Target) -> Result<TcpStream, NotSeen> {
+    let unreachable = |why: String| NotSeen::Unreachable(format!("{}: {}", target.address, text::one_line(&why, WORDS)));
+    let found = tokio::net::lookup_host(&target.address).await.map_err(|why| unreachable(format!("cannot be resolved: {why}")))?;
+    let addresses: Vec<_> = found.collect();
+    let share = target.deadline / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let mut last = "the name has no address".to_owned();
+    for address in addresses {
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(why)) => last = format!("{address}: {why}"),
+            Err(_) => last = format!("{address}: no connection within {} ms", share.as_millis()),
+        }
+    }
+    Err(unreachable(last))
+}
+
+/// The handshake, then a close_notify, so that the server has no torn connection to log.
+async fn shake(connector: TlsConnector, name: ServerName<'static>, stream: Overheard) -> io::Result<()> {
+    let mut stream = connector.connect(name, stream).await?;
+    poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await.ok();
+    Ok(())
+}
+
+fn refused(target: &Target, why: &io::Error, plain_http: bool) -> NotSeen {
+    let address = &target.address;
+    if plain_http {
+        return NotSeen::Refused { alert: None, plain_http, text: format!("{address} speaks plain HTTP, expected TLS") };
+    }
+    let tls = why.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::AlertReceived(alert)) = tls {
+        let alert = format!("{alert:?}");
+        let text = format!("{address} ended the handshake with the alert {alert}");
+        return NotSeen::Refused { alert: Some(alert), plain_http, text };
+    }
+    let why = tls.map_or_else(|| why.to_string(), ToString::to_string);
+    NotSeen::Refused { alert: None, plain_http, text: format!("{address}: handshake failed: {}", text::one_line(&why, WORDS)) }
+}
+
+/// The first bytes a peer sent, by which plain HTTP is told from broken TLS.
+#[derive(Clone, Debug, Default)]
+struct FirstBytes(Arc<Mutex<Vec<u8>>>);
+
+impl FirstBytes {
+    const HTTP: &'static [u8] = b"HTTP/";
+
+    fn note(&self, bytes: &[u8]) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = Self::HTTP.len().saturating_sub(first.len());
+        first.extend(bytes.iter().take(missing));
+    }
+
+    fn is_http(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_slice() == Self::HTTP
+    }
+}
+
+/// A connection whose first bytes are noted.
+#[derive(Debug)]
+struct Overheard {
+    stream: TcpStream,
+    first: FirstBytes,
+}
+
+impl AsyncRead for Overheard {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.first.note(buffer.filled().get(before..).unwrap_or_default());
+        poll
+    }
+}
+
+impl AsyncWrite for Overheard {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,277 @@
+//! What a successful answer holds, read from JSON that may be anything. It must never keep a private key, nor repeat an answer in an error.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use zeroize::Zeroizing;
+
+use super::skew::Skew;
+use super::{Grant, warnings};
+use crate::io::http::Answer;
+use crate::model::clock::Time;
+use crate::model::failure::Warning;
+use crate::model::secret::Token;
+
+/// Warnings of one answer that are kept.
+pub(super) const MAX_WARNINGS: usize = 20;
+
+/// What `sys/health` said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Active, sealed, …
+    pub state: HealthState,
+    /// The server's clock against ours, where it told the time.
+    pub skew: Option<Skew>,
+    /// Its version, sanitised, where it told it.
+    pub version: Option<String>,
+}
+
+/// The states of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HealthState {
+    /// It serves.
+    Active,
+    /// Sealed: an operator must unseal it.
+    Sealed,
+    /// It forwards to the active node.
+    Standby,
+    /// Not initialised.
+    Uninitialised,
+    /// Something answered, but not as OpenBao does; the text says what.
+    Unknown(String),
+}
+
+impl Health {
+    /// Something answered that is not OpenBao's health.
+    pub(super) fn unknown(text: String) -> Self {
+        Self { state: HealthState::Unknown(text), skew: None, version: None }
+    }
+}
+
+/// What a role signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The leaf as sent, PEM. Not judged.
+    pub leaf_pem: String,
+    /// `ca_chain`, or `issuing_ca` where there is none, PEM. Not judged; may hold the root (facts/openbao §4).
+    pub others: Vec<String>,
+    /// What OpenBao warns of, and what we do.
+    pub warnings: Vec<Warning>,
+}
+
+#[derive(Deserialize)]
+struct HealthBody {
+    initialized: bool,
+    sealed: bool,
+    #[serde(default)]
+    standby: bool,
+    #[serde(default)]
+    server_time_utc: Option<i64>,
+    #[serde(default)]
+    version: Option<String>,
+}
+
+/// Reads `sys/health`: the body decides, as the status codes can be changed by a query (facts/openbao §7) and by proxies.
+pub(super) fn health(answer: &Answer, asked: Time, answered: Time) -> Health {
+    let body: HealthBody = match serde_json::from_slice(&answer.body) {
+        Ok(body) => body,
+        Err(_) => return Health::unknown(format!("sys/health answers with status {} and no state", answer.status)),
+    };
+    let state = match &body {
+        HealthBody { initialized: false, .. } => HealthState::Uninitialised,
+        HealthBody { sealed: true, .. } => HealthState::Sealed,
+        HealthBody { standby: true, .. } => HealthState::Standby,
+        _ => HealthState::Active,
+    };
+    // A sealed server tells the time too, but nothing is asked of it.
+    let skew = body.server_time_utc.map(|seconds| Skew::of(Time::from_unix(seconds), asked, answered));
+    Health { state, skew, version: body.version.map(|version| crate::model::text::one_line(&version, 40)) }
+}
+
+#[derive(Deserialize)]
+struct LoginBody {
+    auth: Option<Auth>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    client_token: String,
+    #[serde(default)]
+    lease_duration: Option<u64>,
+}
+
+/// Reads the answer to a login.
+pub(super) fn login(body: &[u8]) -> Result<Grant, String> {
+    let body: LoginBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
+    let auth = body.auth.ok_or("no login in it, expected \"auth\"")?;
+    let token = Token::new(Zeroizing::new(auth.client_token));
+    if token.expose().is_empty() {
+        return Err("an empty token".to_owned());
+    }
+    Ok(Grant { token, lease: auth.lease_duration.map(Duration::from_secs), ours: true })
+}
+
+#[derive(Deserialize)]
+struct SignBody {
+    data: Option<SignData>,
+    #[serde(default)]
+    warnings: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct SignData {
+    certificate: Option<String>,
+    #[serde(default)]
+    issuing_ca: Option<String>,
+    #[serde(default)]
+    ca_chain: Option<Vec<String>>,
+    // Skipped over, never copied out of the answer, which is wiped.
+    #[serde(default)]
+    private_key: Option<IgnoredAny>,
+}
+
+/// Reads the answer to `sign`. `token` is taken out of what is shown.
+pub(super) fn signed(body: &[u8], token: &str) -> Result<Signed, String> {
+    let body: SignBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
+    let data = body.data.ok_or("no data in it, expected a certificate")?;
+    let leaf_pem =
+        data.certificate.filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----")).ok_or("no PEM certificate in data.certificate")?;
+    let chain = data.ca_chain.filter(|chain| !chain.is_empty());
+    let others = chain.unwrap_or_else(|| data.issuing_ca.into_iter().filter(|pem| !pem.is_empty()).collect());
+    let mut found = warnings(&body.warnings.unwrap_or_default(), &[token]);
+    if data.private_key.is_some() {
+        let text = "the answer holds a private key although only a CSR was sent; it was thrown away and the server may keep a copy";
+        found.push(Warning::new("private-key-in-answer", text));
+    }
+    Ok(Signed { leaf_pem, others, warnings: found })
+}
+
+#[derive(Deserialize)]
+struct CapabilitiesBody {
+    data: Option<BTreeMap<String, Vec<String>>>,
+}
+
+/// Reads the answer to `sys/capabilities-self`.
+pub(super) fn capabilities(body: &[u8]) -> Result<BTreeMap<String, Vec<String>>, String> {
+    let body: CapabilitiesBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
+    body.data.ok_or_else(|| "no data in it, expected paths".to_owned())
+}
+
+/// Says what is wrong by place, not by content: the content may be a token or a key.
+fn unreadable(body: &[u8], why: &serde_json::Error) -> String {
+    let begin = body.trim_ascii_start();
+    if begin.is_empty() {
+        return "an empty body, expected JSON".to_owned();
+    }
+    if begin.starts_with(b"<") {
+        return "HTML, expected JSON".to_owned();
+    }
+    let (line, column) = (why.line(), why.column());
+    match why.classify() {
+        serde_json::error::Category::Eof => format!("JSON that ends early, after {} bytes", body.len()),
+        serde_json::error::Category::Data => format!("JSON of another shape than expected, at line {line} column {column}"),
+        _ => format!("something that is not JSON, at line {line} column {column}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\\nMA==\\n-----END CERTIFICATE-----\\n";
+
+    fn sign(json: &str) -> Result<Signed, String> {
+        signed(json.replace("PEM", PEM).as_bytes(), "hvs.secret")
+    }
+
+    #[test]
+    fn issuing_ca_stands_in_for_a_chain_that_is_absent_null_or_empty() {
+        for chain in ["", r#","ca_chain":null"#, r#","ca_chain":[]"#] {
+            let got = sign(&format!(r#"{{"data":{{"certificate":"PEM","issuing_ca":"ca"{chain}}}}}"#)).expect("an answer");
+            assert_eq!(got.others, ["ca"], "{chain}");
+        }
+        let got = sign(r#"{"data":{"certificate":"PEM","issuing_ca":"ca","ca_chain":["a","b"]}}"#).expect("an answer");
+        assert_eq!(got.others, ["a", "b"]);
+        assert!(sign(r#"{"data":{"certificate":"PEM"}}"#).expect("an answer").others.is_empty());
+    }
+
+    #[test]
+    fn a_private_key_in_an_answer_is_warned_about_and_not_kept() {
+        let got = sign(r#"{"data":{"certificate":"PEM","private_key":"-----BEGIN SECRET"},"warnings":["ttl hvs.secret\u001b[31m"]}"#)
+            .expect("an answer");
+        assert_eq!(got.warnings.iter().map(|w| w.code.as_str()).collect::<Vec<_>>(), ["openbao", "private-key-in-answer"]);
+        assert!(!format!("{got:?}").contains("SECRET"));
+        assert_eq!(got.warnings[0].text, "ttl [redacted]\\u{1b}[31m");
+        assert!(sign(r#"{"data":{"certificate":"PEM","private_key":null}}"#).expect("an answer").warnings.is_empty());
+    }
+
+    #[test]
+    fn hostile_answers_are_malformed_and_show_nothing_of_themselves() {
+        let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        let deep_ignored = format!(r#"{{"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        for json in [
+            "",
+            "  \n",
+            "null",
+            "[]",
+            "7",
+            "{}",
+            r#"{"data":null}"#,
+            r#"{"data":{}}"#,
+            r#"{"data":[]}"#,
+            r#"{"data":{"certificate":null}}"#,
+            r#"{"data":{"certificate":7}}"#,
+            r#"{"data":{"certificate":""}}"#,
+            r#"{"data":{"certificate":"SECRET"}}"#,
+            r#"{"data":{"certificate":["PEM"]}}"#,
+            r#"{"data":{"certificate":"PEM","certificate":"PEM"}}"#,
+            r#"{"data":{"certificate":"PEM"},"data":{"certificate":"PEM"}}"#,
+            r#"{"data":{"certificate":"PEM","ca_chain":"PEM"}}"#,
+            r#"{"data":{"certificate":"PEM","ca_chain":[7]}}"#,
+            r#"{"data":{"certificate":"PEM"},"warnings":"SECRET"}"#,
+            r#"{"data":{"certificate":"PEM""#,
+            r#"{"data":{"certificate":"PEM"}}{"#,
+            "<html><body>SECRET</body></html>",
+            "\u{0}\u{1}SECRET",
+            &deep,
+            &deep_ignored,
+        ] {
+            let why = sign(json).expect_err(json.get(..json.len().min(60)).unwrap_or("deep"));
+            assert!(!why.contains("SECRET") && why.len() < 100, "{why}");
+        }
+        assert!(signed(b"{\"data\":\xff\xfe}", "").is_err());
+    }
+
+    #[test]
+    fn a_login_without_a_token_is_none() {
+        for json in
+            ["{}", r#"{"auth":null}"#, r#"{"auth":{}}"#, r#"{"auth":{"client_token":""}}"#, r#"{"auth":{"client_token":7}}"#, "<html>"]
+        {
+            assert!(login(json.as_bytes()).is_err(), "{json}");
+        }
+        let grant = login(br#"{"auth":{"client_token":"t","lease_duration":600,"policies":["a"]},"data":null}"#).expect("a login");
+        assert_eq!((grant.token.expose(), grant.lease, grant.ours), ("t", Some(Duration::from_secs(600)), true));
+    }
+
+    #[test]
+    fn health_is_read_from_the_body_and_anything_else_is_unknown() {
+        let now = Time::from_unix(1_800_000_000);
+        let read =
+            |status, body: &str| health(&Answer { status, retry_after: None, body: Zeroizing::new(body.as_bytes().to_vec()) }, now, now);
+        for (status, body, state) in [
+            (200, r#"{"initialized":true,"sealed":false,"standby":false}"#, HealthState::Active),
+            (429, r#"{"initialized":true,"sealed":false,"standby":true}"#, HealthState::Standby),
+            (501, r#"{"initialized":false,"sealed":true,"standby":true}"#, HealthState::Uninitialised),
+            (503, r#"{"initialized":true,"sealed":true,"standby":true}"#, HealthState::Sealed),
+        ] {
+            assert_eq!(read(status, body).state, state, "{status}");
+        }
+        for (status, body) in [(404, r#"{"errors":[]}"#), (200, "<html>"), (200, ""), (200, r#"{"sealed":"no"}"#), (503, "busy")] {
+            assert!(matches!(read(status, body).state, HealthState::Unknown(_)), "{body}");
+        }
+        let ahead = read(200, r#"{"initialized":true,"sealed":false,"server_time_utc":1800000100,"version":"2.7\n"}"#);
+        assert_eq!((ahead.skew, ahead.version.as_deref()), (Some(Skew { ahead: 100 }), Some("2.7")));
+    }
+}

@@ -1,0 +1,259 @@
+//! The calls of OpenBao's API that this program makes, typed. It must never call a path that returns or takes a private key, follow what a
+//! server asks of it, or retry: whoever calls decides that from the [`Problem`].
+
+mod answer;
+mod refusal;
+mod secrets;
+mod skew;
+mod untrusted;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::http::{Answer, Client, HttpError, Request};
+use super::tls::{Identity, TlsError};
+use crate::model::clock::Clock;
+use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::secret::Token;
+
+pub use answer::{Health, HealthState, Signed};
+pub use refusal::Problem;
+pub use secrets::{SecretError, certificates, key, secret};
+pub use skew::Skew;
+
+/// One OpenBao server.
+#[derive(Debug)]
+pub struct Server {
+    http: Client,
+    address: String,
+    roots: Vec<Vec<u8>>,
+    clock: Clock,
+}
+
+/// A login that was granted.
+#[derive(Debug)]
+pub struct Grant {
+    /// The token.
+    pub token: Token,
+    /// How long it lives, if it says so.
+    pub lease: Option<Duration>,
+    /// Whether we made it, so that it is ours to revoke.
+    pub ours: bool,
+}
+
+#[derive(Serialize)]
+struct SignRequest<'a> {
+    csr: &'a str,
+    ttl: String,
+    // The only value that a hardened policy allows (facts/openbao §6); pem_bundle would mix the root in.
+    format: &'static str,
+}
+
+#[derive(Serialize)]
+struct AppRoleLogin<'a> {
+    role_id: &'a str,
+    secret_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct CertLogin<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Paths<'a> {
+    paths: &'a [String],
+}
+
+impl Server {
+    /// A server at `https://HOST[:PORT]`, trusted by these roots (DER) only. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// The roots are none (`tls-untrusted`).
+    pub fn new(address: &str, roots: &[Vec<u8>], clock: Clock) -> Result<Self, Failure> {
+        let http = Client::new(address, roots, None, clock).map_err(|why| setup(&why))?;
+        Ok(Self { http, address: address.to_owned(), roots: roots.to_vec(), clock })
+    }
+
+    /// `HOST[:PORT]`, for texts.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.http.server()
+    }
+
+    /// `sys/health`: state and time. What is no such answer (404, HTML) is [`HealthState::Unknown`], not an error.
+    ///
+    /// # Errors
+    /// No answer at all.
+    pub async fn health(&self) -> Result<Health, Problem> {
+        let asked = self.clock.now();
+        let sent = self.http.send(Request { path: "v1/sys/health", token: None, json: None }).await;
+        match sent {
+            Ok(answer) => Ok(answer::health(&answer, asked, self.clock.now())),
+            Err(why @ (HttpError::Redirected { .. } | HttpError::Oversized(_))) => Ok(Health::unknown(why.to_string())),
+            Err(why) => Err(self.no_answer(&why)),
+        }
+    }
+
+    /// Logs in by AppRole.
+    ///
+    /// # Errors
+    /// No answer, or the login is refused.
+    pub async fn approle(&self, mount: &str, role_id: &Token, secret_id: &Token) -> Result<Grant, Problem> {
+        let body = json(&AppRoleLogin { role_id: role_id.expose(), secret_id: secret_id.expose() })?;
+        self.log_in(&self.http, mount, body, &[role_id.expose(), secret_id.expose()]).await
+    }
+
+    /// Logs in by a TLS client certificate, over a connection of its own.
+    ///
+    /// # Errors
+    /// No answer, or the login is refused.
+    pub async fn cert(&self, mount: &str, role: &str, identity: &Identity) -> Result<Grant, Problem> {
+        let http = Client::new(&self.address, &self.roots, Some(identity), self.clock).map_err(|why| Problem::last(setup(&why)))?;
+        self.log_in(&http, mount, json(&CertLogin { name: role })?, &[]).await
+    }
+
+    async fn log_in(&self, http: &Client, mount: &str, body: Zeroizing<Vec<u8>>, secrets: &[&str]) -> Result<Grant, Problem> {
+        let path = format!("auth/{mount}/login");
+        let answer = self.post(http, &path, None, body).await?;
+        if answer.status != 200 {
+            return Err(refusal::of_login(&path, &answer, secrets, self.clock.now()));
+        }
+        answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))
+    }
+
+    /// Checks a token that somebody else made by asking it about itself. A policy may forbid that question; then the token is good.
+    ///
+    /// # Errors
+    /// No answer, or the token is not accepted.
+    pub async fn token(&self, token: Token) -> Result<Grant, Problem> {
+        let path = "auth/token/lookup-self";
+        let answer = self.get(path, &token).await?;
+        if answer.status != 200 {
+            let problem = refusal::of_call(path, &answer, &[token.expose()], self.clock.now());
+            if problem.token_not_accepted || problem.failure.code == refusal::SEALED || problem.again.is_some() {
+                return Err(problem);
+            }
+        }
+        Ok(Grant { token, lease: None, ours: false })
+    }
+
+    /// Asks `MOUNT/sign/ROLE` to sign a CSR (PEM). Not idempotent: an answer that is lost leaves a certificate behind.
+    ///
+    /// # Errors
+    /// No answer, a refusal, or an answer without a certificate.
+    pub async fn sign(&self, token: &Token, mount: &str, role: &str, csr: &str, ttl: Duration) -> Result<Signed, Problem> {
+        let path = sign_path(mount, role);
+        let body = json(&SignRequest { csr, ttl: format!("{}s", ttl.as_secs()), format: "pem" })?;
+        let answer = self.post(&self.http, &path, Some(token), body).await?;
+        if answer.status != 200 {
+            return Err(refusal::of_call(&path, &answer, &[token.expose()], self.clock.now()));
+        }
+        answer::signed(&answer.body, token.expose()).map_err(|why| self.malformed(&path, &why))
+    }
+
+    /// Revokes the token itself.
+    ///
+    /// # Errors
+    /// No answer, or that is not allowed.
+    pub async fn revoke_self(&self, token: &Token) -> Result<(), Problem> {
+        let path = "auth/token/revoke-self";
+        let answer = self.post(&self.http, path, Some(token), Zeroizing::new(b"{}".to_vec())).await?;
+        match answer.status {
+            200 | 204 => Ok(()),
+            _ => Err(refusal::of_call(path, &answer, &[token.expose()], self.clock.now())),
+        }
+    }
+
+    /// What the token may do on each of these paths (`sys/capabilities-self`).
+    ///
+    /// # Errors
+    /// No answer, or that is not allowed.
+    pub async fn capabilities_self(&self, token: &Token, paths: &[String]) -> Result<BTreeMap<String, Vec<String>>, Problem> {
+        let path = "sys/capabilities-self";
+        let answer = self.post(&self.http, path, Some(token), json(&Paths { paths })?).await?;
+        if answer.status != 200 {
+            return Err(refusal::of_call(path, &answer, &[token.expose()], self.clock.now()));
+        }
+        answer::capabilities(&answer.body).map_err(|why| self.malformed(path, &why))
+    }
+
+    async fn get(&self, path: &str, token: &Token) -> Result<Answer, Problem> {
+        let sent = self.http.send(Request { path: &format!("v1/{path}"), token: Some(token), json: None }).await;
+        sent.map_err(|why| self.no_answer(&why))
+    }
+
+    async fn post(&self, http: &Client, path: &str, token: Option<&Token>, json: Zeroizing<Vec<u8>>) -> Result<Answer, Problem> {
+        let sent = http.send(Request { path: &format!("v1/{path}"), token, json: Some(json) }).await;
+        sent.map_err(|why| self.no_answer(&why))
+    }
+
+    fn malformed(&self, path: &str, why: &str) -> Problem {
+        let text = format!("{} answers to {path} with {why}", self.name());
+        Problem::last(
+            Failure::new(Stage::Issue, "answer-malformed", text)
+                .hint("check that openbao.address names OpenBao itself and no proxy's error page"),
+        )
+    }
+
+    fn no_answer(&self, why: &HttpError) -> Problem {
+        let failure = |code| Failure::new(Stage::Issue, code, why.to_string());
+        match why {
+            HttpError::Unreachable { .. } => {
+                let hint = "check that OpenBao runs and that openbao.address is right and reachable from here; the certificate in use keeps serving";
+                Problem::lost(failure("unreachable").hint(hint))
+            }
+            HttpError::Untrusted(distrust) => Problem::last(untrusted::failure(self.name(), distrust, &self.roots)),
+            HttpError::Tls(_) => {
+                Problem::last(failure("tls-untrusted").hint(
+                    "check that openbao.address names OpenBao's TLS listener; a listener that demands client certificates refuses us",
+                ))
+            }
+            HttpError::Redirected { .. } => Problem::definite(
+                failure("server-error")
+                    .hint("set openbao.address to the server that answers; behind a load balancer it must forward, not redirect"),
+            ),
+            HttpError::Oversized(_) => Problem::last(failure("answer-malformed").hint("check that openbao.address names OpenBao itself")),
+            HttpError::Invalid(_) => Problem::last(failure("unreachable").hint("correct openbao.address and the login's secrets")),
+        }
+    }
+}
+
+/// The path that signs for a role, as policies name it.
+#[must_use]
+pub fn sign_path(mount: &str, role: &str) -> String {
+    format!("{mount}/sign/{role}")
+}
+
+/// Waits before a second try: as long as the problem asks, and up to half of that more, so that many hosts do not come back at once.
+pub async fn pause(wait: Duration) {
+    let mut byte = [0_u8; 1];
+    // Without randomness the wait is merely less spread.
+    aws_lc_rs::rand::fill(&mut byte).ok();
+    let spread = wait.max(Duration::from_millis(500)) / 2;
+    tokio::time::sleep(wait + spread * u32::from(byte[0]) / 255).await;
+}
+
+fn setup(why: &TlsError) -> Failure {
+    let text = match why {
+        TlsError::Root { source, .. } => format!("{why}: {source}"),
+        other => other.to_string(),
+    };
+    Failure::new(Stage::Issue, "tls-untrusted", text).hint("check the certificates in openbao.ca (default: trust.anchor)")
+}
+
+fn json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    // Room in advance, so that growing leaves no copies of a secret behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
+    serde_json::to_writer(&mut *body, value)
+        .map_err(|why| Problem::last(Failure::new(Stage::Issue, "answer-malformed", format!("cannot write a request: {why}"))))?;
+    Ok(body)
+}
+
+/// Warnings of a server as records.
+fn warnings(texts: &[String], secrets: &[&str]) -> Vec<Warning> {
+    texts.iter().take(answer::MAX_WARNINGS).map(|text| Warning::new("openbao", crate::model::text::of_server(text, secrets))).collect()
+}

@@ -1,0 +1,299 @@
+//! What a refusal means, by status and text (facts/openbao, "Which failure means what"): its code, whether trying again can help, and what to
+//! do. It must never show a secret, nor call something temporary that a second try cannot cure.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use crate::io::http::Answer;
+use crate::model::clock::Time;
+use crate::model::failure::{Failure, Stage};
+use crate::model::text;
+
+/// The code of a sealed server.
+pub(super) const SEALED: &str = "server-sealed";
+/// Wait before a second try, unless the server asks for another.
+const WAIT: Duration = Duration::from_secs(1);
+/// The longest wait a server can ask for; more is absurd within a run.
+const LONGEST_WAIT: u64 = 10;
+
+/// A call that did not work.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// What to tell people.
+    pub failure: Failure,
+    /// Set when one more try can help: how long to wait before it.
+    pub again: Option<Duration>,
+    /// The server answered and did not do it. Not set when an answer was lost: it may have been done.
+    pub definite: bool,
+    /// The token is unknown, expired or revoked: log in anew.
+    pub token_not_accepted: bool,
+}
+
+impl Problem {
+    /// Nothing that a second try helps; the server may have acted.
+    pub(super) const fn last(failure: Failure) -> Self {
+        Self { failure, again: None, definite: false, token_not_accepted: false }
+    }
+
+    /// Refused for good.
+    pub(super) const fn definite(failure: Failure) -> Self {
+        Self { failure, again: None, definite: true, token_not_accepted: false }
+    }
+
+    /// The connection was lost.
+    pub(super) const fn lost(failure: Failure) -> Self {
+        Self { failure, again: Some(WAIT), definite: false, token_not_accepted: false }
+    }
+}
+
+/// What a status and its texts mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// The policy of a good token.
+    Denied,
+    /// No such mount or path.
+    NotFound,
+    /// A quota.
+    RateLimited,
+    /// The request or the role.
+    Refused,
+    /// Sealed or not initialised.
+    Sealed,
+    /// The server or something before it.
+    ServerError,
+    /// The token is missing, unknown, expired or revoked: one text for all.
+    TokenNotAccepted,
+    /// A status that OpenBao does not use here.
+    Unexpected,
+}
+
+fn classify(status: u16, errors: &[String]) -> Class {
+    let says = |needle: &str| errors.iter().any(|text| text.to_ascii_lowercase().contains(needle));
+    match status {
+        503 if says("sealed") => Class::Sealed,
+        501 => Class::Sealed,
+        500 | 502 | 503 | 504 => Class::ServerError,
+        429 => Class::RateLimited,
+        // The list form is the policy's answer; a bare text is the token's, and Vault adds why as a second line of the list.
+        403 if says("invalid token") || says("bad token") => Class::TokenNotAccepted,
+        403 if errors.iter().any(|text| text.trim() == "permission denied") => Class::TokenNotAccepted,
+        401 | 403 => Class::Denied,
+        404 => Class::NotFound,
+        400..=499 => Class::Refused,
+        _ => Class::Unexpected,
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    errors: Vec<String>,
+}
+
+/// The server's texts; none where the body is not OpenBao's.
+fn errors(answer: &Answer) -> Vec<String> {
+    serde_json::from_slice::<ErrorBody>(&answer.body).map(|body| body.errors).unwrap_or_default()
+}
+
+fn said(answer: &Answer, errors: &[String], secrets: &[&str]) -> String {
+    let texts = errors.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
+    if !texts.trim().is_empty() {
+        return format!("status {}: {}", answer.status, text::of_server(&texts, secrets));
+    }
+    let html = answer.body.trim_ascii_start().starts_with(b"<");
+    format!("status {}{}", answer.status, if html { " and HTML, so perhaps by a proxy" } else { " and no reason" })
+}
+
+/// A refused login.
+pub(super) fn of_login(path: &str, answer: &Answer, secrets: &[&str], now: Time) -> Problem {
+    let errors = errors(answer);
+    let class = classify(answer.status, &errors);
+    // OpenBao calls a client certificate it cannot verify a server error (facts/openbao §5): no second try, another login.
+    let own_certificate = answer.status == 500 && errors.iter().any(|text| text.contains("x509:"));
+    let text = format!("{path}: {}", said(answer, &errors, secrets));
+    match class {
+        Class::Denied | Class::NotFound | Class::Refused | Class::TokenNotAccepted => Problem::definite(login_refused(text)),
+        Class::ServerError if own_certificate => Problem::definite(login_refused(text)),
+        Class::RateLimited | Class::Sealed | Class::ServerError | Class::Unexpected => general(class, text, answer, now),
+    }
+}
+
+/// A login that was not granted.
+fn login_refused(text: String) -> Failure {
+    Failure::new(Stage::Issue, "login-refused", text)
+        .hint("check the login's mount, role and secret or client certificate; an expired or used-up secret is refused like a wrong one")
+}
+
+/// A refused call with a token.
+pub(super) fn of_call(path: &str, answer: &Answer, secrets: &[&str], now: Time) -> Problem {
+    let errors = errors(answer);
+    let class = classify(answer.status, &errors);
+    let text = format!("{path}: {}", said(answer, &errors, secrets));
+    let failure = |code, hint: String| Failure::new(Stage::Issue, code, text.clone()).hint(hint);
+    match class {
+        Class::Denied => {
+            let hint = format!(
+                "the token is good, but its policy lacks `update` on {path} (or its allowed_parameters leave out csr, ttl or format); \
+                 `omens check-config --online` lists what is missing"
+            );
+            Problem::definite(failure("permission-denied", hint))
+        }
+        Class::TokenNotAccepted => {
+            let hint =
+                "the token is unknown, expired or revoked: check the login's token_ttl and token_num_uses, or the token file".to_owned();
+            Problem { token_not_accepted: true, ..Problem::definite(failure("permission-denied", hint)) }
+        }
+        Class::NotFound => Problem::definite(failure("role-refused", format!("check openbao.mount: nothing is mounted at {path}"))),
+        Class::Refused => {
+            let hint = format!("change the role behind {path} or the certificate's names, key and ttl so that they agree");
+            Problem::definite(failure("role-refused", hint))
+        }
+        Class::RateLimited | Class::Sealed | Class::ServerError | Class::Unexpected => general(class, text, answer, now),
+    }
+}
+
+/// What is the server's matter, whatever was asked.
+fn general(class: Class, text: String, answer: &Answer, now: Time) -> Problem {
+    let failure = |code, hint: &str| Failure::new(Stage::Issue, code, text.clone()).hint(hint);
+    match class {
+        Class::Sealed => Problem::definite(failure(
+            SEALED,
+            "an operator must unseal OpenBao (bao operator unseal); the certificate in use keeps serving",
+        )),
+        Class::RateLimited => {
+            let again = Some(retry_after(answer.retry_after.as_deref(), now));
+            let hint = "a rate limit quota of OpenBao holds; the next run tries again";
+            Problem { again, ..Problem::definite(failure("rate-limited", hint)) }
+        }
+        Class::ServerError => {
+            let hint = "look into OpenBao's own log; the next run tries again";
+            // A gateway that did not wait for the answer (RFC 9110 §15.6.5) does not know whether OpenBao acted.
+            let definite = answer.status != 504;
+            Problem { again: Some(WAIT), definite, ..Problem::definite(failure("server-error", hint)) }
+        }
+        _ => Problem::definite(failure("server-error", "check that openbao.address names OpenBao itself")),
+    }
+}
+
+/// How long to wait by `Retry-After` (RFC 9110 §10.2.3: seconds or a date): up to 10 s; a second where it is absurd or absent.
+fn retry_after(header: Option<&str>, now: Time) -> Duration {
+    let seconds = header.map(str::trim).and_then(|text| {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            return text.parse().ok();
+        }
+        let date = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+        u64::try_from(Time::of(date).since(now)).ok()
+    });
+    seconds.filter(|seconds| *seconds <= LONGEST_WAIT).map_or(WAIT, Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    const DENIED: &str = "1 error occurred:\\n\\t* permission denied\\n\\n";
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer { status, retry_after: None, body: Zeroizing::new(body.as_bytes().to_vec()) }
+    }
+
+    /// Expectations of one line: code, tried again, definite, token not accepted.
+    type Expected = (&'static str, bool, bool, bool);
+
+    #[test]
+    fn a_refused_call_means_what_the_fact_sheet_says() {
+        let now = Time::from_unix(0);
+        let cases: [(u16, String, Expected); 20] = [
+            (403, r#"{"errors":["permission denied"]}"#.into(), ("permission-denied", false, true, true)),
+            (403, format!(r#"{{"errors":["{DENIED}"]}}"#), ("permission-denied", false, true, false)),
+            (
+                403,
+                r#"{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}"#.into(),
+                ("permission-denied", false, true, true),
+            ),
+            (403, "<html>".into(), ("permission-denied", false, true, false)),
+            (401, String::new(), ("permission-denied", false, true, false)),
+            (400, r#"{"errors":["unknown role: x"]}"#.into(), ("role-refused", false, true, false)),
+            (400, "bad".into(), ("role-refused", false, true, false)),
+            (404, r#"{"errors":["no handler for route \"x\""]}"#.into(), ("role-refused", false, true, false)),
+            (404, r#"{"errors":[]}"#.into(), ("role-refused", false, true, false)),
+            (405, String::new(), ("role-refused", false, true, false)),
+            (413, String::new(), ("role-refused", false, true, false)),
+            (429, r#"{"errors":["rate limit quota exceeded"]}"#.into(), ("rate-limited", true, true, false)),
+            (500, r#"{"errors":["boom"]}"#.into(), ("server-error", true, true, false)),
+            (502, "<html>".into(), ("server-error", true, true, false)),
+            (503, r#"{"errors":["Vault is sealed"]}"#.into(), ("server-sealed", false, true, false)),
+            (503, "<html>sealed".into(), ("server-error", true, true, false)),
+            (504, String::new(), ("server-error", true, false, false)),
+            (501, String::new(), ("server-sealed", false, true, false)),
+            (204, String::new(), ("server-error", false, true, false)),
+            (599, String::new(), ("server-error", false, true, false)),
+        ];
+        for (status, body, (code, again, definite, token)) in cases {
+            let problem = of_call("pki_int/sign/web", &answer(status, &body), &[], now);
+            let found = (problem.failure.code.as_str(), problem.again.is_some(), problem.definite, problem.token_not_accepted);
+            assert_eq!(found, (code, again, definite, token), "{status} {body}");
+            assert!(problem.failure.hint.is_some(), "{status} {body}");
+            assert!(problem.failure.text.starts_with("pki_int/sign/web: status "), "{}", problem.failure.text);
+        }
+    }
+
+    #[test]
+    fn a_refused_login_leaves_room_for_the_next_one() {
+        let now = Time::from_unix(0);
+        for (status, body, code, again) in [
+            (400, r#"{"errors":["invalid role or secret ID"]}"#, "login-refused", false),
+            (403, r#"{"errors":["permission denied"]}"#, "login-refused", false),
+            (404, r#"{"errors":[]}"#, "login-refused", false),
+            (500, r#"{"errors":["failed to verify client's certificate: x509: certificate has expired"]}"#, "login-refused", false),
+            (500, r#"{"errors":["internal error"]}"#, "server-error", true),
+            (503, r#"{"errors":["Vault is sealed"]}"#, "server-sealed", false),
+            (429, "", "rate-limited", true),
+        ] {
+            let problem = of_login("auth/approle/login", &answer(status, body), &[], now);
+            assert_eq!((problem.failure.code.as_str(), problem.again.is_some()), (code, again), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_denied_path_is_named() {
+        let problem = of_call("pki_int/sign/web", &answer(403, &format!(r#"{{"errors":["{DENIED}"]}}"#)), &[], Time::from_unix(0));
+        assert!(problem.failure.hint.is_some_and(|hint| hint.contains("lacks `update` on pki_int/sign/web")));
+    }
+
+    #[test]
+    fn what_a_server_says_is_one_short_line_without_our_secrets() {
+        let long = format!(r#"{{"errors":["secret s3cr3t\u001b[2J\n{}"]}}"#, "1 ".repeat(9000));
+        let text = of_call("p", &answer(400, &long), &["s3cr3t"], Time::from_unix(0)).failure.text;
+        assert!(text.starts_with("p: status 400: secret [redacted]\\u{1b}[2J 1 1"), "{text}");
+        assert!(text.chars().count() < 330 && !text.contains('\n'));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_within_reason() {
+        let now = Time::parse("2026-11-24T02:00:00Z").expect("a time");
+        for (header, seconds) in [
+            (None, 1),
+            (Some("0"), 0),
+            (Some(" 7 "), 7),
+            (Some("10"), 10),
+            (Some("11"), 1),
+            (Some("-1"), 1),
+            (Some("+3"), 1),
+            (Some("1.5"), 1),
+            (Some(""), 1),
+            (Some("soon"), 1),
+            (Some("99999999999999999999999999"), 1),
+            (Some("Tue, 24 Nov 2026 02:00:04 GMT"), 4),
+            (Some("Tue, 24 Nov 2026 02:00:00 GMT"), 0),
+            (Some("Tue, 24 Nov 2026 01:59:59 GMT"), 1),
+            (Some("Tue, 24 Nov 2026 03:00:00 GMT"), 1),
+            (Some("Tue, 99 Nov 2026 03:00:00 GMT"), 1),
+        ] {
+            assert_eq!(retry_after(header, now), Duration::from_secs(seconds), "{header:?}");
+        }
+    }
+}

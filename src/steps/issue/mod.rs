@@ -1,0 +1,96 @@
+//! Issue: a new key on this host and a certificate for it by CSR. It must never send the key, ask for more names than the request has, or
+//! judge what comes back: that is `validate`.
+
+mod key;
+mod login;
+mod session;
+
+use std::time::Duration;
+
+use crate::io::openbao::Signed;
+use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::request::Request;
+use crate::model::secret::PlainKey;
+
+pub(crate) use login::log_in;
+pub use session::Session;
+pub(crate) use session::ask_health;
+
+/// A certificate's issuing ends within this (CONTRACT), login and waits included.
+const LIMIT: Duration = Duration::from_secs(45);
+
+/// A certification authority that signs CSRs; the joint for others than OpenBao.
+pub trait Issuer: Sync {
+    /// Has `csr` (PEM, PKCS #10) signed as `request` says. Asks `budget` before each signing request it sends.
+    ///
+    /// # Errors
+    /// Stage `issue`. What `budget` says comes back untouched.
+    fn sign<B: Budget>(&self, request: &Request, csr: &str, budget: &B) -> impl Future<Output = Result<Signed, Failure>> + Send;
+}
+
+/// The signing requests a certificate may still send (ONDISK, "Budget").
+pub trait Budget: Sync {
+    /// Counts one request; it is durable when this returns, and only then is the request sent.
+    ///
+    /// # Errors
+    /// `exhausted`, or the count cannot be kept: nothing may be sent.
+    fn take(&self) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Takes that back: the authority has answered, and did not sign.
+    fn give_back(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// A key and what an authority signed for it. Nothing in it has been checked.
+#[derive(Debug)]
+pub struct Issued {
+    key: PlainKey,
+    signed: Signed,
+}
+
+impl Issued {
+    /// The private key made for it.
+    #[must_use]
+    pub const fn key(&self) -> &PlainKey {
+        &self.key
+    }
+
+    /// The leaf as sent, PEM.
+    #[must_use]
+    pub fn leaf_pem(&self) -> &str {
+        &self.signed.leaf_pem
+    }
+
+    /// The other certificates as sent, PEM; may hold the root, or nothing.
+    #[must_use]
+    pub fn others(&self) -> &[String] {
+        &self.signed.others
+    }
+
+    /// What is worth saying about the answer.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.signed.warnings
+    }
+
+    /// The key and the answer.
+    #[must_use]
+    pub fn into_parts(self) -> (PlainKey, Signed) {
+        (self.key, self.signed)
+    }
+}
+
+/// Makes a key and has it certified.
+///
+/// # Errors
+/// Stage `issue`, within 45 seconds. A signing request that was under way when the time ended stays counted.
+pub async fn issue<I: Issuer, B: Budget>(issuer: &I, request: &Request, budget: &B) -> Result<Issued, Failure> {
+    let work = async {
+        let (key, csr) = key::make(request).await?;
+        let signed = issuer.sign(request, &csr, budget).await?;
+        Ok(Issued { key, signed })
+    };
+    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| {
+        let text = format!("no certificate for {} within {} s", request.name, LIMIT.as_secs());
+        Err(Failure::new(Stage::Issue, "unreachable", text).hint("OpenBao answers too slowly; the next run tries again"))
+    })
+}
