@@ -1,4 +1,99 @@
 //! Settings: file shapes → fragments → validated [`settings::Settings`], all errors at once with file, line and column.
 //! It must never start a process or use the network.
 
+mod certificate;
+mod driver;
+mod files;
+mod host;
+mod profile;
 pub mod settings;
+mod shape;
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "these tests write the files that are read")]
+mod tests;
+mod tree;
+mod value;
+
+use std::path::PathBuf;
+
+use crate::model::report::SettingsError;
+use certificate::Neighbours;
+use files::Merged;
+use settings::{Paths, Settings};
+use shape::{Errors, Shape, Wrong, boolean, list, parsed};
+use tree::Node;
+
+/// Where the settings lie and how closely they are looked at.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The file of `--config`; `omens.d/*.toml` beside it is read too.
+    pub file: PathBuf,
+    /// `$CREDENTIALS_DIRECTORY`, kept in the settings for `credential:NAME`.
+    pub credentials: Option<PathBuf>,
+    /// Whether `file:` secrets have to be there with the right owner and mode.
+    pub check_secrets: bool,
+}
+
+/// Reads and checks the settings and the profiles that they use.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the files and their lines. A part of the settings is never used alone.
+pub fn load(options: &LoadOptions) -> Result<Settings, Vec<SettingsError>> {
+    let errors = Errors::default();
+    let merged = files::read(&options.file, &errors);
+    let settings = merged.as_ref().and_then(|merged| settings(merged, options, &errors));
+    let broken = merged.as_ref().is_some_and(|merged| merged.broken);
+    let errors = in_order(errors.into_inner(), &options.file.display().to_string(), broken);
+    match settings {
+        Some(settings) if errors.is_empty() => Ok(settings),
+        _ => Err(errors),
+    }
+}
+
+/// By file, the main one first, and by place. Where a file is no TOML in places, what seems to be missing and what stands in such a line
+/// is left out: the syntax error is its cause.
+fn in_order(mut errors: Vec<SettingsError>, main: &str, broken: bool) -> Vec<SettingsError> {
+    if broken {
+        let lines: Vec<_> = errors.iter().filter(|e| e.code == "syntax").map(|e| (e.file.clone(), e.line)).collect();
+        errors.retain(|e| e.code == "syntax" || (e.code != "missing" && !lines.contains(&(e.file.clone(), e.line))));
+    }
+    errors.sort_by(|a, b| (a.file != main, &a.file, a.line, a.column).cmp(&(b.file != main, &b.file, b.line, b.column)));
+    errors
+}
+
+fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<Settings> {
+    let root = Shape::new(shape::TOP_LEVEL, &merged.start, &merged.entries, errors);
+    let host = root.required("host", host::host);
+    let paths = root.or("paths", Paths::default(), host::paths);
+    let trust = root.required("trust", host::trust);
+    let anchor = trust.as_ref().map(|(_, anchor)| anchor);
+    let openbao = root.required("openbao", |node, errors| host::openbao(node, errors, anchor, options.check_secrets));
+    let around = Neighbours::new(paths.clone().unwrap_or_default());
+    let certificates = root.or(files::CERTIFICATE, Vec::new(), |node, errors| {
+        let nodes = files::certificates(node, errors)?;
+        let read: Vec<_> = nodes.iter().map(|node| certificate::certificate(node, &around, errors)).collect();
+        read.into_iter().collect::<Option<Vec<_>>>()
+    });
+    if let Some(node) = root.get("tpm") {
+        errors.at(&node.place, Wrong::not_available("keys in the TPM", "remove [tpm]"));
+    }
+    root.optional("attestation", attestation);
+    root.finish();
+    let (anchor_file, anchor) = trust?;
+    let file = options.file.clone();
+    let credentials = options.credentials.clone();
+    Some(Settings { file, host: host?, paths: paths?, anchor, anchor_file, openbao: openbao?, certificates: certificates?, credentials })
+}
+
+/// `[attestation]`, of which this build knows only that nothing is required.
+fn attestation(node: &Node, errors: &Errors) -> Option<()> {
+    let shape = Shape::of("[attestation]", node, errors)?;
+    let refuse = |node: &Node| {
+        errors.at(&node.place, Wrong::not_available("attestation", "write required = false without \"by\", or leave [attestation] out"))
+    };
+    shape.required("required", |node, errors| boolean(node, errors).filter(|required| *required).map(|_| refuse(node)));
+    shape.optional("max_age", parsed(value::duration));
+    shape.optional("by", |node, errors| list(|node, _| Some(node))(node, errors).filter(|by| !by.is_empty()).map(|_| refuse(node)));
+    shape.finish();
+    Some(())
+}

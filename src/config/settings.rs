@@ -27,6 +27,8 @@ pub struct Settings {
     pub openbao: OpenBao,
     /// All certificates, in the order of the files, names unique.
     pub certificates: Vec<Certificate>,
+    /// `$CREDENTIALS_DIRECTORY`, where `credential:NAME` secrets lie.
+    pub credentials: Option<PathBuf>,
 }
 
 impl Settings {

@@ -1,0 +1,266 @@
+//! `[[certificate]]`: what is asked of the CA, who takes it up and where it can be seen, checked against its profile and its neighbours.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::driver::{self, DraftEndpoint, DraftInstall};
+use super::profile::Profiles;
+use super::settings::{Certificate, Endpoint, Install, Owner, Paths, ServerName};
+use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
+use super::tree::{self, Node, Place, Value};
+use super::value;
+use crate::io::account::{self, AccountError};
+use crate::model::key::{Keep, KeyAlgorithm};
+use crate::model::name::CertName;
+use crate::model::profile::Profile;
+use crate::model::request::{Request, is_host_name};
+use crate::model::span;
+
+/// The shortest lifetime that leaves room for a renewal (DESIGN §4).
+const TTL_MIN: Duration = Duration::from_secs(60);
+
+/// What certificates share while they are read: their profiles, and what no two of them may have.
+#[derive(Debug)]
+pub(super) struct Neighbours<'a> {
+    profiles: Profiles,
+    paths: Paths,
+    names: RefCell<BTreeMap<CertName, &'a Place>>,
+    targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
+}
+
+impl<'a> Neighbours<'a> {
+    pub(super) fn new(paths: Paths) -> Self {
+        Self { profiles: Profiles::new(&paths.policies), paths, names: RefCell::default(), targets: RefCell::default() }
+    }
+
+    fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {
+        let name = parsed(value::cert_name)(node, errors)?;
+        if let Some(first) = self.names.borrow().get(&name) {
+            errors.push(tree::duplicate(&format!("certificate \"{name}\""), &node.place, first));
+            return None;
+        }
+        self.names.borrow_mut().insert(name.clone(), &node.place);
+        Some(name)
+    }
+
+    fn install(&self, draft: DraftInstall<'a>, errors: &Errors) -> Option<Install> {
+        let own = [&self.paths.run, &self.paths.state].into_iter().find(|own| draft.install.dir.starts_with(own));
+        if let Some(own) = own {
+            let wrong = Wrong::value(format!("{} lies in {}, which omens keeps for itself", draft.install.dir.display(), own.display()));
+            errors.at(
+                draft.dir,
+                wrong.suggest("name the consumer's own directory, or let it read the run directory and leave this entry out"),
+            );
+            return None;
+        }
+        let mut free = true;
+        for (target, place) in draft.targets {
+            let first = self.targets.borrow_mut().insert(target.clone(), place);
+            if let Some(first) = first {
+                errors.push(tree::duplicate(&format!("the install target {}", target.display()), place, first));
+                free = false;
+            }
+        }
+        free.then_some(draft.install)
+    }
+}
+
+/// One `[[certificate]]`.
+pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &'a Errors) -> Option<Certificate> {
+    let what = title(node);
+    let Value::Table(entries) = &node.value else {
+        return Shape::of("[[certificate]]", node, errors).and(None);
+    };
+    let shape = Shape::new(what, &node.place, entries, errors);
+    let name = shape.required("name", |node, errors| around.name(node, errors));
+    let profile = shape.required("profile", |node, errors| around.profiles.get(node, errors));
+    let role = shape.required("role", parsed(value::role));
+    let ttl = shape.required("ttl", placed(parsed(value::duration)));
+    let names = Names::read(&shape);
+    let key = shape.or("key", Key::default(), key);
+    let owner = owner(&shape);
+    let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
+    let reload = shape.or("reload", Vec::new(), driver::reload);
+    let verify = shape.get("verify").map_or(Some(Vec::new()), |node| driver::verify(node, errors));
+    shape.finish();
+
+    // Checks between values: each runs as soon as its own values are good, whatever else is wrong.
+    let ttl = ttl.and_then(|(place, ttl)| lifetime(place, ttl, profile.as_deref(), errors));
+    let algorithm = key.as_ref().and_then(|key| key.algorithm(profile.as_deref(), errors));
+    let wildcards = names.as_ref().is_none_or(|names| names.suit(profile.as_deref(), &node.place, errors));
+    let install = install.and_then(|drafts| {
+        let read: Vec<_> = drafts.into_iter().map(|draft| around.install(draft, errors)).collect();
+        read.into_iter().collect::<Option<Vec<_>>>()
+    });
+    let verify = names.as_ref().zip(verify).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
+
+    let (names, keep) = (names.filter(|_| wildcards)?, key?.keep);
+    let Names { common_name: (_, common_name), dns, ip } = names;
+    let dns = dns.into_iter().map(|(_, name)| name).collect();
+    let request = Request { name: name?, profile: profile?, role: role?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
+    Some(Certificate { request, keep, owner: owner?, install: install?, reload: reload?, verify: verify? })
+}
+
+/// How errors name this certificate.
+fn title(node: &Node) -> String {
+    let Value::Table(entries) = &node.value else { return String::new() };
+    let name = entries.iter().find(|e| e.key == "name").and_then(|e| if let Value::Text(name) = &e.node.value { Some(name) } else { None });
+    name.map_or_else(|| "[[certificate]]".to_owned(), |name| format!("certificate {}", quoted(name)))
+}
+
+fn lifetime(place: &Place, ttl: Duration, profile: Option<&Profile>, errors: &Errors) -> Option<Duration> {
+    let refuse = |text: String, suggestion: String| {
+        errors.at(place, Wrong::value(text).suggest(suggestion));
+        None
+    };
+    let shown = span::show(ttl);
+    if ttl < TTL_MIN {
+        return refuse(format!("expected a ttl of at least 60s, found {shown}"), "write \"24h\", the usual one".to_owned());
+    }
+    if ttl.subsec_nanos() != 0 {
+        return refuse("expected a ttl in whole seconds".to_owned(), format!("write \"{shown}\""));
+    }
+    let Some(profile) = profile else { return Some(ttl) };
+    let (min, max) = (span::show(profile.lifetime_min), span::show(profile.lifetime_max));
+    if ttl < profile.lifetime_min || ttl > profile.lifetime_max {
+        let nearest = if ttl > profile.lifetime_max { &max } else { &min };
+        return refuse(
+            format!("profile {} allows a ttl from {min} to {max}, found {shown}", profile.name),
+            format!("write \"{nearest}\", or change the profile"),
+        );
+    }
+    Some(ttl)
+}
+
+/// `key`.
+#[derive(Debug)]
+struct Key<'a> {
+    algorithm: Option<(&'a Place, KeyAlgorithm)>,
+    keep: Keep,
+}
+
+impl Default for Key<'_> {
+    fn default() -> Self {
+        Self { algorithm: None, keep: Keep::File }
+    }
+}
+
+fn key<'a>(node: &'a Node, errors: &'a Errors) -> Option<Key<'a>> {
+    let shape = Shape::of("key", node, errors)?;
+    let algorithm = shape.optional("algorithm", placed(one_of(&KeyAlgorithm::ALL.map(|a| (a.as_str(), a)))));
+    let keep = shape.or("keep", Keep::File, |node, errors| {
+        let keep = one_of(&[("file", Some(Keep::File)), ("sealed", None), ("resident", None)])(node, errors)?;
+        if keep.is_none() {
+            errors.at(&node.place, Wrong::not_available("keys in the TPM", "write keep = \"file\""));
+        }
+        keep
+    });
+    shape.finish();
+    Some(Key { algorithm: algorithm?, keep: keep? })
+}
+
+impl Key<'_> {
+    /// The algorithm asked for, or the profile's first.
+    fn algorithm(&self, profile: Option<&Profile>, errors: &Errors) -> Option<KeyAlgorithm> {
+        let profile = profile?;
+        let Some((place, algorithm)) = self.algorithm else { return profile.keys.first().copied() };
+        if profile.keys.contains(&algorithm) {
+            return Some(algorithm);
+        }
+        let allowed = profile.keys.iter().map(|a| a.as_str()).collect::<Vec<_>>().join(", ");
+        let wrong = Wrong::value(format!("profile {} allows the keys {allowed}, found \"{algorithm}\"", profile.name));
+        errors.at(place, wrong.suggest("use one of them, or another profile"));
+        None
+    }
+}
+
+/// The names a certificate is to have.
+#[derive(Debug)]
+struct Names<'a> {
+    common_name: (&'a Place, String),
+    dns: Vec<(&'a Place, String)>,
+    ip: Vec<IpAddr>,
+}
+
+impl<'a> Names<'a> {
+    fn read(shape: &Shape<'a>) -> Option<Self> {
+        let common_name = shape.required("common_name", placed(parsed(value::common_name)));
+        let dns = shape.or("dns", Vec::new(), list(placed(parsed(value::dns_name))));
+        let ip = shape.or("ip", Vec::new(), list(parsed(value::ip)));
+        Some(Self { common_name: common_name?, dns: dns?, ip: ip? })
+    }
+
+    fn dns_names(&self) -> impl Iterator<Item = &(&'a Place, String)> {
+        std::iter::once(&self.common_name).filter(|(_, name)| is_host_name(name)).chain(&self.dns)
+    }
+
+    /// Whether the profile allows these names.
+    fn suit(&self, profile: Option<&Profile>, certificate: &Place, errors: &Errors) -> bool {
+        let Some(profile) = profile else { return true };
+        let mut good = true;
+        for (place, name) in self.dns_names().filter(|(_, name)| name.starts_with("*.") && !profile.wildcard) {
+            let wrong = Wrong::value(format!("profile {} allows no wildcard, found {}", profile.name, quoted(name)));
+            errors.at(place, wrong.suggest("name each host, or use a profile with wildcard = true"));
+            good = false;
+        }
+        if profile.purpose.server() && self.ip.is_empty() && self.dns_names().next().is_none() {
+            let wrong = Wrong::new("missing", "a certificate for a TLS server has at least one DNS name or IP address");
+            errors.at(certificate, wrong.suggest("add \"dns\" or \"ip\", or make the common name a host name"));
+            good = false;
+        }
+        good
+    }
+
+    /// Whether a client that asks for this name finds it in the certificate (RFC 9525 §6.3: a wildcard stands for one whole label).
+    fn cover(&self, name: &ServerName) -> bool {
+        match name {
+            ServerName::Ip(ip) => self.ip.contains(ip),
+            ServerName::Dns(asked) => self.dns_names().any(|(_, own)| {
+                let under = own.strip_prefix("*.").zip(asked.split_once('.'));
+                own.eq_ignore_ascii_case(asked) || under.is_some_and(|(domain, (_, rest))| domain.eq_ignore_ascii_case(rest))
+            }),
+        }
+    }
+}
+
+fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<&Profile>, errors: &Errors) -> Option<Vec<Endpoint>> {
+    let check = |draft: DraftEndpoint<'_>| {
+        if profile.is_some_and(|p| !p.purpose.server()) {
+            let wrong =
+                Wrong::value(format!("profile {} is for TLS clients, nothing serves such a certificate", profile.map_or("", |p| &p.name)));
+            errors.at(draft.place, wrong.suggest("leave \"verify\" out, or use a profile for servers"));
+            return None;
+        }
+        if !names.cover(&draft.server_name) {
+            let asked = match &draft.server_name {
+                ServerName::Dns(name) => name.clone(),
+                ServerName::Ip(ip) => ip.to_string(),
+            };
+            let own: Vec<String> = names.dns_names().map(|(_, n)| n.clone()).chain(names.ip.iter().map(ToString::to_string)).collect();
+            let wrong = Wrong::value(format!("{} is none of the names of this certificate ({})", quoted(&asked), own.join(", ")));
+            errors.at(
+                draft.place,
+                wrong.suggest(own.first().map_or_else(
+                    || "add it to \"dns\" or \"ip\"".to_owned(),
+                    |first| format!("write server_name = \"{}\", or add {} to \"dns\" or \"ip\"", first, quoted(&asked)),
+                )),
+            );
+            return None;
+        }
+        Some(Endpoint { address: draft.address, server_name: draft.server_name, deadline: draft.deadline })
+    };
+    let read: Vec<_> = drafts.into_iter().map(check).collect();
+    read.into_iter().collect()
+}
+
+fn owner(shape: &Shape<'_>) -> Option<Owner> {
+    fn known(found: Result<u32, AccountError>) -> Result<u32, Wrong> {
+        found.map_err(|error| Wrong::value(error.to_string()).suggest("name an account that exists, or its number in quotes"))
+    }
+    let uid = shape.optional("owner", parsed(|name| known(account::user(name))));
+    let gid = shape.optional("group", parsed(|name| known(account::group(name))));
+    Some(Owner { uid: uid?, gid: gid? })
+}

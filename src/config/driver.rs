@@ -1,0 +1,155 @@
+//! The shapes of pluggable entries: `reload`, `verify` and `install`. What they do is in `steps`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::settings::{Driver, Install, InstallKind, Nginx, Part, ServerName, UnitAction};
+use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, placed, tagged};
+use super::tree::{Node, Place};
+use super::value;
+
+/// Drivers of DESIGN §5 that come later.
+const LATER_DRIVERS: [&str; 6] = ["keylime_agent", "keylime_registrar", "keylime_verifier", "openbao", "spire_agent", "spire_server"];
+
+/// How long a new certificate may take to appear on the wire (CONTRACT).
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Beyond this nobody waits: a run would hold its lock until then.
+const DEADLINE_MAX: Duration = Duration::from_secs(600);
+
+/// `reload`.
+pub(super) fn reload(node: &Node, errors: &Errors) -> Option<Vec<Driver>> {
+    list(driver)(node, errors)
+}
+
+fn driver(node: &Node, errors: &Errors) -> Option<Driver> {
+    let (kind, node) = tagged("reload driver", &["nginx", "systemd"], &LATER_DRIVERS, node, errors)?;
+    match kind {
+        "nginx" => nginx(node, errors).map(Driver::Nginx),
+        _ => systemd(node, errors),
+    }
+}
+
+fn systemd(node: &Node, errors: &Errors) -> Option<Driver> {
+    let shape = Shape::of("reload driver systemd", node, errors)?;
+    let unit = shape.required("unit", parsed(value::unit));
+    let action = shape.or("action", UnitAction::Reload, one_of(&[("reload", UnitAction::Reload), ("restart", UnitAction::Restart)]));
+    let start = shape.or("start", false, boolean);
+    shape.finish();
+    Some(Driver::Systemd { unit: unit?, action: action?, start: start? })
+}
+
+fn nginx(node: &Node, errors: &Errors) -> Option<Nginx> {
+    let shape = Shape::of("reload driver nginx", node, errors)?;
+    let unit = shape.optional("unit", parsed(value::unit));
+    let path = |key| shape.optional(key, parsed(value::path));
+    let (conf, prefix, pid) = (path("conf"), path("prefix"), path("pid"));
+    shape.finish();
+    let process = [&conf, &prefix, &pid].iter().any(|path| !matches!(path, Some(None)));
+    let refuse = |text: &str, suggestion: &str| {
+        errors.at(&node.place, Wrong::value(text).suggest(suggestion));
+        None
+    };
+    match (unit?, process) {
+        (Some(unit), false) => Some(Nginx::Unit(unit)),
+        (None, true) => Some(Nginx::Process { conf: conf?, prefix: prefix?, pid: pid? }),
+        (Some(_), true) => refuse(
+            "nginx is either a unit of systemd or a process of its own, found both",
+            "keep \"unit\" where systemd runs nginx, or \"conf\", \"prefix\" and \"pid\" where it does not",
+        ),
+        (None, false) => refuse(
+            "expected where nginx is, found nothing",
+            "add unit = \"nginx.service\", or \"conf\", \"prefix\" or \"pid\" without systemd",
+        ),
+    }
+}
+
+/// One entry of `verify` before it is known which names the certificate has.
+#[derive(Debug)]
+pub(super) struct DraftEndpoint<'a> {
+    pub(super) address: String,
+    /// The name to ask for.
+    pub(super) server_name: ServerName,
+    /// Where that stands.
+    pub(super) place: &'a Place,
+    pub(super) deadline: Duration,
+}
+
+/// `verify`.
+pub(super) fn verify<'a>(node: &'a Node, errors: &'a Errors) -> Option<Vec<DraftEndpoint<'a>>> {
+    list(endpoint)(node, errors)
+}
+
+fn endpoint<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftEndpoint<'a>> {
+    let (_, node) = tagged("kind of verify", &["tls"], &[], node, errors)?;
+    let shape = Shape::of("verify tls", node, errors)?;
+    let address = shape.required("address", placed(parsed(value::address)));
+    let server_name = shape.optional(
+        "server_name",
+        placed(parsed(|text| {
+            value::server_name(text)
+                .ok_or_else(|| value::host_name(text).err().unwrap_or_else(|| Wrong::value("expected a host name or an address")))
+        })),
+    );
+    let deadline = shape.or("deadline", DEADLINE, parsed(deadline));
+    shape.finish();
+    let (address_place, address) = address?;
+    let (place, server_name) = match server_name? {
+        Some(given) => given,
+        None => (address_place, value::host_of(&address)?),
+    };
+    Some(DraftEndpoint { address, server_name, place, deadline: deadline? })
+}
+
+fn deadline(text: &str) -> Result<Duration, Wrong> {
+    let length = value::duration(text)?;
+    if length.is_zero() || length > DEADLINE_MAX {
+        return Err(Wrong::value(format!("expected a deadline of at most 10m and more than nothing, found \"{text}\""))
+            .suggest("leave it out for 15s"));
+    }
+    Ok(length)
+}
+
+/// One entry of `install` and where each of its targets is written.
+#[derive(Debug)]
+pub(super) struct DraftInstall<'a> {
+    pub(super) dir: &'a Place,
+    pub(super) targets: Vec<(PathBuf, &'a Place)>,
+    pub(super) install: Install,
+}
+
+/// `install`.
+pub(super) fn install<'a>(node: &'a Node, errors: &'a Errors) -> Option<Vec<DraftInstall<'a>>> {
+    list(install_entry)(node, errors)
+}
+
+fn install_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftInstall<'a>> {
+    let shape = Shape::of("install entry", node, errors)?;
+    let dir = shape.required("dir", placed(parsed(value::path)));
+    let kind = shape.or("as", InstallKind::Link, one_of(&[("link", InstallKind::Link), ("copy", InstallKind::Copy)]));
+    let part =
+        |(key, part): (&'static str, Part)| shape.optional(key, placed(parsed(value::file_name))).map(|file| file.map(|f| (part, f)));
+    // In the order of writing: the key comes last (ONDISK, "Owners, secrets, own paths").
+    let parts = [
+        ("ca", Part::Ca),
+        ("cert", Part::Cert),
+        ("chain", Part::Chain),
+        ("combined", Part::Combined),
+        ("fullchain", Part::Fullchain),
+        ("key", Part::Key),
+    ];
+    let files: Vec<Option<Option<_>>> = parts.into_iter().map(part).collect();
+    shape.finish();
+    let files: Vec<_> = files.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+    if files.is_empty() {
+        errors.at(
+            &node.place,
+            Wrong::new("missing", "install entry names no file").suggest("add at least one of cert, key, chain, fullchain, combined, ca"),
+        );
+        return None;
+    }
+    let (place, dir) = dir?;
+    let targets = files.iter().map(|(_, (place, file))| (dir.join(file), *place)).collect();
+    let files = files.into_iter().map(|(part, (_, file))| (part, file)).collect();
+    Some(DraftInstall { dir: place, targets, install: Install { dir, kind: kind?, files } })
+}

@@ -1,0 +1,166 @@
+//! `[host]`, `[paths]`, `[trust]` and `[openbao]`: what a host has once. It must never judge a chain: that is `judge`.
+
+use std::path::{Path, PathBuf};
+
+use super::settings::{Login, OpenBao, Paths};
+use super::shape::{Errors, Shape, Wrong, list, parsed, placed, tagged};
+use super::tree::{Node, Place};
+use super::value;
+use crate::io::read;
+use crate::model::anchor::{Anchor, Fingerprint};
+use crate::model::secret::SecretSource;
+
+/// Ways to log in of DESIGN that need a TPM or SPIRE.
+const LATER_LOGINS: [&str; 2] = ["tpm_identity", "jwt_svid"];
+
+/// `[host]`.
+pub(super) fn host(node: &Node, errors: &Errors) -> Option<String> {
+    let shape = Shape::of("[host]", node, errors)?;
+    let name = shape.required("name", parsed(value::host_name));
+    shape.finish();
+    name
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self { state: "/var/lib/omens".into(), run: "/run/omens".into(), policies: "/etc/omens/policies".into() }
+    }
+}
+
+/// `[paths]`.
+pub(super) fn paths(node: &Node, errors: &Errors) -> Option<Paths> {
+    let shape = Shape::of("[paths]", node, errors)?;
+    let default = Paths::default();
+    let state = shape.or("state", default.state, parsed(value::path));
+    let run = shape.or("run", default.run, parsed(value::path));
+    let policies = shape.or("policies", default.policies, parsed(value::path));
+    shape.finish();
+    let paths = Paths { state: state?, run: run?, policies: policies? };
+    if paths.state.starts_with(&paths.run) || paths.run.starts_with(&paths.state) {
+        let text = format!("\"state\" ({}) and \"run\" ({}) lie in each other", paths.state.display(), paths.run.display());
+        errors.at(&node.place, Wrong::value(text).suggest("give each a directory of its own"));
+        return None;
+    }
+    Some(paths)
+}
+
+/// `[trust]`: the anchor and the file it was read from.
+pub(super) fn trust(node: &Node, errors: &Errors) -> Option<(PathBuf, Anchor)> {
+    let shape = Shape::of("[trust]", node, errors)?;
+    let file = shape.required("anchor", placed(parsed(value::path)));
+    let pin = shape.required("anchor_sha256", placed(parsed(value::fingerprint)));
+    shape.finish();
+    let anchor = file.as_ref().and_then(|(place, file)| anchor(place, file, errors));
+    let ((_, file), anchor, (pin_place, pin)) = (file?, anchor?, pin?);
+    pinned(&file, &anchor, pin_place, &pin, errors).then_some((file, anchor))
+}
+
+fn anchor(place: &Place, file: &Path, errors: &Errors) -> Option<Anchor> {
+    let mut certificates = certificates(place, file, errors)?;
+    let count = certificates.len();
+    match (certificates.pop(), count) {
+        (Some(der), 1) => Some(Anchor::new(der)),
+        _ => {
+            let wrong = Wrong::value(format!("expected exactly one certificate in {}, found {count}", file.display()));
+            errors.at(place, wrong.suggest("keep the root alone in that file; intermediates come with each answer of the CA"));
+            None
+        }
+    }
+}
+
+fn pinned(file: &Path, anchor: &Anchor, place: &Place, pin: &Fingerprint, errors: &Errors) -> bool {
+    let same = anchor.sha256 == *pin;
+    if !same {
+        let file = file.display();
+        let wrong = Wrong::new("anchor-pin", format!("the certificate in {file} has the SHA-256 {}, expected {pin}", anchor.sha256));
+        errors.at(place, wrong.suggest(format!(
+            "find out which is right where the root was made (openssl x509 -noout -fingerprint -sha256 -in {file}): put the right root into that file, or its fingerprint here"
+        )));
+    }
+    same
+}
+
+/// All certificates of a PEM file, as DER. At least one.
+fn certificates(place: &Place, file: &Path, errors: &Errors) -> Option<Vec<Vec<u8>>> {
+    let bytes = read::file(file, read::LIMIT)
+        .map_err(|error| errors.at(place, Wrong::new(error.code(), error.to_string()).suggest(error.hint())))
+        .ok()?;
+    certificates_of_pem(&bytes)
+        .map_err(|why| {
+            let wrong = Wrong::value(format!("{} {why}", file.display()));
+            errors.at(place, wrong.suggest("name a PEM file of certificates (-----BEGIN CERTIFICATE-----)"));
+        })
+        .ok()
+}
+
+fn certificates_of_pem(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    use x509_parser::prelude::{FromDer as _, Pem, X509Certificate};
+    let mut found = Vec::new();
+    for block in Pem::iter_from_buffer(bytes) {
+        let block = block.map_err(|_| "holds a PEM block that is damaged")?;
+        if block.label != "CERTIFICATE" {
+            return Err(format!("holds a block of type {}, expected certificates only", super::shape::quoted(&block.label)));
+        }
+        match X509Certificate::from_der(&block.contents) {
+            Ok(([], _)) => found.push(block.contents),
+            _ => return Err("holds a CERTIFICATE block that is no certificate (RFC 5280)".to_owned()),
+        }
+    }
+    if found.is_empty() { Err("holds no certificate in PEM".to_owned()) } else { Ok(found) }
+}
+
+/// `[openbao]`; `ca` defaults to the anchor.
+pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, check_secrets: bool) -> Option<OpenBao> {
+    let shape = Shape::of("[openbao]", node, errors)?;
+    let address = shape.required("address", parsed(value::https));
+    let ca =
+        shape.optional("ca", |node, errors| parsed(value::path)(node, errors).and_then(|file| certificates(&node.place, &file, errors)));
+    let mount = shape.required("mount", parsed(value::mount));
+    let login = shape.required("login", |node, errors| {
+        let ways = list(|node, errors| login(node, errors, check_secrets))(node, errors)?;
+        if ways.is_empty() {
+            errors.at(&node.place, Wrong::value("expected at least one way to log in").suggest("add an entry such as { approle = { … } }"));
+            return None;
+        }
+        Some(ways)
+    });
+    shape.finish();
+    let ca = match ca? {
+        Some(given) => given,
+        None => vec![anchor?.der.clone()],
+    };
+    Some(OpenBao { address: address?, ca, mount: mount?, login: login? })
+}
+
+fn login(node: &Node, errors: &Errors, check_secrets: bool) -> Option<Login> {
+    let (kind, node) = tagged("way to log in", &["approle", "cert", "token"], &LATER_LOGINS, node, errors)?;
+    let shape = Shape::of(format!("login {kind}"), node, errors)?;
+    let secret = |key| shape.required(key, |node, errors| secret(node, errors, check_secrets));
+    let mount = shape.or("mount", kind.to_owned(), parsed(value::mount));
+    let login = match kind {
+        "approle" => {
+            let (role_id, secret_id) = (secret("role_id"), secret("secret_id"));
+            mount.and_then(|mount| Some(Login::AppRole { mount, role_id: role_id?, secret_id: secret_id? }))
+        }
+        "cert" => {
+            let (role, key) = (shape.required("role", parsed(value::role)), secret("key"));
+            let cert = shape.required("cert", parsed(value::path));
+            mount.and_then(|mount| Some(Login::Cert { mount, role: role?, cert: cert?, key: key? }))
+        }
+        // A token is used as it is; which mount made it changes nothing.
+        _ => secret("token").map(|token| Login::Token { token }),
+    };
+    shape.finish();
+    login
+}
+
+fn secret(node: &Node, errors: &Errors, check: bool) -> Option<SecretSource> {
+    let source = parsed(value::secret)(node, errors)?;
+    match if check { read::check_secret(&source) } else { Ok(()) } {
+        Ok(()) => Some(source),
+        Err(error) => {
+            errors.at(&node.place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()));
+            None
+        }
+    }
+}

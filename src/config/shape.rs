@@ -1,0 +1,245 @@
+//! The words in which the shapes of the settings are written down: tables with known keys, and readers for their values.
+//!
+//! A reader returns `None` for what is wrong and leaves the error in [`Errors`], so that one file shows all its errors at once. It must
+//! never guess a value.
+
+use std::cell::RefCell;
+
+use super::tree::{Entry, Node, Place, Value};
+use crate::model::report::SettingsError;
+use crate::model::text::one_line;
+
+/// The longest value that is repeated in an error.
+const SHOWN: usize = 80;
+
+/// How errors name a file outside all tables.
+pub(super) const TOP_LEVEL: &str = "the top level";
+
+/// All that is wrong, in the order it was found.
+#[derive(Debug, Default)]
+pub(super) struct Errors(RefCell<Vec<SettingsError>>);
+
+impl Errors {
+    pub(super) fn push(&self, error: SettingsError) {
+        self.0.borrow_mut().push(error);
+    }
+
+    pub(super) fn extend(&self, errors: impl IntoIterator<Item = SettingsError>) {
+        self.0.borrow_mut().extend(errors);
+    }
+
+    /// Adds what is wrong at a place.
+    pub(super) fn at(&self, place: &Place, wrong: Wrong) {
+        self.push(SettingsError { suggestion: wrong.suggestion, ..place.error(wrong.code, wrong.text) });
+    }
+
+    pub(super) fn into_inner(self) -> Vec<SettingsError> {
+        self.0.into_inner()
+    }
+}
+
+/// What is wrong with a value, before it is known where it stands.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    code: &'static str,
+    text: String,
+    suggestion: Option<String>,
+}
+
+impl Wrong {
+    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self { code, text: text.into(), suggestion: None }
+    }
+
+    /// A value of the right type that is none of those allowed.
+    pub(super) fn value(text: impl Into<String>) -> Self {
+        Self::new("bad-value", text)
+    }
+
+    /// Understood, but this build does not do it.
+    pub(super) fn not_available(what: &str, instead: impl Into<String>) -> Self {
+        Self::new("not-available", format!("this build does not support {what} yet")).suggest(instead)
+    }
+
+    pub(super) fn suggest(mut self, suggestion: impl Into<String>) -> Self {
+        self.suggestion = Some(suggestion.into());
+        self
+    }
+}
+
+/// A value as it may be repeated in an error.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", one_line(text, SHOWN))
+}
+
+/// The word among `known` that is nearest to `word`, where one is near at all.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase();
+    let distance = |candidate: &&str| strsim::damerau_levenshtein(&word, candidate);
+    let best = known.iter().copied().min_by_key(distance)?;
+    let near = distance(&best) <= 1 + word.chars().count().min(12) / 3 || (word.len() > 2 && (best.contains(&word) || word.contains(best)));
+    near.then_some(best)
+}
+
+/// What would be right in place of `word`.
+fn instead(word: &str, known: &[&str]) -> String {
+    let all = known.join(", ");
+    nearest(word, known).map_or_else(|| format!("known here: {all}"), |best| format!("did you mean \"{best}\"? known here: {all}"))
+}
+
+/// A table whose keys are asked for one by one; what was never asked for is unknown.
+#[derive(Debug)]
+pub(super) struct Shape<'a> {
+    what: String,
+    place: &'a Place,
+    entries: &'a [Entry],
+    known: RefCell<Vec<&'static str>>,
+    errors: &'a Errors,
+}
+
+impl<'a> Shape<'a> {
+    /// A shape over these entries; `what` names the table in errors.
+    pub(super) fn new(what: impl Into<String>, place: &'a Place, entries: &'a [Entry], errors: &'a Errors) -> Self {
+        Self { what: what.into(), place, entries, known: RefCell::new(Vec::new()), errors }
+    }
+
+    /// A shape over a node that has to be a table.
+    pub(super) fn of(what: impl Into<String>, node: &'a Node, errors: &'a Errors) -> Option<Self> {
+        match &node.value {
+            Value::Table(entries) => Some(Self::new(what, &node.place, entries, errors)),
+            _ => wrong_type("a table", node, errors),
+        }
+    }
+
+    /// The value of a key, where it is set.
+    pub(super) fn get(&self, key: &'static str) -> Option<&'a Node> {
+        self.known.borrow_mut().push(key);
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+    }
+
+    /// The value of a key that has to be there.
+    pub(super) fn required<T>(&self, key: &'static str, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<T> {
+        let node = self.get(key);
+        if node.is_none() {
+            let wrong = Wrong::new("missing", format!("{} has no \"{key}\"", self.what));
+            let table = self.what == TOP_LEVEL;
+            self.errors.at(
+                self.place,
+                wrong.suggest(if table { format!("add a table [{key}]") } else { format!("add \"{key}\" to {}", self.what) }),
+            );
+        }
+        node.and_then(|node| read(node, self.errors))
+    }
+
+    /// The value of a key, or `default`; `None` only where the value is wrong.
+    pub(super) fn or<T>(&self, key: &'static str, default: T, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<T> {
+        self.get(key).map_or(Some(default), |node| read(node, self.errors))
+    }
+
+    /// The value of a key, if there is one; `None` only where the value is wrong.
+    pub(super) fn optional<T>(&self, key: &'static str, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<Option<T>> {
+        self.get(key).map_or(Some(None), |node| read(node, self.errors).map(Some))
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub(super) fn finish(self) {
+        let known = self.known.into_inner();
+        for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            let wrong = Wrong::new("unknown-key", format!("{} has no key {}", self.what, quoted(&entry.key)));
+            self.errors.at(&entry.place, wrong.suggest(instead(&entry.key, &known)));
+        }
+    }
+}
+
+fn wrong_type<T>(expected: &str, node: &Node, errors: &Errors) -> Option<T> {
+    let wrong = Wrong::new("wrong-type", format!("expected {expected}, found {}", node.value.kind()));
+    errors.at(
+        &node.place,
+        wrong.suggest(match (&node.value, expected) {
+            (Value::Other { raw, .. }, "a string") => format!("write it in quotes: \"{raw}\""),
+            (Value::Bool(value), "a string") => format!("write it in quotes: \"{value}\""),
+            (Value::Text(text), "an array") => format!("write a list: [{}]", quoted(text)),
+            (Value::Table(_), "an array") => "write a list: [{ … }]".to_owned(),
+            (_, "an array") => "write a list: [\"…\"]".to_owned(),
+            (_, "a table") => "write { KEY = VALUE }".to_owned(),
+            (_, "a boolean") => "write true or false, without quotes".to_owned(),
+            _ => "write one value in quotes: \"…\"".to_owned(),
+        }),
+    );
+    None
+}
+
+/// `true` or `false`.
+pub(super) fn boolean(node: &Node, errors: &Errors) -> Option<bool> {
+    match &node.value {
+        Value::Bool(value) => Some(*value),
+        _ => wrong_type("a boolean", node, errors),
+    }
+}
+
+/// A string of which `parse` makes a value.
+pub(super) fn parsed<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&Node, &Errors) -> Option<T> {
+    move |node, errors| match &node.value {
+        Value::Text(text) => parse(text).map_err(|wrong| errors.at(&node.place, wrong)).ok(),
+        _ => wrong_type("a string", node, errors),
+    }
+}
+
+/// One of a closed set of words.
+pub(super) fn one_of<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Node, &Errors) -> Option<T> {
+    parsed(move |text| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        found.ok_or_else(|| {
+            Wrong::value(format!("expected one of {}, found {}", known.join(", "), quoted(text))).suggest(instead(text, &known))
+        })
+    })
+}
+
+/// An array, each element read; `None` when one of them is wrong.
+pub(super) fn list<'a, T>(read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> impl Fn(&'a Node, &'a Errors) -> Option<Vec<T>> {
+    move |node, errors| match &node.value {
+        Value::Array(items) => {
+            let read: Vec<Option<T>> = items.iter().map(|item| read(item, errors)).collect();
+            read.into_iter().collect()
+        }
+        _ => wrong_type("an array", node, errors),
+    }
+}
+
+/// A value and where it stands, for checks that need more than itself.
+pub(super) fn placed<'a, T>(read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> impl Fn(&'a Node, &'a Errors) -> Option<(&'a Place, T)> {
+    move |node, errors| read(node, errors).map(|value| (&node.place, value))
+}
+
+/// The one entry of an externally tagged value, `{ TAG = { … } }`: the tag and what it is set to.
+///
+/// Tags of `later` are those that are understood, but that this build does not do.
+pub(super) fn tagged<'a>(
+    what: &str,
+    known: &[&'static str],
+    later: &[&str],
+    node: &'a Node,
+    errors: &'a Errors,
+) -> Option<(&'static str, &'a Node)> {
+    let Value::Table(entries) = &node.value else {
+        return wrong_type("a table", node, errors);
+    };
+    let [entry] = entries.as_slice() else {
+        let wrong = Wrong::value(format!("a {what} has exactly one kind, found {}", entries.len()));
+        errors.at(&node.place, wrong.suggest(format!("write one entry for each: {{ {} = {{ … }} }}", known.join(" = { … } } or { "))));
+        return None;
+    };
+    if let Some(tag) = known.iter().find(|tag| **tag == entry.key) {
+        return Some((tag, &entry.node));
+    }
+    errors.at(
+        &entry.place,
+        if later.contains(&entry.key.as_str()) {
+            Wrong::not_available(&format!("the {what} \"{}\"", entry.key), format!("use one of: {}", known.join(", ")))
+        } else {
+            Wrong::new("unknown-key", format!("there is no {what} {}", quoted(&entry.key))).suggest(instead(&entry.key, known))
+        },
+    );
+    None
+}
