@@ -7,4 +7,3 @@ pub mod io;
 pub mod config;
 pub mod plan;
 pub mod steps;
-

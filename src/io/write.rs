@@ -138,7 +138,7 @@ pub fn replace_any(dir: &Dir, name: &str, bytes: &[u8], mode: u32, owner: Owners
     sync(dir)
 }
 
-/// Makes the link `name` say `target` in one step and flushes the directory.
+/// Makes the link `name` say `target` in one step and flushes the directory; whatever file or link had that name is replaced.
 ///
 /// # Errors
 /// When any step fails. A failed flush after the rename means: published, not known to be durable (facts/host §1).
@@ -162,6 +162,14 @@ pub fn make_link(dir: &Dir, name: &str, target: &str) -> Result<(), DiskError> {
         Err(Errno::EXIST) if dir.kind(name)? == Some(Kind::Link) && dir.link(name)?.as_deref() == Some(target) => Ok(()),
         Err(errno) => Err(DiskError::new("make the link", dir.join(name), errno)),
     }
+}
+
+/// Gives a file or link a second name, which must be free: it stays reachable when its first name is replaced.
+///
+/// # Errors
+/// What the system says; `EXIST` where the second name is taken.
+pub fn keep_aside(dir: &Dir, name: &str, aside: &str) -> Result<(), DiskError> {
+    rustix::fs::linkat(dir, name, dir, aside, AtFlags::empty()).map_err(|errno| DiskError::new("keep aside as", dir.join(aside), errno))
 }
 
 /// Renames within one directory, replacing what is at `to`. The directory is the caller's to flush.

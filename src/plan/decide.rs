@@ -124,7 +124,8 @@ fn reasons_of_live(settings: &Settings, certificate: &Certificate, tree: &Tree, 
         Condition::Intact => {}
         Condition::Changed(text) => reasons.push(Reason::new(ReasonCode::ChangedOnDisk, text.clone())),
         Condition::KeyMismatch => {
-            reasons.push(Reason::new(ReasonCode::KeyMismatch, format!("certificate and key of {} do not belong together", live.generation)));
+            reasons
+                .push(Reason::new(ReasonCode::KeyMismatch, format!("certificate and key of {} do not belong together", live.generation)));
         }
         Condition::Unreadable(text) => reasons.push(Reason::new(ReasonCode::Unreadable, text.clone())),
     }
@@ -173,7 +174,8 @@ fn fresh(settings: &Settings, certificate: &Certificate, facts: Option<&Facts>, 
 }
 
 /// Debt is judged by today's settings and clock (ONDISK): why it must not be published, or `None`.
-fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept, now: Time) -> Option<String> {
+#[must_use]
+pub fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept, now: Time) -> Option<String> {
     let facts = match (&debt.condition, &debt.facts) {
         (Condition::Intact, Some(facts)) => facts,
         (Condition::KeyMismatch, _) => return Some("certificate and key do not belong together".to_owned()),
@@ -186,13 +188,7 @@ fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept, now
     let leaf = certificates(debt.cert_pem().as_bytes()).into_iter().next()?;
     let candidates = certificates(debt.chain_pem().as_bytes());
     let verdict = judge::gate(
-        &Gate {
-            request: &certificate.request,
-            anchor: &settings.anchor,
-            leaf: &leaf,
-            candidates: &candidates,
-            spki: &facts.spki,
-        },
+        &Gate { request: &certificate.request, anchor: &settings.anchor, leaf: &leaf, candidates: &candidates, spki: &facts.spki },
         now,
     );
     let blocking = verdict.findings.iter().find(|f| f.blocks());

@@ -137,7 +137,8 @@ impl Files {
     }
 
     fn difference(&self, meta: &Meta) -> Option<String> {
-        let all = [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (layout::KEY, &self.key)];
+        let all =
+            [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (layout::KEY, &self.key)];
         let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name) != Some(&Fingerprint::of(bytes));
         all.iter().find(|file| differs(file)).map(|(name, _)| format!("{name} is not the one that was staged"))
     }

@@ -46,11 +46,8 @@ impl Committed {
 pub fn commit(proven: Proven) -> Result<Committed, Box<(Proven, Failure)>> {
     let place = proven.published().place().clone();
     let generation = proven.published().generation();
-    let moved = if place.committed() == Some(generation) {
-        Ok(())
-    } else {
-        write::replace_link(&place.var, layout::LIVE, &generation.to_string())
-    };
+    let moved =
+        if place.committed() == Some(generation) { Ok(()) } else { write::replace_link(&place.var, layout::LIVE, &generation.to_string()) };
     match moved {
         Ok(()) => Ok(Committed { generation, proof: proven.proof(), facts: proven.published().facts().clone() }),
         Err(why) => Err(Box::new((proven, super::swap::disk_failure(Stage::Commit, &why)))),

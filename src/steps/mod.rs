@@ -8,3 +8,8 @@ pub mod reload;
 pub mod verify;
 pub mod commit;
 pub mod record;
+pub mod run;
+pub mod flow;
+pub mod restore;
+pub mod rollback;
+pub mod install;

@@ -70,41 +70,54 @@ impl Notes {
         self.save(state)
     }
 
+    /// Whether the budget allows a signing request now.
+    ///
+    /// # Errors
+    /// Code `exhausted`.
+    pub fn allowance(&self, now: Time) -> Result<(), Failure> {
+        let mut guard = self.lock();
+        let (state, this_run) = &mut *guard;
+        let ttl = self.place.certificate().request.ttl;
+        let window = i64::try_from(ttl.as_secs() / 3).unwrap_or(i64::MAX);
+        // A clock that was ahead once must not block for ever: times in the future are times of now.
+        state.requests.iter_mut().for_each(|time| *time = (*time).min(now));
+        state.requests.retain(|time| now.since(*time) < window);
+        if state.requests.len() < BUDGET && *this_run < PER_RUN {
+            return Ok(());
+        }
+        let next = state.requests.iter().min().map_or(now, |first| first.plus(window));
+        let text = format!(
+            "{} signing requests for {} brought no committed certificate; {BUDGET} within {} are allowed, {PER_RUN} in one run",
+            state.requests.len(),
+            self.place.name(),
+            span::show(ttl / 3)
+        );
+        Err(Failure::new(Stage::Issue, "exhausted", text)
+            .hint(format!("mend what last_error in `omens status` names; the next request is possible at {next}")))
+    }
+
     /// Counts a signing request, on the disk, before it is sent.
     ///
     /// # Errors
     /// Code `exhausted`, or when the count cannot be written: what is not counted is not sent.
     pub fn take_request(&self, now: Time) -> Result<(), Failure> {
-        let ttl = self.place.certificate().request.ttl;
-        let window = i64::try_from(ttl.as_secs() / 3).unwrap_or(i64::MAX);
+        self.allowance(now)?;
         let mut guard = self.lock();
         let (state, this_run) = &mut *guard;
-        // A clock that was ahead once must not block for ever: times in the future are times of now.
-        state.requests.iter_mut().for_each(|time| *time = (*time).min(now));
-        state.requests.retain(|time| now.since(*time) < window);
-        if state.requests.len() >= BUDGET || *this_run >= PER_RUN {
-            let name = self.place.name();
-            let spent = state.requests.len();
-            let next = state.requests.iter().min().map_or(now, |first| first.plus(window));
-            let text = format!("{spent} signing requests for {name} brought no committed certificate; {BUDGET} within {} are allowed, {PER_RUN} in one run", span::show(ttl / 3));
-            return Err(Failure::new(Stage::Issue, "exhausted", text)
-                .hint(format!("mend what last_error in `omens status` names; the next request is possible at {next}")));
-        }
         state.requests.push(now);
         state.begun = Some(Begun { run: self.run.clone(), at: now });
         *this_run += 1;
         self.save(state)
     }
 
-    /// Takes a request back that was definitely refused.
-    pub fn give_back_request(&self) {
+    /// Takes a request back that was definitely refused. In this run it stays counted: what was refused is asked at most once more.
+    ///
+    /// # Errors
+    /// When `state.json` cannot be written; the request stays counted then.
+    pub fn give_back_request(&self) -> Result<(), Failure> {
         let mut guard = self.lock();
-        let state = &mut guard.0;
-        // In this run it stays counted: what was refused is asked at most once more.
-        state.requests.pop();
-        if let Err(why) = self.save(state) {
-            tracing::warn!(%why, "a refused signing request stays counted");
-        }
+        guard.0.requests.pop();
+        self.save(&guard.0)
     }
 
     /// Notes a commit.

@@ -70,13 +70,12 @@ fn key_pem(key: &PlainKey) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(Zeroizing::new(pem.as_bytes().to_vec()))
 }
 
-/// A certificate that passed `validate`, with its key in both forms: at rest, and as consumers read it.
+/// A certificate that passed `validate`, with its key in the form in which it rests.
 pub struct Stored {
     facts: Facts,
     findings: Vec<Finding>,
     pub(super) cert: String,
     pub(super) chain: String,
-    pub(super) key: Zeroizing<Vec<u8>>,
     pub(super) kept: KeptKey,
 }
 
@@ -115,15 +114,13 @@ pub fn seal(
         let why = Failure::new(Stage::Seal, "blob-damaged", format!("the key of {name} {generation} is not the one that was validated"));
         return Err(Box::new((validated, why)));
     }
-    let both = store.keep(name, generation, key).and_then(|kept| Ok((kept, key_pem(key)?)));
-    match both {
+    match store.keep(name, generation, key) {
         Err(why) => Err(Box::new((validated, why))),
-        Ok((kept, key)) => Ok(Stored {
+        Ok(kept) => Ok(Stored {
             cert: pem::write(validated.leaf()),
             chain: validated.chain().iter().map(|der| pem::write(der)).collect(),
             facts: validated.facts().clone(),
             findings: validated.findings().to_vec(),
-            key,
             kept,
         }),
     }

@@ -42,7 +42,13 @@ impl Job {
     ///
     /// # Errors
     /// The report of a certificate that ends here.
-    pub(super) fn open(settings: &Arc<Settings>, certificate: &Certificate, step: Step, tree: Tree, run: &str) -> Result<Self, Box<CertReport>> {
+    pub(super) fn open(
+        settings: &Arc<Settings>,
+        certificate: &Certificate,
+        step: Step,
+        tree: Tree,
+        run: &str,
+    ) -> Result<Self, Box<CertReport>> {
         let report = report_of(&step, &tree);
         let place = match Place::open(settings, certificate) {
             Ok(place) => Arc::new(place),
@@ -102,7 +108,8 @@ impl Job {
     pub(super) fn committed(&mut self, committed: &Committed) {
         self.reached = Stage::Commit;
         self.report.proof = Some(committed.proof());
-        if committed.proof() != Proof::None {
+        // A certificate that was only given back its old generation has failed all the same.
+        if committed.proof() != Proof::None && self.report.error.is_none() {
             self.report.outcome = if self.issues() { Outcome::Renewed } else { Outcome::Settled };
         }
     }

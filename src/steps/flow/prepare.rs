@@ -8,7 +8,7 @@ use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
 use crate::model::name::Generation;
 use crate::plan::decide::Action;
-use crate::steps::issue::{Budget, Issued, Issuer};
+use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::record::Notes;
 use crate::steps::seal::{FileStore, seal};
 use crate::steps::swap::{Staged, put_back, reopen};
@@ -31,7 +31,7 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job) -> Option<Staged> {
     }
     job.reach(Stage::Issue);
     shared.watch.stage(&job.step.name, Stage::Issue);
-    let issued = match issue(shared, job).await {
+    let issued = match ask(shared, job).await {
         Ok(issued) => issued,
         Err(failure) => {
             let outcome = if failure.code == "exhausted" { Outcome::Exhausted } else { Outcome::Failed };
@@ -79,12 +79,13 @@ async fn make_ready(shared: &Shared<'_>, job: &mut Job) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn issue(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
+async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
     let _permit = shared.permits.acquire().await.map_err(|_| Failure::new(Stage::Issue, "interrupted", "the run is ending"))?;
-    let budget = Purse { notes: job.notes.clone(), shared };
-    // Nothing is asked of the CA, not even a login, that the budget does not allow.
+    // Not even a login is asked for what the budget does not allow.
+    job.notes.allowance(shared.clock.now())?;
     let session = shared.session().await?;
-    session.issue(&job.certificate().request, &budget).await
+    let budget = Purse { notes: job.notes.clone(), shared };
+    issue::issue(session, &job.certificate().request, &budget).await
 }
 
 /// The budget of one certificate, counted on disk before a request is sent.
@@ -101,7 +102,7 @@ impl Budget for Purse<'_, '_> {
 
     async fn give_back(&self) {
         let notes = self.notes.clone();
-        if let Err(failure) = block(move || { notes.give_back_request(); Ok(()) }).await {
+        if let Err(failure) = block(move || notes.give_back_request()).await {
             tracing::warn!(%failure, "a refused signing request stays counted");
         }
     }

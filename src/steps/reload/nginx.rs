@@ -87,7 +87,9 @@ mod tests {
         assert!(says_stopped("nginx: [error] open() \"/run/nginx.pid\" failed (2: No such file or directory)"));
         assert!(says_stopped("nginx: [error] invalid PID number \"\" in \"/run/nginx.pid\""));
         assert!(says_stopped("nginx: [alert] kill(4242, 1) failed (3: No such process)"));
-        assert!(!says_stopped("nginx: [emerg] open() \"/run/omens/web/nginx.conf\" failed (2: No such file or directory) in /a/nginx.conf:4"));
+        assert!(!says_stopped(
+            "nginx: [emerg] open() \"/run/omens/web/nginx.conf\" failed (2: No such file or directory) in /a/nginx.conf:4"
+        ));
         assert!(!says_stopped("nginx: [emerg] cannot load certificate key"));
     }
 }

@@ -7,7 +7,7 @@ mod place;
 mod publish;
 mod stage;
 
-pub(in crate::steps) use place::failure as disk_failure;
 pub use place::Place;
-pub use publish::{Published, put_back};
+pub(in crate::steps) use place::failure as disk_failure;
+pub use publish::{Published, put_back, write_copies};
 pub use stage::{Reopened, Staged, reopen};

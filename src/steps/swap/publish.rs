@@ -120,6 +120,16 @@ fn show(place: &Place, kept: &Kept) -> Result<(), DiskError> {
     Ok(())
 }
 
+/// Writes the copies of the committed generation (`omens install`).
+///
+/// # Errors
+/// When a copy cannot be written.
+pub fn write_copies(place: &Place, install: &Install, generation: Generation) -> Result<(), DiskError> {
+    let kept = Kept::read(&place.var, generation)?;
+    copy(place, install, &kept)
+}
+
+/// Writes the pinned root where consumers find it, if it is not there.
 fn show_anchor(place: &Place) -> Result<(), DiskError> {
     let text = pem::write(&place.settings().anchor.der);
     let (trust, _) = write::make_dir(&place.run_root, layout::TRUST, 0o755, write::Ownership::default())?;

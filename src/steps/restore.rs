@@ -1,0 +1,208 @@
+//! `restore`: the run directory rebuilt from the state directory, as after every boot. No network, no process, no waiting for a lock.
+
+use std::sync::Arc;
+
+use super::flow::describe_leaf;
+use super::record;
+use super::swap::{Place, disk_failure, put_back};
+use crate::config::settings::{Certificate, Settings};
+use crate::io::dir::{Dir, DiskError};
+use crate::io::write::Lock;
+use crate::model::clock::{Clock, Time};
+use crate::model::entry::{self, Entry, Outcome};
+use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::layout;
+use crate::model::name::Generation;
+use crate::model::reason::{Reason, ReasonCode};
+use crate::model::report::{CertReport, Report, RunError};
+use crate::plan::decide::{debt_is_void, proof_of_live};
+use crate::plan::generation::Kept;
+use crate::plan::inventory::{self, Tree};
+
+/// Restores every certificate of the settings.
+#[must_use]
+pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
+    let started = clock.now();
+    let (mut certificates, error) = match Dir::open(&settings.paths.state) {
+        Ok(None) => (settings.certificates.iter().map(nothing).collect(), None),
+        Err(why) => {
+            let failure = disk_failure(Stage::Publish, &why);
+            (
+                settings.certificates.iter().map(|c| failed(CertReport::new(c.name().clone(), Outcome::Failed), failure.clone())).collect(),
+                None,
+            )
+        }
+        Ok(Some(state)) => match Lock::try_take(&state, layout::LOCK) {
+            Ok(Some(lock)) => {
+                let reports = settings.certificates.iter().map(|c| one(settings, c, clock.now())).collect();
+                note_failures(&state, &reports, started, clock.now());
+                drop(lock);
+                (reports, None)
+            }
+            // Held: a run is at work, which waits for systemctl, which may wait for us (ONDISK). Look, and do not touch.
+            Ok(None) => while_locked(settings, &state),
+            Err(why) => (Vec::new(), Some(run_error(&disk_failure(Stage::Publish, &why)))),
+        },
+    };
+    certificates.sort_by_key(|report| settings.certificates.iter().position(|c| c.name() == &report.name));
+    let bad = error.is_some() || certificates.iter().any(|c| c.outcome == Outcome::Failed);
+    Report {
+        schema: "omens.restore/1".to_owned(),
+        host: settings.host.clone(),
+        started,
+        finished: clock.now(),
+        exit: u8::from(bad),
+        error,
+        errors: Vec::new(),
+        certificates,
+    }
+}
+
+fn run_error(failure: &Failure) -> RunError {
+    RunError { code: failure.code.clone(), text: failure.text.clone(), hint: failure.hint.clone() }
+}
+
+fn nothing(certificate: &Certificate) -> CertReport {
+    let mut report = CertReport::new(certificate.name().clone(), Outcome::Kept);
+    report.reasons.push(Reason::new(ReasonCode::Missing, "no certificate was committed yet: there is nothing to restore"));
+    report
+}
+
+fn failed(mut report: CertReport, failure: Failure) -> CertReport {
+    report.outcome = Outcome::Failed;
+    report.error = Some(failure);
+    report
+}
+
+fn tree_of(settings: &Settings, certificate: &Certificate) -> Result<Tree, DiskError> {
+    let state = Dir::open(&settings.paths.state)?;
+    let certs = state.as_ref().map_or(Ok(None), |dir| dir.child(layout::CERTS))?;
+    let run = Dir::open(&settings.paths.run)?;
+    inventory::tree(settings, certificate, certs.as_ref(), run.as_ref())
+}
+
+/// Restores one certificate.
+fn one(settings: &Arc<Settings>, certificate: &Certificate, now: Time) -> CertReport {
+    let report = CertReport::new(certificate.name().clone(), Outcome::Kept);
+    let tree = match tree_of(settings, certificate) {
+        Ok(tree) => tree,
+        Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
+    };
+    let mut report = CertReport { previous: tree.published.generation, generation: tree.published.generation, ..report };
+    let Some((kept, is_debt)) = choose(settings, certificate, &tree, now, &mut report) else { return nothing(certificate) };
+    let differs = if is_debt { differs(settings, certificate, kept) } else { Ok(tree.unpublished.clone()) };
+    match differs {
+        Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
+        Ok(None) if kept.usable() => {
+            describe_leaf(&mut report, kept.facts.as_ref());
+            report.proof = proof_of_live(&tree);
+            return report;
+        }
+        Ok(text) => report.reasons.extend(text.map(|text| Reason::new(ReasonCode::Unpublished, text))),
+    }
+    let generation = kept.generation;
+    match Place::open(settings, certificate).and_then(|place| put_back(&place, generation)) {
+        Err(mut failure) => {
+            // Keeping the key is what failed where its file does not open; everything else is publishing.
+            if failure.code == "blob-damaged" {
+                failure.stage = Stage::Seal;
+            }
+            failed(report, failure)
+        }
+        Ok(facts) => {
+            report.outcome = Outcome::Restored;
+            report.generation = Some(generation);
+            report.proof = if is_debt { None } else { proof_of_live(&tree) };
+            describe_leaf(&mut report, Some(&facts));
+            report
+        }
+    }
+}
+
+/// `live`; if absent or expired, the newest valid debt; if there is none, the expired `live` all the same, with a warning.
+fn choose<'a>(
+    settings: &Settings,
+    certificate: &Certificate,
+    tree: &'a Tree,
+    now: Time,
+    report: &mut CertReport,
+) -> Option<(&'a Kept, bool)> {
+    let expired = tree.live.as_ref().and_then(|live| live.facts.as_ref()).is_some_and(|facts| facts.not_after < now);
+    let valid_debt = tree.debt.as_ref().filter(|debt| debt_is_void(settings, certificate, debt, now).is_none());
+    match (&tree.live, valid_debt) {
+        (Some(live), _) if !expired => Some((live, false)),
+        (_, Some(debt)) => {
+            let why = if tree.live.is_some() { "the committed certificate has expired" } else { "nothing was committed yet" };
+            report.warnings.push(Warning::new("debt-published", format!("{why}; {} was issued and is valid", debt.generation)));
+            Some((debt, true))
+        }
+        (Some(live), None) => {
+            report
+                .warnings
+                .push(Warning::new("expired", "the committed certificate has expired and is published all the same; run `omens renew`"));
+            Some((live, false))
+        }
+        (None, None) => None,
+    }
+}
+
+fn differs(settings: &Settings, certificate: &Certificate, kept: &Kept) -> Result<Option<String>, DiskError> {
+    let run = Dir::open(&settings.paths.run)?.map_or(Ok(None), |run| run.child(certificate.name().as_str()))?;
+    inventory::unpublished(settings, certificate, run.as_ref(), kept)
+}
+
+/// Another run is at work: 0 if every tree is complete already, else `locked`.
+fn while_locked(settings: &Settings, state: &Dir) -> (Vec<CertReport>, Option<RunError>) {
+    let mut incomplete = Vec::new();
+    let mut reports = Vec::new();
+    for certificate in &settings.certificates {
+        let mut report = CertReport::new(certificate.name().clone(), Outcome::Kept);
+        match tree_of(settings, certificate) {
+            Err(why) => report = failed(report, disk_failure(Stage::Publish, &why)),
+            Ok(tree) => {
+                report.generation = tree.published.generation;
+                report.previous = tree.published.generation;
+                describe_leaf(&mut report, tree.published.facts.as_ref());
+                // A run in the middle of a swap publishes before it commits: a complete newer generation is complete too.
+                let ahead = tree.published.facts.is_some() && tree.published.generation > tree.live.as_ref().map(|live| live.generation);
+                if tree.live.is_some() && tree.unpublished.is_some() && !ahead {
+                    incomplete.push(certificate.name().to_string());
+                    let text = format!("{} is not complete, and another run holds the lock", certificate.name());
+                    report = failed(
+                        report,
+                        Failure::new(Stage::Publish, "locked", text).hint("start omens-restore again when that run has ended"),
+                    );
+                }
+            }
+        }
+        reports.push(report);
+    }
+    let error = (!incomplete.is_empty()).then(|| RunError {
+        code: "locked".to_owned(),
+        text: format!("another run holds {}; not complete: {}", state.join(layout::LOCK).display(), incomplete.join(", ")),
+        hint: Some("that run publishes what is missing; restore again when it has ended".to_owned()),
+    });
+    (reports, error)
+}
+
+/// A failure is never only a line on a terminal.
+fn note_failures(state: &Dir, reports: &[CertReport], started: Time, now: Time) {
+    let entry = |report: &CertReport| Entry {
+        v: entry::VERSION,
+        time: now,
+        run: format!("{started}-restore"),
+        certificate: report.name.to_string(),
+        generation: None::<Generation>,
+        stage: report.error.as_ref().map_or(Stage::Publish, |failure| failure.stage),
+        outcome: report.outcome,
+        serial: None,
+        sha256: None,
+        error: report.error.clone(),
+        findings: Vec::new(),
+        refused_pem: None,
+    };
+    let entries: Vec<Entry> = reports.iter().filter(|r| r.outcome == Outcome::Failed).map(entry).collect();
+    if let Err(why) = record::append(state, &entries, true) {
+        tracing::error!(%why, "the ledger was not written");
+    }
+}

@@ -1,0 +1,221 @@
+//! The frame of every command that changes a host: one lock, one run id, one report, lines in the ledger, one exit code.
+
+use std::time::Duration;
+
+use super::record;
+use super::swap::disk_failure;
+use crate::config::settings::{Certificate, Settings};
+use crate::io::dir::{Dir, DiskError};
+use crate::io::write::{self, Lock};
+use crate::model::clock::{Clock, Time};
+use crate::model::entry::{self, Entry, Outcome};
+use crate::model::failure::{Failure, Stage};
+use crate::model::layout;
+use crate::model::name::CertName;
+use crate::model::report::{CertReport, Report, RunError};
+use crate::plan::inventory::Tree;
+
+/// Between two looks at a lock that somebody else holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A run that holds the lock.
+#[derive(Debug)]
+pub struct Run {
+    /// Its id in ledger and state: when it began and eight random bytes.
+    pub id: String,
+    schema: String,
+    host: String,
+    started: Time,
+    clock: Clock,
+    state: Dir,
+    lock: Lock,
+}
+
+/// Either a run, or the report of why there is none.
+#[derive(Debug)]
+pub enum Begun {
+    /// The lock is held.
+    Run(Run),
+    /// It ended before it began.
+    Report(Box<Report>),
+}
+
+impl Run {
+    /// Takes the lock of the state directory, waiting for another run up to `wait`.
+    #[must_use]
+    pub fn begin(command: &str, settings: &Settings, wait: Duration, clock: Clock) -> Begun {
+        let started = clock.now();
+        let host = settings.host.clone();
+        let schema = format!("omens.{command}/1");
+        let refuse = |error: RunError| {
+            let error = Some(error);
+            let (schema, host, finished) = (schema.clone(), host.clone(), clock.now());
+            Begun::Report(Box::new(Report {
+                schema,
+                host,
+                started,
+                finished,
+                exit: 1,
+                error,
+                errors: Vec::new(),
+                certificates: Vec::new(),
+            }))
+        };
+        let state = match write::make_path(&settings.paths.state, 0o700) {
+            Ok(state) => state,
+            Err(why) => return refuse(disk_error(&why)),
+        };
+        match wait_for_lock(&state, wait, clock) {
+            Ok(Some(lock)) => {
+                let random = write::random_digits().unwrap_or_default();
+                Begun::Run(Self { id: format!("{started}-{random}"), schema, host, started, clock, state, lock })
+            }
+            Ok(None) => refuse(locked(&state, wait)),
+            Err(why) => refuse(disk_error(&why)),
+        }
+    }
+
+    /// Appends one line to the ledger. That a line cannot be written is said, and is no other failure.
+    pub fn note(&self, entry: &Entry) {
+        if let Err(why) = record::append(&self.state, std::slice::from_ref(entry), false) {
+            tracing::error!(%why, "the ledger was not written");
+        }
+    }
+
+    /// The ledger line of a report.
+    #[must_use]
+    pub fn line_of(&self, report: &CertReport, now: Time) -> Entry {
+        let stage = report.error.as_ref().map_or(Stage::Commit, |failure| failure.stage);
+        let mut entry = line(&self.id, &report.name, stage, report.outcome, now);
+        entry.serial.clone_from(&report.serial);
+        entry.sha256.clone_from(&report.sha256);
+        entry.error.clone_from(&report.error);
+        entry
+    }
+
+    /// A certificate that failed before anything was done about it.
+    #[must_use]
+    pub fn failed(&self, name: &CertName, failure: Failure, now: Time) -> (CertReport, Entry) {
+        let mut report = CertReport::new(name.clone(), Outcome::Failed);
+        let mut entry = line(&self.id, name, failure.stage, Outcome::Failed, now);
+        entry.error = Some(failure.clone());
+        report.error = Some(failure);
+        (report, entry)
+    }
+
+    /// Ends a run in which nothing could be looked at.
+    #[must_use]
+    pub fn end_all_failed(self, wanted: &[&Certificate], failure: &Failure) -> Report {
+        let now = self.clock.now();
+        let (reports, entries) = wanted.iter().map(|c| self.failed(c.name(), failure.clone(), now)).unzip();
+        self.end(entries, reports)
+    }
+
+    /// Ends the run: flushes the ledger, notes the time, and gives the report with its exit code.
+    #[must_use]
+    pub fn end(self, entries: Vec<Entry>, certificates: Vec<CertReport>) -> Report {
+        let wrote = certificates.iter().any(|c| c.outcome != Outcome::NotDue);
+        if let Err(why) = record::append(&self.state, &entries, false).and_then(|()| self.flush(wrote)) {
+            tracing::error!(%why, "the ledger was not flushed");
+        }
+        self.lock.touch();
+        Report {
+            exit: u8::from(certificates.iter().any(|c| !self.is_good(c.outcome))),
+            schema: self.schema,
+            host: self.host,
+            started: self.started,
+            finished: self.clock.now(),
+            error: None,
+            errors: Vec::new(),
+            certificates,
+        }
+    }
+
+    /// Whether an outcome leaves the exit code at 0. `rolled-back` does only where a person asked for it.
+    fn is_good(&self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
+            Outcome::Restored | Outcome::Kept | Outcome::Installed | Outcome::Unchanged => true,
+            Outcome::RolledBack => self.schema == "omens.rollback/1",
+            Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => false,
+        }
+    }
+
+    fn flush(&self, wrote: bool) -> Result<(), DiskError> {
+        if wrote && self.state.kind(layout::LEDGER)?.is_some() { write::append(&self.state, layout::LEDGER, "", true) } else { Ok(()) }
+    }
+}
+
+fn wait_for_lock(state: &Dir, wait: Duration, clock: Clock) -> Result<Option<Lock>, DiskError> {
+    let end = clock.instant() + wait;
+    loop {
+        if let Some(lock) = Lock::try_take(state, layout::LOCK)? {
+            return Ok(Some(lock));
+        }
+        if clock.instant() >= end {
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+fn locked(state: &Dir, wait: Duration) -> RunError {
+    RunError {
+        code: "locked".to_owned(),
+        text: format!("another run holds {} and did not end within {} s", state.join(layout::LOCK).display(), wait.as_secs()),
+        hint: Some("wait for it, or give more time with --wait; the lock is freed by itself when its holder ends".to_owned()),
+    }
+}
+
+fn disk_error(why: &DiskError) -> RunError {
+    let failure = disk_failure(Stage::Plan, why);
+    RunError { code: failure.code, text: failure.text, hint: failure.hint }
+}
+
+fn line(run: &str, name: &CertName, stage: Stage, outcome: Outcome, now: Time) -> Entry {
+    Entry {
+        v: entry::VERSION,
+        time: now,
+        run: run.to_owned(),
+        certificate: name.to_string(),
+        generation: None,
+        stage,
+        outcome,
+        serial: None,
+        sha256: None,
+        error: None,
+        findings: Vec::new(),
+        refused_pem: None,
+    }
+}
+
+/// The line of an earlier run that was ended in the middle: how far it came is read from what it left.
+#[must_use]
+pub fn interrupted(tree: &Tree, name: &CertName, now: Time) -> Option<Entry> {
+    let begun = tree.state.begun.as_ref()?;
+    let newest = tree.newer.last().copied().filter(|g| !tree.state.withdrawn.contains(g));
+    let live = tree.live.as_ref().map(|kept| kept.generation);
+    let committed_unnoted = live.filter(|live| tree.state.proven.as_ref().map(|p| p.generation) != Some(*live));
+    let (stage, generation) = match (newest, committed_unnoted) {
+        (Some(newest), _) if tree.published.generation == Some(newest) => (Stage::Reload, Some(newest)),
+        (Some(newest), _) => (Stage::Publish, Some(newest)),
+        (None, Some(live)) => (Stage::Commit, Some(live)),
+        (None, None) => (Stage::Issue, None),
+    };
+    let text = format!("interrupted at {stage}: the run that began at {} did not finish", begun.at);
+    let mut entry = line(&begun.run, name, stage, Outcome::Interrupted, now);
+    entry.generation = generation;
+    entry.error = Some(Failure::new(stage, "interrupted", text));
+    Some(entry)
+}
+
+/// A runtime for the parts of a run that wait for others. One thread: a run waits far more than it works.
+///
+/// # Errors
+/// When the system gives no more threads or descriptors.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(|why| {
+        Failure::new(Stage::Plan, "no-runtime", format!("the system gives no event loop: {why}"))
+            .hint("look at the limits of open files and processes")
+    })
+}
