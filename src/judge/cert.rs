@@ -252,3 +252,97 @@ fn serial_text(octets: &[u8]) -> String {
     let bytes: Vec<String> = octets.iter().skip(padding).map(|octet| format!("{octet:02x}")).collect();
     bytes.join(":")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kit::{self, *};
+    use super::*;
+
+    #[test]
+    fn the_facts_are_those_of_the_certificate() {
+        let pki = Pki::new();
+        let der = pki.leaf();
+        let facts = Facts::parse(&der).unwrap();
+        assert_eq!(facts.sha256, Fingerprint::of(&der));
+        assert_eq!((facts.version, facts.serial.as_str()), (3, ["2b"; 16].join(":").as_str()));
+        assert_eq!((facts.issuer.to_string(), facts.subject.to_string()), ("CN=Book of Omens".to_owned(), "CN=web.funlab.casa".to_owned()));
+        assert_eq!((facts.not_before, facts.not_after), (now().plus(-30), now().plus(DAY)));
+        assert_eq!((facts.spki.clone(), facts.key.text.as_str()), (pki.spki(), "ec-p256"));
+        let san = facts.extensions.san.clone().unwrap();
+        assert_eq!((san.dns, san.ip), (vec!["web.funlab.casa".to_owned(), "localhost".to_owned()], vec![[127, 0, 0, 1].into()]));
+        assert_eq!(facts.extensions.eku.unwrap().values, [super::super::usage::SERVER_AUTH]);
+        assert_eq!(facts.extensions.key_usage.unwrap().values, ["digitalSignature"]);
+        let middle = Facts::parse(&pki.middle.der).unwrap();
+        assert_eq!(facts.extensions.authority_key.unwrap().key_id, middle.extensions.subject_key.map(|key| key.key_id));
+        assert_eq!(middle.extensions.basic, Some(Basic { critical: true, ca: true, path_length: None }));
+        assert_eq!(middle.extensions.key_usage.unwrap().values, ["keyCertSign", "cRLSign"]);
+    }
+
+    #[test]
+    fn serial_numbers_are_written_as_openbao_writes_them() {
+        let rows: [(&[u8], &str); 5] = [(&[0], "00"), (&[0, 0xff, 1], "ff:01"), (&[0x0a], "0a"), (&[0xff, 0], "ff:00"), (&[], "")];
+        for (octets, text) in rows {
+            assert_eq!(serial_text(octets), text);
+        }
+    }
+
+    #[test]
+    fn a_certificate_ends_where_it_ends() {
+        let der = Pki::new().leaf();
+        assert_eq!(Facts::parse(&[der.clone(), vec![0, 0]].concat()), Err(Malformed::Trailing(2)));
+        for cut in 0..der.len() {
+            assert!(matches!(Facts::parse(&der[..cut]), Err(Malformed::Der(_))), "{cut}");
+        }
+    }
+
+    #[test]
+    fn every_key_usage_has_its_name() {
+        let pki = Pki::new();
+        let usages = |value: &[u8]| {
+            let mut parts = Parts::of(&pki.leaf());
+            parts.remove(KEY_USAGE);
+            parts.extensions.push(extension(KEY_USAGE, true, value));
+            Facts::parse(&parts.sign(&pki.middle.key)).unwrap().extensions.key_usage.unwrap().values
+        };
+        let all = ["digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement", "keyCertSign", "cRLSign"];
+        assert_eq!(usages(&[3, 3, 7, 0xff, 0x80]), [&all[..], &["encipherOnly", "decipherOnly"]].concat());
+        assert_eq!(usages(&[3, 2, 7, 0x80]), ["digitalSignature"]);
+        assert_eq!(usages(&[3, 3, 7, 0, 0x80]), ["decipherOnly"]);
+        assert_eq!(usages(&[3, 1, 0]), [""; 0]);
+    }
+
+    #[test]
+    fn a_second_extension_cannot_hide_behind_the_first() {
+        let pki = Pki::new();
+        let mut parts = Parts::of(&pki.leaf());
+        parts.extensions.push(extension(SAN, false, &tlv(0x30, &tlv(0x82, b"evil.example"))));
+        parts.extensions.push(extension(BASIC, true, &[0x30, 3, 1, 1, 0xff]));
+        parts.extensions.push(extension(BASIC, true, &[0x30, 0]));
+        let extensions = Facts::parse(&parts.sign(&pki.middle.key)).unwrap().extensions;
+        assert_eq!(extensions.duplicate, ["2.5.29.17", "2.5.29.19"]);
+        assert!(extensions.san.unwrap().dns.contains(&"evil.example".to_owned()) && extensions.basic.unwrap().ca);
+    }
+
+    #[test]
+    fn bytes_after_an_extension_s_value_are_malformed() {
+        let pki = Pki::new();
+        for oid in [SAN, EKU, KEY_USAGE, AKI] {
+            let mut parts = Parts::of(&pki.leaf());
+            let value = parts.remove(oid);
+            parts.extensions.push(extension(oid, false, &[value, vec![5, 0]].concat()));
+            let facts = Facts::parse(&parts.sign(&pki.middle.key)).unwrap();
+            assert_eq!(facts.extensions.malformed.len(), 1, "{oid:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_shown_as_hexadecimal() {
+        let pki = Pki::new();
+        let mut parts = Parts::of(&pki.leaf());
+        let attribute = tlv(0x30, &[tlv(6, &[0x55, 4, 3]), tlv(0x1e, b"\0w")].concat());
+        parts.subject = tlv(0x30, &tlv(0x31, &attribute));
+        let facts = Facts::parse(&parts.sign(&pki.middle.key)).unwrap();
+        assert_eq!(facts.subject.common_names, ["#0077"]);
+        assert_eq!(Facts::parse(&kit::Authority::root("A").der).unwrap().subject.common_names, ["A"]);
+    }
+}

@@ -154,3 +154,152 @@ pub fn surplus(findings: &mut Findings<'_>, usable: &[Parsed<'_>], path: &[&Pars
         findings.add(&lint::CHAIN_ORDER, "each certificate followed by its issuer", "another order");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, IsCa};
+
+    use super::super::cert::Facts;
+    use super::super::kit::{self, *};
+    use super::super::lint::Findings;
+    use crate::model::finding::Finding;
+
+    /// The findings when root or intermediate are taken apart, changed and signed anew with the same key.
+    fn with_root(change: impl FnOnce(&mut Parts)) -> Vec<Finding> {
+        let mut pki = Pki::new();
+        let mut parts = Parts::of(&pki.root.der);
+        change(&mut parts);
+        pki.root.der = parts.sign(&pki.root.key);
+        pki.judge(&pki.leaf(), &[pki.middle.der.clone()]).findings
+    }
+
+    fn with_middle(change: impl FnOnce(&mut Parts)) -> Vec<Finding> {
+        let pki = Pki::new();
+        let mut parts = Parts::of(&pki.middle.der);
+        change(&mut parts);
+        pki.judge(&pki.leaf(), &[parts.sign(&pki.root.key)]).findings
+    }
+
+    fn put(parts: &mut Parts, oid: &[u8], critical: bool, value: &[u8]) {
+        parts.remove(oid);
+        parts.extensions.push(extension(oid, critical, value));
+    }
+
+    fn not_critical(parts: &mut Parts, oid: &[u8]) {
+        let value = parts.remove(oid);
+        parts.extensions.push(extension(oid, false, &value));
+    }
+
+    const DIGITAL_SIGNATURE: &[u8] = &[3, 2, 7, 0x80];
+    const NOT_A_CA: &[u8] = &[0x30, 0];
+
+    fn dates(from: &str, to: &str) -> Vec<u8> {
+        tlv(0x30, &[tlv(0x17, from.as_bytes()), tlv(0x17, to.as_bytes())].concat())
+    }
+
+    /// facts/x509 §2: webpki reads nothing of the anchor but name, key and name constraints.
+    #[test]
+    fn the_anchor_is_judged_too() {
+        type Change = fn(&mut Parts);
+        let rows: [(&str, Change, &[&str]); 13] = [
+            (
+                "expired",
+                |p| p.validity = dates("200101000000Z", "260101000000Z"),
+                &["anchor.not-valid-now", "ca.outlives-issuer", "validity.outlives-issuer"],
+            ),
+            ("from tomorrow", |p| p.validity = dates("260111000000Z", "300101000000Z"), &["anchor.not-valid-now"]),
+            ("no basicConstraints", |p| drop(p.remove(BASIC)), &["anchor.not-a-ca"]),
+            ("CA:FALSE", |p| put(p, BASIC, true, NOT_A_CA), &["anchor.not-a-ca"]),
+            ("basicConstraints not critical", |p| not_critical(p, BASIC), &["ca.bc-not-critical"]),
+            ("no keyCertSign", |p| put(p, KEY_USAGE, true, DIGITAL_SIGNATURE), &["ca.no-cert-sign"]),
+            ("no keyUsage", |p| drop(p.remove(KEY_USAGE)), &["ca.no-key-usage"]),
+            ("no SKI", |p| drop(p.remove(SKI)), &["ca.no-ski"]),
+            ("unknown critical", |p| p.extensions.push(extension(UNKNOWN, true, &[5, 0])), &["ext.unknown-critical"]),
+            ("unknown, not critical", |p| p.extensions.push(extension(UNKNOWN, false, &[5, 0])), &[]),
+            ("another's AKI", |p| p.extensions.push(extension(AKI, false, &tlv(0x30, &tlv(0x80, &[9; 20])))), &["anchor.aki"]),
+            ("path length 0", |p| put(p, BASIC, true, &[0x30, 6, 1, 1, 0xff, 2, 1, 0]), &["path.too-long"]),
+            ("path length 1", |p| put(p, BASIC, true, &[0x30, 6, 1, 1, 0xff, 2, 1, 1]), &[]),
+        ];
+        for (what, change, expected) in rows {
+            // The kit's roots have an AKI of their own only where the row adds one.
+            let findings = with_root(|parts| {
+                if parts.extensions.iter().any(|e| content(elements(content(e))[0]) == AKI) {
+                    parts.remove(AKI);
+                }
+                change(parts);
+            });
+            assert_eq!(ids(&findings), expected, "{what}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn every_authority_of_the_path_is_judged() {
+        type Change = fn(&mut Parts);
+        let rows: [(&str, Change, &[&str]); 14] = [
+            ("no keyCertSign", |p| put(p, KEY_USAGE, true, DIGITAL_SIGNATURE), &["ca.no-cert-sign"]),
+            ("no keyUsage", |p| drop(p.remove(KEY_USAGE)), &["ca.no-key-usage"]),
+            ("basicConstraints not critical", |p| not_critical(p, BASIC), &["ca.bc-not-critical"]),
+            ("no basicConstraints", |p| drop(p.remove(BASIC)), &["path.not-a-ca"]),
+            ("no SKI", |p| drop(p.remove(SKI)), &["ca.no-ski"]),
+            ("another SKI", |p| put(p, SKI, false, &tlv(4, &[9; 20])), &["aki.mismatch"]),
+            ("no AKI", |p| drop(p.remove(AKI)), &["aki.absent"]),
+            ("another's AKI", |p| put(p, AKI, false, &tlv(0x30, &tlv(0x80, &[9; 20]))), &["aki.mismatch"]),
+            ("AKI without key id", |p| put(p, AKI, false, &tlv(0x30, &[])), &["aki.absent"]),
+            ("serial zero", |p| p.serial = tlv(2, &[0]), &["serial.zero"]),
+            ("unknown critical", |p| p.extensions.push(extension(UNKNOWN, true, &[5, 0])), &["ext.unknown-critical"]),
+            ("duplicate", |p| p.extensions.push(p.extensions[0].clone()), &["ext.duplicate"]),
+            ("outlives the root", |p| p.validity = dates("250101000000Z", "480101000000Z"), &["ca.outlives-issuer"]),
+            ("ends before the leaf", |p| p.validity = dates("250101000000Z", "260111000000Z"), &["validity.outlives-issuer"]),
+        ];
+        for (what, change, expected) in rows {
+            let findings = with_middle(change);
+            assert_eq!(ids(&findings), expected, "{what}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn name_constraints_of_an_authority_have_their_form() {
+        let permitted = tlv(0x30, &tlv(0xa0, &tlv(0x30, &tlv(0x82, b"funlab.casa"))));
+        let with_localhost = tlv(0x30, &tlv(0xa1, &tlv(0x30, &tlv(0x82, b"example.org"))));
+        let found = |critical: bool, value: &[u8]| -> Vec<String> {
+            with_middle(|parts| parts.extensions.push(extension(NAME_CONSTRAINTS, critical, value))).into_iter().map(|f| f.id).collect()
+        };
+        assert_eq!(found(true, &with_localhost), [""; 0]);
+        assert_eq!(found(false, &with_localhost), ["ca.name-constraints-shape"]);
+        assert_eq!(found(true, &permitted), ["path.name-constraints"]);
+    }
+
+    /// No library signs with these, so the rule is asked without a path.
+    #[test]
+    fn a_weak_authority_is_refused() {
+        let pki = Pki::new();
+        let [leaf, anchor] = [pki.leaf(), pki.root.der.clone()].map(|der| Facts::parse(&der).unwrap());
+        let none = std::collections::BTreeMap::new();
+        for (bits, weak) in [(1024, true), (2047, true), (2048, false)] {
+            let mut parts = Parts::of(&pki.middle.der);
+            parts.spki = rsa_spki(bits, 65_537);
+            let middle = Facts::parse(&parts.sign(&pki.root.key)).unwrap();
+            let mut findings = Findings::new(&none);
+            super::check(&mut findings, &leaf, &[&middle], &anchor, now());
+            assert_eq!(ids(&findings.into_vec()), if weak { vec!["ca.weak-key"] } else { vec![] }, "{bits}");
+        }
+    }
+
+    #[test]
+    fn a_leaf_of_the_root_itself_is_accepted_and_said() {
+        let pki = Pki::new();
+        let verdict = pki.judge(&pki.root.sign(&kit::leaf(), &pki.key), &[]);
+        assert_eq!((ids(&verdict.findings), verdict.refused(), verdict.path), (vec!["path.no-intermediate"], false, Some(vec![])));
+    }
+
+    #[test]
+    fn another_certificate_of_the_pinned_key_is_not_the_pin() {
+        let pki = Pki::new();
+        let mut params = kit::ca(ROOT);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(5));
+        let again = params.self_signed(&pki.root.key).unwrap().der().to_vec();
+        let verdict = pki.judge(&pki.leaf(), &[pki.middle.der.clone(), again]);
+        assert_eq!(ids(&verdict.findings), ["anchor.other-certificate"]);
+        assert_eq!(verdict.path, Some(vec![pki.middle.der.clone()]));
+    }
+}

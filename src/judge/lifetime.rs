@@ -53,3 +53,64 @@ fn seconds(duration: Duration) -> i64 {
 fn span(seconds: i64) -> String {
     crate::model::span::show(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::kit::{self, *};
+    use super::*;
+    use crate::model::finding::Finding;
+
+    fn judge(from: i64, to: i64, request: &Request) -> Vec<Finding> {
+        let mut params = kit::leaf();
+        params.not_before = kit::time(now().plus(from));
+        params.not_after = kit::time(now().plus(to));
+        let none = BTreeMap::new();
+        let mut findings = Findings::new(&none);
+        check(&mut findings, &Facts::parse(&Pki::new().leaf_of(&params)).unwrap(), request, now());
+        findings.into_vec()
+    }
+
+    /// The profile allows 10 minutes to 168 hours and 24 hours were asked for.
+    #[test]
+    fn dates_are_held_against_clock_profile_and_request() {
+        const HOUR: i64 = 3600;
+        let rows: [(i64, i64, &[&str]); 18] = [
+            (-30, DAY, &[]),
+            (0, DAY, &[]),
+            (-35, DAY, &[]),
+            (-36, DAY, &["validity.other-than-asked"]),
+            (-30, DAY - 36, &["validity.other-than-asked"]),
+            (0, DAY - 5, &[]),
+            (0, DAY - 6, &["validity.other-than-asked"]),
+            (1, DAY, &["validity.not-yet-valid"]),
+            (-DAY, 0, &["validity.expired"]),
+            (-DAY, -1, &["validity.expired"]),
+            (-30, 168 * HOUR, &["validity.other-than-asked"]),
+            (-31, 168 * HOUR, &["validity.too-long"]),
+            (-30, 570, &["validity.other-than-asked"]),
+            (-30, 569, &["validity.too-short"]),
+            (-16 * HOUR, 8 * HOUR, &[]),
+            (-16 * HOUR - 1, 8 * HOUR - 1, &["validity.little-left"]),
+            (-10, -20, &["validity.inverted"]),
+            (0, 0, &["validity.expired", "validity.too-short"]),
+        ];
+        for (from, to, expected) in rows {
+            assert_eq!(ids(&judge(from, to, &request())), expected, "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_years_are_too_long_and_do_not_overflow() {
+        assert_eq!(ids(&judge(-30, 36_500 * DAY, &request())), ["validity.too-long"]);
+        let forever = Request { ttl: Duration::MAX, ..request_with(|profile| profile.lifetime_max = Duration::MAX) };
+        assert_eq!(ids(&judge(-30, 36_500 * DAY, &forever)), ["validity.other-than-asked"]);
+    }
+
+    #[test]
+    fn expected_and_found_are_lengths_a_person_reads() {
+        let found = judge(-30, 30 * DAY, &request());
+        assert_eq!((found[0].expected.as_str(), found[0].found.as_str()), ("at most 7d", "30d30s"));
+    }
+}

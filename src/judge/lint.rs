@@ -108,7 +108,7 @@ const KEY_TYPE: &str = "set key_type and key_bits of role {role} to what the cer
 catalogue! {
     MALFORMED = "cert.malformed", High, fixed, "the certificate does not parse", "";
     VERSION = "cert.version", High, open, "not an X.509 v3 certificate", LEAF_ROLE;
-    UNIQUE_ID = "cert.unique-id", Low, open, "issuer or subject unique identifier present (RFC 5280 §4.1.2.8)", "";
+    UNIQUE_ID = "cert.unique-id", High, open, "issuer or subject unique identifier (RFC 5280 §4.1.2.8): webpki refuses it", "";
     SERIAL_ZERO = "serial.zero", High, open, "serial number zero (RFC 5280 §4.1.2.2)", LEAF_ROLE;
     SERIAL_NEGATIVE = "serial.negative", High, open, "negative serial number (RFC 5280 §4.1.2.2)", LEAF_ROLE;
     SERIAL_LONG = "serial.too-long", High, open, "serial number over 20 octets (RFC 5280 §4.1.2.2)", LEAF_ROLE;
@@ -122,9 +122,9 @@ catalogue! {
     CA_LEAF = "bc.ca-leaf", High, open, "the leaf is a certificate authority", "sign through role {role}, never sign-intermediate or sign-verbatim";
     LEAF_PATH_LENGTH = "bc.path-length-on-leaf", Low, open, "pathLenConstraint without CA:TRUE (RFC 5280 §4.2.1.9)", "";
     NC_LEAF = "nc.leaf", High, open, "name constraints on a leaf (RFC 5280 §4.2.1.10)", "";
-    AKI_ABSENT = "aki.absent", Medium, open, "no authority key identifier: strict Python refuses it (facts: VERIFY_X509_STRICT)", "";
-    AKI_CRITICAL = "aki.critical", High, open, "critical authority key identifier: OpenSSL and Go refuse it", "";
-    SKI_CRITICAL = "ski.critical", High, open, "critical subject key identifier: OpenSSL and Go refuse it", "";
+    AKI_ABSENT = "aki.absent", Medium, open, "no authority key identifier: strict Python refuses it (VERIFY_X509_STRICT)", "";
+    AKI_CRITICAL = "aki.critical", High, open, "critical authority key identifier (RFC 5280 §4.2.1.1): every peer refuses it", "";
+    SKI_CRITICAL = "ski.critical", High, open, "critical subject key identifier (RFC 5280 §4.2.1.2): every peer refuses it", "";
 
     PAIR_MISMATCH = "pair.mismatch", High, fixed, "the certificate is for another key than ours", "renew again; if it stays, something between this host and OpenBao mixes up answers";
     KEY_OTHER = "key.other-algorithm", High, fixed, "another kind of key than asked for", KEY_TYPE;

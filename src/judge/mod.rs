@@ -7,6 +7,8 @@ pub mod cert;
 pub mod chain;
 pub mod form;
 mod gate;
+#[cfg(test)]
+pub(crate) mod kit;
 pub mod lifetime;
 pub mod lint;
 pub mod name;

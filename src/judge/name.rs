@@ -87,3 +87,97 @@ fn common_name(findings: &mut Findings<'_>, leaf: &Facts, request: &Request) {
         findings.add(&lint::NAME_TWICE, "one common name", format!("{} of them", names.len()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rcgen::DnType;
+
+    use super::super::kit::{self, *};
+    use super::*;
+    use crate::model::finding::Finding;
+
+    fn judge(params: &rcgen::CertificateParams, request: &Request) -> Vec<Finding> {
+        let none = BTreeMap::new();
+        let mut findings = Findings::new(&none);
+        check(&mut findings, &Facts::parse(&Pki::new().leaf_of(params)).unwrap(), request);
+        findings.into_vec()
+    }
+
+    /// OpenBao keeps the case of the CSR (facts/openbao §4).
+    #[test]
+    fn names_have_no_case() {
+        let mut params = kit::leaf();
+        params.subject_alt_names[0] = kit::dns("Web.Funlab.Casa");
+        params.distinguished_name.push(DnType::CommonName, "WEB.funlab.casa");
+        assert_eq!(judge(&params, &request()), []);
+    }
+
+    #[test]
+    fn what_is_missing_and_what_is_there_instead_are_both_said() {
+        let mut params = kit::leaf();
+        params.subject_alt_names[1] = kit::dns("localhost.evil.example");
+        let findings = judge(&params, &request());
+        let said: Vec<(&str, &str, &str)> = findings.iter().map(|f| (f.id.as_str(), f.expected.as_str(), f.found.as_str())).collect();
+        assert_eq!(
+            said,
+            [
+                ("name.missing", "dns:localhost", "web.funlab.casa, localhost.evil.example"),
+                ("name.extra", "only web.funlab.casa, localhost", "dns:localhost.evil.example"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_common_name_that_is_no_host_name_is_expected_in_the_subject_alone() {
+        let request = Request { common_name: "Keylime Agent 7".to_owned(), dns: vec![], ip: vec![], ..request() };
+        let mut params = kit::leaf();
+        params.subject_alt_names.clear();
+        params.distinguished_name.push(DnType::CommonName, "Keylime Agent 7");
+        assert_eq!(judge(&params, &request), []);
+        params.subject_alt_names.push(kit::dns("keylime"));
+        assert_eq!(ids(&judge(&params, &request)), ["name.extra"]);
+    }
+
+    #[test]
+    fn an_address_in_a_dns_name_is_not_an_address() {
+        let mut params = kit::leaf();
+        params.subject_alt_names[2] = kit::dns("127.0.0.1");
+        assert_eq!(ids(&judge(&params, &request())), ["name.extra", "name.malformed", "name.missing"]);
+    }
+
+    #[test]
+    fn a_wildcard_needs_to_be_asked_for_and_allowed() {
+        let mut params = kit::leaf();
+        params.subject_alt_names.push(kit::dns("*.funlab.casa"));
+        let asked = |request: Request| Request { dns: vec!["localhost".to_owned(), "*.funlab.casa".to_owned()], ..request };
+        assert_eq!(judge(&params, &asked(request_with(|profile| profile.wildcard = true))), []);
+        assert_eq!(ids(&judge(&params, &asked(request()))), ["name.wildcard"]);
+        // It stands for no other name, and no other name stands for it.
+        assert_eq!(ids(&judge(&params, &request_with(|profile| profile.wildcard = true))), ["name.extra"]);
+        let mut part = kit::leaf();
+        part.subject_alt_names.push(kit::dns("w*.funlab.casa"));
+        assert_eq!(ids(&judge(&part, &request_with(|profile| profile.wildcard = true))), ["name.extra", "name.malformed"]);
+    }
+
+    #[test]
+    fn surplus_subject_attributes_are_said_and_names_in_them_are_sanitised() {
+        let mut params = kit::leaf();
+        params.distinguished_name.push(DnType::OrganizationName, "Third\x1b[2J Earth");
+        let findings = judge(&params, &request());
+        assert_eq!((ids(&findings), findings[0].found.as_str()), (vec!["name.subject-extra"], "2.5.4.10=Third\\u{1b}[2J Earth"));
+    }
+
+    #[test]
+    fn every_common_name_counts() {
+        let pki = Pki::new();
+        let mut parts = Parts::of(&pki.leaf());
+        let cn = |name: &[u8]| tlv(0x31, &tlv(0x30, &[tlv(6, &[0x55, 4, 3]), tlv(12, name)].concat()));
+        for (second, expected) in [(&b"evil.example"[..], &["name.cn-other", "name.twice"][..]), (b"web.funlab.casa", &["name.twice"])] {
+            parts.subject = tlv(0x30, &[cn(b"web.funlab.casa"), cn(second)].concat());
+            let verdict = pki.judge(&parts.sign(&pki.middle.key), &[pki.middle.der.clone()]);
+            assert_eq!(ids(&verdict.findings), expected);
+        }
+    }
+}

@@ -2,7 +2,9 @@
 //! It must never sign, and what it reads of a private key is wiped.
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey, RsaKeyPair,
+};
 use p256::pkcs8::der::{AnyRef, Decode as _, asn1::ObjectIdentifier};
 use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, PrivateKeyInfoRef};
 use x509_parser::asn1_rs::{BitString, FromDer as _, oid};
@@ -72,6 +74,8 @@ pub fn spki_of_pkcs8(pkcs8: &[u8]) -> Result<Vec<u8>, KeyFault> {
         }
         (RSA, _) => {
             let key = rsa::PrivateKey::from_pkcs8_der(pkcs8).map_err(|_| KeyFault::Damaged)?;
+            // `rsa` computes exponents and coefficient anew; TLS servers use the ones in the file, so these must be right as well.
+            RsaKeyPair::from_pkcs8(pkcs8).map_err(|_| KeyFault::Damaged)?;
             key.to_public_key().to_public_key_der().map_err(|_| KeyFault::Damaged)?.into_vec()
         }
         (other, _) => return Err(KeyFault::Kind(other.to_string())),
@@ -165,4 +169,105 @@ fn rsa_parts(key: &BitString<'_>) -> Option<(usize, Option<u64>)> {
     let first = *digits.clone().next()?;
     let bits = digits.count().checked_mul(8)?.checked_sub(usize::try_from(first.leading_zeros()).ok()?)?;
     Some((bits, rsa.try_exponent().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{KeyPair, PublicKeyData as _, RsaKeySize};
+
+    use super::super::kit::{rsa_spki, tlv};
+    use super::*;
+
+    fn keys() -> Vec<(KeyAlgorithm, KeyPair)> {
+        let rsa = |size| KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).unwrap();
+        vec![
+            (KeyAlgorithm::EcP256, KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap()),
+            (KeyAlgorithm::EcP384, KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap()),
+            (KeyAlgorithm::Rsa2048, rsa(RsaKeySize::_2048)),
+            (KeyAlgorithm::Rsa3072, rsa(RsaKeySize::_3072)),
+        ]
+    }
+
+    #[test]
+    fn the_public_half_is_computed_and_agrees_with_the_maker_of_the_key() {
+        for (algorithm, key) in keys() {
+            let spki = spki_of_pkcs8(key.serialized_der()).unwrap();
+            assert_eq!(spki, key.subject_public_key_info(), "{algorithm}");
+            assert_eq!(algorithm_of_spki(&spki), Ok(algorithm));
+            assert_eq!(sound(&spki), Ok(()), "{algorithm}");
+        }
+    }
+
+    /// The last octets of a PKCS#8 EC key are its public key.
+    #[test]
+    fn a_public_key_beside_the_private_one_is_not_believed() {
+        for (algorithm, key) in keys() {
+            // Of an RSA key the octets are part of the coefficient or, at 100, of the modulus.
+            for from_end in [1, key.serialized_der().len() - 100] {
+                let mut pkcs8 = key.serialize_der();
+                let at = pkcs8.len() - from_end;
+                pkcs8[at] ^= 4;
+                assert_eq!(spki_of_pkcs8(&pkcs8), Err(KeyFault::Damaged), "{algorithm} {at}");
+            }
+        }
+        let (one, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut mixed = one.serialize_der();
+        let (at, point) = (mixed.len() - 65, other.serialize_der());
+        mixed[at..].copy_from_slice(&point[point.len() - 65..]);
+        assert_eq!(spki_of_pkcs8(&mixed), Err(KeyFault::Damaged));
+    }
+
+    #[test]
+    fn what_is_no_private_key_of_ours_is_named_without_showing_it() {
+        let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        assert_eq!(spki_of_pkcs8(ed25519.serialized_der()), Err(KeyFault::Kind("1.3.101.112".to_owned())));
+        let good = KeyPair::generate().unwrap().serialize_der();
+        for bad in [&[][..], b"-----BEGIN PRIVATE KEY-----", &good[..good.len() - 1], &[good.as_slice(), &[0]].concat()] {
+            assert_eq!(spki_of_pkcs8(bad), Err(KeyFault::NotPkcs8));
+        }
+    }
+
+    #[test]
+    fn kinds_and_sizes_are_told_apart() {
+        for (bits, algorithm) in
+            [(2048, Some(KeyAlgorithm::Rsa2048)), (3072, Some(KeyAlgorithm::Rsa3072)), (4096, Some(KeyAlgorithm::Rsa4096))]
+        {
+            assert_eq!(algorithm_of_spki(&rsa_spki(bits, 65_537)).ok(), algorithm, "{bits}");
+        }
+        for bits in [1024, 2047, 2049, 8192] {
+            let words = format!("rsa-{bits}");
+            assert_eq!(algorithm_of_spki(&rsa_spki(bits, 65_537)), Err(KeyFault::Kind(words)));
+        }
+        assert_eq!(algorithm_of_spki(b"nothing"), Err(KeyFault::NotSpki));
+        let trailing = [rsa_spki(2048, 65_537), vec![0]].concat();
+        assert_eq!(algorithm_of_spki(&trailing), Err(KeyFault::NotSpki));
+    }
+
+    #[test]
+    fn a_point_beside_its_curve_is_no_key() {
+        for (algorithm, key) in keys().into_iter().filter(|(algorithm, _)| algorithm.is_ec()) {
+            let mut spki = key.subject_public_key_info();
+            let last = spki.len() - 1;
+            spki[last] ^= 1;
+            assert_eq!(algorithm_of_spki(&spki), Ok(algorithm));
+            assert_eq!(sound(&spki), Err(KeyFault::Unsound(OFF_CURVE)), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn a_small_or_even_exponent_is_no_key_of_ours() {
+        for exponent in [1, 3, 17, 65_536, 65_538] {
+            assert!(matches!(sound(&rsa_spki(2048, exponent)), Err(KeyFault::Unsound(_))), "{exponent}");
+        }
+        assert_eq!(sound(&rsa_spki(2048, 65_539)), Ok(()));
+    }
+
+    #[test]
+    fn an_unnamed_curve_is_weak() {
+        let algorithm =
+            tlv(0x30, &[tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1]), tlv(6, &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1])].concat());
+        let der = tlv(0x30, &[algorithm, tlv(3, &[&[0, 4][..], &[7; 48]].concat())].concat());
+        let key = public_key(&parse(&der).unwrap());
+        assert_eq!((key.algorithm, key.text.as_str(), key.weak), (None, "ec on curve 1.2.840.10045.3.1.1", true));
+    }
 }

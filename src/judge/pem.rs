@@ -23,7 +23,12 @@ pub fn read(text: &str, findings: &mut Findings<'_>) -> Vec<Vec<u8>> {
     let mut block: Option<(&str, String)> = None;
     for line in plain.lines().map(str::trim) {
         match (block.take(), boundary(line, "BEGIN"), boundary(line, "END")) {
-            (_, Some(label), _) => block = Some((label, opening(label))),
+            (open, Some(label), _) => {
+                if open.is_some() {
+                    findings.add(&lint::PEM_MALFORMED, "a block's own end", format!("BEGIN {label}"));
+                }
+                block = Some((label, opening(label)));
+            }
             (Some((label, body)), None, Some(end)) if end == label => close(label, body, &mut certificates, findings),
             (Some((label, mut body)), None, None) => {
                 if label == CERTIFICATE {
@@ -75,4 +80,64 @@ fn close(label: &str, mut body: String, certificates: &mut Vec<Vec<u8>>, finding
 pub fn write(der: &[u8]) -> String {
     // The encoder fails only on lengths beyond what the address space holds.
     encode_string(CERTIFICATE, LineEnding::LF, der).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::kit::{Pki, ids};
+    use super::*;
+    use crate::model::finding::Finding;
+
+    fn read_all(text: &str) -> (Vec<Vec<u8>>, Vec<Finding>) {
+        let none = BTreeMap::new();
+        let mut findings = Findings::new(&none);
+        let certificates = read(text, &mut findings);
+        (certificates, findings.into_vec())
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let pki = Pki::new();
+        let ders = vec![pki.leaf(), pki.middle.der, pki.root.der];
+        let text: String = ders.iter().map(|der| write(der)).collect();
+        assert!(text.starts_with("-----BEGIN CERTIFICATE-----\n") && text.ends_with("-----END CERTIFICATE-----\n"));
+        assert!(text.lines().all(|line| line.len() <= 64));
+        assert_eq!(read_all(&text), (ders, vec![]));
+    }
+
+    #[test]
+    fn what_else_lies_in_a_file_is_found_and_the_certificates_are_read_all_the_same() {
+        let der = Pki::new().leaf();
+        let good = write(&der);
+        let rows: [(&str, String, usize, &[&str]); 11] = [
+            ("nothing", String::new(), 0, &[]),
+            ("bag attributes", format!("subject=CN = x\n{good}"), 1, &["pem.garbage"]),
+            ("trailing", format!("{good}\nEOF\n"), 1, &["pem.garbage"]),
+            ("windows", good.replace('\n', "\r\n"), 1, &["pem.crlf"]),
+            ("bom", format!("\u{feff}{good}"), 1, &["pem.bom"]),
+            ("no newline at the end", good.trim_end().to_owned(), 1, &[]),
+            ("parameters", format!("-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n{good}"), 1, &["pem.other-block"]),
+            ("cut off", good[..good.len() - 40].to_owned(), 0, &["pem.malformed"]),
+            ("no base64", "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n".to_owned(), 0, &["pem.malformed"]),
+            ("wrong end", format!("-----BEGIN CERTIFICATE-----\nAAAA\n-----END X509 CRL-----\n{good}"), 1, &["pem.malformed"]),
+            ("begin in begin", format!("-----BEGIN CERTIFICATE-----\nAAAA\n{good}"), 1, &["pem.malformed"]),
+        ];
+        for (what, text, count, expected) in rows {
+            let (certificates, findings) = read_all(&text);
+            assert_eq!((certificates.len(), ids(&findings)), (count, expected.to_vec()), "{what}");
+            assert!(certificates.iter().all(|certificate| *certificate == der), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_reported_and_never_repeated() {
+        let good = write(&Pki::new().leaf());
+        for label in ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY"] {
+            let (certificates, findings) = read_all(&format!("-----BEGIN {label}-----\nc2VjcmV0\n-----END {label}-----\n{good}"));
+            assert_eq!((certificates.len(), ids(&findings)), (1, vec!["pem.private-key"]));
+            assert!(findings[0].blocks() && !format!("{findings:?}").contains("c2VjcmV0"));
+        }
+    }
 }

@@ -126,3 +126,90 @@ fn unfit(findings: &mut Findings<'_>, leaf: &Facts, usage: &Usages, said: &[&str
 fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::kit::{self, *};
+    use super::*;
+    use crate::model::finding::Finding;
+    use crate::model::profile::Usage;
+
+    fn judge(leaf: &[u8], change: impl FnOnce(&mut Profile)) -> Vec<Finding> {
+        let none = BTreeMap::new();
+        let mut findings = Findings::new(&none);
+        check(&mut findings, &Facts::parse(leaf).unwrap(), &request_with(change).profile);
+        findings.into_vec()
+    }
+
+    fn words(list: &[&str]) -> Vec<String> {
+        list.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    fn leaf_with_usage(key: &rcgen::KeyPair, bits: &[u8]) -> Vec<u8> {
+        let pki = Pki::new();
+        let mut parts = Parts::of(&pki.middle.sign(&kit::leaf(), key));
+        parts.remove(KEY_USAGE);
+        parts.extensions.push(extension(KEY_USAGE, true, &tlv(3, bits)));
+        parts.sign(&pki.middle.key)
+    }
+
+    /// OpenBao's default role sets digitalSignature, keyEncipherment and keyAgreement for every key (facts/x509 §3).
+    #[test]
+    fn the_default_role_is_allowed_and_named_for_both_kinds_of_key() {
+        let rsa = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+        for (key, id, setting) in [
+            (kit::key(), "ku.ec-encipherment", "key_usage=DigitalSignature"),
+            (rsa, "ku.rsa-key-agreement", "DigitalSignature,KeyEncipherment"),
+        ] {
+            let findings = judge(&leaf_with_usage(&key, &[3, 0xa8]), |_| {});
+            assert_eq!(ids(&findings), [id]);
+            assert!(!findings[0].blocks() && findings[0].expected.contains(setting), "{findings:?}");
+            assert!(lint::find(id).unwrap().remedy_for("web-servers").unwrap().contains("on role web-servers"));
+        }
+    }
+
+    #[test]
+    fn a_profile_that_does_not_allow_them_refuses_them() {
+        let leaf = leaf_with_usage(&kit::key(), &[3, 0xa8]);
+        let findings = judge(&leaf, |profile| profile.key_usage.allowed.clear());
+        assert_eq!(ids(&findings), ["ku.extra"]);
+        assert_eq!((findings[0].expected.as_str(), findings[0].found.as_str()), ("only digitalSignature", "keyEncipherment, keyAgreement"));
+        let findings = judge(&leaf, |profile| profile.key_usage.allowed = words(&["keyAgreement"]));
+        assert_eq!(ids(&findings), ["ku.extra"]);
+    }
+
+    #[test]
+    fn usages_of_an_authority_are_refused_even_where_a_profile_allows_them() {
+        let leaf = leaf_with_usage(&kit::key(), &[1, 0x86]);
+        let findings = judge(&leaf, |profile| profile.key_usage.allowed = words(&["keyCertSign", "cRLSign"]));
+        assert_eq!(ids(&findings), ["ku.ca-on-leaf"]);
+        let findings = judge(&leaf, |profile| profile.key_usage.required = words(&["digitalSignature", "keyCertSign"]));
+        assert_eq!(ids(&findings), ["ku.ca-on-leaf"]);
+    }
+
+    #[test]
+    fn dotted_oids_and_names_mean_the_same() {
+        let pki = Pki::new();
+        let mut params = kit::leaf();
+        params.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 99999, 1]));
+        let leaf = pki.leaf_of(&params);
+        assert_eq!(ids(&judge(&leaf, |_| {})), ["eku.extra"]);
+        let own = "1.3.6.1.4.1.99999.1";
+        assert_eq!(judge(&leaf, |profile| profile.eku = Usage { required: words(&[SERVER_AUTH, own]), allowed: vec![] }), []);
+        assert_eq!(judge(&leaf, |profile| profile.eku.allowed = words(&[own])), []);
+        let findings = judge(&pki.leaf(), |profile| profile.eku.required = words(&["clientAuth", own]));
+        assert_eq!(ids(&findings), ["eku.missing"]);
+        assert_eq!((findings[0].expected.as_str(), findings[0].found.as_str()), ("clientAuth, 1.3.6.1.4.1.99999.1", "serverAuth"));
+    }
+
+    #[test]
+    fn any_usage_is_refused_even_where_a_profile_allows_it() {
+        let pki = Pki::new();
+        let mut params = kit::leaf();
+        params.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::Any);
+        let findings = judge(&pki.leaf_of(&params), |profile| profile.eku.allowed = words(&["anyExtendedKeyUsage"]));
+        assert_eq!(ids(&findings), ["eku.any"]);
+    }
+}

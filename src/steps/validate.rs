@@ -140,3 +140,113 @@ fn refused_pem(certificates: &[Vec<u8>]) -> Option<String> {
     }
     (!kept.is_empty()).then_some(kept)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::kit::{self, *};
+
+    fn material(pki: &Pki, leaf: &[u8], others: &[&[u8]]) -> Material {
+        Material { leaf_pem: pem::write(leaf), others: others.iter().map(|der| pem::write(der)).collect(), spki: pki.spki() }
+    }
+
+    fn run(pki: &Pki, material: Material) -> Result<Validated, (Material, Box<Rejection>)> {
+        validate(material, &request(), &pki.root.anchor(), now())
+    }
+
+    #[test]
+    fn what_passes_carries_leaf_chain_and_key() {
+        let pki = Pki::new();
+        let leaf = pki.leaf();
+        let validated = run(&pki, material(&pki, &leaf, &[&pki.middle.der, &pki.root.der])).unwrap();
+        assert_eq!((validated.leaf(), validated.chain()), (leaf.as_slice(), &[pki.middle.der.clone()][..]));
+        assert_eq!((validated.spki(), validated.facts().sha256.clone()), (pki.spki().as_slice(), Fingerprint::of(&leaf)));
+        assert_eq!(ids(validated.findings()), ["chain.root-included"]);
+    }
+
+    /// `format=pem_bundle` puts leaf, intermediate and root into one text (facts/openbao §4).
+    #[test]
+    fn a_bundle_is_taken_apart() {
+        let pki = Pki::new();
+        let mut bundle = material(&pki, &pki.leaf(), &[]);
+        bundle.leaf_pem = [pki.leaf(), pki.middle.der.clone()].iter().map(|der| pem::write(der)).collect();
+        assert_eq!(run(&pki, bundle).unwrap().chain(), [pki.middle.der.clone()]);
+    }
+
+    #[test]
+    fn what_is_refused_comes_back_untouched_with_everything_the_ledger_needs() {
+        let pki = Pki::new();
+        let mut params = kit::leaf();
+        params.extended_key_usages.clear();
+        params.subject_alt_names.push(kit::dns("evil.funlab.casa"));
+        let leaf = pki.leaf_of(&params);
+        let before = material(&pki, &leaf, &[&pki.middle.der]);
+        let (after, rejection) = run(&pki, before.clone()).unwrap_err();
+        assert_eq!(after, before);
+        assert_eq!(ids(&rejection.findings), ["eku.absent", "name.extra"]);
+        let Failure { stage, code, text, hint } = rejection.failure;
+        assert_eq!((stage, code.as_str()), (Stage::Validate, "refused"));
+        assert_eq!(
+            text,
+            "name.extra: expected only web.funlab.casa, localhost, found dns:evil.funlab.casa; eku.absent: expected serverAuth, found none"
+        );
+        assert!(hint.unwrap().contains("of role web-servers"));
+        assert_eq!((rejection.sha256, rejection.serial), (Some(Fingerprint::of(&leaf)), Some(["2b"; 16].join(":"))));
+        assert_eq!(rejection.refused_pem, Some(pem::write(&leaf) + &pem::write(&pki.middle.der)));
+    }
+
+    #[test]
+    fn hints_name_the_setting_of_the_role() {
+        type Change = fn(&mut rcgen::CertificateParams);
+        let rows: [(Change, &str); 5] = [
+            (|p| p.extended_key_usages.clear(), "server_flag, client_flag"),
+            (|p| p.key_usages.clear(), "key_usage"),
+            (|p| p.subject_alt_names.clear(), "allowed_domains"),
+            (|p| p.not_after = kit::time(now().plus(9 * DAY)), "max_ttl"),
+            (|p| p.not_after = kit::time(now().plus(60)), "max_ttl"),
+        ];
+        let pki = Pki::new();
+        for (change, setting) in rows {
+            let mut params = kit::leaf();
+            change(&mut params);
+            let (_, rejection) = run(&pki, material(&pki, &pki.leaf_of(&params), &[&pki.middle.der])).unwrap_err();
+            let hint = rejection.failure.hint.unwrap();
+            assert!(hint.contains(setting) && hint.contains("role web-servers"), "{hint}");
+        }
+    }
+
+    #[test]
+    fn a_private_key_in_the_answer_is_refused_and_not_repeated() {
+        let pki = Pki::new();
+        let secret = kit::key().serialize_pem();
+        let mut bad = material(&pki, &pki.leaf(), &[&pki.middle.der]);
+        bad.leaf_pem.push_str(&secret);
+        let (_, rejection) = run(&pki, bad).unwrap_err();
+        assert_eq!(ids(&rejection.findings), ["pem.private-key"]);
+        let body = secret.lines().nth(1).unwrap();
+        assert!(!format!("{rejection:?}").contains(body));
+        assert!(!rejection.refused_pem.unwrap().contains("PRIVATE"));
+    }
+
+    #[test]
+    fn no_certificate_at_all_is_refused() {
+        let pki = Pki::new();
+        for leaf_pem in ["", "<html>", "-----BEGIN CERTIFICATE-----\nAAAA\n"] {
+            let others = vec![pem::write(&pki.leaf()), pem::write(&pki.middle.der)];
+            let (_, rejection) = run(&pki, Material { leaf_pem: leaf_pem.to_owned(), others, spki: pki.spki() }).unwrap_err();
+            assert!(rejection.findings.iter().any(|f| f.id == "pem.no-certificate"), "{leaf_pem}");
+            assert_eq!((rejection.sha256, rejection.serial), (None, None));
+        }
+    }
+
+    #[test]
+    fn what_the_ledger_keeps_is_bounded_and_whole() {
+        let pki = Pki::new();
+        let many = vec![pki.middle.der.clone(); 100];
+        let kept = refused_pem(&many).unwrap();
+        assert!(kept.len() <= MAX_REFUSED_PEM && kept.len() > MAX_REFUSED_PEM - 1024);
+        assert!(kept.ends_with("-----END CERTIFICATE-----\n"));
+        assert_eq!(refused_pem(&[]), None);
+        assert_eq!(refused_pem(&[vec![7; MAX_REFUSED_PEM]]), None);
+    }
+}
