@@ -188,7 +188,13 @@ async fn paths(settings: &Settings, server: &Server, grant: &Grant) -> Vec<Check
     let asked: Vec<String> = needed.iter().chain(dangerous.iter().flat_map(|(paths, _)| paths)).cloned().collect();
     match server.capabilities_self(&grant.token, &asked).await {
         Ok(allowed) => judge(&needed, &dangerous, &allowed),
-        Err(problem) => vec![Check::failed(Severity::Warning, problem.failure)],
+        Err(problem) => {
+            let text = format!("what the login may do cannot be seen: {}", problem.failure.text);
+            vec![
+                Check::new("capabilities-unknown", Severity::Warning, text)
+                    .hint("allow `update` on sys/capabilities-self to have it checked here"),
+            ]
+        }
     }
 }
 

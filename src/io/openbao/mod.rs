@@ -118,7 +118,12 @@ impl Server {
 
     async fn log_in(&self, http: &Client, mount: &str, body: Zeroizing<Vec<u8>>, secrets: &[&str]) -> Result<Grant, Problem> {
         let path = format!("auth/{mount}/login");
-        let answer = self.post(http, &path, None, body).await?;
+        let sent = http.send(Request { path: &format!("v1/{path}"), token: None, json: Some(body) }).await;
+        let answer = sent.map_err(|why| match &why {
+            // The server has been reached before, so what it refuses here is the client certificate.
+            HttpError::Tls(text) => Problem::definite(refusal::login_refused(format!("{path}: {text}"))),
+            _ => self.no_answer(&why),
+        })?;
         if answer.status != 200 {
             return Err(refusal::of_login(&path, &answer, secrets, self.clock.now()));
         }
@@ -133,10 +138,7 @@ impl Server {
         let path = "auth/token/lookup-self";
         let answer = self.get(path, &token).await?;
         if answer.status != 200 {
-            let problem = refusal::of_call(path, &answer, &[token.expose()], self.clock.now());
-            if problem.token_not_accepted || problem.failure.code == refusal::SEALED || problem.again.is_some() {
-                return Err(problem);
-            }
+            refusal::of_own_token(path, &answer, token.expose(), self.clock.now())?;
         }
         Ok(Grant { token, lease: None, ours: false })
     }
@@ -148,7 +150,7 @@ impl Server {
     pub async fn sign(&self, token: &Token, mount: &str, role: &str, csr: &str, ttl: Duration) -> Result<Signed, Problem> {
         let path = sign_path(mount, role);
         let body = json(&SignRequest { csr, ttl: format!("{}s", ttl.as_secs()), format: "pem" })?;
-        let answer = self.post(&self.http, &path, Some(token), body).await?;
+        let answer = self.post(&path, token, body).await?;
         if answer.status != 200 {
             return Err(refusal::of_call(&path, &answer, &[token.expose()], self.clock.now()));
         }
@@ -161,7 +163,7 @@ impl Server {
     /// No answer, or that is not allowed.
     pub async fn revoke_self(&self, token: &Token) -> Result<(), Problem> {
         let path = "auth/token/revoke-self";
-        let answer = self.post(&self.http, path, Some(token), Zeroizing::new(b"{}".to_vec())).await?;
+        let answer = self.post(path, token, Zeroizing::new(b"{}".to_vec())).await?;
         match answer.status {
             200 | 204 => Ok(()),
             _ => Err(refusal::of_call(path, &answer, &[token.expose()], self.clock.now())),
@@ -174,7 +176,7 @@ impl Server {
     /// No answer, or that is not allowed.
     pub async fn capabilities_self(&self, token: &Token, paths: &[String]) -> Result<BTreeMap<String, Vec<String>>, Problem> {
         let path = "sys/capabilities-self";
-        let answer = self.post(&self.http, path, Some(token), json(&Paths { paths })?).await?;
+        let answer = self.post(path, token, json(&Paths { paths })?).await?;
         if answer.status != 200 {
             return Err(refusal::of_call(path, &answer, &[token.expose()], self.clock.now()));
         }
@@ -186,8 +188,8 @@ impl Server {
         sent.map_err(|why| self.no_answer(&why))
     }
 
-    async fn post(&self, http: &Client, path: &str, token: Option<&Token>, json: Zeroizing<Vec<u8>>) -> Result<Answer, Problem> {
-        let sent = http.send(Request { path: &format!("v1/{path}"), token, json: Some(json) }).await;
+    async fn post(&self, path: &str, token: &Token, json: Zeroizing<Vec<u8>>) -> Result<Answer, Problem> {
+        let sent = self.http.send(Request { path: &format!("v1/{path}"), token: Some(token), json: Some(json) }).await;
         sent.map_err(|why| self.no_answer(&why))
     }
 

@@ -13,7 +13,7 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::text;
 
 /// The code of a sealed server.
-pub(super) const SEALED: &str = "server-sealed";
+const SEALED: &str = "server-sealed";
 /// Wait before a second try, unless the server asks for another.
 const WAIT: Duration = Duration::from_secs(1);
 /// The longest wait a server can ask for; more is absurd within a run.
@@ -121,9 +121,19 @@ pub(super) fn of_login(path: &str, answer: &Answer, secrets: &[&str], now: Time)
 }
 
 /// A login that was not granted.
-fn login_refused(text: String) -> Failure {
+pub(super) fn login_refused(text: String) -> Failure {
     Failure::new(Stage::Issue, "login-refused", text)
         .hint("check the login's mount, role and secret or client certificate; an expired or used-up secret is refused like a wrong one")
+}
+
+/// The answer to a token's question about itself. A policy may forbid that question (facts/openbao §6): then the token is known, so good.
+pub(super) fn of_own_token(path: &str, answer: &Answer, token: &str, now: Time) -> Result<(), Problem> {
+    let problem = of_call(path, answer, &[token], now);
+    if problem.token_not_accepted {
+        let hint = "the token is unknown, expired or revoked: put a new one where the login reads it";
+        return Err(Problem::definite(Failure::new(Stage::Issue, "login-refused", problem.failure.text).hint(hint)));
+    }
+    if problem.failure.code == SEALED || problem.again.is_some() { Err(problem) } else { Ok(()) }
 }
 
 /// A refused call with a token.
@@ -255,6 +265,20 @@ mod tests {
         ] {
             let problem = of_login("auth/approle/login", &answer(status, body), &[], now);
             assert_eq!((problem.failure.code.as_str(), problem.again.is_some()), (code, again), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_may_not_look_at_itself_is_good() {
+        for (status, body, code) in [
+            (403, r#"{"errors":["permission denied"]}"#.to_owned(), Some("login-refused")),
+            (403, format!(r#"{{"errors":["{DENIED}"]}}"#), None),
+            (404, String::new(), None),
+            (503, r#"{"errors":["Vault is sealed"]}"#.to_owned(), Some("server-sealed")),
+            (500, String::new(), Some("server-error")),
+        ] {
+            let got = of_own_token("auth/token/lookup-self", &answer(status, &body), "t", Time::from_unix(0));
+            assert_eq!(got.err().map(|problem| problem.failure.code).as_deref(), code, "{status} {body}");
         }
     }
 

@@ -69,43 +69,47 @@ fn explain(distrust: &Distrust, chain: &[Said], roots: &[Said]) -> (String, Stri
 
 /// The case that costs people hours: where does the chain stop, and what is trusted instead?
 fn unknown_issuer(chain: &[Said], roots: &[Said]) -> (String, String) {
-    let trusted = roots.iter().map(|root| format!("'{}'", root.subject)).collect::<Vec<_>>().join(", ");
+    let trusted = roots.iter().map(|root| root.subject.as_str()).collect::<Vec<_>>().join(", ");
     let Some(top) = chain.last() else {
         return ("it cannot be read".to_owned(), "check that openbao.address names OpenBao".to_owned());
     };
     if roots.iter().any(|root| root.subject == top.issuer || root.subject == top.subject) {
         return (
-            format!("its chain ends at the name '{}', but not at the key of the trusted root of that name", top.issuer),
+            format!("its chain ends at the name {}, but not at the key of the trusted root of that name", top.issuer),
             "there are two different roots of one name: compare the SHA-256 of openbao.ca (default: trust.anchor) with the one OpenBao's chain was signed by".to_owned(),
         );
     }
     if top.subject == top.issuer {
         return (
-            format!("unknown certificate authority: its chain ends at '{}', trusted is {trusted}", top.subject),
+            format!("unknown certificate authority: its chain ends at {}, trusted is {trusted}", top.subject),
             "set openbao.ca to the root of OpenBao's listener, if it is another than trust.anchor".to_owned(),
         );
     }
+    let issuer = &top.issuer;
+    let hint = if chain.len() == 1 {
+        format!(
+            "put the intermediate {issuer} after the leaf in OpenBao's tls_cert_file and send OpenBao SIGHUP; if {issuer} is a root, set openbao.ca to it"
+        )
+    } else {
+        format!("set openbao.ca (default: trust.anchor) to {issuer} if OpenBao's listener is meant to have another root")
+    };
     (
         format!(
-            "unknown certificate authority: '{}', which signed the last certificate sent, was not sent itself and is not trusted; trusted is {trusted}",
-            top.issuer
+            "unknown certificate authority: {issuer} signed the last certificate sent, but was not sent and is not trusted; trusted is {trusted}"
         ),
-        format!(
-            "put the intermediate '{}' after the leaf in OpenBao's tls_cert_file and send OpenBao SIGHUP; if its root is not {trusted}, set openbao.ca (default: trust.anchor)",
-            top.issuer
-        ),
+        hint,
     )
 }
 
 fn describe(sent: usize, chain: &[Said]) -> String {
-    let shown: Vec<String> = chain.iter().map(|said| format!("'{}' signed by '{}'", said.subject, said.issuer)).collect();
+    let shown: Vec<String> = chain.iter().map(|said| format!("{} signed by {}", said.subject, said.issuer)).collect();
     let more = if sent > shown.len() { format!(" and {} more", sent - shown.len()) } else { String::new() };
     if shown.is_empty() { format!("{sent} certificates, none readable") } else { format!("{}{more}", shown.join(", ")) }
 }
 
 fn read(der: &[u8]) -> Option<Said> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let name = |name: &x509_parser::x509::X509Name<'_>| text::one_line(&name.to_string(), NAME);
+    let name = |name: &x509_parser::x509::X509Name<'_>| format!("'{}'", text::one_line(&name.to_string(), NAME));
     let names = certificate.subject_alternative_name().ok().flatten().map(|extension| {
         use x509_parser::extensions::GeneralName;
         let shown = extension.value.general_names.iter().filter_map(|name| match name {
