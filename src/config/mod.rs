@@ -8,9 +8,6 @@ mod host;
 mod profile;
 pub mod settings;
 mod shape;
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "these tests write the files that are read")]
-mod tests;
 mod tree;
 mod value;
 

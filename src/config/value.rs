@@ -243,3 +243,74 @@ pub(super) fn unit(text: &str) -> Result<String, Wrong> {
     fits.then(|| text.to_owned())
         .ok_or_else(|| Wrong::value(format!("expected the name of a systemd unit, found {}", quoted(text))).suggest(suggestion))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_addresses_without_extras_are_taken() {
+        let cases = [
+            ("https://10.0.0.1", true),
+            ("https://[::1]:8200", true),
+            ("https://bao.example:8200/", true),
+            ("http://bao.example", false),
+            ("bao.example:8200", false),
+            ("https://user:pw@bao.example", false),
+            ("https://bao.example/v1", false),
+            ("https://bao.example?x", false),
+            ("https://bao.example:0", false),
+            ("https://bao.example:65536", false),
+            ("https://::1", false),
+            ("https://", false),
+            ("https://bao_x", false),
+        ];
+        for (address, good) in cases {
+            let result = https(address);
+            assert_eq!(result.is_ok(), good, "{address}: {result:?}");
+            assert!(!format!("{result:?}").contains("pw"), "a password is not repeated");
+        }
+        assert_eq!(https("https://bao.example:8200/").ok().as_deref(), Some("https://bao.example:8200"));
+    }
+
+    #[test]
+    fn a_path_is_absolute_and_goes_straight() {
+        assert_eq!(path("/etc//omens/./x/").ok(), Some(PathBuf::from("/etc/omens/x")));
+        for bad in ["", "x", "./x", "~/x", "/a/../b", "/a\nb"] {
+            assert!(path(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn units_roles_and_mounts_are_names_and_nothing_else() {
+        for (read, good, bad) in [
+            (
+                (|t: &str| unit(t).is_ok()) as fn(&str) -> bool,
+                &["nginx.service", "a@b.service", "x-y.socket"][..],
+                &["nginx", "-x.service", "a@.service", ".service", "a b.service", "a/b.service", "@x.service"][..],
+            ),
+            (|t| role(t).is_ok(), &["a", "keylime-services", "v1.2"], &["", "-a", "a-", "a/b", "a b", "../x"]),
+            (|t| mount(t).is_ok(), &["pki_int", "team/pki"], &["", "/pki", "pki/", "auth/approle", "a//b", "a/../b", "a?b"]),
+        ] {
+            assert_eq!(good.iter().filter(|t| !read(t)).count(), 0, "{good:?}");
+            assert_eq!(bad.iter().filter(|t| read(t)).count(), 0, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_given_as_itself_is_not_repeated() {
+        let error = format!("{:?}", secret("hvs.CAESIJ").unwrap_err());
+        assert!(!error.contains("hvs"), "{error}");
+        assert!(secret("file:role-id").is_err() && secret("credential:../x").is_err() && secret("credential:").is_err());
+        assert_eq!(secret("credential:secret-id").ok(), Some(SecretSource::Credential("secret-id".to_owned())));
+    }
+
+    #[test]
+    fn an_address_names_its_host() {
+        assert_eq!(host_of("[::1]:443"), Some(ServerName::Ip("::1".parse().unwrap())));
+        assert_eq!(host_of("web.example:443"), Some(ServerName::Dns("web.example".to_owned())));
+        for bad in ["web.example", ":443", "web.example:", "web.example:0", "::1:443", "[::1]443", "a b:1", "web.example:+1"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+}

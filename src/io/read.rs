@@ -3,8 +3,10 @@
 //! It must never follow a path twice: what was judged is what is read, by the opened descriptor. It must never wait on a FIFO or a device.
 #![expect(clippy::disallowed_methods, reason = "the door for reading files")]
 
+mod error;
+
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -12,6 +14,7 @@ use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::model::secret::{SecretSource, Token};
+pub use error::ReadError;
 
 /// The largest settings, profile, PEM or secret file that is read.
 pub const LIMIT: u64 = 1024 * 1024;
@@ -23,113 +26,6 @@ const OTHERS_ANY: u32 = 0o007;
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
-
-/// Why a file was not read. The path is in every text, the operating system's own words in the source.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Nothing of that name.
-    #[error("{}: no such file or directory", .0.display())]
-    NotFound(PathBuf),
-    /// The caller may not open it.
-    #[error("{}: permission denied", .0.display())]
-    Denied(PathBuf),
-    /// There, but not what was asked for.
-    #[error("{} is {found}, expected {expected}", path.display())]
-    Kind {
-        /// The path.
-        path: PathBuf,
-        /// What would be right.
-        expected: &'static str,
-        /// What it is.
-        found: &'static str,
-    },
-    /// More bytes than anything of its kind has.
-    #[error("{} is larger than {limit} bytes", path.display())]
-    TooLarge {
-        /// The path.
-        path: PathBuf,
-        /// The bound.
-        limit: u64,
-    },
-    /// Others could have written it, or can read it.
-    #[error("{} {why}", path.display())]
-    Unsafe {
-        /// The file or the directory above it.
-        path: PathBuf,
-        /// What is wrong with its owner or mode.
-        why: String,
-        /// The command that puts it right.
-        remedy: String,
-    },
-    /// A secret without content, or with content no secret has.
-    #[error("{} {why}", path.display())]
-    Content {
-        /// The path.
-        path: PathBuf,
-        /// What is wrong; never the content.
-        why: &'static str,
-    },
-    /// `credential:NAME` without a credentials directory.
-    #[error("credential \"{0}\" cannot be read: CREDENTIALS_DIRECTORY is not set")]
-    NoCredentials(String),
-    /// Anything else.
-    #[error("cannot {what} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        what: &'static str,
-        /// The path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl ReadError {
-    fn io(what: &'static str, path: &Path, source: io::Error) -> Self {
-        let path = path.to_path_buf();
-        match source.kind() {
-            io::ErrorKind::NotFound => Self::NotFound(path),
-            io::ErrorKind::PermissionDenied => Self::Denied(path),
-            _ => Self::Io { what, path, source },
-        }
-    }
-
-    /// Whether there is no such file.
-    #[must_use]
-    pub const fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound(_))
-    }
-
-    /// Whether the caller may not read it.
-    #[must_use]
-    pub const fn is_denied(&self) -> bool {
-        matches!(self, Self::Denied(_))
-    }
-
-    /// The stable word for reports: `permissions` for what others could change or read, `unreadable` for the rest.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Unsafe { .. } => "permissions",
-            _ => "unreadable",
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NotFound(path) => format!("create {} or name another file", path.display()),
-            Self::Denied(path) => format!("run as root, or as the user who may read {}", path.display()),
-            Self::Kind { expected, .. } => format!("name {expected}"),
-            Self::TooLarge { .. } => "name the right file".to_owned(),
-            Self::Unsafe { remedy, .. } => remedy.clone(),
-            Self::Content { path, .. } => format!("write the plain value into {}, one line", path.display()),
-            Self::NoCredentials(name) => format!("start omens from a unit with LoadCredential={name}:FILE, or use file:FILE"),
-            Self::Io { .. } => "look at the file system and the kernel log".to_owned(),
-        }
-    }
-}
 
 /// The content of a regular file of at most `limit` bytes, whoever owns it.
 ///

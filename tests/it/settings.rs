@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::settings::*;
-use super::*;
-use crate::model::anchor::Fingerprint;
+use omens::config::settings::{InstallKind, Owner, Part, ServerName, Settings};
+use omens::config::{LoadOptions, load};
+use omens::model::anchor::Fingerprint;
+use omens::model::report::SettingsError;
 
 /// A directory with an anchor, to write settings into.
 struct Etc {
@@ -242,31 +243,6 @@ fn a_ttl_stays_within_the_least_and_the_profile() {
         etc.write("omens.toml", &format!("{HEAD}{}", CERTIFICATE.replace("24h", ttl)));
         assert_eq!(etc.errors().is_empty(), good, "{ttl}: {:?}", etc.errors());
     }
-}
-
-#[test]
-fn only_https_addresses_without_extras_are_taken() {
-    let cases = [
-        ("https://10.0.0.1", true),
-        ("https://[::1]:8200", true),
-        ("https://bao.example:8200/", true),
-        ("http://bao.example", false),
-        ("bao.example:8200", false),
-        ("https://user:pw@bao.example", false),
-        ("https://bao.example/v1", false),
-        ("https://bao.example?x", false),
-        ("https://bao.example:0", false),
-        ("https://bao.example:65536", false),
-        ("https://::1", false),
-        ("https://", false),
-        ("https://bao_x", false),
-    ];
-    for (address, good) in cases {
-        let result = value::https(address);
-        assert_eq!(result.is_ok(), good, "{address}: {result:?}");
-        assert!(!format!("{result:?}").contains("pw"), "a password is not repeated");
-    }
-    assert_eq!(value::https("https://bao.example:8200/").ok().as_deref(), Some("https://bao.example:8200"));
 }
 
 #[test]
