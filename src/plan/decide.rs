@@ -11,6 +11,7 @@ use crate::judge::{self, Gate};
 use crate::model::clock::Time;
 use crate::model::name::{CertName, Generation};
 use crate::model::reason::{Reason, ReasonCode};
+use crate::model::report::Debt;
 use crate::model::span;
 use crate::model::state::Proof;
 
@@ -231,4 +232,20 @@ fn proof_reasons(tree: &Tree, reasons: &mut Vec<Reason>) -> bool {
         }
         Some(Proof::Served | Proof::File) | None => false,
     }
+}
+
+/// The debt of a tree as reports show it.
+#[must_use]
+pub fn debt_of(tree: &Tree) -> Option<Debt> {
+    let unproven = tree.live.as_ref().filter(|_| proof_of_live(tree) == Some(Proof::None));
+    let kept = tree.debt.as_ref().or(unproven)?;
+    let noted = tree.state.debt.as_ref().filter(|debt| debt.generation == kept.generation);
+    Some(Debt {
+        generation: kept.generation,
+        sha256: kept.facts.as_ref().map(|facts| facts.sha256.clone()),
+        since: noted.map(|debt| debt.since).or_else(|| kept.meta.as_ref().map(|meta| meta.staged)),
+        stage: noted.map(|debt| debt.failure.stage),
+        code: noted.map(|debt| debt.failure.code.clone()),
+        attempts: noted.map_or(0, |debt| debt.attempts),
+    })
 }

@@ -5,3 +5,4 @@ pub mod decide;
 pub mod due;
 pub mod generation;
 pub mod inventory;
+pub mod view;

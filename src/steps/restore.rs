@@ -34,7 +34,7 @@ pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
         }
         Ok(Some(state)) => match Lock::try_take(&state, layout::LOCK) {
             Ok(Some(lock)) => {
-                let reports = settings.certificates.iter().map(|c| one(settings, c, clock.now())).collect();
+                let reports: Vec<CertReport> = settings.certificates.iter().map(|c| one(settings, c, clock.now())).collect();
                 note_failures(&state, &reports, started, clock.now());
                 drop(lock);
                 (reports, None)

@@ -15,7 +15,7 @@ use crate::model::finding::Finding;
 use crate::model::name::Generation;
 use crate::model::report::{CertReport, Debt};
 use crate::model::state::Proof;
-use crate::plan::decide::{Action, Step, proof_of_live};
+use crate::plan::decide::{Action, Step, debt_of, proof_of_live};
 use crate::plan::inventory::Tree;
 
 /// A due certificate.
@@ -174,22 +174,6 @@ pub(in crate::steps) fn report_of(step: &Step, tree: &Tree) -> CertReport {
     }
     report.debt = debt_of(tree);
     report
-}
-
-/// The debt of a tree as reports show it.
-#[must_use]
-pub fn debt_of(tree: &Tree) -> Option<Debt> {
-    let unproven = tree.live.as_ref().filter(|_| proof_of_live(tree) == Some(Proof::None));
-    let kept = tree.debt.as_ref().or(unproven)?;
-    let noted = tree.state.debt.as_ref().filter(|debt| debt.generation == kept.generation);
-    Some(Debt {
-        generation: kept.generation,
-        sha256: kept.facts.as_ref().map(|facts| facts.sha256.clone()),
-        since: noted.map(|debt| debt.since).or_else(|| kept.meta.as_ref().map(|meta| meta.staged)),
-        stage: noted.map(|debt| debt.failure.stage),
-        code: noted.map(|debt| debt.failure.code.clone()),
-        attempts: noted.map_or(0, |debt| debt.attempts),
-    })
 }
 
 /// Writes a leaf's facts into a report.

@@ -18,7 +18,6 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OnceCell, Semaphore};
 
-pub use job::debt_of;
 pub(in crate::steps) use job::describe_leaf;
 
 use self::job::{Job, report_of};

@@ -1,0 +1,178 @@
+//! What `plan` and `status` print: documents of what was found and decided. Nothing here changes a host.
+
+use serde::Serialize;
+
+use super::decide::{Action, debt_of, decide, proof_of_live};
+use super::inventory::{self, Tree};
+use crate::config::settings::{Certificate, Settings};
+use crate::io::dir::DiskError;
+use crate::model::anchor::Fingerprint;
+use crate::model::clock::Time;
+use crate::model::key::Keep;
+use crate::model::name::{CertName, Generation};
+use crate::model::reason::Reason;
+use crate::model::report::{Debt, SettingsError};
+use crate::model::state::{LastError, Proof};
+
+/// `plan --json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanDocument {
+    /// `omens.plan/1`.
+    pub schema: &'static str,
+    /// `host.name`.
+    pub host: String,
+    /// The time it was made for.
+    pub at: Time,
+    /// Errors of the settings (exit 2).
+    pub errors: Vec<SettingsError>,
+    /// One for each certificate of the settings.
+    pub certificates: Vec<Planned>,
+}
+
+/// What a run would do to one certificate.
+#[derive(Clone, Debug, Serialize)]
+pub struct Planned {
+    /// Its name.
+    pub name: CertName,
+    /// Whether a run would do anything.
+    pub due: bool,
+    /// When it is due by its lifetime.
+    pub due_at: Option<Time>,
+    /// When it expires.
+    pub expires: Option<Time>,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// What.
+    pub action: Action,
+}
+
+/// `status --json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusDocument {
+    /// `omens.status/1`.
+    pub schema: &'static str,
+    /// `host.name`.
+    pub host: String,
+    /// The time it was made for.
+    pub at: Time,
+    /// No debt, nothing missing or expired, the last run without error.
+    pub healthy: bool,
+    /// When the last run took the lock.
+    pub last_run: Option<Time>,
+    /// Certificates on disk that the settings no longer name; kept, never deleted in silence.
+    pub unnamed: Vec<String>,
+    /// Errors of the settings (exit 2).
+    pub errors: Vec<SettingsError>,
+    /// One for each certificate of the settings.
+    pub certificates: Vec<Standing>,
+}
+
+/// Where one certificate stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct Standing {
+    /// What a run would do.
+    #[serde(flatten)]
+    pub planned: Planned,
+    /// Whether all is well with it.
+    pub healthy: bool,
+    /// The committed generation.
+    pub live: Option<Generation>,
+    /// What consumers read.
+    pub published: Option<Generation>,
+    /// Serial number of the committed leaf.
+    pub serial: Option<String>,
+    /// Fingerprint of the committed leaf.
+    pub sha256: Option<Fingerprint>,
+    /// How it is known that it is in use.
+    pub proof: Option<Proof>,
+    /// Where its key rests.
+    pub keep: Keep,
+    /// What that protects against, in words.
+    pub keep_means: &'static str,
+    /// PCRs the key is bound to; none for a file.
+    pub pcrs: Vec<u32>,
+    /// Issued, but not taken up.
+    pub debt: Option<Debt>,
+    /// Signing requests that count against the budget.
+    pub attempts: usize,
+    /// The last failure since the last success.
+    pub last_error: Option<LastError>,
+    /// When the last run took the lock.
+    pub last_run: Option<Time>,
+    /// How its files reach consumers' own paths, where that is weaker than a link.
+    pub copies: Vec<String>,
+}
+
+/// Plans for these certificates.
+///
+/// # Errors
+/// What may not be read: that is never "due".
+pub fn plan(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<PlanDocument, DiskError> {
+    let inventory = inventory::take(settings, wanted)?;
+    let mut certificates = Vec::new();
+    for (observed, certificate) in inventory.certificates.into_iter().zip(wanted) {
+        certificates.push(planned(settings, certificate, &observed.tree?, now));
+    }
+    Ok(PlanDocument { schema: "omens.plan/1", host: settings.host.clone(), at: now, errors: Vec::new(), certificates })
+}
+
+fn planned(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time) -> Planned {
+    let step = decide(settings, certificate, tree, now, false);
+    let (name, due, due_at, expires) = (step.name, step.due, step.due_at, step.expires);
+    Planned { name, due, due_at, expires, reasons: step.reasons, action: step.action }
+}
+
+/// Says where these certificates stand.
+///
+/// # Errors
+/// What may not be read.
+pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<StatusDocument, DiskError> {
+    let inventory = inventory::take(settings, wanted)?;
+    let mut certificates = Vec::new();
+    for (observed, certificate) in inventory.certificates.into_iter().zip(wanted) {
+        certificates.push(standing(settings, certificate, observed.tree?, inventory.last_run, now));
+    }
+    Ok(StatusDocument {
+        schema: "omens.status/1",
+        host: settings.host.clone(),
+        at: now,
+        healthy: certificates.iter().all(|c| c.healthy),
+        last_run: inventory.last_run,
+        unnamed: inventory.unnamed,
+        errors: Vec::new(),
+        certificates,
+    })
+}
+
+fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, last_run: Option<Time>, now: Time) -> Standing {
+    let planned = planned(settings, certificate, &tree, now);
+    let debt = debt_of(&tree);
+    let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
+    let usable = tree.live.as_ref().is_some_and(super::generation::Kept::usable);
+    let unexpired = facts.is_some_and(|facts| facts.not_after >= now);
+    Standing {
+        healthy: debt.is_none() && usable && unexpired && tree.state.last_error.is_none(),
+        live: tree.live.as_ref().map(|live| live.generation),
+        published: tree.published.generation,
+        serial: facts.map(|facts| facts.serial.clone()),
+        sha256: facts.map(|facts| facts.sha256.clone()),
+        proof: proof_of_live(&tree),
+        keep: certificate.keep,
+        keep_means: match certificate.keep {
+            Keep::File => "a file in the state directory, mode 0600: whoever reads the disk or a backup has the key",
+        },
+        pcrs: Vec::new(),
+        debt,
+        attempts: tree.state.requests.len(),
+        last_error: tree.state.last_error,
+        last_run,
+        copies: copies(certificate),
+        planned,
+    }
+}
+
+fn copies(certificate: &Certificate) -> Vec<String> {
+    use crate::config::settings::InstallKind::Copy;
+    let copied = certificate.install.iter().filter(|install| install.kind == Copy);
+    copied.flat_map(|install| install.files.iter().map(|(_, file)| install.dir.join(file).display().to_string())).collect()
+}
