@@ -83,7 +83,7 @@ pub struct Begun {
 }
 
 /// `state.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
     /// [`VERSION`].
@@ -111,10 +111,18 @@ pub struct State {
     pub last_error: Option<LastError>,
 }
 
-impl State {
+impl Default for State {
     /// A state that knows nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { v: VERSION, ..Self::default() }
+    fn default() -> Self {
+        Self {
+            v: VERSION,
+            largest: 0,
+            proven: None,
+            withdrawn: Vec::new(),
+            debt: None,
+            requests: Vec::new(),
+            begun: None,
+            last_error: None,
+        }
     }
 }

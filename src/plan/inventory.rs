@@ -158,11 +158,11 @@ fn strange_link(var: &Dir, text: &str) -> DiskError {
 }
 
 fn read_state(var: &Dir) -> Result<(State, Option<String>), DiskError> {
-    let Some(content) = var.read(layout::STATE)? else { return Ok((State::new(), None)) };
+    let Some(content) = var.read(layout::STATE)? else { return Ok((State::default(), None)) };
     match serde_json::from_slice::<State>(&content.bytes) {
         Ok(state) if state.v == state::VERSION => Ok((state, None)),
-        Ok(state) => Ok((State::new(), Some(format!("it has version {}, this build knows {}", state.v, state::VERSION)))),
-        Err(why) => Ok((State::new(), Some(why.to_string()))),
+        Ok(state) => Ok((State::default(), Some(format!("it has version {}, this build knows {}", state.v, state::VERSION)))),
+        Err(why) => Ok((State::default(), Some(why.to_string()))),
     }
 }
 

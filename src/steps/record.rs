@@ -70,6 +70,16 @@ impl Notes {
         self.save(state)
     }
 
+    /// Notes that the run which had begun is over, after its end was written to the ledger.
+    ///
+    /// # Errors
+    /// When `state.json` cannot be written.
+    pub fn over(&self) -> Result<(), Failure> {
+        let mut guard = self.lock();
+        guard.0.begun = None;
+        self.save(&guard.0)
+    }
+
     /// Whether the budget allows a signing request now.
     ///
     /// # Errors

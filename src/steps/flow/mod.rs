@@ -22,9 +22,11 @@ pub(in crate::steps) use job::describe_leaf;
 
 use self::job::{Job, report_of};
 use super::issue::Session;
+use super::record::Notes;
 use super::run::{Begun, Run, interrupted};
+use super::swap::Place;
 use crate::config::settings::{Certificate, Settings};
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Time};
 use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
@@ -100,6 +102,7 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
             Ok(tree) => {
                 let step = decide(settings, certificate, &tree, now, options.force);
                 if step.action == Action::Nothing {
+                    close_interrupted(settings, certificate, &tree, &run, now);
                     reports.insert(observed.name, report_of(&step, &tree));
                 } else {
                     due.push((*certificate, step, tree));
@@ -116,6 +119,16 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
     run.end(entries, wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
 }
 
+/// A run that was ended in the middle, and left nothing to do: its end is written down all the same.
+fn close_interrupted(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, run: &Run, now: Time) {
+    let Some(cut) = interrupted(tree, certificate.name(), now) else { return };
+    run.note(&cut);
+    let closed = Place::open(settings, certificate).and_then(|place| Notes::new(Arc::new(place), &run.id, tree.state.clone()).over());
+    if let Err(why) = closed {
+        tracing::warn!(%why, "an interrupted run stays noted");
+    }
+}
+
 type Due<'a> = (&'a Certificate, Step, Tree);
 
 /// Does what the plan says. Only from here on is there a runtime, a network and whatever else a run needs.
@@ -130,12 +143,10 @@ fn act(
     let mut ended = Vec::new();
     let mut jobs = Vec::new();
     for (certificate, step, tree) in due {
-        let cut = interrupted(&tree, certificate.name(), clock.now());
-        let opened = Job::open(settings, certificate, step, tree, &run.id);
-        if let Some(cut) = cut {
+        if let Some(cut) = interrupted(&tree, certificate.name(), clock.now()) {
             run.note(&cut);
         }
-        match opened {
+        match Job::open(settings, certificate, step, tree, &run.id) {
             Ok(job) => jobs.push(job),
             Err(report) => {
                 let failure = report.error.clone().unwrap_or_else(|| Failure::new(Stage::Plan, "disk", "it cannot be opened"));
