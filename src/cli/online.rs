@@ -146,8 +146,9 @@ fn of_health(settings: &Settings, server: &Server, health: &Health) -> Vec<Check
         HealthState::Uninitialised => {
             Check::new("server-sealed", Severity::Error, format!("{name} is not initialised{version}")).hint("check openbao.address")
         }
-        HealthState::Unknown(text) => Check::new("health-unknown", Severity::Warning, format!("{name}: {text}"))
-            .hint("check that openbao.address names OpenBao itself"),
+        HealthState::Unknown(text) => {
+            Check::new("health-unknown", Severity::Warning, text.as_str()).hint("check that openbao.address names OpenBao itself")
+        }
     }];
     let Some(skew) = health.skew else { return checks };
     let lifetimes = settings.certificates.iter().map(|certificate| skew.for_lifetime(name, certificate.request.ttl));

@@ -132,9 +132,13 @@ async fn connect(target: &Target) -> Result<TcpStream, NotSeen> {
     let mut last = "the name has no address".to_owned();
     for address in addresses {
         match tokio::time::timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(why)) => last = format!("{address}: {why}"),
-            Err(_) => last = format!("{address}: no connection within {} ms", share.as_millis()),
+            Ok(Ok(stream)) => {
+                // A handshake is small writes that wait for answers: Nagle's algorithm costs TLS 1.2 40 ms here.
+                stream.set_nodelay(true).map_err(|why| unreachable(why.to_string()))?;
+                return Ok(stream);
+            }
+            Ok(Err(why)) => last = format!("{}: {why}", address.ip()),
+            Err(_) => last = format!("{}: no connection within {} ms", address.ip(), share.as_millis()),
         }
     }
     Err(unreachable(last))
@@ -157,6 +161,9 @@ fn refused(target: &Target, why: &io::Error, plain_http: bool) -> NotSeen {
         let alert = format!("{alert:?}");
         let text = format!("{address} ended the handshake with the alert {alert}");
         return NotSeen::Refused { alert: Some(alert), plain_http, text };
+    }
+    if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) = tls {
+        return NotSeen::Refused { alert: None, plain_http, text: format!("{address} does not speak TLS") };
     }
     let why = tls.map_or_else(|| why.to_string(), ToString::to_string);
     NotSeen::Refused { alert: None, plain_http, text: format!("{address}: handshake failed: {}", text::one_line(&why, WORDS)) }
@@ -207,5 +214,167 @@ impl AsyncWrite for Overheard {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::time::{Instant, SystemTime};
+
+    use rustls::crypto::aws_lc_rs;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::sign::CertifiedKey;
+    use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    const NAME: &str = "a.example";
+
+    fn clock() -> Clock {
+        Clock::new(SystemTime::now, Instant::now)
+    }
+
+    fn target(address: String) -> Target {
+        Target { address, server_name: NAME.to_owned(), only: None, deadline: Duration::from_millis(500) }
+    }
+
+    /// A self-signed certificate and its key.
+    fn pair(algorithm: &'static rcgen::SignatureAlgorithm) -> (Vec<u8>, Vec<u8>) {
+        let key = rcgen::KeyPair::generate_for(algorithm).expect("a key");
+        let certificate = rcgen::CertificateParams::new([NAME.to_owned()]).and_then(|p| p.self_signed(&key)).expect("a certificate");
+        (certificate.der().to_vec(), key.serialized_der().to_vec())
+    }
+
+    /// A server whose certificate is `certificate` and whose key is `key`, whether they belong together or not.
+    fn server(certificate: &[u8], key: &[u8], version: &'static SupportedProtocolVersion, wants_client: bool) -> ServerConfig {
+        let key = PrivateKeyDer::try_from(key.to_vec()).expect("a key");
+        let signer = aws_lc_rs::sign::any_supported_type(&key).expect("a key");
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[version])
+            .expect("a version");
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.to_vec().into()).expect("a root");
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(aws_lc_rs::default_provider()))
+            .build()
+            .expect("a verifier");
+        let builder = if wants_client { builder.with_client_cert_verifier(clients) } else { builder.with_no_client_auth() };
+        let chain = vec![certificate.to_vec().into(), certificate.to_vec().into()];
+        builder.with_cert_resolver(Arc::new(Always(Arc::new(CertifiedKey::new(chain, signer)))))
+    }
+
+    #[derive(Debug)]
+    struct Always(Arc<CertifiedKey>);
+
+    impl rustls::server::ResolvesServerCert for Always {
+        fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    /// Answers each connection by `config`; gives the address.
+    async fn serve(config: ServerConfig) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // The client closes first; what the server thinks of that is not the question here.
+                drop(acceptor.accept(stream).await);
+            }
+        });
+        address
+    }
+
+    /// Sends the same bytes again and again, with a pause, to whoever connects.
+    async fn rude(bytes: &'static [u8], pause: Duration) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    while stream.write_all(bytes).await.is_ok() {
+                        tokio::time::sleep(pause).await;
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_chain_is_seen_as_it_was_sent_also_where_the_server_then_refuses_us() {
+        for (version, word) in [(&rustls::version::TLS12, "TLSv1.2"), (&rustls::version::TLS13, "TLSv1.3")] {
+            for wants_client in [false, true] {
+                let (certificate, key) = pair(&rcgen::PKCS_ECDSA_P256_SHA256);
+                let address = serve(server(&certificate, &key, version, wants_client)).await;
+                let seen = look(&target(address), clock()).await.expect("a chain");
+                assert_eq!((seen.chain, seen.version), (vec![certificate.clone(), certificate], word));
+                assert_eq!((seen.client_auth_requested, seen.client_auth_issuers.len()), (wants_client, usize::from(wants_client)));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_without_its_key_is_not_seen() {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let (certificate, _) = pair(&rcgen::PKCS_ECDSA_P256_SHA256);
+            let (_, other_key) = pair(&rcgen::PKCS_ECDSA_P256_SHA256);
+            let address = serve(server(&certificate, &other_key, version, false)).await;
+            let why = look(&target(address), clock()).await.expect_err("no proof");
+            assert!(matches!(why, NotSeen::Refused { .. }), "{why:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_schemes_of_the_key_under_proof_are_offered() {
+        let (certificate, key) = pair(&rcgen::PKCS_ECDSA_P256_SHA256);
+        let address = serve(server(&certificate, &key, &rustls::version::TLS13, false)).await;
+        for (only, is_seen) in [(KeyAlgorithm::EcP256, true), (KeyAlgorithm::EcP384, false), (KeyAlgorithm::Rsa2048, false)] {
+            let got = look(&Target { only: Some(only), ..target(address.clone()) }, clock()).await;
+            assert_eq!(got.is_ok(), is_seen, "{only}");
+            if let Err(why) = got {
+                assert!(matches!(&why, NotSeen::Refused { alert: Some(alert), .. } if alert == "HandshakeFailure"), "{why:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_speaks_no_tls_is_said() {
+        let http = rude(b"HTTP/1.1 400 Bad Request\r\n\r\n", Duration::from_secs(5)).await;
+        let why = look(&target(http), clock()).await.expect_err("HTTP");
+        assert!(
+            matches!(&why, NotSeen::Refused { plain_http: true, text, .. } if text.ends_with("speaks plain HTTP, expected TLS")),
+            "{why:?}"
+        );
+        let ssh = rude(b"SSH-2.0-OpenSSH_9.2\r\n", Duration::from_secs(5)).await;
+        let why = look(&target(ssh), clock()).await.expect_err("SSH");
+        assert!(matches!(&why, NotSeen::Refused { plain_http: false, text, .. } if text.ends_with("does not speak TLS")), "{why:?}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_stalls_or_drips_ends_with_the_deadline() {
+        let silent = rude(b"", Duration::from_secs(60)).await;
+        let dripping = rude(b"\x16\x03\x03\x3f\xff\x02\0\x3f\0", Duration::from_millis(20)).await;
+        for address in [silent, dripping] {
+            let begin = clock().instant();
+            let why = look(&Target { deadline: Duration::from_millis(300), ..target(address) }, clock()).await.expect_err("no chain");
+            assert!(!matches!(why, NotSeen::Unreachable(_)), "{why:?}");
+            assert!(begin.elapsed() < Duration::from_millis(1500));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_unreachable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        drop(listener);
+        for address in [address, "host.invalid:1".to_owned(), "no-port".to_owned()] {
+            let why = look(&target(address), clock()).await.expect_err("nobody");
+            assert!(matches!(why, NotSeen::Unreachable(_)), "{why:?}");
+        }
     }
 }

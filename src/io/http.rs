@@ -25,6 +25,8 @@ const BODY: usize = 1024 * 1024;
 const IDLE: usize = 8;
 /// Longest text of a peer or of the system that is kept.
 const WORDS: usize = 200;
+/// How hyper begins to say that a peer does not speak HTTP; its type for that is not among our dependencies.
+const NO_HTTP: [&str; 2] = ["invalid HTTP", "message head is too large"];
 
 /// A client of one server, with its own connections: a TLS identity belongs to the connection (facts/openbao §5).
 #[derive(Debug)]
@@ -71,9 +73,9 @@ pub enum HttpError {
     /// The request could not be made; nothing was sent.
     #[error("{0}")]
     Invalid(String),
-    /// The answer is one that we do not take.
+    /// The answer is too large, or not HTTP.
     #[error("{0}")]
-    Oversized(String),
+    Malformed(String),
     /// A redirect, which is not followed.
     #[error("{server} redirects to '{to}' (status {status}), which is not followed")]
     Redirected {
@@ -162,7 +164,7 @@ impl Client {
         let retry_after = header(RETRY_AFTER);
         // Room in advance, so that growing leaves no copies of a token behind; a false Content-Length costs at most the limit.
         let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(16 * 1024);
-        let oversized = || HttpError::Oversized(format!("{} answers with more than {BODY} bytes, expected less", self.server()));
+        let oversized = || HttpError::Malformed(format!("{} answers with more than {BODY} bytes, expected less", self.server()));
         if announced > BODY {
             return Err(oversized());
         }
@@ -179,30 +181,31 @@ impl Client {
     /// Sorts an error of the library by its cause, not by its words.
     fn lost(&self, why: &reqwest::Error) -> HttpError {
         let server = self.server();
-        match tls_cause(why) {
-            Some(rustls::Error::InvalidCertificate(_)) => {
-                if let Some(distrust) = self.distrust.seen() {
-                    return HttpError::Untrusted(Box::new(distrust));
+        if let Some(tls) = tls_cause(why) {
+            return match (tls, self.distrust.seen()) {
+                (rustls::Error::InvalidCertificate(_), Some(distrust)) => HttpError::Untrusted(Box::new(distrust)),
+                (rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType), _) => {
+                    HttpError::Tls(format!("{server} does not speak TLS"))
                 }
-            }
-            Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
-                return HttpError::Tls(format!("{server} does not speak TLS"));
-            }
-            Some(rustls::Error::AlertReceived(alert)) => {
-                return HttpError::Tls(format!("{server} ended the TLS connection with the alert {alert:?}"));
-            }
-            Some(tls) => return HttpError::Tls(format!("TLS with {server} failed: {}", text::one_line(&tls.to_string(), WORDS))),
-            None => {}
+                (rustls::Error::AlertReceived(alert), _) => {
+                    HttpError::Tls(format!("{server} ended the TLS connection with the alert {alert:?}"))
+                }
+                (other, _) => HttpError::Tls(format!("TLS with {server} failed: {}", text::one_line(&other.to_string(), WORDS))),
+            };
         }
         if why.is_builder() {
             return HttpError::Invalid(format!("the address '{}' cannot be asked: {}", self.base, root_cause(why)));
+        }
+        let cause = root_cause(why);
+        if NO_HTTP.iter().any(|words| cause.starts_with(words)) {
+            return HttpError::Malformed(format!("{server} answers with what is not HTTP: {cause}"));
         }
         let lost = if why.is_connect() { Lost::BeforeSending } else { Lost::AfterSending };
         let text = match (why.is_timeout(), lost) {
             (true, Lost::BeforeSending) => format!("{server}: no connection within {} s", CONNECT.as_secs()),
             (true, Lost::AfterSending) => format!("{server}: no whole answer within {} s", REQUEST.as_secs()),
-            (false, Lost::BeforeSending) => format!("{server}: no connection: {}", root_cause(why)),
-            (false, Lost::AfterSending) => format!("{server}: connection lost before the answer was whole: {}", root_cause(why)),
+            (false, Lost::BeforeSending) => format!("{server}: no connection: {cause}"),
+            (false, Lost::AfterSending) => format!("{server}: connection lost before the answer was whole: {cause}"),
         };
         HttpError::Unreachable { text, lost }
     }
@@ -218,10 +221,146 @@ fn tls_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
 }
 
 /// The innermost text: the outer ones repeat the address.
-fn root_cause(error: &dyn Error) -> String {
+fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
+    if cause.downcast_ref::<io::Error>().is_some_and(|why| why.kind() == io::ErrorKind::UnexpectedEof) {
+        return "the server closed it".to_owned();
+    }
     text::one_line(&cause.to_string(), WORDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::sync::Arc;
+    use std::time::{Instant, SystemTime};
+
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    fn clock() -> Clock {
+        Clock::new(SystemTime::now, Instant::now)
+    }
+
+    /// A self-signed certificate for 127.0.0.1, or for another name, with its key.
+    fn pair(name: &str) -> (Vec<u8>, rcgen::KeyPair) {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = rcgen::CertificateParams::new([name.to_owned()]).and_then(|p| p.self_signed(&key)).expect("a certificate");
+        (certificate.der().to_vec(), key)
+    }
+
+    /// A TLS server that answers every request with these bytes and closes; gives its base address and its certificate.
+    async fn serve(name: &str, answer: Vec<u8>) -> (String, Vec<u8>) {
+        let (certificate, key) = pair(name);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|b| b.with_no_client_auth().with_single_cert(vec![certificate.clone().into()], key))
+            .expect("a server");
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("https://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                // What is asked does not matter here; that something was asked does.
+                stream.read_u8().await.ok();
+                stream.write_all(&answer).await.ok();
+                stream.shutdown().await.ok();
+            }
+        });
+        (base, certificate)
+    }
+
+    async fn ask(base: &str, roots: &[Vec<u8>]) -> Result<Answer, HttpError> {
+        Client::new(base, roots, None, clock()).expect("a client").send(Request { path: "v1/x", token: None, json: None }).await
+    }
+
+    #[tokio::test]
+    async fn any_status_with_its_body_is_an_answer() {
+        let (base, root) = serve("127.0.0.1", b"HTTP/1.1 429 X\r\nRetry-After: 3\r\nContent-Length: 2\r\n\r\nhi".to_vec()).await;
+        let answer = ask(&base, &[root]).await.expect("an answer");
+        assert_eq!((answer.status, answer.retry_after.as_deref(), answer.body.as_slice()), (429, Some("3"), b"hi".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_named_and_not_followed() {
+        let (base, root) =
+            serve("127.0.0.1", b"HTTP/1.1 307 X\r\nLocation: https://other.example/v1/x\r\nContent-Length: 0\r\n\r\n".to_vec()).await;
+        let why = ask(&base, &[root]).await.expect_err("a redirect");
+        assert!(matches!(&why, HttpError::Redirected { status: 307, to, .. } if to == "https://other.example/v1/x"), "{why:?}");
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_limit_is_not_read() {
+        let announced = b"HTTP/1.1 200 X\r\nContent-Length: 1048577\r\n\r\n".to_vec();
+        let mut chunked = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n".to_vec();
+        chunked.resize(chunked.len() + BODY + 1, b' ');
+        let mut just = format!("HTTP/1.1 200 X\r\nContent-Length: {BODY}\r\n\r\n").into_bytes();
+        just.resize(just.len() + BODY, b' ');
+        for (answer, is_taken) in [(announced, false), (chunked, false), (just, true)] {
+            let (base, root) = serve("127.0.0.1", answer).await;
+            let got = ask(&base, &[root]).await;
+            assert_eq!(got.is_ok(), is_taken);
+            assert!(is_taken || matches!(&got, Err(HttpError::Malformed(text)) if text.contains("more than 1048576 bytes")), "{got:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_cut_short_is_lost_after_sending_and_garbage_is_malformed() {
+        let (base, root) = serve("127.0.0.1", b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{".to_vec()).await;
+        let why = ask(&base, &[root]).await.expect_err("cut short");
+        assert!(matches!(why, HttpError::Unreachable { lost: Lost::AfterSending, .. }), "{why:?}");
+        let (base, root) = serve("127.0.0.1", Vec::new()).await;
+        let why = ask(&base, &[root]).await.expect_err("closed");
+        assert!(matches!(why, HttpError::Unreachable { lost: Lost::AfterSending, .. }), "{why:?}");
+        for garbage in [b"\x00\x01\x02\r\n\r\n".to_vec(), [b"HTTP/1.1 200 X\r\nA: ".to_vec(), vec![b'x'; 2 << 20]].concat()] {
+            let (base, root) = serve("127.0.0.1", garbage).await;
+            let why = ask(&base, &[root]).await.expect_err("garbage");
+            assert!(matches!(why, HttpError::Malformed(_)), "{why:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_the_given_roots_do_not_vouch_for_gets_no_request() {
+        let (base, root) = serve("127.0.0.1", Vec::new()).await;
+        let (other, _) = pair("127.0.0.1");
+        let why = ask(&base, &[other]).await.expect_err("another root");
+        assert!(matches!(&why, HttpError::Untrusted(distrust) if distrust.chain == [root]), "{why:?}");
+        let (base, root) = serve("other.example", Vec::new()).await;
+        let why = ask(&base, &[root]).await.expect_err("another name");
+        let named = |why: &rustls::CertificateError| matches!(why, rustls::CertificateError::NotValidForNameContext { .. });
+        assert!(matches!(&why, HttpError::Untrusted(distrust) if named(&distrust.why)), "{why:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_and_plain_http_are_told_apart() {
+        let (_, root) = serve("127.0.0.1", Vec::new()).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let base = format!("https://{}", listener.local_addr().expect("an address"));
+        let plain = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("an answer");
+            // Until the client has read it and gone.
+            stream.read_to_end(&mut Vec::new()).await.ok();
+        });
+        let why = ask(&base, std::slice::from_ref(&root)).await.expect_err("plain HTTP");
+        assert!(matches!(&why, HttpError::Tls(text) if text.ends_with("does not speak TLS")), "{why:?}");
+        plain.await.expect("the server");
+        let why = ask(&base, &[root]).await.expect_err("nobody");
+        assert!(matches!(why, HttpError::Unreachable { lost: Lost::BeforeSending, .. }), "{why:?}");
+    }
+
+    #[tokio::test]
+    async fn no_root_means_no_client() {
+        assert!(matches!(Client::new("https://127.0.0.1", &[], None, clock()), Err(TlsError::NoRoots)));
+        let junk = [b"junk".to_vec()];
+        assert!(matches!(Client::new("https://127.0.0.1", &junk, None, clock()), Err(TlsError::Root { number: 1, count: 1, .. })));
+    }
 }

@@ -74,10 +74,10 @@ struct HealthBody {
 }
 
 /// Reads `sys/health`: the body decides, as the status codes can be changed by a query (facts/openbao §7) and by proxies.
-pub(super) fn health(answer: &Answer, asked: Time, answered: Time) -> Health {
+pub(super) fn health(server: &str, answer: &Answer, asked: Time, answered: Time) -> Health {
     let body: HealthBody = match serde_json::from_slice(&answer.body) {
         Ok(body) => body,
-        Err(_) => return Health::unknown(format!("sys/health answers with status {} and no state", answer.status)),
+        Err(_) => return Health::unknown(format!("{server} answers to sys/health with status {} and no state", answer.status)),
     };
     let state = match &body {
         HealthBody { initialized: false, .. } => HealthState::Uninitialised,
@@ -107,10 +107,15 @@ pub(super) fn login(body: &[u8]) -> Result<Grant, String> {
     let body: LoginBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
     let auth = body.auth.ok_or("no login in it, expected \"auth\"")?;
     let token = Token::new(Zeroizing::new(auth.client_token));
-    if token.expose().is_empty() {
-        return Err("an empty token".to_owned());
+    if !is_carried_by_a_header(token.expose()) {
+        return Err("a token that is empty or that no HTTP header can carry".to_owned());
     }
     Ok(Grant { token, lease: auth.lease_duration.map(Duration::from_secs), ours: true })
+}
+
+/// Whether the text can be sent in a header as it is (RFC 9110 §5.5), so that a bad token is found where it comes from.
+pub(super) fn is_carried_by_a_header(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[derive(Deserialize)]
@@ -258,8 +263,9 @@ mod tests {
     #[test]
     fn health_is_read_from_the_body_and_anything_else_is_unknown() {
         let now = Time::from_unix(1_800_000_000);
-        let read =
-            |status, body: &str| health(&Answer { status, retry_after: None, body: Zeroizing::new(body.as_bytes().to_vec()) }, now, now);
+        let read = |status, body: &str| {
+            health("bao", &Answer { status, retry_after: None, body: Zeroizing::new(body.as_bytes().to_vec()) }, now, now)
+        };
         for (status, body, state) in [
             (200, r#"{"initialized":true,"sealed":false,"standby":false}"#, HealthState::Active),
             (429, r#"{"initialized":true,"sealed":false,"standby":true}"#, HealthState::Standby),

@@ -92,8 +92,8 @@ impl Server {
         let asked = self.clock.now();
         let sent = self.http.send(Request { path: "v1/sys/health", token: None, json: None }).await;
         match sent {
-            Ok(answer) => Ok(answer::health(&answer, asked, self.clock.now())),
-            Err(why @ (HttpError::Redirected { .. } | HttpError::Oversized(_))) => Ok(Health::unknown(why.to_string())),
+            Ok(answer) => Ok(answer::health(self.name(), &answer, asked, self.clock.now())),
+            Err(why @ (HttpError::Redirected { .. } | HttpError::Malformed(_))) => Ok(Health::unknown(why.to_string())),
             Err(why) => Err(self.no_answer(&why)),
         }
     }
@@ -124,7 +124,7 @@ impl Server {
             HttpError::Tls(text) => Problem::definite(refusal::login_refused(format!("{path}: {text}"))),
             _ => self.no_answer(&why),
         })?;
-        if answer.status != 200 {
+        if !is_success(&answer) {
             return Err(refusal::of_login(&path, &answer, secrets, self.clock.now()));
         }
         answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))
@@ -136,8 +136,11 @@ impl Server {
     /// No answer, or the token is not accepted.
     pub async fn token(&self, token: Token) -> Result<Grant, Problem> {
         let path = "auth/token/lookup-self";
+        if !answer::is_carried_by_a_header(token.expose()) {
+            return Err(Problem::definite(refusal::login_refused("the token holds characters that no token has".to_owned())));
+        }
         let answer = self.get(path, &token).await?;
-        if answer.status != 200 {
+        if !is_success(&answer) {
             refusal::of_own_token(path, &answer, token.expose(), self.clock.now())?;
         }
         Ok(Grant { token, lease: None, ours: false })
@@ -151,7 +154,7 @@ impl Server {
         let path = sign_path(mount, role);
         let body = json(&SignRequest { csr, ttl: format!("{}s", ttl.as_secs()), format: "pem" })?;
         let answer = self.post(&path, token, body).await?;
-        if answer.status != 200 {
+        if !is_success(&answer) {
             return Err(refusal::of_call(&path, &answer, &[token.expose()], self.clock.now()));
         }
         answer::signed(&answer.body, token.expose()).map_err(|why| self.malformed(&path, &why))
@@ -164,10 +167,10 @@ impl Server {
     pub async fn revoke_self(&self, token: &Token) -> Result<(), Problem> {
         let path = "auth/token/revoke-self";
         let answer = self.post(path, token, Zeroizing::new(b"{}".to_vec())).await?;
-        match answer.status {
-            200 | 204 => Ok(()),
-            _ => Err(refusal::of_call(path, &answer, &[token.expose()], self.clock.now())),
+        if !is_success(&answer) {
+            return Err(refusal::of_call(path, &answer, &[token.expose()], self.clock.now()));
         }
+        Ok(())
     }
 
     /// What the token may do on each of these paths (`sys/capabilities-self`).
@@ -177,7 +180,7 @@ impl Server {
     pub async fn capabilities_self(&self, token: &Token, paths: &[String]) -> Result<BTreeMap<String, Vec<String>>, Problem> {
         let path = "sys/capabilities-self";
         let answer = self.post(path, token, json(&Paths { paths })?).await?;
-        if answer.status != 200 {
+        if !is_success(&answer) {
             return Err(refusal::of_call(path, &answer, &[token.expose()], self.clock.now()));
         }
         answer::capabilities(&answer.body).map_err(|why| self.malformed(path, &why))
@@ -218,10 +221,14 @@ impl Server {
                 failure("server-error")
                     .hint("set openbao.address to the server that answers; behind a load balancer it must forward, not redirect"),
             ),
-            HttpError::Oversized(_) => Problem::last(failure("answer-malformed").hint("check that openbao.address names OpenBao itself")),
+            HttpError::Malformed(_) => Problem::last(failure("answer-malformed").hint("check that openbao.address names OpenBao itself")),
             HttpError::Invalid(_) => Problem::last(failure("unreachable").hint("correct openbao.address and the login's secrets")),
         }
     }
+}
+
+fn is_success(answer: &Answer) -> bool {
+    (200..300).contains(&answer.status)
 }
 
 /// The path that signs for a role, as policies name it.

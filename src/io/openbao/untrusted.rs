@@ -132,3 +132,76 @@ fn address(bytes: &[u8]) -> Option<String> {
     let v4 = <[u8; 4]>::try_from(bytes).map(|octets| std::net::IpAddr::from(octets).to_string());
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|octets| std::net::IpAddr::from(octets).to_string())).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+    /// Root, intermediate and leaf, DER.
+    fn chain(root: &str) -> [Vec<u8>; 3] {
+        let authority = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            (params, KeyPair::generate().expect("a key"))
+        };
+        let (root, root_key) = authority(root);
+        let (book, book_key) = authority("Book of Omens");
+        let root_der = root.self_signed(&root_key).expect("a root").der().to_vec();
+        let book_der = book.signed_by(&book_key, &Issuer::new(root, root_key)).expect("an intermediate").der().to_vec();
+        let leaf = CertificateParams::new(["bao.example".to_owned(), "10.0.0.1".to_owned()]).expect("names");
+        let leaf_der = leaf.signed_by(&KeyPair::generate().expect("a key"), &Issuer::new(book, book_key)).expect("a leaf").der().to_vec();
+        [root_der, book_der, leaf_der]
+    }
+
+    fn told(why: CertificateError, sent: &[&Vec<u8>], trusted: &Vec<u8>) -> (String, String) {
+        let distrust = Distrust { why, chain: sent.iter().map(|der| der.to_vec()).collect(), name: "bao.lan".to_owned() };
+        let failure = failure("bao.lan:8200", &distrust, std::slice::from_ref(trusted));
+        assert_eq!(failure.code, "tls-untrusted");
+        (failure.text, failure.hint.expect("a hint"))
+    }
+
+    #[test]
+    fn an_unknown_authority_is_explained_by_where_the_chain_stops() {
+        let [eye, book, leaf] = chain("Eye of Thundera");
+        let [same_name, ..] = chain("Eye of Thundera");
+        let [other, ..] = chain("Other Root");
+        let unknown = || CertificateError::UnknownIssuer;
+
+        let (text, hint) = told(unknown(), &[&leaf], &eye);
+        assert!(text.contains("'CN=Book of Omens' signed the last certificate sent, but was not sent"), "{text}");
+        assert!(hint.contains("put the intermediate 'CN=Book of Omens' after the leaf"), "{hint}");
+
+        let (text, hint) = told(unknown(), &[&leaf, &book], &other);
+        assert!(text.contains("'CN=Eye of Thundera' signed") && text.contains("trusted is 'CN=Other Root'"), "{text}");
+        assert!(hint.starts_with("set openbao.ca"), "{hint}");
+
+        let (text, _) = told(unknown(), &[&leaf, &book, &eye], &other);
+        assert!(text.contains("its chain ends at 'CN=Eye of Thundera'"), "{text}");
+
+        for sent in [vec![&leaf, &book], vec![&leaf, &book, &eye]] {
+            let (text, hint) = told(CertificateError::BadSignature, &sent, &same_name);
+            assert!(text.contains("but not at the key of the trusted root of that name"), "{text}");
+            assert!(hint.contains("two different roots of one name"), "{hint}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_shows_the_names_there_are() {
+        let [eye, book, leaf] = chain("Eye of Thundera");
+        let (text, hint) = told(CertificateError::NotValidForName, &[&leaf, &book], &eye);
+        assert!(text.contains("it is for bao.example, 10.0.0.1, not for 'bao.lan'"), "{text}");
+        assert!(hint.contains("openbao.address"), "{hint}");
+    }
+
+    #[test]
+    fn junk_in_a_chain_is_described_and_not_stumbled_over() {
+        let [eye, ..] = chain("Eye of Thundera");
+        let (text, _) = told(CertificateError::BadEncoding, &[&b"junk".to_vec()], &eye);
+        assert!(text.ends_with("it sent 1 certificates, none readable"), "{text}");
+        told(CertificateError::UnknownIssuer, &[], &b"junk".to_vec());
+    }
+}

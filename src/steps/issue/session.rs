@@ -2,7 +2,7 @@
 //! log in where nothing is asked, nor more than once again, nor keep a token beyond the run.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
@@ -27,6 +27,9 @@ pub struct Session {
     skew: Option<Skew>,
     login: AsyncMutex<State>,
     warnings: Mutex<Vec<Warning>>,
+    /// Certificates in a row that the server had no answer for. After three the rest of the run is not asked for: each would wait its
+    /// full time, and use up its budget.
+    in_vain: Mutex<Vec<Failure>>,
 }
 
 /// How far the run's login is.
@@ -58,13 +61,14 @@ impl Session {
             skew: health.skew,
             login: AsyncMutex::new(State::NotYet),
             warnings: Mutex::new(warnings),
+            in_vain: Mutex::default(),
         })
     }
 
     /// What is worth saying about the run as a whole, so far.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.warnings).clone()
     }
 
     /// Revokes the run's token, if it is ours, and gives all warnings of the run. Never fails a run.
@@ -121,7 +125,7 @@ impl Session {
             match log_in(&self.server, login, self.credentials.as_deref()).await {
                 Ok(grant) => {
                     let warned = refused.iter().map(|failure: &Failure| Warning::new("login-refused", &*failure.text));
-                    self.warnings.lock().unwrap_or_else(PoisonError::into_inner).extend(warned);
+                    lock(&self.warnings).extend(warned);
                     return Ok(grant);
                 }
                 Err(failure) if is_the_servers_matter(&failure.code) => return Err(failure),
@@ -137,6 +141,22 @@ impl Issuer for Session {
         if let Some(skew) = self.skew {
             skew.for_lifetime(self.server.name(), request.ttl)?;
         }
+        if let [_, _, last, ..] = lock(&self.in_vain).as_slice() {
+            return Err(last.clone());
+        }
+        let signed = self.ask(request, csr, budget).await;
+        let mut in_vain = lock(&self.in_vain);
+        match &signed {
+            Err(failure) if is_the_servers_matter(&failure.code) => in_vain.push(failure.clone()),
+            _ => in_vain.clear(),
+        }
+        signed
+    }
+}
+
+impl Session {
+    /// Sends the request, within the budget, until it is signed or more tries cannot help.
+    async fn ask<B: Budget>(&self, request: &Request, csr: &str, budget: &B) -> Result<Signed, Failure> {
         let mut grant = self.grant().await?;
         let mut tried_again = false;
         loop {
@@ -160,6 +180,10 @@ impl Issuer for Session {
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Health, asked twice where the connection is lost.
@@ -190,7 +214,7 @@ fn judge_health(server: &Server, health: &Health) -> Result<Vec<Warning>, Failur
         }
         HealthState::Standby => warnings.push(Warning::new("standby", format!("{name} is a standby node; it forwards to the active one"))),
         HealthState::Unknown(text) => {
-            warnings.push(Warning::new("health-unknown", format!("{name}: {text}; going on without knowing its state and clock")))
+            warnings.push(Warning::new("health-unknown", format!("{text}; going on without knowing its state and clock")))
         }
     }
     if let Some(skew) = health.skew {
@@ -222,4 +246,69 @@ fn not_revoked(grant: &Grant, problem: &Problem) -> Option<Warning> {
     }
     let until = grant.lease.map_or_else(|| "for a time it did not say".to_owned(), |lease| format!("for up to {}", span::show(lease)));
     Some(Warning::new("token-not-revoked", format!("the run's token could not be revoked and lives on {until}: {}", problem.failure.text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::time::{Instant, SystemTime};
+
+    fn server() -> Server {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let root = rcgen::CertificateParams::default().self_signed(&key).expect("a root").der().to_vec();
+        // Neither clock is read where nothing is sent.
+        let clock = Clock::new(|| SystemTime::UNIX_EPOCH, || -> Instant { unreachable!("no deadline here") });
+        Server::new("https://bao.example:8200", &[root], clock).expect("a server")
+    }
+
+    fn refused(code: &str, text: &str) -> Failure {
+        Failure::new(Stage::Issue, code, text)
+    }
+
+    #[test]
+    fn all_refused_logins_are_told_and_the_code_is_the_telling_one() {
+        for (codes, expected) in [
+            (vec![], "login-refused"),
+            (vec!["login-refused", "login-refused"], "login-refused"),
+            (vec!["rate-limited", "login-refused"], "login-refused"),
+            (vec!["rate-limited", "server-error"], "rate-limited"),
+            (vec!["answer-malformed"], "answer-malformed"),
+        ] {
+            let failures: Vec<Failure> = codes.iter().enumerate().map(|(n, code)| refused(code, &format!("login {n}"))).collect();
+            let all = none_granted(&server(), failures.clone());
+            assert_eq!(all.code, expected, "{codes:?}");
+            assert!(failures.iter().all(|failure| all.text.contains(&failure.text)), "{}", all.text);
+        }
+    }
+
+    #[test]
+    fn a_server_that_cannot_sign_is_not_asked() {
+        let health = |state, ahead| Health { state, skew: Some(Skew { ahead }), version: None };
+        let unknown = || HealthState::Unknown("bao.example:8200 answers to sys/health with status 404 and no state".to_owned());
+        for (state, ahead, expected) in [
+            (HealthState::Active, 0, Ok(vec![])),
+            (HealthState::Active, 31, Err("clock-skew")),
+            (HealthState::Active, -61, Ok(vec!["clock-skew"])),
+            (HealthState::Standby, 0, Ok(vec!["standby"])),
+            (unknown(), 0, Ok(vec!["health-unknown"])),
+            (HealthState::Sealed, 0, Err("server-sealed")),
+            (HealthState::Uninitialised, 0, Err("server-sealed")),
+        ] {
+            let judged = judge_health(&server(), &health(state.clone(), ahead));
+            let found = judged.as_ref().map(|warnings| warnings.iter().map(|w| w.code.as_str()).collect()).map_err(|why| why.code.as_str());
+            assert_eq!(found, expected, "{state:?} {ahead}");
+        }
+    }
+
+    #[test]
+    fn a_token_left_behind_is_worth_a_warning_unless_it_soon_ends_by_itself() {
+        let problem = |definite| Problem { failure: refused("permission-denied", "no"), again: None, definite, token_not_accepted: false };
+        let grant = |lease| Grant { token: crate::model::secret::Token::new(String::from("t").into()), lease, ours: true };
+        for (lease, definite, warned) in [(Some(600), true, false), (Some(3601), true, true), (None, true, true), (Some(600), false, true)]
+        {
+            let got = not_revoked(&grant(lease.map(Duration::from_secs)), &problem(definite));
+            assert_eq!(got.is_some(), warned, "{lease:?} {definite}");
+        }
+    }
 }

@@ -1,21 +1,24 @@
 //! TLS as this program speaks it: rustls on aws-lc-rs, TLS 1.2 and 1.3, trusting only the roots it is given. It must never read the
 //! system's roots, the environment or a process-wide default, and nothing here can be switched to trust more.
 
+mod danger;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use zeroize::Zeroize as _;
 
 use crate::model::clock::Clock;
-use crate::model::key::KeyAlgorithm;
+
+pub(in crate::io) use danger::{Record, danger_recording};
 
 /// Why no TLS configuration could be made. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -117,25 +120,6 @@ pub fn trusting(roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) ->
     Ok((config, last))
 }
 
-/// A client that shows what a server sends and **judges nothing but the server's possession of the key**. Only `handshake` may use it:
-/// it sends no application data, does not resume, and what it saw is judged afterwards.
-///
-/// With `only`, the signature schemes of that kind of key are offered and no others: a server with several certificates answers by what
-/// is offered (CONTRACT, verify defaults).
-///
-/// # Errors
-/// rustls does not take the configuration.
-pub(in crate::io) fn danger_recording(record: &Arc<Record>, only: Option<KeyAlgorithm>, clock: Clock) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let schemes = only.map_or_else(|| algorithms.supported_schemes(), schemes_of);
-    let verifier = Arc::new(DangerRecordingVerifier { record: Arc::clone(record), schemes, algorithms });
-    let mut config = configured(provider, clock, verifier)?;
-    config.client_auth_cert_resolver = Arc::new(NoticesRequest(Arc::clone(record)));
-    config.resumption = Resumption::disabled();
-    Ok(config)
-}
-
 fn configured(provider: Arc<CryptoProvider>, clock: Clock, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, TlsError> {
     Ok(ClientConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -143,23 +127,6 @@ fn configured(provider: Arc<CryptoProvider>, clock: Clock, verifier: Arc<dyn Ser
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
-}
-
-/// The schemes a key of this kind signs a handshake with (RFC 8446 §4.2.3). For EC the one that TLS 1.3 ties to the curve, so that a
-/// P-256 and a P-384 certificate are told apart as well.
-fn schemes_of(algorithm: KeyAlgorithm) -> Vec<SignatureScheme> {
-    match algorithm {
-        KeyAlgorithm::EcP256 => vec![SignatureScheme::ECDSA_NISTP256_SHA256],
-        KeyAlgorithm::EcP384 => vec![SignatureScheme::ECDSA_NISTP384_SHA384],
-        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => vec![
-            SignatureScheme::RSA_PSS_SHA256,
-            SignatureScheme::RSA_PSS_SHA384,
-            SignatureScheme::RSA_PSS_SHA512,
-            SignatureScheme::RSA_PKCS1_SHA256,
-            SignatureScheme::RSA_PKCS1_SHA384,
-            SignatureScheme::RSA_PKCS1_SHA512,
-        ],
-    }
 }
 
 /// The run's clock as rustls reads it.
@@ -219,91 +186,6 @@ impl ServerCertVerifier for Remembering {
     }
 }
 
-/// What one handshake showed.
-#[derive(Debug, Default)]
-pub(in crate::io) struct Record(Mutex<Recorded>);
-
-/// The values of a [`Record`].
-#[derive(Clone, Debug, Default)]
-pub(in crate::io) struct Recorded {
-    /// The chain as sent, leaf first, DER.
-    pub(in crate::io) chain: Vec<Vec<u8>>,
-    /// Set once the server signed the handshake with the leaf's key, with the protocol that it did so in.
-    pub(in crate::io) proven: Option<ProtocolVersion>,
-    /// Set when the server asked for a client certificate: the issuers it names (DER of distinguished names), possibly none.
-    pub(in crate::io) client_auth: Option<Vec<Vec<u8>>>,
-}
-
-impl Record {
-    /// What was seen so far.
-    pub(in crate::io) fn take(&self) -> Recorded {
-        std::mem::take(&mut *lock(&self.0))
-    }
-}
-
-/// Judges nothing but the signature of the handshake. See [`danger_recording`].
-#[derive(Debug)]
-struct DangerRecordingVerifier {
-    record: Arc<Record>,
-    schemes: Vec<SignatureScheme>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ServerCertVerifier for DangerRecordingVerifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        lock(&self.record.0).chain = as_sent(leaf, intermediates);
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let valid = verify_tls12_signature(message, leaf, signed, &self.algorithms)?;
-        lock(&self.record.0).proven = Some(ProtocolVersion::TLSv1_2);
-        Ok(valid)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let valid = verify_tls13_signature(message, leaf, signed, &self.algorithms)?;
-        lock(&self.record.0).proven = Some(ProtocolVersion::TLSv1_3);
-        Ok(valid)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes.clone()
-    }
-}
-
-/// Notes that the server asks for a client certificate, and has none to give.
-#[derive(Debug)]
-struct NoticesRequest(Arc<Record>);
-
-impl ResolvesClientCert for NoticesRequest {
-    fn resolve(&self, issuers: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        lock(&self.0.0).client_auth = Some(issuers.iter().map(|name| name.to_vec()).collect());
-        None
-    }
-
-    fn has_certs(&self) -> bool {
-        true
-    }
-}
-
 fn as_sent(leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
     std::iter::once(leaf).chain(intermediates).map(|der| der.to_vec()).collect()
 }
@@ -311,4 +193,32 @@ fn as_sent(leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> V
 /// A value behind a lock is a plain record here: whoever panicked while holding it left nothing half-done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_a_pem_pair_that_belongs_together() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let other = rcgen::KeyPair::generate().expect("a key");
+        let certificate =
+            rcgen::CertificateParams::new(["a.example".to_owned()]).and_then(|p| p.self_signed(&key)).expect("a certificate").pem();
+        let cut = certificate.replace("-----END", "-----FIN");
+        for (certificates, key, says) in [
+            (certificate.as_str(), key.serialize_pem(), None),
+            (&certificate, other.serialize_pem(), Some("do not belong together")),
+            ("", key.serialize_pem(), Some("no PEM CERTIFICATE")),
+            (&cut, key.serialize_pem(), Some("damaged PEM")),
+            (&certificate, certificate.clone(), Some("no unencrypted PEM private key")),
+            (&certificate, String::new(), Some("no unencrypted PEM private key")),
+        ] {
+            let got = Identity::from_pem(certificates.as_bytes(), key.as_bytes()).map_err(|why| why.to_string());
+            match says {
+                None => assert!(got.is_ok(), "{got:?}"),
+                Some(words) => assert!(got.as_ref().is_err_and(|why| why.contains(words)), "{got:?}"),
+            }
+        }
+    }
 }
