@@ -4,6 +4,7 @@ use super::cert::Facts;
 use super::form;
 use super::lint::{self, Findings};
 use super::path::Parsed;
+use super::usage;
 use crate::model::anchor::hex;
 use crate::model::clock::Time;
 
@@ -108,6 +109,13 @@ fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now
     if let (Some(own), Some(named)) = (own, named.filter(|named| Some(*named) != own)) {
         findings.add(&lint::ANCHOR_AKI, hex(own), hex(named));
     }
+    if anchor.extensions.authority_key.as_ref().is_some_and(|key| key.serial_octets.is_some()) {
+        findings.add(&lint::ANCHOR_AKI, "a key id alone", format!("issuer and serial number{of}"));
+    }
+    if let Some(eku) = &anchor.extensions.eku {
+        let found: Vec<&str> = eku.values.iter().map(|oid| usage::eku_name(oid)).collect();
+        findings.add(&lint::ANCHOR_EKU, "none", format!("{}{of}", found.join(", ")));
+    }
 }
 
 /// Sorts candidates: the ones a path may use, and findings about the rest.
@@ -157,6 +165,8 @@ pub fn surplus(findings: &mut Findings<'_>, usable: &[Parsed<'_>], path: &[&Pars
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use rcgen::{BasicConstraints, IsCa};
 
     use super::super::cert::Facts;
@@ -170,7 +180,7 @@ mod tests {
         let mut parts = Parts::of(&pki.root.der);
         change(&mut parts);
         pki.root.der = parts.sign(&pki.root.key);
-        pki.judge(&pki.leaf(), &[pki.middle.der.clone()]).findings
+        pki.judge(&pki.leaf(), from_ref(&pki.middle.der)).findings
     }
 
     fn with_middle(change: impl FnOnce(&mut Parts)) -> Vec<Finding> {
@@ -201,7 +211,7 @@ mod tests {
     #[test]
     fn the_anchor_is_judged_too() {
         type Change = fn(&mut Parts);
-        let rows: [(&str, Change, &[&str]); 13] = [
+        let rows: [(&str, Change, &[&str]); 15] = [
             (
                 "expired",
                 |p| p.validity = dates("200101000000Z", "260101000000Z"),
@@ -217,6 +227,8 @@ mod tests {
             ("unknown critical", |p| p.extensions.push(extension(UNKNOWN, true, &[5, 0])), &["ext.unknown-critical"]),
             ("unknown, not critical", |p| p.extensions.push(extension(UNKNOWN, false, &[5, 0])), &[]),
             ("another's AKI", |p| p.extensions.push(extension(AKI, false, &tlv(0x30, &tlv(0x80, &[9; 20])))), &["anchor.aki"]),
+            ("AKI by serial", |p| p.extensions.push(extension(AKI, false, &tlv(0x30, &tlv(0x82, &[1])))), &["anchor.aki"]),
+            ("EKU", |p| p.extensions.push(extension(EKU, false, &tlv(0x30, &tlv(6, UNKNOWN)))), &["anchor.eku"]),
             ("path length 0", |p| put(p, BASIC, true, &[0x30, 6, 1, 1, 0xff, 2, 1, 0]), &["path.too-long"]),
             ("path length 1", |p| put(p, BASIC, true, &[0x30, 6, 1, 1, 0xff, 2, 1, 1]), &[]),
         ];

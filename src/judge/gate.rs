@@ -9,7 +9,7 @@ use webpki::EndEntityCert;
 use super::cert::Facts;
 use super::lint::{self, Findings};
 use super::path::{Parsed, Search};
-use super::{chain, form, lifetime, name, pair, usage};
+use super::{chain, form, lifetime, name, pair, path, usage};
 use crate::model::anchor::Anchor;
 use crate::model::clock::Time;
 use crate::model::finding::Finding;
@@ -163,10 +163,10 @@ pub fn served(anchor: &Anchor, chain_as_sent: &[Vec<u8>], server_name: &str, now
         Err(error) => {
             search.explain(&mut findings, &error);
             blocking(findings.into_vec().iter())?;
-            return Err(safe(&format!("no path to the pinned root {}: {error:?}", root.facts.subject)));
+            return Err(safe(&format!("no path to the pinned root {}: {}", root.facts.subject, path::words(&error))));
         }
     }
-    for_name(leaf, server_name).map_err(|found| safe(&format!("expected a certificate for {server_name}, found {found}")))
+    named(leaf, server_name)
 }
 
 fn blocking<'f>(findings: impl Iterator<Item = &'f Finding>) -> Result<(), String> {
@@ -175,22 +175,26 @@ fn blocking<'f>(findings: impl Iterator<Item = &'f Finding>) -> Result<(), Strin
     if found.is_empty() { Ok(()) } else { Err(found.join("; ")) }
 }
 
-fn for_name(leaf: &[u8], server_name: &str) -> Result<(), String> {
-    let wanted = ServerName::try_from(server_name).map_err(|_| "a name that is neither DNS name nor address".to_owned())?;
+/// Whether a leaf is for this name by its subject alternative names, wildcards included.
+///
+/// # Errors
+/// Why not, in one line that is safe to print.
+pub fn named(leaf: &[u8], server_name: &str) -> Result<(), String> {
+    let refused = |found: &str| text::one_line(&format!("expected a certificate for {server_name}, found {found}"), text::SERVER_TEXT);
+    let wanted = ServerName::try_from(server_name).map_err(|_| refused("that this is neither a DNS name nor an address"))?;
     let der = CertificateDer::from(leaf);
-    let certificate = EndEntityCert::try_from(&der).map_err(|error| format!("{error:?}"))?;
+    let certificate = EndEntityCert::try_from(&der).map_err(|error| refused(&path::words(&error)))?;
     certificate.verify_is_valid_for_subject_name(&wanted).map_err(|_| {
-        let names: Vec<String> = Facts::parse(leaf)
-            .ok()
-            .and_then(|facts| facts.extensions.san)
-            .map(|san| san.dns.into_iter().chain(san.ip.iter().map(ToString::to_string)).collect())
-            .unwrap_or_default();
-        format!("one for {}", if names.is_empty() { "no name".to_owned() } else { names.join(", ") })
+        let san = Facts::parse(leaf).ok().and_then(|facts| facts.extensions.san).unwrap_or_default();
+        let names: Vec<String> = san.dns.into_iter().chain(san.ip.iter().map(ToString::to_string)).collect();
+        refused(&format!("one for {}", if names.is_empty() { "no name".to_owned() } else { names.join(", ") }))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use rcgen::{DnType, ExtendedKeyUsagePurpose as Eku, KeyUsagePurpose as Ku, SanType};
 
     use super::super::kit::{self, *};
@@ -201,7 +205,7 @@ mod tests {
     #[test]
     fn a_healthy_certificate_passes_without_a_single_finding() {
         let pki = Pki::new();
-        let verdict = pki.judge(&pki.leaf(), &[pki.middle.der.clone()]);
+        let verdict = pki.judge(&pki.leaf(), from_ref(&pki.middle.der));
         assert_eq!(verdict.findings, []);
         assert!(!verdict.refused());
         assert_eq!(verdict.path, Some(vec![pki.middle.der.clone()]));
@@ -244,7 +248,7 @@ mod tests {
         for (what, change, expected) in rows {
             let mut params = kit::leaf();
             change(&mut params);
-            let verdict = pki.judge(&pki.leaf_of(&params), &[pki.middle.der.clone()]);
+            let verdict = pki.judge(&pki.leaf_of(&params), from_ref(&pki.middle.der));
             if ids(&verdict.findings) != *expected || !verdict.refused() {
                 wrong.push((*what, verdict.findings));
             }
@@ -283,7 +287,7 @@ mod tests {
         for (what, change, expected) in rows {
             let mut parts = Parts::of(&pki.leaf());
             change(&mut parts);
-            let verdict = pki.judge(&parts.sign(&pki.middle.key), &[pki.middle.der.clone()]);
+            let verdict = pki.judge(&parts.sign(&pki.middle.key), from_ref(&pki.middle.der));
             if ids(&verdict.findings) != *expected || !verdict.refused() {
                 wrong.push((*what, verdict.findings));
             }
@@ -332,7 +336,7 @@ mod tests {
         for (what, change, id, severity) in rows {
             let mut parts = Parts::of(&pki.leaf());
             change(&mut parts);
-            let verdict = pki.judge(&parts.sign(&pki.middle.key), &[pki.middle.der.clone()]);
+            let verdict = pki.judge(&parts.sign(&pki.middle.key), from_ref(&pki.middle.der));
             let found: Vec<(&str, Severity)> = verdict.findings.iter().map(|f| (f.id.as_str(), f.severity)).collect();
             assert_eq!(found, [(*id, *severity)], "{what}");
             assert!(!verdict.refused(), "{what}");
@@ -362,7 +366,7 @@ mod tests {
         let pki = Pki::new();
         let good = pki.leaf();
         for bad in [vec![], b"hello".to_vec(), good[..good.len() - 1].to_vec(), [good.clone(), vec![0]].concat()] {
-            let verdict = pki.judge(&bad, &[pki.middle.der.clone()]);
+            let verdict = pki.judge(&bad, from_ref(&pki.middle.der));
             assert_eq!((ids(&verdict.findings), verdict.refused()), (vec!["cert.malformed"], true));
         }
     }
@@ -374,7 +378,7 @@ mod tests {
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 0x11;
-            assert!(pki.judge(&bad, &[pki.middle.der.clone()]).refused(), "byte {at}");
+            assert!(pki.judge(&bad, from_ref(&pki.middle.der)).refused(), "byte {at}");
         }
     }
 
@@ -400,7 +404,7 @@ mod tests {
         let request = request_with(|p| p.lints = lint::ALL.iter().map(|l| (l.id.to_owned(), Severity::Info)).collect());
         let mut params = kit::leaf();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let verdict = pki.judge_by(&request, &pki.leaf_of(&params), &[pki.middle.der.clone()]);
+        let verdict = pki.judge_by(&request, &pki.leaf_of(&params), from_ref(&pki.middle.der));
         assert!(verdict.path.is_none() && verdict.refused());
         assert_eq!(ids(&verdict.findings), ["bc.ca-leaf", "path.none"]);
     }

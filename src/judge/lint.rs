@@ -149,6 +149,7 @@ catalogue! {
     NAME_WILDCARD = "name.wildcard", High, fixed, "a wildcard that the profile forbids", "set allow_wildcard_certificates=false on role {role} and ask for plain names";
     NAME_CN_OTHER = "name.cn-other", High, fixed, "another common name than asked for", NAMES;
     NAME_CN_ABSENT = "name.cn-absent", High, fixed, "no common name although one was asked for", NAMES;
+    NAME_CN_SPELLING = "name.cn-spelling", Low, open, "the common name looks like a name or address and is not spelled like any of the names", "";
     NAME_TWICE = "name.twice", Low, open, "the same name twice", "";
     NAME_SUBJECT = "name.subject-extra", Low, open, "subject attributes that nobody asked for", "clear organization, ou, country and the like on role {role}";
     SAN_CRITICAL = "name.san-critical", Low, open, "critical subject alternative name beside a subject (RFC 5280 §4.2.1.6)", "";
@@ -191,6 +192,7 @@ catalogue! {
     ANCHOR_NOT_CA = "anchor.not-a-ca", High, fixed, "the pinned root is no certificate authority", PIN;
     ANCHOR_OTHER_KEY = "anchor.other-key", High, fixed, "another root with the name of the pinned one", PIN;
     ANCHOR_OTHER_CERT = "anchor.other-certificate", Medium, open, "another certificate of the pinned root's name and key", PIN;
+    ANCHOR_EKU = "anchor.eku", Low, open, "extended key usage on the root: OpenSSL applies it to everything below", CA_SHAPE;
     ANCHOR_AKI = "anchor.aki", Medium, open, "the root's authority key identifier does not name itself: OpenSSL refuses it", CA_SHAPE;
 
     CHAIN_ROOT = "chain.root-included", Low, open, "the root is among the intermediates", "";

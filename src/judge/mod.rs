@@ -17,4 +17,4 @@ pub mod path;
 pub mod pem;
 pub mod usage;
 
-pub use gate::{Gate, Verdict, fits, gate, served};
+pub use gate::{Gate, Verdict, fits, gate, named, served};

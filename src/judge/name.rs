@@ -1,6 +1,7 @@
 //! Names of a leaf: every one that was asked for and no other, of whatever kind.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::cert::{Facts, Names};
 use super::lint::{self, Findings};
@@ -56,9 +57,8 @@ fn dns(findings: &mut Findings<'_>, san: &Names, request: &Request) {
 }
 
 fn addresses(findings: &mut Findings<'_>, san: &Names, request: &Request) {
-    let text = |ips: &[std::net::IpAddr]| ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let list =
-        |ips: &[std::net::IpAddr], only: &str| if ips.is_empty() { "no addresses".to_owned() } else { format!("{only}{}", text(ips)) };
+    let text = |ips: &[IpAddr]| ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let list = |ips: &[IpAddr], only: &str| if ips.is_empty() { "no addresses".to_owned() } else { format!("{only}{}", text(ips)) };
     for ip in request.ip.iter().filter(|ip| !san.ip.contains(ip)) {
         findings.add(&lint::NAME_MISSING, format!("ip:{ip}"), list(&san.ip, ""));
     }
@@ -80,6 +80,14 @@ fn common_name(findings: &mut Findings<'_>, leaf: &Facts, request: &Request) {
         let expected = if asked.is_empty() { "none".to_owned() } else { format!("cn:{asked}") };
         findings.add(&lint::NAME_CN_OTHER, expected, format!("cn:{other}"));
     }
+    // One that is another name, or is missing among the names, is said already.
+    let said = |lint| findings.has(lint);
+    if let Some(odd) = names.iter().find(|name| reads_as_name(name) && !is_spelled(name, leaf))
+        && !said(&lint::NAME_CN_OTHER)
+        && !said(&lint::NAME_MISSING)
+    {
+        findings.add(&lint::NAME_CN_SPELLING, "a common name spelled like one of the names", format!("cn:{odd}"));
+    }
     if names.is_empty() && !asked.is_empty() {
         findings.add(&lint::NAME_CN_ABSENT, format!("cn:{asked}"), "no common name");
     }
@@ -88,9 +96,22 @@ fn common_name(findings: &mut Findings<'_>, leaf: &Facts, request: &Request) {
     }
 }
 
+fn reads_as_name(common_name: &str) -> bool {
+    is_host_name(common_name) || common_name.parse::<IpAddr>().is_ok() || (common_name.contains('.') && !common_name.contains(' '))
+}
+
+/// Character for character, as some peers compare it (CA/Browser Forum Baseline Requirements §7.1.4.3).
+fn is_spelled(common_name: &str, leaf: &Facts) -> bool {
+    leaf.extensions
+        .san
+        .as_ref()
+        .is_some_and(|san| san.dns.iter().any(|name| name == common_name) || san.ip.iter().any(|ip| ip.to_string() == common_name))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::slice::from_ref;
 
     use rcgen::DnType;
 
@@ -110,8 +131,10 @@ mod tests {
     fn names_have_no_case() {
         let mut params = kit::leaf();
         params.subject_alt_names[0] = kit::dns("Web.Funlab.Casa");
-        params.distinguished_name.push(DnType::CommonName, "WEB.funlab.casa");
+        params.distinguished_name.push(DnType::CommonName, "Web.Funlab.Casa");
         assert_eq!(judge(&params, &request()), []);
+        params.distinguished_name.push(DnType::CommonName, "WEB.funlab.casa");
+        assert_eq!(ids(&judge(&params, &request())), ["name.cn-spelling"]);
     }
 
     #[test]
@@ -176,7 +199,7 @@ mod tests {
         let cn = |name: &[u8]| tlv(0x31, &tlv(0x30, &[tlv(6, &[0x55, 4, 3]), tlv(12, name)].concat()));
         for (second, expected) in [(&b"evil.example"[..], &["name.cn-other", "name.twice"][..]), (b"web.funlab.casa", &["name.twice"])] {
             parts.subject = tlv(0x30, &[cn(b"web.funlab.casa"), cn(second)].concat());
-            let verdict = pki.judge(&parts.sign(&pki.middle.key), &[pki.middle.der.clone()]);
+            let verdict = pki.judge(&parts.sign(&pki.middle.key), from_ref(&pki.middle.der));
             assert_eq!(ids(&verdict.findings), expected);
         }
     }

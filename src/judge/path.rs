@@ -99,7 +99,7 @@ impl<'a> Search<'a> {
             Walk::Complete(authorities) => chain::check(findings, &self.leaf.facts, &authorities, &self.anchor.facts, self.now),
         }
         if let Some(lint) = self.reason(findings, error) {
-            findings.add(lint, format!("a path to the pinned root {}", self.anchor.facts.subject), format!("{error:?}"));
+            findings.add(lint, format!("a path to the pinned root {}", self.anchor.facts.subject), words(error));
         }
     }
 
@@ -123,7 +123,13 @@ impl<'a> Search<'a> {
             | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
             | Error::SignatureAlgorithmMismatch => (
                 &lint::PATH_SIGNATURE,
-                said(&[&lint::PATH_SIGNATURE, &lint::SIGNATURE_WEAK, &lint::SIGNATURE_DIFFERS, &lint::ANCHOR_OTHER_KEY]),
+                said(&[
+                    &lint::PATH_SIGNATURE,
+                    &lint::SIGNATURE_WEAK,
+                    &lint::SIGNATURE_DIFFERS,
+                    &lint::ANCHOR_OTHER_KEY,
+                    &lint::CA_WEAK_KEY,
+                ]),
             ),
             Error::UnsupportedCriticalExtension => {
                 (&lint::PATH_NONE, said(&[&lint::EXT_CRITICAL, &lint::AKI_CRITICAL, &lint::SKI_CRITICAL]))
@@ -192,14 +198,20 @@ fn key_words(key_id: Option<&[u8]>) -> String {
     key_id.map_or_else(String::new, |id| format!(", key id {}", hex(id)))
 }
 
+/// webpki's name of an error without the octets that some carry.
+pub(super) fn words(error: &Error) -> String {
+    let text = format!("{error:?}");
+    format!("webpki says {}", text.split(['(', ' ', '{']).next().unwrap_or_default())
+}
+
 /// Whether this key signed it; used to explain, never to accept.
 fn signed_by(certificate: &Parsed<'_>, issuer: &Facts) -> bool {
     let (Ok((_, certificate)), Ok((_, key))) = (X509Certificate::from_der(certificate.der), SubjectPublicKeyInfo::from_der(&issuer.spki))
     else {
         return false;
     };
-    // An algorithm that x509-parser cannot verify proves nothing against the key.
-    matches!(certificate.verify_signature(Some(&key)), Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm))
+    // What cannot be verified, because of the algorithm or a key too short for it, proves nothing against the key.
+    issuer.key.weak || matches!(certificate.verify_signature(Some(&key)), Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm))
 }
 
 /// webpki's time; what lies before 1970 is 1970, before which no certificate of ours is valid.
@@ -209,6 +221,8 @@ pub(super) fn unix_time(time: Time) -> UnixTime {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose as Eku, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose as Ku, NameConstraints};
 
     use super::super::gate::Verdict;
@@ -240,7 +254,8 @@ mod tests {
         let Deep { pki, lower, leaf } = deep();
         let stranger = Authority::root("Somebody else");
         let (up, low, root) = (&pki.middle.der, &lower.der, &pki.root.der);
-        let rows: [(&str, Vec<Vec<u8>>, &[&str]); 8] = [
+        type Row<'a> = (&'a str, Vec<Vec<u8>>, &'a [&'a str]);
+        let rows: [Row<'_>; 8] = [
             ("in order", vec![low.clone(), up.clone()], &[]),
             ("reordered", vec![up.clone(), low.clone()], &["chain.order"]),
             ("twice", vec![low.clone(), up.clone(), low.clone()], &["chain.duplicate"]),
@@ -275,7 +290,7 @@ mod tests {
     fn another_root_of_the_same_name_is_refused_loudly() {
         let (ours, theirs) = (Pki::new(), Pki::new());
         let leaf = theirs.middle.sign(&kit::leaf(), &ours.key);
-        let bare = ours.judge(&leaf, &[theirs.middle.der.clone()]);
+        let bare = ours.judge(&leaf, from_ref(&theirs.middle.der));
         assert_eq!(ids(&bare.findings), ["anchor.other-key"]);
         let with_root = ours.judge(&leaf, &[theirs.middle.der.clone(), theirs.root.der.clone()]);
         assert_eq!(ids(&with_root.findings), ["anchor.other-key"]);
@@ -302,10 +317,10 @@ mod tests {
         let mut forged = pki.leaf();
         let last = forged.len() - 1;
         forged[last] ^= 1;
-        let verdict = pki.judge(&forged, &[pki.middle.der.clone()]);
+        let verdict = pki.judge(&forged, from_ref(&pki.middle.der));
         assert_eq!(ids(&verdict.findings), ["path.signature"]);
         let imposter = pki.root.below(INTERMEDIATE);
-        let verdict = pki.judge(&imposter.sign(&kit::leaf(), &pki.key), &[pki.middle.der.clone()]);
+        let verdict = pki.judge(&imposter.sign(&kit::leaf(), &pki.key), from_ref(&pki.middle.der));
         assert_eq!(ids(&verdict.findings), ["path.signature"]);
     }
 
@@ -374,7 +389,8 @@ mod tests {
     #[test]
     fn extended_key_usage_is_judged_for_every_purpose() {
         let both: &[Eku] = &[Eku::ServerAuth, Eku::ClientAuth];
-        let rows: [(&str, &[Eku], [&[&str]; 3]); 5] = [
+        type Row<'a> = (&'a str, &'a [Eku], [&'a [&'a str]; 3]);
+        let rows: [Row<'_>; 5] = [
             ("both", both, [&["eku.extra"], &["eku.extra"], &[]]),
             ("none", &[], [&["eku.absent"], &["eku.absent"], &["eku.absent"]]),
             ("server", &[Eku::ServerAuth], [&[], &["eku.extra", "eku.missing"], &["eku.missing"]]),
@@ -387,7 +403,7 @@ mod tests {
             params.extended_key_usages = eku.to_vec();
             let leaf = pki.leaf_of(&params);
             for (purpose, expected) in [Purpose::Server, Purpose::Client, Purpose::Both].into_iter().zip(expected) {
-                let verdict = pki.judge_by(&for_purpose(purpose), &leaf, &[pki.middle.der.clone()]);
+                let verdict = pki.judge_by(&for_purpose(purpose), &leaf, from_ref(&pki.middle.der));
                 assert_eq!(ids(&verdict.findings), expected, "{what} for {purpose:?}");
                 assert_eq!(verdict.refused(), !expected.is_empty(), "{what} for {purpose:?}");
             }
@@ -428,7 +444,7 @@ mod tests {
         let root = Authority { params, key, der };
         let middle = root.below_as(kit::ca(INTERMEDIATE), rsa());
         let pki = Pki { root, middle, key: kit::key() };
-        let verdict = pki.judge(&pki.leaf(), &[pki.middle.der.clone()]);
+        let verdict = pki.judge(&pki.leaf(), from_ref(&pki.middle.der));
         assert_eq!((verdict.refused(), verdict.findings), (false, vec![]));
     }
 
