@@ -1,3 +1,80 @@
-//! One file per subcommand: arguments in, documents and exit codes out.
+//! One file per subcommand: arguments in, documents and exit codes out. It must never hold a rule about certificates: those are in the
+//! rooms above.
 
+pub mod arguments;
+mod check_config;
+mod completions;
+mod help;
+mod man;
 pub mod online;
+mod output;
+pub mod progress;
+pub mod screen;
+mod session;
+pub mod show;
+pub mod style;
+mod usage;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::model::clock::Clock;
+use arguments::Command;
+use output::Output;
+use screen::Screen;
+use session::Session;
+
+/// Nothing went wrong.
+pub const OK: u8 = 0;
+/// Something could not be done.
+pub const FAILED: u8 = 1;
+/// Wrong settings or usage: nothing was attempted.
+pub const REFUSED: u8 = 2;
+/// An error of `status --due`, where 1 means "not due" (facts/crates §4: systemd takes 1 to 254 as "skip").
+pub const UNKNOWN: u8 = 255;
+
+/// What the process was started with.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The command line, the program's name first.
+    pub arguments: Vec<OsString>,
+    /// `$CREDENTIALS_DIRECTORY`.
+    pub credentials: Option<PathBuf>,
+    /// Whether `$NO_COLOR` is set.
+    pub no_color: bool,
+    /// Whether `$TERM` cannot move a cursor.
+    pub dumb: bool,
+    /// Whether stdout is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether stderr is a terminal.
+    pub stderr_is_terminal: bool,
+}
+
+/// Does what the command line says and gives the exit code.
+pub fn run(environment: &Environment, clock: Clock, out: &mut dyn Write, err: Box<dyn Write + Send>) -> u8 {
+    let screen = Screen::new(err);
+    let mut output = Output::new(out);
+    let code = match usage::parse(environment) {
+        Ok(arguments) => {
+            let mut session = Session::new(environment, clock, arguments.global, &screen, &mut output);
+            dispatch(&mut session, &arguments.command)
+        }
+        Err(error) => usage::refuse(&error, environment, clock, &screen, &mut output),
+    };
+    output.close(code, &screen)
+}
+
+fn dispatch(session: &mut Session<'_, '_>, command: &Command) -> u8 {
+    match command {
+        Command::CheckConfig(arguments) => check_config::run(session, arguments),
+        Command::Completions(arguments) => completions::run(session, arguments),
+        Command::Man(arguments) => man::run(session, arguments),
+        Command::Install(_) | Command::Plan | Command::Renew(_) | Command::Restore | Command::Rollback(_) | Command::Status(_) => {
+            match session.begin(command) {
+                Ok(_) => session.refuse(command, session::not_available(command.name())),
+                Err(code) => code,
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The command line: commands, flags and their help. It must never do what a command asks for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+use super::help;
+use crate::model::name::CertName;
+use crate::model::span;
+
+/// Where the settings lie unless `--config` says otherwise.
+const CONFIG: &str = "/etc/omens/omens.toml";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "omens", version, about = "Keep the short-lived certificates of this host alive", long_about = help::OMENS, after_long_help = help::OMENS_AFTER, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that may stand before and after the command.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Settings file; omens.d/*.toml beside it is read too
+    #[arg(long, global = true, value_name = "FILE", default_value = CONFIG)]
+    pub config: PathBuf,
+    /// Print one JSON document on stdout instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// When to use colours; NO_COLOR is honoured
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Say more on stderr; twice for every step
+    #[arg(short = 'v', long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// Always.
+    Always,
+    /// On a terminal.
+    Auto,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Renew what is due: issue, check, swap, reload, prove
+    #[command(long_about = help::RENEW, after_long_help = help::RENEW_AFTER)]
+    Renew(Renew),
+    /// Show what `renew --all` would do, and why
+    #[command(long_about = help::PLAN, after_long_help = help::PLAN_AFTER)]
+    Plan,
+    /// Show what is served, what is due, and what went wrong last
+    #[command(long_about = help::STATUS, after_long_help = help::STATUS_AFTER)]
+    Status(Status),
+    /// Publish the committed certificates again, as after a boot
+    #[command(long_about = help::RESTORE, after_long_help = help::RESTORE_AFTER)]
+    Restore,
+    /// Go back to the generation before the current one
+    #[command(long_about = help::ROLLBACK, after_long_help = help::ROLLBACK_AFTER)]
+    Rollback(Rollback),
+    /// Make the links of `install` in consumers' own directories
+    #[command(long_about = help::INSTALL, after_long_help = help::INSTALL_AFTER)]
+    Install(Install),
+    /// Check the settings, and with --online what they ask of OpenBao
+    #[command(long_about = help::CHECK_CONFIG, after_long_help = help::CHECK_CONFIG_AFTER)]
+    CheckConfig(CheckConfig),
+    /// Print a completion script for a shell
+    #[command(after_long_help = help::COMPLETIONS_AFTER)]
+    Completions(Completions),
+    /// Print the manual page, or write all pages into a directory
+    #[command(after_long_help = help::MAN_AFTER)]
+    Man(Man),
+}
+
+impl Command {
+    /// The word on the command line and in `schema`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Renew(_) => "renew",
+            Self::Plan => "plan",
+            Self::Status(_) => "status",
+            Self::Restore => "restore",
+            Self::Rollback(_) => "rollback",
+            Self::Install(_) => "install",
+            Self::CheckConfig(_) => "check-config",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+}
+
+/// `renew`.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("which").required(true))]
+pub struct Renew {
+    /// Certificates to look at, by their names in the settings
+    #[arg(value_name = "NAME", group = "which", value_parser = cert_name)]
+    pub names: Vec<CertName>,
+    /// Look at every certificate of the settings
+    #[arg(long, group = "which")]
+    pub all: bool,
+    /// Sign anew also what is not due, and withdraw what waits to be taken up
+    #[arg(long)]
+    pub force: bool,
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+/// `status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Say by the exit code whether one of NAME (none: any at all) is due
+    #[arg(long, value_name = "NAME", num_args = 0.., value_parser = cert_name)]
+    pub due: Option<Vec<CertName>>,
+}
+
+/// `rollback`.
+#[derive(Args, Debug)]
+pub struct Rollback {
+    /// The certificate, by its name in the settings
+    #[arg(value_name = "NAME", value_parser = cert_name)]
+    pub name: CertName,
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+/// `install`.
+#[derive(Args, Debug)]
+pub struct Install {
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+/// `--wait`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Wait {
+    /// How long to wait while another run holds the lock
+    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = span::parse)]
+    pub wait: Duration,
+}
+
+/// `check-config`.
+#[derive(Args, Debug)]
+pub struct CheckConfig {
+    /// Also ask OpenBao: reachable, root pin, login, what the login may and should not
+    #[arg(long)]
+    pub online: bool,
+}
+
+/// `completions`.
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Args, Debug)]
+pub struct Man {
+    /// Directory for the pages of all commands
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+fn cert_name(text: &str) -> Result<CertName, &'static str> {
+    CertName::parse(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_and_after_the_command() {
+        for line in ["omens --config /x --json -v renew --all --color never", "omens --color never renew --json --all -v --config /x"] {
+            let global = parse(line).unwrap().global;
+            assert_eq!((global.config, global.json, global.color, global.verbose), ("/x".into(), true, Color::Never, 1), "{line}");
+        }
+    }
+
+    #[test]
+    fn renew_wants_either_all_or_names() {
+        assert!(parse("omens renew").is_err());
+        assert!(parse("omens renew --all nginx").is_err());
+        assert!(parse("omens renew ../x").is_err());
+        let Command::Renew(renew) = parse("omens renew a b --force --wait 5m").unwrap().command else { panic!("renew") };
+        assert_eq!((renew.names.len(), renew.all, renew.force, renew.wait.wait), (2, false, true, Duration::from_secs(300)));
+        assert!(parse("omens renew --all --wait 5").is_err());
+    }
+
+    #[test]
+    fn status_tells_due_with_names_from_due_at_all() {
+        let due = |line| match parse(line).unwrap().command {
+            Command::Status(status) => status.due.map(|names| names.len()),
+            _ => panic!("status"),
+        };
+        assert_eq!([due("omens status"), due("omens status --due"), due("omens status --due a b --json")], [None, Some(0), Some(2)]);
+    }
+}

@@ -1,0 +1,15 @@
+//! `completions`: a script for a shell, made from the command line's own description. It must never install it.
+
+use clap::CommandFactory as _;
+
+use super::OK;
+use super::arguments::{Arguments, Completions};
+use super::session::Session;
+
+pub(super) fn run(session: &mut Session<'_, '_>, arguments: &Completions) -> u8 {
+    // By way of a buffer: the generator panics when its writer fails.
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "omens", &mut script);
+    session.output.bytes(&script);
+    OK
+}

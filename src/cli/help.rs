@@ -1,0 +1,136 @@
+//! The long help texts: what a command does, examples, exit codes. They promise what the README and the JSON fixtures promise.
+
+pub(super) const OMENS: &str = "\
+omens keeps the short-lived certificates of a Linux host alive. It asks OpenBao's PKI to sign a CSR, checks the answer \
+against a profile and the pinned root, publishes certificate, key and chain in one step, makes the service take them up \
+and proves on the wire that it did. If anything on that way fails, the old certificate goes on serving.
+
+stdout carries the result, stderr the log and progress. Every command takes --json.";
+
+pub(super) const OMENS_AFTER: &str = "\
+Files:
+  /etc/omens/omens.toml                        settings; omens.d/*.toml beside it adds to them
+  /etc/omens/policies/certificates/NAME.toml   profiles; a file wins over a shipped one
+  /var/lib/omens                               generations, state, ledger
+  /run/omens/NAME/live                         what consumers read
+
+Begin with:
+  omens check-config --online
+  omens plan
+  omens renew --all";
+
+pub(super) const RENEW: &str = "\
+Looks at the named certificates, or at all of them, and renews what is due: a new key and CSR, a signature by OpenBao, \
+the checks of the profile, one rename that publishes, one reload per service, and a handshake that shows the new leaf. \
+What was issued earlier but not taken up is published again without issuing.
+
+If a service does not take the new certificate up, the previous one comes back, is reloaded and proven.";
+
+pub(super) const RENEW_AFTER: &str = "\
+Examples:
+  omens renew --all               what the timer runs
+  omens renew nginx --force       sign anew now, whatever the plan says
+  omens renew --all --json | jq '.certificates[] | {name, outcome}'
+
+Exit codes:
+  0  every certificate is not due, renewed or settled
+  1  anything else happened to one of them, or another run held the lock for longer than --wait
+  2  wrong settings, wrong usage or an unknown NAME; nothing was attempted";
+
+pub(super) const PLAN: &str = "\
+Reads the settings and what lies on disk, and prints for every certificate whether it is due and why, in the order in \
+which the reasons count. Changes nothing, asks nobody.";
+
+pub(super) const PLAN_AFTER: &str = "\
+Examples:
+  omens plan
+  omens plan --json | jq -r '.certificates[] | select(.due) | .name'
+
+Exit codes:
+  0  the plan is printed
+  2  wrong settings or usage, or a file that may not be read";
+
+pub(super) const STATUS: &str = "\
+Prints what each certificate's consumers read now, until when it is valid, how it is known to be in use, what waits to be \
+taken up and the last error. Changes nothing, asks nobody.";
+
+pub(super) const STATUS_AFTER: &str = "\
+Examples:
+  omens status
+  omens status --due nginx        for ExecCondition= of a unit
+
+Exit codes:
+  0  healthy: nothing expired, nothing waits, the last run was without error
+  1  not healthy
+  2  wrong settings or usage, or a file that may not be read
+
+Exit codes with --due:
+  0    due (also: issued but not taken up, unproven, unpublished)
+  1    not due
+  255  any error";
+
+pub(super) const RESTORE: &str = "\
+Publishes under /run what was committed under /var, as a boot needs it: before the consumers start, without network, \
+without issuing, without waiting for another run. What is complete and equal is left alone. Goes on past a failure.";
+
+pub(super) const RESTORE_AFTER: &str = "\
+Example:
+  omens restore                   in a unit that is Before= its consumers
+
+Exit codes:
+  0  everything that was committed is published
+  1  something could not be published
+  2  wrong settings or usage";
+
+pub(super) const ROLLBACK: &str = "\
+Withdraws the current generation of a certificate and publishes the one before it: reloaded, proven and committed like a \
+renewal. Refused if that one is no longer valid. The withdrawn one does not come back by itself.";
+
+pub(super) const ROLLBACK_AFTER: &str = "\
+Example:
+  omens rollback nginx
+
+Exit codes:
+  0  the previous generation is back
+  1  refused or failed; the error says which certificate is served
+  2  wrong settings, wrong usage or an unknown NAME";
+
+pub(super) const INSTALL: &str = "\
+Makes the links (or copies) that `install` of a certificate names in its consumers' own directories, once, run by the \
+administrator. An existing file is kept as FILE.before-omens. Where nothing has been issued yet nothing is changed.";
+
+pub(super) const INSTALL_AFTER: &str = "\
+Example:
+  omens install
+
+Exit codes:
+  0  all links are in place
+  1  something could not be made
+  2  wrong settings or usage";
+
+pub(super) const CHECK_CONFIG: &str = "\
+Reads the settings, the profiles that they use, the anchor and the owners and modes of secrets, and prints every error at \
+once with file, line, column and what would be right.
+
+With --online it also asks OpenBao: whether it is reachable, whether the root pin holds, whether the login works, and \
+which paths the login may use, also those that it should not.";
+
+pub(super) const CHECK_CONFIG_AFTER: &str = "\
+Examples:
+  omens check-config
+  omens --config ./omens.toml check-config --online --json
+
+Exit codes:
+  0  no error (warnings do not count)
+  2  errors, each on stdout";
+
+pub(super) const COMPLETIONS_AFTER: &str = "\
+Examples:
+  omens completions bash > /usr/share/bash-completion/completions/omens
+  omens completions zsh > /usr/share/zsh/vendor-completions/_omens
+  omens completions fish > /usr/share/fish/vendor_completions.d/omens.fish";
+
+pub(super) const MAN_AFTER: &str = "\
+Examples:
+  omens man | man -l -
+  omens man /usr/local/share/man/man1";

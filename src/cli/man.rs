@@ -1,0 +1,42 @@
+//! `man`: the manual page on stdout, or the pages of all commands in a directory. It must never write anywhere else.
+
+use std::io;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
+use super::arguments::{Arguments, Man};
+use super::session::Session;
+use super::{FAILED, OK, show};
+use crate::model::report::RunError;
+
+pub(super) fn run(session: &mut Session<'_, '_>, arguments: &Man) -> u8 {
+    let written = match &arguments.dir {
+        // The generator's own door: pages are files of the caller, not of the host's state.
+        Some(dir) => clap_mangen::generate_to(Arguments::command(), dir),
+        None => page().map(|page| session.output.bytes(&page)),
+    };
+    match written {
+        Ok(()) => OK,
+        Err(error) => {
+            let text = show::run_error(&failure(arguments.dir.as_deref(), &error), session.log_style);
+            session.screen.print(&text);
+            FAILED
+        }
+    }
+}
+
+fn page() -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+    Ok(page)
+}
+
+fn failure(dir: Option<&Path>, error: &io::Error) -> RunError {
+    let place = dir.map_or_else(|| "stdout".to_owned(), |dir| dir.display().to_string());
+    RunError {
+        code: "unwritable".to_owned(),
+        text: format!("cannot write the manual pages to {place}: {error}"),
+        hint: Some("name a directory that exists and that you may write to".to_owned()),
+    }
+}

@@ -1,0 +1,86 @@
+//! stdout: one result, text or one JSON document. It must never panic because nobody reads it.
+
+use std::io::{self, ErrorKind, Write};
+
+use serde::Serialize;
+
+use super::screen::Screen;
+use super::{FAILED, OK};
+
+/// Where the result goes; remembers the first failure and keeps quiet after it.
+pub(super) struct Output<'a> {
+    out: &'a mut dyn Write,
+    failure: Option<io::Error>,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(out: &'a mut dyn Write) -> Self {
+        Self { out, failure: None }
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        if self.failure.is_none() {
+            self.failure = self.out.write_all(bytes).err();
+        }
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// One JSON document on one line.
+    pub(super) fn document(&mut self, document: &impl Serialize) {
+        match serde_json::to_vec(document) {
+            Ok(mut bytes) => {
+                bytes.push(b'\n');
+                self.bytes(&bytes);
+            }
+            Err(error) => self.failure = self.failure.take().or(Some(error.into())),
+        }
+    }
+
+    /// Flushes. A reader that left early (`| head`) is its own business; a result that is lost is an error.
+    pub(super) fn close(mut self, code: u8, screen: &Screen) -> u8 {
+        if self.failure.is_none() {
+            self.failure = self.out.flush().err();
+        }
+        match self.failure {
+            Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+                screen.print(&format!("error: cannot write the result: {error}\n"));
+                if code == OK { FAILED } else { code }
+            }
+            _ => code,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_no_error_and_a_full_disk_is_one() {
+        let screen = Screen::new(Box::new(io::sink()));
+        for (kind, given, expected) in
+            [(ErrorKind::BrokenPipe, 0, 0), (ErrorKind::BrokenPipe, 2, 2), (ErrorKind::StorageFull, 0, 1), (ErrorKind::StorageFull, 2, 2)]
+        {
+            let mut out = Broken(kind);
+            let mut output = Output::new(&mut out);
+            output.document(&1);
+            output.text("more");
+            assert_eq!(output.close(given, &screen), expected, "{kind:?} {given}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Reports and errors as text: one line per certificate, and under it what belongs to it. Pure; it must never decide an exit code.
+
+use super::style::Style;
+use crate::model::entry::Outcome;
+use crate::model::failure::Failure;
+use crate::model::finding::Severity;
+use crate::model::report::{CertReport, Debt, Report, RunError, SettingsError};
+use crate::model::text::one_line;
+
+/// Longer than any text we make; a bound for those we only pass on.
+const LINE: usize = 2000;
+
+/// The certificates of a report, each with its warnings, findings, debt and hint.
+#[must_use]
+pub fn report(report: &Report, style: Style) -> String {
+    report.certificates.iter().map(|certificate| self::certificate(certificate, style)).collect()
+}
+
+/// One certificate.
+#[must_use]
+pub fn certificate(report: &CertReport, style: Style) -> String {
+    let mut text = format!("{}: {}", style.name(report.name.as_str()), outcome(report.outcome, style));
+    if let Some(error) = &report.error {
+        text.push_str(&format!(": {}", failure(error)));
+    }
+    if let Some(served) = served(report) {
+        text.push_str(if report.error.is_some() { "; serves " } else { ": " });
+        text.push_str(&served);
+    }
+    let reasons: Vec<String> = report.reasons.iter().map(|r| one_line(&format!("{}: {}", r.code.as_str(), r.text), LINE)).collect();
+    if !reasons.is_empty() {
+        text.push_str(&format!(" ({})", reasons.join("; ")));
+    }
+    text.push('\n');
+    for warning in &report.warnings {
+        text.push_str(&format!("  {}: {}\n", style.warn("warning"), one_line(&format!("{}: {}", warning.code, warning.text), LINE)));
+    }
+    for finding in &report.findings {
+        let says = format!("{}: expected {}, found {}", finding.id, finding.expected, finding.found);
+        text.push_str(&format!("  {}: {}\n", severity(finding.severity, style), one_line(&says, LINE)));
+    }
+    if let Some(debt) = &report.debt {
+        text.push_str(&format!("  {}: {}\n", style.warn("debt"), self::debt(debt)));
+    }
+    if let Some(error) = &report.error {
+        text.push_str(&hint(error.hint.as_deref(), style));
+    }
+    text
+}
+
+fn outcome(outcome: Outcome, style: Style) -> String {
+    let word = outcome.as_str();
+    match outcome {
+        Outcome::Renewed | Outcome::Settled | Outcome::Restored | Outcome::Installed => style.good(word),
+        Outcome::NotDue | Outcome::Kept | Outcome::Unchanged => style.dim(word),
+        Outcome::RolledBack => style.warn(word),
+        Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => style.bad(word),
+    }
+}
+
+fn severity(severity: Severity, style: Style) -> String {
+    match severity {
+        Severity::High => style.bad(severity.as_str()),
+        Severity::Medium => style.warn(severity.as_str()),
+        Severity::Low | Severity::Info => style.dim(severity.as_str()),
+    }
+}
+
+fn failure(failure: &Failure) -> String {
+    one_line(&format!("{}: {}: {}", failure.stage, failure.code, failure.text), LINE)
+}
+
+/// What consumers read at the end, and how that is known.
+fn served(report: &CertReport) -> Option<String> {
+    let mut text = report.generation?.to_string();
+    if let Some(previous) = report.previous.filter(|previous| Some(*previous) != report.generation) {
+        text.push_str(&format!(" after {previous}"));
+    }
+    if let Some(end) = report.not_after {
+        text.push_str(&format!(", valid until {end}"));
+    }
+    if let Some(proof) = report.proof {
+        text.push_str(&format!(", proof {}", proof.as_str()));
+    }
+    Some(text)
+}
+
+fn debt(debt: &Debt) -> String {
+    let since = debt.since.map_or(String::new(), |since| format!(" since {since}"));
+    let times = if debt.attempts == 1 { "once" } else { "times" };
+    let tried = if debt.attempts == 1 { format!(", tried {times}") } else { format!(", tried {} {times}", debt.attempts) };
+    let last = debt.stage.zip(debt.code.as_deref()).map_or(String::new(), |(stage, code)| format!(", last failed at {stage}: {code}"));
+    one_line(&format!("{} is issued but not taken up{since}{tried}{last}", debt.generation), LINE)
+}
+
+fn hint(hint: Option<&str>, style: Style) -> String {
+    hint.map_or(String::new(), |hint| format!("  {} {}\n", style.dim("hint:"), one_line(hint, LINE)))
+}
+
+/// An error of a whole run.
+#[must_use]
+pub fn run_error(error: &RunError, style: Style) -> String {
+    let text = one_line(&format!("{}: {}", error.code, error.text), LINE);
+    format!("{}: {text}\n{}", style.bad("error"), hint(error.hint.as_deref(), style))
+}
+
+/// Errors of the settings: `FILE:LINE:COLUMN: CODE: TEXT`, as editors and compilers write them.
+#[must_use]
+pub fn settings_errors(errors: &[SettingsError], style: Style) -> String {
+    let show = |error: &SettingsError| {
+        let at = [error.line, error.column].iter().flatten().map(|number| format!(":{number}")).collect::<String>();
+        let place = one_line(&format!("{}{at}", error.file), LINE);
+        let text = one_line(&error.text, LINE);
+        format!("{}: {}: {text}\n{}", style.name(&place), style.bad(&error.code), hint(error.suggestion.as_deref(), style))
+    };
+    errors.iter().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::clock::Time;
+    use crate::model::failure::{Stage, Warning};
+    use crate::model::finding::Finding;
+    use crate::model::name::{CertName, Generation};
+    use crate::model::reason::{Reason, ReasonCode};
+    use crate::model::state::Proof;
+
+    fn some(outcome: Outcome) -> CertReport {
+        CertReport::new(CertName::parse("nginx").unwrap(), outcome)
+    }
+
+    #[test]
+    fn a_renewed_certificate_says_what_is_served_and_why_it_was_due() {
+        let mut report = some(Outcome::Renewed);
+        report.generation = Some(Generation(3));
+        report.previous = Some(Generation(2));
+        report.not_after = Time::parse("2026-11-25T01:46:00Z");
+        report.proof = Some(Proof::Served);
+        report.reasons = vec![Reason::new(ReasonCode::InWindow, "since 2026-11-24T17:40:00Z")];
+        report.warnings = vec![Warning::new("clock-skew", "the server is 70s ahead")];
+        report.findings = vec![Finding::new("ku.beyond", Severity::Medium, "digitalSignature", "keyEncipherment as well")];
+        assert_eq!(
+            certificate(&report, Style::PLAIN),
+            "nginx: renewed: gen-3 after gen-2, valid until 2026-11-25T01:46:00Z, proof served (in-window: since 2026-11-24T17:40:00Z)\n  \
+             warning: clock-skew: the server is 70s ahead\n  \
+             medium: ku.beyond: expected digitalSignature, found keyEncipherment as well\n"
+        );
+    }
+
+    #[test]
+    fn a_failure_names_stage_and_code_and_its_hint_comes_last() {
+        let mut report = some(Outcome::RolledBack);
+        report.generation = Some(Generation(2));
+        report.previous = Some(Generation(2));
+        report.error = Some(Failure::new(Stage::Verify, "old-leaf", "127.0.0.1:443 serves gen-2\nafter 15s").hint("see `nginx -t`"));
+        report.debt = Some(Debt {
+            generation: Generation(3),
+            sha256: None,
+            since: Time::parse("2026-11-24T01:46:00Z"),
+            stage: Some(Stage::Verify),
+            code: Some("old-leaf".to_owned()),
+            attempts: 1,
+        });
+        assert_eq!(
+            certificate(&report, Style::PLAIN),
+            "nginx: rolled-back: verify: old-leaf: 127.0.0.1:443 serves gen-2 after 15s; serves gen-2\n  \
+             debt: gen-3 is issued but not taken up since 2026-11-24T01:46:00Z, tried once, last failed at verify: old-leaf\n  \
+             hint: see `nginx -t`\n"
+        );
+    }
+
+    #[test]
+    fn what_is_not_due_is_one_line() {
+        let mut report = some(Outcome::NotDue);
+        report.reasons = vec![Reason::new(ReasonCode::Fresh, "until 2026-11-24T17:40:00Z")];
+        assert_eq!(certificate(&report, Style::PLAIN), "nginx: not-due (fresh: until 2026-11-24T17:40:00Z)\n");
+    }
+
+    #[test]
+    fn settings_errors_stand_as_compilers_write_them_and_steer_no_terminal() {
+        let mut error = SettingsError {
+            file: "/etc/omens/omens.toml".to_owned(),
+            line: Some(3),
+            column: Some(7),
+            code: "unknown-key".to_owned(),
+            text: "[host] has no key \"n\x1b[2Jme\"".to_owned(),
+            suggestion: Some("did you mean \"name\"?".to_owned()),
+        };
+        let text = settings_errors(std::slice::from_ref(&error), Style::PLAIN);
+        assert_eq!(text, "/etc/omens/omens.toml:3:7: unknown-key: [host] has no key \"n\\u{1b}[2Jme\"\n  hint: did you mean \"name\"?\n");
+        (error.line, error.column, error.suggestion) = (None, None, None);
+        assert!(settings_errors(&[error], Style::PLAIN).starts_with("/etc/omens/omens.toml: unknown-key: "));
+    }
+}

@@ -1,0 +1,56 @@
+//! A command line that is none: said on stderr, and as a document where one was asked for. It must never guess what was meant.
+
+use std::ffi::OsStr;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
+
+use super::arguments::{Arguments, Color};
+use super::output::Output;
+use super::screen::Screen;
+use super::style::Style;
+use super::{Environment, OK, REFUSED, UNKNOWN, session};
+use crate::model::clock::Clock;
+use crate::model::report::{Report, RunError};
+use crate::model::text::one_line;
+
+pub(super) fn parse(environment: &Environment) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(&environment.arguments)
+}
+
+/// Prints help or version where that was asked for, else what is wrong; gives the exit code.
+pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Clock, screen: &Screen, output: &mut Output<'_>) -> u8 {
+    let words: Vec<&str> = environment.arguments.iter().skip(1).filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
+    let color = color(&words);
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let terminal = if asked { environment.stdout_is_terminal } else { environment.stderr_is_terminal };
+    let rendered = error.render();
+    let text = if Style::of(color, terminal, environment).colors() { rendered.ansi().to_string() } else { rendered.to_string() };
+    if asked {
+        output.text(&text);
+        return OK;
+    }
+    screen.print(&text);
+    let program = Arguments::command();
+    let command = words.iter().find(|word| program.find_subcommand(OsStr::new(word)).is_some());
+    let code = if command == Some(&"status") && words.iter().any(|word| word.starts_with("--due")) { UNKNOWN } else { REFUSED };
+    if let Some(command) = command.filter(|_| words.contains(&"--json")) {
+        let now = clock.now();
+        // clap's own first paragraph; usage and tips follow it.
+        let says = rendered.to_string();
+        let says = says.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let text = says.split_whitespace().collect::<Vec<_>>().join(" ");
+        let error = RunError { code: "usage".to_owned(), text: one_line(&text, 500), hint: Some(format!("see omens {command} --help")) };
+        output.document(&Report { error: Some(error), ..session::empty(command, now, now, code) });
+    }
+    code
+}
+
+/// `--color` as far as it can be made out of a command line that is wrong.
+fn color(words: &[&str]) -> Color {
+    let value = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--color")? {
+        "" => words.get(at + 1).copied(),
+        rest => rest.strip_prefix('='),
+    });
+    value.and_then(|word| Color::from_str(word, false).ok()).unwrap_or(Color::Auto)
+}

@@ -1,0 +1,123 @@
+//! The binary as it is called: exit codes, documents, stdout and stderr apart.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn omens(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_omens"));
+    command.current_dir(dir).args(arguments).env_remove("NO_COLOR").env_remove("CREDENTIALS_DIRECTORY").stdin(Stdio::null());
+    command
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = omens(dir, arguments).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn document(stdout: &str) -> Value {
+    assert_eq!(stdout.lines().count(), 1, "one document: {stdout}");
+    serde_json::from_str(stdout).unwrap()
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_2_and_still_a_document_where_one_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, exit, schema) in [
+        (&["renew", "--json"][..], 2, "omens.renew/1"),
+        (&["--json", "renew", "--all", "--frce"], 2, "omens.renew/1"),
+        (&["plan", "--json", "x"], 2, "omens.plan/1"),
+        (&["status", "--due", "../x", "--json"], 255, "omens.status/1"),
+    ] {
+        let (code, stdout, stderr) = run(dir.path(), arguments);
+        let document = document(&stdout);
+        assert_eq!((code, &document["schema"], &document["exit"]), (Some(exit), &schema.into(), &exit.into()), "{arguments:?}");
+        assert_eq!((&document["error"]["code"], &document["certificates"]), (&"usage".into(), &Value::Array(Vec::new())));
+        assert!(stderr.starts_with("error: "), "{stderr}");
+    }
+    assert_eq!(run(dir.path(), &[]).0, Some(2));
+    assert_eq!(run(dir.path(), &["nonsense", "--json"]).0, Some(2));
+}
+
+#[test]
+fn settings_that_are_wrong_stop_every_command_before_it_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("omens.toml"), "[hots]\n").unwrap();
+    for (arguments, exit) in [
+        (&["renew", "--all"][..], 2),
+        (&["plan"], 2),
+        (&["status"], 2),
+        (&["status", "--due"], 255),
+        (&["restore"], 2),
+        (&["rollback", "nginx"], 2),
+        (&["install"], 2),
+    ] {
+        let arguments = [&["--config", "omens.toml"], arguments].concat();
+        let (code, stdout, stderr) = run(dir.path(), &arguments);
+        assert_eq!((code, stdout.as_str()), (Some(exit), ""), "{arguments:?}");
+        assert!(stderr.contains("omens.toml:1:2: unknown-key: ") && stderr.contains("  hint: did you mean \"host\"?"), "{stderr}");
+
+        let (code, stdout, _) = run(dir.path(), &[arguments.as_slice(), &["--json"]].concat());
+        let document = document(&stdout);
+        assert_eq!((code, &document["errors"][0]["line"]), (Some(exit), &1.into()), "{arguments:?}");
+        assert_eq!(document["errors"].as_array().unwrap().len(), 4, "{document:#}");
+    }
+}
+
+#[test]
+fn check_config_has_its_errors_on_stdout() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, stdout, stderr) = run(dir.path(), &["check-config", "--config", "none.toml"]);
+    let expected = "none.toml: unreadable: none.toml: no such file or directory\n  hint: name the settings with --config FILE\n";
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(2), expected, ""));
+
+    let (code, stdout, _) = run(dir.path(), &["check-config", "--config", "none.toml", "--json"]);
+    let document = document(&stdout);
+    assert_eq!((code, &document["schema"], &document["ok"]), (Some(2), &"omens.check-config/1".into(), &false.into()));
+    let error = &document["errors"][0];
+    for field in ["file", "line", "column", "code", "text", "suggestion"] {
+        assert!(error.get(field).is_some(), "{field}: {error}");
+    }
+}
+
+#[test]
+fn colours_go_where_the_flag_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let colored = |arguments: &[&str]| run(dir.path(), &[&["check-config", "--config", "none"], arguments].concat()).1.contains('\x1b');
+    assert_eq!([colored(&[]), colored(&["--color", "always"]), colored(&["--color", "never"])], [false, true, false]);
+}
+
+#[test]
+fn help_version_completions_and_manual_are_results() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, expected) in [
+        (&["--version"][..], "omens "),
+        (&["--help"], "Begin with:"),
+        (&["renew", "--help"], "Exit codes:"),
+        (&["completions", "zsh"], "#compdef omens"),
+        (&["man"], ".TH omens 1"),
+    ] {
+        let (code, stdout, stderr) = run(dir.path(), arguments);
+        let found = stdout.contains(expected);
+        assert_eq!((code, stderr.as_str(), found), (Some(0), "", true), "{arguments:?}: {stdout}");
+    }
+    assert_eq!(run(dir.path(), &["man", "."]).0, Some(0));
+    assert!(dir.path().join("omens-renew.1").is_file());
+    assert_eq!(run(dir.path(), &["man", "none/here"]).0, Some(1));
+}
+
+#[test]
+fn a_reader_that_leaves_does_not_break_a_run_and_a_full_disk_is_not_success() {
+    let dir = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let left = omens(dir.path(), &["completions", "bash"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((left.status.code(), left.stderr.len()), (Some(0), 0), "{left:?}");
+
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let full = omens(dir.path(), &["man"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(full.status.code(), Some(1));
+    assert!(String::from_utf8(full.stderr).unwrap().starts_with("error: cannot write the result: "));
+}
