@@ -18,4 +18,23 @@
 #[allow(dead_code, reason = "tests, demo and bench each use a part of the lab")]
 mod lab;
 
+mod crash;
+mod debt;
+mod disk;
 mod lab_itself;
+mod lies;
+mod ordinary;
+mod renew;
+mod secrets;
+mod settings;
+mod web;
+
+/// Says loudly that something was not tested, here and at the end of `./run test`.
+fn skipped(what: &str) {
+    eprintln!("\n*** SKIPPED: {what}\n");
+    if let Some(file) = std::env::var_os("OMENS_LAB_SKIPPED") {
+        use std::io::Write as _;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).expect("the list of skipped tests");
+        writeln!(file, "{what}").expect("write");
+    }
+}

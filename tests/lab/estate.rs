@@ -261,6 +261,11 @@ impl Estate {
         self.live(&self.run_dir(), name)
     }
 
+    /// How many signing requests of this host the shared OpenBao has seen.
+    pub fn signed(&self) -> usize {
+        OpenBao::shared().signed(&self.login)
+    }
+
     /// SHA-256 of the published leaf.
     pub fn published_leaf(&self, name: &str) -> Option<String> {
         let pem = std::fs::read_to_string(self.run_dir().join(name).join("live/cert.pem")).ok()?;
