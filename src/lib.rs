@@ -7,3 +7,4 @@ pub mod io;
 pub mod config;
 pub mod plan;
 pub mod steps;
+pub mod cli;

@@ -1,0 +1,42 @@
+//! The integration tests: the binary on real parts, and on one that lies. Names are claims.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_errors_doc,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_debug_implementations,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests open files, start processes and panic when something is wrong"
+)]
+
+#[path = "../lab/mod.rs"]
+#[allow(dead_code, reason = "tests, demo and bench each use a part of the lab")]
+mod lab;
+
+mod crash;
+mod debt;
+mod disk;
+mod lab_itself;
+mod lies;
+mod ordinary;
+mod renew;
+mod secrets;
+mod check_config;
+mod command_line;
+mod settings;
+mod web;
+
+/// Says loudly that something was not tested, here and at the end of `./run test`.
+fn skipped(what: &str) {
+    eprintln!("\n*** SKIPPED: {what}\n");
+    if let Some(file) = std::env::var_os("OMENS_LAB_SKIPPED") {
+        use std::io::Write as _;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(file).expect("the list of skipped tests");
+        writeln!(file, "{what}").expect("write");
+    }
+}

@@ -1,0 +1,109 @@
+//! A private key is on the host that made it and nowhere else; a token is in a header and nowhere else.
+
+use crate::lab::estate::Cert;
+use crate::lab::hostile::{Hostile, Lie, SECRET_ID, TOKEN};
+
+/// Whether `needle` occurs in `hay`.
+fn holds(hay: &[u8], needle: &[u8]) -> bool {
+    needle.len() <= hay.len() && hay.windows(needle.len()).any(|w| w == needle)
+}
+
+/// What of a private key must not be seen: its scalar as bytes, in hexadecimal, and the lines of its PEM.
+fn traces(pem: &str) -> Vec<Vec<u8>> {
+    let der = crate::lab::pki::pem_blocks(pem).remove(0);
+    // Of a P-256 PKCS#8 the secret is the 32 bytes after the ECPrivateKey's version (RFC 5915 §3).
+    let at = der.windows(5).position(|w| w == [0x02, 0x01, 0x01, 0x04, 0x20]).expect("an EC key") + 5;
+    let scalar = der[at..at + 32].to_vec();
+    let mut traces: Vec<Vec<u8>> = vec![scalar.clone(), omens::model::anchor::hex(&scalar).into_bytes()];
+    traces.extend(pem.lines().filter(|l| l.len() == 64).map(|l| l.as_bytes().to_vec()));
+    assert!(traces.len() > 2);
+    traces
+}
+
+#[test]
+fn no_key_and_no_token_is_seen_anywhere() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate().with(Cert::web("second"));
+    let mut seen: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut keys = Vec::new();
+    let keep = |keys: &mut Vec<String>| {
+        for name in ["web", "second"] {
+            keys.extend(std::fs::read_to_string(estate.run_dir().join(name).join("live/key.pem")).ok());
+        }
+    };
+    let mut watch = |arguments: &[&str]| {
+        let output = estate.plain(arguments);
+        seen.push((format!("{arguments:?} stdout"), output.stdout.into_bytes()));
+        seen.push((format!("{arguments:?} stderr"), output.stderr.into_bytes()));
+    };
+    watch(&["-v", "renew", "--all"]);
+    keep(&mut keys);
+    for lie in [Lie::OtherKey, Lie::PrivateKey, Lie::Echo, Lie::Nothing] {
+        hostile.lie(lie);
+        watch(&["-v", "--json", "renew", "--all", "--force"]);
+        keep(&mut keys);
+    }
+    for arguments in [["--json", "plan"], ["--json", "status"], ["-v", "restore"], ["--json", "check-config"]] {
+        watch(&arguments);
+    }
+    watch(&["--json", "check-config", "--online"]);
+    watch(&["-v", "rollback", "web"]);
+    seen.push(("ledger".into(), std::fs::read(estate.state().join("ledger.jsonl")).unwrap()));
+    for name in ["web", "second"] {
+        let dir = estate.state().join("certs").join(name);
+        seen.push((format!("{name} state.json"), std::fs::read(dir.join("state.json")).unwrap()));
+        for generation in std::fs::read_dir(&dir).unwrap().flatten().filter(|e| e.path().is_dir() && !e.path().is_symlink()) {
+            for file in ["meta.json", "cert.pem", "chain.pem", "fullchain.pem"] {
+                seen.push((format!("{:?} {file}", generation.path()), std::fs::read(generation.path().join(file)).unwrap()));
+            }
+        }
+    }
+    keys.sort();
+    keys.dedup();
+    assert!(keys.len() >= 4, "keys of several generations: {}", keys.len());
+    let requests = hostile.requests();
+    assert!(requests.iter().filter(|r| r.path.contains("/sign/")).count() >= 8);
+    for key in &keys {
+        for trace in traces(key) {
+            for (place, bytes) in &seen {
+                assert!(!holds(bytes, &trace), "key material in {place}");
+            }
+            for request in &requests {
+                assert!(!holds(&request.bytes, &trace), "key material in {} {}", request.method, request.path);
+            }
+        }
+    }
+    for secret in [TOKEN, SECRET_ID] {
+        for (place, bytes) in &seen {
+            assert!(!holds(bytes, secret.as_bytes()), "a secret in {place}");
+        }
+    }
+    // They are where they belong, so that the search above is known to find.
+    assert!(requests.iter().any(|r| r.path.contains("login") && holds(&r.bytes, SECRET_ID.as_bytes())));
+    assert!(requests.iter().any(|r| r.path.contains("/sign/") && holds(&r.bytes, TOKEN.as_bytes())));
+    assert!(!requests.iter().any(|r| r.path.contains("/sign/") && holds(&r.bytes, SECRET_ID.as_bytes())));
+}
+
+#[test]
+fn secrets_are_not_in_arguments_or_environment_of_any_child() {
+    // The reload is the only child there is: a stand-in for nginx on PATH writes down what it was given.
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    let bin = estate.dir.join("bin");
+    crate::lab::place::make_private(&bin);
+    let heard = estate.dir.join("heard");
+    std::fs::write(bin.join("nginx"), format!("#!/bin/sh\n{{ echo \"$@\"; env; }} >>'{}'\n", heard.display())).unwrap();
+    std::fs::set_permissions(bin.join("nginx"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut estate = estate;
+    estate.certs[0] = Cert::web("web").reloaded_by(&format!("{{ nginx = {{ conf = \"{}/nginx.conf\" }} }}", estate.dir.display()));
+    estate.write();
+    let mut command = estate.command(&["renew", "--all"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).env("MARKER", "inherited");
+    let output = crate::lab::child::run(command, std::time::Duration::from_secs(30));
+    assert_eq!(output.code, 0, "{output:?}");
+    let heard = std::fs::read_to_string(heard).expect("the stand-in was called");
+    assert!(heard.contains("-s reload"), "{heard}");
+    for secret in [TOKEN, SECRET_ID, "PRIVATE KEY"] {
+        assert!(!heard.contains(secret), "{heard}");
+    }
+}

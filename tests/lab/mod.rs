@@ -1,0 +1,59 @@
+//! The launchers for real parts (OpenBao, nginx) and the hostile fake, once, for tests, demo and bench.
+//! Everything lies in one private directory per process and ends with it; nothing here may need root or touch what it did not start.
+
+pub mod child;
+pub mod client;
+pub mod estate;
+pub mod hostile;
+pub mod nginx;
+pub mod openbao;
+pub mod pki;
+pub mod place;
+
+use std::net::TcpListener;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The runtime of everything asynchronous in the lab.
+pub fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        // Tests may come before anything else that chooses a provider; a second choice is refused and means nothing.
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    })
+}
+
+/// A port of 127.0.0.1 that is free now and is not given out twice by this process.
+/// Below the ephemeral range, so that no outgoing connection takes it in the meantime.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(10_000 + (std::process::id().wrapping_mul(97) + step) % 22_000).expect("below 65536");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Asks again until the answer is yes or the time is up.
+pub fn wait_for(what: &str, limit: Duration, mut yes: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !yes() {
+        assert!(start.elapsed() < limit, "waited {limit:?} for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The path of a program: `PATH`, then where Debian keeps what ordinary users have not on it.
+pub fn program(name: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).map(|d| d.join(name)).find(|p| p.is_file())
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
