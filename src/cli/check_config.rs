@@ -3,11 +3,14 @@
 use serde::Serialize;
 
 use super::arguments::CheckConfig;
+use super::online::{self, Check, Severity};
 use super::session::Session;
 use super::{OK, REFUSED, show};
+use crate::config::settings::Settings;
 use crate::model::failure::Warning;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
+use crate::steps::run::runtime;
 
 #[derive(Serialize)]
 struct Document {
@@ -17,25 +20,32 @@ struct Document {
     errors: Vec<SettingsError>,
     certificates: usize,
     warnings: Vec<Warning>,
+    /// With `--online`: everything that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<Vec<Check>>,
 }
 
 pub(super) fn run(session: &mut Session<'_, '_>, arguments: &CheckConfig) -> u8 {
-    if arguments.online {
-        let command = super::arguments::Command::CheckConfig(CheckConfig { online: true });
-        return session.refuse(&command, super::session::not_available("--online"));
-    }
     let file = session.global.config.display().to_string();
-    let (errors, certificates) = match session.settings(true) {
-        Ok(settings) => (Vec::new(), settings.certificates.len()),
-        Err(errors) => (errors, 0),
+    let (mut errors, settings) = match session.settings(true) {
+        Ok(settings) => (Vec::new(), Some(settings)),
+        Err(errors) => (errors, None),
     };
-    let ok = errors.is_empty();
-    let warnings = if ok && certificates == 0 {
+    let certificates = settings.as_ref().map_or(0, |settings| settings.certificates.len());
+    let mut warnings = if errors.is_empty() && certificates == 0 {
         vec![Warning::new("no-certificates", "the settings name no certificate, so there is nothing to renew; add a [[certificate]]")]
     } else {
         Vec::new()
     };
-    let document = Document { schema: "omens.check-config/1", file, ok, errors, certificates, warnings };
+    let checks = settings.filter(|_| arguments.online).map(|settings| ask(session, &settings));
+    for check in checks.iter().flatten().filter(|check| !check.ok) {
+        match check.severity {
+            Severity::Error => errors.push(as_error(&file, check)),
+            Severity::Info | Severity::Warning => warnings.push(Warning::new(&check.code, &*check.text)),
+        }
+    }
+    let ok = errors.is_empty();
+    let document = Document { schema: "omens.check-config/1", file, ok, errors, certificates, warnings, checks };
     if session.global.json {
         session.output.document(&document);
     } else {
@@ -45,6 +55,19 @@ pub(super) fn run(session: &mut Session<'_, '_>, arguments: &CheckConfig) -> u8 
     if document.ok { OK } else { REFUSED }
 }
 
+fn ask(session: &Session<'_, '_>, settings: &Settings) -> Vec<Check> {
+    match runtime() {
+        Ok(runtime) => runtime.block_on(online::check(settings, session.clock, session.environment.credentials.as_deref())),
+        Err(why) => vec![Check { code: why.code, ok: false, severity: Severity::Error, text: why.text, hint: why.hint }],
+    }
+}
+
+/// What OpenBao denies is an error of the settings as a whole: it has no line.
+fn as_error(file: &str, check: &Check) -> SettingsError {
+    let (code, text, suggestion) = (check.code.clone(), check.text.clone(), check.hint.clone());
+    SettingsError { file: file.to_owned(), line: None, column: None, code, text, suggestion }
+}
+
 fn text(session: &Session<'_, '_>, document: &Document) -> String {
     let style = session.style;
     let mut text = show::settings_errors(&document.errors, style);
@@ -52,6 +75,9 @@ fn text(session: &Session<'_, '_>, document: &Document) -> String {
         let count = document.certificates;
         let certificates = if count == 1 { "certificate" } else { "certificates" };
         text = format!("{}: {}, {count} {certificates}\n", one_line(&document.file, 500), style.good("ok"));
+    }
+    for check in document.checks.iter().flatten().filter(|check| check.ok) {
+        text.push_str(&format!("  {}: {}\n", style.good(&check.code), one_line(&check.text, 500)));
     }
     for warning in &document.warnings {
         text.push_str(&format!("{}: {}: {}\n", style.warn("warning"), warning.code, warning.text));

@@ -2,9 +2,11 @@
 //! rooms above.
 
 pub mod arguments;
+mod change;
 mod check_config;
 mod completions;
 mod help;
+mod look;
 mod man;
 pub mod online;
 mod output;
@@ -70,11 +72,11 @@ fn dispatch(session: &mut Session<'_, '_>, command: &Command) -> u8 {
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),
         Command::Man(arguments) => man::run(session, arguments),
-        Command::Install(_) | Command::Plan | Command::Renew(_) | Command::Restore | Command::Rollback(_) | Command::Status(_) => {
-            match session.begin(command) {
-                Ok(_) => session.refuse(command, session::not_available(command.name())),
-                Err(code) => code,
-            }
-        }
+        Command::Install(arguments) => change::install(session, command, arguments),
+        Command::Plan => look::plan(session, command),
+        Command::Renew(arguments) => change::renew(session, command, arguments),
+        Command::Restore => change::restore(session, command),
+        Command::Rollback(arguments) => change::rollback(session, command, arguments),
+        Command::Status(arguments) => look::status(session, command, arguments),
     }
 }

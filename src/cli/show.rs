@@ -85,15 +85,17 @@ fn served(report: &CertReport) -> Option<String> {
     Some(text)
 }
 
-fn debt(debt: &Debt) -> String {
+pub(super) fn debt(debt: &Debt) -> String {
     let since = debt.since.map_or(String::new(), |since| format!(" since {since}"));
-    let times = if debt.attempts == 1 { "once" } else { "times" };
-    let tried = if debt.attempts == 1 { format!(", tried {times}") } else { format!(", tried {} {times}", debt.attempts) };
+    let tried = match debt.attempts {
+        1 => ", tried once".to_owned(),
+        attempts => format!(", tried {attempts} times"),
+    };
     let last = debt.stage.zip(debt.code.as_deref()).map_or(String::new(), |(stage, code)| format!(", last failed at {stage}: {code}"));
     one_line(&format!("{} is issued but not taken up{since}{tried}{last}", debt.generation), LINE)
 }
 
-fn hint(hint: Option<&str>, style: Style) -> String {
+pub(super) fn hint(hint: Option<&str>, style: Style) -> String {
     hint.map_or(String::new(), |hint| format!("  {} {}\n", style.dim("hint:"), one_line(hint, LINE)))
 }
 

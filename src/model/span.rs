@@ -56,6 +56,14 @@ pub fn show(length: Duration) -> String {
     text
 }
 
+/// The length of so many seconds, as people say it: seconds do not matter once it is hours; nothing below zero.
+#[must_use]
+pub fn about(seconds: i64) -> String {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    let seconds = if seconds > 7200 { seconds - seconds % 60 } else { seconds };
+    if seconds == 0 { "0s".to_owned() } else { show(Duration::from_secs(seconds)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

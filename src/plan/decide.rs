@@ -152,26 +152,25 @@ fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept,
 fn time_reason(settings: &Settings, name: &CertName, facts: &Facts, now: Time) -> Option<Reason> {
     let due = due_at(&settings.host, name, facts.not_before, facts.not_after);
     if now > facts.not_after {
-        return Some(Reason::new(ReasonCode::Expired, format!("since {} ({} ago)", facts.not_after, ago(now, facts.not_after))));
+        return Some(Reason::new(
+            ReasonCode::Expired,
+            format!("since {} ({} ago)", facts.not_after, span::about(now.since(facts.not_after))),
+        ));
     }
     if now < facts.not_before {
         return Some(Reason::new(ReasonCode::NotYetValid, format!("valid only from {}; is this host's clock right?", facts.not_before)));
     }
-    let left = || format!("{} left until {}", ago(facts.not_after, now), facts.not_after);
+    let left = || format!("{} left until {}", span::about(facts.not_after.since(now)), facts.not_after);
     (now >= due).then(|| Reason::new(ReasonCode::InWindow, format!("due since {due}, {}", left())))
-}
-
-fn ago(later: Time, earlier: Time) -> String {
-    let seconds = u64::try_from(later.since(earlier)).unwrap_or(0);
-    // Minutes are exact enough once it is hours.
-    let seconds = if seconds > 7200 { seconds - seconds % 60 } else { seconds };
-    if seconds == 0 { "0s".to_owned() } else { span::show(std::time::Duration::from_secs(seconds)) }
 }
 
 fn fresh(settings: &Settings, certificate: &Certificate, facts: Option<&Facts>, now: Time) -> Reason {
     let Some(facts) = facts else { return Reason::new(ReasonCode::Fresh, "nothing to do") };
     let due = due_at(&settings.host, certificate.name(), facts.not_before, facts.not_after);
-    Reason::new(ReasonCode::Fresh, format!("valid since {} until {}, due in {} at {due}", facts.not_before, facts.not_after, ago(due, now)))
+    Reason::new(
+        ReasonCode::Fresh,
+        format!("valid since {} until {}, due in {} at {due}", facts.not_before, facts.not_after, span::about(due.since(now))),
+    )
 }
 
 /// Debt is judged by today's settings and clock (ONDISK): why it must not be published, or `None`.

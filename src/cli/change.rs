@@ -1,0 +1,58 @@
+//! The commands that change a host: `renew`, `restore`, `rollback`, `install`. What they do is in `steps`; here it is asked for and shown.
+
+use std::sync::Arc;
+
+use super::arguments::{Command, Install, Renew, Rollback};
+use super::session::Session;
+use crate::steps::flow::{self, Options};
+use crate::steps::{install, restore, rollback};
+
+pub(super) fn renew(session: &mut Session<'_, '_>, command: &Command, arguments: &Renew) -> u8 {
+    let settings = match session.begin(command) {
+        Ok(settings) => Arc::new(settings),
+        Err(code) => return code,
+    };
+    let options = Options {
+        names: arguments.names.clone(),
+        force: arguments.force,
+        wait: arguments.wait.wait,
+        credentials: session.environment.credentials.clone(),
+    };
+    let progress = session.progress();
+    let report = flow::renew(&settings, &options, session.clock, &progress);
+    drop(progress);
+    session.report(&report)
+}
+
+pub(super) fn restore(session: &mut Session<'_, '_>, command: &Command) -> u8 {
+    match session.begin(command) {
+        Ok(settings) => {
+            let report = restore::restore(&Arc::new(settings), session.clock);
+            session.report(&report)
+        }
+        Err(code) => code,
+    }
+}
+
+pub(super) fn rollback(session: &mut Session<'_, '_>, command: &Command, arguments: &Rollback) -> u8 {
+    let settings = match session.begin(command) {
+        Ok(settings) => Arc::new(settings),
+        Err(code) => return code,
+    };
+    // `begin` refused a name that the settings do not have.
+    let Some(certificate) = settings.certificate(&arguments.name) else { return super::REFUSED };
+    let progress = session.progress();
+    let report = rollback::rollback(&settings, certificate, arguments.wait.wait, session.clock, &progress);
+    drop(progress);
+    session.report(&report)
+}
+
+pub(super) fn install(session: &mut Session<'_, '_>, command: &Command, arguments: &Install) -> u8 {
+    match session.begin(command) {
+        Ok(settings) => {
+            let report = install::install(&Arc::new(settings), arguments.wait.wait, session.clock);
+            session.report(&report)
+        }
+        Err(code) => code,
+    }
+}
