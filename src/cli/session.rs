@@ -118,12 +118,3 @@ fn unknown(settings: &Settings, names: &[CertName]) -> Option<RunError> {
         hint: Some(if known.is_empty() { "add a [[certificate]]".to_owned() } else { format!("known here: {}", known.join(", ")) }),
     })
 }
-
-/// What this build understands but does not do.
-pub(super) fn not_available(what: &str) -> RunError {
-    RunError {
-        code: "not-available".to_owned(),
-        text: format!("this build does not do {what} yet"),
-        hint: Some("take a later build".to_owned()),
-    }
-}
