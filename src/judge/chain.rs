@@ -298,6 +298,16 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_has_a_name() {
+        let pki = Pki::new();
+        let [mut middle, mut leaf] = [&pki.middle.der, &pki.leaf()].map(|der| Parts::of(der));
+        middle.subject = tlv(0x30, &[]);
+        leaf.issuer = middle.subject.clone();
+        let verdict = pki.judge(&leaf.sign(&pki.middle.key), &[middle.sign(&pki.root.key)]);
+        assert_eq!((ids(&verdict.findings), verdict.refused()), (vec!["ca.empty-subject"], true));
+    }
+
+    #[test]
     fn a_leaf_of_the_root_itself_is_accepted_and_said() {
         let pki = Pki::new();
         let verdict = pki.judge(&pki.root.sign(&kit::leaf(), &pki.key), &[]);
