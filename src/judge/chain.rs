@@ -97,7 +97,8 @@ fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now
     }
     match anchor.extensions.basic {
         Some(basic) if basic.ca => {
-            let count = authorities.iter().filter(|facts| !facts.self_issued()).count();
+            // Self-issued ones count too, as in webpki: key rollover by them is not followed (facts/x509 §2).
+            let count = authorities.len();
             if let Some(most) = basic.path_length.filter(|most| usize::try_from(*most).is_ok_and(|most| count > most)) {
                 findings.add(&lint::PATH_LENGTH, format!("at most {most} intermediates below the root"), count.to_string());
             }
