@@ -115,7 +115,7 @@ fn standing_text(standing: &Standing, now: Time, style: Style) -> String {
     let mut text = format!("{}: {health}", style.name(planned.name.as_str()));
     if let Some((generation, expires)) = standing.live.zip(planned.expires) {
         let proof = standing.proof.map_or("none", crate::model::state::Proof::as_str);
-        let left = if expires >= now {
+        let left = if expires > now {
             format!("{} left", span::about(expires.since(now)))
         } else {
             format!("expired {} ago", span::about(now.since(expires)))

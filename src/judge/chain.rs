@@ -97,7 +97,8 @@ fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now
     }
     match anchor.extensions.basic {
         Some(basic) if basic.ca => {
-            let count = authorities.iter().filter(|facts| !facts.self_issued()).count();
+            // Self-issued ones count too, as in webpki: key rollover by them is not followed (facts/x509 §2).
+            let count = authorities.len();
             if let Some(most) = basic.path_length.filter(|most| usize::try_from(*most).is_ok_and(|most| count > most)) {
                 findings.add(&lint::PATH_LENGTH, format!("at most {most} intermediates below the root"), count.to_string());
             }
@@ -295,6 +296,16 @@ mod tests {
             super::check(&mut findings, &leaf, &[&middle], &anchor, now());
             assert_eq!(ids(&findings.into_vec()), if weak { vec!["ca.weak-key"] } else { vec![] }, "{bits}");
         }
+    }
+
+    #[test]
+    fn an_authority_has_a_name() {
+        let pki = Pki::new();
+        let [mut middle, mut leaf] = [&pki.middle.der, &pki.leaf()].map(|der| Parts::of(der));
+        middle.subject = tlv(0x30, &[]);
+        leaf.issuer = middle.subject.clone();
+        let verdict = pki.judge(&leaf.sign(&pki.middle.key), &[middle.sign(&pki.root.key)]);
+        assert_eq!((ids(&verdict.findings), verdict.refused()), (vec!["ca.empty-subject"], true));
     }
 
     #[test]

@@ -328,6 +328,7 @@ mod tests {
             ("no aki", |p| drop(p.remove(AKI)), "aki.absent", Severity::Medium),
             ("eku critical", |p| make_critical(p, EKU), "eku.critical", Severity::Medium),
             ("san critical", |p| make_critical(p, SAN), "name.san-critical", Severity::Low),
+            ("path length", |p| p.extensions.push(extension(BASIC, true, &[0x30, 3, 2, 1, 0])), "bc.path-length-on-leaf", Severity::Low),
             ("short serial", |p| p.serial = tlv(2, &[1, 2, 3]), "serial.low-entropy", Severity::Low),
             ("key usage not critical", |p| replace(p, KEY_USAGE, &tlv(3, &[7, 0x80])), "ku.not-critical", Severity::Low),
             ("ec with encipherment", |p| replace_critical(p, KEY_USAGE, &tlv(3, &[5, 0xa0])), "ku.ec-encipherment", Severity::Medium),
@@ -420,6 +421,31 @@ mod tests {
         assert_eq!(ids(&fits(&facts, &only_p256)), ["key.other-algorithm", "key.outside-profile"]);
         let asked = Request { algorithm: KeyAlgorithm::EcP384, ..request() };
         assert_eq!(fits(&facts, &asked), []);
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused_even_where_it_is_the_one_asked_for() {
+        let pki = Pki::new();
+        let mut parts = Parts::of(&pki.leaf());
+        *parts.spki.last_mut().unwrap() ^= 1;
+        let leaf = parts.sign(&pki.middle.key);
+        let anchor = pki.root.anchor();
+        let verdict = gate(
+            &Gate { request: &request(), anchor: &anchor, leaf: &leaf, candidates: from_ref(&pki.middle.der), spki: &parts.spki },
+            now(),
+        );
+        assert_eq!((ids(&verdict.findings), verdict.refused()), (vec!["key.unsound"], true));
+    }
+
+    #[test]
+    fn an_anchor_that_does_not_parse_leads_nowhere() {
+        let pki = Pki::new();
+        let anchor = Anchor::new(b"root".to_vec());
+        let verdict = gate(
+            &Gate { request: &request(), anchor: &anchor, leaf: &pki.leaf(), candidates: from_ref(&pki.middle.der), spki: &pki.spki() },
+            now(),
+        );
+        assert_eq!((ids(&verdict.findings), verdict.refused()), (vec!["anchor.malformed"], true));
     }
 
     #[test]

@@ -185,6 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn names_of_an_empty_subject_are_critical() {
+        let pki = Pki::new();
+        let nameless = Request { common_name: String::new(), dns: vec!["web.funlab.casa".to_owned(), "localhost".to_owned()], ..request() };
+        let mut parts = Parts::of(&pki.leaf());
+        parts.subject = tlv(0x30, &[]);
+        let judge = |parts: &Parts| pki.judge_by(&nameless, &parts.sign(&pki.middle.key), from_ref(&pki.middle.der)).findings;
+        assert_eq!(ids(&judge(&parts)), ["name.san-not-critical"]);
+        let names = parts.remove(SAN);
+        parts.extensions.push(extension(SAN, true, &names));
+        assert_eq!(judge(&parts), []);
+    }
+
+    #[test]
     fn surplus_subject_attributes_are_said_and_names_in_them_are_sanitised() {
         let mut params = kit::leaf();
         params.distinguished_name.push(DnType::OrganizationName, "Third\x1b[2J Earth");

@@ -107,7 +107,7 @@ pub fn sound(spki: &[u8]) -> Result<(), KeyFault> {
         KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => {
             rsa::PublicKey::from_public_key_der(spki).map_err(|_| KeyFault::Unsound(BAD_RSA))?;
             let exponent = rsa_parts(&parse(spki)?.subject_public_key).and_then(|(_, exponent)| exponent);
-            let good = exponent.is_some_and(|e| e >= MIN_EXPONENT && e % 2 == 1);
+            let good = exponent.is_some_and(|e| e >= MIN_EXPONENT);
             if good { Ok(()) } else { Err(KeyFault::Unsound(BAD_EXPONENT)) }
         }
     }
@@ -115,7 +115,7 @@ pub fn sound(spki: &[u8]) -> Result<(), KeyFault> {
 
 const OFF_CURVE: &str = "the point is not on its curve";
 const BAD_RSA: &str = "the RSA modulus or exponent is not one a key can have";
-const BAD_EXPONENT: &str = "the RSA exponent is even or below 65537";
+const BAD_EXPONENT: &str = "the RSA exponent is below 65537 or beyond 64 bits";
 
 fn parse(spki: &[u8]) -> Result<SubjectPublicKeyInfo<'_>, KeyFault> {
     match SubjectPublicKeyInfo::from_der(spki) {

@@ -100,7 +100,7 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
     }
     reasons.sort_by_key(|r| r.code);
     let target = if let Action::Settle(generation) = action { Some(generation) } else { None };
-    let unexpired = usable.filter(|k| k.facts.as_ref().is_some_and(|f| f.not_after >= now && f.not_before <= now));
+    let unexpired = usable.filter(|k| k.facts.as_ref().is_some_and(|f| f.not_after > now && f.not_before <= now));
     let facts = live.and_then(|k| k.facts.as_ref());
     Step {
         name: certificate.name().clone(),
@@ -151,7 +151,8 @@ fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept,
 
 fn time_reason(settings: &Settings, name: &CertName, facts: &Facts, now: Time) -> Option<Reason> {
     let due = due_at(&settings.host, name, facts.not_before, facts.not_after);
-    if now > facts.not_after {
+    // As OpenSSL has it, the last second is over (facts/x509 §4).
+    if now >= facts.not_after {
         return Some(Reason::new(
             ReasonCode::Expired,
             format!("since {} ({} ago)", facts.not_after, span::about(now.since(facts.not_after))),

@@ -149,7 +149,7 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, last_run
     let debt = debt_of(&tree);
     let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
     let usable = tree.live.as_ref().is_some_and(super::generation::Kept::usable);
-    let unexpired = facts.is_some_and(|facts| facts.not_after >= now);
+    let unexpired = facts.is_some_and(|facts| facts.not_after > now);
     Standing {
         healthy: debt.is_none() && usable && unexpired && tree.state.last_error.is_none(),
         live: tree.live.as_ref().map(|live| live.generation),

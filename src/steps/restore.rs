@@ -127,7 +127,7 @@ fn choose<'a>(
     now: Time,
     report: &mut CertReport,
 ) -> Option<(&'a Kept, bool)> {
-    let expired = tree.live.as_ref().and_then(|live| live.facts.as_ref()).is_some_and(|facts| facts.not_after < now);
+    let expired = tree.live.as_ref().and_then(|live| live.facts.as_ref()).is_some_and(|facts| facts.not_after <= now);
     let valid_debt = tree.debt.as_ref().filter(|debt| debt_is_void(settings, certificate, debt, now).is_none());
     match (&tree.live, valid_debt) {
         (Some(live), _) if !expired => Some((live, false)),

@@ -3,7 +3,6 @@
 
 mod answer;
 mod refusal;
-mod secrets;
 mod skew;
 mod untrusted;
 
@@ -21,7 +20,6 @@ use crate::model::secret::Token;
 
 pub use answer::{Health, HealthState, Signed};
 pub use refusal::Problem;
-pub use secrets::{SecretError, certificates, key, secret};
 pub use skew::Skew;
 
 /// One OpenBao server.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::config::settings::Login;
-use crate::io::openbao::{self, Grant, Problem, SecretError, Server, pause};
+use crate::io::openbao::{Grant, Problem, Server, pause};
+use crate::io::read::{self, ReadError};
 use crate::io::tls::Identity;
 use crate::model::failure::{Failure, Stage};
 
@@ -29,24 +30,24 @@ pub(crate) async fn log_in(server: &Server, login: &Login, credentials: Option<&
 async fn once(server: &Server, login: &Login, credentials: Option<&Path>) -> Result<Grant, Problem> {
     match login {
         Login::AppRole { mount, role_id, secret_id } => {
-            let role_id = openbao::secret(role_id, credentials).map_err(|why| unreadable(&why))?;
-            let secret_id = openbao::secret(secret_id, credentials).map_err(|why| unreadable(&why))?;
+            let role_id = read::token(role_id, credentials).map_err(|why| unreadable(&why))?;
+            let secret_id = read::token(secret_id, credentials).map_err(|why| unreadable(&why))?;
             server.approle(mount, &role_id, &secret_id).await
         }
         Login::Cert { mount, role, cert, key } => {
-            let certificates = openbao::certificates(cert).map_err(|why| unreadable(&why))?;
-            let pem = openbao::key(key, credentials).map_err(|why| unreadable(&why))?;
+            let certificates = read::file(cert, read::LIMIT).map_err(|why| unreadable(&why))?;
+            let pem = read::secret(key, credentials).map_err(|why| unreadable(&why))?;
             let identity = Identity::from_pem(&certificates, &pem).map_err(|why| {
                 refused(format!("client certificate {} with {key}: {why}", cert.display()), "give a PEM pair that belongs together")
             })?;
             server.cert(mount, role, &identity).await
         }
-        Login::Token { token } => server.token(openbao::secret(token, credentials).map_err(|why| unreadable(&why))?).await,
+        Login::Token { token } => server.token(read::token(token, credentials).map_err(|why| unreadable(&why))?).await,
     }
 }
 
-fn unreadable(why: &SecretError) -> Problem {
-    refused(why.to_string(), "put the secret there, readable by this program alone")
+fn unreadable(why: &ReadError) -> Problem {
+    refused(why.to_string(), &why.hint())
 }
 
 fn refused(text: String, hint: &str) -> Problem {
