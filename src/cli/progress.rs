@@ -102,7 +102,7 @@ impl Run {
 }
 
 impl Places {
-    /// `issue nginx, web and 3 more · verify mail · 12 done · 4.2s`; empty while nothing happens.
+    /// `4.2s · 12 done · issue nginx, web and 3 more · verify mail`; empty while nothing happens.
     fn line(&self, elapsed: Duration) -> String {
         const NAMED: usize = 2;
         let mut stages: BTreeMap<Stage, Vec<&str>> = BTreeMap::new();
@@ -118,11 +118,9 @@ impl Places {
         if parts.is_empty() {
             return String::new();
         }
-        if self.done > 0 {
-            parts.push(format!("{} done", self.done));
-        }
-        parts.push(format!("{:.1}s", elapsed.as_secs_f64()));
-        parts.join(" · ")
+        // What is short comes first: the end of a long line is cut off.
+        let done = if self.done > 0 { format!("{} done · ", self.done) } else { String::new() };
+        format!("{:.1}s · {done}{}", elapsed.as_secs_f64(), parts.join(" · "))
     }
 }
 
@@ -158,10 +156,10 @@ mod tests {
         for (who, stage) in [("mail", Stage::Verify), ("a", Stage::Issue), ("b", Stage::Issue), ("c", Stage::Issue)] {
             places.now.insert(name(who), stage);
         }
-        assert_eq!(places.line(Duration::from_millis(4230)), "issue a, b and 1 more · verify mail · 4.2s");
+        assert_eq!(places.line(Duration::from_millis(4230)), "4.2s · issue a, b and 1 more · verify mail");
         places.done = 12;
         places.now.retain(|_, stage| *stage == Stage::Verify);
-        assert_eq!(places.line(Duration::from_secs(5)), "verify mail · 12 done · 5.0s");
+        assert_eq!(places.line(Duration::from_secs(5)), "5.0s · 12 done · verify mail");
     }
 
     #[test]
