@@ -1,6 +1,6 @@
-#![expect(clippy::disallowed_methods, reason = "the one place that opens a socket to look at a served certificate")]
 //! One TLS handshake as seen: which chain a server sends and proves to hold the key of. It must never judge that chain, send
 //! application data, resume a session or wait beyond its deadline.
+#![expect(clippy::disallowed_methods, reason = "the one place that opens a socket to look at a served certificate")]
 
 use std::future::poll_fn;
 use std::io;

@@ -1,6 +1,6 @@
-#![expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
 //! HTTPS requests to one server, bounded in time and size. It must never follow a redirect, take a proxy or a root from the environment,
 //! retry by itself, or show a secret in an error.
+#![expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
 
 use std::error::Error;
 use std::io;

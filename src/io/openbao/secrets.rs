@@ -1,5 +1,5 @@
-#![expect(clippy::disallowed_methods, reason = "stands in for io::read until that is here")]
 //! The secrets and files of a login, read at use. It must never keep one beyond the call, nor show one.
+#![expect(clippy::disallowed_methods, reason = "stands in for io::read until that is here")]
 
 use std::io::Read as _;
 use std::path::Path;
