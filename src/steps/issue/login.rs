@@ -31,7 +31,7 @@ async fn once(server: &Server, login: &Login, credentials: Option<&Path>) -> Res
         Login::AppRole { mount, role_id, secret_id } => {
             let role_id = openbao::secret(role_id, credentials).map_err(|why| unreadable(&why))?;
             let secret_id = openbao::secret(secret_id, credentials).map_err(|why| unreadable(&why))?;
-            server.approle(mount, &role_id, &secret_id).await
+            server.approle(mount, role_id, secret_id).await
         }
         Login::Cert { mount, role, cert, key } => {
             let certificates = openbao::certificates(cert).map_err(|why| unreadable(&why))?;
