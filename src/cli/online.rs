@@ -120,8 +120,8 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         checks.push(Check::new("login", Severity::Info, format!("login by {method} works{also}")));
         checks.extend(paths(settings, &server, grant).await);
     }
-    for (method, grant) in granted.iter().filter(|(_, grant)| grant.ours) {
-        if let Err(problem) = server.revoke_self(&grant.token).await {
+    for (method, grant) in granted.iter().filter(|(_, grant)| grant.is_ours()) {
+        if let Err(problem) = server.revoke_self(grant).await {
             let text = format!("the token of the login by {method} could not be revoked: {}", problem.failure.text);
             checks.push(
                 Check::new("token-not-revoked", Severity::Warning, text)
@@ -187,7 +187,7 @@ async fn paths(settings: &Settings, server: &Server, grant: &Grant) -> Vec<Check
     let needed: Vec<String> = roles.iter().map(|role| sign_path(mount, role)).collect();
     let dangerous: Vec<(Vec<String>, &str)> = DANGEROUS.iter().map(|(templates, why)| (expand(templates, mount, &roles), *why)).collect();
     let asked: Vec<String> = needed.iter().chain(dangerous.iter().flat_map(|(paths, _)| paths)).cloned().collect();
-    match server.capabilities_self(&grant.token, &asked).await {
+    match server.capabilities_self(grant, &asked).await {
         Ok(allowed) => judge(&needed, &dangerous, &allowed),
         Err(problem) => {
             let text = format!("what the login may do cannot be seen: {}", problem.failure.text);

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use super::skew::Skew;
-use super::{Grant, warnings};
+use super::warnings;
 use crate::io::http::Answer;
 use crate::model::clock::Time;
 use crate::model::failure::Warning;
@@ -102,15 +102,15 @@ struct Auth {
     lease_duration: Option<u64>,
 }
 
-/// Reads the answer to a login.
-pub(super) fn login(body: &[u8]) -> Result<Grant, String> {
+/// Reads the answer to a login: the token and its lease.
+pub(super) fn login(body: &[u8]) -> Result<(Token, Option<Duration>), String> {
     let body: LoginBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
     let auth = body.auth.ok_or("no login in it, expected \"auth\"")?;
     let token = Token::new(Zeroizing::new(auth.client_token));
     if !is_carried_by_a_header(token.expose()) {
         return Err("a token that is empty or that no HTTP header can carry".to_owned());
     }
-    Ok(Grant { token, lease: auth.lease_duration.map(Duration::from_secs), ours: true })
+    Ok((token, auth.lease_duration.map(Duration::from_secs)))
 }
 
 /// Whether the text can be sent in a header as it is (RFC 9110 §5.5), so that a bad token is found where it comes from.
@@ -137,15 +137,15 @@ struct SignData {
     private_key: Option<IgnoredAny>,
 }
 
-/// Reads the answer to `sign`. `token` is taken out of what is shown.
-pub(super) fn signed(body: &[u8], token: &str) -> Result<Signed, String> {
+/// Reads the answer to `sign`. `secrets` are taken out of what is shown.
+pub(super) fn signed(body: &[u8], secrets: &[&str]) -> Result<Signed, String> {
     let body: SignBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
     let data = body.data.ok_or("no data in it, expected a certificate")?;
     let leaf_pem =
         data.certificate.filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----")).ok_or("no PEM certificate in data.certificate")?;
     let chain = data.ca_chain.filter(|chain| !chain.is_empty());
     let others = chain.unwrap_or_else(|| data.issuing_ca.into_iter().filter(|pem| !pem.is_empty()).collect());
-    let mut found = warnings(&body.warnings.unwrap_or_default(), &[token]);
+    let mut found = warnings(&body.warnings.unwrap_or_default(), secrets);
     if data.private_key.is_some() {
         let text = "the answer holds a private key although only a CSR was sent; it was thrown away and the server may keep a copy";
         found.push(Warning::new("private-key-in-answer", text));
@@ -188,7 +188,7 @@ mod tests {
     const PEM: &str = "-----BEGIN CERTIFICATE-----\\nMA==\\n-----END CERTIFICATE-----\\n";
 
     fn sign(json: &str) -> Result<Signed, String> {
-        signed(json.replace("PEM", PEM).as_bytes(), "hvs.secret")
+        signed(json.replace("PEM", PEM).as_bytes(), &["hvs.secret"])
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
             let why = sign(json).expect_err(json.get(..json.len().min(60)).unwrap_or("deep"));
             assert!(!why.contains("SECRET") && why.len() < 100, "{why}");
         }
-        assert!(signed(b"{\"data\":\xff\xfe}", "").is_err());
+        assert!(signed(b"{\"data\":\xff\xfe}", &[]).is_err());
     }
 
     #[test]
@@ -256,8 +256,8 @@ mod tests {
         {
             assert!(login(json.as_bytes()).is_err(), "{json}");
         }
-        let grant = login(br#"{"auth":{"client_token":"t","lease_duration":600,"policies":["a"]},"data":null}"#).expect("a login");
-        assert_eq!((grant.token.expose(), grant.lease, grant.ours), ("t", Some(Duration::from_secs(600)), true));
+        let (token, lease) = login(br#"{"auth":{"client_token":"t","lease_duration":600,"policies":["a"]},"data":null}"#).expect("a login");
+        assert_eq!((token.expose(), lease), ("t", Some(Duration::from_secs(600))));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! server asks of it, or retry: whoever calls decides that from the [`Problem`].
 
 mod answer;
+mod grant;
 mod refusal;
 mod skew;
 mod untrusted;
@@ -19,6 +20,7 @@ use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::secret::Token;
 
 pub use answer::{Health, HealthState, Signed};
+pub use grant::Grant;
 pub use refusal::Problem;
 pub use skew::Skew;
 
@@ -29,17 +31,6 @@ pub struct Server {
     address: String,
     roots: Vec<Vec<u8>>,
     clock: Clock,
-}
-
-/// A login that was granted.
-#[derive(Debug)]
-pub struct Grant {
-    /// The token.
-    pub token: Token,
-    /// How long it lives, if it says so.
-    pub lease: Option<Duration>,
-    /// Whether we made it, so that it is ours to revoke.
-    pub ours: bool,
 }
 
 #[derive(Serialize)]
@@ -100,9 +91,9 @@ impl Server {
     ///
     /// # Errors
     /// No answer, or the login is refused.
-    pub async fn approle(&self, mount: &str, role_id: &Token, secret_id: &Token) -> Result<Grant, Problem> {
+    pub async fn approle(&self, mount: &str, role_id: Token, secret_id: Token) -> Result<Grant, Problem> {
         let body = json(&AppRoleLogin { role_id: role_id.expose(), secret_id: secret_id.expose() })?;
-        self.log_in(&self.http, mount, body, &[role_id.expose(), secret_id.expose()]).await
+        self.log_in(&self.http, mount, body, vec![role_id, secret_id]).await
     }
 
     /// Logs in by a TLS client certificate, over a connection of its own.
@@ -111,21 +102,23 @@ impl Server {
     /// No answer, or the login is refused.
     pub async fn cert(&self, mount: &str, role: &str, identity: &Identity) -> Result<Grant, Problem> {
         let http = Client::new(&self.address, &self.roots, Some(identity), self.clock).map_err(|why| Problem::last(setup(&why)))?;
-        self.log_in(&http, mount, json(&CertLogin { name: role })?, &[]).await
+        self.log_in(&http, mount, json(&CertLogin { name: role })?, Vec::new()).await
     }
 
-    async fn log_in(&self, http: &Client, mount: &str, body: Zeroizing<Vec<u8>>, secrets: &[&str]) -> Result<Grant, Problem> {
+    async fn log_in(&self, http: &Client, mount: &str, body: Zeroizing<Vec<u8>>, presented: Vec<Token>) -> Result<Grant, Problem> {
         let path = format!("auth/{mount}/login");
+        let secrets: Vec<&str> = presented.iter().map(Token::expose).collect();
         let sent = http.send(Request { path: &format!("v1/{path}"), token: None, json: Some(body) }).await;
         let answer = sent.map_err(|why| match &why {
             // The server has been reached before, so what it refuses here is the client certificate.
             HttpError::Tls(text) => Problem::definite(refusal::login_refused(format!("{path}: {text}"))),
-            _ => self.no_answer(&why),
+            _ => self.no_answer(&why).without(&secrets),
         })?;
         if !is_success(&answer) {
-            return Err(refusal::of_login(&path, &answer, secrets, self.clock.now()));
+            return Err(refusal::of_login(&path, &answer, &secrets, self.clock.now()));
         }
-        answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))
+        let (token, lease) = answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))?;
+        Ok(Grant::ours(token, lease, presented))
     }
 
     /// Checks a token that somebody else made by asking it about itself. A policy may forbid that question; then the token is good.
@@ -137,61 +130,52 @@ impl Server {
         if !answer::is_carried_by_a_header(token.expose()) {
             return Err(Problem::definite(refusal::login_refused("the token holds characters that no token has".to_owned())));
         }
-        let answer = self.get(path, &token).await?;
+        let grant = Grant::given(token);
+        let answer = self.ask(path, &grant, None).await?;
         if !is_success(&answer) {
-            refusal::of_own_token(path, &answer, token.expose(), self.clock.now())?;
+            refusal::of_own_token(path, &answer, &grant.secrets(), self.clock.now())?;
         }
-        Ok(Grant { token, lease: None, ours: false })
+        Ok(grant)
     }
 
     /// Asks `MOUNT/sign/ROLE` to sign a CSR (PEM). Not idempotent: an answer that is lost leaves a certificate behind.
     ///
     /// # Errors
     /// No answer, a refusal, or an answer without a certificate.
-    pub async fn sign(&self, token: &Token, mount: &str, role: &str, csr: &str, ttl: Duration) -> Result<Signed, Problem> {
+    pub async fn sign(&self, grant: &Grant, mount: &str, role: &str, csr: &str, ttl: Duration) -> Result<Signed, Problem> {
         let path = sign_path(mount, role);
         let body = json(&SignRequest { csr, ttl: format!("{}s", ttl.as_secs()), format: "pem" })?;
-        let answer = self.post(&path, token, body).await?;
-        if !is_success(&answer) {
-            return Err(refusal::of_call(&path, &answer, &[token.expose()], self.clock.now()));
-        }
-        answer::signed(&answer.body, token.expose()).map_err(|why| self.malformed(&path, &why))
+        let answer = self.call(&path, grant, body).await?;
+        answer::signed(&answer.body, &grant.secrets()).map_err(|why| self.malformed(&path, &why))
     }
 
     /// Revokes the token itself.
     ///
     /// # Errors
     /// No answer, or that is not allowed.
-    pub async fn revoke_self(&self, token: &Token) -> Result<(), Problem> {
-        let path = "auth/token/revoke-self";
-        let answer = self.post(path, token, Zeroizing::new(b"{}".to_vec())).await?;
-        if !is_success(&answer) {
-            return Err(refusal::of_call(path, &answer, &[token.expose()], self.clock.now()));
-        }
-        Ok(())
+    pub async fn revoke_self(&self, grant: &Grant) -> Result<(), Problem> {
+        self.call("auth/token/revoke-self", grant, Zeroizing::new(b"{}".to_vec())).await.map(drop)
     }
 
     /// What the token may do on each of these paths (`sys/capabilities-self`).
     ///
     /// # Errors
     /// No answer, or that is not allowed.
-    pub async fn capabilities_self(&self, token: &Token, paths: &[String]) -> Result<BTreeMap<String, Vec<String>>, Problem> {
+    pub async fn capabilities_self(&self, grant: &Grant, paths: &[String]) -> Result<BTreeMap<String, Vec<String>>, Problem> {
         let path = "sys/capabilities-self";
-        let answer = self.post(path, token, json(&Paths { paths })?).await?;
-        if !is_success(&answer) {
-            return Err(refusal::of_call(path, &answer, &[token.expose()], self.clock.now()));
-        }
+        let answer = self.call(path, grant, json(&Paths { paths })?).await?;
         answer::capabilities(&answer.body).map_err(|why| self.malformed(path, &why))
     }
 
-    async fn get(&self, path: &str, token: &Token) -> Result<Answer, Problem> {
-        let sent = self.http.send(Request { path: &format!("v1/{path}"), token: Some(token), json: None }).await;
-        sent.map_err(|why| self.no_answer(&why))
+    /// A POST whose only good answers are 2xx.
+    async fn call(&self, path: &str, grant: &Grant, json: Zeroizing<Vec<u8>>) -> Result<Answer, Problem> {
+        let answer = self.ask(path, grant, Some(json)).await?;
+        if is_success(&answer) { Ok(answer) } else { Err(refusal::of_call(path, &answer, &grant.secrets(), self.clock.now())) }
     }
 
-    async fn post(&self, path: &str, token: &Token, json: Zeroizing<Vec<u8>>) -> Result<Answer, Problem> {
-        let sent = self.http.send(Request { path: &format!("v1/{path}"), token: Some(token), json: Some(json) }).await;
-        sent.map_err(|why| self.no_answer(&why))
+    async fn ask(&self, path: &str, grant: &Grant, json: Option<Zeroizing<Vec<u8>>>) -> Result<Answer, Problem> {
+        let sent = self.http.send(Request { path: &format!("v1/{path}"), token: Some(grant.token()), json }).await;
+        sent.map_err(|why| self.no_answer(&why).without(&grant.secrets()))
     }
 
     fn malformed(&self, path: &str, why: &str) -> Problem {

@@ -47,6 +47,14 @@ impl Problem {
     pub(super) const fn lost(failure: Failure) -> Self {
         Self { failure, again: Some(WAIT), definite: false, token_not_accepted: false }
     }
+
+    /// The same without these secrets in its text: a peer can put them into a header or a name as well.
+    pub(super) fn without(mut self, secrets: &[&str]) -> Self {
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            self.failure.text = self.failure.text.replace(secret, "[redacted]");
+        }
+        self
+    }
 }
 
 /// What a status and its texts mean.
@@ -127,8 +135,8 @@ pub(super) fn login_refused(text: String) -> Failure {
 }
 
 /// The answer to a token's question about itself. A policy may forbid that question (facts/openbao §6): then the token is known, so good.
-pub(super) fn of_own_token(path: &str, answer: &Answer, token: &str, now: Time) -> Result<(), Problem> {
-    let problem = of_call(path, answer, &[token], now);
+pub(super) fn of_own_token(path: &str, answer: &Answer, secrets: &[&str], now: Time) -> Result<(), Problem> {
+    let problem = of_call(path, answer, secrets, now);
     if problem.token_not_accepted {
         let hint = "the token is unknown, expired or revoked: put a new one where the login reads it";
         return Err(Problem::definite(Failure::new(Stage::Issue, "login-refused", problem.failure.text).hint(hint)));
@@ -276,7 +284,7 @@ mod tests {
             (503, r#"{"errors":["Vault is sealed"]}"#.to_owned(), Some("server-sealed")),
             (500, String::new(), Some("server-error")),
         ] {
-            let got = of_own_token("auth/token/lookup-self", &answer(status, &body), "t", Time::from_unix(0));
+            let got = of_own_token("auth/token/lookup-self", &answer(status, &body), &["t"], Time::from_unix(0));
             assert_eq!(got.err().map(|problem| problem.failure.code).as_deref(), code, "{status} {body}");
         }
     }
@@ -293,6 +301,12 @@ mod tests {
         let text = of_call("p", &answer(400, &long), &["s3cr3t"], Time::from_unix(0)).failure.text;
         assert!(text.starts_with("p: status 400: secret [redacted]\\u{1b}[2J 1 1"), "{text}");
         assert!(text.chars().count() < 330 && !text.contains('\n'));
+    }
+
+    #[test]
+    fn a_secret_that_comes_back_by_another_way_is_taken_out_as_well() {
+        let problem = Problem::lost(Failure::new(Stage::Issue, "server-error", "redirects to 'https://x/?t=s3cr3t'"));
+        assert_eq!(problem.without(&["", "s3cr3t"]).failure.text, "redirects to 'https://x/?t=[redacted]'");
     }
 
     #[test]

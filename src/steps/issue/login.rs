@@ -32,7 +32,7 @@ async fn once(server: &Server, login: &Login, credentials: Option<&Path>) -> Res
         Login::AppRole { mount, role_id, secret_id } => {
             let role_id = read::token(role_id, credentials).map_err(|why| unreadable(&why))?;
             let secret_id = read::token(secret_id, credentials).map_err(|why| unreadable(&why))?;
-            server.approle(mount, &role_id, &secret_id).await
+            server.approle(mount, role_id, secret_id).await
         }
         Login::Cert { mount, role, cert, key } => {
             let certificates = read::file(cert, read::LIMIT).map_err(|why| unreadable(&why))?;

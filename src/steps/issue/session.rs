@@ -76,8 +76,8 @@ impl Session {
         let state = self.login.into_inner();
         let mut warnings = self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let State::Granted { grant, .. } = state
-            && grant.ours
-            && let Err(problem) = self.server.revoke_self(&grant.token).await
+            && grant.is_ours()
+            && let Err(problem) = self.server.revoke_self(&grant).await
         {
             warnings.extend(not_revoked(&grant, &problem));
         }
@@ -162,7 +162,7 @@ impl Session {
         loop {
             budget.take().await?;
             let Problem { failure, again, definite, token_not_accepted } =
-                match self.server.sign(&grant.token, &self.settings.mount, &request.role, csr, request.ttl).await {
+                match self.server.sign(&grant, &self.settings.mount, &request.role, csr, request.ttl).await {
                     Ok(signed) => return Ok(signed),
                     Err(problem) => problem,
                 };
@@ -241,10 +241,10 @@ fn none_granted(server: &Server, refused: Vec<Failure>) -> Failure {
 
 fn not_revoked(grant: &Grant, problem: &Problem) -> Option<Warning> {
     // A policy without that right is a choice (facts/openbao §6), and harmless where the token soon ends by itself.
-    if problem.definite && grant.lease.is_some_and(|lease| lease <= SHORT_LEASE) {
+    if problem.definite && grant.lease().is_some_and(|lease| lease <= SHORT_LEASE) {
         return None;
     }
-    let until = grant.lease.map_or_else(|| "for a time it did not say".to_owned(), |lease| format!("for up to {}", span::show(lease)));
+    let until = grant.lease().map_or_else(|| "for a time it did not say".to_owned(), |lease| format!("for up to {}", span::show(lease)));
     Some(Warning::new("token-not-revoked", format!("the run's token could not be revoked and lives on {until}: {}", problem.failure.text)))
 }
 
@@ -304,10 +304,9 @@ mod tests {
     #[test]
     fn a_token_left_behind_is_worth_a_warning_unless_it_soon_ends_by_itself() {
         let problem = |definite| Problem { failure: refused("permission-denied", "no"), again: None, definite, token_not_accepted: false };
-        let grant = |lease| Grant { token: crate::model::secret::Token::new(String::from("t").into()), lease, ours: true };
         for (lease, definite, warned) in [(Some(600), true, false), (Some(3601), true, true), (None, true, true), (Some(600), false, true)]
         {
-            let got = not_revoked(&grant(lease.map(Duration::from_secs)), &problem(definite));
+            let got = not_revoked(&Grant::for_tests(lease.map(Duration::from_secs)), &problem(definite));
             assert_eq!(got.is_some(), warned, "{lease:?} {definite}");
         }
     }
