@@ -22,7 +22,7 @@ const ROOMS: [&str; 7] = ["model", "judge", "io", "config", "plan", "steps", "cl
 const STEPS: [&str; 9] = ["attest", "issue", "validate", "seal", "swap", "reload", "verify", "commit", "record"];
 
 /// What stands above the steps and may use all of them.
-const WHOLE: [&str; 4] = ["flow", "restore", "rollback", "install"];
+const WHOLE: [&str; 5] = ["flow", "install", "restore", "rollback", "run"];
 
 /// Rooms that only look, and the doors they must not reach, not even through somebody else.
 const LOOKERS: [&str; 2] = ["plan", "audit"];
@@ -108,11 +108,16 @@ fn inspect(sources: &Sources, doors: &[&str], long: &[(&str, usize)]) -> Vec<Str
     faults
 }
 
-/// Whether a file is built for tests only: `tests.rs` whose parent says so.
+/// Whether a file is built for tests only: its parent declares it so.
 fn is_test(path: &str, sources: &Sources) -> bool {
-    let Some(dir) = path.strip_suffix("/tests.rs") else { return false };
-    let parents = [format!("{dir}.rs"), format!("{dir}/mod.rs")];
-    parents.iter().filter_map(|p| sources.get(p)).any(|text| text.split_whitespace().collect::<String>().contains("#[cfg(test)]modtests;"))
+    let module = module_of(path);
+    let Some((name, parents)) = module.split_last() else { return false };
+    let dir = parents.join("/");
+    let candidates = if dir.is_empty() { vec!["lib.rs".to_owned()] } else { vec![format!("{dir}.rs"), format!("{dir}/mod.rs")] };
+    candidates.iter().filter_map(|p| sources.get(p)).any(|text| {
+        let squeezed: String = text.split_whitespace().collect();
+        ["", "pub", "pub(crate)", "pub(super)"].iter().any(|seen| squeezed.contains(&format!("#[cfg(test)]{seen}mod{name};")))
+    })
 }
 
 /// Rules about a file's text alone.
