@@ -1,0 +1,140 @@
+//! Mistakes in the settings: all at once, with their place, exit 2, nothing attempted. And the online check against a real OpenBao.
+
+use crate::lab::estate::{Authority, Cert, Estate};
+use crate::lab::hostile::Hostile;
+use crate::lab::openbao::OpenBao;
+
+#[test]
+fn every_mistake_is_said_at_once_with_its_place() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    let good = estate.settings_text();
+    let bad = good
+        .replace("common_name", "comon_name")
+        .replace("ttl = \"24h\"", "ttl = \"24\"")
+        .replace("mount = \"pki_int\"", "mont = \"pki_int\"");
+    std::fs::write(estate.settings(), &bad).unwrap();
+    let run = estate.omens(&["check-config"]);
+    assert_eq!((run.code, run.json["schema"].as_str()), (2, Some("omens.check-config/1")), "{run}");
+    let errors = run.json["errors"].as_array().unwrap();
+    assert!(errors.len() >= 3, "{run}");
+    for word in ["comon_name", "mont", "24"] {
+        let line = bad.lines().position(|l| l.contains(word)).unwrap() + 1;
+        let error = errors.iter().find(|e| e["line"] == line).unwrap_or_else(|| panic!("nothing about line {line}, {word}: {run}"));
+        assert!(error["column"].is_u64() && error["file"].as_str().unwrap().ends_with("omens.toml"), "{error}");
+    }
+    assert!(errors.iter().any(|e| e.to_string().contains("common_name")), "the nearest known key: {run}");
+    let renew = estate.renew();
+    assert_eq!(renew.code, 2, "{renew}");
+    assert_eq!(renew.json["errors"].as_array().map(Vec::len), Some(errors.len()), "{renew}");
+    assert_eq!((hostile.requests().len(), estate.state().exists()), (0, false), "nothing was attempted");
+}
+
+#[test]
+fn another_root_of_the_same_name_is_refused() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    std::fs::write(estate.anchor(), Hostile::start().root_pem()).unwrap();
+    let run = estate.renew();
+    assert_eq!(run.code, 2, "{run}");
+    assert!(run.json["errors"].to_string().contains("anchor"), "{run}");
+}
+
+#[test]
+fn what_this_build_does_not_do_is_said_and_never_ignored() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    let good = estate.settings_text();
+    for (from, to) in [
+        ("keep = \"file\"", "keep = \"sealed\""),
+        ("keep = \"file\"", "keep = \"resident\""),
+        (
+            "[openbao]",
+            "[attestation]\nrequired = true\nmax_age = \"10m\"\nby = [ { keylime = { verifier = \"https://127.0.0.1:1\" } } ]\n\n[openbao]",
+        ),
+        ("login = [ ", "login = [ { tpm_identity = {} }, "),
+    ] {
+        std::fs::write(estate.settings(), good.replace(from, to)).unwrap();
+        let run = estate.renew();
+        assert_eq!(run.code, 2, "{to}: {run}");
+        assert!(run.json["errors"].to_string().contains("not-available"), "{to}: {run}");
+    }
+}
+
+#[test]
+fn secrets_that_others_may_read_are_refused() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    for mode in [0o644, 0o660, 0o606] {
+        std::fs::set_permissions(estate.dir.join("secret-id"), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        assert_eq!(estate.renew().code, 2, "{mode:o}");
+    }
+    std::fs::set_permissions(estate.dir.join("secret-id"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(estate.settings(), std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    assert_eq!(estate.renew().code, 2, "settings that others may write");
+    assert_eq!(hostile.requests().len(), 0);
+}
+
+#[test]
+fn the_environment_does_not_matter() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    let mut command = estate.command(&["--json", "renew", "--all"]);
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "HTTP_PROXY"] {
+        command.env(name, "http://127.0.0.1:9");
+    }
+    command
+        .env("SSL_CERT_FILE", "/dev/null")
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .env("VAULT_ADDR", "https://127.0.0.1:9")
+        .env("VAULT_TOKEN", "x");
+    let output = crate::lab::child::run(command, std::time::Duration::from_secs(30));
+    assert_eq!(output.code, 0, "{output:?}");
+}
+
+#[test]
+fn the_online_check_names_what_is_allowed_and_what_is_too_much() {
+    let bao = OpenBao::shared();
+    let estate = Estate::at_openbao().with(Cert::web("web"));
+    let before = bao.signed(&estate.login);
+    let run = estate.omens(&["check-config", "--online"]);
+    assert_eq!(run.code, 0, "{run}");
+    assert_eq!(bao.signed(&estate.login), before, "nothing is signed for a check");
+
+    // A role that may not be used.
+    let mut other = Cert::web("web");
+    other.role = "openbao-listener".into();
+    let estate = Estate::at_openbao().with(other);
+    let run = estate.omens(&["check-config", "--online"]);
+    assert_eq!(run.code, 2, "{run}");
+    assert!(run.stdout.contains("pki_int/sign/openbao-listener"), "{run}");
+
+    // A login that may do everything.
+    let estate =
+        Estate::new("root", Authority::token(bao.address(), &bao.root.pem, &bao.token("too-much", &["root"]))).with(Cert::web("web"));
+    let run = estate.omens(&["check-config", "--online"]);
+    for path in ["sign-verbatim", "issue", "revoke", "roles", "root", "sys/"] {
+        assert!(run.stdout.contains(path), "{path}: {run}");
+    }
+
+    // A login that is none, an address where nobody is, a server of another root.
+    let estate = Estate::new("none", Authority::token(bao.address(), &bao.root.pem, "hvs.no-such-token")).with(Cert::web("web"));
+    assert_eq!(estate.omens(&["check-config", "--online"]).code, 2);
+    let hostile = Hostile::start();
+    let estate = Estate::new("elsewhere", Authority::token(bao.address(), hostile.root_pem(), "hvs.x")).with(Cert::web("web"));
+    assert_eq!(estate.omens(&["check-config", "--online"]).code, 2);
+}
+
+#[test]
+fn usage_errors_are_exit_two_and_help_is_not() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    for arguments in [&["renew"][..], &["renew", "--all", "web"], &["nonsense"], &["renew", "--all", "--wait", "soon"]] {
+        assert_eq!(estate.plain(arguments).code, 2, "{arguments:?}");
+    }
+    for arguments in [&["--help"][..], &["--version"], &["renew", "--help"], &["completions", "bash"], &["man"]] {
+        let output = estate.plain(arguments);
+        assert_eq!(output.code, 0, "{arguments:?}: {output:?}");
+        assert!(!output.stdout.is_empty(), "{arguments:?}");
+    }
+}
