@@ -112,7 +112,7 @@ impl Host {
     }
 
     pub fn weaken_role(&mut self, name: &str) {
-        typed(&format!("sed -i 's/role = .*/role = \"weak-noeku\"/' omens.toml        # the entry of {name}"));
+        note(&format!("In omens.toml the role of {name} is now \"weak-noeku\"."));
         self.set_role(name, "weak-noeku");
     }
 
@@ -122,7 +122,7 @@ impl Host {
     }
 
     pub fn break_nginx(&self) {
-        typed("echo 'this_directive_does_not_exist on;' >>nginx.conf");
+        note("Somebody saves nginx.conf with the line: this_directive_does_not_exist on;");
         self.nginx.write_broken();
     }
 
@@ -184,14 +184,15 @@ fn by_hand(nginx: &Nginx, name: &str) -> (std::path::PathBuf, std::path::PathBuf
 fn sentence(entry: &Value) -> String {
     let text = |key: &str| entry[key].as_str().unwrap_or("?").to_owned();
     let generation = entry["generation"].as_u64().map(|n| format!("generation {n}")).unwrap_or_default();
-    let why = entry["error"]["text"].as_str().map(|t| t.chars().take(90).collect::<String>()).unwrap_or_default();
+    let why =
+        format!("{} at {}", entry["error"]["code"].as_str().unwrap_or_default(), entry["error"]["stage"].as_str().unwrap_or_default());
     let what = match entry["outcome"].as_str().unwrap_or_default() {
         "renewed" => format!("renewed: {generation} is in use"),
         "settled" => format!("settled: {generation}, issued earlier, is in use now; nothing was signed"),
         "rolled-back" => format!("put back: {generation} was not taken up ({why})"),
         "refused" => {
             let findings: Vec<&str> = entry["findings"].as_array().into_iter().flatten().filter_map(|f| f["id"].as_str()).collect();
-            format!("refused: {generation} was not published ({})", findings.join(", "))
+            format!("refused: the answer did not pass ({}); kept here, published nowhere", findings.join(", "))
         }
         other => format!("{other}: {why}"),
     };

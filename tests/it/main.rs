@@ -23,7 +23,6 @@ mod debt;
 mod disk;
 mod lab_itself;
 mod lies;
-mod mistakes;
 mod ordinary;
 mod renew;
 mod secrets;
