@@ -1,2 +1,113 @@
-//! Under construction.
-fn main() {}
+//! `./run demo`: from nothing to proven certificates on a real OpenBao and a real nginx, and what happens when something is wrong.
+//! It leaves no process and no file behind, also when it is interrupted.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_errors_doc,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_debug_implementations,
+    missing_docs,
+    unreachable_pub,
+    reason = "a program for a person, on the launchers of the tests"
+)]
+
+#[path = "../lab/mod.rs"]
+#[allow(dead_code, reason = "tests, demo and bench each use a part of the lab")]
+mod lab;
+
+mod host;
+mod show;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use host::Host;
+use show::{heading, note};
+
+fn main() -> ExitCode {
+    let keep = std::env::args().nth(1).as_deref() == Some("--keep");
+    // A person wants the sentence, not where in the source it was written.
+    std::panic::set_hook(Box::new(|why| eprintln!("\ndemo: {}", why.payload_as_str().unwrap_or("stopped"))));
+    end_on_signal();
+    let start = Instant::now();
+    let told = std::panic::catch_unwind(|| {
+        let mut host = Host::set_up();
+        tell(&mut host);
+        heading("Done");
+        note(&format!(
+            "{} seconds; OpenBao's audit log counts {} signing requests from this host: three first issues, one forced, one refused, one put back.",
+            start.elapsed().as_secs(),
+            host.signed()
+        ));
+        if keep {
+            host.keep();
+        }
+    });
+    lab::child::end_all();
+    lab::place::clean_up();
+    if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The story.
+fn tell(host: &mut Host) {
+    heading("Before: nginx serves what somebody made by hand");
+    host.handshakes();
+
+    heading("What omens would do, and why");
+    host.omens(&["plan"], 0);
+
+    heading("Three certificates: P-256, P-384 and RSA");
+    note("Keys are made here, CSRs are signed by \"Book of Omens\", answers are checked, nginx is reloaded once, the wire is the proof.");
+    host.adopt();
+    host.omens(&["renew", "--all"], 0);
+
+    heading("After: the same handshakes");
+    host.handshakes();
+    host.omens(&["status"], 0);
+
+    heading("Nothing is due: nothing is asked, nothing is written");
+    host.omens(&["renew", "--all"], 0);
+
+    heading("A forced renewal");
+    host.handshake("www");
+    host.omens(&["renew", "www", "--force"], 0);
+    host.handshake("www");
+
+    heading("A certificate that does not pass: the role sets no extended key usage");
+    host.weaken_role("git");
+    host.omens(&["renew", "git", "--force"], 1);
+    note("The old one goes on serving; the refused one is in the ledger.");
+    host.handshake("git");
+    host.mend_role("git");
+
+    heading("A certificate that nginx does not take up: a typing mistake in nginx.conf");
+    host.break_nginx();
+    host.omens(&["renew", "auth", "--force"], 1);
+    note("Put back at once, and seen on the wire:");
+    host.handshake("auth");
+    note("The mistake is mended; what was issued is settled, and nothing is signed:");
+    host.mend_nginx();
+    host.omens(&["renew", "--all"], 0);
+    host.handshake("auth");
+
+    heading("The ledger in words");
+    host.ledger();
+}
+
+/// SIGINT and SIGTERM end everything in order: servers, then the directory, then us.
+fn end_on_signal() {
+    lab::runtime().spawn(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt()).expect("SIGINT"), signal(SignalKind::terminate()).expect("SIGTERM"));
+        let code = tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 };
+        println!();
+        lab::child::end_all();
+        lab::place::clean_up();
+        std::process::exit(code);
+    });
+}

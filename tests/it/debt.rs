@@ -95,9 +95,15 @@ fn a_service_that_goes_on_with_the_old_one_is_not_believed() {
 fn a_foreign_certificate_at_the_endpoint_is_named() {
     let mut web = Web::serving();
     let old = web.served().unwrap();
-    let bao = OpenBao::shared();
-    web.estate.certs[0].verify =
-        vec![format!("{{ tls = {{ address = \"127.0.0.1:{}\", server_name = \"spire.funlab.casa\", deadline = \"1s\" }} }}", bao.port)];
+    let (cert, key) = OpenBao::shared().pair("web-ec", NAME);
+    let (cert_file, key_file) = (web.estate.dir.join("foreign.pem"), web.estate.dir.join("foreign.key"));
+    std::fs::write(&cert_file, cert).unwrap();
+    crate::lab::place::write_secret(&key_file, &key);
+    let foreign = web.nginx.fixed(NAME, &cert_file, &key_file);
+    assert_eq!(web.nginx.reload().code, 0);
+    crate::lab::wait_for("the second block", Duration::from_secs(3), || served_leaf(foreign, NAME).is_some());
+    web.estate.certs[0].verify.clear();
+    web.estate.certs[0] = web.estate.certs[0].clone().seen_at(foreign, "1s");
     web.estate.write();
     let run = web.estate.force();
     run.expect(1, "web", "rolled-back").because("web", "verify/other-leaf");

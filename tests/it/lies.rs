@@ -217,7 +217,7 @@ fn our_secrets_are_taken_out_of_what_a_server_says() {
     let text = run.cert("web")["error"]["text"].as_str().unwrap();
     assert!(text.contains("[redacted]"), "{run}");
     for secret in [TOKEN, SECRET_ID] {
-        assert!(!run.stdout.contains(secret) && !run.stderr.contains(secret));
+        assert!(!run.stdout.contains(secret) && !run.stderr.contains(secret), "{secret}: {run}");
         assert!(!estate.ledger().iter().any(|e| e.to_string().contains(secret)));
         assert!(!estate.state_json("web").to_string().contains(secret));
     }

@@ -1,5 +1,6 @@
 //! Children that end with us: started by one thread that lives as long as the process, ended by pid, killed by the kernel if we die.
 
+use std::collections::BTreeMap;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
@@ -67,6 +68,7 @@ impl Server {
         let open = || std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log file");
         command.stdin(Stdio::null()).stdout(open()).stderr(open());
         let child = spawn(command).expect("a server starts");
+        running().insert(child.id(), gentle);
         Self { child, gentle }
     }
 
@@ -82,8 +84,7 @@ impl Server {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid");
-        kill_process(pid, signal).ok();
+        send(self.child.id(), signal);
     }
 
     /// Ends it: gently, then by force.
@@ -91,6 +92,7 @@ impl Server {
         if self.alive() {
             self.signal(self.gentle);
         }
+        running().remove(&self.child.id());
         let start = Instant::now();
         while self.alive() {
             if start.elapsed() > Duration::from_secs(10) {
@@ -106,6 +108,46 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Every server and shown command that runs now, with the signal that ends it.
+static RUNNING: Mutex<BTreeMap<u32, Signal>> = Mutex::new(BTreeMap::new());
+
+fn running() -> std::sync::MutexGuard<'static, BTreeMap<u32, Signal>> {
+    RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        kill_process(pid, signal).ok();
+    }
+}
+
+/// Ends everything that runs, for a program that was told to end itself.
+pub fn end_all() {
+    let all = std::mem::take(&mut *running());
+    for (pid, gentle) in &all {
+        send(*pid, *gentle);
+    }
+    // Nobody may be left to reap them: dead and unreaped is dead.
+    let gone = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "));
+    let start = Instant::now();
+    while !all.keys().all(gone) {
+        if start.elapsed() > Duration::from_secs(5) {
+            all.keys().filter(|pid| !gone(pid)).for_each(|pid| send(*pid, Signal::KILL));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Runs a command on our own terminal and gives its exit code.
+pub fn run_shown(command: Command) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let mut child = spawn(command).expect("a command");
+    running().insert(child.id(), Signal::TERM);
+    let status = child.wait().expect("wait");
+    running().remove(&child.id());
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 /// What a command said and how it ended.

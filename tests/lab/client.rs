@@ -93,6 +93,21 @@ fn get(port: u16, name: &str, config: &Arc<ClientConfig>) -> Result<(), String> 
     if answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n") { Ok(()) } else { Err(format!("odd answer: {answer:?}")) }
 }
 
+/// A configuration that trusts this root alone and resumes nothing.
+fn trusting(root: &[u8]) -> Arc<ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from(root.to_vec())).expect("a root");
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().expect("versions");
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.resumption = rustls::client::Resumption::disabled();
+    Arc::new(config)
+}
+
+/// Whether a client that trusts this root alone gets an answer.
+pub fn trusted(port: u16, name: &str, root: &[u8]) -> bool {
+    get(port, name, &trusting(root)).is_ok()
+}
+
 /// Clients that ask one after the other without a pause.
 pub struct Load {
     stop: Arc<AtomicBool>,
@@ -104,12 +119,7 @@ pub struct Load {
 impl Load {
     /// Starts `clients` threads against one endpoint.
     pub fn start(port: u16, name: &str, root: &[u8], clients: usize) -> Self {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from(root.to_vec())).expect("a root");
-        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().expect("versions");
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-        config.resumption = rustls::client::Resumption::disabled();
-        let config = Arc::new(config);
+        let config = trusting(root);
         let (stop, asked, failures) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
         let threads = (0..clients)
             .map(|_| {

@@ -11,8 +11,10 @@ pub mod pki;
 pub mod place;
 
 use std::net::TcpListener;
-use std::sync::OnceLock;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The runtime of everything asynchronous in the lab.
@@ -25,14 +27,18 @@ pub fn runtime() -> &'static tokio::runtime::Runtime {
     })
 }
 
-/// A port of 127.0.0.1 that is free now and is not given out twice by this process.
-/// Below the ephemeral range, so that no outgoing connection takes it in the meantime.
+/// A port of 127.0.0.1 that is free now and stays ours among all labs on this machine: each port is claimed by an abstract socket
+/// of its number, which the kernel gives back when we end. Below the ephemeral range, so that no outgoing connection takes it.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    static CLAIMS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = u16::try_from(10_000 + (std::process::id().wrapping_mul(97) + step) % 22_000).expect("below 65536");
+        let name = SocketAddr::from_abstract_name(format!("omens-lab-port-{port}")).expect("a name");
+        let Ok(claim) = UnixListener::bind_addr(&name) else { continue };
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            CLAIMS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(claim);
             return port;
         }
     }
