@@ -12,12 +12,7 @@ pub(super) fn renew(session: &mut Session<'_, '_>, command: &Command, arguments:
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
     };
-    let options = Options {
-        names: arguments.names.clone(),
-        force: arguments.force,
-        wait: arguments.wait.wait,
-        credentials: session.environment.credentials.clone(),
-    };
+    let options = Options { names: arguments.names.clone(), force: arguments.force, wait: arguments.wait.wait };
     let progress = session.progress();
     let report = flow::renew(&settings, &options, session.clock, &progress);
     drop(progress);

@@ -57,7 +57,7 @@ pub(super) fn run(session: &mut Session<'_, '_>, arguments: &CheckConfig) -> u8 
 
 fn ask(session: &Session<'_, '_>, settings: &Settings) -> Vec<Check> {
     match runtime() {
-        Ok(runtime) => runtime.block_on(online::check(settings, session.clock, session.environment.credentials.as_deref())),
+        Ok(runtime) => runtime.block_on(online::check(settings, session.clock, settings.credentials.as_deref())),
         Err(why) => vec![Check { code: why.code, ok: false, severity: Severity::Error, text: why.text, hint: why.hint }],
     }
 }

@@ -23,6 +23,8 @@ pub struct Inventory {
     pub last_run: Option<Time>,
     /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
     pub unnamed: Vec<String>,
+    /// Whether a killed run left something half-made among the trust anchors.
+    pub half_made: bool,
 }
 
 /// One certificate on disk.
@@ -55,6 +57,8 @@ pub struct Tree {
     pub published: Published,
     /// Why the run tree is not equal to `live`; `None` where it is.
     pub unpublished: Option<String>,
+    /// Whether a killed run left something half-made.
+    pub leftovers: bool,
 }
 
 /// What the run directory's `live` names.
@@ -81,6 +85,8 @@ pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, D
         None => None,
     };
     let run = Dir::open(&settings.paths.run)?;
+    let trust = run.as_ref().map_or(Ok(None), |run| run.child(layout::TRUST))?;
+    let half_made = trust.map_or(Ok(false), |trust| Ok(trust.names()?.iter().any(|n| n.starts_with('.'))))?;
     let unnamed = certs.as_ref().map_or(Ok(Vec::new()), |dir| unnamed(dir, settings))?;
     let look = |part: &[&Certificate]| -> Vec<Observed> {
         let one = |c: &&Certificate| Observed { name: c.name().clone(), tree: tree(settings, c, certs.as_ref(), run.as_ref()) };
@@ -97,7 +103,7 @@ pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, D
             all
         })
     };
-    Ok(Inventory { certificates, last_run, unnamed })
+    Ok(Inventory { certificates, last_run, unnamed, half_made })
 }
 
 fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<String>, DiskError> {
@@ -105,10 +111,24 @@ fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<String>, DiskError> {
     Ok(certs.names()?.into_iter().filter(|n| !n.starts_with('.') && !named.contains(n.as_str())).collect())
 }
 
-fn generations(dir: &Dir) -> Result<Vec<Generation>, DiskError> {
-    let mut all: Vec<Generation> = dir.names()?.iter().filter_map(|n| Generation::parse(n)).collect();
+/// The complete generations of a directory, sorted, and whether there are dot-names: what a killed run left half-made.
+fn generations(dir: &Dir) -> Result<(Vec<Generation>, bool), DiskError> {
+    let names = dir.names()?;
+    let mut all: Vec<Generation> = names.iter().filter_map(|n| Generation::parse(n)).collect();
     all.sort();
-    Ok(all)
+    Ok((all, names.iter().any(|n| n.starts_with('.'))))
+}
+
+/// Temporary names of a consumer's copies that a killed run left behind; nothing else in a directory that is not ours.
+#[must_use]
+pub fn leftovers(install: &Install, names: &[String]) -> Vec<String> {
+    let ours = |name: &&String| {
+        install.files.iter().any(|(_, file)| {
+            let digits = name.strip_prefix('.').and_then(|n| n.strip_prefix(file.as_str())).and_then(|n| n.strip_prefix('.'));
+            digits.is_some_and(|d| d.len() == 16 && d.bytes().all(|b| b.is_ascii_hexdigit()))
+        })
+    };
+    names.iter().filter(ours).cloned().collect()
 }
 
 /// Both trees of one certificate.
@@ -122,7 +142,7 @@ pub fn tree(settings: &Settings, certificate: &Certificate, certs: Option<&Dir>,
     let mut tree = Tree::default();
     if let Some(var) = &var {
         (tree.state, tree.state_broken) = read_state(var)?;
-        tree.complete = generations(var)?;
+        (tree.complete, tree.leftovers) = generations(var)?;
         let link = var.link(layout::LIVE)?;
         let live = link.as_deref().map(|text| (Generation::parse(text), text));
         tree.live = match live {
@@ -134,7 +154,9 @@ pub fn tree(settings: &Settings, certificate: &Certificate, certs: Option<&Dir>,
     }
     let mut largest = tree.complete.iter().map(|g| g.0).max().unwrap_or(0).max(tree.state.largest);
     if let Some(run) = &run {
-        largest = generations(run)?.iter().map(|g| g.0).max().unwrap_or(0).max(largest);
+        let (generations, leftovers) = generations(run)?;
+        largest = generations.iter().map(|g| g.0).max().unwrap_or(0).max(largest);
+        tree.leftovers |= leftovers;
         tree.published.generation = run.link(layout::LIVE)?.as_deref().and_then(Generation::parse);
     }
     tree.largest = largest;
@@ -211,6 +233,9 @@ pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, l
 fn copy_differs(install: &Install, live: &Kept) -> Result<Option<String>, DiskError> {
     let gone = |path: &Path| Some(format!("the copy {} is gone", path.display()));
     let Some(dir) = Dir::open(&install.dir)? else { return Ok(gone(&install.dir)) };
+    if let Some(name) = leftovers(install, &dir.names()?).first() {
+        return Ok(Some(format!("{} was left by a run that was killed", dir.join(name).display())));
+    }
     let files = live.published_files();
     for (part, file) in &install.files {
         let Some((_, expected)) = files.iter().find(|(name, _)| Some(*name) == part_file(*part)) else { continue };

@@ -1,5 +1,6 @@
 //! The frame of every command that changes a host: one lock, one run id, one report, lines in the ledger, one exit code.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use super::record;
@@ -29,6 +30,8 @@ pub struct Run {
     clock: Clock,
     state: Dir,
     lock: Lock,
+    /// Why the ledger could not be written, if it could not.
+    unwritten: RefCell<Option<DiskError>>,
 }
 
 /// Either a run, or the report of why there is none.
@@ -65,20 +68,30 @@ impl Run {
             Ok(state) => state,
             Err(why) => return refuse(disk_error(&why)),
         };
+        // A link where the ledger should be is seen before anything is done, not after.
+        if let Err(why) = write::refuse_link(&state, layout::LEDGER) {
+            return refuse(disk_error(&why));
+        }
         match wait_for_lock(&state, wait, clock) {
             Ok(Some(lock)) => {
                 let random = write::random_digits().unwrap_or_default();
-                Begun::Run(Self { id: format!("{started}-{random}"), schema, host, started, clock, state, lock })
+                let id = format!("{started}-{random}");
+                Begun::Run(Self { id, schema, host, started, clock, state, lock, unwritten: RefCell::default() })
             }
             Ok(None) => refuse(locked(&state, wait)),
             Err(why) => refuse(disk_error(&why)),
         }
     }
 
-    /// Appends one line to the ledger. That a line cannot be written is said, and is no other failure.
+    /// Appends one line to the ledger. That it cannot be written is an error of the run, said at its end.
     pub fn note(&self, entry: &Entry) {
-        if let Err(why) = record::append(&self.state, std::slice::from_ref(entry), false) {
+        self.kept(record::append(&self.state, std::slice::from_ref(entry), false));
+    }
+
+    fn kept(&self, result: Result<(), DiskError>) {
+        if let Err(why) = result {
             tracing::error!(%why, "the ledger was not written");
+            self.unwritten.replace(Some(why));
         }
     }
 
@@ -115,17 +128,16 @@ impl Run {
     #[must_use]
     pub fn end(self, entries: Vec<Entry>, certificates: Vec<CertReport>) -> Report {
         let wrote = certificates.iter().any(|c| c.outcome != Outcome::NotDue);
-        if let Err(why) = record::append(&self.state, &entries, false).and_then(|()| self.flush(wrote)) {
-            tracing::error!(%why, "the ledger was not flushed");
-        }
+        self.kept(record::append(&self.state, &entries, false).and_then(|()| self.flush(wrote)));
         self.lock.touch();
+        let error = self.unwritten.take().map(|why| disk_error(&why));
         Report {
-            exit: u8::from(certificates.iter().any(|c| !self.is_good(c.outcome))),
+            exit: u8::from(error.is_some() || certificates.iter().any(|c| !self.is_good(c.outcome))),
             schema: self.schema,
             host: self.host,
             started: self.started,
             finished: self.clock.now(),
-            error: None,
+            error,
             errors: Vec::new(),
             certificates,
         }

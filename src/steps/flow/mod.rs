@@ -10,7 +10,6 @@ mod prepare;
 mod undo;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,8 +45,6 @@ pub struct Options {
     pub force: bool,
     /// How long to wait for another run's lock.
     pub wait: Duration,
-    /// systemd's `$CREDENTIALS_DIRECTORY`.
-    pub credentials: Option<PathBuf>,
 }
 
 /// What all certificates of a run share.
@@ -56,14 +53,13 @@ pub(super) struct Shared<'a> {
     pub(super) clock: Clock,
     pub(super) watch: &'a dyn Watch,
     pub(super) permits: Semaphore,
-    credentials: Option<PathBuf>,
     session: OnceCell<Result<Session, Failure>>,
 }
 
 impl Shared<'_> {
     /// The run's one session with OpenBao, opened when the first certificate needs it.
     pub(super) async fn session(&self) -> Result<&Session, Failure> {
-        let open = || Session::open(&self.settings.openbao, self.clock, self.credentials.as_deref());
+        let open = || Session::open(&self.settings.openbao, self.clock, self.settings.credentials.as_deref());
         self.session.get_or_init(open).await.as_ref().map_err(Clone::clone)
     }
 }
@@ -84,14 +80,14 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
     let wanted: Vec<&Certificate> =
         settings.certificates.iter().filter(|c| options.names.is_empty() || options.names.contains(c.name())).collect();
     let found = match inventory::take(settings, &wanted) {
-        Ok(inventory) => inventory.certificates,
+        Ok(inventory) => inventory,
         Err(why) => return run.end_all_failed(&wanted, &super::swap::disk_failure(Stage::Plan, &why)),
     };
     let now = clock.now();
     let mut reports: BTreeMap<CertName, CertReport> = BTreeMap::new();
     let mut due = Vec::new();
     let mut entries = Vec::new();
-    for (observed, certificate) in found.into_iter().zip(&wanted) {
+    for (observed, certificate) in found.certificates.into_iter().zip(&wanted) {
         match observed.tree {
             Err(why) => {
                 let failure = super::swap::disk_failure(Stage::Plan, &why);
@@ -102,7 +98,9 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
             Ok(tree) => {
                 let step = decide(settings, certificate, &tree, now, options.force);
                 if step.action == Action::Nothing {
-                    close_interrupted(settings, certificate, &tree, &run, now);
+                    if tree.leftovers || found.half_made || tree.state.begun.is_some() {
+                        after_kill(settings, certificate, &tree, &run, now);
+                    }
                     reports.insert(observed.name, report_of(&step, &tree));
                 } else {
                     due.push((*certificate, step, tree));
@@ -111,7 +109,7 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
         }
     }
     if !due.is_empty() {
-        for (report, entry) in act(settings, options, clock, watch, &run, due) {
+        for (report, entry) in act(settings, clock, watch, &run, due) {
             entries.extend(entry);
             reports.insert(report.name.clone(), report);
         }
@@ -119,12 +117,15 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
     run.end(entries, wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
 }
 
-/// A run that was ended in the middle, and left nothing to do: its end is written down all the same.
-fn close_interrupted(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, run: &Run, now: Time) {
+/// A run that was killed, and left nothing to do but its remains: opening the place removes them, and its end is written down.
+fn after_kill(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, run: &Run, now: Time) {
+    let place = match Place::open(settings, certificate) {
+        Ok(place) => Arc::new(place),
+        Err(why) => return tracing::warn!(%why, "the remains of a killed run stay"),
+    };
     let Some(cut) = interrupted(tree, certificate.name(), now) else { return };
     run.note(&cut);
-    let closed = Place::open(settings, certificate).and_then(|place| Notes::new(Arc::new(place), &run.id, tree.state.clone()).over());
-    if let Err(why) = closed {
+    if let Err(why) = Notes::new(place, &run.id, tree.state.clone()).over() {
         tracing::warn!(%why, "an interrupted run stays noted");
     }
 }
@@ -132,14 +133,7 @@ fn close_interrupted(settings: &Arc<Settings>, certificate: &Certificate, tree: 
 type Due<'a> = (&'a Certificate, Step, Tree);
 
 /// Does what the plan says. Only from here on is there a runtime, a network and whatever else a run needs.
-fn act(
-    settings: &Arc<Settings>,
-    options: &Options,
-    clock: Clock,
-    watch: &dyn Watch,
-    run: &Run,
-    due: Vec<Due<'_>>,
-) -> Vec<(CertReport, Option<Entry>)> {
+fn act(settings: &Arc<Settings>, clock: Clock, watch: &dyn Watch, run: &Run, due: Vec<Due<'_>>) -> Vec<(CertReport, Option<Entry>)> {
     let mut ended = Vec::new();
     let mut jobs = Vec::new();
     for (certificate, step, tree) in due {
@@ -165,14 +159,7 @@ fn act(
             return ended;
         }
     };
-    let shared = Shared {
-        settings: settings.clone(),
-        clock,
-        watch,
-        permits: Semaphore::new(AT_A_TIME),
-        credentials: options.credentials.clone(),
-        session: OnceCell::new(),
-    };
+    let shared = Shared { settings: settings.clone(), clock, watch, permits: Semaphore::new(AT_A_TIME), session: OnceCell::new() };
     ended.extend(runtime.block_on(all(shared, run, jobs)));
     // A blocked name resolution must not hold up the end of a run.
     runtime.shutdown_timeout(Duration::from_millis(100));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write::{self, Ownership};
+use crate::judge::pem;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -16,8 +17,6 @@ pub struct Place {
     index: usize,
     /// `certs/NAME` of the state directory.
     pub(in crate::steps) var: Dir,
-    /// The run directory.
-    pub(super) run_root: Dir,
     /// `NAME` of the run directory.
     pub(in crate::steps) run: Dir,
 }
@@ -50,7 +49,8 @@ impl Place {
         let (run, _) = write::make_dir(&run_root, name.as_str(), 0o750, directory_owner(certificate))?;
         clean(&var)?;
         clean(&run)?;
-        Ok(Self { settings: settings.clone(), index, var, run_root, run })
+        show_anchor(&run_root, settings)?;
+        Ok(Self { settings: settings.clone(), index, var, run })
     }
 
     /// The settings.
@@ -100,6 +100,17 @@ pub(super) const fn file_owner(certificate: &Certificate) -> Ownership {
 /// Owner of a published generation's directory.
 pub(super) fn generation_owner(certificate: &Certificate) -> Ownership {
     directory_owner(certificate)
+}
+
+/// Writes the pinned root where consumers find it, if it is not there. Places are opened one after the other, so nobody else writes here.
+fn show_anchor(run_root: &Dir, settings: &Settings) -> Result<(), DiskError> {
+    let text = pem::write(&settings.anchor.der);
+    let (trust, _) = write::make_dir(run_root, layout::TRUST, 0o755, Ownership::default())?;
+    clean(&trust)?;
+    if trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == text.as_bytes()) {
+        return Ok(());
+    }
+    write::replace_any(&trust, layout::ANCHOR, text.as_bytes(), 0o644, Ownership::default())
 }
 
 /// Removes what a killed run left half-made: dot-names. A link among them that is not the temporary of `live` is nobody's we know.

@@ -13,7 +13,7 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
 use crate::plan::generation::{Kept, key_mode};
-use crate::plan::inventory::part_file;
+use crate::plan::inventory::{leftovers, part_file};
 
 /// A generation that consumers find at `live`.
 #[derive(Debug)]
@@ -108,7 +108,6 @@ pub fn put_back(place: &Place, generation: Generation) -> Result<Facts, Failure>
 }
 
 fn show(place: &Place, kept: &Kept) -> Result<(), DiskError> {
-    show_anchor(place)?;
     write::make_link(&place.run, layout::NGINX, "live/nginx.conf")?;
     let target = kept.generation.to_string();
     if place.run.link(layout::LIVE)?.as_deref() != Some(target.as_str()) {
@@ -129,21 +128,14 @@ pub fn write_copies(place: &Place, install: &Install, generation: Generation) ->
     copy(place, install, &kept)
 }
 
-/// Writes the pinned root where consumers find it, if it is not there.
-fn show_anchor(place: &Place) -> Result<(), DiskError> {
-    let text = pem::write(&place.settings().anchor.der);
-    let (trust, _) = write::make_dir(&place.run_root, layout::TRUST, 0o755, write::Ownership::default())?;
-    if trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == text.as_bytes()) {
-        return Ok(());
-    }
-    write::replace_any(&trust, layout::ANCHOR, text.as_bytes(), 0o644, write::Ownership::default())
-}
-
 /// Writes a consumer's copies, key last: a reader between two renames finds a new certificate with an old key, never a key without one.
 fn copy(place: &Place, install: &Install, kept: &Kept) -> Result<(), DiskError> {
     let missing = || DiskError::new("open the directory", &install.dir, rustix::io::Errno::NOENT);
     let dir = Dir::open(&install.dir)?.ok_or_else(missing)?;
     let owner = place.certificate().owner;
+    for leftover in leftovers(install, &dir.names()?) {
+        write::remove(&dir, &leftover)?;
+    }
     let mut files = install.files.clone();
     files.sort_by_key(|(part, _)| match part {
         Part::Key => 2,
