@@ -31,7 +31,7 @@ use show::{heading, note};
 fn main() -> ExitCode {
     let keep = std::env::args().nth(1).as_deref() == Some("--keep");
     // A person wants the sentence, not where in the source it was written.
-    std::panic::set_hook(Box::new(|why| eprintln!("\ndemo: {}", why.payload_as_str().unwrap_or("stopped"))));
+    std::panic::set_hook(Box::new(|why| eprintln!("\ndemo: {}", lab::what_panicked(why))));
     end_on_signal();
     let start = Instant::now();
     let told = std::panic::catch_unwind(|| {

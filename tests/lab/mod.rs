@@ -63,3 +63,10 @@ pub fn program(name: &str) -> Option<std::path::PathBuf> {
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
+
+/// What a panic said, without where.
+pub fn what_panicked(why: &std::panic::PanicHookInfo<'_>) -> String {
+    let payload = why.payload();
+    let text = payload.downcast_ref::<String>().cloned().or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+    text.unwrap_or_else(|| "stopped".to_owned())
+}
