@@ -21,6 +21,7 @@ mod lab;
 mod crash;
 mod debt;
 mod disk;
+mod documents;
 mod lab_itself;
 mod lies;
 mod ordinary;

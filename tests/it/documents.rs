@@ -1,0 +1,190 @@
+//! Every document and format that others may rely on, pinned by a fixture: it may gain fields, it never loses one.
+
+use omens::model::anchor::Fingerprint;
+use omens::model::clock::Time;
+use omens::model::entry::{self, Entry, Outcome};
+use omens::model::failure::{Failure, Stage, Warning};
+use omens::model::finding::{Finding, Severity};
+use omens::model::key::Keep;
+use omens::model::layout::Meta;
+use omens::model::name::{CertName, Generation};
+use omens::model::reason::{Reason, ReasonCode};
+use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
+use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State};
+use omens::plan::decide::Action;
+use omens::plan::view::{PlanDocument, Planned, Standing, StatusDocument};
+
+fn at(second: i64) -> Time {
+    Time::from_unix(1_795_000_000 + second)
+}
+
+fn name() -> CertName {
+    CertName::parse("web").unwrap()
+}
+
+fn failure() -> Failure {
+    Failure::new(Stage::Verify, "old-leaf", "127.0.0.1:443 still serves the previous certificate").hint("look at the service's own log")
+}
+
+fn debt() -> Debt {
+    Debt {
+        generation: Generation(3),
+        sha256: Some(Fingerprint::of(b"leaf 3")),
+        since: Some(at(0)),
+        stage: Some(Stage::Verify),
+        code: Some("old-leaf".to_owned()),
+        attempts: 2,
+    }
+}
+
+fn settings_error() -> SettingsError {
+    SettingsError {
+        file: "/etc/omens/omens.toml".to_owned(),
+        line: Some(14),
+        column: Some(3),
+        code: "unknown-key".to_owned(),
+        text: "[[certificate]] has no key \"comon_name\"".to_owned(),
+        suggestion: Some("did you mean \"common_name\"?".to_owned()),
+    }
+}
+
+fn report(schema: &str) -> Report {
+    let certificate = CertReport {
+        reasons: vec![Reason::new(ReasonCode::InWindow, "due since 2026-11-18T11:06:40Z")],
+        generation: Some(Generation(2)),
+        previous: Some(Generation(2)),
+        serial: Some("0a:ff".to_owned()),
+        sha256: Some(Fingerprint::of(b"leaf 2")),
+        not_before: Some(at(-60)),
+        not_after: Some(at(86_340)),
+        proof: Some(Proof::Served),
+        debt: Some(debt()),
+        warnings: vec![Warning::new("clock-skew", "the server is 70 s ahead")],
+        findings: vec![Finding::new("ku.ec-key-encipherment", Severity::Medium, "digitalSignature", "keyEncipherment as well")],
+        error: Some(failure()),
+        ..CertReport::new(name(), Outcome::RolledBack)
+    };
+    let error = RunError { code: "locked".to_owned(), text: "another run holds the lock".to_owned(), hint: Some("wait for it".to_owned()) };
+    Report {
+        schema: schema.to_owned(),
+        host: "www.example.net".to_owned(),
+        started: at(0),
+        finished: at(9),
+        exit: 1,
+        error: Some(error),
+        errors: vec![settings_error()],
+        certificates: vec![certificate],
+    }
+}
+
+fn planned() -> Planned {
+    Planned {
+        name: name(),
+        due: true,
+        due_at: Some(at(57_540)),
+        expires: Some(at(86_340)),
+        reasons: vec![Reason::new(ReasonCode::Debt, "gen-3 was issued but not taken up")],
+        action: Action::Settle(Generation(3)),
+    }
+}
+
+fn standing() -> Standing {
+    Standing {
+        planned: planned(),
+        healthy: false,
+        live: Some(Generation(2)),
+        published: Some(Generation(2)),
+        serial: Some("0a:ff".to_owned()),
+        sha256: Some(Fingerprint::of(b"leaf 2")),
+        proof: Some(Proof::Served),
+        keep: Keep::File,
+        keep_means: "a file",
+        pcrs: Vec::new(),
+        debt: Some(debt()),
+        attempts: 1,
+        last_error: Some(LastError { at: at(9), failure: failure() }),
+        last_run: Some(at(9)),
+        copies: vec!["/etc/web/key.pem".to_owned()],
+    }
+}
+
+/// Compares with the fixture of this name, which a person wrote over when a change was meant.
+fn pinned(file: &str, document: &impl serde::Serialize) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/documents").join(file);
+    let found = format!("{}\n", serde_json::to_string_pretty(document).unwrap());
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "{} differs; a document may gain fields and never loses one. Now:\n{found}", path.display());
+}
+
+#[test]
+fn the_documents_of_commands_are_pinned() {
+    for command in ["renew", "restore", "rollback", "install"] {
+        pinned("report.json", &Report { schema: "omens.COMMAND/1".to_owned(), ..report(command) });
+    }
+    let host = "www.example.net".to_owned();
+    pinned(
+        "plan.json",
+        &PlanDocument { schema: "omens.plan/1", host: host.clone(), at: at(9), errors: vec![], certificates: vec![planned()] },
+    );
+    pinned(
+        "status.json",
+        &StatusDocument {
+            schema: "omens.status/1",
+            host,
+            at: at(9),
+            healthy: false,
+            last_run: Some(at(9)),
+            unnamed: vec!["gone".to_owned()],
+            errors: vec![],
+            certificates: vec![standing()],
+        },
+    );
+}
+
+#[test]
+fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
+    let state = State {
+        v: state::VERSION,
+        largest: 3,
+        proven: Some(Proven { generation: Generation(2), proof: Proof::Served, at: at(0) }),
+        withdrawn: vec![Generation(4)],
+        debt: Some(DebtState { generation: Generation(3), since: at(0), failure: failure(), attempts: 2 }),
+        requests: vec![at(0)],
+        begun: Some(Begun { run: "2026-11-18T11:06:40Z-0011223344556677".to_owned(), at: at(0) }),
+        last_error: Some(LastError { at: at(9), failure: failure() }),
+    };
+    pinned("state.json", &state);
+    let read: State = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+    assert_eq!(read, state);
+
+    let line = Entry {
+        v: entry::VERSION,
+        time: at(9),
+        run: "2026-11-18T11:06:40Z-0011223344556677".to_owned(),
+        certificate: "web".to_owned(),
+        generation: None,
+        stage: Stage::Validate,
+        outcome: Outcome::Refused,
+        serial: Some("0a:ff".to_owned()),
+        sha256: Some(Fingerprint::of(b"leaf 2")),
+        error: Some(failure()),
+        findings: vec![Finding::new("eku.absent", Severity::High, "serverAuth", "none")],
+        refused_pem: Some("-----BEGIN CERTIFICATE-----\n".to_owned()),
+    };
+    pinned("ledger-line.json", &line);
+    let read: Entry = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
+    assert_eq!(read, line);
+
+    let meta = Meta {
+        v: 1,
+        name: "web".to_owned(),
+        generation: Generation(2),
+        staged: at(0),
+        spki_sha256: Fingerprint::of(b"spki"),
+        anchor_sha256: Fingerprint::of(b"anchor"),
+        files: [("cert.pem".to_owned(), Fingerprint::of(b"cert"))].into(),
+    };
+    pinned("meta.json", &meta);
+    let read: Meta = serde_json::from_str(&serde_json::to_string(&meta).unwrap()).unwrap();
+    assert_eq!(read, meta);
+}
