@@ -56,7 +56,7 @@ pub(super) fn trust(node: &Node, errors: &Errors) -> Option<(PathBuf, Anchor)> {
 }
 
 fn anchor(place: &Place, file: &Path, errors: &Errors) -> Option<Anchor> {
-    let mut certificates = certificates(place, file, errors)?;
+    let mut certificates = certificates(place, file, errors, whoever_wrote_it)?;
     let count = certificates.len();
     match (certificates.pop(), count) {
         (Some(der), 1) => Some(Anchor::new(der)),
@@ -80,11 +80,16 @@ fn pinned(file: &Path, anchor: &Anchor, place: &Place, pin: &Fingerprint, errors
     same
 }
 
+/// How a file is read: the anchor is pinned by its hash, so who may write it does not matter; a bundle of roots is not.
+type Reader = fn(&Path) -> Result<Vec<u8>, read::ReadError>;
+
+fn whoever_wrote_it(file: &Path) -> Result<Vec<u8>, read::ReadError> {
+    read::file(file, read::LIMIT)
+}
+
 /// All certificates of a PEM file, as DER. At least one.
-fn certificates(place: &Place, file: &Path, errors: &Errors) -> Option<Vec<Vec<u8>>> {
-    let bytes = read::file(file, read::LIMIT)
-        .map_err(|error| errors.at(place, Wrong::new(error.code(), error.to_string()).suggest(error.hint())))
-        .ok()?;
+fn certificates(place: &Place, file: &Path, errors: &Errors, read: Reader) -> Option<Vec<Vec<u8>>> {
+    let bytes = read(file).map_err(|error| errors.at(place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()))).ok()?;
     certificates_of_pem(&bytes)
         .map_err(|why| {
             let wrong = Wrong::value(format!("{} {why}", file.display()));
@@ -113,8 +118,9 @@ fn certificates_of_pem(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, check_secrets: bool) -> Option<OpenBao> {
     let shape = Shape::of("[openbao]", node, errors)?;
     let address = shape.required("address", parsed(value::https));
-    let ca =
-        shape.optional("ca", |node, errors| parsed(value::path)(node, errors).and_then(|file| certificates(&node.place, &file, errors)));
+    let ca = shape.optional("ca", |node, errors| {
+        parsed(value::path)(node, errors).and_then(|file| certificates(&node.place, &file, errors, read::trusted))
+    });
     let mount = shape.required("mount", parsed(value::mount));
     let login = shape.required("login", |node, errors| {
         let ways = list(|node, errors| login(node, errors, check_secrets))(node, errors)?;

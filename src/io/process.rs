@@ -17,6 +17,9 @@ const SAID: usize = 600;
 /// Where system programs lie when an ordinary user's PATH does not say so.
 const SYSTEM: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
+/// A pid file is no longer than this.
+const PID_FILE: u64 = 64;
+
 /// How a child ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -99,9 +102,12 @@ pub fn systemd_booted() -> bool {
 /// The process a pid file names, if it runs and its command is `command`: pids are reused.
 #[must_use]
 pub fn from_pid_file(file: &Path, command: &str) -> Option<i32> {
-    let pid: i32 = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
-    let process = Pid::from_raw(pid)?;
-    rustix::process::test_kill_process(process).ok()?;
+    let text = super::read::file(file, PID_FILE).ok()?;
+    let pid: i32 = std::str::from_utf8(&text).ok()?.trim().parse().ok()?;
+    // A process that may not be signalled is there all the same; that is for the reload to say.
+    if rustix::process::test_kill_process(Pid::from_raw(pid)?) == Err(rustix::io::Errno::SRCH) {
+        return None;
+    }
     // Without a readable /proc the pid file's word has to do.
     match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
         Ok(comm) => (comm.trim() == command).then_some(pid),

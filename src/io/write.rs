@@ -26,6 +26,11 @@ pub struct Ownership {
 /// When it cannot be made or opened, or a link stands in its place.
 pub fn make_path(path: &Path, mode: u32) -> Result<Dir, DiskError> {
     if let Some(dir) = Dir::open(path)? {
+        let (has, uid, _) = dir.owner()?;
+        // What others made looser than it should be (systemd's StateDirectory= has 0755) is closed, if it is ours to close.
+        if has & !mode & 0o777 != 0 && uid == rustix::process::geteuid().as_raw() {
+            rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode)).map_err(|errno| DiskError::new("set the mode of", path, errno))?;
+        }
         return Ok(dir);
     }
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
@@ -78,10 +83,16 @@ fn give(fd: impl std::os::fd::AsFd + Copy, mode: u32, owner: Ownership) -> Resul
 /// # Errors
 /// When anything of that fails; a half-written file is removed.
 pub fn write_new(dir: &Dir, name: &str, bytes: &[u8], mode: u32, owner: Ownership) -> Result<(), DiskError> {
+    create(dir, name, bytes, mode, owner, |fd| rustix::fs::fsync(fd))
+}
+
+type Flush = fn(&OwnedFd) -> Result<(), Errno>;
+
+fn create(dir: &Dir, name: &str, bytes: &[u8], mode: u32, owner: Ownership, flush: Flush) -> Result<(), DiskError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600))
         .map_err(|errno| DiskError::new("create", dir.join(name), errno))?;
-    let written = write_all(&fd, bytes).and_then(|()| give(&fd, mode, owner)).and_then(|()| rustix::fs::fsync(&fd));
+    let written = write_all(&fd, bytes).and_then(|()| give(&fd, mode, owner)).and_then(|()| flush(&fd));
     written.map_err(|errno| {
         rustix::fs::unlinkat(dir, name, AtFlags::empty()).ok();
         DiskError::new("write", dir.join(name), errno)
@@ -125,6 +136,18 @@ fn temporary(name: &str) -> Result<String, Errno> {
 pub fn replace_file(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
     refuse_link(dir, name)?;
     replace_any(dir, name, bytes, mode, Ownership::default())
+}
+
+/// [`replace_file`] without a flush, for what may be lost in a power cut; a reader sees the old or the new content all the same.
+///
+/// # Errors
+/// When any step fails; the old content stays then.
+pub fn replace_unflushed(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
+    refuse_link(dir, name)?;
+    let fail = |errno| DiskError::new("write", dir.join(name), errno);
+    let temporary = temporary(name).map_err(fail)?;
+    create(dir, &temporary, bytes, mode, Ownership::default(), |_| Ok(()))?;
+    rename(dir, &temporary, name)
 }
 
 /// [`replace_file`] for a consumer's own directory: a link at its place is replaced, never followed (ONDISK, install copies).
@@ -252,6 +275,9 @@ pub fn append(dir: &Dir, name: &str, lines: &str, flush: bool) -> Result<(), Dis
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
     let size = u64::try_from(rustix::fs::fstat(&fd).map_err(fail)?.st_size).unwrap_or(0);
+    if size == 0 {
+        sync(dir)?;
+    }
     let mut last = [b'\n'];
     if let Some(end) = size.checked_sub(1) {
         rustix::io::pread(&fd, &mut last, end).map_err(fail)?;

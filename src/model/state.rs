@@ -46,6 +46,9 @@ pub struct Proven {
     pub proof: Proof,
     /// When it was committed.
     pub at: Time,
+    /// The services that were found stopped then, by name: they are still to be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<String>,
 }
 
 /// Why a generation is debt.
@@ -94,6 +97,9 @@ pub struct State {
     /// The proof of `live`.
     #[serde(default)]
     pub proven: Option<Proven>,
+    /// The generation that was committed before `live`: where `rollback` goes.
+    #[serde(default)]
+    pub previous: Option<Generation>,
     /// Generations newer than `live` that must not be published again.
     #[serde(default)]
     pub withdrawn: Vec<Generation>,
@@ -118,6 +124,7 @@ impl Default for State {
             v: VERSION,
             largest: 0,
             proven: None,
+            previous: None,
             withdrawn: Vec::new(),
             debt: None,
             requests: Vec::new(),

@@ -52,6 +52,8 @@ pub struct Step {
     pub next: Generation,
     /// Committed while its service was stopped: to be proven once it runs.
     pub unproven: bool,
+    /// A person's rollback: the generation is older than the one to go back to if it fails.
+    pub going_back: bool,
 }
 
 /// Decides for one certificate.
@@ -59,7 +61,7 @@ pub struct Step {
 pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time, force: bool) -> Step {
     let mut reasons = Vec::new();
     let live = tree.live.as_ref();
-    let usable = live.filter(|k| k.usable());
+    let usable = live.filter(|k| publishable(settings, certificate, k, now));
     let mut must_issue = reasons_of_live(settings, certificate, tree, now, &mut reasons);
     // Without a readable state nobody knows what was withdrawn: all that is newer than `live` is.
     let mut withdraw = if tree.state_broken.is_some() { tree.newer.clone() } else { Vec::new() };
@@ -110,9 +112,10 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
         reasons,
         action,
         withdraw,
-        republish: live.filter(|k| action == Action::Issue && tree.unpublished.is_some() && k.usable()).map(|k| k.generation),
+        republish: usable.filter(|_| action == Action::Issue && tree.unpublished.is_some()).map(|k| k.generation),
         way_back: unexpired.map(|k| k.generation).filter(|g| Some(*g) != target),
         next: Generation(tree.largest + 1),
+        going_back: false,
         unproven: unproven && action == live.map_or(Action::Nothing, |k| Action::Settle(k.generation)),
     }
 }
@@ -186,14 +189,28 @@ pub fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept,
     if let Some(reason) = time_reason(settings, certificate.name(), facts, now) {
         return Some(format!("{}: {}", reason.code.as_str(), reason.text));
     }
-    let leaf = certificates(debt.cert_pem().as_bytes()).into_iter().next()?;
-    let candidates = certificates(debt.chain_pem().as_bytes());
-    let verdict = judge::gate(
-        &Gate { request: &certificate.request, anchor: &settings.anchor, leaf: &leaf, candidates: &candidates, spki: &facts.spki },
-        now,
-    );
+    gate_refuses(settings, certificate, debt, now)
+}
+
+/// What the gate holds against a generation, by today's settings and clock; the first of it.
+fn gate_refuses(settings: &Settings, certificate: &Certificate, kept: &Kept, now: Time) -> Option<String> {
+    let none = || Some("its certificate does not parse".to_owned());
+    let (Some(leaf), Some(facts)) = (certificates(kept.cert_pem().as_bytes()).into_iter().next(), &kept.facts) else { return none() };
+    let candidates = certificates(kept.chain_pem().as_bytes());
+    let (request, anchor) = (&certificate.request, &settings.anchor);
+    let verdict = judge::gate(&Gate { request, anchor, leaf: &leaf, candidates: &candidates, spki: &facts.spki }, now);
     let blocking = verdict.findings.iter().find(|f| f.blocks());
     blocking.map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found))
+}
+
+/// Whether consumers may be given this generation (back): it is the one that was staged, or it passes the gate as it is now.
+#[must_use]
+pub fn publishable(settings: &Settings, certificate: &Certificate, kept: &Kept, now: Time) -> bool {
+    match kept.condition {
+        Condition::Intact => true,
+        Condition::Changed(_) => gate_refuses(settings, certificate, kept, now).is_none(),
+        Condition::KeyMismatch | Condition::Unreadable(_) => false,
+    }
 }
 
 fn debt_text(tree: &Tree, generation: Generation) -> String {

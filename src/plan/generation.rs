@@ -3,6 +3,7 @@
 use p256::pkcs8::SecretDocument;
 use zeroize::Zeroizing;
 
+use crate::config::settings::Owner;
 use crate::io::dir::{Content, Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
@@ -171,7 +172,7 @@ pub const fn key_mode(gid: Option<u32>) -> u32 {
 ///
 /// # Errors
 /// Where reading fails, such as for lack of permission.
-pub fn difference(published: &Dir, kept: &Kept, gid: Option<u32>, nginx: &str) -> Result<Option<String>, DiskError> {
+pub fn difference(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<Option<String>, DiskError> {
     let name = kept.generation.to_string();
     if published.link(layout::LIVE)?.as_deref() != Some(name.as_str()) {
         return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
@@ -186,20 +187,21 @@ pub fn difference(published: &Dir, kept: &Kept, gid: Option<u32>, nginx: &str) -
     for (file, expected) in kept.plain_files() {
         let secret = file == layout::KEY;
         let found = dir.read(file)?;
-        if let Some(text) = differs(file, found.is_some_and(|f| f.bytes.as_slice() == expected && mode_is_right(&f, secret, gid))) {
+        if let Some(text) = differs(file, found.is_some_and(|f| f.bytes.as_slice() == expected && mode_is_right(&f, secret, owner))) {
             return Ok(Some(text));
         }
     }
     let combined = dir.read(layout::COMBINED)?;
-    let right = combined.is_some_and(|f| kept.is_combined(&f.bytes) && mode_is_right(&f, true, gid));
+    let right = combined.is_some_and(|f| kept.is_combined(&f.bytes) && mode_is_right(&f, true, owner));
     if let Some(text) = differs(layout::COMBINED, right) {
         return Ok(Some(text));
     }
     Ok(differs(layout::NGINX, dir.read(layout::NGINX)?.is_some_and(|f| f.bytes.as_slice() == nginx.as_bytes())))
 }
 
-fn mode_is_right(content: &Content, secret: bool, gid: Option<u32>) -> bool {
-    !secret || (content.mode == key_mode(gid) && gid.is_none_or(|gid| gid == content.gid))
+fn mode_is_right(content: &Content, secret: bool, owner: Owner) -> bool {
+    let owned = owner.uid.is_none_or(|uid| uid == content.uid) && owner.gid.is_none_or(|gid| gid == content.gid);
+    !secret || (content.mode == key_mode(owner.gid) && owned)
 }
 
 impl Kept {

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use super::generation::{Condition, Kept, certificates, difference};
-use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
-use crate::io::dir::{Dir, DiskError};
+use zeroize::Zeroizing;
+
+use super::generation::{Condition, Kept, certificates, difference, key_mode};
+use crate::config::settings::{Certificate, Install, InstallKind, Owner, Part, Settings};
+use crate::io::dir::{Content, Dir, DiskError, Kind};
 use crate::judge::cert::Facts;
+use crate::judge::pem;
 use crate::model::clock::Time;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -160,7 +163,8 @@ pub fn tree(settings: &Settings, certificate: &Certificate, certs: Option<&Dir>,
         tree.published.generation = run.link(layout::LIVE)?.as_deref().and_then(Generation::parse);
     }
     tree.largest = largest;
-    if let Some(live) = &tree.live {
+    // What is not what was staged is due for that reason, whatever consumers read.
+    if let Some(live) = tree.live.as_ref().filter(|live| live.condition == Condition::Intact) {
         tree.unpublished = unpublished(settings, certificate, run.as_ref(), live)?;
         // Equal trees hold equal leaves: nothing is parsed twice.
         if tree.unpublished.is_none() && tree.published.generation == Some(live.generation) {
@@ -214,41 +218,62 @@ fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, Di
 pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, live: &Kept) -> Result<Option<String>, DiskError> {
     let name = cert.name();
     let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    if !matches!(live.condition, Condition::Intact) {
-        // What cannot be trusted is not published; it is due for another reason.
-        return Ok(None);
-    }
     let nginx = layout::nginx_conf(&layout::run_generation(&settings.paths.run, name, live.generation));
-    if let Some(text) = difference(run, live, cert.owner.gid, &nginx)? {
+    if let Some(text) = difference(run, live, cert.owner, &nginx)? {
         return Ok(Some(text));
     }
     for install in cert.install.iter().filter(|i| i.kind == InstallKind::Copy) {
-        if let Some(text) = copy_differs(install, live)? {
+        if let Some(text) = copy_differs(settings, install, cert.owner, live)? {
             return Ok(Some(text));
         }
     }
     Ok(None)
 }
 
-fn copy_differs(install: &Install, live: &Kept) -> Result<Option<String>, DiskError> {
+fn copy_differs(settings: &Settings, install: &Install, owner: Owner, live: &Kept) -> Result<Option<String>, DiskError> {
     let gone = |path: &Path| Some(format!("the copy {} is gone", path.display()));
     let Some(dir) = Dir::open(&install.dir)? else { return Ok(gone(&install.dir)) };
     if let Some(name) = leftovers(install, &dir.names()?).first() {
         return Ok(Some(format!("{} was left by a run that was killed", dir.join(name).display())));
     }
-    let files = live.published_files();
     for (part, file) in &install.files {
-        let Some((_, expected)) = files.iter().find(|(name, _)| Some(*name) == part_file(*part)) else { continue };
-        match dir.kind(file)? {
-            None => return Ok(gone(&dir.join(file))),
-            Some(crate::io::dir::Kind::File) => {}
-            Some(_) => return Ok(Some(format!("the copy {} is no regular file", dir.join(file).display()))),
+        if dir.kind(file)?.is_none() {
+            return Ok(gone(&dir.join(file)));
         }
-        if dir.read(file)?.is_none_or(|found| found.bytes != *expected) {
+        if !copy_is_right(&dir, file, &part_bytes(settings, live, *part), *part, owner)? {
             return Ok(Some(format!("the copy {} differs from what is committed", dir.join(file).display())));
         }
     }
     Ok(None)
+}
+
+/// Whether a copy is a regular file with these bytes, the right mode and the right owner.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn copy_is_right(dir: &Dir, file: &str, bytes: &[u8], part: Part, owner: Owner) -> Result<bool, DiskError> {
+    if dir.kind(file)? != Some(Kind::File) {
+        return Ok(false);
+    }
+    let right = |c: Content| {
+        let owned = owner.uid.is_none_or(|uid| uid == c.uid) && owner.gid.is_none_or(|gid| gid == c.gid);
+        c.bytes.as_slice() == bytes && c.mode == part_mode(part, owner.gid) && owned
+    };
+    Ok(dir.read(file)?.is_some_and(right))
+}
+
+/// What a consumer gets for a part.
+#[must_use]
+pub fn part_bytes(settings: &Settings, kept: &Kept, part: Part) -> Zeroizing<Vec<u8>> {
+    let anchor = || Zeroizing::new(pem::write(&settings.anchor.der).into_bytes());
+    let files = kept.published_files();
+    part_file(part).and_then(|name| files.into_iter().find(|(n, _)| *n == name)).map_or_else(anchor, |(_, bytes)| bytes)
+}
+
+/// The mode of a part that is copied.
+#[must_use]
+pub const fn part_mode(part: Part, gid: Option<u32>) -> u32 {
+    if matches!(part, Part::Key | Part::Combined) { key_mode(gid) } else { 0o644 }
 }
 
 /// The file of a generation that a part names; the root is none of them.

@@ -149,9 +149,12 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, last_run
     let debt = debt_of(&tree);
     let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
     let usable = tree.live.as_ref().is_some_and(super::generation::Kept::usable);
+    // An error counts until a later run had no cause to repeat it: that run writes nothing but the lock's time (CONTRACT).
+    let last_error = tree.state.last_error.as_ref().filter(|last| planned.due || last_run.is_none_or(|run| last.at >= run));
+    let errorless = last_error.is_none();
     let unexpired = facts.is_some_and(|facts| facts.not_after > now);
     Standing {
-        healthy: debt.is_none() && usable && unexpired && tree.state.last_error.is_none(),
+        healthy: debt.is_none() && usable && unexpired && errorless,
         live: tree.live.as_ref().map(|live| live.generation),
         published: tree.published.generation,
         serial: facts.map(|facts| facts.serial.clone()),
@@ -164,7 +167,7 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, last_run
         pcrs: Vec::new(),
         debt,
         attempts: tree.state.requests.len(),
-        last_error: tree.state.last_error,
+        last_error: last_error.cloned(),
         last_run,
         copies: copies(certificate),
         planned,

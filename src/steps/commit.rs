@@ -15,6 +15,7 @@ use crate::model::state::Proof;
 pub struct Committed {
     /// Which.
     generation: Generation,
+    previous: Option<Generation>,
     proof: Proof,
     facts: Facts,
 }
@@ -24,6 +25,12 @@ impl Committed {
     #[must_use]
     pub const fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// Which one was committed until now, where that was another.
+    #[must_use]
+    pub const fn previous(&self) -> Option<Generation> {
+        self.previous
     }
 
     /// How it is known to be in use.
@@ -46,28 +53,31 @@ impl Committed {
 pub fn commit(proven: Proven) -> Result<Committed, Box<(Proven, Failure)>> {
     let place = proven.published().place().clone();
     let generation = proven.published().generation();
-    let moved =
-        if place.committed() == Some(generation) { Ok(()) } else { write::replace_link(&place.var, layout::LIVE, &generation.to_string()) };
+    let previous = place.committed().filter(|live| *live != generation);
+    let moved = if place.committed() == Some(generation) {
+        Ok(())
+    } else {
+        place.var().and_then(|var| write::replace_link(&var, layout::LIVE, &generation.to_string()))
+    };
     match moved {
-        Ok(()) => Ok(Committed { generation, proof: proven.proof(), facts: proven.published().facts().clone() }),
+        Ok(()) => Ok(Committed { generation, previous, proof: proven.proof(), facts: proven.published().facts().clone() }),
         Err(why) => Err(Box::new((proven, super::swap::disk_failure(Stage::Commit, &why)))),
     }
 }
 
-/// Removes generations that nothing needs: both trees keep `live`, the one before it and the newest debt.
+/// Removes generations that nothing needs: both trees keep `live`, the one committed before it and the newest debt.
 ///
 /// A generation gets a dot-name before its files go, so that a killed run leaves no half of one that is complete by its name.
 ///
 /// # Errors
 /// When something cannot be removed; that is no reason to fail a run.
-pub fn collect(place: &Place, withdrawn: &[Generation]) -> Result<(), DiskError> {
+pub fn collect(place: &Place, previous: Option<Generation>, withdrawn: &[Generation]) -> Result<(), DiskError> {
     let (Some(live), Some(published)) = (place.committed(), place.published()) else { return Ok(()) };
-    let mut all: Vec<Generation> = place.var.names()?.iter().filter_map(|name| Generation::parse(name)).collect();
-    all.sort();
-    let before = all.iter().rev().find(|g| **g < live).copied();
-    let debt = all.iter().rev().find(|g| **g > live && !withdrawn.contains(g)).copied();
-    let kept = [Some(live), Some(published), before, debt];
-    for dir in [&place.var, &place.run] {
+    let (var, run) = (place.var()?, place.run()?);
+    let all: Vec<Generation> = var.names()?.iter().filter_map(|name| Generation::parse(name)).collect();
+    let debt = all.iter().copied().filter(|g| *g > live && !withdrawn.contains(g)).max();
+    let kept = [Some(live), Some(published), previous, debt];
+    for dir in [&var, &run] {
         for name in dir.names()? {
             if Generation::parse(&name).is_none_or(|g| kept.contains(&Some(g))) {
                 continue;

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::commit::Committed;
 use super::swap::{Place, disk_failure};
 use crate::io::dir::{Dir, DiskError};
-use crate::io::write;
+use crate::io::write::{self, Ownership};
 use crate::model::clock::Time;
 use crate::model::entry::Entry;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
-use crate::model::name::Generation;
+use crate::model::name::{CertName, Generation};
 use crate::model::span;
 use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
+use crate::plan::due::due_at;
 
 /// Signing requests per certificate since its last commit, or within a third of its ttl (ONDISK, Budget).
 const BUDGET: usize = 5;
@@ -48,7 +49,8 @@ impl Notes {
 
     fn save(&self, state: &State) -> Result<(), Failure> {
         let bytes = serde_json::to_vec_pretty(state).unwrap_or_default();
-        write::replace_file(&self.place.var, layout::STATE, &bytes, 0o600).map_err(|why| disk_failure(Stage::Commit, &why))
+        let saved = self.place.var().and_then(|var| write::replace_file(&var, layout::STATE, &bytes, 0o600));
+        saved.map_err(|why| disk_failure(Stage::Commit, &why))
     }
 
     /// Notes that this run begins to act on the certificate, and what must not be published again.
@@ -70,14 +72,17 @@ impl Notes {
         self.save(state)
     }
 
-    /// Notes that the run which had begun is over, after its end was written to the ledger.
+    /// Notes that the run which had begun is over, once its end is in the ledger: a kill before that leaves `interrupted` to the next run.
     ///
     /// # Errors
     /// When `state.json` cannot be written.
     pub fn over(&self) -> Result<(), Failure> {
         let mut guard = self.lock();
         guard.0.begun = None;
-        self.save(&guard.0)
+        let bytes = serde_json::to_vec_pretty(&guard.0).unwrap_or_default();
+        // Not flushed: lost in a power cut, it costs a line in the ledger that says "interrupted" of a run that was not.
+        let saved = self.place.var().and_then(|var| write::replace_unflushed(&var, layout::STATE, &bytes, 0o600));
+        saved.map_err(|why| disk_failure(Stage::Commit, &why))
     }
 
     /// Whether the budget allows a signing request now.
@@ -134,20 +139,24 @@ impl Notes {
     ///
     /// # Errors
     /// When `state.json` cannot be written; the link already counts.
-    pub fn committed(&self, committed: &Committed, failure: Option<&Failure>, now: Time) -> Result<(), Failure> {
+    pub fn committed(&self, committed: &Committed, stopped: Vec<String>, failure: Option<&Failure>, now: Time) -> Result<(), Failure> {
         let mut guard = self.lock();
         let state = &mut guard.0;
         let generation = committed.generation();
-        state.proven = Some(Proven { generation, proof: committed.proof(), at: now });
+        state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
+        state.previous = committed.previous().or(state.previous);
         // Entries for generations up to `live` are void.
         state.withdrawn.retain(|g| *g > generation);
-        state.begun = None;
         state.largest = state.largest.max(generation.0);
         if committed.proof() == Proof::None {
             note_debt(state, generation, failure, now);
         } else {
             state.debt = None;
-            state.requests.clear();
+            // A certificate that is due as it comes would be asked for at every run: its request stays counted.
+            let (host, name) = (&self.place.settings().host, self.place.name());
+            if due_at(host, name, committed.facts().not_before, committed.facts().not_after) > now {
+                state.requests.clear();
+            }
         }
         state.last_error = failure.map(|failure| LastError { at: now, failure: failure.clone() });
         self.save(state)
@@ -160,7 +169,6 @@ impl Notes {
     pub fn failed(&self, failure: &Failure, debt: Option<Generation>, now: Time) -> Result<(), Failure> {
         let mut guard = self.lock();
         let state = &mut guard.0;
-        state.begun = None;
         if let Some(generation) = debt {
             state.largest = state.largest.max(generation.0);
             note_debt(state, generation, Some(failure), now);
@@ -176,8 +184,10 @@ impl Notes {
     pub fn lost_proof(&self, generation: Generation, failure: &Failure, now: Time) -> Result<(), Failure> {
         let mut guard = self.lock();
         let state = &mut guard.0;
-        state.proven = Some(Proven { generation, proof: Proof::None, at: now });
-        note_debt(state, generation, Some(failure), now);
+        state.proven = Some(Proven { generation, proof: Proof::None, at: now, stopped: Vec::new() });
+        if state.debt.as_ref().is_none_or(|debt| debt.generation <= generation) {
+            note_debt(state, generation, Some(failure), now);
+        }
         state.last_error = Some(LastError { at: now, failure: failure.clone() });
         self.save(state)
     }
@@ -202,6 +212,21 @@ fn note_debt(state: &mut State, generation: Generation, failure: Option<&Failure
         failure: failure.cloned().unwrap_or_else(unknown),
         attempts: earlier.map_or(0, |debt| debt.attempts) + 1,
     });
+}
+
+/// Leaves a failure in the state of a certificate whose place could not be opened, as far as that can be written.
+///
+/// # Errors
+/// When it cannot; then the exit code, the report and the ledger have to say it.
+pub fn note_failure(state: &Dir, name: &CertName, failure: &Failure, now: Time) -> Result<(), DiskError> {
+    let (certs, _) = write::make_dir(state, layout::CERTS, 0o700, Ownership::default())?;
+    let (var, _) = write::make_dir(&certs, name.as_str(), 0o700, Ownership::default())?;
+    let read = var.read(layout::STATE)?.map(|content| serde_json::from_slice::<State>(&content.bytes));
+    // A state that is there and cannot be understood is not overwritten by somebody who only has a failure to tell.
+    let Ok(known) = read.transpose() else { return Ok(()) };
+    let last_error = Some(LastError { at: now, failure: failure.clone() });
+    let bytes = serde_json::to_vec_pretty(&State { last_error, ..known.unwrap_or_default() }).unwrap_or_default();
+    write::replace_file(&var, layout::STATE, &bytes, 0o600)
 }
 
 /// Appends lines to the ledger.

@@ -15,7 +15,7 @@ use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError};
-use crate::plan::decide::{debt_is_void, proof_of_live};
+use crate::plan::decide::{debt_is_void, proof_of_live, publishable};
 use crate::plan::generation::Kept;
 use crate::plan::inventory::{self, Tree};
 
@@ -90,18 +90,17 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, now: Time) -> CertRe
     };
     let mut report = CertReport { previous: tree.published.generation, generation: tree.published.generation, ..report };
     let Some((kept, is_debt)) = choose(settings, certificate, &tree, now, &mut report) else { return nothing(certificate) };
-    let differs = if is_debt { differs(settings, certificate, kept) } else { Ok(tree.unpublished.clone()) };
-    match differs {
+    match differs(settings, certificate, kept) {
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
-        Ok(None) if kept.usable() => {
+        Ok(None) if publishable(settings, certificate, kept, now) => {
             describe_leaf(&mut report, kept.facts.as_ref());
-            report.proof = proof_of_live(&tree);
+            report.proof = proof_of_live(&tree).filter(|_| !is_debt);
             return report;
         }
         Ok(text) => report.reasons.extend(text.map(|text| Reason::new(ReasonCode::Unpublished, text))),
     }
     let generation = kept.generation;
-    match Place::open(settings, certificate).and_then(|place| put_back(&place, generation)) {
+    match Place::open(settings, certificate).and_then(|place| put_back(&place, generation, now)) {
         Err(mut failure) => {
             // Keeping the key is what failed where its file does not open; everything else is publishing.
             if failure.code == "blob-damaged" {
@@ -109,17 +108,18 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, now: Time) -> CertRe
             }
             failed(report, failure)
         }
-        Ok(facts) => {
+        Ok((facts, warnings)) => {
             report.outcome = Outcome::Restored;
+            report.warnings.extend(warnings);
             report.generation = Some(generation);
-            report.proof = if is_debt { None } else { proof_of_live(&tree) };
+            report.proof = proof_of_live(&tree).filter(|_| !is_debt);
             describe_leaf(&mut report, Some(&facts));
             report
         }
     }
 }
 
-/// `live`; if absent or expired, the newest valid debt; if there is none, the expired `live` all the same, with a warning.
+/// `live`; if absent, damaged or expired, the newest valid debt; if there is none, the expired `live` all the same, with a warning.
 fn choose<'a>(
     settings: &Settings,
     certificate: &Certificate,
@@ -128,18 +128,24 @@ fn choose<'a>(
     report: &mut CertReport,
 ) -> Option<(&'a Kept, bool)> {
     let expired = tree.live.as_ref().and_then(|live| live.facts.as_ref()).is_some_and(|facts| facts.not_after <= now);
+    let damaged = tree.live.as_ref().is_some_and(|live| !expired && !publishable(settings, certificate, live, now));
     let valid_debt = tree.debt.as_ref().filter(|debt| debt_is_void(settings, certificate, debt, now).is_none());
     match (&tree.live, valid_debt) {
-        (Some(live), _) if !expired => Some((live, false)),
-        (_, Some(debt)) => {
-            let why = if tree.live.is_some() { "the committed certificate has expired" } else { "nothing was committed yet" };
+        (Some(live), _) if !expired && !damaged => Some((live, false)),
+        (live, Some(debt)) => {
+            let why = match live {
+                Some(_) if expired => "the committed certificate has expired",
+                Some(_) => "the committed certificate is damaged",
+                None => "nothing was committed yet",
+            };
             report.warnings.push(Warning::new("debt-published", format!("{why}; {} was issued and is valid", debt.generation)));
             Some((debt, true))
         }
         (Some(live), None) => {
-            report
-                .warnings
-                .push(Warning::new("expired", "the committed certificate has expired and is published all the same; run `omens renew`"));
+            if expired {
+                let text = "the committed certificate has expired and is published all the same; run `omens renew`";
+                report.warnings.push(Warning::new("expired", text));
+            }
             Some((live, false))
         }
         (None, None) => None,
@@ -164,8 +170,9 @@ fn while_locked(settings: &Settings, state: &Dir) -> (Vec<CertReport>, Option<Ru
                 report.previous = tree.published.generation;
                 describe_leaf(&mut report, tree.published.facts.as_ref());
                 // A run in the middle of a swap publishes before it commits: a complete newer generation is complete too.
-                let ahead = tree.published.facts.is_some() && tree.published.generation > tree.live.as_ref().map(|live| live.generation);
-                if tree.live.is_some() && tree.unpublished.is_some() && !ahead {
+                let whole = tree.published.facts.is_some();
+                let ahead = whole && tree.published.generation > tree.live.as_ref().map(|live| live.generation);
+                if tree.live.is_some() && (tree.unpublished.is_some() || !whole) && !ahead {
                     incomplete.push(certificate.name().to_string());
                     let text = format!("{} is not complete, and another run holds the lock", certificate.name());
                     report = failed(

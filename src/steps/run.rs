@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::record;
 use super::swap::disk_failure;
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Lock};
 use crate::model::clock::{Clock, Time};
@@ -29,7 +29,8 @@ pub struct Run {
     started: Time,
     clock: Clock,
     state: Dir,
-    lock: Lock,
+    /// Held until the run is gone.
+    _lock: Lock,
     /// Why the ledger could not be written, if it could not.
     unwritten: RefCell<Option<DiskError>>,
 }
@@ -74,9 +75,10 @@ impl Run {
         }
         match wait_for_lock(&state, wait, clock) {
             Ok(Some(lock)) => {
+                lock.touch();
                 let random = write::random_digits().unwrap_or_default();
                 let id = format!("{started}-{random}");
-                Begun::Run(Self { id, schema, host, started, clock, state, lock, unwritten: RefCell::default() })
+                Begun::Run(Self { id, schema, host, started, clock, state, _lock: lock, unwritten: RefCell::default() })
             }
             Ok(None) => refuse(locked(&state, wait)),
             Err(why) => refuse(disk_error(&why)),
@@ -95,41 +97,25 @@ impl Run {
         }
     }
 
-    /// The ledger line of a report.
+    /// A certificate that failed before or outside of the flow: said in its state, in the ledger and in its report.
     #[must_use]
-    pub fn line_of(&self, report: &CertReport, now: Time) -> Entry {
-        let stage = report.error.as_ref().map_or(Stage::Commit, |failure| failure.stage);
-        let mut entry = line(&self.id, &report.name, stage, report.outcome, now);
-        entry.serial.clone_from(&report.serial);
-        entry.sha256.clone_from(&report.sha256);
-        entry.error.clone_from(&report.error);
-        entry
-    }
-
-    /// A certificate that failed before anything was done about it.
-    #[must_use]
-    pub fn failed(&self, name: &CertName, failure: Failure, now: Time) -> (CertReport, Entry) {
-        let mut report = CertReport::new(name.clone(), Outcome::Failed);
-        let mut entry = line(&self.id, name, failure.stage, Outcome::Failed, now);
-        entry.error = Some(failure.clone());
-        report.error = Some(failure);
-        (report, entry)
-    }
-
-    /// Ends a run in which nothing could be looked at.
-    #[must_use]
-    pub fn end_all_failed(self, wanted: &[&Certificate], failure: &Failure) -> Report {
+    pub fn failed(&self, report: CertReport, failure: Failure) -> CertReport {
         let now = self.clock.now();
-        let (reports, entries) = wanted.iter().map(|c| self.failed(c.name(), failure.clone(), now)).unzip();
-        self.end(entries, reports)
+        if let Err(why) = record::note_failure(&self.state, &report.name, &failure, now) {
+            tracing::error!(%why, certificate = %report.name, "its failure could not be noted");
+        }
+        let mut entry = line(&self.id, &report.name, failure.stage, Outcome::Failed, now);
+        entry.error = Some(failure.clone());
+        self.note(&entry);
+        CertReport { outcome: Outcome::Failed, error: Some(failure), ..report }
     }
 
     /// Ends the run: flushes the ledger, notes the time, and gives the report with its exit code.
     #[must_use]
-    pub fn end(self, entries: Vec<Entry>, certificates: Vec<CertReport>) -> Report {
+    pub fn end(self, certificates: Vec<CertReport>) -> Report {
+        // `not-due` leaves no line; a ledger that got one is flushed once, at the end.
         let wrote = certificates.iter().any(|c| c.outcome != Outcome::NotDue);
-        self.kept(record::append(&self.state, &entries, false).and_then(|()| self.flush(wrote)));
-        self.lock.touch();
+        self.kept(self.flush(wrote));
         let error = self.unwritten.take().map(|why| disk_error(&why));
         Report {
             exit: u8::from(error.is_some() || certificates.iter().any(|c| !self.is_good(c.outcome))),

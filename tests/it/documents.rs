@@ -146,7 +146,8 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
     let state = State {
         v: state::VERSION,
         largest: 3,
-        proven: Some(Proven { generation: Generation(2), proof: Proof::Served, at: at(0) }),
+        proven: Some(Proven { generation: Generation(2), proof: Proof::Served, at: at(0), stopped: vec!["nginx.service".to_owned()] }),
+        previous: Some(Generation(1)),
         withdrawn: vec![Generation(4)],
         debt: Some(DebtState { generation: Generation(3), since: at(0), failure: failure(), attempts: 2 }),
         requests: vec![at(0)],

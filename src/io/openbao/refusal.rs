@@ -187,8 +187,8 @@ fn general(class: Class, text: String, answer: &Answer, now: Time) -> Problem {
         }
         Class::ServerError => {
             let hint = "look into OpenBao's own log; the next run tries again";
-            // A gateway that did not wait for the answer (RFC 9110 §15.6.5) does not know whether OpenBao acted.
-            let definite = answer.status != 504;
+            // A gateway that lost the answer or did not wait for it (RFC 9110 §15.6.3, §15.6.5) does not know whether OpenBao acted.
+            let definite = !matches!(answer.status, 502 | 504);
             Problem { again: Some(WAIT), definite, ..Problem::definite(failure("server-error", hint)) }
         }
         _ => Problem::definite(failure("server-error", "check that openbao.address names OpenBao itself")),

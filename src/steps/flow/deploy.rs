@@ -1,6 +1,7 @@
 //! A group of staged certificates brought out: publish → one reload per service → verify → commit. What fails goes to `undo`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 
 use futures_util::future::join_all;
 
@@ -10,8 +11,9 @@ use super::{Shared, block};
 use crate::config::settings::Driver;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
+use crate::model::state::Proof;
 use crate::steps::commit::{collect, commit};
-use crate::steps::reload::{self, TakenUp};
+use crate::steps::reload::{self, ServiceState, TakenUp};
 use crate::steps::swap::{Published, Staged};
 use crate::steps::verify::{Proven, verify};
 
@@ -45,12 +47,13 @@ async fn publish(shared: &Shared<'_>, mut job: Job, staged: Staged) -> Result<Ou
     let generation = staged.generation();
     job.reach(Stage::Publish);
     match block(move || Published::new(staged).map_err(|why| why.1)).await {
-        Ok(published) => Ok((job, published)),
+        Ok(published) => {
+            job.report.warnings.extend_from_slice(published.warnings());
+            Ok((job, published))
+        }
         Err(failure) => {
-            if let Err(why) = undo::files_back(&job).await {
-                job.warn("not-put-back", why.text);
-            }
-            job.fail_noted(Outcome::Failed, failure, Some(generation), shared.clock.now());
+            undo::files_back(shared, &mut job).await;
+            job.fail_noted(Outcome::Failed, failure, Some(generation), shared.clock.now()).await;
             Err(Box::new(job))
         }
     }
@@ -63,10 +66,20 @@ pub(super) async fn reload_all(shared: &Shared<'_>, out: &[Out]) -> Answers {
         out.iter().for_each(|(job, _)| shared.watch.stage(&job.step.name, Stage::Reload));
     }
     let asked = drivers.into_iter().map(|driver| async {
-        let answer = reload::take_up(&driver).await;
+        let answer = take_up(shared, &driver).await;
         (driver, answer)
     });
     join_all(asked).await.into_iter().collect()
+}
+
+/// Makes one service take new files up. A failed one gets one start in a run, whatever is tried after that.
+async fn take_up(shared: &Shared<'_>, driver: &Driver) -> Result<TakenUp, Failure> {
+    let state = reload::state(driver).await?;
+    if state == ServiceState::Failed && !shared.started.lock().unwrap_or_else(PoisonError::into_inner).insert(driver.clone()) {
+        let text = format!("{} had its one start in this run and has failed again", reload::name(driver));
+        return Err(Failure::new(Stage::Reload, "reload-failed", text).hint("its own log says why"));
+    }
+    reload::take_up(driver, state).await
 }
 
 /// The first refusal among a certificate's services.
@@ -74,8 +87,9 @@ pub(super) fn first_refusal(job: &Job, answers: &Answers) -> Option<Failure> {
     job.drivers().iter().find_map(|driver| answers.get(driver)?.as_ref().err().cloned())
 }
 
-fn stopped(job: &Job, answers: &Answers) -> usize {
-    job.drivers().iter().filter(|driver| matches!(answers.get(*driver), Some(Ok(TakenUp::Stopped)))).count()
+fn stopped(job: &Job, answers: &Answers) -> Vec<String> {
+    let is_stopped = |driver: &&Driver| matches!(answers.get(*driver), Some(Ok(TakenUp::Stopped)));
+    job.drivers().iter().filter(is_stopped).map(reload::name).collect()
 }
 
 /// Verifies what the services took, commits what is proven, and takes the rest back.
@@ -105,23 +119,29 @@ pub(super) enum Look {
 
 /// Looks for the proof of one certificate.
 pub(super) async fn look(shared: &Shared<'_>, mut job: Job, published: Published, answers: &Answers) -> (Job, Look) {
-    for driver in job.certificate().reload.clone() {
+    for driver in job.drivers().to_vec() {
         if let Some(Ok(TakenUp::Asked(warnings))) = answers.get(&driver) {
             job.report.warnings.extend(warnings.iter().cloned());
         }
     }
-    let stopped = stopped(&job, answers);
-    if stopped > 0 && stopped == job.drivers().len() {
-        // Committed like that already: nothing happened, nothing is noted (ONDISK: `not-due`).
-        if job.step.unproven && job.place.committed() == Some(published.generation()) && job.report.error.is_none() {
-            return (job, Look::StillStopped);
-        }
+    job.stopped = stopped(&job, answers);
+    let all_stopped = !job.stopped.is_empty() && job.stopped.len() == job.drivers().len();
+    // Committed like that already: nothing happened, nothing is noted (ONDISK: `not-due`).
+    if all_stopped && job.step.unproven && job.place.committed() == Some(published.generation()) && job.report.error.is_none() {
+        return (job, Look::StillStopped);
+    }
+    if all_stopped {
         return (job, Look::Proven(Box::new(Proven::services_stopped(published))));
     }
     job.reach(Stage::Verify);
     shared.watch.stage(&job.step.name, Stage::Verify);
-    let previous = job.back.as_ref().map(|facts| facts.sha256.clone());
-    match verify(published, previous.as_ref(), stopped > 0, shared.clock).await {
+    let previous = job.found.as_ref().map(|facts| facts.sha256.clone());
+    let some_stopped = !job.stopped.is_empty();
+    let verified = match shared.looks.acquire().await {
+        Ok(_permit) => verify(published, previous.as_ref(), some_stopped, shared.clock).await,
+        Err(_) => Err(Box::new((published, Failure::new(Stage::Verify, "interrupted", "the run is ending")))),
+    };
+    match verified {
         Ok(proven) => (job, Look::Proven(Box::new(proven))),
         Err(why) => {
             let (published, failure) = *why;
@@ -136,10 +156,14 @@ pub(super) async fn commit_one(shared: &Shared<'_>, mut job: Job, proven: Proven
     let generation = proven.published().generation();
     let (notes, place) = (job.notes.clone(), job.place.clone());
     let earlier = failure.clone().or_else(|| job.report.error.clone());
+    let stopped = if proven.proof() == Proof::ServiceStopped { job.stopped.clone() } else { Vec::new() };
+    let keeps_all = job.step.going_back;
     let ended = block(move || {
         let committed = commit(proven).map_err(|why| why.1)?;
-        let noted = notes.committed(&committed, earlier.as_ref(), now);
-        if let Err(why) = collect(&place, &notes.state().withdrawn) {
+        let noted = notes.committed(&committed, stopped, earlier.as_ref(), now);
+        let state = notes.state();
+        // After a person's rollback nothing is thrown away: what was rolled back may be wanted for a look.
+        if !keeps_all && let Err(why) = collect(&place, state.previous, &state.withdrawn) {
             tracing::warn!(%why, "an old generation was not removed");
         }
         Ok((committed, noted))
@@ -154,7 +178,7 @@ pub(super) async fn commit_one(shared: &Shared<'_>, mut job: Job, proven: Proven
                 job.fail(Outcome::Failed, failure);
             }
         }
-        Err(failure) => job.fail_noted(Outcome::Failed, failure, Some(generation), now),
+        Err(failure) => job.fail_noted(Outcome::Failed, failure, Some(generation), now).await,
     }
     job
 }

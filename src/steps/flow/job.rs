@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::super::commit::Committed;
 use super::super::record::Notes;
+use super::super::reload;
+use super::super::run::Run;
 use super::super::swap::Place;
+use super::block;
 use crate::config::settings::{Certificate, Driver, Settings};
 use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
@@ -29,7 +32,13 @@ pub(super) struct Job {
     /// The leaf that is being brought out.
     pub(super) new: Option<(Generation, Facts)>,
     /// What consumers found at the start.
-    found: Option<Facts>,
+    pub(super) found: Option<Facts>,
+    /// The services to ask: all of the settings, or those that were stopped when the generation was committed.
+    drivers: Vec<Driver>,
+    /// Those of them that were found stopped.
+    pub(super) stopped: Vec<String>,
+    /// A generation that is whole in the state directory although staging failed.
+    pub(super) waits: Option<Generation>,
     /// A refused answer, for the ledger.
     pub(super) refused_pem: Option<String>,
     /// Serial and fingerprint of that answer.
@@ -38,24 +47,29 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Opens the places of a due certificate.
+    /// Opens the place of a due certificate.
     ///
     /// # Errors
-    /// The report of a certificate that ends here.
+    /// The report so far, and why the certificate's part ends here.
     pub(super) fn open(
         settings: &Arc<Settings>,
         certificate: &Certificate,
         step: Step,
         tree: Tree,
-        run: &str,
-    ) -> Result<Self, Box<CertReport>> {
+        run: &Run,
+    ) -> Result<Self, (Box<CertReport>, Failure)> {
         let report = report_of(&step, &tree);
         let place = match Place::open(settings, certificate) {
             Ok(place) => Arc::new(place),
-            Err(failure) => return Err(Box::new(CertReport { outcome: Outcome::Failed, error: Some(failure), ..report })),
+            Err(failure) => return Err((Box::new(report), failure)),
         };
+        let owed = tree.state.proven.as_ref().filter(|_| step.unproven).map_or(&[][..], |proven| &proven.stopped);
+        let mut drivers = certificate.reload.clone();
+        if !owed.is_empty() {
+            drivers.retain(|driver| owed.contains(&reload::name(driver)));
+        }
         let back = tree.live.filter(|live| Some(live.generation) == step.way_back).and_then(|live| live.facts);
-        let notes = Arc::new(Notes::new(place.clone(), run, tree.state));
+        let notes = Arc::new(Notes::new(place.clone(), &run.id, tree.state));
         Ok(Self {
             place,
             notes,
@@ -63,11 +77,21 @@ impl Job {
             report,
             back,
             new: None,
+            waits: None,
             found: tree.published.facts,
+            drivers,
+            stopped: Vec::new(),
             refused_pem: None,
             refused: None,
             reached: Stage::Plan,
         })
+    }
+
+    /// Takes the note away that a run is at work on the certificate: its end is in the ledger.
+    pub(super) fn over(&self) {
+        if let Err(why) = self.notes.over() {
+            tracing::warn!(%why, "a run that ended stays noted");
+        }
     }
 
     pub(super) fn certificate(&self) -> &Certificate {
@@ -75,16 +99,11 @@ impl Job {
     }
 
     pub(super) fn drivers(&self) -> &[Driver] {
-        &self.certificate().reload
+        &self.drivers
     }
 
     pub(super) const fn reach(&mut self, stage: Stage) {
         self.reached = stage;
-    }
-
-    /// Whether a new certificate is being issued in this run.
-    pub(super) fn issues(&self) -> bool {
-        self.step.action == Action::Issue
     }
 
     pub(super) fn fail(&mut self, outcome: Outcome, failure: Failure) {
@@ -94,8 +113,9 @@ impl Job {
     }
 
     /// Fails, and leaves that in `state.json`; a disk that takes no notes is one more thing to say, not another failure.
-    pub(super) fn fail_noted(&mut self, outcome: Outcome, failure: Failure, debt: Option<Generation>, now: Time) {
-        if let Err(why) = self.notes.failed(&failure, debt, now) {
+    pub(super) async fn fail_noted(&mut self, outcome: Outcome, failure: Failure, debt: Option<Generation>, now: Time) {
+        let (notes, said) = (self.notes.clone(), failure.clone());
+        if let Err(why) = block(move || notes.failed(&said, debt, now)).await {
             self.warn("state-not-written", why.text);
         }
         self.fail(outcome, failure);
@@ -110,24 +130,28 @@ impl Job {
         self.report.proof = Some(committed.proof());
         // A certificate that was only given back its old generation has failed all the same.
         if committed.proof() != Proof::None && self.report.error.is_none() {
-            self.report.outcome = if self.issues() { Outcome::Renewed } else { Outcome::Settled };
+            self.report.outcome = match self.step.action {
+                Action::Issue => Outcome::Renewed,
+                _ if self.step.going_back => Outcome::RolledBack,
+                _ => Outcome::Settled,
+            };
         }
     }
 
     /// Fills in what is true at the end, and gives the report and its ledger line.
-    pub(super) fn end(mut self, run: &str, now: Time) -> (CertReport, Option<Entry>) {
+    pub(super) fn end(&self, run: &str, now: Time) -> (CertReport, Option<Entry>) {
         let published = self.place.published();
-        self.report.generation = published;
+        let mut report = CertReport { generation: published, ..self.report.clone() };
         let facts = match &self.new {
             Some((generation, facts)) if Some(*generation) == published => Some(facts),
             _ if published == self.report.previous => self.found.as_ref(),
             _ => self.back.as_ref(),
         };
-        describe_leaf(&mut self.report, facts);
+        describe_leaf(&mut report, facts);
         let state = self.notes.state();
         let waits = |g: &Generation| self.place.committed() < Some(*g) && !state.withdrawn.contains(g);
         let unproven = self.report.proof == Some(Proof::None);
-        self.report.debt = state.debt.as_ref().filter(|debt| waits(&debt.generation) || unproven).map(|debt| Debt {
+        report.debt = state.debt.as_ref().filter(|debt| waits(&debt.generation) || unproven).map(|debt| Debt {
             generation: debt.generation,
             sha256: self.new.as_ref().filter(|(g, _)| *g == debt.generation).map(|(_, facts)| facts.sha256.clone()),
             since: Some(debt.since),
@@ -136,7 +160,7 @@ impl Job {
             attempts: debt.attempts,
         });
         let entry = (self.report.outcome != Outcome::NotDue).then(|| self.entry(run, now));
-        (self.report, entry)
+        (report, entry)
     }
 
     fn entry(&self, run: &str, now: Time) -> Entry {

@@ -9,8 +9,8 @@ mod job;
 mod prepare;
 mod undo;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -22,11 +22,11 @@ pub(in crate::steps) use job::describe_leaf;
 use self::job::{Job, report_of};
 use super::issue::Session;
 use super::record::Notes;
-use super::run::{Begun, Run, interrupted};
-use super::swap::Place;
-use crate::config::settings::{Certificate, Settings};
+use super::run::{Begun, Run, interrupted, runtime};
+use super::swap::{Place, disk_failure};
+use crate::config::settings::{Certificate, Driver, Settings};
 use crate::model::clock::{Clock, Time};
-use crate::model::entry::{Entry, Outcome};
+use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report, Watch};
@@ -35,6 +35,8 @@ use crate::plan::inventory::{self, Tree};
 
 /// Certificates that are issued at a time.
 const AT_A_TIME: usize = 8;
+/// Certificates that are looked for on the wire at a time.
+const LOOKS_AT_A_TIME: usize = 32;
 
 /// What `renew` was asked for.
 #[derive(Clone, Debug)]
@@ -48,24 +50,29 @@ pub struct Options {
 }
 
 /// What all certificates of a run share.
-pub(super) struct Shared<'a> {
-    pub(super) settings: Arc<Settings>,
-    pub(super) clock: Clock,
-    pub(super) watch: &'a dyn Watch,
-    pub(super) permits: Semaphore,
+struct Shared<'a> {
+    settings: Arc<Settings>,
+    clock: Clock,
+    watch: &'a dyn Watch,
+    /// Certificates that may be issued.
+    permits: Semaphore,
+    /// Certificates that may be looked for on the wire: each look is a socket.
+    looks: Semaphore,
+    /// Failed services that had their one start.
+    started: Mutex<BTreeSet<Driver>>,
     session: OnceCell<Result<Session, Failure>>,
 }
 
 impl Shared<'_> {
     /// The run's one session with OpenBao, opened when the first certificate needs it.
-    pub(super) async fn session(&self) -> Result<&Session, Failure> {
+    async fn session(&self) -> Result<&Session, Failure> {
         let open = || Session::open(&self.settings.openbao, self.clock, self.settings.credentials.as_deref());
         self.session.get_or_init(open).await.as_ref().map_err(Clone::clone)
     }
 }
 
 /// Runs blocking disk work off the network's thread.
-pub(super) async fn block<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+async fn block<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     let ended = tokio::task::spawn_blocking(work).await;
     ended.unwrap_or_else(|why| Err(Failure::new(Stage::Commit, "interrupted", format!("the run is ending: {why}"))))
 }
@@ -81,19 +88,20 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
         settings.certificates.iter().filter(|c| options.names.is_empty() || options.names.contains(c.name())).collect();
     let found = match inventory::take(settings, &wanted) {
         Ok(inventory) => inventory,
-        Err(why) => return run.end_all_failed(&wanted, &super::swap::disk_failure(Stage::Plan, &why)),
+        Err(why) => {
+            let failure = disk_failure(Stage::Plan, &why);
+            let all = wanted.iter().map(|c| run.failed(CertReport::new(c.name().clone(), Outcome::Failed), failure.clone())).collect();
+            return run.end(all);
+        }
     };
     let now = clock.now();
     let mut reports: BTreeMap<CertName, CertReport> = BTreeMap::new();
     let mut due = Vec::new();
-    let mut entries = Vec::new();
     for (observed, certificate) in found.certificates.into_iter().zip(&wanted) {
         match observed.tree {
             Err(why) => {
-                let failure = super::swap::disk_failure(Stage::Plan, &why);
-                let (report, entry) = run.failed(&observed.name, failure, now);
-                entries.push(entry);
-                reports.insert(observed.name, report);
+                let report = CertReport::new(observed.name.clone(), Outcome::Failed);
+                reports.insert(observed.name, run.failed(report, disk_failure(Stage::Plan, &why)));
             }
             Ok(tree) => {
                 let step = decide(settings, certificate, &tree, now, options.force);
@@ -109,12 +117,9 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
         }
     }
     if !due.is_empty() {
-        for (report, entry) in act(settings, clock, watch, &run, due) {
-            entries.extend(entry);
-            reports.insert(report.name.clone(), report);
-        }
+        reports.extend(act(settings, clock, watch, &run, due).into_iter().map(|report| (report.name.clone(), report)));
     }
-    run.end(entries, wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
+    run.end(wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
 }
 
 /// A run that was killed, and left nothing to do but its remains: opening the place removes them, and its end is written down.
@@ -130,82 +135,86 @@ fn after_kill(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, 
     }
 }
 
-type Due<'a> = (&'a Certificate, Step, Tree);
+/// A certificate, what is to be done about it, and what it was decided from.
+pub(in crate::steps) type Due<'a> = (&'a Certificate, Step, Tree);
 
 /// Does what the plan says. Only from here on is there a runtime, a network and whatever else a run needs.
-fn act(settings: &Arc<Settings>, clock: Clock, watch: &dyn Watch, run: &Run, due: Vec<Due<'_>>) -> Vec<(CertReport, Option<Entry>)> {
+pub(in crate::steps) fn act(settings: &Arc<Settings>, clock: Clock, watch: &dyn Watch, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(failure) => return due.iter().map(|(_, step, tree)| run.failed(report_of(step, tree), failure.clone())).collect(),
+    };
     let mut ended = Vec::new();
     let mut jobs = Vec::new();
     for (certificate, step, tree) in due {
-        if let Some(cut) = interrupted(&tree, certificate.name(), clock.now()) {
-            run.note(&cut);
-        }
-        match Job::open(settings, certificate, step, tree, &run.id) {
-            Ok(job) => jobs.push(job),
-            Err(report) => {
-                let failure = report.error.clone().unwrap_or_else(|| Failure::new(Stage::Plan, "disk", "it cannot be opened"));
-                let (_, entry) = run.failed(certificate.name(), failure, clock.now());
-                ended.push((*report, Some(entry)));
+        let cut = interrupted(&tree, certificate.name(), clock.now());
+        match Job::open(settings, certificate, step, tree, run) {
+            Err((report, failure)) => ended.push(run.failed(*report, failure)),
+            Ok(job) => {
+                if let Some(cut) = cut {
+                    run.note(&cut);
+                    job.over();
+                }
+                jobs.push(job);
             }
         }
     }
-    let runtime = match super::run::runtime() {
-        Ok(runtime) => runtime,
-        Err(failure) => {
-            ended.extend(jobs.into_iter().map(|mut job| {
-                job.fail(Outcome::Failed, failure.clone());
-                job.end(&run.id, clock.now())
-            }));
-            return ended;
-        }
+    let shared = Shared {
+        settings: settings.clone(),
+        clock,
+        watch,
+        permits: Semaphore::new(AT_A_TIME),
+        looks: Semaphore::new(LOOKS_AT_A_TIME),
+        started: Mutex::default(),
+        session: OnceCell::new(),
     };
-    let shared = Shared { settings: settings.clone(), clock, watch, permits: Semaphore::new(AT_A_TIME), session: OnceCell::new() };
     ended.extend(runtime.block_on(all(shared, run, jobs)));
     // A blocked name resolution must not hold up the end of a run.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
 }
 
-async fn all(shared: Shared<'_>, run: &Run, jobs: Vec<Job>) -> Vec<(CertReport, Option<Entry>)> {
+async fn all(shared: Shared<'_>, run: &Run, jobs: Vec<Job>) -> Vec<CertReport> {
     let mut ended = Vec::new();
-    let mut working: FuturesUnordered<_> = groups::by_service(jobs).into_iter().map(|group| together(&shared, group)).collect();
+    let mut working: FuturesUnordered<_> = groups::by_service(jobs).into_iter().map(|group| together(&shared, run, group)).collect();
     while let Some(group) = working.next().await {
-        for job in group {
-            let (report, entry) = job.end(&run.id, shared.clock.now());
-            if let Some(entry) = &entry {
-                run.note(entry);
-            }
-            shared.watch.finished(&report);
-            // Its line is in the ledger already.
-            ended.push((report, None));
-        }
+        ended.extend(group);
     }
     drop(working);
     if let Some(Ok(session)) = shared.session.into_inner() {
-        add_warnings(&mut ended, session.close().await);
+        add_warnings(&mut ended, &session.close().await);
     }
     ended
 }
 
 /// What the server said about the run as a whole is said of every certificate that was asked for in it.
-fn add_warnings(ended: &mut [(CertReport, Option<Entry>)], warnings: Vec<Warning>) {
-    for warning in warnings {
-        for (report, _) in ended.iter_mut().filter(|(report, _)| report.outcome != Outcome::NotDue) {
-            report.warnings.push(warning.clone());
-        }
+fn add_warnings(ended: &mut [CertReport], warnings: &[Warning]) {
+    for report in ended.iter_mut().filter(|report| report.outcome != Outcome::NotDue) {
+        report.warnings.extend_from_slice(warnings);
     }
 }
 
 /// One group: its certificates are prepared side by side and brought out together.
-async fn together(shared: &Shared<'_>, group: Vec<Job>) -> Vec<Job> {
+async fn together(shared: &Shared<'_>, run: &Run, group: Vec<Job>) -> Vec<CertReport> {
     let mut preparing: FuturesUnordered<_> = group.into_iter().map(|job| prepare::prepare(shared, job)).collect();
-    let (mut staged, mut done) = (Vec::new(), Vec::new());
+    let (mut staged, mut ended) = (Vec::new(), Vec::new());
     while let Some((job, result)) = preparing.next().await {
         match result {
             Some(generation) => staged.push((job, generation)),
-            None => done.push(job),
+            None => ended.push(finish(shared, run, job)),
         }
     }
-    done.extend(deploy::deploy(shared, staged).await);
-    done
+    ended.extend(deploy::deploy(shared, staged).await.into_iter().map(|job| finish(shared, run, job)));
+    ended
+}
+
+/// Ends a certificate's part: its line in the ledger, and only then the note that a run is at work on it is taken away.
+fn finish(shared: &Shared<'_>, run: &Run, job: Job) -> CertReport {
+    let (report, entry) = job.end(&run.id, shared.clock.now());
+    if let Some(entry) = &entry {
+        run.note(entry);
+        job.over();
+    }
+    shared.watch.finished(&report);
+    report
 }

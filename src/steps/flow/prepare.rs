@@ -26,8 +26,7 @@ pub(super) async fn prepare(shared: &Shared<'_>, mut job: Job) -> (Job, Option<S
 
 async fn new_generation(shared: &Shared<'_>, job: &mut Job) -> Option<Staged> {
     if let Err(failure) = make_ready(shared, job).await {
-        job.fail(Outcome::Failed, failure);
-        return None;
+        return fail(shared, job, failure).await;
     }
     job.reach(Stage::Issue);
     shared.watch.stage(&job.step.name, Stage::Issue);
@@ -62,7 +61,11 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job) -> Option<Staged> {
     shared.watch.stage(&job.step.name, Stage::Publish);
     match block(move || Staged::new(&place, stored, generation, now).map_err(|why| why.1)).await {
         Ok(staged) => Some(staged),
-        Err(failure) => end_without(shared, job, Outcome::Failed, failure).await,
+        Err(failure) => {
+            // Whole in the state directory, it is debt, whatever was wrong with the other tree.
+            job.waits = job.place.is_complete(generation).then_some(generation);
+            end_without(shared, job, Outcome::Failed, failure).await
+        }
     }
 }
 
@@ -74,7 +77,9 @@ async fn make_ready(shared: &Shared<'_>, job: &mut Job) -> Result<(), Failure> {
     }
     if let Some(generation) = job.step.republish {
         let place = job.place.clone();
-        job.back = job.back.take().or(Some(block(move || put_back(&place, generation)).await?));
+        let (facts, warnings) = block(move || put_back(&place, generation, now)).await?;
+        job.report.warnings.extend(warnings);
+        job.back = job.back.take().or(Some(facts));
     }
     Ok(())
 }
@@ -83,9 +88,13 @@ async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
     let _permit = shared.permits.acquire().await.map_err(|_| Failure::new(Stage::Issue, "interrupted", "the run is ending"))?;
     // Not even a login is asked for what the budget does not allow.
     job.notes.allowance(shared.clock.now())?;
-    let session = shared.session().await?;
+    let until = shared.clock.instant() + issue::LIMIT;
+    let session = match tokio::time::timeout_at(until.into(), shared.session()).await {
+        Ok(session) => session?,
+        Err(_) => return Err(Failure::new(Stage::Issue, "unreachable", "OpenBao did not answer in time").hint("the next run tries again")),
+    };
     let budget = Purse { notes: job.notes.clone(), shared };
-    issue::issue(session, &job.certificate().request, &budget).await
+    issue::issue(session, &job.certificate().request, &budget, until).await
 }
 
 /// The budget of one certificate, counted on disk before a request is sent.
@@ -118,9 +127,8 @@ fn refuse(job: &mut Job, rejection: Rejection) -> Failure {
 /// Ends a certificate's part without a new generation. Consumers that were given the committed one back in this run still take it up.
 async fn end_without(shared: &Shared<'_>, job: &mut Job, outcome: Outcome, failure: Failure) -> Option<Staged> {
     let now = shared.clock.now();
-    let notes = job.notes.clone();
-    let said = failure.clone();
-    if let Err(why) = block(move || notes.failed(&said, None, now)).await {
+    let (notes, said, waits) = (job.notes.clone(), failure.clone(), job.waits);
+    if let Err(why) = block(move || notes.failed(&said, waits, now)).await {
         job.warn("state-not-written", why.text);
     }
     job.fail(outcome, failure);
@@ -139,18 +147,23 @@ async fn known_generation(shared: &Shared<'_>, job: &mut Job, generation: Genera
     if !job.step.unproven {
         let (notes, now, withdraw) = (job.notes.clone(), shared.clock.now(), job.step.withdraw.clone());
         if let Err(failure) = block(move || notes.begin(now, &withdraw)).await {
-            job.fail(Outcome::Failed, failure);
-            return None;
+            return fail(shared, job, failure).await;
         }
     }
     match revalidate(shared, job, generation).await {
         Ok(staged) => Some(staged),
         Err(failure) => {
-            let now = shared.clock.now();
-            job.fail_noted(Outcome::Failed, failure, Some(generation), now);
+            let outcome = if job.step.going_back { Outcome::Refused } else { Outcome::Failed };
+            let debt = Some(generation).filter(|_| !job.step.going_back);
+            job.fail_noted(outcome, failure, debt, shared.clock.now()).await;
             None
         }
     }
+}
+
+async fn fail(shared: &Shared<'_>, job: &mut Job, failure: Failure) -> Option<Staged> {
+    job.fail_noted(Outcome::Failed, failure, None, shared.clock.now()).await;
+    None
 }
 
 /// Settling goes through `validate` like everything else.

@@ -5,10 +5,11 @@ mod key;
 mod login;
 mod session;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::io::openbao::Signed;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::name::CertName;
 use crate::model::request::Request;
 use crate::model::secret::PlainKey;
 
@@ -16,16 +17,22 @@ pub(crate) use login::log_in;
 pub use session::Session;
 pub(crate) use session::ask_health;
 
-/// A certificate's issuing ends within this (CONTRACT), login and waits included.
-const LIMIT: Duration = Duration::from_secs(45);
+/// A certificate's issuing ends within this (CONTRACT), session, login and waits included.
+pub const LIMIT: Duration = Duration::from_secs(45);
 
 /// A certification authority that signs CSRs; the joint for others than OpenBao.
 pub trait Issuer: Sync {
-    /// Has `csr` (PEM, PKCS #10) signed as `request` says. Asks `budget` before each signing request it sends.
+    /// Has `csr` (PEM, PKCS #10) signed as `request` says, before `until`. Asks `budget` before each signing request it sends.
     ///
     /// # Errors
     /// Stage `issue`. What `budget` says comes back untouched.
-    fn sign<B: Budget>(&self, request: &Request, csr: &str, budget: &B) -> impl Future<Output = Result<Signed, Failure>> + Send;
+    fn sign<B: Budget>(
+        &self,
+        request: &Request,
+        csr: &str,
+        budget: &B,
+        until: Instant,
+    ) -> impl Future<Output = Result<Signed, Failure>> + Send;
 }
 
 /// The signing requests a certificate may still send (ONDISK, "Budget").
@@ -82,15 +89,15 @@ impl Issued {
 /// Makes a key and has it certified.
 ///
 /// # Errors
-/// Stage `issue`, within 45 seconds. A signing request that was under way when the time ended stays counted.
-pub async fn issue<I: Issuer, B: Budget>(issuer: &I, request: &Request, budget: &B) -> Result<Issued, Failure> {
-    let work = async {
-        let (key, csr) = key::make(request).await?;
-        let signed = issuer.sign(request, &csr, budget).await?;
-        Ok(Issued { key, signed })
-    };
-    tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| {
-        let text = format!("no certificate for {} within {} s", request.name, LIMIT.as_secs());
-        Err(Failure::new(Stage::Issue, "unreachable", text).hint("OpenBao answers too slowly; the next run tries again"))
-    })
+/// Stage `issue`, before `until`. A signing request that was under way when the time ended stays counted.
+pub async fn issue<I: Issuer, B: Budget>(issuer: &I, request: &Request, budget: &B, until: Instant) -> Result<Issued, Failure> {
+    let made = tokio::time::timeout_at(until.into(), key::make(request)).await;
+    let (key, csr) = made.unwrap_or_else(|_| Err(too_slow(&request.name)))?;
+    let signed = issuer.sign(request, &csr, budget, until).await?;
+    Ok(Issued { key, signed })
+}
+
+fn too_slow(name: &CertName) -> Failure {
+    let text = format!("no certificate for {name} within {} s", LIMIT.as_secs());
+    Failure::new(Stage::Issue, "unreachable", text).hint("OpenBao answers too slowly; the next run tries again")
 }

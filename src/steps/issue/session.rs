@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Budget, Issuer, log_in};
+use super::{Budget, Issuer, log_in, too_slow};
 use crate::config::settings::OpenBao;
 use crate::io::openbao::{Grant, Health, HealthState, Problem, Server, Signed, Skew, pause};
 use crate::model::clock::Clock;
@@ -137,14 +137,17 @@ impl Session {
 }
 
 impl Issuer for Session {
-    async fn sign<B: Budget>(&self, request: &Request, csr: &str, budget: &B) -> Result<Signed, Failure> {
+    async fn sign<B: Budget>(&self, request: &Request, csr: &str, budget: &B, until: Instant) -> Result<Signed, Failure> {
         if let Some(skew) = self.skew {
             skew.for_lifetime(self.server.name(), request.ttl)?;
         }
         if let [_, _, last, ..] = lock(&self.in_vain).as_slice() {
             return Err(last.clone());
         }
-        let signed = self.ask(request, csr, budget).await;
+        let signed = match tokio::time::timeout_at(until.into(), self.ask(request, csr, budget)).await {
+            Ok(signed) => signed,
+            Err(_) => Err(too_slow(&request.name)),
+        };
         let mut in_vain = lock(&self.in_vain);
         match &signed {
             Err(failure) if is_the_servers_matter(&failure.code) => in_vain.push(failure.clone()),
@@ -159,8 +162,10 @@ impl Session {
     async fn ask<B: Budget>(&self, request: &Request, csr: &str, budget: &B) -> Result<Signed, Failure> {
         let mut grant = self.grant().await?;
         let mut tried_again = false;
+        let mut refused: Option<Failure> = None;
         loop {
-            budget.take().await?;
+            // Where the budget of this run ends a retry, what was refused is what counts.
+            budget.take().await.map_err(|stop| refused.take().unwrap_or(stop))?;
             let Problem { failure, again, definite, token_not_accepted } =
                 match self.server.sign(&grant, &self.settings.mount, &request.role, csr, request.ttl).await {
                     Ok(signed) => return Ok(signed),
@@ -171,9 +176,11 @@ impl Session {
             }
             if token_not_accepted {
                 // Ends: the second refusal of a run comes back as it is.
+                refused = Some(failure.clone());
                 grant = self.grant_instead_of(&grant, failure).await?;
             } else if let (Some(wait), false) = (again, tried_again) {
                 tried_again = true;
+                refused = Some(failure);
                 pause(wait).await;
             } else {
                 return Err(failure);
@@ -252,7 +259,7 @@ fn not_revoked(grant: &Grant, problem: &Problem) -> Option<Warning> {
 mod tests {
     use super::*;
 
-    use std::time::{Instant, SystemTime};
+    use std::time::SystemTime;
 
     fn server() -> Server {
         let key = rcgen::KeyPair::generate().expect("a key");

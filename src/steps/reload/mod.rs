@@ -53,21 +53,24 @@ pub trait Reloader {
     }
 }
 
-/// Makes one service take new files up: a stopped one is left alone unless the settings say otherwise, a failed one gets one start.
+/// Makes one service take new files up, given whether it runs: a stopped one is left alone unless the settings say otherwise, a failed one
+/// is started.
 ///
 /// # Errors
 /// Stage `reload`.
-pub async fn take_up(driver: &Driver) -> Result<TakenUp, Failure> {
+pub async fn take_up(driver: &Driver, state: ServiceState) -> Result<TakenUp, Failure> {
     match driver {
-        Driver::Nginx(Nginx::Unit(unit)) if process::systemd_booted() => ask(&systemd::Unit::new(unit, UnitAction::Reload, false)).await,
+        Driver::Nginx(Nginx::Unit(unit)) if process::systemd_booted() => {
+            ask(&systemd::Unit::new(unit, UnitAction::Reload, false), state).await
+        }
         Driver::Nginx(Nginx::Unit(unit)) => {
             let warning = Warning::new("no-systemd", format!("systemd does not run here; {unit} is reloaded by `nginx -s reload`"));
-            Ok(with(ask(&nginx::Process::default()).await?, warning))
+            Ok(with(ask(&nginx::Process::default(), state).await?, warning))
         }
         Driver::Nginx(Nginx::Process { conf, prefix, pid }) => {
-            ask(&nginx::Process { conf: conf.clone(), prefix: prefix.clone(), pid: pid.clone() }).await
+            ask(&nginx::Process { conf: conf.clone(), prefix: prefix.clone(), pid: pid.clone() }, state).await
         }
-        Driver::Systemd { unit, action, start } => ask(&systemd::Unit::new(unit, *action, *start)).await,
+        Driver::Systemd { unit, action, start } => ask(&systemd::Unit::new(unit, *action, *start), state).await,
     }
 }
 
@@ -86,8 +89,8 @@ pub async fn state(driver: &Driver) -> Result<ServiceState, Failure> {
     }
 }
 
-async fn ask(service: &impl Reloader) -> Result<TakenUp, Failure> {
-    match service.state().await? {
+async fn ask(service: &impl Reloader, state: ServiceState) -> Result<TakenUp, Failure> {
+    match state {
         ServiceState::Running => service.reload().await,
         ServiceState::Failed => service.start().await,
         ServiceState::Stopped if service.wants_start() => service.start().await,

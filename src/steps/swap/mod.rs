@@ -30,10 +30,12 @@
 //! a new certificate with an old key after a kill, a directory and a link without flushes leave empty files after a power cut; this order
 //! left only whole generations in all of 175 reordered disk images (facts/host §1).
 
+mod aside;
 mod place;
 mod publish;
 mod stage;
 
+pub use aside::keep_aside;
 pub use place::Place;
 pub(in crate::steps) use place::failure as disk_failure;
 pub use publish::{Published, put_back, write_copies};

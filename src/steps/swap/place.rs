@@ -1,5 +1,6 @@
 //! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::settings::{Certificate, Settings};
@@ -10,28 +11,24 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 
-/// The directories of one certificate.
+/// The place of one certificate. It holds no descriptor: a thousand certificates may be on their way at once.
 #[derive(Debug)]
 pub struct Place {
     settings: Arc<Settings>,
     index: usize,
-    /// `certs/NAME` of the state directory.
-    pub(in crate::steps) var: Dir,
-    /// `NAME` of the run directory.
-    pub(in crate::steps) run: Dir,
 }
 
 impl Place {
-    /// Opens both directories of `settings.certificates[index]`, making what is missing with the modes of ONDISK, and removes what a
-    /// killed run left half-made.
+    /// The place of a certificate, with both directories made where they are missing, with the modes of ONDISK, and without what a
+    /// killed run left half-made. Places are opened one after the other.
     ///
     /// # Errors
     /// When a directory cannot be made or opened, or something that is not ours lies in its place.
     pub fn open(settings: &Arc<Settings>, certificate: &Certificate) -> Result<Self, Failure> {
-        Self::open_dirs(settings, certificate).map_err(|why| failure(Stage::Publish, &why))
+        Self::make_dirs(settings, certificate).map_err(|why| failure(Stage::Publish, &why))
     }
 
-    fn open_dirs(settings: &Arc<Settings>, certificate: &Certificate) -> Result<Self, DiskError> {
+    fn make_dirs(settings: &Arc<Settings>, certificate: &Certificate) -> Result<Self, DiskError> {
         let name = certificate.name();
         let missing = || DiskError::new("find in the settings", settings.paths.state.join(name.as_str()), rustix::io::Errno::NOENT);
         let index = settings.certificates.iter().position(|c| c.name() == name).ok_or_else(missing)?;
@@ -50,7 +47,23 @@ impl Place {
         clean(&var)?;
         clean(&run)?;
         show_anchor(&run_root, settings)?;
-        Ok(Self { settings: settings.clone(), index, var, run })
+        Ok(Self { settings: settings.clone(), index })
+    }
+
+    /// `certs/NAME` of the state directory, opened step by step without following a link.
+    ///
+    /// # Errors
+    /// When it is not there any more, or something else is.
+    pub(in crate::steps) fn var(&self) -> Result<Dir, DiskError> {
+        descend(&self.settings.paths.state, &[layout::CERTS, self.name().as_str()])
+    }
+
+    /// `NAME` of the run directory, opened likewise.
+    ///
+    /// # Errors
+    /// When it is not there any more, or something else is.
+    pub(in crate::steps) fn run(&self) -> Result<Dir, DiskError> {
+        descend(&self.settings.paths.run, &[self.name().as_str()])
     }
 
     /// The settings.
@@ -63,7 +76,7 @@ impl Place {
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         // `index` was found in these very settings, which never change.
-        #[expect(clippy::indexing_slicing, reason = "the index was found in this vector by open_dirs")]
+        #[expect(clippy::indexing_slicing, reason = "the index was found in this vector by make_dirs")]
         &self.settings.certificates[self.index]
     }
 
@@ -76,14 +89,33 @@ impl Place {
     /// What the run directory's `live` names.
     #[must_use]
     pub fn published(&self) -> Option<Generation> {
-        self.run.link(layout::LIVE).ok().flatten().as_deref().and_then(Generation::parse)
+        live(self.run())
     }
 
     /// What the state directory's `live` names.
     #[must_use]
     pub fn committed(&self) -> Option<Generation> {
-        self.var.link(layout::LIVE).ok().flatten().as_deref().and_then(Generation::parse)
+        live(self.var())
     }
+
+    /// Whether the state directory holds this generation whole.
+    #[must_use]
+    pub fn is_complete(&self, generation: Generation) -> bool {
+        self.var().and_then(|var| var.kind(&generation.to_string())).is_ok_and(|kind| kind == Some(Kind::Directory))
+    }
+}
+
+fn descend(root: &Path, names: &[&str]) -> Result<Dir, DiskError> {
+    let gone = |path: std::path::PathBuf| DiskError::new("open the directory", path, rustix::io::Errno::NOENT);
+    let mut dir = Dir::open(root)?.ok_or_else(|| gone(root.to_path_buf()))?;
+    for name in names {
+        dir = dir.child(name)?.ok_or_else(|| gone(dir.join(name)))?;
+    }
+    Ok(dir)
+}
+
+fn live(dir: Result<Dir, DiskError>) -> Option<Generation> {
+    dir.and_then(|dir| dir.link(layout::LIVE)).ok().flatten().as_deref().and_then(Generation::parse)
 }
 
 /// Directories in the run tree are entered by the group; a certificate with an owner but no group is entered by its owner.

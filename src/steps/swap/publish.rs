@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use super::aside::keep_aside;
 use super::place::{self, Place};
 use super::stage::{Staged, condition_text, leaf_bytes, stage_run};
 use crate::config::settings::{Install, InstallKind, Part};
-use crate::io::dir::{Dir, DiskError};
+use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write;
 use crate::judge::cert::Facts;
-use crate::judge::pem;
-use crate::model::failure::{Failure, Stage};
+use crate::model::clock::Time;
+use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::plan::generation::{Kept, key_mode};
-use crate::plan::inventory::{leftovers, part_file};
+use crate::plan::decide::publishable;
+use crate::plan::generation::Kept;
+use crate::plan::inventory::{copy_is_right, leftovers, part_bytes, part_mode};
 
 /// A generation that consumers find at `live`.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub struct Published {
     place: Arc<Place>,
     kept: Kept,
     facts: Facts,
+    warnings: Vec<Warning>,
 }
 
 impl Published {
@@ -30,7 +33,7 @@ impl Published {
     /// The value and why. `live` may name the new generation already, so the caller goes back to the committed one.
     pub fn new(staged: Staged) -> Result<Self, Box<(Staged, Failure)>> {
         match show(&staged.place, &staged.kept) {
-            Ok(()) => Ok(Self { place: staged.place, kept: staged.kept, facts: staged.facts }),
+            Ok(warnings) => Ok(Self { place: staged.place, kept: staged.kept, facts: staged.facts, warnings }),
             Err(why) => {
                 let why = place::failure(Stage::Publish, &why);
                 Err(Box::new((staged, why)))
@@ -45,9 +48,15 @@ impl Published {
     pub fn again(self) -> Result<Self, Box<(Self, Failure)>> {
         let shown = stage_run(&self.place, &self.kept).and_then(|()| show(&self.place, &self.kept));
         match shown {
-            Ok(()) => Ok(self),
+            Ok(_) => Ok(self),
             Err(why) => Err(Box::new((self, place::failure(Stage::Publish, &why)))),
         }
+    }
+
+    /// What was kept aside on the way.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// Where it lies.
@@ -73,15 +82,15 @@ impl Published {
     /// # Errors
     /// Stage `verify`, when something else is found there.
     pub fn read_back(&self) -> Result<(), Failure> {
-        let found = self.place.run.link(layout::LIVE).and_then(|link| match link {
-            Some(link) => self.place.run.child(&link)?.map_or(Ok(None), |dir| dir.read(layout::CERT)),
+        let found = self.place.run().and_then(|run| match run.link(layout::LIVE)? {
+            Some(link) => run.child(&link)?.map_or(Ok(None), |dir| dir.read(layout::CERT)),
             None => Ok(None),
         });
         match found {
             Ok(Some(content)) if content.bytes == leaf_bytes(&self.kept) => Ok(()),
             Ok(_) => {
-                let path = self.place.run.join(layout::LIVE);
-                let text = format!("expected {} through {}, found other files", self.generation(), path.display());
+                let run = self.place.settings().paths.run.join(self.place.name().as_str());
+                let text = format!("expected {} through {}/live, found other files", self.generation(), run.display());
                 Err(Failure::new(Stage::Verify, "other-leaf", text).hint("something else writes into the run directory"))
             }
             Err(why) => Err(place::failure(Stage::Verify, &why)),
@@ -89,14 +98,15 @@ impl Published {
     }
 }
 
-/// Makes consumers read a generation of the state directory again: the committed one after a failure, or after a boot.
+/// Makes consumers read a generation of the state directory again: the committed one after a failure, or after a boot. One whose files
+/// are not the ones that were staged has to pass the gate first.
 ///
 /// # Errors
 /// Stage `publish`: the generation is damaged, or a file cannot be written.
-pub fn put_back(place: &Place, generation: Generation) -> Result<Facts, Failure> {
-    let kept = Kept::read(&place.var, generation).map_err(|why| place::failure(Stage::Publish, &why))?;
+pub fn put_back(place: &Place, generation: Generation, now: Time) -> Result<(Facts, Vec<Warning>), Failure> {
+    let kept = place.var().and_then(|var| Kept::read(&var, generation)).map_err(|why| place::failure(Stage::Publish, &why))?;
     let facts = match &kept.facts {
-        Some(facts) if kept.usable() => facts.clone(),
+        Some(facts) if publishable(place.settings(), place.certificate(), &kept, now) => facts.clone(),
         _ => {
             let text = format!("{generation} of {} cannot be published: {}", place.name(), condition_text(&kept.condition));
             return Err(Failure::new(Stage::Publish, "blob-damaged", text)
@@ -104,32 +114,36 @@ pub fn put_back(place: &Place, generation: Generation) -> Result<Facts, Failure>
         }
     };
     let shown = stage_run(place, &kept).and_then(|()| show(place, &kept));
-    shown.map(|()| facts).map_err(|why| place::failure(Stage::Publish, &why))
+    shown.map(|warnings| (facts, warnings)).map_err(|why| place::failure(Stage::Publish, &why))
 }
 
-fn show(place: &Place, kept: &Kept) -> Result<(), DiskError> {
-    write::make_link(&place.run, layout::NGINX, "live/nginx.conf")?;
+fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
+    let run = place.run()?;
+    write::make_link(&run, layout::NGINX, "live/nginx.conf")?;
     let target = kept.generation.to_string();
-    if place.run.link(layout::LIVE)?.as_deref() != Some(target.as_str()) {
-        write::replace_link(&place.run, layout::LIVE, &target)?;
+    if run.link(layout::LIVE)?.as_deref() != Some(target.as_str()) {
+        write::replace_link(&run, layout::LIVE, &target)?;
     }
+    let mut warnings = Vec::new();
     for install in place.certificate().install.iter().filter(|i| i.kind == InstallKind::Copy) {
-        copy(place, install, kept)?;
+        copy(place, install, kept, &mut warnings)?;
     }
-    Ok(())
+    Ok(warnings)
 }
 
-/// Writes the copies of the committed generation (`omens install`).
+/// Writes the copies of the committed generation (`omens install`), and says what was kept aside.
 ///
 /// # Errors
 /// When a copy cannot be written.
-pub fn write_copies(place: &Place, install: &Install, generation: Generation) -> Result<(), DiskError> {
-    let kept = Kept::read(&place.var, generation)?;
-    copy(place, install, &kept)
+pub fn write_copies(place: &Place, install: &Install, generation: Generation) -> Result<Vec<Warning>, DiskError> {
+    let kept = Kept::read(&place.var()?, generation)?;
+    let mut warnings = Vec::new();
+    copy(place, install, &kept, &mut warnings)?;
+    Ok(warnings)
 }
 
 /// Writes a consumer's copies, key last: a reader between two renames finds a new certificate with an old key, never a key without one.
-fn copy(place: &Place, install: &Install, kept: &Kept) -> Result<(), DiskError> {
+fn copy(place: &Place, install: &Install, kept: &Kept, warnings: &mut Vec<Warning>) -> Result<(), DiskError> {
     let missing = || DiskError::new("open the directory", &install.dir, rustix::io::Errno::NOENT);
     let dir = Dir::open(&install.dir)?.ok_or_else(missing)?;
     let owner = place.certificate().owner;
@@ -142,16 +156,28 @@ fn copy(place: &Place, install: &Install, kept: &Kept) -> Result<(), DiskError> 
         Part::Combined => 1,
         Part::Ca | Part::Cert | Part::Chain | Part::Fullchain => 0,
     });
-    let published = kept.published_files();
     for (part, file) in &files {
-        let anchor = || zeroize::Zeroizing::new(pem::write(&place.settings().anchor.der).into_bytes());
-        let bytes = part_file(*part).and_then(|name| published.iter().find(|(n, _)| *n == name)).map_or_else(anchor, |(_, b)| b.clone());
-        let regular = dir.kind(file)? == Some(crate::io::dir::Kind::File);
-        if regular && dir.read(file)?.is_some_and(|found| found.bytes == bytes) {
+        let bytes = part_bytes(place.settings(), kept, *part);
+        if copy_is_right(&dir, file, &bytes, *part, owner)? {
             continue;
         }
-        let mode = if matches!(part, Part::Key | Part::Combined) { key_mode(owner.gid) } else { 0o644 };
-        write::replace_any(&dir, file, &bytes, mode, place::file_owner(place.certificate()))?;
+        // A link is replaced, never followed; a file that no generation of ours explains is somebody's, and kept aside.
+        if dir.kind(file)? == Some(Kind::File) && !is_ours(place, &dir, file, *part)? {
+            keep_aside(&dir, file, warnings)?;
+        }
+        write::replace_any(&dir, file, &bytes, part_mode(*part, owner.gid), place::file_owner(place.certificate()))?;
     }
     Ok(())
+}
+
+/// Whether a copy is one of a generation that we have.
+fn is_ours(place: &Place, dir: &Dir, file: &str, part: Part) -> Result<bool, DiskError> {
+    let Some(found) = dir.read(file)? else { return Ok(true) };
+    let var = place.var()?;
+    for generation in var.names()?.iter().filter_map(|name| Generation::parse(name)) {
+        if found.bytes == part_bytes(place.settings(), &Kept::read(&var, generation)?, part) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

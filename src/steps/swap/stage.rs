@@ -6,6 +6,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::place::{self, Place};
+use crate::config::settings::Owner;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
 use crate::judge::cert::Facts;
@@ -59,7 +60,7 @@ impl Reopened {
 /// # Errors
 /// Stage `publish` or `seal`: the generation is damaged, or its key cannot be opened.
 pub fn reopen(place: &Place, generation: Generation) -> Result<Reopened, Failure> {
-    let kept = Kept::read(&place.var, generation).map_err(|why| place::failure(Stage::Publish, &why))?;
+    let kept = place.var().and_then(|var| Kept::read(&var, generation)).map_err(|why| place::failure(Stage::Publish, &why))?;
     if !matches!(kept.condition, Condition::Intact) {
         let text = format!("{generation} of {} cannot be published: {}", place.name(), condition_text(&kept.condition));
         return Err(Failure::new(Stage::Publish, "blob-damaged", text)
@@ -84,7 +85,7 @@ impl Staged {
     /// The value and why, when a file cannot be written; what was half-made is removed by the next run.
     pub fn new(place: &Arc<Place>, stored: Stored, generation: Generation, now: Time) -> Result<Self, Box<(Stored, Failure)>> {
         let staged = stage_state(place, &stored, generation, now)
-            .and_then(|()| Kept::read(&place.var, generation))
+            .and_then(|()| Kept::read(&place.var()?, generation))
             .and_then(|kept| stage_run(place, &kept).map(|()| kept));
         match staged {
             Ok(kept) => Ok(Self { place: place.clone(), facts: stored.facts().clone(), kept }),
@@ -129,13 +130,14 @@ fn stage_state(place: &Place, stored: &Stored, generation: Generation, now: Time
     };
     let meta = serde_json::to_vec_pretty(&meta).unwrap_or_default();
     let staging = format!(".{generation}");
-    let (dir, _) = write::make_dir(&place.var, &staging, 0o700, Ownership::default())?;
+    let var = place.var()?;
+    let (dir, _) = write::make_dir(&var, &staging, 0o700, Ownership::default())?;
     for (name, bytes, mode) in files.into_iter().chain([(layout::META, meta.as_slice(), 0o644)]) {
         write::write_new(&dir, name, bytes, mode, Ownership::default())?;
     }
     write::sync(&dir)?;
-    write::rename(&place.var, &staging, &generation.to_string())?;
-    write::sync(&place.var)
+    write::rename(&var, &staging, &generation.to_string())?;
+    write::sync(&var)
 }
 
 /// Makes the run tree's `gen-N` complete and equal; what is right already is left alone. On tmpfs a flush means nothing, elsewhere it costs little.
@@ -144,12 +146,13 @@ pub(super) fn stage_run(place: &Place, kept: &Kept) -> Result<(), DiskError> {
     let generation = kept.generation;
     let target = layout::run_generation(&place.settings().paths.run, place.name(), generation);
     let nginx = layout::nginx_conf(&target);
-    if is_complete(&place.run, kept, certificate.owner.gid, &nginx)? {
+    let run = place.run()?;
+    if is_complete(&run, kept, certificate.owner, &nginx)? {
         return Ok(());
     }
     let staging = format!(".{generation}");
-    write::remove(&place.run, &staging)?;
-    let (dir, _) = write::make_dir(&place.run, &staging, 0o750, place::generation_owner(certificate))?;
+    write::remove(&run, &staging)?;
+    let (dir, _) = write::make_dir(&run, &staging, 0o750, place::generation_owner(certificate))?;
     let owner = place::file_owner(certificate);
     for (name, bytes) in kept.published_files() {
         let secret = matches!(name, layout::KEY | layout::COMBINED);
@@ -158,19 +161,19 @@ pub(super) fn stage_run(place: &Place, kept: &Kept) -> Result<(), DiskError> {
     }
     write::write_new(&dir, layout::NGINX, nginx.as_bytes(), 0o644, owner)?;
     write::sync(&dir)?;
-    // A damaged generation of this number is exchanged in one step, so that `live` never names nothing.
-    write::exchange(&place.run, &staging, &generation.to_string())?;
-    write::remove(&place.run, &staging)?;
-    write::sync(&place.run)
+    // A damaged generation of this number is exchanged, in one step where the file system can, so that `live` does not name nothing.
+    write::exchange(&run, &staging, &generation.to_string())?;
+    write::remove(&run, &staging)?;
+    write::sync(&run)
 }
 
-fn is_complete(run: &Dir, kept: &Kept, gid: Option<u32>, nginx: &str) -> Result<bool, DiskError> {
+fn is_complete(run: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<bool, DiskError> {
     // Whatever is wrong with what lies there, it is staged anew; only our own link is looked at apart from the files.
     let live = run.link(layout::LIVE)?;
     if live.as_deref() != Some(kept.generation.to_string().as_str()) {
         return Ok(false);
     }
-    Ok(difference(run, kept, gid, nginx).ok().flatten().is_none())
+    Ok(difference(run, kept, owner, nginx).ok().flatten().is_none())
 }
 
 /// The leaf's bytes as consumers will read them, for the proof `file`.

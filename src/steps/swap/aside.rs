@@ -1,0 +1,40 @@
+//! What lies at a consumer's path and is not ours gets a second name before its own is replaced: there is no moment without a file.
+
+use crate::io::dir::{Dir, DiskError, Kind};
+use crate::io::write;
+use crate::model::failure::Warning;
+
+/// The first name under which a file that was there is kept.
+const ASIDE: &str = "before-omens";
+/// Names tried before giving up.
+const ASIDES: u32 = 100;
+
+/// Keeps a file or link aside as `FILE.before-omens`, and says so; a plaintext key among them by name.
+///
+/// # Errors
+/// When it cannot be given another name.
+pub fn keep_aside(dir: &Dir, file: &str, warnings: &mut Vec<Warning>) -> Result<(), DiskError> {
+    let mut last = DiskError::new("keep aside", dir.join(file), rustix::io::Errno::EXIST);
+    for number in 1..=ASIDES {
+        let aside = if number == 1 { format!("{file}.{ASIDE}") } else { format!("{file}.{ASIDE}-{number}") };
+        match write::keep_aside(dir, file, &aside) {
+            Ok(()) => {
+                warnings.push(Warning::new("kept-aside", format!("{} is now {}", dir.join(file).display(), dir.join(&aside).display())));
+                if is_plaintext_key(dir, &aside) {
+                    let text = format!("{} holds a private key in clear text: remove it when nothing needs it", dir.join(&aside).display());
+                    warnings.push(Warning::new("plaintext-key", text));
+                }
+                return Ok(());
+            }
+            Err(why) if why.errno == rustix::io::Errno::EXIST => last = why,
+            Err(why) => return Err(why),
+        }
+    }
+    Err(last)
+}
+
+fn is_plaintext_key(dir: &Dir, file: &str) -> bool {
+    let has = |text: &[u8], part: &str| String::from_utf8_lossy(text).contains(part);
+    let content = dir.kind(file).ok().filter(|kind| *kind == Some(Kind::File)).and_then(|_| dir.read(file).ok().flatten());
+    content.is_some_and(|c| has(&c.bytes, "PRIVATE KEY-----") && !has(&c.bytes, "ENCRYPTED"))
+}
