@@ -45,24 +45,7 @@ fn main() -> ExitCode {
         Some(bare::FLAG) => bare::as_client(&arguments[2..]),
         _ => {}
     }
-    std::panic::set_hook(Box::new(|why| eprintln!("\nbench: {}", lab::what_panicked(why))));
-    end_on_signal();
-    let done = std::panic::catch_unwind(bench);
-    lab::child::end_all();
-    lab::place::clean_up();
-    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn end_on_signal() {
-    lab::runtime().spawn(async {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt()).expect("SIGINT"), signal(SignalKind::terminate()).expect("SIGTERM"));
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        lab::child::end_all();
-        lab::place::clean_up();
-        std::process::exit(130);
-    });
+    lab::run_and_clean_up("bench", bench)
 }
 
 /// A heading.

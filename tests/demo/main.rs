@@ -30,26 +30,21 @@ use show::{heading, note};
 
 fn main() -> ExitCode {
     let keep = std::env::args().nth(1).as_deref() == Some("--keep");
-    // A person wants the sentence, not where in the source it was written.
-    std::panic::set_hook(Box::new(|why| eprintln!("\ndemo: {}", lab::what_panicked(why))));
-    end_on_signal();
     let start = Instant::now();
-    let told = std::panic::catch_unwind(|| {
+    lab::run_and_clean_up("demo", move || {
         let mut host = Host::set_up();
         tell(&mut host);
         heading("Done");
         note(&format!(
-            "{} seconds; OpenBao's audit log counts {} signing requests from this host: three first issues, one forced, one refused, one put back.",
+            "{} seconds. OpenBao's audit log counts {} signing requests from this host:",
             start.elapsed().as_secs(),
             host.signed()
         ));
+        note("three first issues, one forced, one refused, one put back and settled later.");
         if keep {
             host.keep();
         }
-    });
-    lab::child::end_all();
-    lab::place::clean_up();
-    if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    })
 }
 
 /// The story.
@@ -96,18 +91,4 @@ fn tell(host: &mut Host) {
 
     heading("The ledger in words");
     host.ledger();
-}
-
-/// SIGINT and SIGTERM end everything in order: servers, then the directory, then us.
-fn end_on_signal() {
-    lab::runtime().spawn(async {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut interrupt, mut terminate) =
-            (signal(SignalKind::interrupt()).expect("SIGINT"), signal(SignalKind::terminate()).expect("SIGTERM"));
-        let code = tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 };
-        println!();
-        lab::child::end_all();
-        lab::place::clean_up();
-        std::process::exit(code);
-    });
 }

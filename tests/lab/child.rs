@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -123,8 +124,17 @@ fn send(pid: u32, signal: Signal) {
     }
 }
 
+/// Whether everything is being ended: what fails from now on fails because of that.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// See [`end_all`].
+pub fn ending() -> bool {
+    ENDING.load(Ordering::SeqCst)
+}
+
 /// Ends everything that runs, for a program that was told to end itself.
 pub fn end_all() {
+    ENDING.store(true, Ordering::SeqCst);
     let all = std::mem::take(&mut *running());
     for (pid, gentle) in &all {
         send(*pid, *gentle);

@@ -64,9 +64,33 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// What a panic said, without where.
-pub fn what_panicked(why: &std::panic::PanicHookInfo<'_>) -> String {
-    let payload = why.payload();
-    let text = payload.downcast_ref::<String>().cloned().or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-    text.unwrap_or_else(|| "stopped".to_owned())
+/// Runs a program on the lab and ends everything it started, however it ends: done, failed, SIGINT or SIGTERM.
+pub fn run_and_clean_up(name: &'static str, program: impl FnOnce() + std::panic::UnwindSafe) -> std::process::ExitCode {
+    // A person wants the sentence, not where in the source it was written.
+    std::panic::set_hook(Box::new(move |why| {
+        if !child::ending() {
+            let text = why.payload().downcast_ref::<String>().cloned();
+            eprintln!("\n{name}: {}", text.or_else(|| why.payload().downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default());
+        }
+    }));
+    runtime().spawn(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt()).expect("SIGINT"), signal(SignalKind::terminate()).expect("SIGTERM"));
+        let code = tokio::select! { _ = interrupt.recv() => 130, _ = terminate.recv() => 143 };
+        println!();
+        child::end_all();
+        place::clean_up();
+        std::process::exit(code);
+    });
+    let done = std::panic::catch_unwind(program);
+    if child::ending() {
+        // The task above is at work and will end this process.
+        loop {
+            std::thread::park();
+        }
+    }
+    child::end_all();
+    place::clean_up();
+    if done.is_ok() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
 }
