@@ -30,7 +30,7 @@ const FORBIDDEN_DOORS: [&str; 6] = ["io::write", "io::process", "io::tls", "io::
 
 /// The files that may open a door (`clippy::disallowed_methods`), each for its own kind.
 const DOORS: &[&str] =
-    &["main.rs", "io/account.rs", "io/dir.rs", "io/handshake.rs", "io/http.rs", "io/process.rs", "io/read.rs", "io/write.rs"];
+    &["main.rs", "io/account.rs", "io/dir.rs", "io/handshake.rs", "io/http.rs", "io/lock.rs", "io/process.rs", "io/read.rs", "io/write.rs"];
 
 /// Files that are longer than they should be, with their limit; an entry that is no longer needed is an error too.
 const LONG: &[(&str, usize)] = &[];

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod dir;
 pub mod read;
+pub mod lock;
 pub mod write;
 pub mod process;
 pub mod tls;

@@ -290,34 +290,6 @@ pub fn append(dir: &Dir, name: &str, lines: &str, flush: bool) -> Result<(), Dis
     Ok(())
 }
 
-/// The lock of the state directory: one run at a time. Freed by the kernel whatever ends us.
-#[derive(Debug)]
-pub struct Lock(OwnedFd);
-
-impl Lock {
-    /// Tries to take the lock once; `None` where somebody else has it.
-    ///
-    /// # Errors
-    /// When the lock file cannot be opened, or is a link.
-    pub fn try_take(dir: &Dir, name: &str) -> Result<Option<Self>, DiskError> {
-        let fail = |errno| DiskError::new("lock", dir.join(name), errno);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
-        match rustix::fs::flock(&fd, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self(fd))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(fail(errno)),
-        }
-    }
-
-    /// Notes the time of this run as the lock file's time: all that a run with nothing due writes.
-    pub fn touch(&self) {
-        let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
-        // The time of the last run is for people; a run does not fail over it.
-        rustix::fs::futimens(&self.0, &rustix::fs::Timestamps { last_access: now, last_modification: now }).ok();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -345,7 +317,6 @@ mod tests {
         std::os::unix::fs::symlink(&target, temp.path().join("state.json")).unwrap();
         assert_eq!(replace_file(&dir, "state.json", b"x", 0o600).unwrap_err().errno, Errno::LOOP);
         assert_eq!(append(&dir, "state.json", "x\n", true).unwrap_err().errno, Errno::LOOP);
-        assert!(Lock::try_take(&dir, "state.json").is_err());
         assert!(write_new(&dir, "state.json", b"x", 0o600, Ownership::default()).is_err());
         assert_eq!(std::fs::read_to_string(&target).unwrap(), "mine");
     }
@@ -381,15 +352,6 @@ mod tests {
         remove(&dir, "gone").unwrap();
         assert_eq!(dir.kind("gone").unwrap(), None);
         assert!(temp.path().join("kept/file").is_file());
-    }
-
-    #[test]
-    fn one_holder_of_the_lock_at_a_time() {
-        let (_temp, dir) = here();
-        let held = Lock::try_take(&dir, "lock").unwrap().unwrap();
-        assert!(Lock::try_take(&dir, "lock").unwrap().is_none());
-        drop(held);
-        assert!(Lock::try_take(&dir, "lock").unwrap().is_some());
     }
 
     #[test]

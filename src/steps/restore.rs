@@ -7,7 +7,7 @@ use super::record;
 use super::swap::{Place, disk_failure, put_back};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
-use crate::io::write::Lock;
+use crate::io::lock::Lock;
 use crate::model::clock::{Clock, Time};
 use crate::model::entry::{self, Entry, Outcome};
 use crate::model::failure::{Failure, Stage, Warning};

@@ -242,7 +242,7 @@ mod tests {
             (413, String::new(), ("role-refused", false, true, false)),
             (429, r#"{"errors":["rate limit quota exceeded"]}"#.into(), ("rate-limited", true, true, false)),
             (500, r#"{"errors":["boom"]}"#.into(), ("server-error", true, true, false)),
-            (502, "<html>".into(), ("server-error", true, true, false)),
+            (502, "<html>".into(), ("server-error", true, false, false)),
             (503, r#"{"errors":["Vault is sealed"]}"#.into(), ("server-sealed", false, true, false)),
             (503, "<html>sealed".into(), ("server-error", true, true, false)),
             (504, String::new(), ("server-error", true, false, false)),
