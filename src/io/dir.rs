@@ -116,6 +116,8 @@ impl Dir {
         match rustix::fs::openat(at, name, flags, Mode::empty()) {
             Ok(fd) => Ok(Some(Self { fd, path })),
             Err(Errno::NOENT) => Ok(None),
+            // With O_DIRECTORY a link is "not a directory"; people want to know that it is a link.
+            Err(Errno::NOTDIR) if is_link(at, name) => Err(DiskError::new("open the directory", path, Errno::LOOP)),
             Err(errno) => Err(DiskError::new("open the directory", path, errno)),
         }
     }
@@ -237,6 +239,11 @@ impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+fn is_link(at: BorrowedFd<'_>, name: &Path) -> bool {
+    let stat = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW);
+    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
 /// Reads to the end into a buffer that never grows, so that no copy of a key is left behind by a reallocation.

@@ -22,6 +22,7 @@ mod crash;
 mod debt;
 mod disk;
 mod documents;
+mod edges;
 mod lab_itself;
 mod lies;
 mod ordinary;

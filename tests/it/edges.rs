@@ -1,0 +1,226 @@
+//! What a review found missing: damaged and changed generations at boot, foreign copies, partly stopped services, failures before the flow.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::lab::estate::{Cert, Estate};
+use crate::lab::hostile::Hostile;
+use crate::lab::nginx::Nginx;
+use crate::lab::pki::pem_blocks;
+use crate::web::{NAME, Web};
+
+fn issued() -> (Hostile, Estate) {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    estate.renew().expect(0, "web", "renewed");
+    (hostile, estate)
+}
+
+/// A self-signed pair that works and is nobody's we know.
+fn foreign_pair() -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap().self_signed(&key).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
+fn wipe_run(estate: &Estate) {
+    std::fs::remove_dir_all(estate.run_dir()).unwrap();
+}
+
+fn warned(run: &crate::lab::estate::Run, code: &str) -> bool {
+    run.cert("web")["warnings"].as_array().unwrap().iter().any(|w| w["code"] == code)
+}
+
+#[test]
+fn restore_publishes_no_pair_that_never_passed_the_gate() {
+    let (_hostile, estate) = issued();
+    let live = estate.state().join("certs/web/gen-1");
+    let (certificate, key) = foreign_pair();
+    for (file, text) in [("cert.pem", &certificate), ("fullchain.pem", &certificate), ("key.pem", &key)] {
+        std::fs::write(live.join(file), text).unwrap();
+    }
+    wipe_run(&estate);
+    let run = estate.omens(&["restore"]);
+    run.expect(1, "web", "failed");
+    assert_eq!(run.cert("web")["error"]["code"], "blob-damaged", "{run}");
+    assert_eq!(estate.published_leaf("web"), None);
+    // The next run makes a new one.
+    estate.renew().expect(0, "web", "renewed");
+}
+
+#[test]
+fn restore_takes_valid_debt_where_the_committed_one_is_damaged() {
+    let web = Web::serving();
+    web.nginx.write_broken();
+    web.estate.force().expect(1, "web", "rolled-back");
+    std::fs::write(web.estate.state().join("certs/web/gen-1/key.pem"), "torn").unwrap();
+    wipe_run(&web.estate);
+    let run = web.estate.omens(&["restore"]);
+    run.expect(0, "web", "restored");
+    assert_eq!(run.cert("web")["generation"], 2, "{run}");
+    assert!(warned(&run, "debt-published"), "{run}");
+    web.nginx.write();
+    web.estate.renew().expect(0, "web", "settled");
+    assert_eq!(web.estate.signed(), 2);
+}
+
+#[test]
+fn restore_does_not_call_an_empty_run_directory_kept() {
+    let (_hostile, estate) = issued();
+    wipe_run(&estate);
+    std::fs::create_dir_all(estate.run_dir().join("web")).unwrap();
+    let run = estate.omens(&["restore"]);
+    run.expect(0, "web", "restored");
+    assert!(estate.published_leaf("web").is_some());
+    estate.omens(&["restore"]).expect(0, "web", "kept");
+}
+
+fn with_copies(estate: Estate) -> Estate {
+    let dir = estate.dir.join("consumer");
+    std::fs::create_dir(&dir).unwrap();
+    let install = format!(
+        "install = [ {{ dir = \"{}\", cert = \"server.crt\", key = \"server.key\", ca = \"ca.crt\", as = \"copy\" }} ]\n",
+        dir.display()
+    );
+    let estate = Estate { certs: vec![Cert { extra: install, ..Cert::web("web") }], ..estate };
+    estate.write();
+    estate
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_kept_aside_by_whoever_comes_first() {
+    let hostile = Hostile::start();
+    for command in [&["renew", "--all"][..], &["install"]] {
+        let estate = hostile.estate();
+        if command == ["install"] {
+            estate.renew().expect(0, "web", "renewed");
+        }
+        let estate = with_copies(estate);
+        let dir = estate.dir.join("consumer");
+        std::fs::write(dir.join("server.key"), "-----BEGIN PRIVATE KEY-----\nprecious\n").unwrap();
+        std::fs::write(dir.join("ca.crt"), "somebody's authorities").unwrap();
+        let run = estate.omens(command);
+        assert_eq!(run.code, 0, "{run}");
+        assert!(std::fs::read_to_string(dir.join("server.key.before-omens")).unwrap().contains("precious"), "{run}");
+        assert_eq!(std::fs::read_to_string(dir.join("ca.crt.before-omens")).unwrap(), "somebody's authorities", "{run}");
+        assert!(warned(&run, "kept-aside") && warned(&run, "plaintext-key"), "{run}");
+        // Our own copies are simply renewed.
+        let run = estate.force();
+        run.expect(0, "web", "renewed");
+        assert!(!warned(&run, "kept-aside"), "{run}");
+        assert_eq!(std::fs::read(dir.join("server.key")).unwrap(), std::fs::read(estate.run_dir().join("web/live/key.pem")).unwrap());
+        assert!(!dir.join("server.key.before-omens-2").exists());
+    }
+}
+
+#[test]
+fn a_copy_with_the_wrong_mode_or_content_is_mended_without_signing() {
+    let (hostile, estate) = issued();
+    let estate = with_copies(estate);
+    estate.renew().expect(0, "web", "settled");
+    let signed = || hostile.requests().iter().filter(|r| r.path.contains("/sign/")).count();
+    let before = signed();
+    let dir = estate.dir.join("consumer");
+    let mend = |break_it: &dyn Fn(&Path)| {
+        break_it(&dir);
+        let plan = estate.omens(&["plan"]);
+        assert_eq!(plan.reasons("web"), ["unpublished"], "{plan}");
+        estate.renew().expect(0, "web", "settled");
+        assert_eq!(estate.omens(&["status", "--due"]).code, 1);
+    };
+    mend(&|dir| std::fs::set_permissions(dir.join("server.key"), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap());
+    mend(&|dir| std::fs::remove_file(dir.join("ca.crt")).unwrap());
+    mend(&|dir| std::fs::write(dir.join("server.crt"), "scribble").unwrap());
+    assert_eq!(signed(), before);
+}
+
+#[test]
+fn of_two_services_the_one_that_runs_is_not_reloaded_again_and_again() {
+    let mut web = Web::stopped(Estate::at_openbao());
+    let asleep = Nginx::new(None);
+    web.estate.certs[0] = web.estate.certs[0].clone().reloaded_by(&asleep.driver());
+    web.estate.write();
+    web.estate.renew().expect(0, "web", "renewed");
+    web.nginx.start();
+    let run = web.estate.renew();
+    run.expect(0, "web", "settled");
+    assert_eq!(run.cert("web")["proof"], "service-stopped", "one of them sleeps: {run}");
+    let lines = web.estate.ledger().len();
+    let reloads = || web.nginx.log().matches("signal 1 (SIGHUP) received").count();
+    let before = reloads();
+    for _ in 0..3 {
+        web.estate.renew().expect(0, "web", "not-due");
+    }
+    assert_eq!((web.estate.ledger().len(), reloads()), (lines, before), "nothing happened");
+    assert_eq!(web.estate.omens(&["status"]).code, 0);
+}
+
+#[test]
+fn a_second_rollback_does_not_bring_back_what_was_rejected() {
+    let (_hostile, estate) = issued();
+    estate.force().expect(0, "web", "renewed");
+    estate.omens(&["rollback", "web"]).expect(0, "web", "rolled-back");
+    assert_eq!(estate.committed("web"), Some(1));
+    estate.force().expect(0, "web", "renewed");
+    assert_eq!(estate.committed("web"), Some(3));
+    let run = estate.omens(&["rollback", "web"]);
+    run.expect(0, "web", "rolled-back");
+    assert_eq!((estate.committed("web"), estate.published("web")), (Some(1), Some(1)), "2 was rejected by a person: {run}");
+}
+
+#[test]
+fn a_rollback_that_is_not_taken_up_leaves_what_was_live() {
+    let web = Web::serving();
+    web.estate.force().expect(0, "web", "renewed");
+    let live = web.served().unwrap();
+    web.nginx.write_broken();
+    let run = web.estate.omens(&["rollback", "web"]);
+    run.expect(1, "web", "failed");
+    assert_eq!(run.cert("web")["error"]["code"], "reload-failed", "{run}");
+    web.agrees_on(2, &live);
+    assert_eq!(web.estate.omens(&["status"]).json["certificates"][0]["last_error"]["failure"]["code"], "reload-failed");
+    web.nginx.write();
+    web.estate.renew().expect(0, "web", "not-due");
+    web.agrees_on(2, &live);
+}
+
+#[test]
+fn a_failure_before_the_flow_is_in_status_until_a_run_had_no_cause_to_repeat_it() {
+    let (_hostile, estate) = issued();
+    let gone = estate.dir.join("aside");
+    std::fs::rename(estate.run_dir().join("web"), &gone).unwrap();
+    std::os::unix::fs::symlink(&gone, estate.run_dir().join("web")).unwrap();
+    let run = estate.force();
+    run.expect(1, "web", "failed");
+    assert_eq!(run.cert("web")["error"]["code"], "link-refused", "{run}");
+    assert_eq!(estate.ledger().last().unwrap()["error"]["code"], "link-refused");
+    std::fs::remove_file(estate.run_dir().join("web")).unwrap();
+    std::fs::rename(&gone, estate.run_dir().join("web")).unwrap();
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, &status.cert("web")["last_error"]["failure"]["code"]), (1, &"link-refused".into()), "{status}");
+    // A second later, so that the next run is told from this one.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    estate.renew().expect(0, "web", "not-due");
+    assert_eq!(estate.omens(&["status"]).code, 0);
+}
+
+#[test]
+fn more_certificates_than_open_files_are_renewed() {
+    let hostile = Hostile::start();
+    let mut estate = hostile.estate();
+    estate.certs = (0..150).map(|n| Cert::web(&format!("c{n}"))).collect();
+    estate.write();
+    let omens = estate.command(&["renew", "--all"]);
+    let output =
+        Command::new("prlimit").arg("--nofile=100:100").arg("--").arg(omens.get_program()).args(omens.get_args()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout).chars().take(600).collect::<String>());
+    assert_eq!(estate.published_leaf("c149").is_some(), true);
+}
+
+#[test]
+fn the_certificate_at_live_is_a_leaf_and_its_chain_without_the_root() {
+    let (_hostile, estate) = issued();
+    let live = estate.run_dir().join("web/live");
+    let count = |file: &str| pem_blocks(&std::fs::read_to_string(live.join(file)).unwrap()).len();
+    assert_eq!((count("cert.pem"), count("chain.pem"), count("fullchain.pem")), (1, 1, 2));
+}
