@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::run::{Begun, Run};
-use super::swap::{Place, disk_failure, keep_aside, write_copies};
+use super::swap::{Place, Trees, disk_failure, keep_aside, write_copies};
 use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write;
@@ -47,7 +47,7 @@ fn entries(settings: &Arc<Settings>, certificate: &Certificate, report: &mut Cer
             Failure::new(Stage::Publish, "missing", text).hint(format!("`omens renew {name}` first, or `omens restore` after a boot"))
         );
     }
-    let place = Place::open(settings, certificate)?;
+    let place = Place::open(&Trees::open(settings)?, certificate)?;
     report.generation = place.published();
     report.previous = report.generation;
     let mut changed = false;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::flow::describe_leaf;
 use super::record;
-use super::swap::{Place, disk_failure, put_back};
+use super::swap::{Place, Trees, disk_failure, put_back};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
@@ -100,7 +100,7 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, now: Time) -> CertRe
         Ok(text) => report.reasons.extend(text.map(|text| Reason::new(ReasonCode::Unpublished, text))),
     }
     let generation = kept.generation;
-    match Place::open(settings, certificate).and_then(|place| put_back(&place, generation, now)) {
+    match Trees::open(settings).and_then(|trees| Place::open(&trees, certificate)).and_then(|place| put_back(&place, generation, now)) {
         Err(mut failure) => {
             // Keeping the key is what failed where its file does not open; everything else is publishing.
             if failure.code == "blob-damaged" {

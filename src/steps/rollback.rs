@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::flow::{Due, act};
 use super::record::Notes;
 use super::run::{Begun, Run};
-use super::swap::{Place, disk_failure};
+use super::swap::{Place, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
 use crate::model::clock::Clock;
@@ -89,6 +89,6 @@ fn attempt(
 /// The rollback was not taken up: what was live is back, and no longer withdrawn.
 fn keep_live(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, withdrawn: Vec<Generation>) -> Result<(), Failure> {
     let tree = tree_of(settings, certificate).map_err(|why| disk_failure(Stage::Commit, &why))?;
-    let place = Arc::new(Place::open(settings, certificate)?);
+    let place = Arc::new(Place::open(&Trees::open(settings)?, certificate)?);
     Notes::new(place, &run.id, tree.state).set_withdrawn(withdrawn)
 }

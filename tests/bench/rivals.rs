@@ -26,7 +26,8 @@ fn peer(name: &str) -> Option<PathBuf> {
 impl<'a> Rivals<'a> {
     /// A role and a policy that let the server make keys, which is how they work.
     pub fn new(bao: &'a OpenBao) -> Self {
-        let dir = place::directory("rivals");
+        let dir = place::on_disk(&place::directory("rivals"));
+        place::make_private(&dir);
         let ec =
             json!({ "key_type": "ec", "key_bits": 256, "key_usage": ["DigitalSignature"], "allow_any_name": true, "client_flag": false });
         bao.role("rival", &[&ec]);

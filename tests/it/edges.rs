@@ -214,7 +214,7 @@ fn more_certificates_than_open_files_are_renewed() {
     let output =
         Command::new("prlimit").arg("--nofile=100:100").arg("--").arg(omens.get_program()).args(omens.get_args()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout).chars().take(600).collect::<String>());
-    assert_eq!(estate.published_leaf("c149").is_some(), true);
+    assert!(estate.published_leaf("c149").is_some());
 }
 
 #[test]

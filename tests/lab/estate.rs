@@ -173,7 +173,7 @@ impl Estate {
     }
 
     pub fn state(&self) -> PathBuf {
-        self.dir.join("state")
+        place::on_disk(&self.dir.join("state"))
     }
 
     pub fn run_dir(&self) -> PathBuf {

@@ -55,6 +55,18 @@ pub fn directory(name: &str) -> PathBuf {
     path
 }
 
+/// What lies on a disk while the rest is in memory: the bench gives `OMENS_LAB_DISK`, since a CA's disk is not its client's and /run is none.
+pub fn on_disk(path: &Path) -> PathBuf {
+    match (std::env::var_os("OMENS_LAB_DISK"), path.strip_prefix(root())) {
+        (Some(disk), Ok(below)) => {
+            let path = PathBuf::from(disk).join(below);
+            make_private(path.parent().expect("a parent"));
+            path
+        }
+        _ => path.to_path_buf(),
+    }
+}
+
 /// Makes a directory with mode 0700.
 pub fn make_private(path: &Path) {
     use std::os::unix::fs::DirBuilderExt as _;

@@ -6,9 +6,9 @@ use super::super::commit::Committed;
 use super::super::record::Notes;
 use super::super::reload;
 use super::super::run::Run;
-use super::super::swap::Place;
+use super::super::swap::{Place, Trees};
 use super::block;
-use crate::config::settings::{Certificate, Driver, Settings};
+use crate::config::settings::{Certificate, Driver};
 use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
@@ -52,14 +52,14 @@ impl Job {
     /// # Errors
     /// The report so far, and why the certificate's part ends here.
     pub(super) fn open(
-        settings: &Arc<Settings>,
+        trees: &Arc<Trees>,
         certificate: &Certificate,
         step: Step,
         tree: Tree,
         run: &Run,
     ) -> Result<Self, (Box<CertReport>, Failure)> {
         let report = report_of(&step, &tree);
-        let place = match Place::open(settings, certificate) {
+        let place = match Place::open(trees, certificate) {
             Ok(place) => Arc::new(place),
             Err(failure) => return Err((Box::new(report), failure)),
         };

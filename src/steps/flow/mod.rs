@@ -23,7 +23,7 @@ use self::job::{Job, report_of};
 use super::issue::Session;
 use super::record::Notes;
 use super::run::{Begun, Run, interrupted, runtime};
-use super::swap::{Place, disk_failure};
+use super::swap::{Place, Trees, disk_failure};
 use crate::config::settings::{Certificate, Driver, Settings};
 use crate::model::clock::{Clock, Time};
 use crate::model::entry::Outcome;
@@ -124,7 +124,7 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
 
 /// A run that was killed, and left nothing to do but its remains: opening the place removes them, and its end is written down.
 fn after_kill(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, run: &Run, now: Time) {
-    let place = match Place::open(settings, certificate) {
+    let place = match Trees::open(settings).and_then(|trees| Place::open(&trees, certificate)) {
         Ok(place) => Arc::new(place),
         Err(why) => return tracing::warn!(%why, "the remains of a killed run stay"),
     };
@@ -140,15 +140,16 @@ pub(in crate::steps) type Due<'a> = (&'a Certificate, Step, Tree);
 
 /// Does what the plan says. Only from here on is there a runtime, a network and whatever else a run needs.
 pub(in crate::steps) fn act(settings: &Arc<Settings>, clock: Clock, watch: &dyn Watch, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
+    let ready = runtime().and_then(|runtime| Ok((runtime, Trees::open(settings)?)));
+    let (runtime, trees) = match ready {
+        Ok(ready) => ready,
         Err(failure) => return due.iter().map(|(_, step, tree)| run.failed(report_of(step, tree), failure.clone())).collect(),
     };
     let mut ended = Vec::new();
     let mut jobs = Vec::new();
     for (certificate, step, tree) in due {
         let cut = interrupted(&tree, certificate.name(), clock.now());
-        match Job::open(settings, certificate, step, tree, run) {
+        match Job::open(&trees, certificate, step, tree, run) {
             Err((report, failure)) => ended.push(run.failed(*report, failure)),
             Ok(job) => {
                 if let Some(cut) = cut {

@@ -36,7 +36,7 @@ mod publish;
 mod stage;
 
 pub use aside::keep_aside;
-pub use place::Place;
 pub(in crate::steps) use place::failure as disk_failure;
+pub use place::{Place, Trees};
 pub use publish::{Published, put_back, write_copies};
 pub use stage::{Reopened, Staged, reopen};

@@ -1,6 +1,5 @@
 //! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::settings::{Certificate, Settings};
@@ -11,51 +10,72 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 
-/// The place of one certificate. It holds no descriptor: a thousand certificates may be on their way at once.
+/// Both trees of a run, opened once: two descriptors, however many certificates are on their way.
+#[derive(Debug)]
+pub struct Trees {
+    settings: Arc<Settings>,
+    certs: Dir,
+    run: Dir,
+}
+
+impl Trees {
+    /// Opens both trees, making what is missing with the modes of ONDISK, and writes the pinned root where consumers find it.
+    ///
+    /// # Errors
+    /// When a directory cannot be made or opened, or something that is not ours lies in its place.
+    pub fn open(settings: &Arc<Settings>) -> Result<Arc<Self>, Failure> {
+        Self::make(settings).map(Arc::new).map_err(|why| failure(Stage::Publish, &why))
+    }
+
+    fn make(settings: &Arc<Settings>) -> Result<Self, DiskError> {
+        let state = write::make_path(&settings.paths.state, 0o700)?;
+        let (certs, made) = write::make_dir(&state, layout::CERTS, 0o700, Ownership::default())?;
+        if made {
+            write::sync(&state)?;
+        }
+        // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (ONDISK).
+        let run = write::make_path(&settings.paths.run, 0o755)?;
+        show_anchor(&run, settings)?;
+        Ok(Self { settings: settings.clone(), certs, run })
+    }
+}
+
+/// The place of one certificate. It holds no descriptor of its own: a thousand certificates may be on their way at once.
 #[derive(Debug)]
 pub struct Place {
-    settings: Arc<Settings>,
+    trees: Arc<Trees>,
     index: usize,
 }
 
 impl Place {
-    /// The place of a certificate, with both directories made where they are missing, with the modes of ONDISK, and without what a
-    /// killed run left half-made. Places are opened one after the other.
+    /// The place of a certificate, with both directories made where they are missing, and without what a killed run left half-made.
     ///
     /// # Errors
     /// When a directory cannot be made or opened, or something that is not ours lies in its place.
-    pub fn open(settings: &Arc<Settings>, certificate: &Certificate) -> Result<Self, Failure> {
-        Self::make_dirs(settings, certificate).map_err(|why| failure(Stage::Publish, &why))
+    pub fn open(trees: &Arc<Trees>, certificate: &Certificate) -> Result<Self, Failure> {
+        Self::make_dirs(trees, certificate).map_err(|why| failure(Stage::Publish, &why))
     }
 
-    fn make_dirs(settings: &Arc<Settings>, certificate: &Certificate) -> Result<Self, DiskError> {
+    fn make_dirs(trees: &Arc<Trees>, certificate: &Certificate) -> Result<Self, DiskError> {
         let name = certificate.name();
-        let missing = || DiskError::new("find in the settings", settings.paths.state.join(name.as_str()), rustix::io::Errno::NOENT);
-        let index = settings.certificates.iter().position(|c| c.name() == name).ok_or_else(missing)?;
-        let state = write::make_path(&settings.paths.state, 0o700)?;
-        let (certs, certs_made) = write::make_dir(&state, layout::CERTS, 0o700, Ownership::default())?;
-        let (var, made) = write::make_dir(&certs, name.as_str(), 0o700, Ownership::default())?;
+        let missing = || DiskError::new("find in the settings", trees.certs.join(name.as_str()), rustix::io::Errno::NOENT);
+        let index = trees.settings.certificates.iter().position(|c| c.name() == name).ok_or_else(missing)?;
+        let (var, made) = write::make_dir(&trees.certs, name.as_str(), 0o700, Ownership::default())?;
         if made {
-            write::sync(&certs)?;
+            write::sync(&trees.certs)?;
         }
-        if certs_made {
-            write::sync(&state)?;
-        }
-        // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (ONDISK).
-        let run_root = write::make_path(&settings.paths.run, 0o755)?;
-        let (run, _) = write::make_dir(&run_root, name.as_str(), 0o750, directory_owner(certificate))?;
+        let (run, _) = write::make_dir(&trees.run, name.as_str(), 0o750, directory_owner(certificate))?;
         clean(&var)?;
         clean(&run)?;
-        show_anchor(&run_root, settings)?;
-        Ok(Self { settings: settings.clone(), index })
+        Ok(Self { trees: trees.clone(), index })
     }
 
-    /// `certs/NAME` of the state directory, opened step by step without following a link.
+    /// `certs/NAME` of the state directory; a link in its place is not followed.
     ///
     /// # Errors
     /// When it is not there any more, or something else is.
     pub(in crate::steps) fn var(&self) -> Result<Dir, DiskError> {
-        descend(&self.settings.paths.state, &[layout::CERTS, self.name().as_str()])
+        existing(&self.trees.certs, self.name())
     }
 
     /// `NAME` of the run directory, opened likewise.
@@ -63,13 +83,13 @@ impl Place {
     /// # Errors
     /// When it is not there any more, or something else is.
     pub(in crate::steps) fn run(&self) -> Result<Dir, DiskError> {
-        descend(&self.settings.paths.run, &[self.name().as_str()])
+        existing(&self.trees.run, self.name())
     }
 
     /// The settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.trees.settings
     }
 
     /// The certificate's settings.
@@ -77,7 +97,7 @@ impl Place {
     pub fn certificate(&self) -> &Certificate {
         // `index` was found in these very settings, which never change.
         #[expect(clippy::indexing_slicing, reason = "the index was found in this vector by make_dirs")]
-        &self.settings.certificates[self.index]
+        &self.trees.settings.certificates[self.index]
     }
 
     /// Its name.
@@ -105,13 +125,8 @@ impl Place {
     }
 }
 
-fn descend(root: &Path, names: &[&str]) -> Result<Dir, DiskError> {
-    let gone = |path: std::path::PathBuf| DiskError::new("open the directory", path, rustix::io::Errno::NOENT);
-    let mut dir = Dir::open(root)?.ok_or_else(|| gone(root.to_path_buf()))?;
-    for name in names {
-        dir = dir.child(name)?.ok_or_else(|| gone(dir.join(name)))?;
-    }
-    Ok(dir)
+fn existing(root: &Dir, name: &CertName) -> Result<Dir, DiskError> {
+    root.child(name.as_str())?.ok_or_else(|| DiskError::new("open the directory", root.join(name.as_str()), rustix::io::Errno::NOENT))
 }
 
 fn live(dir: Result<Dir, DiskError>) -> Option<Generation> {
@@ -134,7 +149,7 @@ pub(super) fn generation_owner(certificate: &Certificate) -> Ownership {
     directory_owner(certificate)
 }
 
-/// Writes the pinned root where consumers find it, if it is not there. Places are opened one after the other, so nobody else writes here.
+/// Writes the pinned root where consumers find it, if it is not there.
 fn show_anchor(run_root: &Dir, settings: &Settings) -> Result<(), DiskError> {
     let text = pem::write(&settings.anchor.der);
     let (trust, _) = write::make_dir(run_root, layout::TRUST, 0o755, Ownership::default())?;
