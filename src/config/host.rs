@@ -1,5 +1,6 @@
 //! `[host]`, `[paths]`, `[trust]` and `[openbao]`: what a host has once. It must never judge a chain: that is `judge`.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::settings::{Login, OpenBao, Paths};
@@ -8,6 +9,7 @@ use super::tree::{Node, Place};
 use super::value;
 use crate::io::read;
 use crate::model::anchor::{Anchor, Fingerprint};
+use crate::model::report::SettingsError;
 use crate::model::secret::SecretSource;
 
 /// Ways to log in of DESIGN that need a TPM or SPIRE.
@@ -123,7 +125,12 @@ pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, che
     });
     let mount = shape.required("mount", parsed(value::mount));
     let login = shape.required("login", |node, errors| {
-        let ways = list(|node, errors| login(node, errors, check_secrets))(node, errors)?;
+        let absent = RefCell::new(Vec::new());
+        let ways = list(|node, errors| login(node, errors, &absent, check_secrets))(node, errors)?;
+        // Ways are tried in order: one without its secret is an error only where none of them has its own.
+        if absent.borrow().iter().all(|errors: &Vec<_>| !errors.is_empty()) {
+            errors.extend(absent.into_inner().into_iter().flatten());
+        }
         if ways.is_empty() {
             errors.at(&node.place, Wrong::value("expected at least one way to log in").suggest("add an entry such as { approle = { … } }"));
             return None;
@@ -138,10 +145,12 @@ pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, che
     Some(OpenBao { address: address?, ca, mount: mount?, login: login? })
 }
 
-fn login(node: &Node, errors: &Errors, check_secrets: bool) -> Option<Login> {
+/// One way to log in; the secrets that are not there go to `absent`, one list for each way.
+fn login(node: &Node, errors: &Errors, absent: &RefCell<Vec<Vec<SettingsError>>>, check_secrets: bool) -> Option<Login> {
     let (kind, node) = tagged("way to log in", &["approle", "cert", "token"], &LATER_LOGINS, node, errors)?;
     let shape = Shape::of(format!("login {kind}"), node, errors)?;
-    let secret = |key| shape.required(key, |node, errors| secret(node, errors, check_secrets));
+    let own = Errors::default();
+    let secret = |key| shape.required(key, |node, errors| secret(node, errors, &own, check_secrets));
     let mount = shape.or("mount", kind.to_owned(), parsed(value::mount));
     let login = match kind {
         "approle" => {
@@ -157,13 +166,18 @@ fn login(node: &Node, errors: &Errors, check_secrets: bool) -> Option<Login> {
         _ => secret("token").map(|token| Login::Token { token }),
     };
     shape.finish();
+    absent.borrow_mut().push(own.into_inner());
     login
 }
 
-fn secret(node: &Node, errors: &Errors, check: bool) -> Option<SecretSource> {
+fn secret(node: &Node, errors: &Errors, absent: &Errors, check: bool) -> Option<SecretSource> {
     let source = parsed(value::secret)(node, errors)?;
     match if check { read::check_secret(&source) } else { Ok(()) } {
         Ok(()) => Some(source),
+        Err(error) if error.is_not_found() => {
+            absent.at(&node.place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()));
+            Some(source)
+        }
         Err(error) => {
             errors.at(&node.place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()));
             None

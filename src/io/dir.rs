@@ -50,7 +50,7 @@ impl DiskError {
             Errno::LOOP | Errno::NOTDIR => {
                 format!("omens never follows a symbolic link here and found something it did not make; look at {path} and remove it")
             }
-            Errno::ISDIR | Errno::EXIST => format!("omens did not make what lies at {path}; move it away"),
+            Errno::ISDIR | Errno::EXIST | Errno::NOTSUP | Errno::INVAL => format!("omens did not make what lies at {path}; move it away"),
             Errno::IO => "the disk reports an error; see the kernel's log".to_owned(),
             _ => format!("look at {path}; nothing that serves was changed"),
         }
@@ -61,6 +61,8 @@ impl fmt::Display for DiskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.errno {
             Errno::LOOP => "it is a symbolic link, which is refused".to_owned(),
+            Errno::NOTSUP => "expected a regular file, found something else".to_owned(),
+            Errno::INVAL if self.action.contains("link") => "expected a link to a generation, found something else".to_owned(),
             errno => std::io::Error::from(errno).to_string(),
         };
         write!(f, "cannot {} {}: {what}", self.action, self.path.display())

@@ -46,6 +46,7 @@ pub fn file(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
 pub fn trusted(path: &Path) -> Result<Vec<u8>, ReadError> {
     let real = walk(path)?;
     let (file, meta) = open(path, &real, OFlags::NOFOLLOW)?;
+    refuse_foreign(path, &meta)?;
     refuse_writable(path, &meta)?;
     let mut bytes = Vec::new();
     read(file, &meta, path, LIMIT, &mut bytes)?;
@@ -65,6 +66,7 @@ pub fn trusted_directory(path: &Path) -> Result<Option<Vec<PathBuf>>, ReadError>
     if !meta.is_dir() {
         return Err(ReadError::Kind { path: path.to_path_buf(), expected: "a directory", found: kind(&meta) });
     }
+    refuse_foreign(path, &meta)?;
     // Not even sticky: in a sticky directory others cannot exchange files, but they can add some.
     refuse_writable(path, &meta)?;
     let entries = fs::read_dir(&real).map_err(|e| ReadError::io("list", path, e))?;
@@ -140,11 +142,7 @@ fn open_secret(path: &Path) -> Result<(File, Metadata), ReadError> {
     let real = walk(path)?;
     let (file, meta) = open(path, &real, OFlags::NOFOLLOW)?;
     let unsafe_because = |why: String, remedy: String| ReadError::Unsafe { path: path.to_path_buf(), why, remedy };
-    let caller = rustix::process::geteuid().as_raw();
-    if meta.uid() != 0 && meta.uid() != caller {
-        let why = format!("belongs to user {}, expected root or user {caller}", meta.uid());
-        return Err(unsafe_because(why, format!("chown {caller} {}", path.display())));
-    }
+    refuse_foreign(path, &meta)?;
     if meta.mode() & (OTHERS_ANY | GROUP_WRITE) != 0 {
         let why = format!("has mode {:04o}, expected no access for others and no writing by the group", meta.mode() & 0o7777);
         return Err(unsafe_because(why, format!("chmod 0600 {}", path.display())));
@@ -208,6 +206,16 @@ fn walk(path: &Path) -> Result<PathBuf, ReadError> {
 
 fn refuse_open_directory(path: &Path, meta: &Metadata) -> Result<(), ReadError> {
     if meta.mode() & STICKY != 0 { Ok(()) } else { refuse_writable(path, meta) }
+}
+
+/// Who owns a file can write it whatever its mode says: that is root or the caller.
+fn refuse_foreign(path: &Path, meta: &Metadata) -> Result<(), ReadError> {
+    let caller = rustix::process::geteuid().as_raw();
+    if meta.uid() == 0 || meta.uid() == caller {
+        return Ok(());
+    }
+    let why = format!("belongs to user {}, expected root or user {caller}", meta.uid());
+    Err(ReadError::Unsafe { path: path.to_path_buf(), why, remedy: format!("chown {caller} {}", path.display()) })
 }
 
 fn refuse_writable(path: &Path, meta: &Metadata) -> Result<(), ReadError> {

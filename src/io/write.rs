@@ -177,18 +177,6 @@ pub fn replace_link(dir: &Dir, name: &str, target: &str) -> Result<(), DiskError
     sync(dir)
 }
 
-/// Makes the link `name` if nothing is there; something else at its place is an error.
-///
-/// # Errors
-/// When it cannot be made, or something else stands there.
-pub fn make_link(dir: &Dir, name: &str, target: &str) -> Result<(), DiskError> {
-    match rustix::fs::symlinkat(target, dir, name) {
-        Ok(()) => Ok(()),
-        Err(Errno::EXIST) if dir.kind(name)? == Some(Kind::Link) && dir.link(name)?.as_deref() == Some(target) => Ok(()),
-        Err(errno) => Err(DiskError::new("make the link", dir.join(name), errno)),
-    }
-}
-
 /// Gives a file or link a second name, which must be free: it stays reachable when its first name is replaced.
 ///
 /// # Errors

@@ -40,7 +40,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 pub fn show(length: Duration) -> String {
     let mut rest = length.as_secs();
     if rest == 0 {
-        return format!("{}ms", length.as_millis());
+        return if length.is_zero() { "0s".to_owned() } else { format!("{}ms", length.as_millis()) };
     }
     let mut text = String::new();
     for (unit, size) in [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)] {

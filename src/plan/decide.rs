@@ -2,16 +2,16 @@
 
 use serde::Serialize;
 
+use super::debt::{about_debt, debt_text, proof_of_live, publishable};
 use super::due::due_at;
-use super::generation::{Condition, Kept, certificates};
+use super::generation::{Condition, Kept};
 use super::inventory::Tree;
 use crate::config::settings::{Certificate, Settings};
+use crate::judge;
 use crate::judge::cert::Facts;
-use crate::judge::{self, Gate};
 use crate::model::clock::Time;
 use crate::model::name::{CertName, Generation};
 use crate::model::reason::{Reason, ReasonCode};
-use crate::model::report::Debt;
 use crate::model::span;
 use crate::model::state::Proof;
 
@@ -42,8 +42,10 @@ pub struct Step {
     pub reasons: Vec<Reason>,
     /// What to do.
     pub action: Action,
-    /// Generations that must not be published again.
+    /// Generations that must not be published again, noted before anything else.
     pub withdraw: Vec<Generation>,
+    /// Generations that a new one takes the place of once it has passed the gate.
+    pub supersede: Vec<Generation>,
     /// The committed generation, where consumers must be given it back before anything else.
     pub republish: Option<Generation>,
     /// The generation to go back to when the new one is not taken up.
@@ -63,26 +65,8 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
     let live = tree.live.as_ref();
     let usable = live.filter(|k| publishable(settings, certificate, k, now));
     let mut must_issue = reasons_of_live(settings, certificate, tree, now, &mut reasons);
-    // Without a readable state nobody knows what was withdrawn: all that is newer than `live` is.
-    let mut withdraw = if tree.state_broken.is_some() { tree.newer.clone() } else { Vec::new() };
-    let mut settle = None;
-    if let Some(debt) = &tree.debt {
-        match debt_is_void(settings, certificate, debt, now) {
-            None if !force => {
-                reasons.push(Reason::new(ReasonCode::Debt, debt_text(tree, debt.generation)));
-                settle = Some(debt.generation);
-            }
-            void => {
-                withdraw.clone_from(&tree.newer);
-                let why = void.unwrap_or_else(|| "a new one is forced".to_owned());
-                reasons.push(Reason::new(ReasonCode::Debt, format!("{} is withdrawn: {why}", debt.generation)));
-                must_issue = true;
-            }
-        }
-    } else if live.is_none() {
-        reasons.push(Reason::new(ReasonCode::Missing, "no certificate was committed yet"));
-        must_issue = true;
-    }
+    let about = about_debt(settings, certificate, tree, now, force, &mut reasons);
+    must_issue |= about.must_issue;
     let unproven = proof_reasons(tree, &mut reasons);
     if let Some(text) = &tree.unpublished {
         reasons.push(Reason::new(ReasonCode::Unpublished, text.clone()));
@@ -91,8 +75,13 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
         reasons.push(Reason::new(ReasonCode::Forced, "asked for by --force"));
         must_issue = true;
     }
-    let settle_live = live.filter(|_| unproven || tree.unpublished.is_some() || not_proven(tree)).map(|k| k.generation);
-    let action = match settle {
+    if let Some(begun) = tree.state.begun.as_ref().filter(|_| live.is_some()) {
+        let text = format!("the run that began at {} did not finish; its services may serve something else", begun.at);
+        reasons.push(Reason::new(ReasonCode::Unproven, text));
+    }
+    let doubtful = unproven || not_proven(tree) || tree.state.begun.is_some();
+    let settle_live = live.filter(|_| doubtful || tree.unpublished.is_some()).map(|k| k.generation);
+    let action = match about.settle {
         Some(generation) => Action::Settle(generation),
         None if must_issue => Action::Issue,
         None => settle_live.map_or(Action::Nothing, Action::Settle),
@@ -111,12 +100,13 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
         expires: facts.map(|f| f.not_after),
         reasons,
         action,
-        withdraw,
+        withdraw: about.withdraw,
+        supersede: about.supersede,
         republish: usable.filter(|_| action == Action::Issue && tree.unpublished.is_some()).map(|k| k.generation),
         way_back: unexpired.map(|k| k.generation).filter(|g| Some(*g) != target),
         next: Generation(tree.largest + 1),
         going_back: false,
-        unproven: unproven && action == live.map_or(Action::Nothing, |k| Action::Settle(k.generation)),
+        unproven: unproven && tree.state.begun.is_none() && action == live.map_or(Action::Nothing, |k| Action::Settle(k.generation)),
     }
 }
 
@@ -152,7 +142,8 @@ fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept,
     (!blocking.is_empty()).then(|| blocking.join("; "))
 }
 
-fn time_reason(settings: &Settings, name: &CertName, facts: &Facts, now: Time) -> Option<Reason> {
+/// The reason in a certificate's validity, if there is one.
+pub(super) fn time_reason(settings: &Settings, name: &CertName, facts: &Facts, now: Time) -> Option<Reason> {
     let due = due_at(&settings.host, name, facts.not_before, facts.not_after);
     // As OpenSSL has it, the last second is over (facts/x509 §4).
     if now >= facts.not_after {
@@ -177,60 +168,6 @@ fn fresh(settings: &Settings, certificate: &Certificate, facts: Option<&Facts>, 
     )
 }
 
-/// Debt is judged by today's settings and clock (ONDISK): why it must not be published, or `None`.
-#[must_use]
-pub fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept, now: Time) -> Option<String> {
-    let facts = match (&debt.condition, &debt.facts) {
-        (Condition::Intact, Some(facts)) => facts,
-        (Condition::KeyMismatch, _) => return Some("certificate and key do not belong together".to_owned()),
-        (Condition::Changed(text) | Condition::Unreadable(text), _) => return Some(text.clone()),
-        (Condition::Intact, None) => return Some("its certificate does not parse".to_owned()),
-    };
-    if let Some(reason) = time_reason(settings, certificate.name(), facts, now) {
-        return Some(format!("{}: {}", reason.code.as_str(), reason.text));
-    }
-    gate_refuses(settings, certificate, debt, now)
-}
-
-/// What the gate holds against a generation, by today's settings and clock; the first of it.
-fn gate_refuses(settings: &Settings, certificate: &Certificate, kept: &Kept, now: Time) -> Option<String> {
-    let none = || Some("its certificate does not parse".to_owned());
-    let (Some(leaf), Some(facts)) = (certificates(kept.cert_pem().as_bytes()).into_iter().next(), &kept.facts) else { return none() };
-    let candidates = certificates(kept.chain_pem().as_bytes());
-    let (request, anchor) = (&certificate.request, &settings.anchor);
-    let verdict = judge::gate(&Gate { request, anchor, leaf: &leaf, candidates: &candidates, spki: &facts.spki }, now);
-    let blocking = verdict.findings.iter().find(|f| f.blocks());
-    blocking.map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found))
-}
-
-/// Whether consumers may be given this generation (back): it is the one that was staged, or it passes the gate as it is now.
-#[must_use]
-pub fn publishable(settings: &Settings, certificate: &Certificate, kept: &Kept, now: Time) -> bool {
-    match kept.condition {
-        Condition::Intact => true,
-        Condition::Changed(_) => gate_refuses(settings, certificate, kept, now).is_none(),
-        Condition::KeyMismatch | Condition::Unreadable(_) => false,
-    }
-}
-
-fn debt_text(tree: &Tree, generation: Generation) -> String {
-    match tree.state.debt.as_ref().filter(|d| d.generation == generation) {
-        Some(debt) => format!(
-            "{generation} was issued but not taken up: {} at {} (tried {} times since {})",
-            debt.failure.code, debt.failure.stage, debt.attempts, debt.since
-        ),
-        None => format!("{generation} was issued but its run did not finish"),
-    }
-}
-
-/// The proof of `live`, as far as the state knows it; entries for other generations are void.
-#[must_use]
-pub fn proof_of_live(tree: &Tree) -> Option<Proof> {
-    let live = tree.live.as_ref()?;
-    let proven = tree.state.proven.as_ref().filter(|p| p.generation == live.generation);
-    Some(proven.map_or(Proof::None, |p| p.proof))
-}
-
 fn not_proven(tree: &Tree) -> bool {
     proof_of_live(tree) == Some(Proof::None)
 }
@@ -249,20 +186,4 @@ fn proof_reasons(tree: &Tree, reasons: &mut Vec<Reason>) -> bool {
         }
         Some(Proof::Served | Proof::File) | None => false,
     }
-}
-
-/// The debt of a tree as reports show it.
-#[must_use]
-pub fn debt_of(tree: &Tree) -> Option<Debt> {
-    let unproven = tree.live.as_ref().filter(|_| proof_of_live(tree) == Some(Proof::None));
-    let kept = tree.debt.as_ref().or(unproven)?;
-    let noted = tree.state.debt.as_ref().filter(|debt| debt.generation == kept.generation);
-    Some(Debt {
-        generation: kept.generation,
-        sha256: kept.facts.as_ref().map(|facts| facts.sha256.clone()),
-        since: noted.map(|debt| debt.since).or_else(|| kept.meta.as_ref().map(|meta| meta.staged)),
-        stage: noted.map(|debt| debt.failure.stage),
-        code: noted.map(|debt| debt.failure.code.clone()),
-        attempts: noted.map_or(0, |debt| debt.attempts),
-    })
 }

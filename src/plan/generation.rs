@@ -64,11 +64,15 @@ impl Kept {
             let gone = Condition::Unreadable(format!("{} is gone", certificate.join(&generation.to_string()).display()));
             return Ok(Self { generation, facts: None, condition: gone, meta: None, files: Files::default() });
         };
-        let file = |name| Ok::<_, DiskError>(dir.read(name)?.map(|content| content.bytes));
+        // What is there and is no file of ours (a directory, a pipe, a link) makes the generation unreadable; only permission is an error.
+        let file = |name| match dir.read(name) {
+            Err(why) if !why.denied() => Ok(None),
+            read => Ok::<_, DiskError>(read?.map(|content| content.bytes)),
+        };
         let found = (file(layout::CERT)?, file(layout::CHAIN)?, file(layout::FULLCHAIN)?, file(layout::KEY)?);
         let meta = file(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (Some(cert), Some(chain), Some(fullchain), Some(key)) = found else {
-            let text = format!("a file of {} is missing", dir.path().display());
+            let text = format!("a file of {} is missing or is no regular file", dir.path().display());
             return Ok(Self { generation, facts: None, condition: Condition::Unreadable(text), meta, files: Files::default() });
         };
         let files = Files { cert, chain, fullchain, key };

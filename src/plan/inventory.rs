@@ -26,7 +26,7 @@ pub struct Inventory {
     pub last_run: Option<Time>,
     /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
     pub unnamed: Vec<String>,
-    /// Whether a killed run left something half-made among the trust anchors.
+    /// Whether the trust anchor for consumers is missing or another one, or a killed run left something half-made beside it.
     pub half_made: bool,
 }
 
@@ -89,7 +89,15 @@ pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, D
     };
     let run = Dir::open(&settings.paths.run)?;
     let trust = run.as_ref().map_or(Ok(None), |run| run.child(layout::TRUST))?;
-    let half_made = trust.map_or(Ok(false), |trust| Ok(trust.names()?.iter().any(|n| n.starts_with('.'))))?;
+    let half_made = match (&run, trust) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(_), Some(trust)) => {
+            let right =
+                trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == pem::write(&settings.anchor.der).as_bytes());
+            !right || trust.names()?.iter().any(|n| n.starts_with('.'))
+        }
+    };
     let unnamed = certs.as_ref().map_or(Ok(Vec::new()), |dir| unnamed(dir, settings))?;
     let look = |part: &[&Certificate]| -> Vec<Observed> {
         let one = |c: &&Certificate| Observed { name: c.name().clone(), tree: tree(settings, c, certs.as_ref(), run.as_ref()) };

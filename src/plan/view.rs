@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::decide::{Action, debt_of, decide, proof_of_live};
+use super::debt::{debt_of, proof_of_live};
+use super::decide::{Action, decide};
+use super::generation::Condition;
 use super::inventory::{self, Tree};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
@@ -10,7 +12,7 @@ use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 use crate::model::key::Keep;
 use crate::model::name::{CertName, Generation};
-use crate::model::reason::Reason;
+use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{Debt, SettingsError};
 use crate::model::state::{LastError, Proof};
 
@@ -111,9 +113,23 @@ pub fn plan(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<P
     let inventory = inventory::take(settings, wanted)?;
     let mut certificates = Vec::new();
     for (observed, certificate) in inventory.certificates.into_iter().zip(wanted) {
-        certificates.push(planned(settings, certificate, &observed.tree?, now));
+        let planned = match observed.tree {
+            Ok(tree) => planned(settings, certificate, &tree, now),
+            Err(why) => strange(certificate, why)?,
+        };
+        certificates.push(planned);
     }
     Ok(PlanDocument { schema: "omens.plan/1", host: settings.host.clone(), at: now, errors: Vec::new(), certificates })
+}
+
+/// A certificate in whose place something lies that is not ours: one strange file does not take the others' report away. What may not be
+/// read is an error of the whole, never "due".
+fn strange(certificate: &Certificate, why: DiskError) -> Result<Planned, DiskError> {
+    if why.denied() {
+        return Err(why);
+    }
+    let reasons = vec![Reason::new(ReasonCode::Unreadable, why.to_string())];
+    Ok(Planned { name: certificate.name().clone(), due: true, due_at: None, expires: None, reasons, action: Action::Issue })
 }
 
 fn planned(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time) -> Planned {
@@ -130,7 +146,14 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
     let inventory = inventory::take(settings, wanted)?;
     let mut certificates = Vec::new();
     for (observed, certificate) in inventory.certificates.into_iter().zip(wanted) {
-        certificates.push(standing(settings, certificate, observed.tree?, inventory.last_run, now));
+        let standing = match observed.tree {
+            Ok(tree) => standing(settings, certificate, tree, inventory.last_run, now),
+            Err(why) => {
+                let tree = Tree { state_broken: Some(why.to_string()), ..Tree::default() };
+                Standing { planned: strange(certificate, why)?, ..standing(settings, certificate, tree, inventory.last_run, now) }
+            }
+        };
+        certificates.push(standing);
     }
     Ok(StatusDocument {
         schema: "omens.status/1",
@@ -148,7 +171,7 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, last_run
     let planned = planned(settings, certificate, &tree, now);
     let debt = debt_of(&tree);
     let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
-    let usable = tree.live.as_ref().is_some_and(super::generation::Kept::usable);
+    let usable = tree.live.as_ref().is_some_and(|live| live.condition == Condition::Intact);
     // An error counts until a later run had no cause to repeat it: that run writes nothing but the lock's time (CONTRACT).
     let last_error = tree.state.last_error.as_ref().filter(|last| planned.due || last_run.is_none_or(|run| last.at >= run));
     let errorless = last_error.is_none();

@@ -47,7 +47,7 @@ fn entries(settings: &Arc<Settings>, certificate: &Certificate, report: &mut Cer
             Failure::new(Stage::Publish, "missing", text).hint(format!("`omens renew {name}` first, or `omens restore` after a boot"))
         );
     }
-    let place = Place::open(&Trees::open(settings)?, certificate)?;
+    let place = Place::open(&Trees::open(settings)?, certificate.name())?;
     report.generation = place.published();
     report.previous = report.generation;
     let mut changed = false;

@@ -173,7 +173,10 @@ impl Notes {
             state.largest = state.largest.max(generation.0);
             note_debt(state, generation, Some(failure), now);
         }
-        state.last_error = Some(LastError { at: now, failure: failure.clone() });
+        // "Exhausted" sends people to the reason of the failures before it, which therefore stays.
+        if failure.code != "exhausted" || state.last_error.is_none() {
+            state.last_error = Some(LastError { at: now, failure: failure.clone() });
+        }
         self.save(state)
     }
 

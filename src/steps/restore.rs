@@ -15,7 +15,7 @@ use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError};
-use crate::plan::decide::{debt_is_void, proof_of_live, publishable};
+use crate::plan::debt::{debt_is_void, proof_of_live, publishable};
 use crate::plan::generation::Kept;
 use crate::plan::inventory::{self, Tree};
 
@@ -34,11 +34,13 @@ pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
         }
         Ok(Some(state)) => match Lock::try_take(&state, layout::LOCK) {
             Ok(Some(lock)) => {
-                let reports: Vec<CertReport> = settings.certificates.iter().map(|c| one(settings, c, clock.now())).collect();
+                let reports = all(settings, clock);
                 note_failures(&state, &reports, started, clock.now());
                 drop(lock);
                 (reports, None)
             }
+            // Nobody else can be at work on a state directory that cannot be written; what it holds can be published all the same.
+            Err(why) if why.errno == rustix::io::Errno::ROFS => (all(settings, clock), None),
             // Held: a run is at work, which waits for systemctl, which may wait for us (ONDISK). Look, and do not touch.
             Ok(None) => while_locked(settings, &state),
             Err(why) => (Vec::new(), Some(run_error(&disk_failure(Stage::Publish, &why)))),
@@ -56,6 +58,16 @@ pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
         errors: Vec::new(),
         certificates,
     }
+}
+
+fn all(settings: &Arc<Settings>, clock: Clock) -> Vec<CertReport> {
+    let reports: Vec<CertReport> = settings.certificates.iter().map(|c| one(settings, c, clock.now())).collect();
+    // Where nothing was to be published, the trust anchor may be missing all the same.
+    let published = reports.iter().any(|report| report.generation.is_some());
+    if published && let Err(why) = Trees::open(settings) {
+        tracing::warn!(%why, "the trust anchor for consumers was not written");
+    }
+    reports
 }
 
 fn run_error(failure: &Failure) -> RunError {
@@ -100,7 +112,10 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, now: Time) -> CertRe
         Ok(text) => report.reasons.extend(text.map(|text| Reason::new(ReasonCode::Unpublished, text))),
     }
     let generation = kept.generation;
-    match Trees::open(settings).and_then(|trees| Place::open(&trees, certificate)).and_then(|place| put_back(&place, generation, now)) {
+    match Trees::open(settings)
+        .and_then(|trees| Place::open(&trees, certificate.name()))
+        .and_then(|place| put_back(&place, generation, now))
+    {
         Err(mut failure) => {
             // Keeping the key is what failed where its file does not open; everything else is publishing.
             if failure.code == "blob-damaged" {
@@ -175,10 +190,8 @@ fn while_locked(settings: &Settings, state: &Dir) -> (Vec<CertReport>, Option<Ru
                 if tree.live.is_some() && (tree.unpublished.is_some() || !whole) && !ahead {
                     incomplete.push(certificate.name().to_string());
                     let text = format!("{} is not complete, and another run holds the lock", certificate.name());
-                    report = failed(
-                        report,
-                        Failure::new(Stage::Publish, "locked", text).hint("start omens-restore again when that run has ended"),
-                    );
+                    report =
+                        failed(report, Failure::new(Stage::Publish, "locked", text).hint("`omens restore` again when that run has ended"));
                 }
             }
         }

@@ -69,6 +69,7 @@ fn attempt(
         action: Action::Settle(target),
         // Written before anything moves: a kill from here on must not bring it back as debt.
         withdraw: tree.complete.iter().copied().filter(|g| *g > target).collect(),
+        supersede: Vec::new(),
         republish: None,
         way_back: Some(live),
         unproven: false,
@@ -89,6 +90,6 @@ fn attempt(
 /// The rollback was not taken up: what was live is back, and no longer withdrawn.
 fn keep_live(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, withdrawn: Vec<Generation>) -> Result<(), Failure> {
     let tree = tree_of(settings, certificate).map_err(|why| disk_failure(Stage::Commit, &why))?;
-    let place = Arc::new(Place::open(&Trees::open(settings)?, certificate)?);
+    let place = Arc::new(Place::open(&Trees::open(settings)?, certificate.name())?);
     Notes::new(place, &run.id, tree.state).set_withdrawn(withdrawn)
 }

@@ -119,7 +119,9 @@ fn reject(request: &Request, findings: Vec<Finding>, leaf: Option<&Vec<u8>>, fac
     let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.blocks()).collect();
     let words: Vec<String> = blocking.iter().map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found)).collect();
     let mut failure = Failure::new(Stage::Validate, "refused", text::one_line(&words.join("; "), MAX_TEXT));
-    failure.hint = blocking.iter().find_map(|finding| lint::find(&finding.id)?.remedy_for(&request.role));
+    let remedy = blocking.iter().find_map(|finding| lint::find(&finding.id)?.remedy_for(&request.role));
+    let look = || format!("look at role {} and at the issuer behind it; the ledger keeps what was refused", request.role);
+    failure.hint = Some(remedy.unwrap_or_else(look));
     Box::new(Rejection {
         failure,
         sha256: leaf.map(|leaf| Fingerprint::of(leaf)),

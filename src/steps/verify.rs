@@ -107,6 +107,28 @@ pub async fn serves(endpoints: &[Endpoint], leaf: &Facts, anchor: &Anchor, clock
     Ok(())
 }
 
+/// Looks once whether a service that is said to be stopped answers after all, with another certificate than this one.
+///
+/// # Errors
+/// Stage `verify`: something answers, so the service is not stopped but was not reached.
+pub async fn is_silent(
+    endpoints: &[Endpoint],
+    leaf: &Facts,
+    previous: Option<&Fingerprint>,
+    anchor: &Anchor,
+    clock: Clock,
+) -> Result<(), Failure> {
+    for endpoint in endpoints {
+        match (Look { endpoint, leaf, previous, anchor, clock, deadline: STOPPED }).once(&mut None).await {
+            Err(why) if !matches!(why.code.as_str(), "unreachable" | "handshake-refused") => {
+                return Err(why.hint("its pid file names no running nginx, but something answers: check `pid` in `reload`"));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
 struct Look<'a> {
     endpoint: &'a Endpoint,
     leaf: &'a Facts,
@@ -175,8 +197,12 @@ impl Look<'_> {
     }
 
     fn untrusted(&self, why: &str) -> Failure {
-        Failure::new(Stage::Verify, "untrusted", format!("{} serves the new leaf, but its chain is not good: {why}", self.endpoint.address))
-            .hint("let the service send fullchain.pem (leaf and intermediates), not cert.pem alone")
+        Failure::new(
+            Stage::Verify,
+            "untrusted",
+            format!("{} serves the expected leaf, but its chain is not good: {why}", self.endpoint.address),
+        )
+        .hint("let the service send fullchain.pem (leaf and intermediates), not cert.pem alone")
     }
 
     fn not_seen(&self, why: &NotSeen) -> Failure {

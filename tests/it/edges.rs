@@ -218,6 +218,80 @@ fn more_certificates_than_open_files_are_renewed() {
 }
 
 #[test]
+fn a_wrong_pid_file_does_not_switch_the_proof_off() {
+    let web = Web::serving();
+    let old = web.served().unwrap();
+    let pid = web.nginx.pid_file();
+    let right = std::fs::read_to_string(&pid).unwrap();
+    std::fs::write(&pid, "999999999\n").unwrap();
+    let run = web.estate.force();
+    run.expect(1, "web", "rolled-back");
+    assert_eq!(run.cert("web")["error"]["code"], "old-leaf", "{run}");
+    assert!(run.cert("web")["error"]["hint"].as_str().unwrap().contains("pid"), "{run}");
+    web.agrees_on(1, &old);
+    std::fs::write(&pid, right).unwrap();
+    web.estate.renew().expect(0, "web", "settled");
+}
+
+#[test]
+fn forcing_costs_no_good_debt_while_the_ca_does_not_answer() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    estate.renew().expect(0, "web", "renewed");
+    // A service that refuses every reload: what is issued waits.
+    let broken = format!("{{ nginx = {{ conf = \"{}/no-such.conf\" }} }}", estate.dir.display());
+    let mut estate = Estate { certs: vec![Cert::web("web").reloaded_by(&broken)], ..estate };
+    estate.write();
+    estate.force().expect(1, "web", "rolled-back");
+    hostile.lie(crate::lab::hostile::Lie::Status(500));
+    let run = estate.force();
+    run.expect(1, "web", "failed");
+    assert_eq!(run.cert("web")["error"]["stage"], "issue", "{run}");
+    hostile.lie(crate::lab::hostile::Lie::Nothing);
+    estate.certs = vec![Cert::web("web")];
+    estate.write();
+    let before = hostile.requests().iter().filter(|r| r.path.contains("/sign/")).count();
+    let run = estate.renew();
+    run.expect(0, "web", "settled");
+    assert_eq!(run.cert("web")["generation"], 2, "{run}");
+    assert_eq!(hostile.requests().iter().filter(|r| r.path.contains("/sign/")).count(), before);
+}
+
+#[test]
+fn a_strange_file_of_one_certificate_leaves_the_others_their_report() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate().with(Cert::web("second"));
+    estate.renew();
+    let state = estate.state().join("certs/web/state.json");
+    std::fs::remove_file(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    let plan = estate.omens(&["plan"]);
+    assert_eq!((plan.code, plan.reasons("web"), plan.reasons("second")), (0, vec!["unreadable"], vec!["fresh"]), "{plan}");
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, &status.cert("second")["healthy"]), (1, &true.into()), "{status}");
+}
+
+#[test]
+fn restore_writes_the_trust_anchor_again() {
+    let (_hostile, estate) = issued();
+    let anchor = estate.run_dir().join("trust/anchor.pem");
+    std::fs::write(&anchor, "x").unwrap();
+    estate.omens(&["restore"]).expect(0, "web", "kept");
+    assert_eq!(std::fs::read_to_string(&anchor).unwrap().trim(), estate.authority.root_pem.trim());
+}
+
+#[test]
+fn settings_of_another_user_are_refused() {
+    if !rustix::process::geteuid().is_root() {
+        return crate::skipped("settings_of_another_user_are_refused: needs root to give files away");
+    }
+    let (_hostile, estate) = issued();
+    std::os::unix::fs::chown(estate.settings(), Some(65534), None).unwrap();
+    let run = estate.omens(&["check-config"]);
+    assert_eq!((run.code, &run.json["errors"][0]["code"]), (2, &"permissions".into()), "{run}");
+}
+
+#[test]
 fn the_certificate_at_live_is_a_leaf_and_its_chain_without_the_root() {
     let (_hostile, estate) = issued();
     let live = estate.run_dir().join("web/live");

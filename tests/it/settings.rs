@@ -367,6 +367,20 @@ fn secrets_are_looked_at_only_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_login_without_its_secret_is_no_error_where_another_has_its_own() {
+    let etc = Etc::new();
+    let two = "login = [ { token = { token = \"file:DIR/gone\" } }, { token = { token = \"file:DIR/here\" } } ]";
+    let head = HEAD.lines().map(|line| if line.starts_with("login") { two } else { line }).collect::<Vec<_>>().join("\n");
+    etc.write("omens.toml", &head);
+    let check = || load(&LoadOptions { file: etc.path("omens.toml"), credentials: None, check_secrets: true });
+    assert_eq!(check().unwrap_err().len(), 2, "none of them has a secret");
+    etc.write("here", "t\n");
+    std::os::unix::fs::chown(etc.path("here"), None, None).unwrap();
+    fs::set_permissions(etc.path("here"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(check().unwrap().openbao.login.len(), 2);
+}
+
+#[test]
 fn settings_that_others_can_write_are_not_used() {
     use std::os::unix::fs::PermissionsExt as _;
     let etc = Etc::new();

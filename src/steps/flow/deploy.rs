@@ -8,14 +8,14 @@ use futures_util::future::join_all;
 use super::job::Job;
 use super::undo;
 use super::{Shared, block};
-use crate::config::settings::Driver;
+use crate::config::settings::{Driver, Nginx};
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
 use crate::model::state::Proof;
 use crate::steps::commit::{collect, commit};
 use crate::steps::reload::{self, ServiceState, TakenUp};
 use crate::steps::swap::{Published, Staged};
-use crate::steps::verify::{Proven, verify};
+use crate::steps::verify::{self, Proven};
 
 /// What each service answered to one round of reloads.
 pub(super) type Answers = BTreeMap<Driver, Result<TakenUp, Failure>>;
@@ -125,7 +125,15 @@ pub(super) async fn look(shared: &Shared<'_>, mut job: Job, published: Published
         }
     }
     job.stopped = stopped(&job, answers);
-    let all_stopped = !job.stopped.is_empty() && job.stopped.len() == job.drivers().len();
+    let previous = job.found.as_ref().map(|facts| facts.sha256.clone());
+    if is_all_stopped(&job) && job.drivers().iter().any(is_known_by_pid) {
+        // A pid file is only a file: with a wrong one a service would never be proven again, and nobody would know.
+        let (endpoints, anchor) = (&job.certificate().verify, &shared.settings.anchor);
+        if let Err(failure) = verify::is_silent(endpoints, published.facts(), previous.as_ref(), anchor, shared.clock).await {
+            return (job, Look::Failed(Box::new(published), failure));
+        }
+    }
+    let all_stopped = is_all_stopped(&job);
     // Committed like that already: nothing happened, nothing is noted (ONDISK: `not-due`).
     if all_stopped && job.step.unproven && job.place.committed() == Some(published.generation()) && job.report.error.is_none() {
         return (job, Look::StillStopped);
@@ -135,10 +143,9 @@ pub(super) async fn look(shared: &Shared<'_>, mut job: Job, published: Published
     }
     job.reach(Stage::Verify);
     shared.watch.stage(&job.step.name, Stage::Verify);
-    let previous = job.found.as_ref().map(|facts| facts.sha256.clone());
     let some_stopped = !job.stopped.is_empty();
     let verified = match shared.looks.acquire().await {
-        Ok(_permit) => verify(published, previous.as_ref(), some_stopped, shared.clock).await,
+        Ok(_permit) => verify::verify(published, previous.as_ref(), some_stopped, shared.clock).await,
         Err(_) => Err(Box::new((published, Failure::new(Stage::Verify, "interrupted", "the run is ending")))),
     };
     match verified {
@@ -148,6 +155,14 @@ pub(super) async fn look(shared: &Shared<'_>, mut job: Job, published: Published
             (job, Look::Failed(Box::new(published), failure))
         }
     }
+}
+
+fn is_all_stopped(job: &Job) -> bool {
+    !job.stopped.is_empty() && job.stopped.len() == job.drivers().len()
+}
+
+const fn is_known_by_pid(driver: &Driver) -> bool {
+    matches!(driver, Driver::Nginx(Nginx::Process { pid: Some(_), .. }))
 }
 
 /// Commits, notes that, and removes what nobody needs any more. `failure` is why a generation is committed without a proof.

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::job::Job;
+use super::Due;
 use crate::config::settings::Driver;
 
 /// Splits the due certificates into groups that share no service.
-pub(super) fn by_service(jobs: Vec<Job>) -> Vec<Vec<Job>> {
-    let drivers: Vec<Vec<Driver>> = jobs.iter().map(|job| job.drivers().to_vec()).collect();
+pub(super) fn by_service(due: Vec<Due<'_>>) -> Vec<Vec<Due<'_>>> {
+    let drivers: Vec<Vec<Driver>> = due.iter().map(|(certificate, ..)| certificate.reload.clone()).collect();
     let labels = labels(&drivers);
-    let mut groups: BTreeMap<usize, Vec<Job>> = BTreeMap::new();
-    for (job, label) in jobs.into_iter().zip(labels) {
-        groups.entry(label).or_default().push(job);
+    let mut groups: BTreeMap<usize, Vec<Due<'_>>> = BTreeMap::new();
+    for (one, label) in due.into_iter().zip(labels) {
+        groups.entry(label).or_default().push(one);
     }
     groups.into_values().collect()
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::super::commit::Committed;
 use super::super::record::Notes;
 use super::super::reload;
-use super::super::run::Run;
 use super::super::swap::{Place, Trees};
 use super::block;
 use crate::config::settings::{Certificate, Driver};
@@ -18,7 +17,8 @@ use crate::model::finding::Finding;
 use crate::model::name::Generation;
 use crate::model::report::{CertReport, Debt};
 use crate::model::state::Proof;
-use crate::plan::decide::{Action, Step, debt_of, proof_of_live};
+use crate::plan::debt::{debt_of, proof_of_live};
+use crate::plan::decide::{Action, Step};
 use crate::plan::inventory::Tree;
 
 /// A due certificate.
@@ -51,25 +51,19 @@ impl Job {
     ///
     /// # Errors
     /// The report so far, and why the certificate's part ends here.
-    pub(super) fn open(
-        trees: &Arc<Trees>,
-        certificate: &Certificate,
-        step: Step,
-        tree: Tree,
-        run: &Run,
-    ) -> Result<Self, (Box<CertReport>, Failure)> {
+    pub(super) fn open(trees: &Arc<Trees>, step: Step, tree: Tree, run: &str) -> Result<Self, (Box<CertReport>, Failure)> {
         let report = report_of(&step, &tree);
-        let place = match Place::open(trees, certificate) {
+        let place = match Place::open(trees, &step.name) {
             Ok(place) => Arc::new(place),
             Err(failure) => return Err((Box::new(report), failure)),
         };
         let owed = tree.state.proven.as_ref().filter(|_| step.unproven).map_or(&[][..], |proven| &proven.stopped);
-        let mut drivers = certificate.reload.clone();
+        let mut drivers = place.certificate().reload.clone();
         if !owed.is_empty() {
             drivers.retain(|driver| owed.contains(&reload::name(driver)));
         }
         let back = tree.live.filter(|live| Some(live.generation) == step.way_back).and_then(|live| live.facts);
-        let notes = Arc::new(Notes::new(place.clone(), &run.id, tree.state));
+        let notes = Arc::new(Notes::new(place.clone(), run, tree.state));
         Ok(Self {
             place,
             notes,

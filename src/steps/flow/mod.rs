@@ -20,6 +20,7 @@ use tokio::sync::{OnceCell, Semaphore};
 pub(in crate::steps) use job::describe_leaf;
 
 use self::job::{Job, report_of};
+use self::prepare::Prepared;
 use super::issue::Session;
 use super::record::Notes;
 use super::run::{Begun, Run, interrupted, runtime};
@@ -52,6 +53,8 @@ pub struct Options {
 /// What all certificates of a run share.
 struct Shared<'a> {
     settings: Arc<Settings>,
+    trees: Arc<Trees>,
+    run: &'a Run,
     clock: Clock,
     watch: &'a dyn Watch,
     /// Certificates that may be issued.
@@ -124,7 +127,7 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
 
 /// A run that was killed, and left nothing to do but its remains: opening the place removes them, and its end is written down.
 fn after_kill(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, run: &Run, now: Time) {
-    let place = match Trees::open(settings).and_then(|trees| Place::open(&trees, certificate)) {
+    let place = match Trees::open(settings).and_then(|trees| Place::open(&trees, certificate.name())) {
         Ok(place) => Arc::new(place),
         Err(why) => return tracing::warn!(%why, "the remains of a killed run stay"),
     };
@@ -145,23 +148,10 @@ pub(in crate::steps) fn act(settings: &Arc<Settings>, clock: Clock, watch: &dyn 
         Ok(ready) => ready,
         Err(failure) => return due.iter().map(|(_, step, tree)| run.failed(report_of(step, tree), failure.clone())).collect(),
     };
-    let mut ended = Vec::new();
-    let mut jobs = Vec::new();
-    for (certificate, step, tree) in due {
-        let cut = interrupted(&tree, certificate.name(), clock.now());
-        match Job::open(&trees, certificate, step, tree, run) {
-            Err((report, failure)) => ended.push(run.failed(*report, failure)),
-            Ok(job) => {
-                if let Some(cut) = cut {
-                    run.note(&cut);
-                    job.over();
-                }
-                jobs.push(job);
-            }
-        }
-    }
     let shared = Shared {
         settings: settings.clone(),
+        trees,
+        run,
         clock,
         watch,
         permits: Semaphore::new(AT_A_TIME),
@@ -169,15 +159,15 @@ pub(in crate::steps) fn act(settings: &Arc<Settings>, clock: Clock, watch: &dyn 
         started: Mutex::default(),
         session: OnceCell::new(),
     };
-    ended.extend(runtime.block_on(all(shared, run, jobs)));
+    let ended = runtime.block_on(all(shared, due));
     // A blocked name resolution must not hold up the end of a run.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
 }
 
-async fn all(shared: Shared<'_>, run: &Run, jobs: Vec<Job>) -> Vec<CertReport> {
+async fn all(shared: Shared<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     let mut ended = Vec::new();
-    let mut working: FuturesUnordered<_> = groups::by_service(jobs).into_iter().map(|group| together(&shared, run, group)).collect();
+    let mut working: FuturesUnordered<_> = groups::by_service(due).into_iter().map(|group| together(&shared, group)).collect();
     while let Some(group) = working.next().await {
         ended.extend(group);
     }
@@ -196,24 +186,25 @@ fn add_warnings(ended: &mut [CertReport], warnings: &[Warning]) {
 }
 
 /// One group: its certificates are prepared side by side and brought out together.
-async fn together(shared: &Shared<'_>, run: &Run, group: Vec<Job>) -> Vec<CertReport> {
-    let mut preparing: FuturesUnordered<_> = group.into_iter().map(|job| prepare::prepare(shared, job)).collect();
+async fn together(shared: &Shared<'_>, group: Vec<Due<'_>>) -> Vec<CertReport> {
+    let mut preparing: FuturesUnordered<_> = group.into_iter().map(|(_, step, tree)| prepare::prepare(shared, step, tree)).collect();
     let (mut staged, mut ended) = (Vec::new(), Vec::new());
-    while let Some((job, result)) = preparing.next().await {
-        match result {
-            Some(generation) => staged.push((job, generation)),
-            None => ended.push(finish(shared, run, job)),
+    while let Some(prepared) = preparing.next().await {
+        match prepared {
+            Prepared::Staged(job, generation) => staged.push((*job, *generation)),
+            Prepared::Ended(job) => ended.push(finish(shared, *job)),
+            Prepared::Unopened(report, failure) => ended.push(shared.run.failed(*report, failure)),
         }
     }
-    ended.extend(deploy::deploy(shared, staged).await.into_iter().map(|job| finish(shared, run, job)));
+    ended.extend(deploy::deploy(shared, staged).await.into_iter().map(|job| finish(shared, job)));
     ended
 }
 
 /// Ends a certificate's part: its line in the ledger, and only then the note that a run is at work on it is taken away.
-fn finish(shared: &Shared<'_>, run: &Run, job: Job) -> CertReport {
-    let (report, entry) = job.end(&run.id, shared.clock.now());
+fn finish(shared: &Shared<'_>, job: Job) -> CertReport {
+    let (report, entry) = job.end(&shared.run.id, shared.clock.now());
     if let Some(entry) = &entry {
-        run.note(entry);
+        shared.run.note(entry);
         job.over();
     }
     shared.watch.finished(&report);

@@ -2,35 +2,75 @@
 
 use std::sync::Arc;
 
-use super::job::Job;
+use tokio::sync::SemaphorePermit;
+
+use super::job::{Job, report_of};
 use super::{Shared, block};
+use crate::model::clock::Clock;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
 use crate::model::name::Generation;
-use crate::plan::decide::Action;
+use crate::model::report::CertReport;
+use crate::plan::decide::{Action, Step};
+use crate::plan::inventory::Tree;
 use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::record::Notes;
+use crate::steps::run::interrupted;
 use crate::steps::seal::{FileStore, seal};
 use crate::steps::swap::{Staged, put_back, reopen};
 use crate::steps::validate::{Material, Rejection, validate};
 
-/// Prepares a certificate. `None`: its part of the run ended here, and the report says how.
-pub(super) async fn prepare(shared: &Shared<'_>, mut job: Job) -> (Job, Option<Staged>) {
-    let staged = match job.step.action {
-        Action::Nothing => None,
-        Action::Issue => new_generation(shared, &mut job).await,
-        Action::Settle(generation) => known_generation(shared, &mut job, generation).await,
-    };
-    (job, staged)
+/// What came of preparing a certificate.
+pub(super) enum Prepared {
+    /// Its part of the run ended here, and its report says how.
+    Ended(Box<Job>),
+    /// It is staged in both trees.
+    Staged(Box<Job>, Box<Staged>),
+    /// Its place could not be opened.
+    Unopened(Box<CertReport>, Failure),
 }
 
-async fn new_generation(shared: &Shared<'_>, job: &mut Job) -> Option<Staged> {
+/// Prepares a certificate. What is to be issued waits here for its turn, so that no more than a few are open at a time.
+pub(super) async fn prepare(shared: &Shared<'_>, step: Step, tree: Tree) -> Prepared {
+    let issues = step.action == Action::Issue;
+    let turn = if issues { shared.permits.acquire().await.ok() } else { None };
+    let mut job = match open(shared, step, tree).await {
+        Ok(job) => job,
+        Err((report, failure)) => return Prepared::Unopened(report, failure),
+    };
+    let staged = match job.step.action {
+        Action::Nothing => None,
+        Action::Issue => new_generation(shared, &mut job, turn).await,
+        Action::Settle(generation) => known_generation(shared, &mut job, generation).await,
+    };
+    match staged {
+        Some(staged) => Prepared::Staged(job, Box::new(staged)),
+        None => Prepared::Ended(job),
+    }
+}
+
+async fn open(shared: &Shared<'_>, step: Step, tree: Tree) -> Result<Box<Job>, (Box<CertReport>, Failure)> {
+    let cut = interrupted(&tree, &step.name, shared.clock.now());
+    let (trees, run, report) = (shared.trees.clone(), shared.run.id.clone(), report_of(&step, &tree));
+    let opened = block(move || Ok(Job::open(&trees, step, tree, &run))).await;
+    let job = opened.unwrap_or_else(|failure| Err((Box::new(report), failure)))?;
+    if let Some(cut) = cut {
+        shared.run.note(&cut);
+        job.over();
+    }
+    Ok(Box::new(job))
+}
+
+async fn new_generation(shared: &Shared<'_>, job: &mut Job, turn: Option<SemaphorePermit<'_>>) -> Option<Staged> {
     if let Err(failure) = make_ready(shared, job).await {
         return fail(shared, job, failure).await;
     }
     job.reach(Stage::Issue);
     shared.watch.stage(&job.step.name, Stage::Issue);
-    let issued = match ask(shared, job).await {
+    let asked = ask(shared, job).await;
+    // The CA has answered: the next one's turn, while this one is judged and written.
+    drop(turn);
+    let issued = match asked {
         Ok(issued) => issued,
         Err(failure) => {
             let outcome = if failure.code == "exhausted" { Outcome::Exhausted } else { Outcome::Failed };
@@ -50,6 +90,12 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job) -> Option<Staged> {
         }
     };
     job.report.findings = validated.findings().to_vec();
+    if !job.step.supersede.is_empty() {
+        let (notes, now, superseded) = (job.notes.clone(), shared.clock.now(), job.step.supersede.clone());
+        if let Err(failure) = block(move || notes.begin(now, &superseded)).await {
+            return end_without(shared, job, Outcome::Failed, failure).await;
+        }
+    }
     let generation = job.step.next;
     shared.watch.stage(&job.step.name, Stage::Seal);
     let stored = match seal(&FileStore, &job.step.name, generation, validated, &key) {
@@ -85,7 +131,6 @@ async fn make_ready(shared: &Shared<'_>, job: &mut Job) -> Result<(), Failure> {
 }
 
 async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
-    let _permit = shared.permits.acquire().await.map_err(|_| Failure::new(Stage::Issue, "interrupted", "the run is ending"))?;
     // Not even a login is asked for what the budget does not allow.
     job.notes.allowance(shared.clock.now())?;
     let until = shared.clock.instant() + issue::LIMIT;
@@ -93,19 +138,19 @@ async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
         Ok(session) => session?,
         Err(_) => return Err(Failure::new(Stage::Issue, "unreachable", "OpenBao did not answer in time").hint("the next run tries again")),
     };
-    let budget = Purse { notes: job.notes.clone(), shared };
+    let budget = Purse { notes: job.notes.clone(), clock: shared.clock };
     issue::issue(session, &job.certificate().request, &budget, until).await
 }
 
 /// The budget of one certificate, counted on disk before a request is sent.
-struct Purse<'a, 'b> {
+struct Purse {
     notes: Arc<Notes>,
-    shared: &'a Shared<'b>,
+    clock: Clock,
 }
 
-impl Budget for Purse<'_, '_> {
+impl Budget for Purse {
     async fn take(&self) -> Result<(), Failure> {
-        let (notes, now) = (self.notes.clone(), self.shared.clock.now());
+        let (notes, now) = (self.notes.clone(), self.clock.now());
         block(move || notes.take_request(now)).await
     }
 

@@ -52,14 +52,14 @@ impl Place {
     ///
     /// # Errors
     /// When a directory cannot be made or opened, or something that is not ours lies in its place.
-    pub fn open(trees: &Arc<Trees>, certificate: &Certificate) -> Result<Self, Failure> {
-        Self::make_dirs(trees, certificate).map_err(|why| failure(Stage::Publish, &why))
+    pub fn open(trees: &Arc<Trees>, name: &CertName) -> Result<Self, Failure> {
+        Self::make_dirs(trees, name).map_err(|why| failure(Stage::Publish, &why))
     }
 
-    fn make_dirs(trees: &Arc<Trees>, certificate: &Certificate) -> Result<Self, DiskError> {
-        let name = certificate.name();
+    fn make_dirs(trees: &Arc<Trees>, name: &CertName) -> Result<Self, DiskError> {
         let missing = || DiskError::new("find in the settings", trees.certs.join(name.as_str()), rustix::io::Errno::NOENT);
-        let index = trees.settings.certificates.iter().position(|c| c.name() == name).ok_or_else(missing)?;
+        let mut named = trees.settings.certificates.iter().enumerate();
+        let (index, certificate) = named.find(|(_, c)| c.name() == name).ok_or_else(missing)?;
         let (var, made) = write::make_dir(&trees.certs, name.as_str(), 0o700, Ownership::default())?;
         if made {
             write::sync(&trees.certs)?;
@@ -160,10 +160,10 @@ fn show_anchor(run_root: &Dir, settings: &Settings) -> Result<(), DiskError> {
     write::replace_any(&trust, layout::ANCHOR, text.as_bytes(), 0o644, Ownership::default())
 }
 
-/// Removes what a killed run left half-made: dot-names. A link among them that is not the temporary of `live` is nobody's we know.
+/// Removes what a killed run left half-made: dot-names. A link among them that is not the temporary of one of our own links is nobody's we know.
 fn clean(dir: &Dir) -> Result<(), DiskError> {
     for name in dir.names()?.iter().filter(|n| n.starts_with('.')) {
-        if dir.kind(name)? == Some(Kind::Link) && !name.starts_with(".live.") {
+        if dir.kind(name)? == Some(Kind::Link) && !name.starts_with(".live.") && !name.starts_with(".nginx.conf.") {
             return Err(DiskError::new("use", dir.join(name), rustix::io::Errno::LOOP));
         }
         write::remove(dir, name)?;

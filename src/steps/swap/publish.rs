@@ -13,7 +13,7 @@ use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::plan::decide::publishable;
+use crate::plan::debt::publishable;
 use crate::plan::generation::Kept;
 use crate::plan::inventory::{copy_is_right, leftovers, part_bytes, part_mode};
 
@@ -119,7 +119,9 @@ pub fn put_back(place: &Place, generation: Generation, now: Time) -> Result<(Fac
 
 fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
     let run = place.run()?;
-    write::make_link(&run, layout::NGINX, "live/nginx.conf")?;
+    if run.link(layout::NGINX)?.as_deref() != Some("live/nginx.conf") {
+        write::replace_link(&run, layout::NGINX, "live/nginx.conf")?;
+    }
     let target = kept.generation.to_string();
     if run.link(layout::LIVE)?.as_deref() != Some(target.as_str()) {
         write::replace_link(&run, layout::LIVE, &target)?;

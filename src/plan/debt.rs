@@ -1,0 +1,137 @@
+//! Debt: what was issued and not taken up. Whether it may still be published, what that means for the plan, and how reports show it.
+//! Pure; it never withdraws anything itself.
+
+use super::decide::time_reason;
+use super::generation::{Condition, Kept, certificates};
+use super::inventory::Tree;
+use crate::config::settings::{Certificate, Settings};
+use crate::judge::{self, Gate};
+use crate::model::clock::Time;
+use crate::model::name::Generation;
+use crate::model::reason::{Reason, ReasonCode};
+use crate::model::report::Debt;
+use crate::model::state::Proof;
+
+/// What debt, or its absence, means for the plan.
+#[derive(Default)]
+pub(super) struct AboutDebt {
+    pub(super) settle: Option<Generation>,
+    pub(super) withdraw: Vec<Generation>,
+    pub(super) supersede: Vec<Generation>,
+    pub(super) must_issue: bool,
+}
+
+/// Decides about debt, and says why.
+pub(super) fn about_debt(
+    settings: &Settings,
+    certificate: &Certificate,
+    tree: &Tree,
+    now: Time,
+    force: bool,
+    reasons: &mut Vec<Reason>,
+) -> AboutDebt {
+    let mut about = AboutDebt::default();
+    let Some(debt) = &tree.debt else {
+        // Without a readable state nobody knows what was withdrawn: all that is newer than `live` is.
+        if tree.state_broken.is_some() {
+            about.withdraw.clone_from(&tree.newer);
+        }
+        if tree.live.is_none() {
+            reasons.push(Reason::new(ReasonCode::Missing, "no certificate was committed yet"));
+            about.must_issue = true;
+        }
+        return about;
+    };
+    let text = match debt_is_void(settings, certificate, debt, now) {
+        None if !force => {
+            about.settle = Some(debt.generation);
+            debt_text(tree, debt.generation)
+        }
+        // Good debt is kept until there is something better: a CA that does not answer must not cost it.
+        None => {
+            about.supersede.clone_from(&tree.newer);
+            format!("{} waits; a new one is to take its place", debt.generation)
+        }
+        Some(why) => {
+            about.withdraw.clone_from(&tree.newer);
+            about.must_issue = true;
+            format!("{} is withdrawn: {why}", debt.generation)
+        }
+    };
+    reasons.push(Reason::new(ReasonCode::Debt, text));
+    about
+}
+
+/// Debt is judged by today's settings and clock (ONDISK): why it must not be published, or `None`.
+#[must_use]
+pub fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept, now: Time) -> Option<String> {
+    let facts = match (&debt.condition, &debt.facts) {
+        (Condition::Intact, Some(facts)) => facts,
+        (Condition::KeyMismatch, _) => return Some("certificate and key do not belong together".to_owned()),
+        (Condition::Changed(text) | Condition::Unreadable(text), _) => return Some(text.clone()),
+        (Condition::Intact, None) => return Some("its certificate does not parse".to_owned()),
+    };
+    if let Some(reason) = time_reason(settings, certificate.name(), facts, now) {
+        return Some(format!("{}: {}", reason.code.as_str(), reason.text));
+    }
+    gate_refuses(settings, certificate, debt, now)
+}
+
+/// What the gate holds against a generation, by today's settings and clock; the first of it.
+fn gate_refuses(settings: &Settings, certificate: &Certificate, kept: &Kept, now: Time) -> Option<String> {
+    let none = || Some("its certificate does not parse".to_owned());
+    let (Some(leaf), Some(facts)) = (certificates(kept.cert_pem().as_bytes()).into_iter().next(), &kept.facts) else { return none() };
+    let candidates = certificates(kept.chain_pem().as_bytes());
+    let (request, anchor) = (&certificate.request, &settings.anchor);
+    let verdict = judge::gate(&Gate { request, anchor, leaf: &leaf, candidates: &candidates, spki: &facts.spki }, now);
+    let blocking = verdict.findings.iter().find(|f| f.blocks());
+    blocking.map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found))
+}
+
+/// Whether consumers may be given this generation (back): it is the one that was staged, or it passes the gate as it is now.
+#[must_use]
+pub fn publishable(settings: &Settings, certificate: &Certificate, kept: &Kept, now: Time) -> bool {
+    match kept.condition {
+        Condition::Intact => true,
+        Condition::Changed(_) => gate_refuses(settings, certificate, kept, now).is_none(),
+        Condition::KeyMismatch | Condition::Unreadable(_) => false,
+    }
+}
+
+/// Why a generation waits, in words.
+pub(super) fn debt_text(tree: &Tree, generation: Generation) -> String {
+    match tree.state.debt.as_ref().filter(|d| d.generation == generation) {
+        Some(debt) => format!(
+            "{generation} was issued but not taken up: {} at {} (tried {} since {})",
+            debt.failure.code,
+            debt.failure.stage,
+            if debt.attempts == 1 { "once".to_owned() } else { format!("{} times", debt.attempts) },
+            debt.since
+        ),
+        None => format!("{generation} was issued but its run did not finish"),
+    }
+}
+
+/// The proof of `live`, as far as the state knows it; entries for other generations are void.
+#[must_use]
+pub fn proof_of_live(tree: &Tree) -> Option<Proof> {
+    let live = tree.live.as_ref()?;
+    let proven = tree.state.proven.as_ref().filter(|p| p.generation == live.generation);
+    Some(proven.map_or(Proof::None, |p| p.proof))
+}
+
+/// The debt of a tree as reports show it.
+#[must_use]
+pub fn debt_of(tree: &Tree) -> Option<Debt> {
+    let unproven = tree.live.as_ref().filter(|_| proof_of_live(tree) == Some(Proof::None));
+    let kept = tree.debt.as_ref().or(unproven)?;
+    let noted = tree.state.debt.as_ref().filter(|debt| debt.generation == kept.generation);
+    Some(Debt {
+        generation: kept.generation,
+        sha256: kept.facts.as_ref().map(|facts| facts.sha256.clone()),
+        since: noted.map(|debt| debt.since).or_else(|| kept.meta.as_ref().map(|meta| meta.staged)),
+        stage: noted.map(|debt| debt.failure.stage),
+        code: noted.map(|debt| debt.failure.code.clone()),
+        attempts: noted.map_or(0, |debt| debt.attempts),
+    })
+}
