@@ -185,7 +185,7 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, last_run
         proof: proof_of_live(&tree),
         keep: certificate.keep,
         keep_means: match certificate.keep {
-            Keep::File => "a file in the state directory, mode 0600: whoever reads the disk or a backup has the key",
+            Keep::File => "a file in the state directory, for root alone: whoever reads the disk or a backup has the key",
         },
         pcrs: Vec::new(),
         debt,
