@@ -31,6 +31,7 @@ mod secrets;
 mod check_config;
 mod command_line;
 mod settings;
+mod systemd;
 mod web;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.

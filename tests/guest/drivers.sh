@@ -1,0 +1,85 @@
+#!/bin/bash
+# Runs as root under a systemd of its own (tests/it/systemd.rs): a real OpenBao, Debian's nginx.service, and the drivers that ask systemd.
+# Prints one line a step: what was done, exit code, outcome, proof, error code, state of the unit.
+set -euo pipefail
+LAB=/opt/lab OMENS=/usr/bin/omens
+work=/root/omens-guest
+mkdir -p $work /etc/omens /etc/nginx/conf.d
+"$LAB/openbao-lab.sh" up $work/bao >$work/lab.json 2>$work/lab.err || { tail -n 3 $work/lab.err; exit 125; }
+value() { jq -er "$1" $work/lab.json; }
+address=$(value .address)
+umask 077
+value .approle.role_id >/etc/omens/role-id
+curl -sS --fail --cacert "$(value .root_cert)" -H "X-Vault-Token: $(cat "$(value .admin_token_file)")" -X POST \
+  "$address/v1/auth/approle/role/omens/secret-id" | jq -er .data.secret_id >/etc/omens/secret-id
+cp "$(value .root_cert)" /etc/omens/root.pem
+settings() { # UNIT-DRIVER
+  cat >/etc/omens/omens.toml <<TOML
+[host]
+name = "spire.funlab.casa"
+[trust]
+anchor = "/etc/omens/root.pem"
+anchor_sha256 = "$(value .root_sha256)"
+[openbao]
+address = "$address"
+mount = "pki_int"
+login = [ { approle = { role_id = "file:/etc/omens/role-id", secret_id = "file:/etc/omens/secret-id" } } ]
+[[certificate]]
+name = "web"
+profile = "infrastructure-rsa"
+role = "infrastructure"
+ttl = "24h"
+common_name = "spire.funlab.casa"
+key = { algorithm = "rsa-2048", keep = "file" }
+reload = [ $1 ]
+verify = [ { tls = { address = "127.0.0.1:443", server_name = "spire.funlab.casa", deadline = "3s" } } ]
+TOML
+}
+site() { # EXTRA-LINE
+  cat >/etc/nginx/nginx.conf <<CONF
+user www-data;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
+$1
+events { }
+http { server { listen 127.0.0.1:443 ssl; server_name spire.funlab.casa; include /run/omens/web/nginx.conf; return 200 ok; } }
+CONF
+}
+step() { # WHAT COMMAND...
+  local what=$1 rc=0 unit=nginx.service
+  shift
+  "$OMENS" --json "$@" >$work/out.json 2>$work/err || rc=$?
+  jq -r --arg what "$what" --arg rc $rc --arg unit "$(systemctl is-active $unit || true)" \
+    '.certificates[0] | [$what, $rc, .outcome, (.proof // "-"), (.error.code // "-"), $unit] | join(" ")' $work/out.json
+}
+settings '{ nginx = { unit = "nginx.service" } }'
+site ''
+step first renew --all
+step sleeping renew --all
+systemctl start nginx
+step started renew --all
+step forced renew --all --force
+site 'this_is_no_directive on;'
+step broken renew --all --force
+site ''
+step mended renew --all
+settings '{ systemd = { unit = "nginx.service", action = "restart" } }'
+before=$(systemctl show -P MainPID nginx)
+step restart renew --all --force
+[ "$before" != "$(systemctl show -P MainPID nginx)" ] || echo "restart did not restart"
+systemctl stop nginx
+settings '{ systemd = { unit = "nginx.service", action = "reload" } }'
+step stopped renew --all --force
+settings '{ systemd = { unit = "nginx.service", action = "reload", start = true } }'
+step wanted renew --all
+settings '{ systemd = { unit = "nginx.service", action = "reload" } }'
+site 'this_is_no_directive on;'
+systemctl restart nginx 2>/dev/null || true
+site ''
+step failed renew --all --force
+settings '{ systemd = { unit = "no-such.service", action = "reload" } }'
+step unknown renew --all --force
+systemctl stop nginx
+rm -rf /run/omens
+step restored restore
+"$LAB/openbao-lab.sh" down $work/bao >/dev/null 2>&1 || true
