@@ -42,6 +42,11 @@ impl Victim {
 
     /// Runs the tool; `after` is what the next run must do and leave.
     fn cut(&self, name: &str, setup: &str, program: &[&str], ends_with_1: bool, after: &str) {
+        self.cut_by(&[], name, setup, program, ends_with_1, after);
+    }
+
+    /// [`Self::cut`] with more flags for the tool.
+    fn cut_by(&self, how: &[&str], name: &str, setup: &str, program: &[&str], ends_with_1: bool, after: &str) {
         let Some(tool) = tool() else {
             crate::skipped(&format!("crash test '{name}': ../shared/lab/crash.py is not there"));
             return;
@@ -56,7 +61,7 @@ impl Victim {
         let script = dir.join("check.sh");
         std::fs::write(&script, format!("{own}\n{PAIR}\n{after}\n")).unwrap();
         let mut command = Command::new("python3");
-        command.arg(&tool).arg("kill").arg("--state").arg(dir.join("disk")).arg("--volatile").arg(dir.join("tmpfs"));
+        command.arg(&tool).arg("kill").args(how).arg("--state").arg(dir.join("disk")).arg("--volatile").arg(dir.join("tmpfs"));
         // The tool wants a program that ends with 0 when nobody stops it; a renewal that is put back ends with 1.
         let wrapped = ["sh", "-c", "\"$0\" \"$@\" || [ $? = 1 ]"];
         command.args(["--setup", &format!("{own}; {setup}"), "--check", &format!("sh -eu '{}'", script.display()), "--"]);
@@ -112,6 +117,16 @@ if [ "$RC" = 0 ]; then [ "$var$run" = gen-2gen-2 ] || { echo "success claimed, v
 converged
 echo "var=$var run=$run""#;
     Victim::new().cut("renewal", FIRST, &["renew", "--all", "--force"], false, after);
+}
+
+#[test]
+fn a_renewal_survives_a_full_disk_at_every_call() {
+    let after = r#"case $var in gen-1|gen-2) ;; *) echo "var=$var"; exit 1;; esac
+case $run in gen-1|gen-2) ;; *) echo "run=$run"; exit 1;; esac
+if [ "$RC" = 0 ]; then [ "$var$run" = gen-2gen-2 ] || { echo "success claimed, var=$var run=$run"; exit 1; }; fi
+converged
+echo "var=$var run=$run""#;
+    Victim::new().cut_by(&["--error", "ENOSPC"], "full disk", FIRST, &["renew", "--all", "--force"], false, after);
 }
 
 #[test]
