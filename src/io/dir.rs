@@ -207,6 +207,17 @@ impl Dir {
         Ok((stat.st_mode & 0o7777, stat.st_uid, stat.st_gid))
     }
 
+    /// Whether what is written here stays in memory: tmpfs or ramfs, by the word of the kernel about this open directory.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn is_memory_backed(&self) -> Result<bool, DiskError> {
+        /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of linux/magic.h.
+        const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+        let found = rustix::fs::fstatfs(&self.fd).map_err(|errno| DiskError::new("ask for the file system of", &self.path, errno))?;
+        Ok(u64::try_from(found.f_type).is_ok_and(|kind| IN_MEMORY.contains(&kind)))
+    }
+
     fn stat(&self, name: &str) -> Result<Option<rustix::fs::Stat>, DiskError> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),

@@ -9,3 +9,4 @@ pub mod tls;
 pub mod http;
 pub mod handshake;
 pub mod openbao;
+pub mod tpm;
