@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use super::sealed::Bytes;
+use super::canonical::Bytes;
 
 /// The one bank that is used; every TPM 2.0 in the field has it.
 pub const BANK: &str = "sha256";

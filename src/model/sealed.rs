@@ -2,15 +2,13 @@
 //! It must never hold a key that is not sealed, and knows neither cipher nor TPM.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use base64ct::{Base64, Encoding as _};
-use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::anchor::Fingerprint;
+use super::canonical::{Bytes, Fields, Format};
 use super::clock::Time;
 use super::name::{CertName, Generation};
 use super::pcr::PcrValues;
-use super::text;
 
 /// Version of all three formats.
 const VERSION: u32 = 1;
@@ -24,29 +22,6 @@ pub const SALT: usize = 32;
 pub const NONCE: usize = 12;
 /// The longest Name of a TPM object: algorithm and SHA-512.
 const NAME_MAX: usize = 66;
-
-/// Bytes, in base64 on disk. What they are is nobody's business in a log.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Bytes(pub Vec<u8>);
-
-impl std::fmt::Debug for Bytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Bytes({})", self.0.len())
-    }
-}
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&Base64::encode_string(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Base64::decode_vec(&text).map(Self).map_err(|_| D::Error::custom("expected base64"))
-    }
-}
 
 /// Names a sealing key: sixteen hexadecimal digits, also in a file's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -91,39 +66,6 @@ impl From<SealId> for String {
 impl std::fmt::Display for SealId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Why a file is none of these formats; safe to print.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Malformed(String);
-
-/// A file format of this page.
-pub trait Format: Serialize + DeserializeOwned {
-    /// What the types alone do not say.
-    ///
-    /// # Errors
-    /// Which field is wrong.
-    fn check(&self) -> Result<(), &'static str>;
-
-    /// The one form in bytes.
-    #[must_use]
-    fn to_bytes(&self) -> Vec<u8> {
-        // A struct of strings and numbers cannot fail to be written.
-        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
-    }
-
-    /// Reads it back: nothing unknown, nothing missing, nothing twice, nothing after the end, no other form of the same value.
-    ///
-    /// # Errors
-    /// What is wrong.
-    fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let value: Self = serde_json::from_slice(bytes).map_err(|why| Malformed(text::one_line(&why.to_string(), 200)))?;
-        value.check().map_err(|why| Malformed(why.to_owned()))?;
-        if value.to_bytes() == bytes { Ok(value) } else { Err(Malformed("it is not written as omens writes it".to_owned())) }
     }
 }
 
@@ -295,22 +237,4 @@ const fn check_version(v: u32) -> Result<(), &'static str> {
 
 fn check_srk(name: &Bytes) -> Result<(), &'static str> {
     if matches!(name.0.len(), 1..=NAME_MAX) { Ok(()) } else { Err("srk: expected the Name of a TPM object") }
-}
-
-/// Fields one after the other, each behind its length in four bytes: no two lists of fields are the same bytes.
-#[derive(Default)]
-struct Fields(Vec<u8>);
-
-impl Fields {
-    fn new(label: &[u8]) -> Self {
-        let mut fields = Self::default();
-        fields.add(label);
-        fields
-    }
-
-    fn add(&mut self, field: &[u8]) {
-        // No field of ours comes near 4 GiB; a saturated length would still differ from every real one.
-        self.0.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
-        self.0.extend_from_slice(field);
-    }
 }

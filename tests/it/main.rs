@@ -29,6 +29,7 @@ mod secrets;
 mod check_config;
 mod command_line;
 mod settings;
+mod tpm;
 mod web;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.

@@ -5,7 +5,8 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
-use crate::model::sealed::{Bytes, SealedKeyFile};
+use crate::model::canonical::Bytes;
+use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::SealingKey;
 
 /// Puts `pkcs8` under the header.

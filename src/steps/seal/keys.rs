@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
+use crate::model::canonical::Format as _;
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::model::sealed::{Format, SealId, SealedKeyFile, SealingKeyFile, SrkPin};
+use crate::model::sealed::{SealId, SealedKeyFile, SealingKeyFile, SrkPin};
 use crate::steps::seal::disk;
 
 /// The `seal` directory of a state directory.

@@ -14,12 +14,13 @@ use crate::io::tpm::{Sealed, Tpm};
 use crate::io::write;
 use crate::judge::pair;
 use crate::model::anchor::Fingerprint;
+use crate::model::canonical::Format as _;
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::pcr::PcrList;
-use crate::model::sealed::{Format as _, KEY, NONCE, PAYLOAD, SALT, SealId, SealedKeyFile, SealingKeyFile};
+use crate::model::sealed::{KEY, NONCE, PAYLOAD, SALT, SealId, SealedKeyFile, SealingKeyFile};
 use crate::model::secret::{PlainKey, SealingKey};
 use crate::model::tcti::Tcti;
 

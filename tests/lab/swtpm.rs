@@ -1,0 +1,232 @@
+//! A software TPM of its own: private state, free ports, ended by pid. Nothing here flushes what a client leaves behind: leaks shall show.
+//! And a relay before it that records what crosses the connection and can step in between two commands.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::child::{Output, Server, as_user, run};
+use super::{free_port, place, program, wait_for};
+
+/// What is missing on this machine, if anything.
+pub fn missing() -> Option<&'static str> {
+    let needed = [("swtpm", "swtpm"), ("tpm2_getcap", "tpm2-tools")];
+    needed.into_iter().find(|(name, _)| program(name).is_none()).map(|(_, package)| package)
+}
+
+/// A running TPM.
+pub struct Swtpm {
+    dir: PathBuf,
+    port: u16,
+    server: Option<Server>,
+}
+
+/// A port whose successor is free too: libtss2 looks for the control channel there.
+fn free_pair() -> u16 {
+    let mut first = free_port();
+    loop {
+        let second = free_port();
+        if first.checked_add(1) == Some(second) {
+            return first;
+        }
+        first = second;
+    }
+}
+
+fn tcti(port: u16) -> String {
+    format!("swtpm:host=127.0.0.1,port={port}")
+}
+
+impl Swtpm {
+    /// A new TPM with these PCRs measured into; all others are zero, as on a host whose firmware does not measure.
+    pub fn start(measured: &[u32]) -> Self {
+        let mut tpm = Self { dir: place::directory("swtpm"), port: free_pair(), server: None };
+        tpm.power_on(measured);
+        tpm
+    }
+
+    /// The same TPM after a reboot: PCRs start anew, nothing is loaded.
+    pub fn reboot(&mut self, measured: &[u32]) {
+        self.power_off();
+        self.power_on(measured);
+    }
+
+    /// Ends it without TPM2_Shutdown, as a power cut does.
+    pub fn power_off(&mut self) {
+        self.server.take().map(|mut server| server.stop());
+    }
+
+    pub fn power_on(&mut self, measured: &[u32]) {
+        let mut command = as_user(None, Some("KILL"), &program("swtpm").expect("swtpm"));
+        let (dir, port) = (self.dir.display(), self.port);
+        command.args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"]);
+        command.args(["--tpmstate", &format!("dir={dir},mode=0600")]);
+        command.args(["--server", &format!("type=tcp,port={port},bindaddr=127.0.0.1,disconnect")]);
+        command.args(["--ctrl", &format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1)]);
+        self.server = Some(Server::start(command, &self.dir.join("log"), Signal::TERM));
+        wait_for("swtpm", Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        measured.iter().for_each(|pcr| self.extend(*pcr, "measured at boot"));
+    }
+
+    pub fn tcti(&self) -> String {
+        tcti(self.port)
+    }
+
+    /// Measures something into a PCR.
+    pub fn extend(&self, pcr: u32, what: &str) {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, what.as_bytes());
+        let digits: String = digest.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        self.tool("tpm2_pcrextend", &[&format!("{pcr}:sha256={digits}")]);
+    }
+
+    /// Runs one of tpm2-tools in the TPM's directory; it must succeed.
+    pub fn tool(&self, name: &str, arguments: &[&str]) -> String {
+        let output = self.try_tool(name, arguments);
+        assert_eq!(output.code, 0, "{name} {arguments:?}: {}", output.stderr);
+        output.stdout
+    }
+
+    pub fn try_tool(&self, name: &str, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program(name).expect("tpm2-tools"));
+        command.args(arguments).current_dir(&self.dir).env("TPM2TOOLS_TCTI", self.tcti());
+        run(command, Duration::from_secs(20))
+    }
+
+    /// What is loaded: transient objects and sessions.
+    pub fn loaded(&self) -> Vec<String> {
+        let kinds = ["handles-transient", "handles-loaded-session", "handles-saved-session"];
+        kinds.iter().flat_map(|kind| self.tool("tpm2_getcap", &[kind]).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    /// Where tools leave their files.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// Sends one raw command to the TPM and gives the raw answer.
+pub type Raw<'a> = dyn FnMut(&[u8]) -> Vec<u8> + 'a;
+/// Sees each command's code before the TPM does; may send others first, or answer in its place.
+pub type Between = Box<dyn FnMut(u32, &mut Raw<'_>) -> Option<Vec<u8>> + Send>;
+
+/// Command codes (TPM 2.0 Part 2, §6.5.2).
+pub const CC_EVICT_CONTROL: u32 = 0x120;
+pub const CC_CREATE_PRIMARY: u32 = 0x131;
+pub const CC_CREATE: u32 = 0x153;
+pub const CC_UNSEAL: u32 = 0x15e;
+pub const CC_START_AUTH_SESSION: u32 = 0x176;
+pub const CC_GET_CAPABILITY: u32 = 0x17a;
+
+struct Inner {
+    tpm: u16,
+    between: Between,
+    codes: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+/// A relay before a TPM, which can send commands of its own between those of its clients.
+pub struct Relay {
+    port: u16,
+    inner: Arc<Mutex<Inner>>,
+}
+
+impl Relay {
+    pub fn before(tpm: &Swtpm, between: Between) -> Self {
+        let port = free_pair();
+        let inner = Arc::new(Mutex::new(Inner { tpm: tpm.port, between, codes: Vec::new(), bytes: Vec::new() }));
+        let commands = TcpListener::bind(("127.0.0.1", port)).expect("the relay's port");
+        let control = TcpListener::bind(("127.0.0.1", port + 1)).expect("the relay's control port");
+        let shared = inner.clone();
+        std::thread::spawn(move || {
+            for client in commands.incoming().flatten() {
+                let shared = shared.clone();
+                std::thread::spawn(move || serve(client, &shared));
+            }
+        });
+        let upstream = tpm.port + 1;
+        std::thread::spawn(move || {
+            for client in control.incoming().flatten() {
+                let server = TcpStream::connect(("127.0.0.1", upstream)).expect("the TPM's control port");
+                pipe(client.try_clone().expect("clone"), server.try_clone().expect("clone"));
+                pipe(server, client);
+            }
+        });
+        Self { port, inner }
+    }
+
+    pub fn recording(tpm: &Swtpm) -> Self {
+        Self::before(tpm, Box::new(|_, _| None))
+    }
+
+    pub fn tcti(&self) -> String {
+        tcti(self.port)
+    }
+
+    /// The codes of the commands that clients sent, since the last look.
+    pub fn codes(&self) -> Vec<u32> {
+        std::mem::take(&mut self.inner.lock().expect("relay").codes)
+    }
+
+    /// Everything that crossed the connection, both ways.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.inner.lock().expect("relay").bytes.clone()
+    }
+}
+
+fn pipe(mut from: TcpStream, mut to: TcpStream) {
+    std::thread::spawn(move || {
+        std::io::copy(&mut from, &mut to).ok();
+        to.shutdown(std::net::Shutdown::Both).ok();
+    });
+}
+
+/// One command or answer: a tag, the whole length, a code, the rest.
+fn frame(from: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut frame = vec![0; 10];
+    from.read_exact(&mut frame).ok()?;
+    let length = u32::from_be_bytes(frame[2..6].try_into().expect("four bytes"));
+    frame.resize(usize::try_from(length).expect("small"), 0);
+    from.read_exact(&mut frame[10..]).ok()?;
+    Some(frame)
+}
+
+fn serve(mut client: TcpStream, inner: &Mutex<Inner>) {
+    client.set_nodelay(true).ok();
+    while let Some(command) = frame(&mut client) {
+        let mut inner = inner.lock().expect("relay");
+        let Inner { tpm, between, codes, bytes } = &mut *inner;
+        let code = u32::from_be_bytes(command[6..10].try_into().expect("four bytes"));
+        // One connection for each command, as libtss2 does it: swtpm ends it with its answer.
+        let mut raw = |command: &[u8]| {
+            let mut tpm = TcpStream::connect(("127.0.0.1", *tpm)).expect("the TPM");
+            tpm.write_all(command).expect("the TPM takes it");
+            frame(&mut tpm).expect("the TPM answers")
+        };
+        let instead = between(code, &mut raw);
+        let answer = instead.unwrap_or_else(|| raw(&command));
+        codes.push(code);
+        bytes.extend_from_slice(&command);
+        bytes.extend_from_slice(&answer);
+        if client.write_all(&answer).is_err() {
+            return;
+        }
+    }
+}
+
+/// TPM2_PCR_Extend with an empty password, as bytes.
+pub fn extend_command(pcr: u8, digest: u8) -> Vec<u8> {
+    let mut rest = vec![0, 0, 0, pcr, 0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0x0b];
+    rest.extend_from_slice(&[digest; 32]);
+    let length = u32::try_from(10 + rest.len()).expect("small");
+    [&[0x80, 2][..], &length.to_be_bytes(), &0x182_u32.to_be_bytes(), &rest].concat()
+}
+
+/// An answer with nothing but a response code.
+pub fn answer(code: u32) -> Vec<u8> {
+    [&[0x80, 1, 0, 0, 0, 10][..], &code.to_be_bytes()].concat()
+}
