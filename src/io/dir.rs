@@ -265,3 +265,26 @@ fn read_whole(fd: &OwnedFd, size: usize) -> Result<Zeroizing<Vec<u8>>, Errno> {
     bytes.truncate(filled);
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_says_which_directories_are_in_memory() {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let mut seen = [false; 2];
+        for mount in mounts.lines() {
+            let (path, kind) = (mount.split(' ').nth(1).unwrap(), mount.split(' ').nth(2).unwrap());
+            // Something may be mounted over it, or hidden from us.
+            let last = mounts.lines().rfind(|other| other.split(' ').nth(1) == Some(path)) == Some(mount);
+            let Some(dir) = Dir::open(Path::new(path)).ok().flatten().filter(|_| last) else { continue };
+            let expected = matches!(kind, "tmpfs" | "ramfs");
+            if !matches!(kind, "devtmpfs" | "autofs") {
+                assert_eq!(dir.is_memory_backed().unwrap(), expected, "{mount}");
+                seen[usize::from(expected)] = true;
+            }
+        }
+        assert!(seen[0], "no file system on a disk was looked at");
+    }
+}

@@ -238,3 +238,83 @@ const fn check_version(v: u32) -> Result<(), &'static str> {
 fn check_srk(name: &Bytes) -> Result<(), &'static str> {
     if matches!(name.0.len(), 1..=NAME_MAX) { Ok(()) } else { Err("srk: expected the Name of a TPM object") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::anchor::hex;
+
+    const KEY_FILE: &[u8] = include_bytes!("../../fixtures/sealed/key-05da99e4761663e4.json");
+    const PIN: &[u8] = include_bytes!("../../fixtures/sealed/srk.json");
+    const SEALED: &[u8] = include_bytes!("../../fixtures/sealed/key.sealed");
+
+    /// The digest and the policy were computed by another program from the fixture alone.
+    #[test]
+    fn the_formats_on_disk_are_pinned() {
+        let key = SealingKeyFile::parse(KEY_FILE).unwrap();
+        assert_eq!(key.to_bytes(), KEY_FILE);
+        assert_eq!(key.id.file(), "key-05da99e4761663e4.json");
+        assert_eq!(hex(&key.digest()), "09d120e6c628d8abebe909f7ee6ba011d2626dc26404e5750919b4f5a3646245");
+        assert_eq!(hex(&key.pcrs.policy()), "ea35d8c1e1082eba48c4fe1d71264782592d14f714cbca0ba80df7766f0bbd30");
+        let pin = SrkPin::parse(PIN).unwrap();
+        assert_eq!((pin.to_bytes().as_slice(), pin.name == key.srk), (PIN, true));
+        let sealed = SealedKeyFile::parse(SEALED).unwrap();
+        assert_eq!((sealed.to_bytes().as_slice(), sealed.srk == key.srk, sealed.seal == key.id), (SEALED, true, true));
+        assert_eq!(sealed.info(), b"omens/seal/v1\0web\0\0\0\0\0\0\0\0\x03");
+    }
+
+    #[test]
+    fn every_field_of_a_sealing_key_is_in_its_digest_but_the_object_that_holds_it() {
+        let good = SealingKeyFile::parse(KEY_FILE).unwrap();
+        let changes: [fn(&mut SealingKeyFile); 7] = [
+            |key| key.v = 2,
+            |key| key.id = SealId::parse("0000000000000000").unwrap(),
+            |key| key.srk.0[5] ^= 1,
+            |key| key.created = key.created.plus(1),
+            |key| key.pcrs.bank.push('x'),
+            |key| key.pcrs.list = crate::model::pcr::PcrList::new(&[4, 8]).unwrap(),
+            |key| key.pcrs.values.swap(0, 1),
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let mut key = good.clone();
+            change(&mut key);
+            assert_ne!(key.digest(), good.digest(), "change {number}");
+        }
+        let mut key = good.clone();
+        key.public.0.clear();
+        key.private.0.clear();
+        assert_eq!(key.digest(), good.digest());
+    }
+
+    #[test]
+    fn what_the_types_do_not_say_is_checked() {
+        let sealed = |change: fn(&mut SealedKeyFile)| {
+            let mut file = SealedKeyFile::parse(SEALED).unwrap();
+            change(&mut file);
+            SealedKeyFile::parse(&file.to_bytes()).unwrap_err().to_string()
+        };
+        assert!(sealed(|file| file.v = 2).contains("version"));
+        assert!(sealed(|file| file.salt.0.truncate(31)).contains("salt"));
+        assert!(sealed(|file| file.nonce.0.push(0)).contains("nonce"));
+        assert!(sealed(|file| file.srk.0.clear()).contains("srk"));
+        assert!(sealed(|file| file.name = "../web".to_owned()).contains("name"));
+        assert!(sealed(|file| file.spki_sha256 = serde_json::from_str("\"E2\"").unwrap()).contains("spki_sha256"));
+        let text = String::from_utf8(KEY_FILE.to_vec()).unwrap();
+        let key = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from}");
+            SealingKeyFile::parse(text.replace(from, to).as_bytes()).unwrap_err().to_string()
+        };
+        assert!(key("\"sha256\"", "\"sha1\"").contains("pcrs"));
+        assert!(key("      7\n", "      3\n").contains("ascending"));
+        assert!(key("05da99e4761663e4", "../../../etc/pass").contains("hexadecimal"));
+        assert!(key("Z\"", "+00:00\"").contains("as omens writes it"));
+    }
+
+    #[test]
+    fn only_its_own_files_are_sealing_keys() {
+        assert_eq!(SealId::of_file("key-0123456789abcdef.json"), SealId::parse("0123456789abcdef"));
+        for other in ["srk.json", "key-.json", "key-0123456789ABCDEF.json", ".key-0123456789abcdef.json.1", "key-0123456789abcdef.json~"] {
+            assert_eq!(SealId::of_file(other), None, "{other}");
+        }
+    }
+}

@@ -26,6 +26,7 @@ mod lies;
 mod ordinary;
 mod renew;
 mod secrets;
+mod sealed;
 mod check_config;
 mod command_line;
 mod settings;

@@ -83,6 +83,31 @@ fn another_storage_root_key_is_refused_before_it_is_used() {
 }
 
 #[test]
+fn an_interposer_with_the_pinned_name_and_a_key_of_his_own_learns_nothing() {
+    let (Some(ours), Some(his)) = (start(&[]), start(&[])) else { return };
+    let name = open(&ours.tcti()).unwrap().srk_name().to_vec();
+    let his_name = open(&his.tcti()).unwrap().srk_name().to_vec();
+    let (expected, found) = (name.clone(), his_name.clone());
+    let (asked, seen) = std::sync::mpsc::channel();
+    let between: Between = Box::new(move |code, raw| {
+        if code != swtpm::CC_READ_PUBLIC {
+            return None;
+        }
+        asked.send(()).unwrap();
+        // Answers for the one handle that is asked for: his key under our Name.
+        let mut answer = raw(&[&[0x80, 1, 0, 0, 0, 14][..], &code.to_be_bytes(), &0x8100_0001_u32.to_be_bytes()].concat());
+        let at = answer.windows(found.len()).position(|window| window == found).unwrap();
+        answer[at..at + expected.len()].copy_from_slice(&expected);
+        Some(answer)
+    });
+    let relay = Relay::before(&his, between);
+    let result = Tpm::open(&Tcti::parse(&relay.tcti()).unwrap(), Some(&name));
+    assert!(seen.try_recv().is_ok(), "he was asked");
+    let why = result.expect_err("a Name is what the key hashes to, not what somebody says");
+    assert_eq!(why.code(), "tpm-replaced", "{why}");
+}
+
+#[test]
 fn an_evicted_storage_root_key_is_made_again_where_it_is_the_same() {
     let Some(swtpm) = start(&[]) else { return };
     let mut tpm = open(&swtpm.tcti()).unwrap();

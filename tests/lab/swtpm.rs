@@ -70,7 +70,7 @@ impl Swtpm {
         command.args(["--ctrl", &format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1)]);
         self.server = Some(Server::start(command, &self.dir.join("log"), Signal::TERM));
         wait_for("swtpm", Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        measured.iter().for_each(|pcr| self.extend(*pcr, "measured at boot"));
+        measured.iter().for_each(|pcr| self.extend(*pcr, &format!("measured into {pcr} at boot")));
     }
 
     pub fn tcti(&self) -> String {
@@ -119,6 +119,7 @@ pub const CC_EVICT_CONTROL: u32 = 0x120;
 pub const CC_CREATE_PRIMARY: u32 = 0x131;
 pub const CC_CREATE: u32 = 0x153;
 pub const CC_UNSEAL: u32 = 0x15e;
+pub const CC_READ_PUBLIC: u32 = 0x173;
 pub const CC_START_AUTH_SESSION: u32 = 0x176;
 pub const CC_GET_CAPABILITY: u32 = 0x17a;
 

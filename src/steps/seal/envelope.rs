@@ -36,3 +36,53 @@ fn derived(sealing: &SealingKey, header: &SealedKeyFile) -> Result<LessSafeKey, 
     let info = [info.as_slice()];
     Ok(LessSafeKey::new(UnboundKey::from(pseudorandom.expand(&info, &AES_256_GCM)?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::canonical::Format as _;
+    use crate::plan::generation::pkcs8_of_pem;
+
+    const SEALED: &[u8] = include_bytes!("../../../fixtures/sealed/key.sealed");
+    const PLAIN: &[u8] = include_bytes!("../../../fixtures/sealed/key.pem");
+
+    /// The sealing key of the fixture: 00 01 02 … 1f.
+    fn sealing() -> SealingKey {
+        SealingKey::new(Zeroizing::new((0..32).collect())).unwrap()
+    }
+
+    /// Another program made the fixture, from the page that describes the format.
+    #[test]
+    fn the_cipher_is_pinned() {
+        let sealed = SealedKeyFile::parse(SEALED).unwrap();
+        let plain = pkcs8_of_pem(PLAIN).unwrap();
+        assert_eq!(open(&sealing(), &sealed).unwrap().as_slice(), plain.as_bytes());
+        let mut header = sealed;
+        header.ciphertext = Bytes::default();
+        let again = close(&sealing(), header, plain.as_bytes()).unwrap();
+        assert_eq!(again.to_bytes(), SEALED);
+    }
+
+    #[test]
+    fn no_field_can_be_exchanged() {
+        type Change = fn(&mut SealedKeyFile);
+        let changes: [(&str, Change); 9] = [
+            ("seal", |file| file.seal = crate::model::sealed::SealId::parse("0000000000000000").unwrap()),
+            ("srk", |file| file.srk.0[3] ^= 1),
+            ("name", |file| file.name.push('x')),
+            ("generation", |file| file.generation.0 += 1),
+            ("spki", |file| file.spki_sha256 = crate::model::anchor::Fingerprint::of(b"another")),
+            ("salt", |file| file.salt.0[31] ^= 1),
+            ("nonce", |file| file.nonce.0[0] ^= 1),
+            ("ciphertext", |file| file.ciphertext.0[0] ^= 1),
+            ("cut", |file| file.ciphertext.0.truncate(15)),
+        ];
+        for (what, change) in changes {
+            let mut sealed = SealedKeyFile::parse(SEALED).unwrap();
+            change(&mut sealed);
+            assert!(open(&sealing(), &sealed).is_err(), "{what}");
+        }
+        let wrong = SealingKey::new(Zeroizing::new((1..33).collect())).unwrap();
+        assert!(open(&wrong, &SealedKeyFile::parse(SEALED).unwrap()).is_err());
+    }
+}

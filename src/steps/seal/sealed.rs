@@ -255,7 +255,13 @@ impl Open {
         let id = write::random_digits().ok().and_then(|digits| SealId::parse(&digits)).ok_or_else(no_randomness)?;
         let tpm = self.tpm(store)?;
         let pcrs = tpm.pcr_values(&store.sealing.pcrs).map_err(|why| why.failure())?;
-        let mut file = SealingKeyFile::unsealed(id.clone(), tpm.srk_name().to_vec(), now, pcrs);
+        // Two of the same second would have no order, and the newest is the one that serves.
+        let mut created = now;
+        let all = store.keys.all()?;
+        while all.iter().any(|key| key.created == created) {
+            created = created.plus(1);
+        }
+        let mut file = SealingKeyFile::unsealed(id.clone(), tpm.srk_name().to_vec(), created, pcrs);
         let mut payload = Zeroizing::new(Vec::with_capacity(PAYLOAD));
         payload.resize(KEY, 0);
         random(&mut payload)?;
