@@ -398,6 +398,10 @@ fn a_listener_on_the_bus_never_sees_what_is_sealed() {
         assert_eq!(tpm.unseal(&sealed, &values).unwrap().as_slice(), secret);
         assert!(contains(&relay.bytes(), &sealed.private), "the listener hears everything else");
     }
+    // Encrypted under a key that only the TPM can know: without a salt, a listener has all that it is derived from.
+    let commands = relay.commands();
+    let sessions: Vec<&[u8]> = commands.iter().filter(|c| swtpm::code(c) == swtpm::CC_START_AUTH_SESSION).map(|c| &c[10..14]).collect();
+    assert_eq!(sessions, [[0x81, 0, 0, 1]; 3], "each session is salted to the storage root key");
     for half in secret.chunks(16) {
         assert!(!contains(&relay.bytes(), half));
     }

@@ -126,7 +126,7 @@ pub const CC_GET_CAPABILITY: u32 = 0x17a;
 struct Inner {
     tpm: u16,
     between: Between,
-    codes: Vec<u32>,
+    commands: Vec<Vec<u8>>,
     bytes: Vec<u8>,
 }
 
@@ -139,7 +139,7 @@ pub struct Relay {
 impl Relay {
     pub fn before(tpm: &Swtpm, between: Between) -> Self {
         let port = free_pair();
-        let inner = Arc::new(Mutex::new(Inner { tpm: tpm.port, between, codes: Vec::new(), bytes: Vec::new() }));
+        let inner = Arc::new(Mutex::new(Inner { tpm: tpm.port, between, commands: Vec::new(), bytes: Vec::new() }));
         let commands = TcpListener::bind(("127.0.0.1", port)).expect("the relay's port");
         let control = TcpListener::bind(("127.0.0.1", port + 1)).expect("the relay's control port");
         let shared = inner.clone();
@@ -168,9 +168,14 @@ impl Relay {
         tcti(self.port)
     }
 
-    /// The codes of the commands that clients sent, since the last look.
+    /// The commands that clients sent, since the last look.
+    pub fn commands(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.inner.lock().expect("relay").commands)
+    }
+
+    /// The codes of those commands.
     pub fn codes(&self) -> Vec<u32> {
-        std::mem::take(&mut self.inner.lock().expect("relay").codes)
+        self.commands().iter().map(|command| code(command)).collect()
     }
 
     /// Everything that crossed the connection, both ways.
@@ -196,23 +201,27 @@ fn frame(from: &mut TcpStream) -> Option<Vec<u8>> {
     Some(frame)
 }
 
+/// What a command asks for.
+pub fn code(command: &[u8]) -> u32 {
+    u32::from_be_bytes(command[6..10].try_into().expect("four bytes"))
+}
+
 fn serve(mut client: TcpStream, inner: &Mutex<Inner>) {
     client.set_nodelay(true).ok();
     while let Some(command) = frame(&mut client) {
         let mut inner = inner.lock().expect("relay");
-        let Inner { tpm, between, codes, bytes } = &mut *inner;
-        let code = u32::from_be_bytes(command[6..10].try_into().expect("four bytes"));
+        let Inner { tpm, between, commands, bytes } = &mut *inner;
         // One connection for each command, as libtss2 does it: swtpm ends it with its answer.
         let mut raw = |command: &[u8]| {
             let mut tpm = TcpStream::connect(("127.0.0.1", *tpm)).expect("the TPM");
             tpm.write_all(command).expect("the TPM takes it");
             frame(&mut tpm).expect("the TPM answers")
         };
-        let instead = between(code, &mut raw);
+        let instead = between(code(&command), &mut raw);
         let answer = instead.unwrap_or_else(|| raw(&command));
-        codes.push(code);
         bytes.extend_from_slice(&command);
         bytes.extend_from_slice(&answer);
+        commands.push(command);
         if client.write_all(&answer).is_err() {
             return;
         }
