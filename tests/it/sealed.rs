@@ -1,5 +1,4 @@
 //! Keeping private keys, in a file and under a TPM: one suite for both, then what only sealing promises.
-//! One store is open at a time: a TPM without a resource manager has room for three sessions, and each store may use two.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -396,5 +395,6 @@ fn a_tpm_that_is_not_needed_is_not_asked() {
     assert_eq!(u64::try_from(relay.codes().len()).unwrap(), ready);
     (1..20).for_each(|generation| drop(open(&store, generation, &keep(&store, generation)).unwrap()));
     assert_eq!(store.tpm_commands(), ready, "private keys come and go without the TPM");
+    assert_eq!(swtpm.loaded(), Vec::<String>::new(), "it is closed while the store lives");
     drop(store);
 }

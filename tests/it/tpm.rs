@@ -95,7 +95,7 @@ fn an_interposer_with_the_pinned_name_and_a_key_of_his_own_learns_nothing() {
         }
         asked.send(()).unwrap();
         // Answers for the one handle that is asked for: his key under our Name.
-        let mut answer = raw(&[&[0x80, 1, 0, 0, 0, 14][..], &code.to_be_bytes(), &0x8100_0001_u32.to_be_bytes()].concat());
+        let mut answer = raw(&[&[0x80, 1, 0, 0, 0, 14][..], &code.to_be_bytes(), &0x8100_0001_u32.to_be_bytes()].concat()).unwrap();
         let at = answer.windows(found.len()).position(|window| window == found).unwrap();
         answer[at..at + expected.len()].copy_from_slice(&expected);
         Some(answer)
@@ -178,7 +178,7 @@ fn measuring(left: std::sync::Arc<std::sync::atomic::AtomicU32>) -> Between {
     Box::new(move |code, raw| {
         if code == swtpm::CC_UNSEAL && left.load(Relaxed) > 0 {
             left.fetch_sub(1, Relaxed);
-            assert_eq!(raw(&swtpm::extend_command(10, 1))[6..10], [0; 4], "the TPM takes the measurement");
+            assert_eq!(raw(&swtpm::extend_command(10, 1)).unwrap()[6..10], [0; 4], "the TPM takes the measurement");
         }
         None
     })
@@ -215,7 +215,7 @@ fn a_session_serves_on_after_a_policy_that_failed() {
     let between: Between = Box::new(move |code, raw| {
         // Between the two seals: the first is bound to what PCR 7 was.
         if code == swtpm::CC_CREATE && !std::mem::replace(&mut relay_extends, true) {
-            raw(&swtpm::extend_command(7, 1));
+            raw(&swtpm::extend_command(7, 1)).unwrap();
         }
         None
     });

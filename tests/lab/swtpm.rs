@@ -23,6 +23,7 @@ pub fn missing() -> Option<&'static str> {
 pub struct Swtpm {
     dir: PathBuf,
     port: u16,
+    front: Option<Relay>,
     server: Option<Server>,
 }
 
@@ -45,8 +46,9 @@ fn tcti(port: u16) -> String {
 impl Swtpm {
     /// A new TPM with these PCRs measured into; all others are zero, as on a host whose firmware does not measure.
     pub fn start(measured: &[u32]) -> Self {
-        let mut tpm = Self { dir: place::directory("swtpm"), port: free_pair(), server: None };
+        let mut tpm = Self { dir: place::directory("swtpm"), port: free_pair(), front: None, server: None };
         tpm.power_on(measured);
+        tpm.front = Some(Relay::recording(&tpm));
         tpm
     }
 
@@ -62,18 +64,35 @@ impl Swtpm {
     }
 
     pub fn power_on(&mut self, measured: &[u32]) {
+        let port = self.port;
+        wait_for("swtpm", Duration::from_secs(10), || {
+            // See `listen`: it may have found its port taken.
+            if !self.server.as_mut().is_some_and(Server::alive) {
+                self.server = Some(self.launch());
+            }
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        measured.iter().for_each(|pcr| self.extend(*pcr, &format!("measured into {pcr} at boot")));
+    }
+
+    fn launch(&self) -> Server {
         let mut command = as_user(None, Some("KILL"), &program("swtpm").expect("swtpm"));
         let (dir, port) = (self.dir.display(), self.port);
         command.args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"]);
         command.args(["--tpmstate", &format!("dir={dir},mode=0600")]);
         command.args(["--server", &format!("type=tcp,port={port},bindaddr=127.0.0.1,disconnect")]);
         command.args(["--ctrl", &format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1)]);
-        self.server = Some(Server::start(command, &self.dir.join("log"), Signal::TERM));
-        wait_for("swtpm", Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        measured.iter().for_each(|pcr| self.extend(*pcr, &format!("measured into {pcr} at boot")));
+        Server::start(command, &self.dir.join("log"), Signal::TERM)
     }
 
+    /// For what runs in this very process. libtss2 opens its sockets without close-on-exec, so a child that another test starts at the wrong
+    /// moment inherits one, and swtpm, which serves one connection at a time, would wait for it for ever. A relay does not mind.
     pub fn tcti(&self) -> String {
+        self.front.as_ref().expect("it was started").tcti()
+    }
+
+    /// For other processes.
+    pub fn direct(&self) -> String {
         tcti(self.port)
     }
 
@@ -93,7 +112,7 @@ impl Swtpm {
 
     pub fn try_tool(&self, name: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(program(name).expect("tpm2-tools"));
-        command.args(arguments).current_dir(&self.dir).env("TPM2TOOLS_TCTI", self.tcti());
+        command.args(arguments).current_dir(&self.dir).env("TPM2TOOLS_TCTI", self.direct());
         run(command, Duration::from_secs(20))
     }
 
@@ -109,8 +128,8 @@ impl Swtpm {
     }
 }
 
-/// Sends one raw command to the TPM and gives the raw answer.
-pub type Raw<'a> = dyn FnMut(&[u8]) -> Vec<u8> + 'a;
+/// Sends one raw command to the TPM and gives the raw answer; none where there is no TPM any more.
+pub type Raw<'a> = dyn FnMut(&[u8]) -> Option<Vec<u8>> + 'a;
 /// Sees each command's code before the TPM does; may send others first, or answer in its place.
 pub type Between = Box<dyn FnMut(u32, &mut Raw<'_>) -> Option<Vec<u8>> + Send>;
 
@@ -140,8 +159,7 @@ impl Relay {
     pub fn before(tpm: &Swtpm, between: Between) -> Self {
         let port = free_pair();
         let inner = Arc::new(Mutex::new(Inner { tpm: tpm.port, between, commands: Vec::new(), bytes: Vec::new() }));
-        let commands = TcpListener::bind(("127.0.0.1", port)).expect("the relay's port");
-        let control = TcpListener::bind(("127.0.0.1", port + 1)).expect("the relay's control port");
+        let (commands, control) = (listen(port), listen(port + 1));
         let shared = inner.clone();
         std::thread::spawn(move || {
             for client in commands.incoming().flatten() {
@@ -152,9 +170,7 @@ impl Relay {
         let upstream = tpm.port + 1;
         std::thread::spawn(move || {
             for client in control.incoming().flatten() {
-                let server = TcpStream::connect(("127.0.0.1", upstream)).expect("the TPM's control port");
-                pipe(client.try_clone().expect("clone"), server.try_clone().expect("clone"));
-                pipe(server, client);
+                std::thread::spawn(move || serve_control(client, upstream));
             }
         });
         Self { port, inner }
@@ -184,11 +200,28 @@ impl Relay {
     }
 }
 
-fn pipe(mut from: TcpStream, mut to: TcpStream) {
-    std::thread::spawn(move || {
-        std::io::copy(&mut from, &mut to).ok();
-        to.shutdown(std::net::Shutdown::Both).ok();
+/// Listens on a port that was free a moment ago. A child that another test is starting holds a copy of what was open then, until it runs its
+/// program: for that long the port is taken.
+fn listen(port: u16) -> TcpListener {
+    let mut listener = None;
+    wait_for("a port of our own", Duration::from_secs(5), || {
+        listener = TcpListener::bind(("127.0.0.1", port)).ok();
+        listener.is_some()
     });
+    listener.expect("it was waited for")
+}
+
+/// Control commands and their answers, each in one piece and on a connection of its own: swtpm serves one at a time here too.
+fn serve_control(mut client: TcpStream, upstream: u16) -> Option<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        let length = client.read(&mut buffer).ok().filter(|length| *length > 0)?;
+        let mut server = TcpStream::connect(("127.0.0.1", upstream)).ok()?;
+        server.write_all(&buffer[..length]).ok()?;
+        let length = server.read(&mut buffer).ok()?;
+        drop(server);
+        client.write_all(&buffer[..length]).ok()?;
+    }
 }
 
 /// One command or answer: a tag, the whole length, a code, the rest.
@@ -213,12 +246,12 @@ fn serve(mut client: TcpStream, inner: &Mutex<Inner>) {
         let Inner { tpm, between, commands, bytes } = &mut *inner;
         // One connection for each command, as libtss2 does it: swtpm ends it with its answer.
         let mut raw = |command: &[u8]| {
-            let mut tpm = TcpStream::connect(("127.0.0.1", *tpm)).expect("the TPM");
-            tpm.write_all(command).expect("the TPM takes it");
-            frame(&mut tpm).expect("the TPM answers")
+            let mut tpm = TcpStream::connect(("127.0.0.1", *tpm)).ok()?;
+            tpm.write_all(command).ok()?;
+            frame(&mut tpm)
         };
         let instead = between(code(&command), &mut raw);
-        let answer = instead.unwrap_or_else(|| raw(&command));
+        let Some(answer) = instead.or_else(|| raw(&command)) else { return };
         bytes.extend_from_slice(&command);
         bytes.extend_from_slice(&answer);
         commands.push(command);

@@ -12,7 +12,7 @@ mod srk;
 
 use tss_esapi::constants::SessionType;
 use tss_esapi::constants::response_code::Tss2ResponseCodeKind as Kind;
-use tss_esapi::handles::ObjectHandle;
+use tss_esapi::handles::{ObjectHandle, SessionHandle};
 use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
 use tss_esapi::structures::{Digest, Private, SensitiveData};
 use tss_esapi::traits::Marshall as _;
@@ -81,6 +81,15 @@ impl Tpm {
     /// How many commands the TPM was sent.
     #[must_use]
     pub const fn commands(&self) -> u64 {
+        self.door.commands()
+    }
+
+    /// Ends the sessions and says how many commands the TPM was sent in all.
+    #[must_use]
+    pub fn close(mut self) -> u64 {
+        for session in [self.hmac.take(), self.policy.take()].into_iter().flatten() {
+            drop(self.door.guard(SessionHandle::from(session).into()));
+        }
         self.door.commands()
     }
 

@@ -3,6 +3,7 @@
 mod envelope;
 mod file;
 mod keys;
+mod opened;
 mod sealed;
 
 use rustix::io::Errno;
@@ -18,7 +19,8 @@ use crate::model::finding::Finding;
 use crate::model::name::{CertName, Generation};
 use crate::model::secret::PlainKey;
 pub use file::FileStore;
-pub use sealed::{SealedStore, Sealing};
+pub use opened::Sealing;
+pub use sealed::SealedStore;
 
 /// A private key in the form in which it rests.
 pub struct KeptKey {
