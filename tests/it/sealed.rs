@@ -373,6 +373,19 @@ fn a_reseal_makes_a_new_sealing_key_and_unneeded_ones_go() {
 }
 
 #[test]
+fn the_newest_sealing_key_serves_also_among_those_of_one_second() {
+    let Some(swtpm) = start(&[]) else { return };
+    let state = place::directory("state");
+    for _ in 0..8 {
+        let new = store(&state, &swtpm, &[]).renew_sealing_key(now()).unwrap();
+        let next = store(&state, &swtpm, &[]);
+        next.make_ready(now()).unwrap();
+        let sealed: serde_json::Value = serde_json::from_slice(&keep(&next, 1)).unwrap();
+        assert_eq!(sealed["seal"], new.to_string());
+    }
+}
+
+#[test]
 fn a_missing_tpm_is_an_error_and_never_a_file() {
     let state = place::directory("state");
     let store = SealedStore::new(&state, sealing(&format!("swtpm:host=127.0.0.1,port={}", free_port()), &[]));

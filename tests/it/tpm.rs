@@ -262,6 +262,10 @@ fn an_empty_password_opens_nothing_that_is_under_a_policy() {
     load_with_tools(&swtpm, &bound);
     let bypass = swtpm.try_tool("tpm2_unseal", &["-c", "key.ctx"]);
     assert!(bypass.code != 0 && bypass.stderr.contains("0x12F"), "{bypass:?}");
+    swtpm.tool("tpm2_flushcontext", &["-t"]);
+    let other = swtpm.try_tool("tpm2_changeauth", &["-C", "0x81000001", "-c", "key.ctx", "-r", "new", "a password of his own"]);
+    assert!(other.code != 0 && other.stderr.contains("0x124"), "its administration is under the policy too: {other:?}");
+    swtpm.tool("tpm2_flushcontext", &["-t"]);
     let policy = swtpm.tool("tpm2_unseal", &["-c", "key.ctx", "-p", "pcr:sha256:7"]);
     assert_eq!(policy, "under the policy of PCR 7, 32 byt");
     // The same without a policy opens: what is refused above is refused for the policy's sake.
