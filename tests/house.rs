@@ -26,11 +26,21 @@ const WHOLE: [&str; 4] = ["flow", "restore", "rollback", "install"];
 
 /// Rooms that only look, and the doors they must not reach, not even through somebody else.
 const LOOKERS: [&str; 2] = ["plan", "audit"];
-const FORBIDDEN_DOORS: [&str; 6] = ["io::write", "io::process", "io::tls", "io::http", "io::handshake", "io::openbao"];
+const FORBIDDEN_DOORS: [&str; 7] = ["io::write", "io::process", "io::tls", "io::http", "io::handshake", "io::openbao", "io::tpm"];
 
 /// The files that may open a door (`clippy::disallowed_methods`), each for its own kind.
-const DOORS: &[&str] =
-    &["main.rs", "io/account.rs", "io/dir.rs", "io/handshake.rs", "io/http.rs", "io/lock.rs", "io/process.rs", "io/read.rs", "io/write.rs"];
+const DOORS: &[&str] = &[
+    "main.rs",
+    "io/account.rs",
+    "io/dir.rs",
+    "io/handshake.rs",
+    "io/http.rs",
+    "io/lock.rs",
+    "io/process.rs",
+    "io/read.rs",
+    "io/tpm/open.rs",
+    "io/write.rs",
+];
 
 /// Files that are longer than they should be, with their limit; an entry that is no longer needed is an error too.
 const LONG: &[(&str, usize)] = &[];

@@ -211,6 +211,17 @@ impl Dir {
         Ok((stat.st_mode & 0o7777, stat.st_uid, stat.st_gid))
     }
 
+    /// Whether what is written here stays in memory: tmpfs or ramfs, by the word of the kernel about this open directory.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub fn is_memory_backed(&self) -> Result<bool, DiskError> {
+        /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of linux/magic.h.
+        const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+        let found = rustix::fs::fstatfs(&self.fd).map_err(|errno| DiskError::new("ask for the file system of", &self.path, errno))?;
+        Ok(u64::try_from(found.f_type).is_ok_and(|kind| IN_MEMORY.contains(&kind)))
+    }
+
     fn stat(&self, name: &str) -> Result<Option<rustix::fs::Stat>, DiskError> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
@@ -262,4 +273,27 @@ fn read_whole(fd: &OwnedFd, size: usize) -> Result<Zeroizing<Vec<u8>>, Errno> {
     }
     bytes.truncate(filled);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_says_which_directories_are_in_memory() {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let mut seen = [false; 2];
+        for mount in mounts.lines() {
+            let (path, kind) = (mount.split(' ').nth(1).unwrap(), mount.split(' ').nth(2).unwrap());
+            // Something may be mounted over it, or hidden from us.
+            let last = mounts.lines().rfind(|other| other.split(' ').nth(1) == Some(path)) == Some(mount);
+            let Some(dir) = Dir::open(Path::new(path)).ok().flatten().filter(|_| last) else { continue };
+            let expected = matches!(kind, "tmpfs" | "ramfs");
+            if !matches!(kind, "devtmpfs" | "autofs") {
+                assert_eq!(dir.is_memory_backed().unwrap(), expected, "{mount}");
+                seen[usize::from(expected)] = true;
+            }
+        }
+        assert!(seen[0], "no file system on a disk was looked at");
+    }
 }

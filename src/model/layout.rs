@@ -27,6 +27,12 @@ pub const CHAIN: &str = "chain.pem";
 pub const FULLCHAIN: &str = "fullchain.pem";
 /// The private key: PKCS#8 PEM.
 pub const KEY: &str = "key.pem";
+/// The private key, sealed (`model::sealed`); in place of [`KEY`] in the state directory.
+pub const SEALED_KEY: &str = "key.sealed";
+/// Directory of sealing keys in the state directory.
+pub const SEAL: &str = "seal";
+/// The pinned storage root key in [`SEAL`].
+pub const SRK: &str = "srk.json";
 /// Full chain, then key.
 pub const COMBINED: &str = "combined.pem";
 /// What an nginx server block includes; names its own generation's files.

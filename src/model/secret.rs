@@ -35,6 +35,31 @@ impl fmt::Debug for PlainKey {
     }
 }
 
+/// A sealing key of this host: what the TPM seals and every sealed private key is derived under.
+#[cfg(feature = "tpm")]
+pub struct SealingKey(Zeroizing<Vec<u8>>);
+
+#[cfg(feature = "tpm")]
+impl SealingKey {
+    /// A key of these bytes; `None` where their number is wrong.
+    #[must_use]
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
+        (bytes.len() == super::sealed::KEY).then_some(Self(bytes))
+    }
+
+    /// The bytes.
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(feature = "tpm")]
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealingKey").finish_non_exhaustive()
+    }
+}
+
 /// A token, a `secret_id` or another value that authenticates.
 pub struct Token(Zeroizing<String>);
 

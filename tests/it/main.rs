@@ -28,10 +28,14 @@ mod lies;
 mod ordinary;
 mod renew;
 mod secrets;
+#[cfg(feature = "tpm")]
+mod sealed;
 mod check_config;
 mod command_line;
 mod settings;
 mod systemd;
+#[cfg(feature = "tpm")]
+mod tpm;
 mod web;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.

@@ -9,6 +9,8 @@ pub mod nginx;
 pub mod openbao;
 pub mod pki;
 pub mod place;
+#[cfg(feature = "tpm")]
+pub mod swtpm;
 
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;

@@ -1,0 +1,121 @@
+//! The storage root key at 0x81000001: found or made, never recomputed, since the templates in use differ (facts/tpm §0).
+
+use tss_esapi::attributes::ObjectAttributesBuilder;
+use tss_esapi::constants::CapabilityType;
+use tss_esapi::constants::response_code::Tss2ResponseCodeKind as Kind;
+use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
+use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
+use tss_esapi::interface_types::dynamic_handles::Persistent;
+use tss_esapi::interface_types::ecc::EccCurve;
+use tss_esapi::interface_types::resource_handles::{Hierarchy, Provision};
+use tss_esapi::interface_types::session_handles::AuthSession;
+use tss_esapi::structures::{
+    CapabilityData, EccParameter, EccPoint, Public, PublicBuilder, PublicEccParametersBuilder, SymmetricDefinitionObject,
+};
+use tss_esapi::{Error as Tss, Result as TssResult};
+
+use super::door::Door;
+use super::error::{self, TpmError};
+use crate::model::anchor::hex;
+
+/// Where the TCG and systemd have it (TCG Provisioning Guidance §7.5.1).
+const HANDLE: u32 = 0x8100_0001;
+
+/// A storage root key and its Name, by which it is known.
+#[derive(Debug)]
+pub(super) struct Srk {
+    pub(super) handle: KeyHandle,
+    pub(super) name: Vec<u8>,
+}
+
+/// Finds the key, or makes it. Nobody needs a lock for this: the TPM itself refuses a second object at the same handle, and whoever comes
+/// second takes the first one's.
+pub(super) fn obtain(door: &mut Door, tcti: &str, pinned: Option<&[u8]>) -> Result<Srk, TpmError> {
+    let fail = |doing| move |why| TpmError::of(doing, tcti, why);
+    let srk = match find(door).map_err(fail("look for its storage root key"))? {
+        Some(srk) => srk,
+        None => {
+            make(door, tcti, pinned)?;
+            let made = find(door).map_err(fail("look for its storage root key"))?;
+            made.ok_or_else(|| TpmError::Refused {
+                doing: "keep its storage root key",
+                why: "it is gone again".to_owned(),
+                hint: "another program removes the object at 0x81000001",
+            })?
+        }
+    };
+    expect(pinned, &srk.name).map(|()| srk)
+}
+
+fn find(door: &mut Door) -> TssResult<Option<Srk>> {
+    let persistent = PersistentTpmHandle::new(HANDLE)?;
+    // Asked first: reading a handle that is not there is an error that libtss2 also prints.
+    let (found, _) = door.send(None, |context| context.get_capability(CapabilityType::Handles, HANDLE, 1))?;
+    let CapabilityData::Handles(handles) = found else { return Ok(None) };
+    if handles.first() != Some(&TpmHandle::Persistent(persistent)) {
+        return Ok(None);
+    }
+    let object = door.send(None, |context| context.tr_from_tpm_public(TpmHandle::Persistent(persistent)))?;
+    let name = door.local(|context| context.tr_get_name(object))?;
+    Ok(Some(Srk { handle: KeyHandle::from(object), name: name.value().to_vec() }))
+}
+
+/// Makes the key. Where one is pinned, only the same one is kept: it was evicted, and the seed is still the same. After a TPM2_Clear it is not.
+fn make(door: &mut Door, tcti: &str, pinned: Option<&[u8]>) -> Result<(), TpmError> {
+    let fail = |doing| move |why| TpmError::of(doing, tcti, why);
+    let template = template().map_err(fail("describe a storage root key"))?;
+    let made = door.send(Some(AuthSession::Password), |context| context.create_primary(Hierarchy::Owner, template, None, None, None, None));
+    let made = made.map_err(fail("make a storage root key"))?;
+    let loaded = door.guard(made.key_handle.into());
+    let (door, handle) = (&mut *loaded.door, loaded.handle);
+    let name = door.local(|context| context.tr_get_name(handle)).map_err(fail("name its storage root key"))?;
+    expect(pinned, name.value())?;
+    let kept = door.send(Some(AuthSession::Password), |context| {
+        let persistent = Persistent::Persistent(PersistentTpmHandle::new(HANDLE)?);
+        context.evict_control(Provision::Owner, handle, persistent)
+    });
+    match kept {
+        Ok(_) => Ok(()),
+        Err(why) if is_taken(why) => Ok(()),
+        Err(why) => Err(TpmError::of("keep its storage root key", tcti, why)),
+    }
+}
+
+fn is_taken(why: Tss) -> bool {
+    error::kind(why) == Some(Kind::NvDefined)
+}
+
+fn expect(pinned: Option<&[u8]>, found: &[u8]) -> Result<(), TpmError> {
+    match pinned {
+        Some(pinned) if pinned != found => Err(TpmError::Replaced { expected: short(pinned), found: short(found) }),
+        _ => Ok(()),
+    }
+}
+
+/// Enough of a Name to tell two apart; its first two bytes are an algorithm.
+fn short(name: &[u8]) -> String {
+    hex(name.get(2..10).unwrap_or(name))
+}
+
+/// The TCG's template for an ECC P-256 storage root key (TCG EK Credential Profile, Provisioning Guidance; facts/tpm §2).
+fn template() -> TssResult<Public> {
+    let attributes = ObjectAttributesBuilder::new()
+        .with_fixed_tpm(true)
+        .with_fixed_parent(true)
+        .with_sensitive_data_origin(true)
+        .with_user_with_auth(true)
+        .with_no_da(true)
+        .with_restricted(true)
+        .with_decrypt(true)
+        .build()?;
+    let zero = || EccParameter::try_from(vec![0_u8; 32]);
+    let cipher = SymmetricDefinitionObject::AES_128_CFB;
+    let parameters = PublicEccParametersBuilder::new_restricted_decryption_key(cipher, EccCurve::NistP256).build()?;
+    PublicBuilder::new()
+        .with_public_algorithm(PublicAlgorithm::Ecc)
+        .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
+        .with_object_attributes(attributes)
+        .with_ecc_parameters(parameters)
+        .with_ecc_unique_identifier(EccPoint::new(zero()?, zero()?))
+        .build()
+}

@@ -1,0 +1,147 @@
+//! The sealing keys on disk: `seal/key-ID.json` and the pinned storage root key. Written here and nowhere else; opened by `sealed`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::io::dir::{Dir, DiskError};
+use crate::io::write::{self, Ownership};
+use crate::model::canonical::Format as _;
+use crate::model::clock::Time;
+use crate::model::failure::{Failure, Stage};
+use crate::model::layout;
+use crate::model::name::Generation;
+use crate::model::sealed::{SealId, SealedKeyFile, SealingKeyFile, SrkPin};
+use crate::steps::seal::disk;
+
+/// The `seal` directory of a state directory.
+#[derive(Debug)]
+pub(super) struct Keys {
+    state: PathBuf,
+}
+
+impl Keys {
+    pub(super) fn of(state: &Path) -> Self {
+        Self { state: state.to_path_buf() }
+    }
+
+    fn dir(&self) -> Result<Option<Dir>, Failure> {
+        let open = || Dir::open(&self.state)?.map_or(Ok(None), |state| state.child(layout::SEAL));
+        open().map_err(|why| disk(&why))
+    }
+
+    fn make_dir(&self) -> Result<Dir, DiskError> {
+        let state = write::make_path(&self.state, 0o700)?;
+        let (dir, made) = write::make_dir(&state, layout::SEAL, 0o700, Ownership::default())?;
+        if made {
+            write::sync(&state)?;
+        }
+        Ok(dir)
+    }
+
+    /// Every sealing key that is there and can be read, newest first. What cannot be read is said by whoever needs it.
+    pub(super) fn all(&self) -> Result<Vec<SealingKeyFile>, Failure> {
+        let Some(dir) = self.dir()? else { return Ok(Vec::new()) };
+        let mut all = Vec::new();
+        for id in ids(&dir).map_err(|why| disk(&why))? {
+            match self.read(&id) {
+                Ok(key) => all.push(key),
+                Err(why) => tracing::warn!(%why, "a sealing key is passed over"),
+            }
+        }
+        all.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+        Ok(all)
+    }
+
+    /// One sealing key.
+    pub(super) fn read(&self, id: &SealId) -> Result<SealingKeyFile, Failure> {
+        let name = id.file();
+        let path = self.state.join(layout::SEAL).join(&name);
+        let damaged = |why: &str| {
+            Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {} cannot be used: {why}", path.display()))
+                .hint("`omens renew` makes new keys and certificates where this one is needed; a backup of that file would do as well")
+        };
+        let content = self.dir()?.map_or(Ok(None), |dir| dir.read(&name)).map_err(|why| disk(&why))?;
+        let content = content.ok_or_else(|| damaged("there is no such file"))?;
+        let file = SealingKeyFile::parse(&content.bytes).map_err(|why| damaged(&why.to_string()))?;
+        if file.id == *id { Ok(file) } else { Err(damaged("it is another one's")) }
+    }
+
+    /// Writes a new sealing key; it is durable when this returns.
+    pub(super) fn write(&self, key: &SealingKeyFile) -> Result<(), Failure> {
+        self.put(&key.id.file(), &key.to_bytes())
+    }
+
+    /// The Name that is pinned. Without a pin the newest sealing key's word counts: a lost pin is no licence to trust another TPM.
+    pub(super) fn pinned(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let content = self.dir()?.map_or(Ok(None), |dir| dir.read(layout::SRK)).map_err(|why| disk(&why))?;
+        let Some(content) = content else {
+            return Ok(self.all()?.into_iter().next().map(|key| key.srk.0));
+        };
+        let pin = SrkPin::parse(&content.bytes).map_err(|why| {
+            let path = self.state.join(layout::SEAL).join(layout::SRK);
+            Failure::new(Stage::Seal, "blob-damaged", format!("the pinned storage root key {} cannot be read: {why}", path.display()))
+                .hint("if this is the same TPM as before, `omens reseal --new-tpm` pins it anew")
+        })?;
+        Ok(Some(pin.name.0))
+    }
+
+    /// Pins a storage root key, if it is not the one that is pinned.
+    pub(super) fn pin(&self, name: &[u8], now: Time) -> Result<(), Failure> {
+        let content = self.dir()?.map_or(Ok(None), |dir| dir.read(layout::SRK)).map_err(|why| disk(&why))?;
+        if content.and_then(|content| SrkPin::parse(&content.bytes).ok()).is_some_and(|pin| pin.name.0 == name) {
+            return Ok(());
+        }
+        self.put(layout::SRK, &SrkPin::new(name.to_vec(), now).to_bytes())
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let put = || write::replace_file(&self.make_dir()?, name, bytes, 0o600);
+        put().map_err(|why| disk(&why))
+    }
+
+    /// Removes what a killed run left half-written.
+    pub(super) fn clean(&self) -> Result<(), Failure> {
+        let Some(dir) = self.dir()? else { return Ok(()) };
+        let clean = || dir.names()?.iter().filter(|name| name.starts_with('.')).try_for_each(|name| write::remove(&dir, name));
+        clean().map_err(|why| disk(&why))
+    }
+
+    /// Removes the sealing keys that are not among `needed`.
+    pub(super) fn remove_others(&self, needed: &BTreeSet<SealId>) -> Result<Vec<SealId>, Failure> {
+        let Some(dir) = self.dir()? else { return Ok(Vec::new()) };
+        let remove = || {
+            let unneeded: Vec<SealId> = ids(&dir)?.into_iter().filter(|id| !needed.contains(id)).collect();
+            unneeded.iter().try_for_each(|id| write::remove(&dir, &id.file()))?;
+            if !unneeded.is_empty() {
+                write::sync(&dir)?;
+            }
+            Ok(unneeded)
+        };
+        remove().map_err(|why| disk(&why))
+    }
+
+    /// The sealing keys that generations still need, of all certificates, also those that the settings no longer name; `None` where one
+    /// generation cannot be read, since then nobody knows.
+    pub(super) fn referenced(&self) -> Result<Option<BTreeSet<SealId>>, Failure> {
+        let certs = || Dir::open(&self.state)?.map_or(Ok(None), |state| state.child(layout::CERTS));
+        let Some(certs) = certs().map_err(|why| disk(&why))? else { return Ok(Some(BTreeSet::new())) };
+        let scan = || {
+            let mut ids = BTreeSet::new();
+            for name in certs.names()?.iter().filter(|name| !name.starts_with('.')) {
+                let Some(certificate) = certs.child(name)? else { continue };
+                for generation in certificate.names()?.iter().filter(|name| Generation::parse(name).is_some()) {
+                    let Some(dir) = certificate.child(generation)? else { continue };
+                    let Some(content) = dir.read(layout::SEALED_KEY)? else { continue };
+                    let Ok(sealed) = SealedKeyFile::parse(&content.bytes) else { return Ok(None) };
+                    ids.insert(sealed.seal);
+                }
+            }
+            Ok(Some(ids))
+        };
+        scan().map_err(|why: DiskError| disk(&why))
+    }
+}
+
+fn ids(dir: &Dir) -> Result<Vec<SealId>, DiskError> {
+    Ok(dir.names()?.iter().filter_map(|name| SealId::of_file(name)).collect())
+}

@@ -1,0 +1,181 @@
+//! What one run has opened: the TPM while it is asked, and each sealing key once. It must never leave the TPM open behind it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::keys::Keys;
+use crate::io::tpm::{Sealed, Tpm};
+use crate::io::write;
+use crate::model::clock::Time;
+use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::pcr::PcrList;
+use crate::model::sealed::{KEY, PAYLOAD, SealId, SealingKeyFile};
+use crate::model::secret::SealingKey;
+use crate::model::tcti::Tcti;
+
+/// What the settings say about sealing.
+#[derive(Clone, Debug)]
+pub struct Sealing {
+    /// The TPM.
+    pub tcti: Tcti,
+    /// What new sealing keys are bound to, beside the TPM itself.
+    pub pcrs: PcrList,
+    /// How old a sealing key may be to serve for new private keys.
+    pub max_age: Duration,
+}
+
+/// What this run has opened so far. A failure is kept too: fifty certificates do not ask a dead TPM fifty times.
+#[derive(Debug)]
+pub(super) struct Open {
+    sealing: Sealing,
+    pub(super) files: Keys,
+    tpm: Option<Result<Tpm, Failure>>,
+    pub(super) commands: u64,
+    pub(super) opened: BTreeMap<SealId, Result<OpenKey, Failure>>,
+    pub(super) active: Option<SealId>,
+    pub(super) unseals: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct OpenKey {
+    pub(super) srk: Vec<u8>,
+    pub(super) key: SealingKey,
+}
+
+impl Open {
+    pub(super) fn new(state: &Path, sealing: Sealing) -> Self {
+        let files = Keys::of(state);
+        Self { sealing, files, tpm: None, commands: 0, opened: BTreeMap::new(), active: None, unseals: 0 }
+    }
+
+    /// Pins the TPM that is there; what was opened before is forgotten.
+    pub(super) fn pin_new_tpm(&mut self, now: Time) -> Result<bool, Failure> {
+        let before = self.files.pinned().unwrap_or_default();
+        let tpm = Tpm::open(&self.sealing.tcti, None).map_err(|why| why.failure())?;
+        self.files.pin(tpm.srk_name(), now)?;
+        let other = before.is_none_or(|before| before != tpm.srk_name());
+        self.commands += tpm.close();
+        (self.tpm, self.active) = (None, None);
+        self.opened.clear();
+        Ok(other)
+    }
+
+    /// Before something is written: what a killed run left goes, and the TPM is there and pinned.
+    pub(super) fn enter(&mut self, now: Time) -> Result<Vec<u8>, Failure> {
+        self.files.clean()?;
+        let srk = self.tpm()?.srk_name().to_vec();
+        self.files.pin(&srk, now)?;
+        Ok(srk)
+    }
+
+    pub(super) fn make_ready(&mut self, now: Time) -> Result<Option<Warning>, Failure> {
+        if self.active.is_some() {
+            return Ok(None);
+        }
+        let srk = self.enter(now)?;
+        let serves = |key: &SealingKeyFile| {
+            let age = now.since(key.created).unsigned_abs();
+            key.srk.0 == srk && key.pcrs.list == self.sealing.pcrs && age < self.sealing.max_age.as_secs()
+        };
+        let Some(newest) = self.files.all()?.into_iter().find(serves) else { return self.make(now).map(|_| None) };
+        let why = match self.key(&newest.id) {
+            Ok(_) => {
+                self.active = Some(newest.id);
+                return Ok(None);
+            }
+            Err(why) => why,
+        };
+        if !matches!(why.code.as_str(), "pcr-changed" | "blob-damaged") {
+            return Err(why);
+        }
+        self.make(now).map(|_| Some(Warning::new(&why.code, format!("{}; a new sealing key was made", why.text))))
+    }
+
+    /// The TPM, opened once; it must be the pinned one.
+    fn tpm(&mut self) -> Result<&mut Tpm, Failure> {
+        let opened = self.tpm.get_or_insert_with(|| {
+            let pinned = self.files.pinned()?;
+            Tpm::open(&self.sealing.tcti, pinned.as_deref()).map_err(|why| why.failure())
+        });
+        opened.as_mut().map_err(|why| why.clone())
+    }
+
+    /// A sealing key, opened once.
+    pub(super) fn key(&mut self, id: &SealId) -> Result<&OpenKey, Failure> {
+        if !self.opened.contains_key(id) {
+            let opened = self.files.read(id).and_then(|file| self.unseal(&file));
+            self.opened.insert(id.clone(), opened);
+        }
+        let gone = || Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {id} is gone"));
+        self.opened.get(id).ok_or_else(gone)?.as_ref().map_err(Clone::clone)
+    }
+
+    fn unseal(&mut self, file: &SealingKeyFile) -> Result<OpenKey, Failure> {
+        let id = &file.id;
+        let broken = |why: &str| {
+            Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {id} cannot be opened: {why}"))
+                .hint("`omens renew` makes new keys and certificates where this one is needed")
+        };
+        let tpm = self.tpm()?;
+        // After `reseal --new-tpm` the old keys are still there, and nothing opens them any more.
+        if tpm.srk_name() != file.srk.0 {
+            return Err(broken("it was sealed to a TPM that is no longer the pinned one"));
+        }
+        let object = Sealed { public: file.public.0.clone(), private: file.private.0.clone() };
+        let opened = tpm.unseal(&object, &file.pcrs);
+        self.unseals += 1;
+        let payload = opened.map_err(|why| {
+            let why = why.failure();
+            Failure { text: format!("the sealing key {id} cannot be opened: {}", why.text), ..why }
+        })?;
+        let (key, digest) = payload.split_at_checked(KEY).ok_or_else(|| broken("it is too short"))?;
+        if digest != file.digest() {
+            return Err(broken("what stands beside it is not what it was sealed with"));
+        }
+        let key = SealingKey::new(Zeroizing::new(key.to_vec())).ok_or_else(|| broken("it is too short"))?;
+        Ok(OpenKey { srk: file.srk.0.clone(), key })
+    }
+
+    /// Makes a sealing key, sees that it opens, and makes it durable, in this order: a key that never opened keeps nothing.
+    pub(super) fn make(&mut self, now: Time) -> Result<SealId, Failure> {
+        let id = write::random_digits().ok().and_then(|digits| SealId::parse(&digits)).ok_or_else(no_randomness)?;
+        // Two of the same second would have no order, and the newest is the one that serves.
+        let (all, mut created) = (self.files.all()?, now);
+        while all.iter().any(|key| key.created == created) {
+            created = created.plus(1);
+        }
+        let wanted = self.sealing.pcrs.clone();
+        let tpm = self.tpm()?;
+        let pcrs = tpm.pcr_values(&wanted).map_err(|why| why.failure())?;
+        let mut file = SealingKeyFile::unsealed(id.clone(), tpm.srk_name().to_vec(), created, pcrs);
+        let mut payload = Zeroizing::new(Vec::with_capacity(PAYLOAD));
+        payload.resize(KEY, 0);
+        random(&mut payload)?;
+        payload.extend_from_slice(&file.digest());
+        let sealed = tpm.seal(&payload, &file.pcrs).map_err(|why| why.failure())?;
+        (file.public.0, file.private.0) = (sealed.public, sealed.private);
+        let opened = self.unseal(&file)?;
+        self.files.write(&file)?;
+        self.opened.insert(id.clone(), Ok(opened));
+        self.active = Some(id.clone());
+        Ok(id)
+    }
+
+    /// Closes the TPM; a failure to open it stays.
+    pub(super) fn close(&mut self) {
+        if let Some(tpm) = self.tpm.take_if(|tpm| tpm.is_ok()).and_then(Result::ok) {
+            self.commands += tpm.close();
+        }
+    }
+}
+
+pub(super) fn random(bytes: &mut [u8]) -> Result<(), Failure> {
+    aws_lc_rs::rand::fill(bytes).map_err(|_| no_randomness())
+}
+
+fn no_randomness() -> Failure {
+    Failure::new(Stage::Seal, "no-randomness", "the system gives no random bytes").hint("see the kernel's log")
+}

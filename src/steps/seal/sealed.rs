@@ -1,0 +1,150 @@
+//! `keep = "sealed"`: private keys under a sealing key that only this host's TPM opens. Nothing is opened before it is needed, nothing twice.
+//! It must never keep a key where no TPM would be asked for it again: there is no fall-back to a file. The TPM is open only while it is asked:
+//! libtss2 opens it without close-on-exec, and no child of ours may find it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use zeroize::Zeroizing;
+
+use super::opened::{Open, Sealing, random};
+use super::{KeptKey, KeyStore, damaged, envelope};
+use crate::judge::pair;
+use crate::model::anchor::Fingerprint;
+use crate::model::canonical::Format as _;
+use crate::model::clock::Time;
+use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::layout;
+use crate::model::name::{CertName, Generation};
+use crate::model::sealed::{NONCE, SALT, SealId, SealedKeyFile};
+use crate::model::secret::PlainKey;
+
+/// The sealed keys of one state directory, for one run under its lock.
+#[derive(Debug)]
+pub struct SealedStore(Mutex<Open>);
+
+impl KeyStore for SealedStore {
+    fn file(&self) -> &'static str {
+        layout::SEALED_KEY
+    }
+
+    /// Opens the TPM and the sealing key for new private keys, or makes one: before anything is asked of a CA. The warning says why a
+    /// sealing key that is there does not serve: it would not open at the next boot either.
+    fn make_ready(&self, now: Time) -> Result<Option<Warning>, Failure> {
+        self.with(|open| open.make_ready(now))
+    }
+
+    fn keep(&self, name: &CertName, generation: Generation, key: &PlainKey) -> Result<KeptKey, Failure> {
+        let failed = |why: &str| {
+            Failure::new(Stage::Seal, "blob-damaged", format!("the private key of {name} {generation} cannot be sealed: {why}"))
+        };
+        let open = self.lock();
+        let ready = open.active.as_ref().and_then(|id| Some((id, open.opened.get(id)?.as_ref().ok()?)));
+        let (id, active) = ready.ok_or_else(|| failed("no sealing key was made ready"))?;
+        let (mut salt, mut nonce) = ([0; SALT], [0; NONCE]);
+        random(&mut salt)?;
+        random(&mut nonce)?;
+        let header = SealedKeyFile::header((name, generation), id.clone(), active.srk.clone(), key.spki(), (salt, nonce));
+        let sealed = envelope::close(&active.key, header, key.expose()).map_err(|_| failed("the cipher refuses"))?;
+        Ok(KeptKey { file: self.file(), bytes: Zeroizing::new(sealed.to_bytes()) })
+    }
+
+    fn open(&self, name: &CertName, generation: Generation, bytes: &[u8]) -> Result<PlainKey, Failure> {
+        let broken = |why: &str| damaged(name, generation, why);
+        let sealed = SealedKeyFile::parse(bytes).map_err(|why| broken(&why.to_string()))?;
+        if sealed.name != name.as_str() || sealed.generation != generation {
+            return Err(broken(&format!("it is that of {} {}", sealed.name, sealed.generation)));
+        }
+        let pkcs8 = self.with(|open| {
+            let key = open.key(&sealed.seal).map_err(|why| {
+                let text = format!("the private key of {name} {generation} cannot be opened: {}", why.text);
+                Failure { text, ..why }
+            })?;
+            if key.srk != sealed.srk.0 {
+                return Err(broken("it names another storage root key than its sealing key"));
+            }
+            envelope::open(&key.key, &sealed).map_err(|_| broken("it is not as it was written"))
+        })?;
+        let spki = pair::spki_of_pkcs8(&pkcs8).map_err(|why| broken(&why.to_string()))?;
+        if Fingerprint::of(&spki) != sealed.spki_sha256 {
+            return Err(broken("it is another key than it says"));
+        }
+        Ok(PlainKey::new(pkcs8, spki))
+    }
+}
+
+impl SealedStore {
+    /// A store on this state directory. Nothing is opened yet, neither a file nor the TPM.
+    #[must_use]
+    pub fn new(state: &Path, sealing: Sealing) -> Self {
+        Self(Mutex::new(Open::new(state, sealing)))
+    }
+
+    /// Makes a new sealing key under today's PCR values, which serves from here on (`omens reseal`).
+    ///
+    /// # Errors
+    /// The TPM refuses, or the key cannot be written.
+    pub fn renew_sealing_key(&self, now: Time) -> Result<SealId, Failure> {
+        self.with(|open| {
+            open.enter(now)?;
+            open.make(now)
+        })
+    }
+
+    /// Pins the storage root key of the TPM that is there, whatever was pinned (`omens reseal --new-tpm`, typed by a person). The bool says
+    /// whether it is another one than before.
+    ///
+    /// # Errors
+    /// The TPM does not open, or the pin cannot be written.
+    pub fn pin_new_tpm(&self, now: Time) -> Result<bool, Failure> {
+        self.with(|open| open.pin_new_tpm(now))
+    }
+
+    /// The sealing keys that generations on disk still need; `None` where one cannot be read, and so nobody knows.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn referenced(&self) -> Result<Option<BTreeSet<SealId>>, Failure> {
+        self.lock().files.referenced()
+    }
+
+    /// Removes the sealing keys that neither `referenced` names nor this run uses, after generations were durably removed.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn collect(&self, mut referenced: BTreeSet<SealId>) -> Result<Vec<SealId>, Failure> {
+        let open = self.lock();
+        // Without a run that made one ready, the newest is the one that the next run will use.
+        let active = match &open.active {
+            Some(active) => Some(active.clone()),
+            None => open.files.all()?.into_iter().next().map(|key| key.id),
+        };
+        referenced.extend(active);
+        open.files.remove_others(&referenced)
+    }
+
+    /// How often the TPM was asked to unseal.
+    #[must_use]
+    pub fn unseals(&self) -> u32 {
+        self.lock().unseals
+    }
+
+    /// How many commands the TPM was sent: none where it was not needed.
+    #[must_use]
+    pub fn tpm_commands(&self) -> u64 {
+        self.lock().commands
+    }
+
+    /// Does something for which the TPM may be needed, and closes it.
+    fn with<T>(&self, something: impl FnOnce(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
+        let mut open = self.lock();
+        let done = something(&mut open);
+        open.close();
+        done
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
