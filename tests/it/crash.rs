@@ -101,6 +101,13 @@ converged() { # the next run, with no help, and everything agrees
 
 const FIRST: &str = "\"$BIN\" --config \"$CONF\" renew --all";
 
+/// After a renewal: the old one or the new one in both trees, the new one where success was claimed, and the next run agrees.
+const OLD_OR_NEW: &str = r#"case $var in gen-1|gen-2) ;; *) echo "var=$var"; exit 1;; esac
+case $run in gen-1|gen-2) ;; *) echo "run=$run"; exit 1;; esac
+if [ "$RC" = 0 ]; then [ "$var$run" = gen-2gen-2 ] || { echo "success claimed, var=$var run=$run"; exit 1; }; fi
+converged
+echo "var=$var run=$run""#;
+
 #[test]
 fn a_first_issue_survives_every_kill() {
     let after = r#"if [ "$RC" = 0 ]; then [ "$var$run" = gen-1gen-1 ] || { echo "success claimed, var=$var run=$run"; exit 1; }; fi
@@ -111,22 +118,12 @@ echo "var=$var run=$run""#;
 
 #[test]
 fn a_renewal_survives_every_kill() {
-    let after = r#"case $var in gen-1|gen-2) ;; *) echo "var=$var"; exit 1;; esac
-case $run in gen-1|gen-2) ;; *) echo "run=$run"; exit 1;; esac
-if [ "$RC" = 0 ]; then [ "$var$run" = gen-2gen-2 ] || { echo "success claimed, var=$var run=$run"; exit 1; }; fi
-converged
-echo "var=$var run=$run""#;
-    Victim::new().cut("renewal", FIRST, &["renew", "--all", "--force"], false, after);
+    Victim::new().cut("renewal", FIRST, &["renew", "--all", "--force"], false, OLD_OR_NEW);
 }
 
 #[test]
 fn a_renewal_survives_a_full_disk_at_every_call() {
-    let after = r#"case $var in gen-1|gen-2) ;; *) echo "var=$var"; exit 1;; esac
-case $run in gen-1|gen-2) ;; *) echo "run=$run"; exit 1;; esac
-if [ "$RC" = 0 ]; then [ "$var$run" = gen-2gen-2 ] || { echo "success claimed, var=$var run=$run"; exit 1; }; fi
-converged
-echo "var=$var run=$run""#;
-    Victim::new().cut_by(&["--error", "ENOSPC"], "full disk", FIRST, &["renew", "--all", "--force"], false, after);
+    Victim::new().cut_by(&["--error", "ENOSPC"], "full disk", FIRST, &["renew", "--all", "--force"], false, OLD_OR_NEW);
 }
 
 #[test]
