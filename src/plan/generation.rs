@@ -86,12 +86,6 @@ impl Kept {
         Ok(Self { generation, facts: facts.and_then(Result::ok), condition, meta, files })
     }
 
-    /// Whether certificate and key are a working pair, staged by us or not.
-    #[must_use]
-    pub fn usable(&self) -> bool {
-        matches!(self.condition, Condition::Intact | Condition::Changed(_))
-    }
-
     /// The leaf's PEM.
     #[must_use]
     pub fn cert_pem(&self) -> String {

@@ -1,18 +1,19 @@
 //! `restore`: the run directory rebuilt from the state directory, as after every boot. No network, no process, no waiting for a lock.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::flow::describe_leaf;
 use super::record;
+use super::run::{disk_error, line};
 use super::swap::{Place, Trees, disk_failure, put_back};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
 use crate::model::clock::{Clock, Time};
-use crate::model::entry::{self, Entry, Outcome};
+use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
-use crate::model::name::Generation;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError};
 use crate::plan::debt::{debt_is_void, proof_of_live, publishable};
@@ -43,7 +44,7 @@ pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
             Err(why) if why.errno == rustix::io::Errno::ROFS => (all(settings, clock), None),
             // Held: a run is at work, which waits for systemctl, which may wait for us (ONDISK). Look, and do not touch.
             Ok(None) => while_locked(settings, &state),
-            Err(why) => (Vec::new(), Some(run_error(&disk_failure(Stage::Publish, &why)))),
+            Err(why) => (Vec::new(), Some(disk_error(&why))),
         },
     };
     certificates.sort_by_key(|report| settings.certificates.iter().position(|c| c.name() == &report.name));
@@ -61,17 +62,16 @@ pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
 }
 
 fn all(settings: &Arc<Settings>, clock: Clock) -> Vec<CertReport> {
-    let reports: Vec<CertReport> = settings.certificates.iter().map(|c| one(settings, c, clock.now())).collect();
+    // Opened once, and only if there is something to write.
+    let trees = OnceCell::new();
+    let open = || trees.get_or_init(|| Trees::open(settings)).clone();
+    let reports: Vec<CertReport> = settings.certificates.iter().map(|c| one(settings, c, &open, clock.now())).collect();
     // Where nothing was to be published, the trust anchor may be missing all the same.
     let published = reports.iter().any(|report| report.generation.is_some());
-    if published && let Err(why) = Trees::open(settings) {
+    if published && let Err(why) = open() {
         tracing::warn!(%why, "the trust anchor for consumers was not written");
     }
     reports
-}
-
-fn run_error(failure: &Failure) -> RunError {
-    RunError { code: failure.code.clone(), text: failure.text.clone(), hint: failure.hint.clone() }
 }
 
 fn nothing(certificate: &Certificate) -> CertReport {
@@ -94,7 +94,7 @@ fn tree_of(settings: &Settings, certificate: &Certificate) -> Result<Tree, DiskE
 }
 
 /// Restores one certificate.
-fn one(settings: &Arc<Settings>, certificate: &Certificate, now: Time) -> CertReport {
+fn one(settings: &Settings, certificate: &Certificate, trees: &dyn Fn() -> Result<Arc<Trees>, Failure>, now: Time) -> CertReport {
     let report = CertReport::new(certificate.name().clone(), Outcome::Kept);
     let tree = match tree_of(settings, certificate) {
         Ok(tree) => tree,
@@ -112,10 +112,7 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, now: Time) -> CertRe
         Ok(text) => report.reasons.extend(text.map(|text| Reason::new(ReasonCode::Unpublished, text))),
     }
     let generation = kept.generation;
-    match Trees::open(settings)
-        .and_then(|trees| Place::open(&trees, certificate.name()))
-        .and_then(|place| put_back(&place, generation, now))
-    {
+    match trees().and_then(|trees| Place::open(&trees, certificate.name())).and_then(|place| put_back(&place, generation, now)) {
         Err(mut failure) => {
             // Keeping the key is what failed where its file does not open; everything else is publishing.
             if failure.code == "blob-damaged" {
@@ -207,19 +204,10 @@ fn while_locked(settings: &Settings, state: &Dir) -> (Vec<CertReport>, Option<Ru
 
 /// A failure is never only a line on a terminal.
 fn note_failures(state: &Dir, reports: &[CertReport], started: Time, now: Time) {
-    let entry = |report: &CertReport| Entry {
-        v: entry::VERSION,
-        time: now,
-        run: format!("{started}-restore"),
-        certificate: report.name.to_string(),
-        generation: None::<Generation>,
-        stage: report.error.as_ref().map_or(Stage::Publish, |failure| failure.stage),
-        outcome: report.outcome,
-        serial: None,
-        sha256: None,
-        error: report.error.clone(),
-        findings: Vec::new(),
-        refused_pem: None,
+    let run = format!("{started}-restore");
+    let entry = |report: &CertReport| {
+        let stage = report.error.as_ref().map_or(Stage::Publish, |failure| failure.stage);
+        Entry { error: report.error.clone(), ..line(&run, &report.name, stage, report.outcome, now) }
     };
     let entries: Vec<Entry> = reports.iter().filter(|r| r.outcome == Outcome::Failed).map(entry).collect();
     if let Err(why) = record::append(state, &entries, true) {

@@ -166,12 +166,14 @@ fn locked(state: &Dir, wait: Duration) -> RunError {
     }
 }
 
-fn disk_error(why: &DiskError) -> RunError {
+/// A disk's refusal as an error of the whole run.
+pub(super) fn disk_error(why: &DiskError) -> RunError {
     let failure = disk_failure(Stage::Plan, why);
     RunError { code: failure.code, text: failure.text, hint: failure.hint }
 }
 
-fn line(run: &str, name: &CertName, stage: Stage, outcome: Outcome, now: Time) -> Entry {
+/// A ledger line with nothing in it but who, where and how.
+pub(super) fn line(run: &str, name: &CertName, stage: Stage, outcome: Outcome, now: Time) -> Entry {
     Entry {
         v: entry::VERSION,
         time: now,

@@ -43,12 +43,6 @@ impl Proven {
         self.proof
     }
 
-    /// The value before this step.
-    #[must_use]
-    pub fn into_published(self) -> Published {
-        self.published
-    }
-
     /// A generation that stays although it is not proven, because there is none to go back to (ONDISK, "No way back"): it stays as debt.
     #[must_use]
     pub const fn no_way_back(published: Published) -> Self {

@@ -8,7 +8,7 @@ mod session;
 use std::time::{Duration, Instant};
 
 use crate::io::openbao::Signed;
-use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::failure::{Failure, Stage};
 use crate::model::name::CertName;
 use crate::model::request::Request;
 use crate::model::secret::PlainKey;
@@ -55,30 +55,6 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// The private key made for it.
-    #[must_use]
-    pub const fn key(&self) -> &PlainKey {
-        &self.key
-    }
-
-    /// The leaf as sent, PEM.
-    #[must_use]
-    pub fn leaf_pem(&self) -> &str {
-        &self.signed.leaf_pem
-    }
-
-    /// The other certificates as sent, PEM; may hold the root, or nothing.
-    #[must_use]
-    pub fn others(&self) -> &[String] {
-        &self.signed.others
-    }
-
-    /// What is worth saying about the answer.
-    #[must_use]
-    pub fn warnings(&self) -> &[Warning] {
-        &self.signed.warnings
-    }
-
     /// The key and the answer.
     #[must_use]
     pub fn into_parts(self) -> (PlainKey, Signed) {

@@ -53,25 +53,42 @@ pub trait Reloader {
     }
 }
 
+/// The implementation behind a driver on this host.
+enum Service {
+    Process(nginx::Process),
+    Unit(systemd::Unit),
+}
+
+fn service(driver: &Driver) -> Service {
+    match driver {
+        Driver::Nginx(Nginx::Unit(unit)) if process::systemd_booted() => Service::Unit(systemd::Unit::new(unit, UnitAction::Reload, false)),
+        // Without systemd the unit is the one nginx of the distribution's own configuration.
+        Driver::Nginx(Nginx::Unit(_)) => Service::Process(nginx::Process::default()),
+        Driver::Nginx(Nginx::Process { conf, prefix, pid }) => {
+            Service::Process(nginx::Process { conf: conf.clone(), prefix: prefix.clone(), pid: pid.clone() })
+        }
+        Driver::Systemd { unit, action, start } => Service::Unit(systemd::Unit::new(unit, *action, *start)),
+    }
+}
+
 /// Makes one service take new files up, given whether it runs: a stopped one is left alone unless the settings say otherwise, a failed one
 /// is started.
 ///
 /// # Errors
 /// Stage `reload`.
 pub async fn take_up(driver: &Driver, state: ServiceState) -> Result<TakenUp, Failure> {
-    match driver {
-        Driver::Nginx(Nginx::Unit(unit)) if process::systemd_booted() => {
-            ask(&systemd::Unit::new(unit, UnitAction::Reload, false), state).await
+    let taken = match &service(driver) {
+        Service::Process(process) => ask(process, state).await?,
+        Service::Unit(unit) => ask(unit, state).await?,
+    };
+    Ok(match (driver, taken) {
+        (Driver::Nginx(Nginx::Unit(unit)), TakenUp::Asked(mut warnings)) if !process::systemd_booted() => {
+            let text = format!("systemd does not run here; {unit} is reloaded by `nginx -s reload`");
+            warnings.push(Warning::new("no-systemd", text));
+            TakenUp::Asked(warnings)
         }
-        Driver::Nginx(Nginx::Unit(unit)) => {
-            let warning = Warning::new("no-systemd", format!("systemd does not run here; {unit} is reloaded by `nginx -s reload`"));
-            Ok(with(ask(&nginx::Process::default(), state).await?, warning))
-        }
-        Driver::Nginx(Nginx::Process { conf, prefix, pid }) => {
-            ask(&nginx::Process { conf: conf.clone(), prefix: prefix.clone(), pid: pid.clone() }, state).await
-        }
-        Driver::Systemd { unit, action, start } => ask(&systemd::Unit::new(unit, *action, *start), state).await,
-    }
+        (_, taken) => taken,
+    })
 }
 
 /// Whether a service runs, without asking anything of it.
@@ -79,13 +96,9 @@ pub async fn take_up(driver: &Driver, state: ServiceState) -> Result<TakenUp, Fa
 /// # Errors
 /// Stage `reload`, when that cannot be found out.
 pub async fn state(driver: &Driver) -> Result<ServiceState, Failure> {
-    match driver {
-        Driver::Nginx(Nginx::Unit(unit)) if process::systemd_booted() => systemd::Unit::new(unit, UnitAction::Reload, false).state().await,
-        Driver::Nginx(Nginx::Unit(_)) => nginx::Process::default().state().await,
-        Driver::Nginx(Nginx::Process { conf, prefix, pid }) => {
-            nginx::Process { conf: conf.clone(), prefix: prefix.clone(), pid: pid.clone() }.state().await
-        }
-        Driver::Systemd { unit, action, start } => systemd::Unit::new(unit, *action, *start).state().await,
+    match &service(driver) {
+        Service::Process(process) => process.state().await,
+        Service::Unit(unit) => unit.state().await,
     }
 }
 
@@ -95,16 +108,6 @@ async fn ask(service: &impl Reloader, state: ServiceState) -> Result<TakenUp, Fa
         ServiceState::Failed => service.start().await,
         ServiceState::Stopped if service.wants_start() => service.start().await,
         ServiceState::Stopped => Ok(TakenUp::Stopped),
-    }
-}
-
-fn with(taken: TakenUp, warning: Warning) -> TakenUp {
-    match taken {
-        TakenUp::Asked(mut warnings) => {
-            warnings.push(warning);
-            TakenUp::Asked(warnings)
-        }
-        TakenUp::Stopped => TakenUp::Stopped,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::aside::keep_aside;
 use super::place::{self, Place};
-use super::stage::{Staged, condition_text, leaf_bytes, stage_run};
+use super::stage::{Staged, condition_text, stage_run};
 use crate::config::settings::{Install, InstallKind, Part};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write;
@@ -87,7 +87,7 @@ impl Published {
             None => Ok(None),
         });
         match found {
-            Ok(Some(content)) if content.bytes == leaf_bytes(&self.kept) => Ok(()),
+            Ok(Some(content)) if content.bytes.as_slice() == self.kept.cert_pem().as_bytes() => Ok(()),
             Ok(_) => {
                 let run = self.place.settings().paths.run.join(self.place.name().as_str());
                 let text = format!("expected {} through {}/live, found other files", self.generation(), run.display());

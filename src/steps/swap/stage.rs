@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::place::{self, Place};
 use crate::config::settings::Owner;
 use crate::io::dir::{Dir, DiskError};
@@ -174,9 +172,4 @@ fn is_complete(run: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<bool
         return Ok(false);
     }
     Ok(difference(run, kept, owner, nginx).ok().flatten().is_none())
-}
-
-/// The leaf's bytes as consumers will read them, for the proof `file`.
-pub(super) fn leaf_bytes(kept: &Kept) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(kept.cert_pem().into_bytes())
 }
