@@ -22,7 +22,7 @@ const ROOMS: [&str; 7] = ["model", "judge", "io", "config", "plan", "steps", "cl
 const STEPS: [&str; 10] = ["attest", "issue", "validate", "seal", "swap", "reload", "verify", "commit", "record", "run"];
 
 /// What stands above the steps and may use all of them.
-const WHOLE: [&str; 4] = ["flow", "restore", "rollback", "install"];
+const WHOLE: [&str; 5] = ["flow", "restore", "reseal", "rollback", "install"];
 
 /// Rooms that only look, and the doors they must not reach, not even through somebody else.
 const LOOKERS: [&str; 2] = ["plan", "audit"];

@@ -68,6 +68,9 @@ pub enum Command {
     /// Publish the committed certificates again, as after a boot
     #[command(long_about = help::RESTORE, after_long_help = help::RESTORE_AFTER)]
     Restore,
+    /// Put the private keys under a new sealing key of the TPM
+    #[command(long_about = help::RESEAL, after_long_help = help::RESEAL_AFTER)]
+    Reseal(Reseal),
     /// Go back to the generation before the current one
     #[command(long_about = help::ROLLBACK, after_long_help = help::ROLLBACK_AFTER)]
     Rollback(Rollback),
@@ -94,6 +97,7 @@ impl Command {
             Self::Plan => "plan",
             Self::Status(_) => "status",
             Self::Restore => "restore",
+            Self::Reseal(_) => "reseal",
             Self::Rollback(_) => "rollback",
             Self::Install(_) => "install",
             Self::CheckConfig(_) => "check-config",
@@ -127,6 +131,17 @@ pub struct Status {
     /// Say by the exit code whether one of NAME (none: any at all) is due
     #[arg(long, value_name = "NAME", num_args = 0.., value_parser = cert_name)]
     pub due: Option<Vec<CertName>>,
+}
+
+/// `reseal`.
+#[derive(Args, Debug)]
+pub struct Reseal {
+    /// Trust the TPM that is there now in place of the pinned one: after it was cleared or replaced, and on purpose
+    #[arg(long)]
+    pub new_tpm: bool,
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
 }
 
 /// `rollback`.

@@ -1,11 +1,12 @@
-//! The commands that change a host: `renew`, `restore`, `rollback`, `install`. What they do is in `steps`; here it is asked for and shown.
+//! The commands that change a host: `renew`, `restore`, `reseal`, `rollback`, `install`. What they do is in `steps`; here it is asked for and shown.
 
 use std::sync::Arc;
 
-use super::arguments::{Command, Install, Renew, Rollback};
+use super::arguments::{Command, Install, Renew, Reseal, Rollback};
 use super::session::Session;
+use crate::model::report::RunError;
 use crate::steps::flow::{self, Options};
-use crate::steps::{install, restore, rollback};
+use crate::steps::{install, reseal, restore, rollback};
 
 pub(super) fn renew(session: &mut Session<'_, '_>, command: &Command, arguments: &Renew) -> u8 {
     let settings = match session.begin(command) {
@@ -27,6 +28,20 @@ pub(super) fn restore(session: &mut Session<'_, '_>, command: &Command) -> u8 {
         }
         Err(code) => code,
     }
+}
+
+pub(super) fn reseal(session: &mut Session<'_, '_>, command: &Command, arguments: &Reseal) -> u8 {
+    let settings = match session.begin(command) {
+        Ok(settings) => Arc::new(settings),
+        Err(code) => return code,
+    };
+    if settings.sealing.is_none() {
+        let (text, hint) = ("the settings name no TPM to seal to", "add [tpm] with tcti = \"device:/dev/tpmrm0\"");
+        let error = RunError { code: "missing".to_owned(), text: text.to_owned(), hint: Some(hint.to_owned()) };
+        return session.refuse(command, error);
+    }
+    let options = reseal::Options { new_tpm: arguments.new_tpm, wait: arguments.wait.wait };
+    session.report(&reseal::reseal(&settings, options, session.clock))
 }
 
 pub(super) fn rollback(session: &mut Session<'_, '_>, command: &Command, arguments: &Rollback) -> u8 {

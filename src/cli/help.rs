@@ -82,6 +82,24 @@ Exit codes:
   1  something could not be published
   2  wrong settings or usage";
 
+pub(super) const RESEAL: &str = "\
+Makes a new sealing key under today's PCR values (or those that the settings name now) and puts the private key of every \
+committed certificate under it. The certificates stay the same: nothing is asked of the CA and no service is reloaded. A \
+private key is taken from the TPM if that still opens it, and else from the run directory.
+
+With --new-tpm the TPM that is there now is trusted from here on. Nothing but this command does that: find out first why it \
+is another one.";
+
+pub(super) const RESEAL_AFTER: &str = "\
+Examples:
+  omens reseal                    after an update of firmware or boot loader, or of `pcrs` in the settings
+  omens reseal --new-tpm          after the TPM was cleared or the board replaced; then: omens renew --all
+
+Exit codes:
+  0  every sealed key is under the new sealing key
+  1  one of them is nowhere to be had, or the TPM does not answer; `omens renew --force` makes a new one
+  2  wrong settings or usage, or no [tpm]";
+
 pub(super) const ROLLBACK: &str = "\
 Withdraws the current generation of a certificate and publishes the one before it: reloaded, proven and committed like a \
 renewal. Refused if that one is no longer valid. The withdrawn one does not come back by itself.";

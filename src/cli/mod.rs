@@ -75,6 +75,7 @@ fn dispatch(session: &mut Session<'_, '_>, command: &Command) -> u8 {
         Command::Install(arguments) => change::install(session, command, arguments),
         Command::Plan => look::plan(session, command),
         Command::Renew(arguments) => change::renew(session, command, arguments),
+        Command::Reseal(arguments) => change::reseal(session, command, arguments),
         Command::Restore => change::restore(session, command),
         Command::Rollback(arguments) => change::rollback(session, command, arguments),
         Command::Status(arguments) => look::status(session, command, arguments),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::driver::{self, DraftEndpoint, DraftInstall};
 use super::profile::Profiles;
-use super::settings::{Certificate, Endpoint, Install, Owner, Paths, ServerName};
+use super::settings::{Certificate, Endpoint, Install, InstallKind, Owner, Paths, ServerName};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
 use super::tree::{self, Node, Place, Value};
 use super::value;
@@ -27,13 +27,14 @@ const TTL_MIN: Duration = Duration::from_secs(60);
 pub(super) struct Neighbours<'a> {
     profiles: Profiles,
     paths: Paths,
+    has_tpm: bool,
     names: RefCell<BTreeMap<CertName, &'a Place>>,
     targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
 }
 
 impl<'a> Neighbours<'a> {
-    pub(super) fn new(paths: Paths) -> Self {
-        Self { profiles: Profiles::new(&paths.policies), paths, names: RefCell::default(), targets: RefCell::default() }
+    pub(super) fn new(paths: Paths, has_tpm: bool) -> Self {
+        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, names: RefCell::default(), targets: RefCell::default() }
     }
 
     fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {
@@ -46,7 +47,17 @@ impl<'a> Neighbours<'a> {
         Some(name)
     }
 
-    fn install(&self, draft: DraftInstall<'a>, errors: &Errors) -> Option<Install> {
+    /// How keys are kept where a certificate says nothing: sealed wherever there is a TPM to seal to.
+    const fn keep(&self) -> Keep {
+        if self.has_tpm { Keep::Sealed } else { Keep::File }
+    }
+
+    fn install(&self, draft: DraftInstall<'a>, keep: Option<Keep>, errors: &Errors) -> Option<Install> {
+        if keep == Some(Keep::Sealed) && draft.install.kind == InstallKind::Copy {
+            let wrong = Wrong::value("copies would put the plaintext of a sealed key on a disk");
+            errors.at(draft.dir, wrong.suggest("write as = \"link\", or keep = \"file\" for this certificate"));
+            return None;
+        }
         let own = [&self.paths.run, &self.paths.state].into_iter().find(|own| draft.install.dir.starts_with(own));
         if let Some(own) = own {
             let wrong = Wrong::value(format!("{} lies in {}, which omens keeps for itself", draft.install.dir.display(), own.display()));
@@ -80,7 +91,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let role = shape.required("role", parsed(value::role));
     let ttl = shape.required("ttl", placed(parsed(value::duration)));
     let names = Names::read(&shape);
-    let key = shape.or("key", Key::default(), key);
+    let key = shape.or("key", Key { algorithm: None, keep: around.keep() }, |node, errors| key(node, errors, around));
     let owner = owner(&shape);
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.or("reload", Vec::new(), driver::reload);
@@ -92,7 +103,8 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let algorithm = key.as_ref().and_then(|key| key.algorithm(profile.as_deref(), errors));
     let wildcards = names.as_ref().is_none_or(|names| names.suit(profile.as_deref(), &node.place, errors));
     let install = install.and_then(|drafts| {
-        let read: Vec<_> = drafts.into_iter().map(|draft| around.install(draft, errors)).collect();
+        let keep = key.as_ref().map(|key| key.keep);
+        let read: Vec<_> = drafts.into_iter().map(|draft| around.install(draft, keep, errors)).collect();
         read.into_iter().collect::<Option<Vec<_>>>()
     });
     let verify = names.as_ref().zip(verify).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
@@ -142,19 +154,21 @@ struct Key<'a> {
     keep: Keep,
 }
 
-impl Default for Key<'_> {
-    fn default() -> Self {
-        Self { algorithm: None, keep: Keep::File }
-    }
-}
-
-fn key<'a>(node: &'a Node, errors: &'a Errors) -> Option<Key<'a>> {
+fn key<'a>(node: &'a Node, errors: &'a Errors, around: &Neighbours<'_>) -> Option<Key<'a>> {
     let shape = Shape::of("key", node, errors)?;
     let algorithm = shape.optional("algorithm", placed(one_of(&KeyAlgorithm::ALL.map(|a| (a.as_str(), a)))));
-    let keep = shape.or("keep", Keep::File, |node, errors| {
-        let keep = one_of(&[("file", Some(Keep::File)), ("sealed", None), ("resident", None)])(node, errors)?;
+    let keep = shape.or("keep", around.keep(), |node, errors| {
+        let words = [("file", Some(Keep::File)), ("sealed", Some(Keep::Sealed)), ("resident", None)];
+        let keep = one_of(&words)(node, errors)?;
         if keep.is_none() {
-            errors.at(&node.place, Wrong::not_available("keys in the TPM", "write keep = \"file\""));
+            let instead = "write keep = \"sealed\": the key is then bound to the TPM, and in clear only in memory";
+            errors.at(&node.place, Wrong::not_available("keys that never leave the TPM", instead));
+        }
+        // No TPM where the settings ask for one is an error, never a silent fall-back to a file.
+        if keep == Some(Keep::Sealed) && !around.has_tpm {
+            let wrong = Wrong::new("missing", "keep = \"sealed\" needs a TPM to seal to, and there is no [tpm]");
+            errors.at(&node.place, wrong.suggest("add [tpm] with tcti = \"device:/dev/tpmrm0\", or write keep = \"file\""));
+            return None;
         }
         keep
     });

@@ -8,6 +8,7 @@ mod host;
 mod profile;
 pub mod settings;
 mod shape;
+mod tpm;
 mod tree;
 mod value;
 
@@ -65,21 +66,21 @@ fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<S
     let trust = root.required("trust", host::trust);
     let anchor = trust.as_ref().map(|(_, anchor)| anchor);
     let openbao = root.required("openbao", |node, errors| host::openbao(node, errors, anchor, options.check_secrets));
-    let around = Neighbours::new(paths.clone().unwrap_or_default());
+    let tpm = root.get("tpm");
+    let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
+    let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some());
     let certificates = root.or(files::CERTIFICATE, Vec::new(), |node, errors| {
         let nodes = files::certificates(node, errors)?;
         let read: Vec<_> = nodes.iter().map(|node| certificate::certificate(node, &around, errors)).collect();
         read.into_iter().collect::<Option<Vec<_>>>()
     });
-    if let Some(node) = root.get("tpm") {
-        errors.at(&node.place, Wrong::not_available("keys in the TPM", "remove [tpm]"));
-    }
     root.optional("attestation", attestation);
     root.finish();
     let (anchor_file, anchor) = trust?;
     let file = options.file.clone();
     let credentials = options.credentials.clone();
-    Some(Settings { file, host: host?, paths: paths?, anchor, anchor_file, openbao: openbao?, certificates: certificates?, credentials })
+    let (host, paths, openbao, sealing, certificates) = (host?, paths?, openbao?, sealing?, certificates?);
+    Some(Settings { file, host, paths, anchor, anchor_file, openbao, sealing, certificates, credentials })
 }
 
 /// `[attestation]`, of which this build knows only that nothing is required.

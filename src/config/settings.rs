@@ -7,8 +7,10 @@ use std::time::Duration;
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
 use crate::model::name::CertName;
+use crate::model::pcr::PcrList;
 use crate::model::request::Request;
 use crate::model::secret::SecretSource;
+use crate::model::tcti::Tcti;
 
 /// Everything a run needs to know.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct Settings {
     pub anchor_file: PathBuf,
     /// The certificate authority.
     pub openbao: OpenBao,
+    /// The TPM that private keys are sealed to, where there is one.
+    pub sealing: Option<Sealing>,
     /// All certificates, in the order of the files, names unique.
     pub certificates: Vec<Certificate>,
     /// `$CREDENTIALS_DIRECTORY`, where `credential:NAME` secrets lie.
@@ -37,6 +41,17 @@ impl Settings {
     pub fn certificate(&self, name: &CertName) -> Option<&Certificate> {
         self.certificates.iter().find(|c| &c.request.name == name)
     }
+}
+
+/// `[tpm]`: what private keys are sealed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealing {
+    /// The TPM.
+    pub tcti: Tcti,
+    /// What new sealing keys are bound to, beside the TPM itself (default: nothing).
+    pub pcrs: PcrList,
+    /// How old a sealing key may be to serve for new private keys (default 7 days).
+    pub max_age: Duration,
 }
 
 /// `[paths]`.

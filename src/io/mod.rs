@@ -10,5 +10,4 @@ pub mod tls;
 pub mod http;
 pub mod handshake;
 pub mod openbao;
-#[cfg(feature = "tpm")]
 pub mod tpm;

@@ -37,6 +37,8 @@ pub enum Outcome {
     Restored,
     /// `restore` found it complete.
     Kept,
+    /// `reseal` put the key under a new sealing key.
+    Resealed,
     /// `install` made or renewed the links.
     Installed,
     /// `install` found them in place.
@@ -59,6 +61,7 @@ impl Outcome {
             Self::Interrupted => "interrupted",
             Self::Restored => "restored",
             Self::Kept => "kept",
+            Self::Resealed => "resealed",
             Self::Installed => "installed",
             Self::Unchanged => "unchanged",
         }

@@ -64,4 +64,17 @@ impl std::fmt::Display for KeyAlgorithm {
 pub enum Keep {
     /// A PKCS#8 file with mode 0600 in the state directory.
     File,
+    /// A file that only this host's TPM opens; in clear only in the run directory, which lies in memory.
+    Sealed,
+}
+
+impl Keep {
+    /// The word in the settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Sealed => "sealed",
+        }
+    }
 }

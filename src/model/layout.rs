@@ -62,6 +62,10 @@ pub struct Meta {
     pub anchor_sha256: Fingerprint,
     /// SHA-256 of each file of the generation but this one.
     pub files: BTreeMap<String, Fingerprint>,
+    /// Of a sealed key: SHA-256 of the PEM that consumers get, by which it is known in the run tree without the TPM. It tells no more about
+    /// the key than the certificate beside it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_key_sha256: Option<Fingerprint>,
 }
 
 /// The directory of a generation as consumers see it.

@@ -1,7 +1,6 @@
 //! Nouns without I/O: everything the other rooms talk about. It must never read a file, a clock or the network.
 
 pub mod anchor;
-#[cfg(feature = "tpm")]
 pub mod canonical;
 pub mod clock;
 pub mod entry;
@@ -10,17 +9,14 @@ pub mod finding;
 pub mod key;
 pub mod layout;
 pub mod name;
-#[cfg(feature = "tpm")]
 pub mod pcr;
 pub mod profile;
 pub mod reason;
 pub mod report;
 pub mod request;
-#[cfg(feature = "tpm")]
 pub mod sealed;
 pub mod secret;
 pub mod span;
 pub mod state;
-#[cfg(feature = "tpm")]
 pub mod tcti;
 pub mod text;

@@ -36,10 +36,8 @@ impl fmt::Debug for PlainKey {
 }
 
 /// A sealing key of this host: what the TPM seals and every sealed private key is derived under.
-#[cfg(feature = "tpm")]
 pub struct SealingKey(Zeroizing<Vec<u8>>);
 
-#[cfg(feature = "tpm")]
 impl SealingKey {
     /// A key of these bytes; `None` where their number is wrong.
     #[must_use]
@@ -53,7 +51,6 @@ impl SealingKey {
     }
 }
 
-#[cfg(feature = "tpm")]
 impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SealingKey").finish_non_exhaustive()

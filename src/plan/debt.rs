@@ -74,6 +74,9 @@ pub fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept,
     if let Some(reason) = time_reason(settings, certificate.name(), facts, now) {
         return Some(format!("{}: {}", reason.code.as_str(), reason.text));
     }
+    if debt.keep != certificate.keep {
+        return Some(format!("its key was made for keep = \"{}\"", debt.keep.as_str()));
+    }
     gate_refuses(settings, certificate, debt, now)
 }
 

@@ -136,6 +136,10 @@ fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept,
     if live.meta.as_ref().is_some_and(|meta| meta.anchor_sha256 != settings.anchor.sha256) {
         return Some("trust.anchor is another root than the one this certificate was checked against".to_owned());
     }
+    if live.keep != certificate.keep {
+        let (asked, found) = (certificate.keep.as_str(), live.keep.as_str());
+        return Some(format!("expected keep = \"{asked}\", found a key of {} with keep = \"{found}\"", live.generation));
+    }
     let against = judge::fits(facts, &certificate.request);
     let blocking: Vec<String> =
         against.iter().filter(|f| f.blocks()).map(|f| format!("expected {}, found {}", f.expected, f.found)).collect();

@@ -9,8 +9,12 @@ use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::{pair, pem};
 use crate::model::anchor::Fingerprint;
+use crate::model::canonical::Format as _;
+use crate::model::key::Keep;
 use crate::model::layout::{self, Meta};
 use crate::model::name::Generation;
+use crate::model::sealed::SealedKeyFile;
+use crate::model::secret::PlainKey;
 
 /// What a generation's files say about themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +29,14 @@ pub enum Condition {
     Unreadable(String),
 }
 
-/// A generation read from the state directory. Its key is in it: neither cloned nor printed.
+/// A generation read from the state directory. Its key is in it, as it rests: neither cloned nor printed.
 pub struct Kept {
     /// Which one.
     pub generation: Generation,
+    /// How its key rests.
+    pub keep: Keep,
+    /// The header of a sealed key, where it can be read.
+    pub sealed: Option<SealedKeyFile>,
     /// The leaf, where it parses.
     pub facts: Option<Facts>,
     /// Whether it can be used.
@@ -62,28 +70,37 @@ impl Kept {
     pub fn read(certificate: &Dir, generation: Generation) -> Result<Self, DiskError> {
         let Some(dir) = certificate.child(&generation.to_string())? else {
             let gone = Condition::Unreadable(format!("{} is gone", certificate.join(&generation.to_string()).display()));
-            return Ok(Self { generation, facts: None, condition: gone, meta: None, files: Files::default() });
+            return Ok(Self::unusable(generation, gone, None));
         };
         // What is there and is no file of ours (a directory, a pipe, a link) makes the generation unreadable; only permission is an error.
         let file = |name| match dir.read(name) {
             Err(why) if !why.denied() => Ok(None),
             read => Ok::<_, DiskError>(read?.map(|content| content.bytes)),
         };
-        let found = (file(layout::CERT)?, file(layout::CHAIN)?, file(layout::FULLCHAIN)?, file(layout::KEY)?);
+        let (keep, key) = match file(layout::SEALED_KEY)? {
+            Some(sealed) => (Keep::Sealed, Some(sealed)),
+            None => (Keep::File, file(layout::KEY)?),
+        };
+        let found = (file(layout::CERT)?, file(layout::CHAIN)?, file(layout::FULLCHAIN)?, key);
         let meta = file(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (Some(cert), Some(chain), Some(fullchain), Some(key)) = found else {
             let text = format!("a file of {} is missing or is no regular file", dir.path().display());
-            return Ok(Self { generation, facts: None, condition: Condition::Unreadable(text), meta, files: Files::default() });
+            return Ok(Self::unusable(generation, Condition::Unreadable(text), meta));
         };
         let files = Files { cert, chain, fullchain, key };
+        let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
         let leaf = certificates(&files.cert).into_iter().next();
         let facts = leaf.as_deref().map(Facts::parse);
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
             Some(Err(why)) => Condition::Unreadable(format!("{}: {why}", dir.join(layout::CERT).display())),
-            Some(Ok(facts)) => files.condition(meta.as_ref(), generation, &facts.spki),
+            Some(Ok(facts)) => files.condition(meta.as_ref(), (name_of(certificate), generation), keep, &facts.spki),
         };
-        Ok(Self { generation, facts: facts.and_then(Result::ok), condition, meta, files })
+        Ok(Self { generation, keep, sealed, facts: facts.and_then(Result::ok), condition, meta, files })
+    }
+
+    fn unusable(generation: Generation, condition: Condition, meta: Option<Meta>) -> Self {
+        Self { generation, keep: Keep::File, sealed: None, facts: None, condition, meta, files: Files::default() }
     }
 
     /// The leaf's PEM.
@@ -98,48 +115,84 @@ impl Kept {
         String::from_utf8_lossy(&self.files.chain).into_owned()
     }
 
-    /// The private key's PEM.
-    pub(crate) fn key_pem(&self) -> &[u8] {
+    /// The private key as it rests: `key.pem`, or `key.sealed`.
+    pub(crate) fn key_at_rest(&self) -> &[u8] {
         &self.files.key
     }
 
-    /// The files consumers get, with their names, except the nginx include.
-    pub(crate) fn published_files(&self) -> [(&'static str, Bytes); 5] {
-        let mut combined = Zeroizing::new(Vec::with_capacity(self.files.fullchain.len() + self.files.key.len()));
+    /// The private key's PEM, where it needs nobody to open it.
+    pub(crate) fn plain_key(&self) -> Option<&[u8]> {
+        (self.keep == Keep::File).then_some(self.files.key.as_slice())
+    }
+
+    /// The files consumers get, with their names, except the nginx include; `key` is the private key's PEM.
+    pub(crate) fn published_files(&self, key: &[u8]) -> [(&'static str, Bytes); 5] {
+        let mut combined = Zeroizing::new(Vec::with_capacity(self.files.fullchain.len() + key.len()));
         combined.extend_from_slice(&self.files.fullchain);
-        combined.extend_from_slice(&self.files.key);
+        combined.extend_from_slice(key);
         [
             (layout::CERT, self.files.cert.clone()),
             (layout::CHAIN, self.files.chain.clone()),
             (layout::FULLCHAIN, self.files.fullchain.clone()),
-            (layout::KEY, self.files.key.clone()),
+            (layout::KEY, Zeroizing::new(key.to_vec())),
             (layout::COMBINED, combined),
         ]
     }
 }
 
+/// `certs/NAME` is a certificate's name and nothing else.
+fn name_of(certificate: &Dir) -> &str {
+    certificate.path().file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default()
+}
+
 impl Files {
-    fn condition(&self, meta: Option<&Meta>, generation: Generation, spki: &[u8]) -> Condition {
+    fn condition(&self, meta: Option<&Meta>, of: (&str, Generation), keep: Keep, spki: &[u8]) -> Condition {
+        let (name, generation) = of;
         let changed = match meta {
             None => Some(format!("{} is missing or not readable", layout::META)),
             Some(meta) if meta.v != 1 || meta.generation != generation => Some(format!("{} is of another generation", layout::META)),
-            Some(meta) => self.difference(meta),
+            Some(meta) => self.difference(meta, keep),
         };
-        // Equal hashes mean the pair that was checked when it was staged; the key is parsed only where something differs.
+        // Equal hashes mean the pair that was checked when it was staged; the key is looked at only where something differs.
         let Some(changed) = changed else { return Condition::Intact };
-        let own = pkcs8_of_pem(&self.key).and_then(|key| pair::spki_of_pkcs8(key.as_bytes()).map_err(|why| why.to_string()));
-        match own {
-            Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", layout::KEY)),
-            Ok(own) if own != spki => Condition::KeyMismatch,
-            Ok(_) => Condition::Changed(changed),
+        let belongs = match keep {
+            Keep::File => self.plain_belongs(spki),
+            Keep::Sealed => self.sealed_belongs((name, generation), spki),
+        };
+        match belongs {
+            Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", key_file(keep))),
+            Ok(false) => Condition::KeyMismatch,
+            Ok(true) => Condition::Changed(changed),
         }
     }
 
-    fn difference(&self, meta: &Meta) -> Option<String> {
+    fn plain_belongs(&self, spki: &[u8]) -> Result<bool, String> {
+        key_of_pem(&self.key).map(|key| key.spki() == spki)
+    }
+
+    /// By what its header says; whether that is true only the TPM can tell.
+    fn sealed_belongs(&self, (name, generation): (&str, Generation), spki: &[u8]) -> Result<bool, String> {
+        let sealed = SealedKeyFile::parse(&self.key).map_err(|why| why.to_string())?;
+        if sealed.name != name || sealed.generation != generation {
+            return Err(format!("it is that of {} {}", sealed.name, sealed.generation));
+        }
+        Ok(sealed.spki_sha256 == Fingerprint::of(spki))
+    }
+
+    fn difference(&self, meta: &Meta, keep: Keep) -> Option<String> {
         let all =
-            [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (layout::KEY, &self.key)];
+            [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (key_file(keep), &self.key)];
         let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name) != Some(&Fingerprint::of(bytes));
         all.iter().find(|file| differs(file)).map(|(name, _)| format!("{name} is not the one that was staged"))
+    }
+}
+
+/// The file of a generation that its key rests in.
+#[must_use]
+pub const fn key_file(keep: Keep) -> &'static str {
+    match keep {
+        Keep::File => layout::KEY,
+        Keep::Sealed => layout::SEALED_KEY,
     }
 }
 
@@ -148,6 +201,13 @@ impl Files {
 pub fn certificates(bytes: &[u8]) -> Vec<Vec<u8>> {
     let severities = std::collections::BTreeMap::new();
     pem::read(&String::from_utf8_lossy(bytes), &mut Findings::new(&severities))
+}
+
+/// The private key of a PKCS#8 PEM text, with its public key.
+pub(crate) fn key_of_pem(bytes: &[u8]) -> Result<PlainKey, String> {
+    let document = pkcs8_of_pem(bytes)?;
+    let spki = pair::spki_of_pkcs8(document.as_bytes()).map_err(|why| why.to_string())?;
+    Ok(PlainKey::new(Zeroizing::new(document.as_bytes().to_vec()), spki))
 }
 
 /// The private key of a PKCS#8 PEM text, as DER that is wiped when dropped.
@@ -175,45 +235,62 @@ pub fn difference(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Re
     if published.link(layout::LIVE)?.as_deref() != Some(name.as_str()) {
         return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
     }
-    let Some(dir) = published.child(&name)? else {
-        return Ok(Some(format!("{} is gone", published.join(&name).display())));
-    };
     if published.link(layout::NGINX)?.as_deref() != Some("live/nginx.conf") {
         return Ok(Some(format!("{} is gone", published.join(layout::NGINX).display())));
     }
-    let differs = |file: &str, right: bool| (!right).then(|| format!("{} differs from what is committed", dir.join(file).display()));
-    for (file, expected) in kept.plain_files() {
-        let secret = file == layout::KEY;
-        let found = dir.read(file)?;
-        if let Some(text) = differs(file, found.is_some_and(|f| f.bytes.as_slice() == expected && mode_is_right(&f, secret, owner))) {
-            return Ok(Some(text));
-        }
-    }
-    let combined = dir.read(layout::COMBINED)?;
-    let right = combined.is_some_and(|f| kept.is_combined(&f.bytes) && mode_is_right(&f, true, owner));
-    if let Some(text) = differs(layout::COMBINED, right) {
-        return Ok(Some(text));
-    }
-    Ok(differs(layout::NGINX, dir.read(layout::NGINX)?.is_some_and(|f| f.bytes.as_slice() == nginx.as_bytes())))
+    files_differ(published, kept, owner, nginx)
 }
 
-fn mode_is_right(content: &Content, secret: bool, owner: Owner) -> bool {
+/// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
+///
+/// # Errors
+/// Where reading fails.
+pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<Option<String>, DiskError> {
+    let name = kept.generation.to_string();
+    let Some(dir) = published.child(&name)? else {
+        return Ok(Some(format!("{} is gone", published.join(&name).display())));
+    };
+    // In clear a sealed key lies in memory or not at all (ONDISK, Sealing).
+    if kept.keep == Keep::Sealed && !dir.is_memory_backed()? {
+        return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
+    }
+    let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));
+    for (file, expected) in kept.public_files().into_iter().chain([(layout::NGINX, nginx.as_bytes())]) {
+        if dir.read(file)?.is_none_or(|found| found.bytes.as_slice() != expected) {
+            return Ok(differs(file));
+        }
+    }
+    let Some(key) = dir.read(layout::KEY)?.filter(|key| mode_is_right(key, owner) && kept.is_key(&key.bytes)) else {
+        return Ok(differs(layout::KEY));
+    };
+    let combined = dir.read(layout::COMBINED)?;
+    let right = combined.is_some_and(|found| kept.is_combined(&found.bytes, &key.bytes) && mode_is_right(&found, owner));
+    Ok(if right { None } else { differs(layout::COMBINED) })
+}
+
+fn mode_is_right(content: &Content, owner: Owner) -> bool {
     let owned = owner.uid.is_none_or(|uid| uid == content.uid) && owner.gid.is_none_or(|gid| gid == content.gid);
-    !secret || (content.mode == key_mode(owner.gid) && owned)
+    content.mode == key_mode(owner.gid) && owned
 }
 
 impl Kept {
-    fn plain_files(&self) -> [(&'static str, &[u8]); 4] {
+    fn public_files(&self) -> [(&'static str, &[u8]); 3] {
         let files = &self.files;
-        [
-            (layout::CERT, files.cert.as_slice()),
-            (layout::CHAIN, &files.chain),
-            (layout::FULLCHAIN, &files.fullchain),
-            (layout::KEY, &files.key),
-        ]
+        [(layout::CERT, files.cert.as_slice()), (layout::CHAIN, &files.chain), (layout::FULLCHAIN, &files.fullchain)]
     }
 
-    fn is_combined(&self, bytes: &[u8]) -> bool {
-        bytes.strip_prefix(self.files.fullchain.as_slice()).is_some_and(|rest| rest == self.files.key.as_slice())
+    /// Whether this is the PEM of its key. A sealed one is known by what was noted when it was staged, and else by its public key:
+    /// neither needs the TPM.
+    fn is_key(&self, pem: &[u8]) -> bool {
+        let noted = self.meta.as_ref().and_then(|meta| meta.published_key_sha256.as_ref());
+        match (self.plain_key(), noted) {
+            (Some(plain), _) => plain == pem,
+            (None, Some(noted)) => *noted == Fingerprint::of(pem),
+            (None, None) => key_of_pem(pem).is_ok_and(|key| self.facts.as_ref().is_some_and(|facts| facts.spki == key.spki())),
+        }
+    }
+
+    fn is_combined(&self, bytes: &[u8], key: &[u8]) -> bool {
+        bytes.strip_prefix(self.files.fullchain.as_slice()).is_some_and(|rest| rest == key)
     }
 }

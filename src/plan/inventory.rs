@@ -1,12 +1,10 @@
 //! What is there: both trees and `state.json` of every certificate. Reads files only; never the ledger, the network or the TPM.
 
-use std::path::Path;
-
-use zeroize::Zeroizing;
-
-use super::generation::{Condition, Kept, certificates, difference, key_mode};
-use crate::config::settings::{Certificate, Install, InstallKind, Owner, Part, Settings};
-use crate::io::dir::{Content, Dir, DiskError, Kind};
+use super::copies::copy_differs;
+use super::generation::{Condition, Kept, certificates, difference};
+use super::sealing::SealingKeys;
+use crate::config::settings::{Certificate, InstallKind, Settings};
+use crate::io::dir::{Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::judge::pem;
 use crate::model::clock::Time;
@@ -28,6 +26,8 @@ pub struct Inventory {
     pub unnamed: Vec<String>,
     /// Whether the trust anchor for consumers is missing or another one, or a killed run left something half-made beside it.
     pub half_made: bool,
+    /// The sealing keys.
+    pub sealing: SealingKeys,
 }
 
 /// One certificate on disk.
@@ -99,8 +99,10 @@ pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, D
         }
     };
     let unnamed = certs.as_ref().map_or(Ok(Vec::new()), |dir| unnamed(dir, settings))?;
+    let sealing = SealingKeys::read(state.as_ref())?;
+    let trees = (certs.as_ref(), run.as_ref());
     let look = |part: &[&Certificate]| -> Vec<Observed> {
-        let one = |c: &&Certificate| Observed { name: c.name().clone(), tree: tree(settings, c, certs.as_ref(), run.as_ref()) };
+        let one = |c: &&Certificate| Observed { name: c.name().clone(), tree: tree(settings, c, trees, &sealing) };
         part.iter().map(one).collect()
     };
     let certificates = if wanted.len() < WORTH_A_THREAD {
@@ -114,7 +116,7 @@ pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, D
             all
         })
     };
-    Ok(Inventory { certificates, last_run, unnamed, half_made })
+    Ok(Inventory { certificates, last_run, unnamed, half_made, sealing })
 }
 
 fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<String>, DiskError> {
@@ -130,23 +132,14 @@ fn generations(dir: &Dir) -> Result<(Vec<Generation>, bool), DiskError> {
     Ok((all, names.iter().any(|n| n.starts_with('.'))))
 }
 
-/// Temporary names of a consumer's copies that a killed run left behind; nothing else in a directory that is not ours.
-#[must_use]
-pub fn leftovers(install: &Install, names: &[String]) -> Vec<String> {
-    let ours = |name: &&String| {
-        install.files.iter().any(|(_, file)| {
-            let digits = name.strip_prefix('.').and_then(|n| n.strip_prefix(file.as_str())).and_then(|n| n.strip_prefix('.'));
-            digits.is_some_and(|d| d.len() == 16 && d.bytes().all(|b| b.is_ascii_hexdigit()))
-        })
-    };
-    names.iter().filter(ours).cloned().collect()
-}
+/// `certs` of the state directory, and the run directory.
+pub type TopDirs<'a> = (Option<&'a Dir>, Option<&'a Dir>);
 
 /// Both trees of one certificate.
 ///
 /// # Errors
 /// When something that is there cannot be read.
-pub fn tree(settings: &Settings, certificate: &Certificate, certs: Option<&Dir>, run: Option<&Dir>) -> Result<Tree, DiskError> {
+pub fn tree(settings: &Settings, certificate: &Certificate, (certs, run): TopDirs<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
     let name = certificate.name();
     let var = certs.map_or(Ok(None), |dir| dir.child(name.as_str()))?;
     let run = run.map_or(Ok(None), |dir| dir.child(name.as_str()))?;
@@ -162,6 +155,7 @@ pub fn tree(settings: &Settings, certificate: &Certificate, certs: Option<&Dir>,
             Some((None, text)) => return Err(strange_link(var, text)),
         };
         choose_debt(&mut tree, var)?;
+        tree.live.iter_mut().chain(&mut tree.debt).for_each(|kept| keys.judge(kept));
     }
     let mut largest = tree.complete.iter().map(|g| g.0).max().unwrap_or(0).max(tree.state.largest);
     if let Some(run) = &run {
@@ -230,69 +224,12 @@ pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, l
     if let Some(text) = difference(run, live, cert.owner, &nginx)? {
         return Ok(Some(text));
     }
-    for install in cert.install.iter().filter(|i| i.kind == InstallKind::Copy) {
+    // A sealed key is never copied: its certificate has copies only since the settings changed, and is due for that.
+    let copied = live.plain_key().is_some();
+    for install in cert.install.iter().filter(|i| copied && i.kind == InstallKind::Copy) {
         if let Some(text) = copy_differs(settings, install, cert.owner, live)? {
             return Ok(Some(text));
         }
     }
     Ok(None)
-}
-
-fn copy_differs(settings: &Settings, install: &Install, owner: Owner, live: &Kept) -> Result<Option<String>, DiskError> {
-    let gone = |path: &Path| Some(format!("the copy {} is gone", path.display()));
-    let Some(dir) = Dir::open(&install.dir)? else { return Ok(gone(&install.dir)) };
-    if let Some(name) = leftovers(install, &dir.names()?).first() {
-        return Ok(Some(format!("{} was left by a run that was killed", dir.join(name).display())));
-    }
-    for (part, file) in &install.files {
-        if dir.kind(file)?.is_none() {
-            return Ok(gone(&dir.join(file)));
-        }
-        if !copy_is_right(&dir, file, &part_bytes(settings, live, *part), *part, owner)? {
-            return Ok(Some(format!("the copy {} differs from what is committed", dir.join(file).display())));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether a copy is a regular file with these bytes, the right mode and the right owner.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn copy_is_right(dir: &Dir, file: &str, bytes: &[u8], part: Part, owner: Owner) -> Result<bool, DiskError> {
-    if dir.kind(file)? != Some(Kind::File) {
-        return Ok(false);
-    }
-    let right = |c: Content| {
-        let owned = owner.uid.is_none_or(|uid| uid == c.uid) && owner.gid.is_none_or(|gid| gid == c.gid);
-        c.bytes.as_slice() == bytes && c.mode == part_mode(part, owner.gid) && owned
-    };
-    Ok(dir.read(file)?.is_some_and(right))
-}
-
-/// What a consumer gets for a part.
-#[must_use]
-pub fn part_bytes(settings: &Settings, kept: &Kept, part: Part) -> Zeroizing<Vec<u8>> {
-    let anchor = || Zeroizing::new(pem::write(&settings.anchor.der).into_bytes());
-    let files = kept.published_files();
-    part_file(part).and_then(|name| files.into_iter().find(|(n, _)| *n == name)).map_or_else(anchor, |(_, bytes)| bytes)
-}
-
-/// The mode of a part that is copied.
-#[must_use]
-pub const fn part_mode(part: Part, gid: Option<u32>) -> u32 {
-    if matches!(part, Part::Key | Part::Combined) { key_mode(gid) } else { 0o644 }
-}
-
-/// The file of a generation that a part names; the root is none of them.
-#[must_use]
-pub const fn part_file(part: Part) -> Option<&'static str> {
-    match part {
-        Part::Ca => None,
-        Part::Cert => Some(layout::CERT),
-        Part::Chain => Some(layout::CHAIN),
-        Part::Combined => Some(layout::COMBINED),
-        Part::Fullchain => Some(layout::FULLCHAIN),
-        Part::Key => Some(layout::KEY),
-    }
 }

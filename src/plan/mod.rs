@@ -1,9 +1,11 @@
 //! What is there (`inventory`) and what to do about it (`decide`): a plain, serialisable value with ordered reasons.
 //! No network, no TPM, no writing; nothing here starts a process.
 
+pub mod copies;
 pub mod debt;
 pub mod decide;
 pub mod due;
 pub mod generation;
+pub mod sealing;
 pub mod inventory;
 pub mod view;

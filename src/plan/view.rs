@@ -6,12 +6,14 @@ use super::debt::{debt_of, proof_of_live};
 use super::decide::{Action, decide};
 use super::generation::Condition;
 use super::inventory::{self, Tree};
+use super::sealing::SealingKeys;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 use crate::model::key::Keep;
 use crate::model::name::{CertName, Generation};
+use crate::model::pcr;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{Debt, SettingsError};
 use crate::model::state::{LastError, Proof};
@@ -90,8 +92,8 @@ pub struct Standing {
     /// Where its key rests.
     pub keep: Keep,
     /// What that protects against, in words.
-    pub keep_means: &'static str,
-    /// PCRs the key is bound to; none for a file.
+    pub keep_means: String,
+    /// PCRs the key is bound to; none for a file, and none where it is bound to the TPM alone.
     pub pcrs: Vec<u32>,
     /// Issued, but not taken up.
     pub debt: Option<Debt>,
@@ -144,13 +146,14 @@ fn planned(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Tim
 /// What may not be read.
 pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<StatusDocument, DiskError> {
     let inventory = inventory::take(settings, wanted)?;
+    let around = (inventory.last_run, &inventory.sealing);
     let mut certificates = Vec::new();
     for (observed, certificate) in inventory.certificates.into_iter().zip(wanted) {
         let standing = match observed.tree {
-            Ok(tree) => standing(settings, certificate, tree, inventory.last_run, now),
+            Ok(tree) => standing(settings, certificate, tree, around, now),
             Err(why) => {
                 let tree = Tree { state_broken: Some(why.to_string()), ..Tree::default() };
-                Standing { planned: strange(certificate, why)?, ..standing(settings, certificate, tree, inventory.last_run, now) }
+                Standing { planned: strange(certificate, why)?, ..standing(settings, certificate, tree, around, now) }
             }
         };
         certificates.push(standing);
@@ -167,7 +170,10 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
     })
 }
 
-fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, last_run: Option<Time>, now: Time) -> Standing {
+/// When the last run took the lock, and the sealing keys: what all certificates of a host share.
+type Around<'a> = (Option<Time>, &'a SealingKeys);
+
+fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_run, sealing): Around<'_>, now: Time) -> Standing {
     let planned = planned(settings, certificate, &tree, now);
     let debt = debt_of(&tree);
     let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
@@ -176,6 +182,7 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, last_run
     let last_error = tree.state.last_error.as_ref().filter(|last| planned.due || last_run.is_none_or(|run| last.at >= run));
     let errorless = last_error.is_none();
     let unexpired = facts.is_some_and(|facts| facts.not_after > now);
+    let pcrs = pcrs_of(settings, certificate, &tree, sealing);
     Standing {
         healthy: debt.is_none() && usable && unexpired && errorless,
         live: tree.live.as_ref().map(|live| live.generation),
@@ -184,16 +191,35 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, last_run
         sha256: facts.map(|facts| facts.sha256.clone()),
         proof: proof_of_live(&tree),
         keep: certificate.keep,
-        keep_means: match certificate.keep {
-            Keep::File => "a file in the state directory, for root alone: whoever reads the disk or a backup has the key",
-        },
-        pcrs: Vec::new(),
+        keep_means: keep_means(certificate.keep, &pcrs),
+        pcrs,
         debt,
         attempts: tree.state.requests.len(),
         last_error: last_error.cloned(),
         last_run,
         copies: copies(certificate),
         planned,
+    }
+}
+
+/// What the key of `live` is bound to, or what the next one will be.
+fn pcrs_of(settings: &Settings, certificate: &Certificate, tree: &Tree, sealing: &SealingKeys) -> Vec<u32> {
+    let bound = tree.live.as_ref().and_then(|live| sealing.pcrs(live));
+    let asked = settings.sealing.as_ref().filter(|_| certificate.keep == Keep::Sealed).map(|asked| asked.pcrs.numbers());
+    bound.or(asked).unwrap_or_default().to_vec()
+}
+
+fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
+    let beyond = "; in clear it is in the run directory and in its consumer, in memory that swap without encryption may put on a disk";
+    match (keep, pcrs) {
+        (Keep::File, _) => "a file in the state directory, for root alone: whoever reads the disk or a backup has the key".to_owned(),
+        (Keep::Sealed, []) => {
+            format!("sealed to this host's TPM, whatever it boots: a stolen disk, backup or image holds no usable key{beyond}")
+        }
+        (Keep::Sealed, pcrs) => format!(
+            "sealed to this host's TPM while {} as it was: neither a stolen disk, backup or image nor another boot chain opens it{beyond}",
+            if pcrs.len() == 1 { format!("{} is", pcr::named(pcrs)) } else { format!("{} are", pcr::named(pcrs)) }
+        ),
     }
 }
 

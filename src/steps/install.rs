@@ -13,7 +13,7 @@ use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::report::{CertReport, Report};
-use crate::plan::inventory::{leftovers, part_file};
+use crate::plan::copies::{leftovers, part_file};
 
 /// Installs every certificate that has `install` entries.
 #[must_use]

@@ -11,5 +11,6 @@ pub mod record;
 pub mod run;
 pub mod flow;
 pub mod restore;
+pub mod reseal;
 pub mod rollback;
 pub mod install;

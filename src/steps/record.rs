@@ -162,6 +162,16 @@ impl Notes {
         self.save(state)
     }
 
+    /// Notes after a commit that the generation before it had the same certificate: the way back is the one before that.
+    ///
+    /// # Errors
+    /// When `state.json` cannot be written.
+    pub fn resealed(&self, previous: Option<Generation>) -> Result<(), Failure> {
+        let mut guard = self.lock();
+        guard.0.previous = previous;
+        self.save(&guard.0)
+    }
+
     /// Notes a failure; `debt` is the generation that was issued and now waits.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use crate::model::report::{CertReport, Report, RunError};
 use crate::plan::debt::{debt_is_void, proof_of_live, publishable};
 use crate::plan::generation::Kept;
 use crate::plan::inventory::{self, Tree};
+use crate::plan::sealing::SealingKeys;
 
 /// Restores every certificate of the settings.
 #[must_use]
@@ -90,7 +91,8 @@ fn tree_of(settings: &Settings, certificate: &Certificate) -> Result<Tree, DiskE
     let state = Dir::open(&settings.paths.state)?;
     let certs = state.as_ref().map_or(Ok(None), |dir| dir.child(layout::CERTS))?;
     let run = Dir::open(&settings.paths.run)?;
-    inventory::tree(settings, certificate, certs.as_ref(), run.as_ref())
+    let keys = SealingKeys::read(state.as_ref())?;
+    inventory::tree(settings, certificate, (certs.as_ref(), run.as_ref()), &keys)
 }
 
 /// Restores one certificate.

@@ -78,7 +78,10 @@ fn attempt(
     };
     let due: Due<'_> = (certificate, step, tree);
     let unknown = || CertReport::new(certificate.name().clone(), Outcome::Failed);
-    let mut report = act(settings, clock, watch, run, vec![due]).into_iter().next().unwrap_or_else(unknown);
+    let mut report = match Trees::open(settings) {
+        Ok(trees) => act(&trees, clock, watch, run, vec![due]).into_iter().next().unwrap_or_else(unknown),
+        Err(failure) => run.failed(unknown(), failure),
+    };
     if report.outcome != Outcome::RolledBack
         && let Err(why) = keep_live(settings, certificate, run, withdrawn_before)
     {

@@ -134,7 +134,7 @@ impl Run {
     fn is_good(&self, outcome: Outcome) -> bool {
         match outcome {
             Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
-            Outcome::Restored | Outcome::Kept | Outcome::Installed | Outcome::Unchanged => true,
+            Outcome::Restored | Outcome::Kept | Outcome::Resealed | Outcome::Installed | Outcome::Unchanged => true,
             Outcome::RolledBack => self.schema == "omens.rollback/1",
             Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => false,
         }

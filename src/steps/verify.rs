@@ -49,6 +49,12 @@ impl Proven {
         Self { published, proof: Proof::None }
     }
 
+    /// A generation with the certificate of the committed one and the same private key (`reseal`): what was known of that is known of it.
+    #[must_use]
+    pub const fn resealed(published: Published, proof: Proof) -> Self {
+        Self { published, proof }
+    }
+
     /// A generation whose services were all found stopped: to be proven once one runs.
     #[must_use]
     pub const fn services_stopped(published: Published) -> Self {

@@ -46,7 +46,6 @@ fn what_this_build_does_not_do_is_said_and_never_ignored() {
     let estate = hostile.estate();
     let good = estate.settings_text();
     for (from, to) in [
-        ("keep = \"file\"", "keep = \"sealed\""),
         ("keep = \"file\"", "keep = \"resident\""),
         (
             "[openbao]",

@@ -98,7 +98,7 @@ fn standing() -> Standing {
         sha256: Some(Fingerprint::of(b"leaf 2")),
         proof: Some(Proof::Served),
         keep: Keep::File,
-        keep_means: "a file",
+        keep_means: "a file".to_owned(),
         pcrs: Vec::new(),
         debt: Some(debt()),
         attempts: 1,
@@ -118,7 +118,7 @@ fn pinned(file: &str, document: &impl serde::Serialize) {
 
 #[test]
 fn the_documents_of_commands_are_pinned() {
-    for command in ["renew", "restore", "rollback", "install"] {
+    for command in ["renew", "restore", "reseal", "rollback", "install"] {
         pinned("report.json", &Report { schema: "omens.COMMAND/1".to_owned(), ..report(command) });
     }
     let host = "www.example.net".to_owned();
@@ -184,6 +184,7 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         spki_sha256: Fingerprint::of(b"spki"),
         anchor_sha256: Fingerprint::of(b"anchor"),
         files: [("cert.pem".to_owned(), Fingerprint::of(b"cert"))].into(),
+        published_key_sha256: Some(Fingerprint::of(b"key")),
     };
     pinned("meta.json", &meta);
     let read: Meta = serde_json::from_str(&serde_json::to_string(&meta).unwrap()).unwrap();

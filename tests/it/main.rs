@@ -28,13 +28,12 @@ mod lies;
 mod ordinary;
 mod renew;
 mod secrets;
-#[cfg(feature = "tpm")]
 mod sealed;
+mod boot;
 mod check_config;
 mod command_line;
 mod settings;
 mod systemd;
-#[cfg(feature = "tpm")]
 mod tpm;
 mod web;
 

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use omens::config::settings::Sealing;
 use omens::model::clock::Time;
 use omens::model::failure::{Failure, Stage};
 use omens::model::name::{CertName, Generation};
 use omens::model::pcr::PcrList;
 use omens::model::secret::PlainKey;
 use omens::model::tcti::Tcti;
-use omens::steps::seal::{FileStore, KeyStore, SealedStore, Sealing};
+use omens::steps::seal::{FileStore, KeyStore, SealedStore};
 use zeroize::Zeroizing;
 
 use crate::lab::swtpm::{Relay, Swtpm};

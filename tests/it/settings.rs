@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use omens::config::settings::{InstallKind, Owner, Part, ServerName, Settings};
 use omens::config::{LoadOptions, load};
 use omens::model::anchor::Fingerprint;
+use omens::model::key::Keep;
 use omens::model::report::SettingsError;
 
 /// A directory with an anchor, to write settings into.
@@ -186,7 +187,7 @@ verify = [{ tls = { address = "127.0.0.1" } }]
         r#"17:26 bad-value: expected a DNS name, found "10.0.0.1" | put addresses into "ip""#,
         r#"17:38 bad-value: expected a DNS name, found "ä_b" | letters, digits and '-' in labels of at most 63 characters; an underscore is in no host name"#,
         r#"18:21 bad-value: expected one of ec-p256, ec-p384, rsa-2048, rsa-3072, rsa-4096, found "ec-p521" | did you mean "ec-p256"? known here: ec-p256, ec-p384, rsa-2048, rsa-3072, rsa-4096"#,
-        r#"18:39 not-available: this build does not support keys in the TPM yet | write keep = "file""#,
+        r#"18:39 missing: keep = "sealed" needs a TPM to seal to, and there is no [tpm] | add [tpm] with tcti = "device:/dev/tpmrm0", or write keep = "file""#,
         r#"19:30 bad-value: expected the name of a systemd unit, found "nginx" | write it like "nginx.service""#,
         r#"20:31 bad-value: expected HOST:PORT, found "127.0.0.1" | write it like "127.0.0.1:443" or "[::1]:443""#,
     ];
@@ -197,7 +198,10 @@ verify = [{ tls = { address = "127.0.0.1" } }]
 #[test]
 fn values_are_checked_against_each_other() {
     let cases: &[(&str, &str)] = &[
-        (r#"key = { algorithm = "ec-p256", keep = "resident" }"#, "not-available: this build does not support keys in the TPM yet"),
+        (
+            r#"key = { algorithm = "ec-p256", keep = "resident" }"#,
+            "not-available: this build does not support keys that never leave the TPM yet",
+        ),
         (r#"dns = ["*.funlab.casa"]"#, "bad-value: profile tls-server allows no wildcard, found \"*.funlab.casa\""),
         (r#"group = "no-such-group""#, "bad-value: this host has no group \"no-such-group\""),
         (
@@ -223,7 +227,16 @@ fn values_are_checked_against_each_other() {
         ),
         (r#"install = [{ dir = "/x", cert = "../c" }]"#, "bad-value: expected a plain file name, found \"../c\""),
         (r#"install = [{ dir = "x/y", cert = "c" }]"#, "bad-value: expected an absolute path, found \"x/y\""),
-        ("[tpm]\npcrs = [7]", "not-available: this build does not support keys in the TPM yet"),
+        ("[tpm]\npcrs = [7]", "missing: [tpm] has no \"tcti\""),
+        ("[tpm]\ntcti = \"device\"", "bad-value: a bare \"device\" means /dev/tpm0, which has no resource manager"),
+        ("[tpm]\ntcti = \"device:/dev/tpm0\"", "bad-value: /dev/tpm0 has no resource manager"),
+        ("[tpm]\ntcti = \"swtpm:path=/run/x\"", "bad-value: expected \"host=\" and \"port=\", each once"),
+        ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = [24]", "bad-value: expected PCRs from 0 to 23, found 24"),
+        ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = [7, 4, 7]", "bad-value: PCR 7 stands there twice"),
+        ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = [\"7\"]", "wrong-type: expected the number of a PCR, found a string"),
+        ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = 7", "wrong-type: expected an array, found an integer"),
+        ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\nmax_age = \"10m\"", "bad-value: expected a max_age of at least 1h, found 10m"),
+        ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\nbank = \"sha1\"", "unknown-key: [tpm] has no key \"bank\""),
         ("[attestation]\nrequired = true", "not-available: this build does not support attestation yet"),
         ("[attestaton]\nrequired = true", "unknown-key: the top level has no key \"attestaton\""),
         (CERTIFICATE, "duplicate: certificate \"nginx\" is set twice, first at omens.toml:17:8"),
@@ -234,6 +247,29 @@ fn values_are_checked_against_each_other() {
         assert!(errors.len() == 1 && errors[0].contains(expected), "{more}\n{errors:#?}");
     }
     assert_eq!(errors_of("[attestation]\nrequired = false"), Vec::<String>::new());
+}
+
+#[test]
+fn keys_are_sealed_wherever_there_is_a_tpm_and_never_copied() {
+    let keep = |tpm: &str, more: &str| {
+        let etc = Etc::new();
+        etc.write("omens.toml", &format!("{HEAD}\n{tpm}\n{CERTIFICATE}\n{more}\n"));
+        etc.load().map(|settings| (settings.certificates[0].keep, settings.sealing)).map_err(|_| etc.errors())
+    };
+    let tpm = "[tpm]\ntcti = \"device:/dev/tpmrm1\"";
+    assert_eq!(keep("", "").unwrap(), (Keep::File, None));
+    let (default, sealing) = keep(tpm, "").unwrap();
+    let sealing = sealing.unwrap();
+    assert_eq!((default, sealing.tcti.to_string(), sealing.pcrs.is_empty()), (Keep::Sealed, "device:/dev/tpmrm1".to_owned(), true));
+    assert_eq!(sealing.max_age.as_secs(), 7 * 86_400);
+    assert_eq!(keep(tpm, "key = { keep = \"file\" }").unwrap().0, Keep::File);
+    assert_eq!(keep(&format!("{tpm}\npcrs = [7, 4]\nmax_age = \"1d\""), "").unwrap().1.unwrap().pcrs.numbers(), [4, 7]);
+    let copy = "install = [{ dir = \"/srv\", key = \"k\", as = \"copy\" }]";
+    let refused = keep(tpm, copy).unwrap_err();
+    assert!(refused.len() == 1 && refused[0].contains("copies would put the plaintext of a sealed key on a disk"), "{refused:?}");
+    assert_eq!(keep(tpm, &format!("key = {{ keep = \"file\" }}\n{copy}")).unwrap().0, Keep::File);
+    let nowhere = keep("", "key = { keep = \"sealed\" }").unwrap_err();
+    assert!(nowhere.len() == 1 && nowhere[0].contains("missing: keep = \"sealed\" needs a TPM"), "{nowhere:?}");
 }
 
 #[test]
@@ -260,7 +296,7 @@ fn files_add_to_each_other_and_never_choose() {
             r#"omens.d/a.toml:2:1 duplicate: [openbao] "mount" is set twice, first at omens.toml:13:1 | keep one of them"#,
             r#"omens.d/b.toml:3:8 duplicate: certificate "nginx" is set twice, first at omens.toml:17:8 | keep one of them"#,
             r#"omens.d/c.toml:1:1 duplicate: "certificate" is set twice, first at omens.toml:16:3 | keep one of them"#,
-            r#"omens.d/c.toml:2:1 unknown-key: the top level has no key "role" | known here: host, paths, trust, openbao, certificate, tpm, attestation"#,
+            r#"omens.d/c.toml:2:1 unknown-key: the top level has no key "role" | known here: host, paths, trust, openbao, tpm, certificate, attestation"#,
         ]
     );
 }

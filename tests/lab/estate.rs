@@ -64,6 +64,8 @@ pub struct Cert {
     pub dns: Vec<String>,
     pub ip: Vec<String>,
     pub algorithm: String,
+    /// `file` or `sealed`.
+    pub keep: String,
     pub reload: Vec<String>,
     pub verify: Vec<String>,
     pub extra: String,
@@ -81,6 +83,7 @@ impl Cert {
             dns: Vec::new(),
             ip: vec!["127.0.0.1".into()],
             algorithm: "ec-p256".into(),
+            keep: "file".into(),
             reload: Vec::new(),
             verify: Vec::new(),
             extra: String::new(),
@@ -95,6 +98,12 @@ impl Cert {
         self
     }
 
+    /// The same with its key sealed to the TPM.
+    pub fn sealed(mut self) -> Self {
+        "sealed".clone_into(&mut self.keep);
+        self
+    }
+
     /// The same with this driver.
     pub fn reloaded_by(mut self, driver: &str) -> Self {
         self.reload.push(driver.to_owned());
@@ -103,10 +112,10 @@ impl Cert {
 
     fn toml(&self) -> String {
         let list = |items: &[String]| items.iter().map(|i| format!("\"{i}\"")).collect::<Vec<_>>().join(", ");
-        let Self { name, profile, role, ttl, common_name, algorithm, extra, .. } = self;
+        let Self { name, profile, role, ttl, common_name, algorithm, keep, extra, .. } = self;
         let mut text = format!(
             "[[certificate]]\nname = \"{name}\"\nprofile = \"{profile}\"\nrole = \"{role}\"\nttl = \"{ttl}\"\ncommon_name = \"{common_name}\"\n\
-             dns = [{}]\nip = [{}]\nkey = {{ algorithm = \"{algorithm}\", keep = \"file\" }}\n",
+             dns = [{}]\nip = [{}]\nkey = {{ algorithm = \"{algorithm}\", keep = \"{keep}\" }}\n",
             list(&self.dns),
             list(&self.ip),
         );
@@ -129,13 +138,18 @@ pub struct Estate {
     pub login: String,
     pub authority: Authority,
     pub certs: Vec<Cert>,
+    /// `[tpm]` in TOML, where there is one.
+    pub tpm: Option<String>,
+    pub run: PathBuf,
     pub user: Option<User>,
 }
 
 impl Estate {
     /// A host of this authority.
     pub fn new(login: &str, authority: Authority) -> Self {
-        let estate = Self { dir: place::directory("estate"), login: login.to_owned(), authority, certs: Vec::new(), user: None };
+        let dir = place::directory("estate");
+        let run = dir.join("run");
+        let estate = Self { dir, login: login.to_owned(), authority, certs: Vec::new(), tpm: None, run, user: None };
         place::make_private(&estate.dir.join("policies/certificates"));
         std::fs::write(estate.anchor(), &estate.authority.root_pem).expect("anchor");
         for (name, text) in &estate.authority.secrets {
@@ -177,7 +191,20 @@ impl Estate {
     }
 
     pub fn run_dir(&self) -> PathBuf {
-        self.dir.join("run")
+        self.run.clone()
+    }
+
+    /// The same host with a TPM, and with its run directory in memory.
+    pub fn with_tpm(mut self, tcti: &str, pcrs: &[u32]) -> Self {
+        self.run = place::in_memory("run");
+        self.set_tpm(tcti, pcrs);
+        self
+    }
+
+    /// Other settings for the TPM.
+    pub fn set_tpm(&mut self, tcti: &str, pcrs: &[u32]) {
+        self.tpm = Some(format!("tcti = \"{tcti}\"\npcrs = {pcrs:?}\n"));
+        self.write();
     }
 
     /// The file that nginx includes.
@@ -200,11 +227,15 @@ impl Estate {
         let sha256 = super::pki::sha256(&super::pki::pem_blocks(&self.authority.root_pem)[0]);
         let login = self.authority.login.replace("DIR", &dir.to_string());
         let mut text = format!(
-            "[host]\nname = \"lab.funlab.casa\"\n\n[paths]\nstate = \"{dir}/state\"\nrun = \"{dir}/run\"\npolicies = \"{dir}/policies\"\n\n\
+            "[host]\nname = \"lab.funlab.casa\"\n\n[paths]\nstate = \"{dir}/state\"\nrun = \"{}\"\npolicies = \"{dir}/policies\"\n\n\
              [trust]\nanchor = \"{dir}/eye-of-thundera.pem\"\nanchor_sha256 = \"{sha256}\"\n\n\
              [openbao]\naddress = \"{}\"\nmount = \"pki_int\"\nlogin = {login}\n\n",
+            self.run.display(),
             self.authority.address
         );
+        if let Some(tpm) = &self.tpm {
+            text.push_str(&format!("[tpm]\n{tpm}\n"));
+        }
         for cert in &self.certs {
             text.push_str(&cert.toml());
         }

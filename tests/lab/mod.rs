@@ -9,7 +9,6 @@ pub mod nginx;
 pub mod openbao;
 pub mod pki;
 pub mod place;
-#[cfg(feature = "tpm")]
 pub mod swtpm;
 
 use std::net::TcpListener;

@@ -16,7 +16,7 @@ static PLACE: Mutex<Option<Place>> = Mutex::new(None);
 
 /// Waits for the end of its standard input, then removes the directory. Servers may still be dying, hence the second tries.
 const JANITOR: &str = r#"trap '' INT TERM HUP; cat >/dev/null
-for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" 2>/dev/null; [ -e "$1" ] || exit 0; sleep 0.3; done"#;
+for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" "$2" 2>/dev/null; [ -e "$1" ] || [ -e "$2" ] || exit 0; sleep 0.3; done"#;
 
 /// The directory of this process, made at first use.
 pub fn root() -> PathBuf {
@@ -34,7 +34,7 @@ fn make() -> Place {
         eprintln!("lab: kept after the end: {}", root.display());
         command = Command::new("cat");
     } else {
-        command.args(["sh", "-c", JANITOR, "omens-lab-janitor"]).arg(&root);
+        command.args(["sh", "-c", JANITOR, "omens-lab-janitor"]).arg(&root).arg(memory_beside(&root));
     }
     let mut janitor = command
         .stdin(Stdio::piped())
@@ -51,6 +51,20 @@ fn make() -> Place {
 pub fn directory(name: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let path = root().join(format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    make_private(&path);
+    path
+}
+
+fn memory_beside(root: &Path) -> PathBuf {
+    Path::new("/dev/shm").join(root.file_name().expect("a name"))
+}
+
+/// A new directory of this name in memory, mode 0700: where sealed keys may lie in clear.
+pub fn in_memory(name: &str) -> PathBuf {
+    let top = memory_beside(&root());
+    make_private(&top);
+    std::fs::set_permissions(&top, std::os::unix::fs::PermissionsExt::from_mode(0o711)).expect("mode");
+    let path = top.join(directory(name).file_name().expect("a name"));
     make_private(&path);
     path
 }

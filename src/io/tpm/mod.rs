@@ -6,6 +6,7 @@
 
 mod door;
 mod error;
+pub mod limit;
 mod object;
 mod open;
 mod srk;

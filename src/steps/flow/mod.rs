@@ -6,6 +6,7 @@
 mod deploy;
 mod groups;
 mod job;
+mod keys;
 mod prepare;
 mod undo;
 
@@ -18,8 +19,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OnceCell, Semaphore};
 
 pub(in crate::steps) use job::describe_leaf;
+pub(in crate::steps) use keys::collect_sealing_keys;
 
 use self::job::{Job, report_of};
+use self::keys::Undecided;
 use self::prepare::Prepared;
 use super::issue::Session;
 use super::record::Notes;
@@ -120,9 +123,40 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
         }
     }
     if !due.is_empty() {
-        reports.extend(act(settings, clock, watch, &run, due).into_iter().map(|report| (report.name.clone(), report)));
+        let ended = renew_due(settings, (now, options.force), (clock, watch), &run, due);
+        reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
     run.end(wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
+}
+
+fn renew_due(
+    settings: &Arc<Settings>,
+    (now, force): (Time, bool),
+    (clock, watch): (Clock, &dyn Watch),
+    run: &Run,
+    due: Vec<Due<'_>>,
+) -> Vec<CertReport> {
+    let trees = match Trees::open(settings) {
+        Ok(trees) => trees,
+        Err(failure) => return due.iter().map(|(_, step, tree)| run.failed(report_of(step, tree), failure.clone())).collect(),
+    };
+    let (mut ended, mut ready, mut warnings) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (certificate, step, mut tree) in due {
+        let report = report_of(&step, &tree);
+        match (Undecided { settings, certificate, now, force }).with_keys(&trees, &mut tree, step) {
+            Ok((step, said)) => {
+                warnings.insert(certificate.name().clone(), said);
+                ready.push((certificate, step, tree));
+            }
+            Err(failure) => ended.push(run.failed(report, failure)),
+        }
+    }
+    ended.extend(act(&trees, clock, watch, run, ready).into_iter().map(|mut report| {
+        report.warnings.splice(0..0, warnings.remove(&report.name).unwrap_or_default());
+        report
+    }));
+    collect_sealing_keys(&trees);
+    ended
 }
 
 /// A run that was killed, and left nothing to do but its remains: opening the place removes them, and its end is written down.
@@ -142,15 +176,14 @@ fn after_kill(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, 
 pub(in crate::steps) type Due<'a> = (&'a Certificate, Step, Tree);
 
 /// Does what the plan says. Only from here on is there a runtime, a network and whatever else a run needs.
-pub(in crate::steps) fn act(settings: &Arc<Settings>, clock: Clock, watch: &dyn Watch, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
-    let ready = runtime().and_then(|runtime| Ok((runtime, Trees::open(settings)?)));
-    let (runtime, trees) = match ready {
-        Ok(ready) => ready,
+pub(in crate::steps) fn act(trees: &Arc<Trees>, clock: Clock, watch: &dyn Watch, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
         Err(failure) => return due.iter().map(|(_, step, tree)| run.failed(report_of(step, tree), failure.clone())).collect(),
     };
     let shared = Shared {
-        settings: settings.clone(),
-        trees,
+        settings: trees.settings().clone(),
+        trees: trees.clone(),
         run,
         clock,
         watch,

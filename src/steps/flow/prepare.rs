@@ -6,9 +6,10 @@ use tokio::sync::SemaphorePermit;
 
 use super::job::{Job, report_of};
 use super::{Shared, block};
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Time};
 use crate::model::entry::Outcome;
-use crate::model::failure::{Failure, Stage};
+use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::model::report::CertReport;
 use crate::plan::decide::{Action, Step};
@@ -16,8 +17,8 @@ use crate::plan::inventory::Tree;
 use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::record::Notes;
 use crate::steps::run::interrupted;
-use crate::steps::seal::{FileStore, seal};
-use crate::steps::swap::{Staged, put_back, reopen};
+use crate::steps::seal::seal;
+use crate::steps::swap::{Place, Staged, demand_memory, disk_failure, put_back, reopen};
 use crate::steps::validate::{Material, Rejection, validate};
 
 /// What came of preparing a certificate.
@@ -98,14 +99,19 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job, turn: Option<Semapho
     }
     let generation = job.step.next;
     shared.watch.stage(&job.step.name, Stage::Seal);
-    let stored = match seal(&FileStore, &job.step.name, generation, validated, &key) {
+    let (place, now) = (job.place.clone(), shared.clock.now());
+    let stored = block(move || {
+        let store = place.stores().keeping(place.certificate().keep)?;
+        seal(store, place.name(), generation, validated, &key).map(|stored| (stored, key)).map_err(|why| why.1)
+    });
+    let (stored, key) = match stored.await {
         Ok(stored) => stored,
-        Err(why) => return end_without(shared, job, Outcome::Failed, why.1).await,
+        Err(why) => return end_without(shared, job, Outcome::Failed, why).await,
     };
     job.new = Some((generation, stored.facts().clone()));
-    let (place, now) = (job.place.clone(), shared.clock.now());
+    let place = job.place.clone();
     shared.watch.stage(&job.step.name, Stage::Publish);
-    match block(move || Staged::new(&place, stored, generation, now).map_err(|why| why.1)).await {
+    match block(move || Staged::new(&place, stored, &key, now).map_err(|why| why.1)).await {
         Ok(staged) => Some(staged),
         Err(failure) => {
             // Whole in the state directory, it is debt, whatever was wrong with the other tree.
@@ -133,6 +139,10 @@ async fn make_ready(shared: &Shared<'_>, job: &mut Job) -> Result<(), Failure> {
 async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
     // Not even a login is asked for what the budget does not allow.
     job.notes.allowance(shared.clock.now())?;
+    let (place, now) = (job.place.clone(), shared.clock.now());
+    // Before anything is asked of the CA: an absent TPM costs no signature.
+    let warning = block(move || ready_to_keep(&place, now)).await?;
+    job.report.warnings.extend(warning);
     let until = shared.clock.instant() + issue::LIMIT;
     let session = match tokio::time::timeout_at(until.into(), shared.session()).await {
         Ok(session) => session?,
@@ -140,6 +150,15 @@ async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
     };
     let budget = Purse { notes: job.notes.clone(), clock: shared.clock };
     issue::issue(session, &job.certificate().request, &budget, until).await
+}
+
+/// Sees to it that the new key can be kept and published.
+fn ready_to_keep(place: &Place, now: Time) -> Result<Option<Warning>, Failure> {
+    let keep = place.certificate().keep;
+    if keep == Keep::Sealed {
+        demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
+    }
+    place.stores().keeping(keep)?.make_ready(now)
 }
 
 /// The budget of one certificate, counted on disk before a request is sent.
@@ -216,7 +235,7 @@ async fn revalidate(shared: &Shared<'_>, job: &mut Job, generation: Generation) 
     shared.watch.stage(&job.step.name, Stage::Validate);
     let place = job.place.clone();
     let reopened = block(move || reopen(&place, generation)).await?;
-    let material = Material { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.key().spki().to_vec() };
+    let material = Material { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.spki().to_vec() };
     let now = shared.clock.now();
     let validated = validate(material, &job.certificate().request, &shared.settings.anchor, now).map_err(|(_, why)| why.failure)?;
     if job.report.error.is_none() {

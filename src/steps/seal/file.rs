@@ -4,13 +4,12 @@ use p256::pkcs8::{LineEnding, SecretDocument};
 use zeroize::Zeroizing;
 
 use super::{KeptKey, KeyStore, damaged};
-use crate::judge::pair;
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::secret::PlainKey;
-use crate::plan::generation::pkcs8_of_pem;
+use crate::plan::generation::key_of_pem;
 
 /// PKCS#8 PEM with mode 0600 in the state directory. Protects against nobody who can read the disk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,13 +25,11 @@ impl KeyStore for FileStore {
     }
 
     fn keep(&self, _: &CertName, _: Generation, key: &PlainKey) -> Result<KeptKey, Failure> {
-        Ok(KeptKey { file: self.file(), bytes: key_pem(key)? })
+        Ok(KeptKey { file: self.file(), bytes: key_pem(key)?, published_sha256: None })
     }
 
     fn open(&self, name: &CertName, generation: Generation, bytes: &[u8]) -> Result<PlainKey, Failure> {
-        let document = pkcs8_of_pem(bytes).map_err(|why| damaged(name, generation, &why))?;
-        let spki = pair::spki_of_pkcs8(document.as_bytes()).map_err(|why| damaged(name, generation, &why.to_string()))?;
-        Ok(PlainKey::new(Zeroizing::new(document.as_bytes().to_vec()), spki))
+        key_of_pem(bytes).map_err(|why| damaged(name, generation, &why))
     }
 }
 

@@ -111,6 +111,10 @@ impl Keys {
         let Some(dir) = self.dir()? else { return Ok(Vec::new()) };
         let remove = || {
             let unneeded: Vec<SealId> = ids(&dir)?.into_iter().filter(|id| !needed.contains(id)).collect();
+            // A power cut must not bring a generation back whose sealing key is gone.
+            if !unneeded.is_empty() {
+                self.sync_certificates()?;
+            }
             unneeded.iter().try_for_each(|id| write::remove(&dir, &id.file()))?;
             if !unneeded.is_empty() {
                 write::sync(&dir)?;
@@ -118,6 +122,20 @@ impl Keys {
             Ok(unneeded)
         };
         remove().map_err(|why| disk(&why))
+    }
+
+    fn sync_certificates(&self) -> Result<(), DiskError> {
+        let Some(certs) = Dir::open(&self.state)?.map_or(Ok(None), |state| state.child(layout::CERTS))? else { return Ok(()) };
+        for name in certs.names()?.iter().filter(|name| !name.starts_with('.')) {
+            certs.child(name)?.map_or(Ok(()), |certificate| write::sync(&certificate))?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is more than the one that serves.
+    pub(super) fn are_several(&self) -> Result<bool, Failure> {
+        let Some(dir) = self.dir()? else { return Ok(false) };
+        Ok(ids(&dir).map_err(|why| disk(&why))?.len() > 1)
     }
 
     /// The sealing keys that generations still need, of all certificates, also those that the settings no longer name; `None` where one

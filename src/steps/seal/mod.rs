@@ -1,34 +1,29 @@
 //! Keeping the private key: what is written beside the certificate so that the key survives a reboot. It never writes anything itself.
 
-#[cfg(feature = "tpm")]
 mod envelope;
 mod file;
-#[cfg(feature = "tpm")]
 mod keys;
-#[cfg(feature = "tpm")]
 mod opened;
-#[cfg(feature = "tpm")]
 mod sealed;
+mod stores;
 
-#[cfg(feature = "tpm")]
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::validate::Validated;
-#[cfg(feature = "tpm")]
 use crate::io::dir::DiskError;
 use crate::judge::cert::Facts;
 use crate::judge::pem;
+use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::finding::Finding;
 use crate::model::name::{CertName, Generation};
 use crate::model::secret::PlainKey;
 pub use file::FileStore;
-#[cfg(feature = "tpm")]
-pub use opened::Sealing;
-#[cfg(feature = "tpm")]
+pub(in crate::steps) use file::key_pem;
 pub use sealed::SealedStore;
+pub use stores::Stores;
 
 /// A private key in the form in which it rests.
 pub struct KeptKey {
@@ -36,6 +31,8 @@ pub struct KeptKey {
     pub file: &'static str,
     /// Its content.
     pub(crate) bytes: Zeroizing<Vec<u8>>,
+    /// SHA-256 of the PEM that consumers get, where that is another file.
+    pub(crate) published_sha256: Option<Fingerprint>,
 }
 
 impl KeptKey {
@@ -83,7 +80,6 @@ fn damaged(name: &CertName, generation: Generation, why: &str) -> Failure {
 }
 
 /// A disk's refusal, at this stage.
-#[cfg(feature = "tpm")]
 fn disk(why: &DiskError) -> Failure {
     let code = match why.errno {
         Errno::NOSPC | Errno::DQUOT => "disk-full",
@@ -96,6 +92,7 @@ fn disk(why: &DiskError) -> Failure {
 
 /// A certificate that passed `validate`, with its key in the form in which it rests.
 pub struct Stored {
+    generation: Generation,
     facts: Facts,
     findings: Vec<Finding>,
     pub(super) cert: String,
@@ -110,6 +107,12 @@ impl std::fmt::Debug for Stored {
 }
 
 impl Stored {
+    /// The generation it was kept for.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// What the leaf says.
     #[must_use]
     pub const fn facts(&self) -> &Facts {
@@ -141,6 +144,7 @@ pub fn seal(
     match store.keep(name, generation, key) {
         Err(why) => Err(Box::new((validated, why))),
         Ok(kept) => Ok(Stored {
+            generation,
             cert: pem::write(validated.leaf()),
             chain: validated.chain().iter().map(|der| pem::write(der)).collect(),
             facts: validated.facts().clone(),

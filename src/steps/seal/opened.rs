@@ -2,30 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::keys::Keys;
+use crate::config::settings::Sealing;
 use crate::io::tpm::{Sealed, Tpm};
 use crate::io::write;
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::pcr::PcrList;
 use crate::model::sealed::{KEY, PAYLOAD, SealId, SealingKeyFile};
 use crate::model::secret::SealingKey;
-use crate::model::tcti::Tcti;
-
-/// What the settings say about sealing.
-#[derive(Clone, Debug)]
-pub struct Sealing {
-    /// The TPM.
-    pub tcti: Tcti,
-    /// What new sealing keys are bound to, beside the TPM itself.
-    pub pcrs: PcrList,
-    /// How old a sealing key may be to serve for new private keys.
-    pub max_age: Duration,
-}
 
 /// What this run has opened so far. A failure is kept too: fifty certificates do not ask a dead TPM fifty times.
 #[derive(Debug)]
@@ -36,6 +23,8 @@ pub(super) struct Open {
     pub(super) commands: u64,
     pub(super) opened: BTreeMap<SealId, Result<OpenKey, Failure>>,
     pub(super) active: Option<SealId>,
+    /// Why the active key was made, where another would have served.
+    pub(super) replaced: Option<Warning>,
     pub(super) unseals: u32,
 }
 
@@ -48,7 +37,7 @@ pub(super) struct OpenKey {
 impl Open {
     pub(super) fn new(state: &Path, sealing: Sealing) -> Self {
         let files = Keys::of(state);
-        Self { sealing, files, tpm: None, commands: 0, opened: BTreeMap::new(), active: None, unseals: 0 }
+        Self { sealing, files, tpm: None, commands: 0, opened: BTreeMap::new(), active: None, replaced: None, unseals: 0 }
     }
 
     /// Pins the TPM that is there; what was opened before is forgotten.
@@ -73,7 +62,7 @@ impl Open {
 
     pub(super) fn make_ready(&mut self, now: Time) -> Result<Option<Warning>, Failure> {
         if self.active.is_some() {
-            return Ok(None);
+            return Ok(self.replaced.clone());
         }
         let srk = self.enter(now)?;
         let serves = |key: &SealingKeyFile| {
@@ -91,7 +80,9 @@ impl Open {
         if !matches!(why.code.as_str(), "pcr-changed" | "blob-damaged") {
             return Err(why);
         }
-        self.make(now).map(|_| Some(Warning::new(&why.code, format!("{}; a new sealing key was made", why.text))))
+        self.make(now)?;
+        self.replaced = Some(Warning::new(&why.code, format!("{}; a new sealing key was made", why.text)));
+        Ok(self.replaced.clone())
     }
 
     /// The TPM, opened once; it must be the pinned one.

@@ -4,12 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::opened::{Open, Sealing, random};
-use super::{KeptKey, KeyStore, damaged, envelope};
+use super::opened::{Open, random};
+use super::{KeptKey, KeyStore, damaged, envelope, key_pem};
+use crate::config::settings::Sealing;
+use crate::io::tpm::limit::{self, LIMIT};
 use crate::judge::pair;
 use crate::model::anchor::Fingerprint;
 use crate::model::canonical::Format as _;
@@ -19,10 +22,20 @@ use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::sealed::{NONCE, SALT, SealId, SealedKeyFile};
 use crate::model::secret::PlainKey;
+use crate::model::tcti::Tcti;
+
+/// Between two looks at whether somebody else is done with the TPM.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The sealed keys of one state directory, for one run under its lock.
 #[derive(Debug)]
-pub struct SealedStore(Mutex<Open>);
+pub struct SealedStore {
+    tcti: Tcti,
+    limit: Duration,
+    open: Arc<Mutex<Open>>,
+    /// Why the TPM was given up in this run.
+    given_up: OnceLock<Failure>,
+}
 
 impl KeyStore for SealedStore {
     fn file(&self) -> &'static str {
@@ -32,14 +45,20 @@ impl KeyStore for SealedStore {
     /// Opens the TPM and the sealing key for new private keys, or makes one: before anything is asked of a CA. The warning says why a
     /// sealing key that is there does not serve: it would not open at the next boot either.
     fn make_ready(&self, now: Time) -> Result<Option<Warning>, Failure> {
-        self.with(|open| open.make_ready(now))
+        // What is ready needs no TPM, and so no thread that could wait for it.
+        let open = self.lock()?;
+        if open.active.is_some() {
+            return Ok(open.replaced.clone());
+        }
+        drop(open);
+        self.with(move |open| open.make_ready(now))
     }
 
     fn keep(&self, name: &CertName, generation: Generation, key: &PlainKey) -> Result<KeptKey, Failure> {
         let failed = |why: &str| {
             Failure::new(Stage::Seal, "blob-damaged", format!("the private key of {name} {generation} cannot be sealed: {why}"))
         };
-        let open = self.lock();
+        let open = self.lock()?;
         let ready = open.active.as_ref().and_then(|id| Some((id, open.opened.get(id)?.as_ref().ok()?)));
         let (id, active) = ready.ok_or_else(|| failed("no sealing key was made ready"))?;
         let (mut salt, mut nonce) = ([0; SALT], [0; NONCE]);
@@ -47,7 +66,8 @@ impl KeyStore for SealedStore {
         random(&mut nonce)?;
         let header = SealedKeyFile::header((name, generation), id.clone(), active.srk.clone(), key.spki(), (salt, nonce));
         let sealed = envelope::close(&active.key, header, key.expose()).map_err(|_| failed("the cipher refuses"))?;
-        Ok(KeptKey { file: self.file(), bytes: Zeroizing::new(sealed.to_bytes()) })
+        let published_sha256 = Some(Fingerprint::of(&key_pem(key)?));
+        Ok(KeptKey { file: self.file(), bytes: Zeroizing::new(sealed.to_bytes()), published_sha256 })
     }
 
     fn open(&self, name: &CertName, generation: Generation, bytes: &[u8]) -> Result<PlainKey, Failure> {
@@ -56,16 +76,21 @@ impl KeyStore for SealedStore {
         if sealed.name != name.as_str() || sealed.generation != generation {
             return Err(broken(&format!("it is that of {} {}", sealed.name, sealed.generation)));
         }
-        let pkcs8 = self.with(|open| {
-            let key = open.key(&sealed.seal).map_err(|why| {
-                let text = format!("the private key of {name} {generation} cannot be opened: {}", why.text);
-                Failure { text, ..why }
-            })?;
-            if key.srk != sealed.srk.0 {
-                return Err(broken("it names another storage root key than its sealing key"));
-            }
-            envelope::open(&key.key, &sealed).map_err(|_| broken("it is not as it was written"))
-        })?;
+        let of_this_key = |why: Failure| {
+            let text = format!("the private key of {name} {generation} cannot be opened: {}", why.text);
+            Failure { text, ..why }
+        };
+        let id = sealed.seal.clone();
+        if !self.lock().map_err(of_this_key)?.opened.contains_key(&id) {
+            self.with(move |open| open.key(&id).map(|_| ())).map_err(of_this_key)?;
+        }
+        let mut open = self.lock().map_err(of_this_key)?;
+        let key = open.key(&sealed.seal).map_err(of_this_key)?;
+        if key.srk != sealed.srk.0 {
+            return Err(broken("it names another storage root key than its sealing key"));
+        }
+        let pkcs8 = envelope::open(&key.key, &sealed).map_err(|_| broken("it is not as it was written"))?;
+        drop(open);
         let spki = pair::spki_of_pkcs8(&pkcs8).map_err(|why| broken(&why.to_string()))?;
         if Fingerprint::of(&spki) != sealed.spki_sha256 {
             return Err(broken("it is another key than it says"));
@@ -78,7 +103,14 @@ impl SealedStore {
     /// A store on this state directory. Nothing is opened yet, neither a file nor the TPM.
     #[must_use]
     pub fn new(state: &Path, sealing: Sealing) -> Self {
-        Self(Mutex::new(Open::new(state, sealing)))
+        let (tcti, limit) = (sealing.tcti.clone(), LIMIT);
+        Self { tcti, limit, open: Arc::new(Mutex::new(Open::new(state, sealing))), given_up: OnceLock::new() }
+    }
+
+    /// The same with another limit for one piece of work of the TPM.
+    #[must_use]
+    pub fn with_limit(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     /// Makes a new sealing key under today's PCR values, which serves from here on (`omens reseal`).
@@ -86,7 +118,7 @@ impl SealedStore {
     /// # Errors
     /// The TPM refuses, or the key cannot be written.
     pub fn renew_sealing_key(&self, now: Time) -> Result<SealId, Failure> {
-        self.with(|open| {
+        self.with(move |open| {
             open.enter(now)?;
             open.make(now)
         })
@@ -98,7 +130,15 @@ impl SealedStore {
     /// # Errors
     /// The TPM does not open, or the pin cannot be written.
     pub fn pin_new_tpm(&self, now: Time) -> Result<bool, Failure> {
-        self.with(|open| open.pin_new_tpm(now))
+        self.with(move |open| open.pin_new_tpm(now))
+    }
+
+    /// Whether there are more sealing keys than the one that serves: without that there is nothing to collect.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn has_several(&self) -> Result<bool, Failure> {
+        self.lock()?.files.are_several()
     }
 
     /// The sealing keys that generations on disk still need; `None` where one cannot be read, and so nobody knows.
@@ -106,7 +146,7 @@ impl SealedStore {
     /// # Errors
     /// A directory cannot be read.
     pub fn referenced(&self) -> Result<Option<BTreeSet<SealId>>, Failure> {
-        self.lock().files.referenced()
+        self.lock()?.files.referenced()
     }
 
     /// Removes the sealing keys that neither `referenced` names nor this run uses, after generations were durably removed.
@@ -114,7 +154,7 @@ impl SealedStore {
     /// # Errors
     /// A file cannot be removed.
     pub fn collect(&self, mut referenced: BTreeSet<SealId>) -> Result<Vec<SealId>, Failure> {
-        let open = self.lock();
+        let open = self.lock()?;
         // Without a run that made one ready, the newest is the one that the next run will use.
         let active = match &open.active {
             Some(active) => Some(active.clone()),
@@ -127,24 +167,40 @@ impl SealedStore {
     /// How often the TPM was asked to unseal.
     #[must_use]
     pub fn unseals(&self) -> u32 {
-        self.lock().unseals
+        self.lock().map_or(0, |open| open.unseals)
     }
 
     /// How many commands the TPM was sent: none where it was not needed.
     #[must_use]
     pub fn tpm_commands(&self) -> u64 {
-        self.lock().commands
+        self.lock().map_or(0, |open| open.commands)
     }
 
-    /// Does something for which the TPM may be needed, and closes it.
-    fn with<T>(&self, something: impl FnOnce(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
-        let mut open = self.lock();
-        let done = something(&mut open);
-        open.close();
-        done
+    /// Does something for which the TPM may be needed, and closes it; in time, or not at all in this run.
+    fn with<T: Send + 'static>(&self, something: impl FnOnce(&mut Open) -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+        // Nobody is in the middle of something else when this begins.
+        drop(self.lock()?);
+        let open = self.open.clone();
+        let work = move || {
+            let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+            let done = something(&mut open);
+            open.close();
+            done
+        };
+        limit::within(self.limit, &self.tcti, work).unwrap_or_else(|why| Err(self.given_up.get_or_init(|| why.failure()).clone()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The lock, which a thread that waits for a TPM may hold for ever.
+    fn lock(&self) -> Result<MutexGuard<'_, Open>, Failure> {
+        loop {
+            if let Some(why) = self.given_up.get() {
+                return Err(why.clone());
+            }
+            match self.open.try_lock() {
+                Ok(open) => return Ok(open),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_AGAIN),
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # On disk
 //! ```text
-//! STATE/certs/NAME/gen-N/   cert.pem chain.pem fullchain.pem key.pem(0600) meta.json     never rewritten
+//! STATE/certs/NAME/gen-N/   cert.pem chain.pem fullchain.pem meta.json, key.sealed or key.pem(0600)     never rewritten
 //! STATE/certs/NAME/live     → gen-N: the last committed generation, what boots
 //! STATE/certs/NAME/state.json, STATE/ledger.jsonl, STATE/lock
 //! RUN/NAME/gen-N/           the same and combined.pem (full chain, then key), nginx.conf (names gen-N's own paths)
@@ -39,4 +39,4 @@ pub use aside::keep_aside;
 pub(in crate::steps) use place::failure as disk_failure;
 pub use place::{Place, Trees};
 pub use publish::{Published, put_back, write_copies};
-pub use stage::{Reopened, Staged, reopen};
+pub use stage::{Reopened, Staged, demand_memory, is_whole, reopen};

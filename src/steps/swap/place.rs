@@ -9,6 +9,9 @@ use crate::judge::pem;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
+use crate::model::secret::PlainKey;
+use crate::plan::generation::key_of_pem;
+use crate::steps::seal::Stores;
 
 /// Both trees of a run, opened once: two descriptors, however many certificates are on their way.
 #[derive(Debug)]
@@ -16,6 +19,7 @@ pub struct Trees {
     settings: Arc<Settings>,
     certs: Dir,
     run: Dir,
+    stores: Stores,
 }
 
 impl Trees {
@@ -36,7 +40,24 @@ impl Trees {
         // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (ONDISK).
         let run = write::make_path(&settings.paths.run, 0o755)?;
         show_anchor(&run, settings)?;
-        Ok(Self { settings: settings.clone(), certs, run })
+        Ok(Self { settings: settings.clone(), certs, run, stores: Stores::of(settings) })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// `NAME` of the run directory, where it is there.
+    pub(super) fn run_of(&self, name: &CertName) -> Result<Option<Dir>, DiskError> {
+        self.run.child(name.as_str())
+    }
+
+    /// The run's stores of private keys.
+    #[must_use]
+    pub const fn stores(&self) -> &Stores {
+        &self.stores
     }
 }
 
@@ -86,6 +107,12 @@ impl Place {
         existing(&self.trees.run, self.name())
     }
 
+    /// The run's stores of private keys.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        &self.trees.stores
+    }
+
     /// The settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -116,6 +143,17 @@ impl Place {
     #[must_use]
     pub fn committed(&self) -> Option<Generation> {
         live(self.var())
+    }
+
+    /// The private key that consumers find at `live`; `None` where there is none that can be read.
+    ///
+    /// # Errors
+    /// When it is there and may not be read.
+    pub fn published_key(&self) -> Result<Option<PlainKey>, DiskError> {
+        let run = self.run()?;
+        let Some(link) = run.link(layout::LIVE)? else { return Ok(None) };
+        let content = run.child(&link)?.map_or(Ok(None), |dir| dir.read(layout::KEY))?;
+        Ok(content.and_then(|content| key_of_pem(&content.bytes).ok()))
     }
 
     /// Whether the state directory holds this generation whole.

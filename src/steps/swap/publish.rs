@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use super::aside::keep_aside;
 use super::place::{self, Place};
-use super::stage::{Staged, condition_text, stage_run};
+use super::stage::{Staged, condition_text, open_pem, stage_run};
 use crate::config::settings::{Install, InstallKind, Part};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write;
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::Generation;
+use crate::plan::copies::{copy_is_right, leftovers, part_bytes, part_mode};
 use crate::plan::debt::publishable;
 use crate::plan::generation::Kept;
-use crate::plan::inventory::{copy_is_right, leftovers, part_bytes, part_mode};
 
 /// A generation that consumers find at `live`.
 #[derive(Debug)]
@@ -46,10 +47,9 @@ impl Published {
     /// # Errors
     /// The value and why.
     pub fn again(self) -> Result<Self, Box<(Self, Failure)>> {
-        let shown = stage_run(&self.place, &self.kept).and_then(|()| show(&self.place, &self.kept));
-        match shown {
+        match stage_and_show(&self.place, &self.kept) {
             Ok(_) => Ok(self),
-            Err(why) => Err(Box::new((self, place::failure(Stage::Publish, &why)))),
+            Err(why) => Err(Box::new((self, why))),
         }
     }
 
@@ -113,8 +113,12 @@ pub fn put_back(place: &Place, generation: Generation, now: Time) -> Result<(Fac
                 .hint(format!("`omens renew {} --force` makes a new key and certificate", place.name())));
         }
     };
-    let shown = stage_run(place, &kept).and_then(|()| show(place, &kept));
-    shown.map(|warnings| (facts, warnings)).map_err(|why| place::failure(Stage::Publish, &why))
+    stage_and_show(place, &kept).map(|warnings| (facts, warnings))
+}
+
+fn stage_and_show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, Failure> {
+    stage_run(place, kept, &|| open_pem(place, kept))?;
+    show(place, kept).map_err(|why| place::failure(Stage::Publish, &why))
 }
 
 fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
@@ -127,7 +131,14 @@ fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
         write::replace_link(&run, layout::LIVE, &target)?;
     }
     let mut warnings = Vec::new();
-    for install in place.certificate().install.iter().filter(|i| i.kind == InstallKind::Copy) {
+    let copied = place.certificate().install.iter().filter(|i| i.kind == InstallKind::Copy);
+    if kept.keep == Keep::Sealed && copied.clone().next().is_some() {
+        // Only on the way back to a generation from before the settings changed.
+        let text = format!("the key of {} is sealed and never copied: consumers of copies keep what they have", kept.generation);
+        warnings.push(Warning::new("not-copied", text));
+        return Ok(warnings);
+    }
+    for install in copied {
         copy(place, install, kept, &mut warnings)?;
     }
     Ok(warnings)
@@ -140,6 +151,10 @@ fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
 pub fn write_copies(place: &Place, install: &Install, generation: Generation) -> Result<Vec<Warning>, DiskError> {
     let kept = Kept::read(&place.var()?, generation)?;
     let mut warnings = Vec::new();
+    if kept.keep == Keep::Sealed {
+        let text = format!("the key of {generation} is sealed and never copied; `omens renew` makes one that may be");
+        return Ok(vec![Warning::new("not-copied", text)]);
+    }
     copy(place, install, &kept, &mut warnings)?;
     Ok(warnings)
 }

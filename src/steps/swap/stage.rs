@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::place::{self, Place};
-use crate::config::settings::Owner;
+use zeroize::Zeroizing;
+
+use super::place::{self, Place, Trees};
+use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
 use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage};
+use crate::model::key::Keep;
 use crate::model::layout::{self, Meta};
 use crate::model::name::Generation;
 use crate::model::secret::PlainKey;
-use crate::plan::generation::{Condition, Kept, difference, key_mode};
-use crate::steps::seal::{FileStore, KeyStore, Stored};
+use crate::plan::generation::{Condition, Kept, files_differ, key_mode};
+use crate::steps::seal::{Stored, key_pem};
 use crate::steps::validate::Validated;
 
 /// A generation that is complete in both trees and not yet published.
@@ -30,7 +33,10 @@ pub struct Staged {
 #[derive(Debug)]
 pub struct Reopened {
     kept: Kept,
-    key: PlainKey,
+    /// DER of its public key.
+    spki: Vec<u8>,
+    /// Its private key, where the run tree has to be given it.
+    key: Option<PlainKey>,
 }
 
 impl Reopened {
@@ -46,14 +52,15 @@ impl Reopened {
         self.kept.chain_pem()
     }
 
-    /// The private key.
+    /// DER of the public key that belongs to the private key.
     #[must_use]
-    pub const fn key(&self) -> &PlainKey {
-        &self.key
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
     }
 }
 
-/// Reads a committed generation or debt back, with its key opened by its store.
+/// Reads a committed generation or debt back, with its key opened by its store; a sealed one only where consumers lack it, since what they
+/// have is known by its hash.
 ///
 /// # Errors
 /// Stage `publish` or `seal`: the generation is damaged, or its key cannot be opened.
@@ -64,8 +71,13 @@ pub fn reopen(place: &Place, generation: Generation) -> Result<Reopened, Failure
         return Err(Failure::new(Stage::Publish, "blob-damaged", text)
             .hint(format!("`omens renew {} --force` makes a new key and certificate", place.name())));
     }
-    let key = FileStore.open(place.name(), generation, kept.key_pem())?;
-    Ok(Reopened { kept, key })
+    let complete = is_complete(place, &kept).map_err(|why| place::failure(Stage::Publish, &why))?;
+    let known = kept.facts.as_ref().filter(|_| complete && kept.keep == Keep::Sealed).map(|facts| facts.spki.clone());
+    if let Some(spki) = known {
+        return Ok(Reopened { kept, spki, key: None });
+    }
+    let key = place.stores().open(place.name(), &kept)?;
+    Ok(Reopened { kept, spki: key.spki().to_vec(), key: Some(key) })
 }
 
 pub(super) fn condition_text(condition: &Condition) -> &str {
@@ -81,13 +93,15 @@ impl Staged {
     ///
     /// # Errors
     /// The value and why, when a file cannot be written; what was half-made is removed by the next run.
-    pub fn new(place: &Arc<Place>, stored: Stored, generation: Generation, now: Time) -> Result<Self, Box<(Stored, Failure)>> {
-        let staged = stage_state(place, &stored, generation, now)
-            .and_then(|()| Kept::read(&place.var()?, generation))
-            .and_then(|kept| stage_run(place, &kept).map(|()| kept));
+    pub fn new(place: &Arc<Place>, stored: Stored, key: &PlainKey, now: Time) -> Result<Self, Box<(Stored, Failure)>> {
+        let disk = |why: DiskError| place::failure(Stage::Publish, &why);
+        let staged = stage_state(place, &stored, now)
+            .and_then(|()| Kept::read(&place.var()?, stored.generation()))
+            .map_err(disk)
+            .and_then(|kept| stage_run(place, &kept, &|| key_pem(key)).map(|()| kept));
         match staged {
             Ok(kept) => Ok(Self { place: place.clone(), facts: stored.facts().clone(), kept }),
-            Err(why) => Err(Box::new((stored, place::failure(Stage::Publish, &why)))),
+            Err(why) => Err(Box::new((stored, why))),
         }
     }
 
@@ -96,9 +110,13 @@ impl Staged {
     /// # Errors
     /// The value and why, when the run tree cannot be written.
     pub fn again(place: &Arc<Place>, reopened: Reopened, validated: &Validated) -> Result<Self, Box<(Reopened, Failure)>> {
-        match stage_run(place, &reopened.kept) {
+        let pem = || match &reopened.key {
+            Some(key) => key_pem(key),
+            None => open_pem(place, &reopened.kept),
+        };
+        match stage_run(place, &reopened.kept, &pem) {
             Ok(()) => Ok(Self { place: place.clone(), facts: validated.facts().clone(), kept: reopened.kept }),
-            Err(why) => Err(Box::new((reopened, place::failure(Stage::Publish, &why)))),
+            Err(why) => Err(Box::new((reopened, why))),
         }
     }
 
@@ -109,7 +127,8 @@ impl Staged {
     }
 }
 
-fn stage_state(place: &Place, stored: &Stored, generation: Generation, now: Time) -> Result<(), DiskError> {
+fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskError> {
+    let generation = stored.generation();
     let fullchain = format!("{}{}", stored.cert, stored.chain);
     let files: [(&str, &[u8], u32); 4] = [
         (layout::CERT, stored.cert.as_bytes(), 0o644),
@@ -125,6 +144,7 @@ fn stage_state(place: &Place, stored: &Stored, generation: Generation, now: Time
         spki_sha256: Fingerprint::of(&stored.facts().spki),
         anchor_sha256: place.settings().anchor.sha256.clone(),
         files: files.iter().map(|(name, bytes, _)| ((*name).to_owned(), Fingerprint::of(bytes))).collect::<BTreeMap<_, _>>(),
+        published_key_sha256: stored.kept.published_sha256.clone(),
     };
     let meta = serde_json::to_vec_pretty(&meta).unwrap_or_default();
     let staging = format!(".{generation}");
@@ -138,38 +158,85 @@ fn stage_state(place: &Place, stored: &Stored, generation: Generation, now: Time
     write::sync(&var)
 }
 
-/// Makes the run tree's `gen-N` complete and equal; what is right already is left alone. On tmpfs a flush means nothing, elsewhere it costs little.
-pub(super) fn stage_run(place: &Place, kept: &Kept) -> Result<(), DiskError> {
-    let certificate = place.certificate();
-    let generation = kept.generation;
-    let target = layout::run_generation(&place.settings().paths.run, place.name(), generation);
-    let nginx = layout::nginx_conf(&target);
-    let run = place.run()?;
-    if is_complete(&run, kept, certificate.owner, &nginx)? {
-        return Ok(());
-    }
-    let staging = format!(".{generation}");
-    write::remove(&run, &staging)?;
-    let (dir, _) = write::make_dir(&run, &staging, 0o750, place::generation_owner(certificate))?;
-    let owner = place::file_owner(certificate);
-    for (name, bytes) in kept.published_files() {
-        let secret = matches!(name, layout::KEY | layout::COMBINED);
-        let mode = if secret { key_mode(certificate.owner.gid) } else { 0o644 };
-        write::write_new(&dir, name, &bytes, mode, owner)?;
-    }
-    write::write_new(&dir, layout::NGINX, nginx.as_bytes(), 0o644, owner)?;
-    write::sync(&dir)?;
-    // A damaged generation of this number is exchanged, in one step where the file system can, so that `live` does not name nothing.
-    write::exchange(&run, &staging, &generation.to_string())?;
-    write::remove(&run, &staging)?;
-    write::sync(&run)
+/// The PEM of a generation's private key, opened by its store.
+pub(super) fn open_pem(place: &Place, kept: &Kept) -> Result<Pem, Failure> {
+    key_pem(&place.stores().open(place.name(), kept)?)
 }
 
-fn is_complete(run: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<bool, DiskError> {
-    // Whatever is wrong with what lies there, it is staged anew; only our own link is looked at apart from the files.
-    let live = run.link(layout::LIVE)?;
-    if live.as_deref() != Some(kept.generation.to_string().as_str()) {
-        return Ok(false);
+type Pem = Zeroizing<Vec<u8>>;
+
+/// Makes the run tree's `gen-N` complete and equal; what is right already is left alone, and its key is not asked for. On tmpfs a flush
+/// means nothing, elsewhere it costs little.
+pub(super) fn stage_run(place: &Place, kept: &Kept, pem: &dyn Fn() -> Result<Pem, Failure>) -> Result<(), Failure> {
+    let disk = |why: DiskError| place::failure(Stage::Publish, &why);
+    let generation = kept.generation;
+    if is_complete(place, kept).map_err(disk)? {
+        return Ok(());
     }
-    Ok(difference(run, kept, owner, nginx).ok().flatten().is_none())
+    let run = place.run().map_err(disk)?;
+    let staging = format!(".{generation}");
+    write::remove(&run, &staging).map_err(disk)?;
+    let (dir, _) = write::make_dir(&run, &staging, 0o750, place::generation_owner(place.certificate())).map_err(disk)?;
+    let key = match kept.plain_key() {
+        Some(plain) => Pem::new(plain.to_vec()),
+        // In clear only into the very directory of which the kernel says that it is in memory.
+        None => {
+            demand_memory(&dir)?;
+            pem()?
+        }
+    };
+    let nginx = nginx_conf(place, kept);
+    let filled = fill(place, &dir, kept, &key, &nginx).and_then(|()| {
+        // A damaged generation of this number is exchanged, in one step where the file system can, so that `live` does not name nothing.
+        write::exchange(&run, &staging, &generation.to_string())?;
+        write::remove(&run, &staging)?;
+        write::sync(&run)
+    });
+    filled.map_err(disk)
+}
+
+fn fill(place: &Place, dir: &Dir, kept: &Kept, key: &[u8], nginx: &str) -> Result<(), DiskError> {
+    let certificate = place.certificate();
+    let owner = place::file_owner(certificate);
+    for (name, bytes) in kept.published_files(key) {
+        let secret = matches!(name, layout::KEY | layout::COMBINED);
+        let mode = if secret { key_mode(certificate.owner.gid) } else { 0o644 };
+        write::write_new(dir, name, &bytes, mode, owner)?;
+    }
+    write::write_new(dir, layout::NGINX, nginx.as_bytes(), 0o644, owner)?;
+    write::sync(dir)
+}
+
+fn nginx_conf(place: &Place, kept: &Kept) -> String {
+    layout::nginx_conf(&layout::run_generation(&place.settings().paths.run, place.name(), kept.generation))
+}
+
+/// Refuses a directory that is not in memory (ONDISK, Sealing).
+///
+/// # Errors
+/// Stage `seal`, code `run-not-tmpfs`.
+pub fn demand_memory(dir: &Dir) -> Result<(), Failure> {
+    if dir.is_memory_backed().map_err(|why| place::failure(Stage::Seal, &why))? {
+        return Ok(());
+    }
+    let text =
+        format!("expected {} on tmpfs or ramfs, found another file system: no sealed key is written there in clear", dir.path().display());
+    Err(Failure::new(Stage::Seal, "run-not-tmpfs", text)
+        .hint("set paths.run to a directory in memory, such as /run/omens, or below /dev/shm or $XDG_RUNTIME_DIR"))
+}
+
+fn is_complete(place: &Place, kept: &Kept) -> Result<bool, DiskError> {
+    Ok(is_whole_in(&place.run()?, place.settings(), place.certificate(), kept))
+}
+
+/// Whether the run tree has this generation whole, whatever its `live` names. What cannot be looked at is staged anew.
+#[must_use]
+pub fn is_whole(trees: &Trees, certificate: &Certificate, kept: &Kept) -> bool {
+    let run = trees.run_of(certificate.name()).ok().flatten();
+    run.is_some_and(|run| is_whole_in(&run, trees.settings(), certificate, kept))
+}
+
+fn is_whole_in(run: &Dir, settings: &Settings, certificate: &Certificate, kept: &Kept) -> bool {
+    let nginx = layout::nginx_conf(&layout::run_generation(&settings.paths.run, certificate.name(), kept.generation));
+    files_differ(run, kept, certificate.owner, &nginx).is_ok_and(|difference| difference.is_none())
 }

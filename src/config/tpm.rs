@@ -1,0 +1,54 @@
+//! `[tpm]`: which TPM private keys are sealed to, and what beside it. It must never open one.
+
+use std::time::Duration;
+
+use super::settings::Sealing;
+use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
+use super::tree::{Node, Value};
+use super::value;
+use crate::model::pcr::PcrList;
+use crate::model::span;
+use crate::model::tcti::Tcti;
+
+/// How old a sealing key grows where the settings say nothing (ONDISK, Sealing).
+const MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
+/// A sealing key that is changed more often than this is made for nearly every run.
+const MAX_AGE_MIN: Duration = Duration::from_secs(3600);
+
+/// `[tpm]`.
+pub(super) fn tpm(node: &Node, errors: &Errors) -> Option<Sealing> {
+    let shape = Shape::of("[tpm]", node, errors)?;
+    let tcti = shape.required("tcti", parsed(tcti));
+    let pcrs = shape.or("pcrs", PcrList::default(), pcrs);
+    let max_age = shape.or("max_age", MAX_AGE, max_age);
+    shape.finish();
+    Some(Sealing { tcti: tcti?, pcrs: pcrs?, max_age: max_age? })
+}
+
+fn tcti(text: &str) -> Result<Tcti, Wrong> {
+    Tcti::parse(text).map_err(|refused| Wrong::value(refused.why).suggest(refused.instead))
+}
+
+fn pcrs(node: &Node, errors: &Errors) -> Option<PcrList> {
+    let number = |node: &Node, errors: &Errors| match &node.value {
+        Value::Other { raw, .. } if raw.parse::<u32>().is_ok() => raw.parse::<u32>().ok(),
+        other => {
+            let wrong = Wrong::new("wrong-type", format!("expected the number of a PCR, found {}", other.kind()));
+            errors.at(&node.place, wrong.suggest("write numbers without quotes: [7]"));
+            None
+        }
+    };
+    let numbers = list(number)(node, errors)?;
+    let read = PcrList::new(&numbers);
+    read.map_err(|why| errors.at(&node.place, Wrong::value(why).suggest("write each PCR once: [7], or [] for none"))).ok()
+}
+
+fn max_age(node: &Node, errors: &Errors) -> Option<Duration> {
+    let (place, age) = placed(parsed(value::duration))(node, errors)?;
+    if age >= MAX_AGE_MIN {
+        return Some(age);
+    }
+    let text = format!("expected a max_age of at least {}, found {}", span::show(MAX_AGE_MIN), span::show(age));
+    errors.at(place, Wrong::value(text).suggest(format!("write \"{}\", the usual one", span::show(MAX_AGE))));
+    None
+}

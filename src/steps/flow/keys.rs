@@ -1,0 +1,72 @@
+//! Sealed keys around a run: those that consumers lack are opened before anything is decided about them, and sealing keys that no
+//! generation needs any more are removed when all is over.
+
+use crate::config::settings::{Certificate, Settings};
+use crate::model::clock::Time;
+use crate::model::failure::{Failure, Warning};
+use crate::model::key::Keep;
+use crate::model::name::Generation;
+use crate::plan::decide::{Action, Step, decide};
+use crate::plan::generation::{Condition, Kept};
+use crate::plan::inventory::Tree;
+use crate::steps::swap::{Trees, is_whole};
+
+/// A certificate and what was decided about it from what its files say.
+pub(super) struct Undecided<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) certificate: &'a Certificate,
+    pub(super) now: Time,
+    pub(super) force: bool,
+}
+
+impl Undecided<'_> {
+    /// Opens the key that the step would have to publish. One that does not open is one more thing that was found out, and it is decided anew:
+    /// what cannot be opened is re-issued (ONDISK, Sealing).
+    ///
+    /// # Errors
+    /// Stage `seal`: the TPM cannot be asked, or is another one. Nothing is re-issued for that.
+    pub(super) fn with_keys(&self, trees: &Trees, tree: &mut Tree, mut step: Step) -> Result<(Step, Vec<Warning>), Failure> {
+        let mut warnings = Vec::new();
+        while let Some(kept) = to_publish(&step).and_then(|generation| find(tree, generation)) {
+            let asks = kept.keep == Keep::Sealed && kept.condition == Condition::Intact;
+            if !asks || is_whole(trees, self.certificate, kept) {
+                break;
+            }
+            match trees.stores().open(self.certificate.name(), kept) {
+                Ok(_) => break,
+                Err(why) if matches!(why.code.as_str(), "pcr-changed" | "blob-damaged") => {
+                    warnings.push(Warning::new(&why.code, why.text.clone()));
+                    kept.condition = Condition::Unreadable(why.text);
+                    step = decide(self.settings, self.certificate, tree, self.now, self.force);
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        Ok((step, warnings))
+    }
+}
+
+/// The generation of the state directory that a step puts into the run directory.
+const fn to_publish(step: &Step) -> Option<Generation> {
+    match step.action {
+        Action::Settle(generation) => Some(generation),
+        Action::Issue => step.republish,
+        Action::Nothing => None,
+    }
+}
+
+fn find(tree: &mut Tree, generation: Generation) -> Option<&mut Kept> {
+    tree.live.iter_mut().chain(&mut tree.debt).find(|kept| kept.generation == generation)
+}
+
+/// Removes the sealing keys that nothing needs any more.
+pub(in crate::steps) fn collect_sealing_keys(trees: &Trees) {
+    let Some(store) = trees.stores().sealed() else { return };
+    let collect = || {
+        let needed = if store.has_several()? { store.referenced()? } else { None };
+        needed.map_or(Ok(Vec::new()), |needed| store.collect(needed))
+    };
+    if let Err(why) = collect() {
+        tracing::warn!(%why, "a sealing key that nothing needs was not removed");
+    }
+}

@@ -1,0 +1,189 @@
+//! Sealed keys through the whole flow: a renewal, a boot, and everything that keeps a TPM from opening them. The binary on a real software TPM.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::lab::estate::{Cert, Estate, Run};
+use crate::lab::swtpm::Swtpm;
+use crate::tpm::start;
+
+fn host(swtpm: &Swtpm, pcrs: &[u32]) -> Estate {
+    Estate::at_openbao().with_tpm(&swtpm.direct(), pcrs)
+}
+
+/// A boot: the run directory is empty.
+fn empty_run(estate: &Estate) {
+    for entry in std::fs::read_dir(estate.run_dir()).unwrap().flatten() {
+        std::fs::remove_dir_all(entry.path()).unwrap();
+    }
+}
+
+/// All files below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.is_symlink() { all.extend(files(&path)) } else { all.push(path) }
+    }
+    all
+}
+
+/// No private key lies in clear in the state directory.
+fn no_plain_key(estate: &Estate) {
+    let all = files(&estate.state());
+    assert!(all.iter().any(|path| path.ends_with("key.sealed")), "{all:?}");
+    for path in all {
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&bytes).contains("PRIVATE KEY"), "{}", path.display());
+    }
+}
+
+fn published(estate: &Estate, name: &str) -> (String, String) {
+    let read = |file: &str| std::fs::read_to_string(estate.run_dir().join(name).join("live").join(file)).unwrap();
+    let (cert, key) = (read("cert.pem"), read("key.pem"));
+    assert_eq!(read("combined.pem"), format!("{}{key}", read("fullchain.pem")));
+    (cert, key)
+}
+
+fn warnings(run: &Run, name: &str) -> Vec<String> {
+    let all = run.cert(name)["warnings"].as_array().cloned().unwrap_or_default();
+    all.iter().map(|warning| warning["code"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn status(estate: &Estate, name: &str) -> Value {
+    estate.omens(&["status"]).cert(name).clone()
+}
+
+#[test]
+fn a_sealed_certificate_is_renewed_and_comes_back_after_a_boot() {
+    let Some(mut swtpm) = start(&[7]) else { return };
+    for pcrs in [&[][..], &[7]] {
+        let estate = host(&swtpm, pcrs).with(Cert::web("web").sealed()).with(Cert::web("rsa").sealed());
+        estate.renew().expect(0, "web", "renewed");
+        no_plain_key(&estate);
+        let before = published(&estate, "web");
+        let standing = status(&estate, "web");
+        assert_eq!((&standing["keep"], &standing["pcrs"]), (&"sealed".into(), &serde_json::json!(pcrs)));
+        assert!(standing["keep_means"].as_str().unwrap().contains("TPM"), "{standing}");
+        estate.renew().expect(0, "web", "not-due");
+        swtpm.reboot(&[7]);
+        empty_run(&estate);
+        assert_eq!(estate.omens(&["plan"]).reasons("web"), ["unpublished"]);
+        estate.omens(&["restore"]).expect(0, "web", "restored");
+        assert_eq!(published(&estate, "web"), before);
+        estate.omens(&["restore"]).expect(0, "web", "kept");
+        // The next renewal: another key, another sealed file, the same sealing key.
+        estate.force().expect(0, "web", "renewed");
+        assert_ne!(published(&estate, "web").1, before.1);
+        no_plain_key(&estate);
+    }
+}
+
+#[test]
+fn a_changed_pcr_keeps_a_boot_from_opening_and_a_renewal_goes_on() {
+    let Some(mut swtpm) = start(&[7]) else { return };
+    let estate = host(&swtpm, &[7]).with(Cert::web("web").sealed()).with(Cert::web("plain"));
+    estate.renew().expect(0, "web", "renewed");
+    swtpm.reboot(&[7]);
+    swtpm.extend(7, "another boot loader");
+    empty_run(&estate);
+    let restore = estate.omens(&["restore"]);
+    restore.expect(1, "web", "failed").because("web", "seal/pcr-changed").expect(1, "plain", "restored");
+    let text = restore.cert("web")["error"]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("PCR 7"), "{text}");
+    let renew = estate.renew();
+    renew.expect(0, "web", "renewed");
+    assert!(renew.reasons("web").contains(&"unreadable"), "{renew}");
+    assert!(warnings(&renew, "web").contains(&"pcr-changed".to_owned()), "{renew}");
+    published(&estate, "web");
+    estate.renew().expect(0, "web", "not-due");
+}
+
+#[test]
+fn a_change_while_the_host_runs_is_resealed_from_the_run_directory() {
+    let Some(mut swtpm) = start(&[7]) else { return };
+    let estate = host(&swtpm, &[7]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    let before = published(&estate, "web");
+    swtpm.extend(7, "an update");
+    let requests = estate.signed();
+    let reseal = estate.omens(&["reseal"]);
+    reseal.expect(0, "web", "resealed");
+    assert_eq!((reseal.json["schema"].as_str(), &reseal.cert("web")["generation"]), (Some("omens.reseal/1"), &2.into()), "{reseal}");
+    assert_eq!((published(&estate, "web"), estate.committed("web"), estate.signed()), (before.clone(), Some(2), requests));
+    estate.renew().expect(0, "web", "not-due");
+    // It opens under the new values after a boot that has them.
+    swtpm.reboot(&[7]);
+    swtpm.extend(7, "an update");
+    empty_run(&estate);
+    estate.omens(&["restore"]).expect(0, "web", "restored");
+    assert_eq!(published(&estate, "web"), before);
+    let keys: Vec<PathBuf> = files(&estate.state().join("seal")).into_iter().filter(|path| !path.ends_with("srk.json")).collect();
+    assert_eq!(keys.len(), 1, "the old sealing key is gone: {keys:?}");
+}
+
+#[test]
+fn another_tpm_waits_for_a_person() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let mut estate = host(&swtpm, &[]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    let requests = estate.signed();
+    let before = published(&estate, "web");
+    let Some(other) = start(&[7]) else { return };
+    estate.set_tpm(&other.direct(), &[]);
+    estate.force().expect(1, "web", "failed").because("web", "seal/tpm-replaced");
+    assert_eq!((published(&estate, "web"), estate.signed()), (before, requests), "the old one goes on serving, nothing was signed");
+    estate.omens(&["reseal"]).expect(1, "web", "failed").because("web", "seal/tpm-replaced");
+    empty_run(&estate);
+    estate.omens(&["restore"]).expect(1, "web", "failed").because("web", "seal/tpm-replaced");
+    estate.renew().expect(1, "web", "failed").because("web", "seal/tpm-replaced");
+    // A person says that it is meant. The key is nowhere any more: that is said, and the next renewal makes another.
+    estate.omens(&["reseal", "--new-tpm"]).expect(1, "web", "failed");
+    assert_eq!(estate.omens(&["plan"]).reasons("web")[0], "unreadable");
+    estate.renew().expect(0, "web", "renewed");
+    estate.renew().expect(0, "web", "not-due");
+}
+
+#[test]
+fn without_its_tpm_nothing_is_signed_and_nothing_falls_back_to_a_file() {
+    let Some(mut swtpm) = start(&[7]) else { return };
+    let estate = host(&swtpm, &[7]).with(Cert::web("web").sealed()).with(Cert::web("plain"));
+    swtpm.power_off();
+    let run = estate.renew();
+    run.expect(1, "web", "failed").because("web", "seal/tpm-unreachable").expect(1, "plain", "renewed");
+    assert_eq!(estate.signed(), 1, "only the file's");
+    assert!(files(&estate.state().join("certs/web")).iter().all(|path| path.ends_with("state.json")));
+    swtpm.power_on(&[7]);
+    estate.renew().expect(0, "web", "renewed").expect(0, "plain", "not-due");
+}
+
+#[test]
+fn in_clear_a_sealed_key_is_written_to_memory_alone() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let mut estate = Estate::at_openbao();
+    estate.set_tpm(&swtpm.direct(), &[]);
+    let disk = omens::io::dir::Dir::open(&estate.dir).unwrap().unwrap();
+    if disk.is_memory_backed().unwrap() {
+        return crate::skipped("a run directory on a disk: the temporary directory is in memory");
+    }
+    let estate = estate.with(Cert::web("web").sealed());
+    estate.renew().expect(1, "web", "failed").because("web", "seal/run-not-tmpfs");
+    assert_eq!(estate.signed(), 0);
+    assert!(files(&estate.run_dir()).iter().all(|path| !path.ends_with("key.pem")));
+}
+
+#[test]
+fn settings_that_change_the_keeping_take_a_new_key() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let mut estate = host(&swtpm, &[]).with(Cert::web("web"));
+    estate.renew().expect(0, "web", "renewed");
+    let old = published(&estate, "web").1;
+    "sealed".clone_into(&mut estate.certs[0].keep);
+    estate.write();
+    let run = estate.renew();
+    run.expect(0, "web", "renewed");
+    assert_eq!(run.reasons("web"), ["settings-changed"]);
+    assert_ne!(published(&estate, "web").1, old, "what lay on the disk in clear is not what is sealed");
+    estate.renew().expect(0, "web", "not-due");
+}
