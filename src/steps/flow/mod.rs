@@ -152,7 +152,11 @@ fn renew_due(
         }
     }
     ended.extend(act(&trees, clock, watch, run, ready).into_iter().map(|mut report| {
-        report.warnings.splice(0..0, warnings.remove(&report.name).unwrap_or_default());
+        // That the sealing key does not open is said once, by whoever found it out first.
+        for said in warnings.remove(&report.name).unwrap_or_default() {
+            report.warnings.retain(|warning| warning.code != said.code);
+            report.warnings.insert(0, said);
+        }
         report
     }));
     collect_sealing_keys(&trees);
