@@ -21,6 +21,7 @@ mod lab;
 mod bare;
 mod measure;
 mod rivals;
+mod sealed;
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -73,6 +74,7 @@ fn bench() {
     ten_not_due(&bao, &rivals);
     one_renewal(&bao, &rivals);
     thousand(&bao, &rivals);
+    sealed::sealed(&bao);
 }
 
 fn cores() -> usize {
@@ -178,6 +180,11 @@ fn rate(count: usize, wall: Duration) -> f64 {
     count as f64 / wall.as_secs_f64()
 }
 
+/// Median, least and most.
+fn spread(v: &[f64]) -> String {
+    format!("{:.0} ({:.0}-{:.0})", median(v), v.iter().copied().fold(f64::MAX, f64::min), v.iter().copied().fold(0.0, f64::max))
+}
+
 /// A thousand certificates: against the bare loop on cores of their own, against consul-template on shared ones.
 fn thousand(bao: &OpenBao, rivals: &Rivals<'_>) {
     part(&format!("{MANY} P-256 certificates, signatures per second"));
@@ -197,9 +204,6 @@ fn thousand(bao: &OpenBao, rivals: &Rivals<'_>) {
             bares.push(b);
             ratios.push(o / b);
         }
-        let spread = |v: &[f64]| {
-            format!("{:.0} ({:.0}-{:.0})", median(v), v.iter().copied().fold(f64::MAX, f64::min), v.iter().copied().fold(0.0, f64::max))
-        };
         beside(&format!("bare loop, 8 tasks, one CSR, own core, {ROUNDS} rounds"), &spread(&bares));
         let ratio = median(&ratios);
         figure(
