@@ -36,6 +36,7 @@ mod settings;
 mod systemd;
 #[cfg(feature = "tpm")]
 mod tpm;
+mod units;
 mod web;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.
