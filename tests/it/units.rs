@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use crate::lab::child::{Output, run};
 use crate::lab::estate::omens;
-use crate::lab::{place, program};
+use crate::lab::{guest, place, program};
+
+/// The kinds of keeping that the guests run with.
+const KEEPS: [&str; 1] = ["file"];
 
 const UNITS: [&str; 3] = ["omens-restore.service", "omens-renew.service", "omens-renew.timer"];
 /// Drop-ins, with the unit they are for.
@@ -151,4 +154,98 @@ fn the_boot_step_lives_in_the_sandbox_of_the_renewal_without_the_network() {
     assert_eq!(missing, ["AssertFileIsExecutable", "ExecCondition", "Wants"]);
     let consumer = directives("nginx.service.d/omens.conf");
     assert!(consumer.contains_key("Wants") && consumer.contains_key("After") && !consumer.contains_key("Requires"));
+}
+
+/// Step; result, state and exit code of omens-renew.service; outcome: what the guest prints when everything is as it should be.
+const SCHEDULED: [&str; 26] = [
+    // By the timer: a stopped nginx, a started one, a certificate that the settings want otherwise.
+    "first success inactive 0 renewed",
+    "started success inactive 0 settled",
+    "changed success inactive 0 renewed",
+    // nginx was reloaded exactly once, and serves what `live` names; the journal says it.
+    "gen-2 served",
+    "web: renewed: gen-2 after gen-1",
+    // Nothing due.
+    "idle success inactive 0 skipped",
+    "not failed",
+    // Settings that do not parse end in the condition, and are no "not due".
+    "nonsense exit-code failed 0 255/EXCEPTION",
+    "nobody exit-code failed 1 failed",
+    "web: failed: issue: unreachable",
+    // LoadCredential= without its file; with another secret in it; LoadCredentialEncrypted= in its place.
+    "loginless exit-code failed 243 243/CREDENTIALS",
+    "wronglogin exit-code failed 1 failed",
+    "encrypted success inactive 0 renewed",
+    "gen-3 served",
+    // Seen from inside: outside, in the sandbox of restore, in that of renew, where the same device has the name of the TPM.
+    "/dev/other opens",
+    "core 0 0",
+    "capabilities 0000000000000000",
+    "seccomp 2 1",
+    "writable /dev/mqueue /run/omens /tmp /var/lib/omens /var/tmp",
+    "/dev/other is closed",
+    "core 0 0",
+    "capabilities 0000000000000000",
+    "seccomp 2 1",
+    "writable /dev/mqueue /run/omens /tmp /var/lib/omens /var/tmp",
+    "/dev/tpmrm0 opens",
+    // Lines of the journal with the login or a private key in them.
+    "0",
+];
+
+const BOOTED: [&str; 27] = [
+    // A group without SupplementaryGroups=: refused before anything is asked of the CA; and with it.
+    "alone exit-code failed 1 failed",
+    "asked 0",
+    "grouped success inactive 0 renewed",
+    "asked 1",
+    "web root:www-data 640",
+    "CapabilityBoundingSet=",
+    "served success inactive 0 settled",
+    "gen-1 served",
+    "idle success inactive 0 skipped",
+    // An owner, with CAP_CHOWN and nothing else; read again, and renewed.
+    "owned success inactive 0 not-due",
+    "- success inactive 0 renewed",
+    "other games:games 640",
+    "idle success inactive 0 skipped",
+    "again success inactive 0 not-due",
+    "- success inactive 0 renewed",
+    "other games:games 640",
+    // Power-on; states of omens-restore and nginx, which of them came first, what is served. Without the drop-in for nginx, and with it.
+    "disorderly active failed before not served",
+    "orderly active active after gen-1 served",
+    "web root:www-data 640",
+    "other games:games 640",
+    // Wants= and not Requires=: one certificate is lost, nginx serves the other.
+    "damaged failed active after gen-1 served",
+    "web restored",
+    "other failed",
+    "gen-1 served",
+    "other games:games 640",
+    "groupless failed 216",
+    "web root:www-data 640",
+];
+
+/// Runs a guest once for each kind of keeping; it must print exactly this.
+fn guest_prints(script: &str, expected: &[&str]) {
+    for keep in KEEPS {
+        match guest::boot(script, &[&format!("KEEP={keep}")], Duration::from_secs(150)) {
+            Err(why) => crate::skipped(&format!("{script} under a real systemd, keep = {keep}: {why}")),
+            Ok(output) => {
+                assert_eq!(output.code, 0, "{keep}: {}\n{}", output.stdout, output.stderr);
+                assert_eq!(output.stdout.lines().collect::<Vec<_>>(), expected, "{keep}: {}", output.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_timer_renews_in_the_sandbox_and_nothing_due_is_skipped() {
+    guest_prints("units.sh", &SCHEDULED);
+}
+
+#[test]
+fn a_power_on_serves_before_the_network_and_groups_and_owners_get_their_keys() {
+    guest_prints("boot.sh", &BOOTED);
 }
