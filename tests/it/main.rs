@@ -36,6 +36,7 @@ mod settings;
 mod systemd;
 mod tpm;
 mod trouble;
+mod units;
 mod web;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.
