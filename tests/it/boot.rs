@@ -129,6 +129,30 @@ fn a_change_while_the_host_runs_is_resealed_from_the_run_directory() {
 }
 
 #[test]
+fn what_waits_is_settled_before_it_is_resealed() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let mut estate = host(&swtpm, &[]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    // Nobody serves it: generation 2 is put back and waits.
+    estate.certs[0] = Cert::web("web").sealed().seen_at(crate::lab::free_port(), "50ms");
+    estate.write();
+    estate.force().expect(1, "web", "rolled-back");
+    let reseal = estate.omens(&["reseal"]);
+    reseal.expect(1, "web", "failed").because("web", "plan/debt");
+    assert_eq!(estate.committed("web"), Some(1));
+    estate.certs[0] = Cert::web("web").sealed();
+    estate.write();
+    estate.renew().expect(0, "web", "settled");
+    let requests = estate.signed();
+    estate.omens(&["reseal"]).expect(0, "web", "resealed");
+    assert_eq!((estate.committed("web"), estate.signed()), (Some(3), requests));
+    // The way back is another certificate, not the same one under an older sealing key.
+    let leaf = estate.published_leaf("web");
+    estate.omens(&["rollback", "web"]).expect(0, "web", "rolled-back");
+    assert_ne!(estate.published_leaf("web"), leaf);
+}
+
+#[test]
 fn another_tpm_waits_for_a_person() {
     let Some(swtpm) = start(&[7]) else { return };
     let mut estate = host(&swtpm, &[]).with(Cert::web("web").sealed());
