@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flow::ending::Ending;
 use super::flow::{Due, act};
 use super::record::Notes;
 use super::run::{Begun, Run};
@@ -78,7 +79,7 @@ fn attempt(
     };
     let due: Due<'_> = (certificate, step, tree);
     let unknown = || CertReport::new(certificate.name().clone(), Outcome::Failed);
-    let mut report = act(settings, clock, watch, run, vec![due]).into_iter().next().unwrap_or_else(unknown);
+    let mut report = act(settings, clock, watch, &Ending::default(), run, vec![due]).into_iter().next().unwrap_or_else(unknown);
     if report.outcome != Outcome::RolledBack
         && let Err(why) = keep_live(settings, certificate, run, withdrawn_before)
     {

@@ -4,6 +4,7 @@
 //! phases together; a certificate waits for no other.
 
 mod deploy;
+pub mod ending;
 mod groups;
 mod job;
 mod prepare;
@@ -19,6 +20,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 pub(in crate::steps) use job::describe_leaf;
 
+use self::ending::Ending;
 use self::job::{Job, report_of};
 use self::prepare::Prepared;
 use super::issue::Session;
@@ -48,6 +50,8 @@ pub struct Options {
     pub force: bool,
     /// How long to wait for another run's lock.
     pub wait: Duration,
+    /// Whether the run is asked to end early.
+    pub ending: Ending,
 }
 
 /// What all certificates of a run share.
@@ -57,6 +61,7 @@ struct Shared<'a> {
     run: &'a Run,
     clock: Clock,
     watch: &'a dyn Watch,
+    ending: &'a Ending,
     /// Certificates that may be issued.
     permits: Semaphore,
     /// Certificates that may be looked for on the wire: each look is a socket.
@@ -120,7 +125,7 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
         }
     }
     if !due.is_empty() {
-        reports.extend(act(settings, clock, watch, &run, due).into_iter().map(|report| (report.name.clone(), report)));
+        reports.extend(act(settings, clock, watch, &options.ending, &run, due).into_iter().map(|report| (report.name.clone(), report)));
     }
     run.end(wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
 }
@@ -142,7 +147,14 @@ fn after_kill(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, 
 pub(in crate::steps) type Due<'a> = (&'a Certificate, Step, Tree);
 
 /// Does what the plan says. Only from here on is there a runtime, a network and whatever else a run needs.
-pub(in crate::steps) fn act(settings: &Arc<Settings>, clock: Clock, watch: &dyn Watch, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
+pub(in crate::steps) fn act(
+    settings: &Arc<Settings>,
+    clock: Clock,
+    watch: &dyn Watch,
+    ending: &Ending,
+    run: &Run,
+    due: Vec<Due<'_>>,
+) -> Vec<CertReport> {
     let ready = runtime().and_then(|runtime| Ok((runtime, Trees::open(settings)?)));
     let (runtime, trees) = match ready {
         Ok(ready) => ready,
@@ -154,6 +166,7 @@ pub(in crate::steps) fn act(settings: &Arc<Settings>, clock: Clock, watch: &dyn 
         run,
         clock,
         watch,
+        ending,
         permits: Semaphore::new(AT_A_TIME),
         looks: Semaphore::new(LOOKS_AT_A_TIME),
         started: Mutex::default(),
