@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
@@ -31,6 +31,8 @@ pub(super) struct Timetable(Arc<Shared>);
 struct Shared {
     schedule: Schedule,
     clock: Clock,
+    /// From where the monotonic clock is counted.
+    origin: Instant,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -47,12 +49,13 @@ struct State {
 impl Timetable {
     /// A timetable whose first run is under way.
     pub(super) fn new(schedule: Schedule, clock: Clock) -> Self {
-        Self(Arc::new(Shared { schedule, clock, state: Mutex::default(), changed: Notify::new() }))
+        let origin = clock.instant();
+        Self(Arc::new(Shared { schedule, clock, origin, state: Mutex::default(), changed: Notify::new() }))
     }
 
     /// Both clocks.
     pub(super) fn moment(&self) -> Moment {
-        Moment { wall: self.0.clock.now(), monotonic: self.0.clock.instant() }
+        Moment { wall: self.0.clock.now(), monotonic: self.0.clock.instant().saturating_duration_since(self.0.origin) }
     }
 
     /// The run that began then has ended; gives the time of the next.

@@ -1,7 +1,7 @@
 //! When the next run is due, on a wall clock that may be set and a monotonic one that stands still while the machine sleeps. Pure; it must
 //! never read a clock.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio_cron_scheduler::job::job_data::{CronJob, JobStoredData, JobType, job_stored_data};
@@ -48,13 +48,13 @@ impl Expression {
             rest => ("0", rest),
         };
         let [_, _, day, _, weekday] = five else { return Err(wrong(&format!("found {} fields", fields.len()))) };
-        // cron(8) takes a day that fits either of the two, the parser one that fits both.
-        if [day, weekday].iter().all(|field| !field.starts_with(['*', '?'])) {
-            return Err(format!("day of month {day} and day of week {weekday} together can be read in two ways; set one of them to *"));
-        }
         let expression = Self { written: fields.join(" "), job: job(&format!("{seconds} {}", five.join(" "))) };
         if expression.job.schedule().is_none() {
             return Err(wrong("found a field that is none"));
+        }
+        // cron(8) takes a day that fits either of the two, the parser one that fits both.
+        if [day, weekday].iter().all(|field| !field.starts_with(['*', '?'])) {
+            return Err(format!("day of month {day} and day of week {weekday} together can be read in two ways; set one of them to *"));
         }
         match expression.after(Time::from_unix(0)) {
             Some(_) => Ok(expression),
@@ -123,8 +123,8 @@ impl std::fmt::Display for Schedule {
 pub struct Moment {
     /// The wall clock.
     pub wall: Time,
-    /// The monotonic clock.
-    pub monotonic: Instant,
+    /// The monotonic clock, from whenever it was first read.
+    pub monotonic: Duration,
 }
 
 /// What a look at the clocks says.
@@ -149,7 +149,7 @@ pub struct Wait {
 /// An interval is measured on the monotonic clock, which nobody sets; a time of day is the wall clock's.
 #[derive(Clone, Copy, Debug)]
 enum Due {
-    Monotonic(Instant),
+    Monotonic(Duration),
     Wall(Time),
 }
 
@@ -167,7 +167,7 @@ impl Wait {
 
     /// Whether it is time.
     pub fn look(&mut self, now: Moment) -> Look {
-        let passed = now.monotonic.saturating_duration_since(self.seen.monotonic).as_secs();
+        let passed = now.monotonic.saturating_sub(self.seen.monotonic).as_secs();
         let jump = now.wall.since(self.seen.wall) - i64::try_from(passed).unwrap_or(i64::MAX);
         self.seen = now;
         if jump >= JUMP {
@@ -191,7 +191,7 @@ impl Wait {
 
     fn left(&self, now: Moment) -> Duration {
         match self.due {
-            Due::Monotonic(due) => due.saturating_duration_since(now.monotonic),
+            Due::Monotonic(due) => due.saturating_sub(now.monotonic),
             Due::Wall(due) => Duration::from_secs(u64::try_from(due.since(now.wall)).unwrap_or(0)),
         }
     }
@@ -211,8 +211,7 @@ mod tests {
 
     impl Clocks {
         fn at(wall: &str) -> Self {
-            #[expect(clippy::disallowed_methods, reason = "any instant will do; only differences count")]
-            Self(Moment { wall: Time::parse(wall).unwrap(), monotonic: Instant::now() })
+            Self(Moment { wall: Time::parse(wall).unwrap(), monotonic: Duration::ZERO })
         }
 
         /// Both go on.
