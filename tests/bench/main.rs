@@ -26,11 +26,13 @@ mod sealed;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use lab::child::Server;
 use lab::estate::{Cert, Estate};
 use lab::nginx::Nginx;
 use lab::openbao::{NAMES, OpenBao, Options};
-use measure::{Cost, measure, median, ms};
+use measure::{Cost, measure, median, ms, standing};
 use rivals::Rivals;
+use rustix::process::Signal;
 
 /// The cores of server and client where they are kept apart.
 const SERVER: u32 = 0;
@@ -73,6 +75,7 @@ fn bench() {
     }
     ten_not_due(&bao, &rivals);
     one_renewal(&bao, &rivals);
+    waiting(&bao, &rivals);
     thousand(&bao, &rivals);
     sealed::sealed(&bao);
 }
@@ -172,6 +175,34 @@ fn one_renewal(bao: &OpenBao, rivals: &Rivals<'_>) {
             format!("{} CPU, {} wall, {:.0} MiB, no proof", ms(times(costs, |c| c.cpu)), ms(times(costs, |c| c.wall)), peak(costs))
         };
         beside(name, &shown);
+    }
+}
+
+/// What serves ten certificates of which none is due, all at the same time, over half a minute.
+#[expect(clippy::cast_precision_loss, reason = "kibibytes and wake-ups of one process")]
+fn waiting(bao: &OpenBao, rivals: &Rivals<'_>) {
+    const SETTLE: Duration = Duration::from_secs(20);
+    const LOOK: Duration = Duration::from_secs(30);
+    part(&format!("10 certificates, waiting for the next to be due ({} s)", LOOK.as_secs()));
+    let estate = host(bao, 10);
+    assert_eq!(estate.renew().code, 0);
+    let commands =
+        [Some(estate.command(&["run"])), Some(rivals.agent_serving("agents", 10)), rivals.consul_template_serving("waiting", 10, None)];
+    let log = estate.dir.join("serving.log");
+    let servers = commands.map(|command| command.map(|command| Server::start(command, &log, Signal::TERM)));
+    std::thread::sleep(SETTLE);
+    let before = servers.each_ref().map(|server| server.as_ref().map(|server| standing(server.pid())));
+    std::thread::sleep(LOOK);
+    let figures = std::array::from_fn::<_, 3, _>(|n| {
+        let (server, (_, before)) = servers[n].as_ref().zip(before[n])?;
+        let (resident, woken) = standing(server.pid());
+        Some((resident as f64 / 1024.0, (woken - before) as f64 / LOOK.as_secs_f64()))
+    });
+    let shown = |(mib, woken): (f64, f64)| format!("{mib:.1} MiB, {woken:.2} wake-ups/s");
+    let own = figures[0].expect("omens run");
+    figure("omens run", &shown(own), "under 16 MiB", own.0 < 16.0);
+    for (name, found) in [("bao agent", figures[1]), ("consul-template", figures[2])] {
+        beside(name, &found.map_or_else(|| "missing".to_owned(), shown));
     }
 }
 
