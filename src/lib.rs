@@ -54,4 +54,5 @@ pub mod io;
 pub mod config;
 pub mod plan;
 pub mod steps;
+pub mod audit;
 pub mod cli;

@@ -4,6 +4,7 @@ pub mod account;
 pub mod dir;
 pub mod read;
 pub mod lock;
+pub mod look;
 pub mod write;
 pub mod process;
 pub mod signal;

@@ -77,19 +77,26 @@ impl<'a> Findings<'a> {
     }
 }
 
+/// A table of lints: a constant for each, and `ALL`. `fixed` ones keep their severity whatever a profile says.
 macro_rules! catalogue {
     ($($name:ident = $id:literal, $severity:ident, $fixed:ident, $title:literal, $remedy:expr;)*) => {
         $(
             #[doc = concat!("`", $id, "`: ", $title, ".")]
-            pub const $name: Lint =
-                Lint { id: $id, severity: Severity::$severity, fixed: catalogue!(@ $fixed), title: $title, remedy: $remedy };
+            pub const $name: $crate::judge::lint::Lint = $crate::judge::lint::Lint {
+                id: $id,
+                severity: $crate::model::finding::Severity::$severity,
+                fixed: $crate::judge::lint::catalogue!(@ $fixed),
+                title: $title,
+                remedy: $remedy,
+            };
         )*
         /// The whole table, in the order of the checks.
-        pub const ALL: &[Lint] = &[$($name),*];
+        pub const ALL: &[$crate::judge::lint::Lint] = &[$($name),*];
     };
     (@ fixed) => { true };
     (@ open) => { false };
 }
+pub(crate) use catalogue;
 
 const EC_USAGE: &str = "set key_usage=DigitalSignature on role {role}: an EC key cannot encipher (RFC 8813 §3)";
 const RSA_USAGE: &str = "set key_usage=DigitalSignature,KeyEncipherment on role {role}: an RSA key cannot agree on keys (RFC 4055 §1.2)";

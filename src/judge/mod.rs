@@ -3,6 +3,7 @@
 //! [`gate`] decides whether what a CA answered may go further: every check runs, all rejections are collected, and a certificate
 //! without a path to the one pinned anchor is always refused. [`fits`] is the part of it that needs no signature.
 
+pub mod assess;
 pub mod cert;
 pub mod chain;
 pub mod form;

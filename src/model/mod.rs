@@ -1,6 +1,7 @@
 //! Nouns without I/O: everything the other rooms talk about. It must never read a file, a clock or the network.
 
 pub mod anchor;
+pub mod audit;
 pub mod canonical;
 pub mod clock;
 pub mod entry;

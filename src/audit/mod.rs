@@ -1,0 +1,18 @@
+//! Findings over files, endpoints and service configurations: what disagrees, by which evidence, and what mends it.
+//!
+//! It reads a host through [`crate::io::look::View`] and the network through the doors that only look. It starts no process and changes nothing.
+//! Readers (`nginx`, `keylime`, `spire`, `openbao`, `systemd`, `scripts`) say what a service is told; [`material`] judges what they name;
+//! [`wiring`] holds what both speak about.
+
+pub mod catalogue;
+pub mod keylime;
+pub mod material;
+pub mod nginx;
+pub mod openbao;
+pub mod probe;
+pub mod report;
+pub mod scripts;
+pub mod sheet;
+pub mod spire;
+pub mod systemd;
+pub mod wiring;

@@ -1,0 +1,283 @@
+//! The document of `chain-audit`: findings with what they are about, judged chains, and how many there are of what. It must never decide
+//! whether something is wrong.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::anchor::{Fingerprint, hex};
+use super::clock::Time;
+use super::finding::Severity;
+
+/// The `schema` of a document.
+pub const SCHEMA: &str = "omens.chain-audit/1";
+
+/// What `chain-audit` and its `merge` print as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The time that was judged by.
+    pub at: Time,
+    /// The host; several, joined by commas, after `merge`.
+    pub host: String,
+    /// How many findings of each severity.
+    pub summary: Summary,
+    /// Every leaf that was judged.
+    pub chains: Vec<Chain>,
+    /// Worst first.
+    pub findings: Vec<Finding>,
+}
+
+/// Findings by severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Breaks or endangers now.
+    pub high: usize,
+    /// Breaks some peer, or soon.
+    pub medium: usize,
+    /// Hygiene.
+    pub low: usize,
+    /// Worth knowing.
+    pub info: usize,
+}
+
+impl Summary {
+    /// Counts.
+    #[must_use]
+    pub fn of(findings: &[Finding]) -> Self {
+        let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+        Self { high: count(Severity::High), medium: count(Severity::Medium), low: count(Severity::Low), info: count(Severity::Info) }
+    }
+}
+
+/// What a finding or a chain was found at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// `file`, `endpoint`, `unit`, `nginx`, `keylime`, `spire`, `openbao`, `role`, `script`, `cron`, `settings` …
+    pub kind: String,
+    /// A path, `HOST:PORT`, or the name of a unit, server block, plugin or role.
+    pub name: String,
+    /// The line where a configuration names it.
+    #[serde(default)]
+    pub line: Option<u32>,
+}
+
+impl Target {
+    /// A target without a line.
+    #[must_use]
+    pub fn new(kind: &str, name: impl Into<String>) -> Self {
+        Self { kind: kind.to_owned(), name: name.into(), line: None }
+    }
+
+    /// The same at a line.
+    #[must_use]
+    pub const fn at_line(mut self, line: Option<u32>) -> Self {
+        self.line = line;
+        self
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind.as_str() {
+            "file" | "endpoint" => f.write_str(&self.name),
+            kind => write!(f, "{kind} {}", self.name),
+        }
+    }
+}
+
+/// A file, and a line of it. Paths are those of the host that was looked at, not of where its copy lies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Absolute path on the host.
+    pub path: String,
+    /// Counted from 1.
+    #[serde(default)]
+    pub line: Option<u32>,
+}
+
+impl Place {
+    /// A whole file.
+    #[must_use]
+    pub fn file(path: impl AsRef<std::path::Path>) -> Self {
+        Self { path: path.as_ref().display().to_string(), line: None }
+    }
+
+    /// One line of it.
+    #[must_use]
+    pub fn line(path: impl AsRef<std::path::Path>, line: u32) -> Self {
+        Self { line: Some(line), ..Self::file(path) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.path),
+            None => f.write_str(&self.path),
+        }
+    }
+}
+
+/// What a finding is about, for its `key`: what stays the same from report to report.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "value", rename_all = "lowercase")]
+pub enum Object {
+    /// A certificate by the SHA-256 of its DER: the same thing wherever it lies.
+    Certificate(String),
+    /// A path within the host: another thing on every host.
+    File(String),
+    /// Address and server name: the same thing from wherever it is looked at, unless it is a loopback address.
+    Endpoint(String),
+    /// The path of an OpenBao role.
+    Role(String),
+}
+
+impl Object {
+    /// The certificate of this fingerprint.
+    #[must_use]
+    pub fn certificate(sha256: &Fingerprint) -> Self {
+        Self::Certificate(sha256.as_str().to_owned())
+    }
+
+    /// The file of this path.
+    #[must_use]
+    pub fn file(path: impl AsRef<std::path::Path>) -> Self {
+        Self::File(path.as_ref().display().to_string())
+    }
+
+    /// What `merge` may join: the same object may be seen from several hosts.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Certificate(_) | Self::Endpoint(_) | Self::Role(_))
+    }
+
+    /// SHA-256 of the finding's id and this object.
+    #[must_use]
+    pub fn key(&self, id: &str) -> String {
+        let (kind, value) = match self {
+            Self::Certificate(value) => ("certificate", value),
+            Self::File(value) => ("file", value),
+            Self::Endpoint(value) => ("endpoint", value),
+            Self::Role(value) => ("role", value),
+        };
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{id}\0{kind}\0{value}").as_bytes());
+        hex(digest.as_ref())
+    }
+}
+
+/// One finding: what is wrong, where, by which evidence, and what mends it. All texts are safe to print.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Stable id, such as `served.stale`.
+    pub id: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in words.
+    pub title: String,
+    /// The same for the same id and object in every report.
+    pub key: String,
+    /// The hosts it was found on.
+    pub hosts: Vec<String>,
+    /// What it was found at.
+    pub target: Target,
+    /// The files to look at, the one to change first.
+    pub files: Vec<Place>,
+    /// What should be there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+    /// What shows it, one line each.
+    pub evidence: Vec<String>,
+    /// What to do.
+    pub remedy: String,
+    /// Kinds of peer that refuse it: `rustls`, `openssl`, `python`, `go`, or the name of a service.
+    pub breaks: Vec<String>,
+    /// Since when, where that is known.
+    pub since: Option<Time>,
+    /// What `key` was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<Object>,
+}
+
+/// What a peer of each kind says (facts/x509 §4): `accept` or `reject`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peers {
+    /// webpki, as in rustls.
+    pub rustls: Verdict,
+    /// OpenSSL as nginx and Keylime use it.
+    pub openssl: Verdict,
+    /// Python 3.13 and later: OpenSSL with VERIFY_X509_STRICT.
+    pub python: Verdict,
+    /// Go's crypto/x509, as in SPIRE.
+    pub go: Verdict,
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It may be used.
+    Accept,
+    /// It may not.
+    Reject,
+}
+
+/// A leaf with the path it was judged by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chain {
+    /// Where it was found.
+    pub target: Target,
+    /// SHA-256 of its DER.
+    pub leaf_sha256: String,
+    /// What we say.
+    pub verdict: Verdict,
+    /// From the leaf to the anchor; as far as it goes where it is broken.
+    pub path: Vec<String>,
+    /// What others say.
+    pub peers: Peers,
+    /// The certificates of `path`, for the picture.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// How much of the leaf's life is over, from 0 to 1; beyond 1 once it is expired.
+    #[serde(default)]
+    pub elapsed: Option<f64>,
+}
+
+/// One certificate of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// SHA-256 of its DER.
+    pub sha256: String,
+    /// Its subject, safe to print.
+    pub subject: String,
+    /// Its serial number.
+    pub serial: String,
+    /// Kind of key, such as `ec-p256`.
+    pub key: String,
+    /// First second of its validity.
+    pub not_before: Time,
+    /// Last second of its validity.
+    pub not_after: Time,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_names_id_kind_and_object_and_nothing_else() {
+        let cert = Object::Certificate("ab".to_owned());
+        assert_eq!(cert.key("eku.absent"), cert.clone().key("eku.absent"));
+        let others =
+            [Object::File("ab".to_owned()).key("eku.absent"), cert.key("eku.any"), Object::Role("ab".to_owned()).key("eku.absent")];
+        assert!(others.iter().all(|other| *other != cert.key("eku.absent")));
+        assert_eq!(cert.key("x").len(), 64);
+    }
+
+    #[test]
+    fn what_another_host_has_at_the_same_path_is_another_thing() {
+        assert!(!Object::file("/etc/x").is_shared() && Object::Endpoint("a:1".to_owned()).is_shared());
+    }
+}
