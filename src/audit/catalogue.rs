@@ -12,6 +12,9 @@ const TABLES: &[&[Lint]] = &[
     super::spire::lints::ALL,
     super::openbao::lints::ALL,
     super::systemd::lints::ALL,
+    super::own::lints::ALL,
+    super::served::ALL,
+    super::report::merge::ALL,
     super::scripts::ALL,
     super::probe::lints::ALL,
 ];

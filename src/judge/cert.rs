@@ -229,6 +229,12 @@ impl Facts {
     }
 }
 
+/// A distinguished name in words, from its DER, such as a TLS server names its clients' issuers by.
+#[must_use]
+pub fn distinguished_name(der: &[u8]) -> String {
+    X509Name::from_der(der).map_or_else(|_| format!("#{}", hex(der)), |(_, parsed)| name(&parsed).to_string())
+}
+
 fn signature(inner: &AlgorithmIdentifier<'_>, outer: &AlgorithmIdentifier<'_>) -> Signature {
     Signature { inner: inner.algorithm.to_id_string(), outer: outer.algorithm.to_id_string(), agree: inner == outer }
 }
