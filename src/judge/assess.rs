@@ -1,12 +1,11 @@
 //! Judges any chain without settings: path, form, usage, names, keys and revocation lists, as `chain-audit` asks.
 //! It must never be kinder than the gate: both use the same checks.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cert::Facts;
 use super::lint::{self, Findings};
-use super::path::{Parsed, Search};
+use super::path::{Anchors, Parsed, Search};
 use super::{chain, form};
 use crate::model::audit::{Peers, Verdict};
 use crate::model::clock::Time;
@@ -84,20 +83,15 @@ pub fn assess(question: &Question<'_>) -> Assessment {
     if let Some(leaf) = &leaf {
         form::check(&mut findings, &leaf.facts, "");
         form::leaf(&mut findings, &leaf.facts);
-        for anchor in question.anchors {
-            let Ok(parsed) = Parsed::new(anchor) else { continue };
-            let none = BTreeMap::new();
-            let usable = chain::usable(&mut Findings::new(&none), question.candidates, leaf.der, &parsed);
-            let purpose = question.asked.purpose.unwrap_or(Purpose::Server);
-            let search = Search { leaf, candidates: &usable, anchor: &parsed, purpose, now: question.at };
-            if let Ok(on) = search.find(&|_| true) {
-                let authorities: Vec<&Facts> = on.iter().map(|parsed| &parsed.facts).collect();
-                chain::check(&mut findings, &leaf.facts, &authorities, &parsed.facts, question.at);
-                path.extend(on.iter().map(|parsed| parsed.der.to_vec()));
-                path.push(anchor.clone());
-                found = true;
-                break;
-            }
+        let known: Vec<Parsed<'_>> = question.candidates.iter().filter_map(|der| Parsed::new(der).ok()).collect();
+        let candidates: Vec<&Parsed<'_>> = known.iter().collect();
+        let anchors = Anchors::new(question.anchors.iter().filter_map(|der| Parsed::new(der).ok()));
+        let search = Search { leaf, candidates: &candidates, anchors: &anchors, purpose: question.asked.purpose, now: question.at };
+        if let Ok(way) = search.best(&|_| 0) {
+            chain::check(&mut findings, &leaf.facts, &way.facts(), &way.anchor.facts, question.at);
+            path.extend(way.authorities.iter().map(|parsed| parsed.der.to_vec()));
+            path.push(way.anchor.der.to_vec());
+            found = true;
         }
     }
     let blocked = findings.blocks();

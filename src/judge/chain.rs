@@ -133,11 +133,11 @@ pub fn usable<'a>(findings: &mut Findings<'_>, candidates: &'a [Vec<u8>], leaf: 
         };
         let words = format!("{} (sha256 {})", parsed.facts.subject, parsed.facts.sha256);
         let same_name = parsed.facts.subject.der == anchor.facts.subject.der;
-        if der == anchor.der {
+        if **der == *anchor.der {
             findings.add(&lint::CHAIN_ROOT, "intermediates only", words);
         } else if der == leaf {
             findings.add(&lint::CHAIN_LEAF, "intermediates only", words);
-        } else if list.iter().any(|known| known.der == der) {
+        } else if list.iter().any(|known| *known.der == **der) {
             findings.add(&lint::CHAIN_DUPLICATE, "each certificate once", words);
         } else if same_name && parsed.facts.spki != anchor.facts.spki {
             findings.add(&lint::ANCHOR_OTHER_KEY, format!("the pinned root (sha256 {})", anchor.facts.sha256), words);
@@ -151,14 +151,14 @@ pub fn usable<'a>(findings: &mut Findings<'_>, candidates: &'a [Vec<u8>], leaf: 
 }
 
 /// Findings about usable candidates that are not on the path, or on it in another order.
-pub fn surplus(findings: &mut Findings<'_>, usable: &[Parsed<'_>], path: &[&Parsed<'_>]) {
+pub fn surplus(findings: &mut Findings<'_>, usable: &[&Parsed<'_>], path: &[&Parsed<'_>]) {
     let place = |parsed: &Parsed<'_>| path.iter().position(|on| on.der == parsed.der);
-    for parsed in usable.iter().filter(|parsed| place(parsed).is_none()) {
+    for parsed in usable.iter().copied().filter(|parsed| place(parsed).is_none()) {
         let words = format!("{} (sha256 {})", parsed.facts.subject, parsed.facts.sha256);
         let twin = path.iter().any(|on| on.facts.subject.der == parsed.facts.subject.der);
         findings.add(if twin { &lint::CHAIN_SAME_NAME } else { &lint::CHAIN_SURPLUS }, "the certificates of the path only", words);
     }
-    let places: Vec<usize> = usable.iter().filter_map(place).collect();
+    let places: Vec<usize> = usable.iter().copied().filter_map(place).collect();
     if !places.is_sorted() {
         findings.add(&lint::CHAIN_ORDER, "each certificate followed by its issuer", "another order");
     }

@@ -139,6 +139,7 @@ catalogue! {
     KEY_UNSOUND = "key.unsound", High, fixed, "the public key is not a sound one", "";
 
     EKU_ABSENT = "eku.absent", High, fixed, "no extended key usage: good for everything", EKU_FLAGS;
+    EKU_EMPTY = "eku.empty", High, fixed, "an extended key usage that names no purpose: rustls, OpenSSL and Python refuse it", EKU_FLAGS;
     EKU_MISSING = "eku.missing", High, fixed, "a required extended key usage is missing", EKU_FLAGS;
     EKU_ANY = "eku.any", High, fixed, "anyExtendedKeyUsage", EKU_FLAGS;
     EKU_EXTRA = "eku.extra", High, fixed, "an extended key usage that the profile does not allow", EKU_FLAGS;

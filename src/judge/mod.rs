@@ -16,6 +16,7 @@ pub mod name;
 pub mod pair;
 pub mod path;
 pub mod pem;
+mod signature;
 pub mod usage;
 
 pub use gate::{Gate, Verdict, fits, gate, named, served};
