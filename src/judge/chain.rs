@@ -1,8 +1,8 @@
 //! What webpki leaves out about authorities and anchor (facts/x509 §2), and what else lies in a chain. It must never look for a path.
 
-use super::cert::Facts;
+use super::cert::{AuthorityKey, Facts, NameConstraints};
 use super::form;
-use super::lint::{self, Findings};
+use super::lint::{self, Findings, audit};
 use super::path::Parsed;
 use super::usage;
 use crate::model::anchor::hex;
@@ -61,9 +61,23 @@ fn authority(findings: &mut Findings<'_>, facts: &Facts, of: &str) {
     if facts.key.weak {
         findings.add(&lint::CA_WEAK_KEY, "P-256, P-384, P-521, Ed25519 or RSA of 2048 bits and more", format!("{}{of}", facts.key.text));
     }
-    if let Some(constraints) = extensions.name_constraints.filter(|constraints| constraints.empty || !constraints.critical) {
-        let found = if constraints.empty { "empty" } else { "not critical" };
-        findings.add(&lint::CA_NC_SHAPE, "critical and not empty", format!("{found}{of}"));
+    if let Some(constraints) = extensions.name_constraints {
+        name_constraints(findings, constraints, of);
+    }
+    for oid in &extensions.lax {
+        findings.add(&audit::CA_NOT_CRITICAL, "critical", format!("{oid} is not critical{of}"));
+    }
+}
+
+fn name_constraints(findings: &mut Findings<'_>, constraints: NameConstraints, of: &str) {
+    if constraints.empty {
+        findings.add(&audit::CA_NC_EMPTY, "permitted or excluded names", format!("none{of}"));
+    }
+    if !constraints.critical {
+        findings.add(&lint::CA_NC_SHAPE, "critical", format!("not critical{of}"));
+    }
+    if constraints.leading_dot {
+        findings.add(&audit::CA_NC_DOT, "a domain without a leading dot", format!("one with it{of}"));
     }
 }
 
@@ -105,17 +119,28 @@ fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now
         }
         _ => findings.add(&lint::ANCHOR_NOT_CA, "CA:TRUE", format!("not so{of}")),
     }
-    let own = anchor.extensions.subject_key.as_ref().map(|key| &key.key_id);
-    let named = anchor.extensions.authority_key.as_ref().and_then(|key| key.key_id.as_ref());
-    if let (Some(own), Some(named)) = (own, named.filter(|named| Some(*named) != own)) {
-        findings.add(&lint::ANCHOR_AKI, hex(own), hex(named));
-    }
-    if anchor.extensions.authority_key.as_ref().is_some_and(|key| key.serial_octets.is_some()) {
-        findings.add(&lint::ANCHOR_AKI, "a key id alone", format!("issuer and serial number{of}"));
+    match &anchor.extensions.authority_key {
+        Some(named) if anchor.self_issued() => own_key_id(findings, anchor, named, &of),
+        // RFC 5280 §4.2.1.1: only a self-signed certificate may leave it out.
+        None if !anchor.self_issued() => findings.add(&lint::AKI_ABSENT, "an authority key identifier", format!("none{of}")),
+        _ => {}
     }
     if let Some(eku) = &anchor.extensions.eku {
         let found: Vec<&str> = eku.values.iter().map(|oid| usage::eku_name(oid)).collect();
         findings.add(&lint::ANCHOR_EKU, "none", format!("{}{of}", found.join(", ")));
+    }
+}
+
+/// What a self-issued anchor says about the key that signed it.
+fn own_key_id(findings: &mut Findings<'_>, anchor: &Facts, named: &AuthorityKey, of: &str) {
+    let own = anchor.extensions.subject_key.as_ref().map(|key| &key.key_id);
+    if let (Some(own), Some(named)) = (own, named.key_id.as_ref().filter(|named| Some(*named) != own)) {
+        findings.add(&lint::ANCHOR_AKI, hex(own), hex(named));
+    }
+    if named.serial_octets.is_some() || named.names_issuer {
+        findings.add(&lint::ANCHOR_AKI, "a key id alone", format!("issuer and serial number{of}"));
+    } else if named.key_id.is_none() {
+        findings.add(&lint::ANCHOR_AKI, "a key id", format!("none{of}"));
     }
 }
 

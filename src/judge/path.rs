@@ -6,7 +6,8 @@ use std::cell::{Cell, RefCell};
 
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{
-    EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext, VerifiedPath,
+    EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext,
+    RevocationOptions, VerifiedPath,
 };
 use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::certificate::X509Certificate;
@@ -116,6 +117,18 @@ impl<'a> Way<'a> {
     }
 }
 
+impl Way<'_> {
+    /// Asks webpki for this way once more, with revocation.
+    pub(super) fn confirm(&self, leaf: &Parsed<'_>, now: Time, revocation: RevocationOptions<'_>) -> Result<(), Error> {
+        let (leaf_der, anchor_der) = (CertificateDer::from(&*leaf.der), CertificateDer::from(&*self.anchor.der));
+        let leaf = EndEntityCert::try_from(&leaf_der)?;
+        let anchors = [webpki::anchor_from_trusted_cert(&anchor_der)?];
+        let between: Vec<CertificateDer<'_>> = self.authorities.iter().map(|c| CertificateDer::from(&*c.der)).collect();
+        let usages = Usages { purpose: None, steps: Cell::new(0) };
+        leaf.verify_for_usage(signature::algorithms(), &anchors, &between, unix_time(now), &usages, Some(revocation), None).map(drop)
+    }
+}
+
 /// The question: which way leads from the leaf to an anchor?
 #[derive(Clone, Copy, Debug)]
 pub struct Search<'a> {
@@ -214,7 +227,7 @@ impl<'a> Search<'a> {
             Error::NameConstraintViolation => (&lint::PATH_NAMES, false),
             Error::PathLenConstraintViolated => (&lint::PATH_LENGTH, said(&[&lint::PATH_LENGTH])),
             Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
-                (&lint::PATH_EKU, said(&[&lint::EKU_MISSING, &lint::EKU_ABSENT, &lint::EKU_EMPTY]))
+                (&lint::PATH_EKU, said(&[&lint::EKU_MISSING, &lint::EKU_ABSENT, &lint::audit::EKU_EMPTY]))
             }
             Error::InvalidSignatureForPublicKey
             | Error::UnsupportedSignatureAlgorithmContext(_)
