@@ -5,6 +5,7 @@ use crate::judge::lint::{self, Lint};
 /// The tables, in the order in which `--list-findings` shows them.
 const TABLES: &[&[Lint]] = &[
     lint::ALL,
+    lint::audit::ALL,
     super::input::ALL,
     super::material::lints::ALL,
     super::nginx::lints::ALL,
