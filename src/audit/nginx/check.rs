@@ -12,11 +12,11 @@ use crate::model::finding::Severity;
 /// Blocks whose lines are directives; those of others (`map`, `types`, `geo`) are not.
 const BLOCKS: &[&str] = &["http", "server", "location", "if", "limit_except", "stream", "mail", "upstream"];
 
-/// Checks a block and what is in it.
-pub(super) fn block(list: &[Directive], context: &str, sheet: &mut Sheet) {
+/// Checks a block and what is in it; `outer` is what the block itself is in.
+pub(super) fn block(list: &[Directive], context: &str, outer: &str, sheet: &mut Sheet) {
     let mut once: BTreeMap<&str, &Directive> = BTreeMap::new();
     for directive in list {
-        name(directive, context, sheet);
+        name(directive, context, outer, sheet);
         if let Some(expected) = known::expected(&directive.name, &directive.args) {
             let draft = at(&lints::VALUE_INVALID, directive).expected(format!("{}: {expected}", directive.name));
             sheet.add(draft.found(directive.args.join(" ")));
@@ -32,12 +32,12 @@ pub(super) fn block(list: &[Directive], context: &str, sheet: &mut Sheet) {
         if let Some(inside) = &directive.block
             && BLOCKS.contains(&directive.name.as_str())
         {
-            block(inside, &directive.name, sheet);
+            block(inside, &directive.name, context, sheet);
         }
     }
 }
 
-fn name(directive: &Directive, context: &str, sheet: &mut Sheet) {
+fn name(directive: &Directive, context: &str, outer: &str, sheet: &mut Sheet) {
     let name = directive.name.as_str();
     match known::unknown(name) {
         Some(Some(meant)) => {
@@ -51,10 +51,11 @@ fn name(directive: &Directive, context: &str, sheet: &mut Sheet) {
         None => {}
     }
     let inner = matches!(context, "location" | "if" | "limit_except" | "upstream");
-    let misplaced =
-        (inner && known::is_of_server(name)) || (name == "listen" && context != "server") || (name == "proxy_pass" && context == "http");
+    let called = known::is_of_call(name) && matches!(context, "if" | "limit_except" | "upstream");
+    let passed = name == "proxy_pass" && (context == "http" || (context == "server" && outer == "http"));
+    let misplaced = (inner && known::is_of_server(name)) || (name == "listen" && context != "server") || called || passed;
     if misplaced {
-        let expected = if name == "proxy_pass" { "in a location" } else { "in a server block" };
+        let expected = if called || passed { "in a location" } else { "in a server block" };
         sheet.add(at(&lints::DIRECTIVE_MISPLACED, directive).expected(format!("{name} {expected}")).found(format!("in a block {context}")));
     }
 }

@@ -39,6 +39,10 @@ pub(super) fn read(reading: &mut Reading<'_>, list: &[Directive], module: Module
         let tls: Vec<bool> = server.listens.iter().map(|(listen, _)| speaks(&listen.address())).collect();
         if let Some(line) = inner.own("ssl").first().filter(|line| line.arg() == "on") {
             reading.sheet.add(at(&lints::SSL_ON, line).expected("listen … ssl").found("ssl on"));
+            if inner.all("ssl_certificate").is_empty() {
+                let draft = at(&lints::CERTIFICATE_UNSET, line).expected("ssl_certificate and ssl_certificate_key");
+                reading.sheet.add(draft.found(format!("none in force for {}", server.label)));
+            }
         }
         server::wire(reading, server, &inner, &tls);
         if module == Module::Http {

@@ -178,6 +178,11 @@ pub(super) fn is_of_server(name: &str) -> bool {
     SERVER.contains(&name)
 }
 
+/// Whether it is about calls to other servers: `http`, `server` and `location` may hold it.
+pub(super) fn is_of_call(name: &str) -> bool {
+    CALLERS.iter().any(|caller| name.strip_prefix(caller).is_some_and(|rest| UPSTREAM.contains(&rest)))
+}
+
 /// What nginx expects of the values, where they are not that.
 pub(super) fn expected(name: &str, args: &[String]) -> Option<String> {
     let bare = CALLERS.iter().find_map(|caller| name.strip_prefix(caller)).filter(|rest| UPSTREAM.contains(rest)).unwrap_or(name);

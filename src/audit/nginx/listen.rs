@@ -87,6 +87,9 @@ fn split(address: &str, default_port: Option<u16>) -> Option<(String, Option<u16
         "localhost" => "127.0.0.1",
         host => host,
     };
+    if host.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let written = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '$' | '{' | '}');
     host.chars().all(written).then(|| (host.to_ascii_lowercase(), Some(port)))
 }

@@ -69,7 +69,7 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, sheet: &mut Sheet) -> 
     let (list, files) = Expansion::new(source, prefix, sheet).run(main);
     let has = |name: &str| list.iter().any(|line| line.name == name);
     let part = !has("http") && !has("stream") && !has("mail") && !has("events") && (has("server") || has("upstream"));
-    check::block(&list, if part { "http" } else { "main" }, sheet);
+    check::block(&list, if part { "http" } else { "main" }, "", sheet);
     let mut reading = Reading::new(source.view(), prefix, sheet);
     let mut roots = root::Roots::default();
     let worker = list.iter().find(|line| line.name == "user").map(Directive::arg);

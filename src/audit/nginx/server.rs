@@ -64,7 +64,8 @@ pub(super) fn wire(reading: &mut Reading<'_>, server: &mut Server<'_>, scope: &S
     let side = Side { start: "", purpose: Purpose::Server };
     let pairs = reading.pairs(scope, side, &server.label, &names);
     let shown = !scope.all("ssl_certificate").is_empty();
-    let trust = if speaks { asks(reading, server, scope, shown) } else { None };
+    // nginx asks for the list wherever there is a certificate, on plain addresses too.
+    let trust = if speaks || shown { asks(reading, server, scope, shown) } else { None };
     if speaks {
         strength(reading, scope);
     }

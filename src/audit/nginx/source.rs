@@ -14,7 +14,7 @@ use crate::model::audit::{Place, Target};
 use crate::model::finding::Severity;
 
 /// As many files are parsed, one that is included twice counted twice.
-const FILES: usize = 20_000;
+const FILES: usize = 5_000;
 /// As many bytes are parsed.
 const BYTES: usize = 64 << 20;
 /// What every package of nginx brings along: a copy of a host may have been made without it.
@@ -262,7 +262,7 @@ fn is_backup(name: &str) -> bool {
         "_old",
         "_bak",
         "_backup",
-        ".org",
+        ".conf.org",
         "#",
     ];
     let name = name.to_ascii_lowercase();

@@ -1,4 +1,5 @@
 //! Whole configurations in temporary directories: what is found in them, and what is not.
+#![expect(clippy::disallowed_methods, reason = "a test makes the files that are looked at")]
 
 use std::fs;
 
@@ -103,6 +104,9 @@ fn every_defect_is_found_at_its_line() {
         ("server { listen 443 ssl; ssl_certificate /c;\nssl_certificate_key engine:pkcs11:x; }".to_owned(), "nginx.key-elsewhere:5"),
         ("server { listen 443 ssl; ssl_certificate_key /k;\nssl_certificate $name.crt; }".to_owned(), "nginx.path-from-variable:5"),
         (format!("server {{ listen 443; {TLS}\nssl on; }}"), "nginx.ssl-on:5"),
+        ("server { listen 80;\nproxy_pass http://10.0.0.1; }".to_owned(), "nginx.directive-misplaced:5"),
+        ("server { listen 80; location / { if ($uri) {\nproxy_ssl_verify on; } } }".to_owned(), "nginx.directive-misplaced:5"),
+        ("server { listen 8443;\nssl on; }".to_owned(), "nginx.certificate-unset:5"),
         ("server { listen 80; ".to_owned(), "input.malformed:3"),
     ] {
         let (_, findings) = http(&text);
