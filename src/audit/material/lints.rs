@@ -35,9 +35,7 @@ catalogue! {
     SELF_SIGNED = "cert.self-signed", Low, open, "a self-signed certificate that no trust list of this host holds", "have it issued by the PKI, so that peers can trust it without knowing it";
     ISSUER_UNKNOWN = "path.issuer-unknown", Low, open, "the chain leads to an authority that nothing on this host knows",
         "give its root with --anchor, or have the certificate issued by the estate's own PKI";
-    LATE = "validity.renewal-late", Medium, open, "most of the certificate's life is over: its renewal is late", "look at the renewal's timer and its last error, then renew now";
     AUTHORITY_ENDS = "validity.authority-ends", Medium, open, "an authority ends before a certificate renewed today would", "renew the authority first, and distribute it before its leaves are renewed";
-    AUTHORITY_OLD = "validity.authority-old", Low, open, "less than a tenth of an authority's life is left", "plan its renewal, with an overlap in every trust list";
     AGENT_ADMIN = "keylime.agent-administrator", High, open, "a Keylime agent's certificate makes its host an administrator of Keylime",
         "issue agents from a role with server_flag=true client_flag=false, without a common name; any client certificate with a CN under trusted_client_ca is an administrator";
     NAME_UNCOVERED = "name.not-covered", High, open, "the certificate is for none of the names that clients ask for",

@@ -47,8 +47,8 @@ pub struct Ground<'a> {
 /// Judges everything that the configurations of a host name.
 pub fn judge(ground: &Ground<'_>, wiring: &Wiring, sheet: &mut Sheet) {
     let room = Room::new(ground, wiring, sheet.at());
-    pairs::judge(&room, sheet);
-    trusts::judge(&room, sheet);
+    let proven = pairs::judge(&room, sheet);
+    trusts::judge(&room, &proven, sheet);
     owners::judge(&room, sheet);
     shared::judge(&room, sheet);
     leftover::judge(&room, sheet);

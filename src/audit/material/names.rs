@@ -20,6 +20,11 @@ pub(super) fn covers(facts: &Facts, name: &str) -> bool {
     })
 }
 
+/// Whether it has DNS names at all.
+pub(super) fn has_dns(facts: &Facts) -> bool {
+    facts.extensions.san.as_ref().is_some_and(|san| !san.dns.is_empty())
+}
+
 /// A name of a configuration as something a client may ask for; `None` for patterns, variables and the names of nobody.
 pub(super) fn asked_for(name: &str) -> Option<&str> {
     let name = name.strip_prefix('.').unwrap_or(name);

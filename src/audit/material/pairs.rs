@@ -6,21 +6,21 @@ mod keys;
 use super::blocks::Cert;
 use super::form::{self, Meant};
 use super::room::{Room, about};
-use super::{age, key, lints, names};
+use super::{key, lints, names};
 use crate::audit::input;
 use crate::audit::sheet::{Draft, Sheet};
-use crate::audit::wiring::{Consumer, Pair, Service};
+use crate::audit::wiring::{Pair, Service};
 use crate::io::look::LookError;
-use crate::judge::lint::{self, Lint};
+use crate::judge::lint::{self, Lint, audit};
 use crate::judge::usage;
-use crate::model::audit::{Object, Place};
+use crate::model::audit::Place;
 use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
 
-/// Pairs that are the same to every check, and everybody who uses them.
+/// Pairs that are the same to every check but that of names, and everybody who uses them.
 struct Case<'a> {
     pair: &'a Pair,
-    others: Vec<&'a Consumer>,
+    others: Vec<&'a Pair>,
 }
 
 impl Case<'_> {
@@ -30,22 +30,20 @@ impl Case<'_> {
     }
 
     fn everybody(&self, draft: Draft) -> Draft {
-        self.others.iter().fold(draft, |draft, consumer| draft.file(consumer.place.clone()))
+        self.others.iter().fold(draft, |draft, pair| draft.file(pair.consumer.place.clone()))
     }
 }
 
-/// Judges all pairs.
-pub(super) fn judge(room: &Room<'_>, sheet: &mut Sheet) {
+/// Judges all pairs, and gives the roots that they lead to.
+pub(super) fn judge(room: &Room<'_>, sheet: &mut Sheet) -> Vec<Vec<u8>> {
     let mut cases: Vec<Case<'_>> = Vec::new();
     for pair in room.wiring.pairs.iter().filter(|pair| is_path(&pair.certificate)) {
         match cases.iter_mut().find(|case| same(case.pair, pair)) {
-            Some(case) => case.others.push(&pair.consumer),
+            Some(case) => case.others.push(pair),
             None => cases.push(Case { pair, others: Vec::new() }),
         }
     }
-    for case in &cases {
-        one(room, case, sheet);
-    }
+    cases.iter().filter_map(|case| one(room, case, sheet)).collect()
 }
 
 /// nginx also takes variables and `data:` where a path may stand.
@@ -55,10 +53,11 @@ pub(super) fn is_path(path: &std::path::Path) -> bool {
 
 fn same(a: &Pair, b: &Pair) -> bool {
     let of = |pair: &Pair| (pair.certificate.clone(), pair.key.clone(), pair.intermediates.clone(), pair.passphrase, pair.leaf_only);
-    a.consumer.service == b.consumer.service && a.purpose == b.purpose && a.names == b.names && of(a) == of(b)
+    a.consumer.service == b.consumer.service && a.purpose == b.purpose && of(a) == of(b)
 }
 
-fn one(room: &Room<'_>, case: &Case<'_>, sheet: &mut Sheet) {
+/// The root that the pair's chain leads to.
+fn one(room: &Room<'_>, case: &Case<'_>, sheet: &mut Sheet) -> Option<Vec<u8>> {
     let pair = case.pair;
     keys::judge(room, case, sheet);
     for path in &pair.intermediates {
@@ -66,20 +65,19 @@ fn one(room: &Room<'_>, case: &Case<'_>, sheet: &mut Sheet) {
             form::judge(paper, &pair.consumer, Meant::Chain, sheet);
         }
     }
-    let Some(paper) = found(room, case, &pair.certificate, &lints::CERTIFICATE_ABSENT, sheet) else { return };
+    let paper = found(room, case, &pair.certificate, &lints::CERTIFICATE_ABSENT, sheet)?;
     if !form::judge(paper, &pair.consumer, Meant::Chain, sheet) {
-        return;
+        return None;
     }
-    let Some(leaf) = room.leaf(pair) else { return };
+    let leaf = room.leaf(pair)?;
     matches(room, case, leaf, sheet);
     leaf_first(room, case, leaf, sheet);
-    life(room, case, leaf, sheet);
-    wanted_names(case, leaf, sheet);
+    for pair in [pair].into_iter().chain(case.others.iter().copied()) {
+        wanted_names(pair, leaf, sheet);
+    }
     agent(case, leaf, sheet);
     // One DER value holds no chain: that is said by its form.
-    if !paper.content.form.der {
-        chain::judge(room, case, leaf, sheet);
-    }
+    if paper.content.form.der { None } else { chain::judge(room, case, leaf, sheet) }
 }
 
 /// The file, or a finding that says why it is not to be had.
@@ -147,26 +145,8 @@ fn leaf_first(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) 
     }
 }
 
-fn life(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) {
-    if let Some((lint, expected, found)) = age::leaf(&leaf.facts, room.at) {
-        let draft = Draft::new(
-            lint,
-            case.pair.consumer.target.clone().at_line(case.pair.consumer.place.line),
-            Object::certificate(&leaf.facts.sha256),
-        );
-        let draft = draft.file(Place::file(&case.pair.certificate)).file(case.pair.consumer.place.clone()).expected(expected).found(found);
-        let draft = if lint.id == lint::EXPIRED.id {
-            draft.since(leaf.facts.not_after).remedy("renew it now, then look at why its renewal did not run")
-        } else {
-            draft
-        };
-        sheet.add(case.everybody(draft));
-    }
-}
-
 /// Names that the configuration says clients ask for.
-fn wanted_names(case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) {
-    let pair = case.pair;
+fn wanted_names(pair: &Pair, leaf: &Cert, sheet: &mut Sheet) {
     if !pair.purpose.server() {
         return;
     }
@@ -177,8 +157,11 @@ fn wanted_names(case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) {
     }
     // Where only some are missing, or the name is one that nobody has to use, the others still work.
     let all = bare.len() == wanted.len() && bare.iter().any(|name| *name != "localhost");
-    let severity = if all { Severity::High } else { Severity::Medium };
-    let draft = case.about(&lints::NAME_UNCOVERED, &pair.certificate).severity(severity);
+    let common = |name: &&str| leaf.facts.subject.common_names.iter().any(|common| common.eq_ignore_ascii_case(name));
+    let in_common = !names::has_dns(&leaf.facts) && bare.iter().all(common);
+    let lint: &'static Lint = if in_common { &audit::NAME_ONLY_CN } else { &lints::NAME_UNCOVERED };
+    let draft = about(lint, &pair.consumer, &pair.certificate).severity(if all { Severity::High } else { Severity::Medium });
+    let draft = if in_common { draft.breaks("rustls").breaks("go") } else { draft };
     sheet.add(draft.expected(bare.join(", ")).found(names::list(&leaf.facts)).evidence(format!("certificate {}", leaf.words())));
 }
 

@@ -7,9 +7,11 @@ use super::blocks::Cert;
 use super::room::Room;
 use crate::judge::assess::{Asked, Assessment, Question, assess};
 use crate::judge::cert::Facts;
-use crate::model::audit::{Chain, Link, Target, Verdict};
-use crate::model::clock::Time;
+use crate::model::audit::Verdict;
 use crate::model::profile::Purpose;
+
+/// No chain is longer.
+const STEPS: usize = 16;
 
 /// What was found out about a leaf.
 pub(super) struct Judged {
@@ -21,8 +23,23 @@ pub(super) struct Judged {
     pub(super) complete: bool,
     /// Certificates that would have to be sent, and where they lie.
     pub(super) missing: Vec<(Cert, PathBuf)>,
-    /// Where the path fails: the name of an authority that nothing here knows.
-    pub(super) unknown_issuer: Option<String>,
+    /// Where the path fails: the name of an authority that lies nowhere here.
+    pub(super) unknown: Option<Unknown>,
+}
+
+/// An authority that lies nowhere on the host.
+pub(super) struct Unknown {
+    /// Its name.
+    pub(super) name: String,
+    /// Whether the distribution's public roots have one of that name.
+    pub(super) public: bool,
+}
+
+impl Judged {
+    fn new(assessment: Assessment, complete: bool) -> Self {
+        let chain = assessment.path.iter().filter_map(|der| Facts::parse(der).ok()).collect();
+        Self { assessment, chain, complete, missing: Vec::new(), unknown: None }
+    }
 }
 
 /// Judges a leaf with what is sent beside it.
@@ -36,87 +53,50 @@ pub(super) fn judge(room: &Room<'_>, leaf: &Cert, sent: &[&Cert], purpose: Purpo
     let chain: Vec<&Cert> = [leaf].into_iter().chain(sent.iter().copied()).collect();
     let anchors = room.anchors(&chain);
     let assessment = ask(&candidates, &anchors);
-    let ends = |assessment: &Assessment, anchors: &[Vec<u8>]| {
-        assessment.path.len() > 1 && assessment.path.last().is_some_and(|last| anchors.contains(last))
-    };
-    if ends(&assessment, &anchors) || anchors.is_empty() {
-        return Judged { complete: !anchors.is_empty(), chain: facts(&assessment), assessment, missing: Vec::new(), unknown_issuer: None };
+    if ends(&assessment, &anchors) {
+        return Judged::new(assessment, true);
     }
     // What else lies on this host may be what is missing.
-    let (helpers, places): (Vec<&Cert>, Vec<PathBuf>) = room.shelf.authorities().map(|(cert, paper)| (cert, paper.path.clone())).unzip();
+    let helpers: Vec<(&Cert, PathBuf)> = room.shelf.authorities().map(|(cert, paper)| (cert, paper.path.clone())).collect();
     let mut all = candidates.clone();
-    all.extend(helpers.iter().filter(|cert| !cert.is_root()).map(|cert| cert.der.clone()).filter(|der| !candidates.contains(der)));
+    all.extend(helpers.iter().filter(|(cert, _)| !cert.is_root()).map(|(cert, _)| cert.der.clone()));
     all.sort();
     all.dedup();
-    let whole: Vec<&Cert> = chain.iter().copied().chain(helpers.iter().copied()).collect();
+    let whole: Vec<&Cert> = chain.iter().copied().chain(helpers.iter().map(|(cert, _)| *cert)).collect();
     let anchors = room.anchors(&whole);
     let helped = ask(&all, &anchors);
     if ends(&helped, &anchors) {
         let lacking = helped.path.iter().skip(1).filter(|der| !candidates.contains(der) && !anchors.contains(der));
-        let place = |der: &Vec<u8>| {
-            helpers.iter().zip(&places).find(|(cert, _)| cert.der == *der).map(|(cert, place)| ((*cert).clone(), place.clone()))
-        };
-        let missing = lacking.filter_map(place).collect();
-        let chain = facts(&helped);
-        return Judged {
-            assessment: Assessment { verdict: Verdict::Reject, ..helped },
-            chain,
-            complete: false,
-            missing,
-            unknown_issuer: None,
-        };
+        let missing = lacking.filter_map(|der| helpers.iter().find(|(cert, _)| cert.der == *der)).map(|(cert, path)| ((*cert).clone(), path.clone()));
+        return Judged { missing: missing.collect(), ..Judged::new(Assessment { verdict: Verdict::Reject, ..helped }, false) };
     }
-    let unknown_issuer = top(room, leaf, &whole);
-    Judged { chain: facts(&assessment), assessment, complete: false, missing: Vec::new(), unknown_issuer }
+    by_names(room, leaf, sent, &helpers, Judged::new(assessment, false))
 }
 
-/// Climbs by names: the issuer at which nobody is known any more, unless a name of an anchor is reached.
-fn top(room: &Room<'_>, leaf: &Cert, known: &[&Cert]) -> Option<String> {
-    let mut here = &leaf.facts;
-    for _ in 0..known.len().min(16) {
-        if here.self_issued()
-            || room.anchors(&[]).iter().any(|der| Facts::parse(der).is_ok_and(|facts| facts.subject.der == here.issuer.der))
-        {
-            return None;
+fn ends(assessment: &Assessment, anchors: &[Vec<u8>]) -> bool {
+    assessment.path.len() > 1 && assessment.path.last().is_some_and(|last| anchors.contains(last))
+}
+
+/// No path ends at an anchor: climbs by names alone, to say where the way ends and what of it is not sent.
+fn by_names(room: &Room<'_>, leaf: &Cert, sent: &[&Cert], helpers: &[(&Cert, PathBuf)], judged: Judged) -> Judged {
+    let (mut here, mut missing) = (leaf, Vec::new());
+    for _ in 0..STEPS {
+        let issuer = &here.facts.issuer.der;
+        if here.facts.self_issued() || room.is_anchor_name(issuer) {
+            return Judged { missing: if room.has_anchor() { Vec::new() } else { missing }, ..judged };
         }
-        match known.iter().find(|cert| cert.facts.subject.der == here.issuer.der && cert.facts.sha256 != here.sha256) {
-            Some(next) => here = &next.facts,
-            None => return Some(here.issuer.to_string()),
+        let named = |cert: &&Cert| cert.facts.subject.der == *issuer && cert.der != here.der;
+        if let Some(next) = sent.iter().copied().find(named) {
+            here = next;
+        } else if let Some((next, path)) = helpers.iter().find(|(cert, _)| named(cert)) {
+            if !next.is_root() {
+                missing.push(((*next).clone(), path.clone()));
+            }
+            here = next;
+        } else {
+            let unknown = Unknown { name: here.facts.issuer.to_string(), public: room.is_public_name(issuer) };
+            return Judged { missing, unknown: Some(unknown), ..judged };
         }
     }
-    None
-}
-
-/// A judged leaf for the document; `None` where it does not parse.
-pub(super) fn shown(assessment: &Assessment, target: Target, at: Time) -> Option<Chain> {
-    let leaf = assessment.facts.as_ref()?;
-    let life = leaf.lifetime();
-    let path = facts(assessment);
-    #[expect(clippy::cast_precision_loss, reason = "seconds of a life, far below 2^52")]
-    let elapsed = (life > 0).then(|| (at.since(leaf.not_before).max(0) as f64) / life as f64);
-    Some(Chain {
-        target,
-        leaf_sha256: leaf.sha256.as_str().to_owned(),
-        verdict: assessment.verdict,
-        path: path.iter().map(|facts| facts.sha256.as_str().to_owned()).collect(),
-        peers: assessment.peers,
-        links: path.iter().map(link).collect(),
-        elapsed,
-    })
-}
-
-fn facts(assessment: &Assessment) -> Vec<Facts> {
-    assessment.path.iter().filter_map(|der| Facts::parse(der).ok()).collect()
-}
-
-fn link(facts: &Facts) -> Link {
-    let safe = |words: &str| crate::model::text::one_line(words, crate::model::text::SERVER_TEXT);
-    Link {
-        sha256: facts.sha256.as_str().to_owned(),
-        subject: safe(&facts.subject.to_string()),
-        serial: safe(&facts.serial),
-        key: safe(&facts.key.text),
-        not_before: facts.not_before,
-        not_after: facts.not_after,
-    }
+    judged
 }

@@ -7,6 +7,7 @@ use super::shelf::{self, Shelf};
 use super::{Ground, key};
 use crate::audit::sheet::Draft;
 use crate::audit::wiring::{Consumer, Pair, Service, Wiring};
+use crate::judge::cert::Facts;
 use crate::judge::lint::Lint;
 use crate::model::audit::{Object, Place};
 use crate::model::clock::Time;
@@ -20,39 +21,56 @@ pub(super) struct Room<'a> {
     pub(super) wiring: &'a Wiring,
     pub(super) shelf: Shelf,
     pub(super) at: Time,
-    /// DER of what is trusted; our own first, then the distribution's.
-    anchors: Vec<Vec<u8>>,
-    public: Vec<Vec<u8>>,
+    /// DER and subject of what is trusted.
+    anchors: Vec<Root>,
+    /// The distribution's public roots.
+    public: Vec<Root>,
+}
+
+struct Root {
+    der: Vec<u8>,
+    subject: Vec<u8>,
+}
+
+impl Root {
+    fn of(cert: &Cert) -> Self {
+        Self { der: cert.der.clone(), subject: cert.facts.subject.der.clone() }
+    }
 }
 
 impl<'a> Room<'a> {
     pub(super) fn new(ground: &Ground<'a>, wiring: &'a Wiring, at: Time) -> Self {
         let shelf = Shelf::gather(ground.view, wiring);
-        let mut anchors = ground.anchors.to_vec();
-        let mut public = Vec::new();
+        let given = ground.anchors.iter().filter_map(|der| Some(Root { der: der.clone(), subject: Facts::parse(der).ok()?.subject.der }));
+        let mut anchors: Vec<Root> = given.collect();
         if anchors.is_empty() {
-            let roots = shelf.authorities().filter(|(cert, _)| cert.is_root());
-            anchors = roots.map(|(cert, _)| cert.der.clone()).collect();
-            anchors.sort();
-            anchors.dedup();
-            public = bundle(ground);
+            anchors = shelf.authorities().filter(|(cert, _)| cert.is_root()).map(|(cert, _)| Root::of(cert)).collect();
+            anchors.sort_by(|a, b| a.der.cmp(&b.der));
+            anchors.dedup_by(|a, b| a.der == b.der);
         }
-        Self { ground: *ground, wiring, shelf, at, anchors, public }
+        Self { ground: *ground, wiring, shelf, at, anchors, public: bundle(ground) }
     }
 
     /// What a path may end at, as far as it has to do with these certificates: a bundle of public roots holds hundreds that do not.
     pub(super) fn anchors(&self, chain: &[&Cert]) -> Vec<Vec<u8>> {
-        let issuers: Vec<&[u8]> = chain.iter().map(|cert| cert.facts.issuer.der.as_slice()).collect();
-        let public = self.public.iter().filter(|der| {
-            let parsed = crate::judge::cert::Facts::parse(der);
-            parsed.is_ok_and(|facts| issuers.contains(&facts.subject.der.as_slice()))
-        });
-        self.anchors.iter().chain(public).cloned().collect()
+        let issued = |root: &&Root| chain.iter().any(|cert| cert.facts.issuer.der == root.subject);
+        let public = self.public.iter().filter(|_| !self.ground.pinned).filter(issued);
+        self.anchors.iter().chain(public).map(|root| root.der.clone()).collect()
     }
 
-    /// Whether anything is trusted at all.
-    pub(super) fn has_anchor(&self) -> bool {
+    /// Whether anything is trusted at all, besides public roots.
+    pub(super) const fn has_anchor(&self) -> bool {
         !self.anchors.is_empty()
+    }
+
+    /// Whether something of this name is trusted.
+    pub(super) fn is_anchor_name(&self, name: &[u8]) -> bool {
+        self.anchors.iter().any(|root| root.subject == name)
+    }
+
+    /// Whether a public root has this name.
+    pub(super) fn is_public_name(&self, name: &[u8]) -> bool {
+        self.public.iter().any(|root| root.subject == name)
     }
 
     /// A file that a configuration names and that holds this key, other than at this path.
@@ -103,10 +121,9 @@ impl<'a> Room<'a> {
     }
 }
 
-fn bundle(ground: &Ground<'_>) -> Vec<Vec<u8>> {
-    let read = |path: &&str| shelf::read(ground.view, Path::new(path)).ok();
-    let paper = BUNDLES.iter().find_map(read);
-    paper.map(|paper| paper.content.certificates().map(|(cert, _)| cert.der.clone()).collect()).unwrap_or_default()
+fn bundle(ground: &Ground<'_>) -> Vec<Root> {
+    let paper = BUNDLES.iter().find_map(|path| shelf::read(ground.view, Path::new(path)).ok());
+    paper.map(|paper| paper.content.certificates().map(|(cert, _)| Root::of(cert)).collect()).unwrap_or_default()
 }
 
 /// A finding about a file that a service uses.

@@ -17,6 +17,12 @@ const BESIDE: u64 = 1 << 20;
 /// Bundles of the distribution: neither lint nor look beside them.
 const SYSTEM: [&str; 5] =
     ["/etc/ssl/certs", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/ca-certificates"];
+/// Where people put the roots of their own PKI, whether a configuration names them or not; one level below as well.
+const ROOTS: [&str; 4] = ["/etc/ssl", "/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors", "/etc/omens"];
+/// Directories of copies beside what is in use.
+const COPIES: [&str; 6] = ["backup", "backups", "old", "bak", "archive", "save"];
+/// A list with more certificates than any PKI of one's own has: public roots.
+const PUBLIC: usize = 20;
 /// File names that may hold certificates or keys.
 const ENDINGS: [&str; 9] = [".pem", ".crt", ".cer", ".cert", ".key", ".der", ".p8", ".chain", ".ca-bundle"];
 
@@ -31,6 +37,13 @@ pub(super) struct Paper {
     pub(super) meta: Meta,
     /// What it holds.
     pub(super) content: Content,
+}
+
+impl Paper {
+    /// Whether it is a bundle of public roots, which is its distribution's business.
+    pub(super) fn is_public(&self) -> bool {
+        is_system(&self.real) && self.content.certificates().nth(PUBLIC).is_some()
+    }
 }
 
 /// All of them.
@@ -80,25 +93,33 @@ impl Shelf {
 
     fn look_beside(&mut self, view: &View) {
         let mut directories: BTreeSet<PathBuf> = BTreeSet::new();
-        let mut known: BTreeSet<PathBuf> = BTreeSet::new();
         for (path, paper) in &self.named {
-            known.insert(path.clone());
-            known.extend(paper.as_ref().ok().map(|paper| paper.real.clone()));
             let real = paper.as_ref().ok().map(|paper| paper.real.as_path());
             directories.extend([Some(path.as_path()), real].into_iter().flatten().filter_map(Path::parent).map(Path::to_path_buf));
         }
-        for directory in
-            directories.iter().filter(|directory| !is_system(directory) && directory.components().count() > 2).take(DIRECTORIES)
-        {
-            for name in view.list(directory).unwrap_or_default().iter().take(ENTRIES) {
-                let path = directory.join(name);
-                if known.contains(&path) || !(leftover::is_one(name) || ENDINGS.iter().any(|ending| name.ends_with(ending))) {
-                    continue;
-                }
-                let small = view.meta(&path).is_ok_and(|meta| meta.kind == Kind::File && meta.size <= BESIDE);
-                if let Some(paper) = small.then(|| read(view, &path).ok()).flatten() {
-                    self.beside.insert(path, paper);
-                }
+        directories.retain(|directory| !is_system(directory) && directory.components().count() > 2);
+        let copies: Vec<PathBuf> = directories.iter().flat_map(|directory| COPIES.map(|name| directory.join(name))).collect();
+        directories.extend(copies.into_iter().filter(|directory| view.is_directory(directory)));
+        for top in ROOTS.map(PathBuf::from).into_iter().filter(|top| view.is_directory(top)) {
+            let below = view.list(&top).unwrap_or_default().into_iter().take(ENTRIES).map(|name| top.join(name));
+            directories.extend(below.filter(|path| path.as_path() != Path::new(SYSTEM[0]) && view.is_directory(path)));
+            directories.insert(top);
+        }
+        for directory in directories.iter().take(DIRECTORIES) {
+            self.directory(view, directory);
+        }
+    }
+
+    fn directory(&mut self, view: &View, directory: &Path) {
+        for name in view.list(directory).unwrap_or_default().iter().take(ENTRIES) {
+            let path = directory.join(name);
+            let known = self.named.contains_key(&path) || self.named.values().flatten().any(|paper| paper.real == path);
+            if known || !(leftover::is_one(name) || ENDINGS.iter().any(|ending| name.ends_with(ending))) {
+                continue;
+            }
+            let small = view.meta(&path).is_ok_and(|meta| meta.kind == Kind::File && meta.size <= BESIDE);
+            if let Some(paper) = small.then(|| read(view, &path).ok()).flatten() {
+                self.beside.insert(path, paper);
             }
         }
     }
@@ -131,7 +152,7 @@ impl Shelf {
 
     /// Every certificate of an authority that lies here, outside of the distribution's bundles.
     pub(super) fn authorities(&self) -> impl Iterator<Item = (&Cert, &Paper)> {
-        let own = self.all().filter(|paper| !is_system(&paper.path) && !is_system(&paper.real));
+        let own = self.all().filter(|paper| !paper.is_public());
         own.flat_map(|paper| paper.content.certificates().map(move |(cert, _)| (cert, paper))).filter(|(cert, _)| cert.is_ca())
     }
 }

@@ -1,54 +1,52 @@
-//! A file or directory that somebody names on the command line: every leaf in it is judged by what was asked. It must never guess what it is for.
+//! A file or directory that somebody names on the command line: every leaf in it is judged by what was asked, and held against the key that
+//! lies in the same file or beside it. It must never guess what a leaf is for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Ground;
-use super::blocks::{Body, Content};
-use super::paths;
-use crate::audit::input;
+use super::blocks::{Body, Cert, Content};
+use super::key;
+use super::lints;
 use crate::audit::sheet::{Draft, Sheet};
+use crate::audit::{drawn, input};
 use crate::io::look::{Kind, LookError};
-use crate::judge::assess::{Question, assess};
-use crate::model::anchor::Fingerprint;
+use crate::judge::assess::{Asked, Judge};
+use crate::judge::lint;
 use crate::model::audit::{Object, Place, Target};
-use crate::model::finding::{Finding, Severity};
+use crate::model::finding::Severity;
 
 /// As deep as directories are gone into.
 const DEPTH: usize = 16;
 /// As many files of a directory are judged.
 const FILES: usize = 200_000;
 /// Names that are read in a directory; a file that is named itself is read whatever its name is.
-const ENDINGS: [&str; 6] = [".pem", ".crt", ".cer", ".cert", ".der", ".chain"];
+const ENDINGS: [&str; 8] = [".pem", ".crt", ".cer", ".cert", ".der", ".chain", ".key", ".p8"];
+/// Names of the key that belongs to a certificate, beside `NAME.key` for `NAME.crt`.
+const KEYS: [(&str, &str); 4] = [("cert.pem", "key.pem"), ("fullchain.pem", "key.pem"), ("fullchain.pem", "privkey.pem"), ("cert.pem", "privkey.pem")];
+
+/// One run over files.
+struct Run<'a> {
+    ground: &'a Ground<'a>,
+    judge: Judge,
+    /// The file is what was asked about; else it was come across in a directory.
+    named: bool,
+    left: usize,
+}
 
 /// Judges a file, or the certificate files of a directory and of what lies below it.
 pub fn file(ground: &Ground<'_>, path: &Path, sheet: &mut Sheet) {
-    let mut left = FILES;
-    match ground.view.meta(path) {
-        Ok(meta) if meta.kind == Kind::Directory => directory(ground, path, DEPTH, &mut left, sheet),
-        Ok(_) => one(ground, path, sheet),
-        Err(error) => unreadable(path, &error, sheet),
-    }
-}
-
-fn directory(ground: &Ground<'_>, path: &Path, depth: usize, left: &mut usize, sheet: &mut Sheet) {
-    let names = match ground.view.list(path) {
-        Ok(names) => names,
+    let kind = match ground.view.meta(path) {
+        Ok(meta) => meta.kind,
         Err(error) => return unreadable(path, &error, sheet),
     };
-    for name in names {
-        let inside = path.join(&name);
-        // A link may lead anywhere, also upwards.
-        if *left == 0 || ground.view.link(&inside).is_some() {
-            continue;
-        }
-        match ground.view.meta(&inside).map(|meta| meta.kind) {
-            Ok(Kind::Directory) if depth > 0 => directory(ground, &inside, depth - 1, left, sheet),
-            Ok(Kind::File) if ENDINGS.iter().any(|ending| name.ends_with(ending)) => {
-                *left -= 1;
-                one(ground, &inside, sheet);
-            }
-            _ => {}
-        }
+    let named = kind != Kind::Directory;
+    // A chain that was named itself is judged as strictly as it can be.
+    let asked = Asked { strict: named || ground.asked.strict, ..ground.asked.clone() };
+    let mut run = Run { ground, judge: Judge::new(&asked, ground.anchors, ground.crls), named, left: FILES };
+    if named {
+        run.one(path, sheet);
+    } else {
+        run.directory(path, DEPTH, sheet);
     }
 }
 
@@ -60,49 +58,94 @@ fn target(path: &Path) -> Target {
     Target::new("file", path.display().to_string())
 }
 
-fn one(ground: &Ground<'_>, path: &Path, sheet: &mut Sheet) {
-    let bytes = match ground.view.bytes(path) {
-        Ok(bytes) => bytes,
-        Err(error) => return unreadable(path, &error, sheet),
-    };
-    let content = Content::read(&bytes);
-    drop(bytes);
-    for block in &content.blocks {
-        if let Body::Broken(why) = &block.body {
-            input::malformed(sheet, target(path), Place::line(path, block.line), "a certificate", why);
+impl Run<'_> {
+    fn directory(&mut self, path: &Path, depth: usize, sheet: &mut Sheet) {
+        let names = match self.ground.view.list(path) {
+            Ok(names) => names,
+            Err(error) => return unreadable(path, &error, sheet),
+        };
+        for name in names {
+            let inside = path.join(&name);
+            // A link may lead anywhere, also upwards.
+            if self.left == 0 || self.ground.view.link(&inside).is_some() {
+                continue;
+            }
+            match self.ground.view.meta(&inside).map(|meta| meta.kind) {
+                Ok(Kind::Directory) if depth > 0 => self.directory(&inside, depth - 1, sheet),
+                Ok(Kind::File) if ENDINGS.iter().any(|ending| name.ends_with(ending)) => {
+                    self.left -= 1;
+                    self.one(&inside, sheet);
+                }
+                _ => {}
+            }
         }
     }
-    if content.form.empty || content.blocks.is_empty() {
-        input::malformed(sheet, target(path), Place::file(path), "a certificate", "none");
-    }
-    judge(ground, path, &content, sheet);
-}
 
-/// The first certificate is the leaf and the others are sent with it; in a bundle of authorities each one stands for itself and is no leaf.
-fn judge(ground: &Ground<'_>, path: &Path, content: &Content, sheet: &mut Sheet) {
-    let certs: Vec<_> = content.certificates().map(|(cert, _)| cert).collect();
-    let Some(leaf) = certs.first() else { return };
-    let mut candidates: Vec<Vec<u8>> = certs.iter().skip(1).map(|cert| cert.der.clone()).collect();
-    candidates.extend(ground.intermediates.iter().cloned());
-    let question = Question {
-        leaf: &leaf.der,
-        candidates: &candidates,
-        anchors: ground.anchors,
-        crls: ground.crls,
-        spki: None,
-        asked: ground.asked,
-        at: sheet.at(),
-    };
-    let assessment = assess(&question);
-    let object = Object::certificate(&Fingerprint::of(&leaf.der));
-    let none = ground.anchors.is_empty() && !assessment.findings.iter().any(|finding| finding.id == "anchor.none");
-    let missing = none.then(|| Finding::new("anchor.none", Severity::High, "a root to trust: --anchor", "none"));
-    for finding in assessment.findings.iter().chain(&missing) {
-        if let Some(draft) = Draft::of(finding, target(path), object.clone()) {
-            sheet.add(draft.file(Place::file(path)));
+    fn one(&self, path: &Path, sheet: &mut Sheet) {
+        let content = match self.ground.view.bytes(path) {
+            Ok(bytes) => Content::read(&bytes),
+            Err(error) => return unreadable(path, &error, sheet),
+        };
+        for block in &content.blocks {
+            if let Body::Broken(why) = &block.body {
+                input::malformed(sheet, target(path), Place::line(path, block.line), "a certificate", why);
+            }
+        }
+        if content.blocks.is_empty() && (self.named || !content.form.empty) {
+            input::malformed(sheet, target(path), Place::file(path), "a certificate", "none");
+        }
+        if content.has_plain_key() {
+            self.mode(path, &content, sheet);
+        }
+        let certs: Vec<&Cert> = content.certificates().map(|(cert, _)| cert).collect();
+        // In a directory authorities lie beside the leaves; each would be no good as one.
+        if let Some((leaf, sent)) = certs.split_first().filter(|_| self.named || !certs.iter().all(|cert| cert.is_ca())) {
+            self.judge(path, leaf, sent, sheet);
+            self.pair(path, &content, leaf, sheet);
         }
     }
-    if let Some(chain) = paths::shown(&assessment, target(path), sheet.at()) {
-        sheet.chain(chain);
+
+    /// The first certificate is the leaf; the others are sent with it.
+    fn judge(&self, path: &Path, leaf: &Cert, sent: &[&Cert], sheet: &mut Sheet) {
+        let mut candidates: Vec<Vec<u8>> = sent.iter().map(|cert| cert.der.clone()).collect();
+        candidates.extend(self.ground.intermediates.iter().cloned());
+        let assessment = self.judge.assess(&leaf.der, &candidates, None, sheet.at());
+        for finding in &assessment.findings {
+            if let Some(draft) = Draft::of(finding, target(path), Object::certificate(&leaf.facts.sha256)) {
+                sheet.add(draft.file(Place::file(path)));
+            }
+        }
+        sheet.chain(drawn::chain(target(path), &assessment, sheet.at()));
+    }
+
+    /// Against the key in the same file, or in the one whose name goes with it.
+    fn pair(&self, path: &Path, content: &Content, leaf: &Cert, sheet: &mut Sheet) {
+        let own = content.keys().find_map(|(key, _)| key.public().map(|public| (path.to_path_buf(), public.to_vec())));
+        let Some((place, public)) = own.or_else(|| self.beside(path)) else { return };
+        if key::bits(&leaf.facts.spki).is_some_and(|bits| bits != public) {
+            let draft = Draft::new(&lint::PAIR_MISMATCH, target(path), Object::file(path)).file(Place::file(path)).file(Place::file(&place));
+            let draft = draft.expected(format!("a certificate for the key in {}", place.display())).found(format!("{} for another key", leaf.words()));
+            sheet.add(draft.remedy("put certificate and key of one issuance together: no service starts with these two"));
+        }
+    }
+
+    fn beside(&self, path: &Path) -> Option<(PathBuf, Vec<u8>)> {
+        let name = path.file_name()?.to_str()?;
+        let by_name = KEYS.iter().filter(|(certificate, _)| *certificate == name).map(|(_, key)| path.with_file_name(key));
+        let candidates = by_name.chain([path.with_extension("key")]).filter(|key| key != path);
+        candidates.into_iter().find_map(|key| {
+            let content = Content::read(&self.ground.view.bytes(&key).ok()?);
+            let public = content.keys().find_map(|(key, _)| key.public().map(<[u8]>::to_vec))?;
+            Some((key, public))
+        })
+    }
+
+    fn mode(&self, path: &Path, content: &Content, sheet: &mut Sheet) {
+        let Ok(meta) = self.ground.view.meta(path) else { return };
+        if meta.mode & 0o004 != 0 {
+            let lint = if content.certificates().next().is_some() { &lints::KEY_IN_CERTIFICATE } else { &lints::KEY_READABLE };
+            let draft = Draft::new(lint, target(path), Object::file(path)).file(Place::file(path)).severity(Severity::High);
+            sheet.add(draft.expected("mode 0600").found(format!("mode {:04o}", meta.mode)));
+        }
     }
 }

@@ -1,23 +1,27 @@
 //! Trust lists: whether those who use them accept a good peer. It must never judge the peers themselves.
 
+mod pins;
+
 use std::path::Path;
 
 use super::blocks::Cert;
 use super::form::{self, Meant};
 use super::room::{Room, about, is_openssl};
-use super::shelf::{self, Paper};
+use super::shelf::Paper;
 use super::{lints, pairs};
 use crate::audit::input;
 use crate::audit::sheet::{Draft, Sheet};
 use crate::audit::wiring::{Needs, Trust};
-use crate::judge::lint::{self, Lint};
+use crate::judge::lint::{Lint, audit};
 use crate::model::anchor::hex;
-use crate::model::audit::Place;
+use crate::model::audit::{Object, Place};
 use crate::model::finding::Severity;
+use crate::model::span;
 
 /// A trust list as its user sees it.
 struct List<'a> {
     trust: &'a Trust,
+    others: &'a [&'a Trust],
     papers: Vec<&'a Paper>,
     certs: Vec<(&'a Cert, &'a Paper, u32)>,
 }
@@ -25,7 +29,11 @@ struct List<'a> {
 impl List<'_> {
     fn about(&self, lint: &'static Lint) -> Draft {
         let path = self.trust.files.first().map_or_else(|| Path::new("/"), |path| path.as_path());
-        self.trust.files.iter().skip(1).fold(about(lint, &self.trust.consumer, path), |draft, path| draft.file(Place::file(path)))
+        self.everybody(self.trust.files.iter().skip(1).fold(about(lint, &self.trust.consumer, path), |draft, path| draft.file(Place::file(path))))
+    }
+
+    fn everybody(&self, draft: Draft) -> Draft {
+        self.others.iter().fold(draft, |draft, trust| draft.file(trust.consumer.place.clone()))
     }
 
     fn roots(&self) -> impl Iterator<Item = &Cert> {
@@ -42,31 +50,34 @@ impl List<'_> {
     }
 }
 
-/// Judges all trust lists.
-pub(super) fn judge(room: &Room<'_>, sheet: &mut Sheet) {
-    let mut done: Vec<&Trust> = Vec::new();
+/// Judges all trust lists; `proven` are the roots that the host's own certificates lead to.
+pub(super) fn judge(room: &Room<'_>, proven: &[Vec<u8>], sheet: &mut Sheet) {
+    let mut cases: Vec<(&Trust, Vec<&Trust>)> = Vec::new();
+    let same = |a: &Trust, b: &Trust| a.files == b.files && a.needs == b.needs && a.of == b.of && a.consumer.service == b.consumer.service;
     for trust in &room.wiring.trusts {
-        let same = |known: &&Trust| known.files == trust.files && known.needs == trust.needs && known.consumer == trust.consumer;
-        if !done.iter().any(same) {
-            done.push(trust);
-            one(room, trust, sheet);
+        match cases.iter_mut().find(|(first, _)| same(first, trust)) {
+            Some((_, others)) => others.push(trust),
+            None => cases.push((trust, Vec::new())),
         }
+    }
+    for (trust, others) in &cases {
+        one(room, trust, others, proven, sheet);
     }
 }
 
-fn one(room: &Room<'_>, trust: &Trust, sheet: &mut Sheet) {
+fn one(room: &Room<'_>, trust: &Trust, others: &[&Trust], proven: &[Vec<u8>], sheet: &mut Sheet) {
     let mut whole = !trust.files.is_empty();
     for path in trust.files.iter().filter(|path| pairs::is_path(path)) {
         whole &= present(room, trust, path, sheet);
     }
     // The distribution's bundle is its own business.
-    if trust.files.iter().any(|path| is_public(room, path)) {
+    if trust.files.iter().flat_map(|path| room.shelf.papers(path)).any(Paper::is_public) {
         return;
     }
     let papers: Vec<&Paper> = trust.files.iter().flat_map(|path| room.shelf.papers(path)).collect();
     let certs: Vec<_> =
         papers.iter().flat_map(|paper| paper.content.certificates().map(move |(cert, line)| (cert, *paper, line))).collect();
-    let list = List { trust, papers, certs };
+    let list = List { trust, others, papers, certs };
     for paper in &list.papers {
         form::judge(paper, &trust.consumer, Meant::Trust, sheet);
     }
@@ -77,11 +88,7 @@ fn one(room: &Room<'_>, trust: &Trust, sheet: &mut Sheet) {
         complete(room, &list, sheet);
     }
     contents(room, &list, sheet);
-    pinned(room, &list, sheet);
-}
-
-fn is_public(room: &Room<'_>, path: &Path) -> bool {
-    shelf::is_system(path) && room.shelf.papers(path).flat_map(|paper| paper.content.certificates()).count() > 20
+    pins::judge(room, &list, proven, sheet);
 }
 
 fn present(room: &Room<'_>, trust: &Trust, path: &Path, sheet: &mut Sheet) -> bool {
@@ -206,36 +213,17 @@ fn contents(room: &Room<'_>, list: &List<'_>, sheet: &mut Sheet) {
                     .found(words(cert)),
             );
         }
+        let left = cert.facts.not_after.since(room.at);
+        if is_root && cert.facts.valid_at(room.at) && left.saturating_mul(10) < cert.facts.lifetime() {
+            let target = list.trust.consumer.target.clone().at_line(list.trust.consumer.place.line);
+            let old = Draft::new(&audit::ANCHOR_EXPIRES_SOON, target, Object::certificate(&cert.facts.sha256)).file(Place::line(&paper.path, *line));
+            sheet.add(old.file(list.trust.consumer.place.clone()).expected("at least a tenth of the lifetime").found(format!("{} left of {}", span::about(left), cert.facts.subject)));
+        }
         if !cert.is_ca() && !is_root && cert.facts.version == 3 {
             sheet.add(draft(&lints::TRUST_LEAF).expected("certificates of authorities").found(cert.words()));
         }
         if list.certs.iter().take(index).any(|(before, other, _)| before.der == cert.der && other.real == paper.real) {
             sheet.add(draft(&lints::TRUST_TWICE).expected("each certificate once").found(cert.words()));
         }
-    }
-}
-
-/// Against the pinned root.
-fn pinned(room: &Room<'_>, list: &List<'_>, sheet: &mut Sheet) {
-    if !room.ground.pinned {
-        return;
-    }
-    let parsed = room.ground.anchors.iter().filter_map(|der| crate::judge::cert::Facts::parse(der).ok());
-    let pins: Vec<_> = parsed.collect();
-    let has_pin = list.certs.iter().any(|(cert, ..)| pins.iter().any(|pin| pin.sha256 == cert.facts.sha256));
-    for (cert, paper, line) in list.certs.iter().filter(|(cert, ..)| cert.facts.self_issued()) {
-        if pins.iter().any(|pin| pin.spki == cert.facts.spki && pin.subject.der == cert.facts.subject.der) {
-            continue;
-        }
-        let namesake = pins.iter().find(|pin| pin.subject.der == cert.facts.subject.der);
-        let (lint, severity): (&'static Lint, _) = match namesake {
-            Some(_) if !has_pin => (&lint::ANCHOR_OTHER_KEY, Severity::High),
-            Some(_) => (&lints::TRUST_SURPLUS, Severity::Medium),
-            None if has_pin => (&lints::TRUST_SURPLUS, Severity::Low),
-            None => (&lints::TRUST_SURPLUS, Severity::Medium),
-        };
-        let expected = pins.iter().map(|pin| format!("{} (sha256 {})", pin.subject, pin.sha256)).collect::<Vec<_>>().join("; ");
-        let draft = about(lint, &list.trust.consumer, &paper.path).file(Place::line(&paper.path, *line)).severity(severity);
-        sheet.add(draft.expected(expected).found(cert.words()));
     }
 }

@@ -6,7 +6,7 @@ use webpki::Error;
 use super::super::blocks::Cert;
 use super::super::room::Room;
 use crate::audit::wiring::{Needs, Pair, Trust};
-use crate::judge::path::{Parsed, Search};
+use crate::judge::path::{Anchors, Parsed, Search};
 use crate::judge::usage;
 use crate::model::profile::Purpose;
 
@@ -59,25 +59,18 @@ fn path(room: &Room<'_>, leaf: &Cert, pair: &Pair, list: &[&Cert], needs: Needs,
     // OpenSSL completes a path from the list as well; Go takes only what was sent, but each of the list as an anchor.
     let between = sent.iter().chain(list).filter(|cert| !cert.facts.self_issued());
     let candidates: Vec<Parsed<'_>> = between.filter_map(|cert| Parsed::new(&cert.der).ok()).collect();
+    let candidates: Vec<&Parsed<'_>> = candidates.iter().collect();
     let Ok(start) = Parsed::new(&leaf.der) else { return Some(Refusal::Said) };
-    let mut errors = Vec::new();
-    for anchor in list.iter().filter(is_anchor) {
-        let Ok(anchor) = Parsed::new(&anchor.der) else { continue };
-        match (Search { leaf: &start, candidates: &candidates, anchor: &anchor, purpose, now: room.at }).find(&|_| true) {
-            Ok(_) => return None,
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() {
+    let anchors = Anchors::new(list.iter().filter(is_anchor).filter_map(|cert| Parsed::new(&cert.der).ok()));
+    if anchors.is_empty() {
         return Some(Refusal::Untrusted("the list holds no self-signed root, which its user needs at the end of a path".to_owned()));
     }
-    if errors.iter().any(|error| !matches!(error, Error::UnknownIssuer)) && !errors.contains(&Error::UnknownIssuer) {
-        let forged = errors.iter().any(|error| matches!(error, Error::InvalidSignatureForPublicKey));
-        return Some(if forged {
-            Refusal::Untrusted("the list holds an authority of the right name with another key".to_owned())
-        } else {
-            Refusal::Said
-        });
+    let search = Search { leaf: &start, candidates: &candidates, anchors: &anchors, purpose: Some(purpose), now: room.at };
+    match search.best(&|_| 0) {
+        Ok(_) => return None,
+        Err(Error::InvalidSignatureForPublicKey) => return Some(Refusal::Untrusted("the list holds an authority of the right name with another key".to_owned())),
+        Err(Error::UnknownIssuer) => {}
+        Err(_) => return Some(Refusal::Said),
     }
     let above = sent.iter().map(|cert| cert.facts.subject.to_string()).collect::<Vec<_>>().join(", ");
     let above = if above.is_empty() { "nothing else is sent".to_owned() } else { format!("with it are sent: {above}") };

@@ -1,22 +1,25 @@
 //! What a pair's service sends, as its peers judge it. It must never find a path by itself: that is the judge's.
 
 use super::super::blocks::Cert;
-use super::super::paths::{self, Judged};
+use super::super::paths::{self, Judged, Unknown};
 use super::super::room::{Room, is_openssl};
 use super::super::{age, lints};
 use super::{Case, role, service};
+use crate::audit::drawn;
 use crate::audit::sheet::{Draft, Sheet};
 use crate::audit::wiring::Service;
-use crate::judge::lint::{self, Lint};
+use crate::judge::lint::{self, Lint, audit};
 use crate::model::anchor::hex;
 use crate::model::audit::{Object, Place, Target};
 use crate::model::finding::{Finding, Severity};
 
-/// What the audit says in its own words, or what is asked of new certificates only.
-const OWN: [&str; 6] =
-    ["validity.expired", "validity.not-yet-valid", "validity.inverted", "validity.little-left", "pair.mismatch", "anchor.none"];
+/// What the audit says in its own words.
+const OWN: [&str; 2] = [lint::PAIR_MISMATCH.id, audit::ANCHOR_NONE.id];
+/// What makes no difference in a certificate that nobody issued.
+const OF_ISSUED: [&str; 10] = ["eku.", "ku.", "name.", "bc.", "aki.", "ski.", "path.", "anchor.", "chain.", "serial."];
 
-pub(super) fn judge(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) {
+/// Judges the chain, and gives the root that it leads to.
+pub(super) fn judge(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) -> Option<Vec<u8>> {
     let pair = case.pair;
     let mut sent = room.sent(pair, leaf);
     if pair.leaf_only {
@@ -27,41 +30,70 @@ pub(super) fn judge(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, sheet: &mut S
     }
     let judged = paths::judge(room, leaf, &sent, pair.purpose);
     let target = pair.consumer.target.clone().at_line(pair.consumer.place.line);
-    if let Some(chain) = paths::shown(&judged.assessment, target.clone(), room.at) {
-        sheet.chain(chain);
+    sheet.chain(drawn::chain(target.clone(), &judged.assessment, room.at));
+    let end = way(room, &judged, leaf, sent.is_empty());
+    for finding in judged.assessment.findings.iter().filter(|finding| holds(room, case, &judged, finding, &end)) {
+        add(case, leaf, &judged, finding, &target, sheet);
     }
-    let self_signed = leaf.facts.self_issued();
-    let elsewhere = judged.unknown_issuer.as_ref().filter(|_| !room.ground.pinned && !sent.is_empty());
-    let bare = judged.unknown_issuer.as_ref().filter(|_| sent.is_empty());
-    let said = !room.has_anchor() || self_signed || !judged.missing.is_empty() || elsewhere.is_some() || bare.is_some();
-    for finding in &judged.assessment.findings {
-        if holds(room, case, &judged, finding, said) {
-            add(case, leaf, &judged, finding, &target, sheet);
+    match end {
+        End::Judged => {}
+        End::SelfSigned => alone(room, case, leaf, sheet),
+        End::Incomplete => incomplete(room, case, leaf, &judged, sheet),
+        End::Bare(unknown) => alone_without(case, leaf, &unknown.name, sheet),
+        End::Elsewhere(unknown) => {
+            let severity = if unknown.public { Severity::Info } else { Severity::Low };
+            let draft = case.about(&lints::ISSUER_UNKNOWN, &pair.certificate).severity(severity);
+            sheet.add(draft.expected("a root that this host trusts").found(&unknown.name).evidence(format!("certificate {}", leaf.words())));
         }
-    }
-    if self_signed {
-        alone(room, case, leaf, sheet);
-    } else if !room.has_anchor() {
-        nobody(case, leaf, sheet);
-    } else if !judged.missing.is_empty() {
-        incomplete(room, case, leaf, &judged, sheet);
-    } else if let Some(issuer) = bare {
-        alone_without(case, leaf, issuer, sheet);
-    } else if let Some(issuer) = elsewhere {
-        let draft = case.about(&lints::ISSUER_UNKNOWN, &pair.certificate);
-        sheet.add(draft.expected("a root that this host trusts").found(issuer).evidence(format!("certificate {}", leaf.words())));
+        End::Nowhere => nobody(case, leaf, sheet),
     }
     authorities(room, case, &judged, leaf, sheet);
+    judged.complete.then(|| judged.assessment.path.last().cloned()).flatten()
 }
 
-/// Which of the judge's findings hold for a pair that was found, not asked about; `said` where the path is spoken of in other words.
-fn holds(room: &Room<'_>, case: &Case<'_>, judged: &Judged, finding: &Finding, said: bool) -> bool {
+/// Where a way ends, as far as the audit has its own words for it.
+enum End<'a> {
+    /// The judge says it.
+    Judged,
+    /// At itself.
+    SelfSigned,
+    /// Below a certificate of this host that is not sent.
+    Incomplete,
+    /// At once: nothing is sent beside the leaf, and its issuer lies nowhere here.
+    Bare(&'a Unknown),
+    /// At somebody else's authority.
+    Elsewhere(&'a Unknown),
+    /// No root is known at all.
+    Nowhere,
+}
+
+fn way<'j>(room: &Room<'_>, judged: &'j Judged, leaf: &Cert, bare: bool) -> End<'j> {
+    match &judged.unknown {
+        _ if judged.complete => End::Judged,
+        _ if leaf.facts.self_issued() => End::SelfSigned,
+        _ if !judged.missing.is_empty() => End::Incomplete,
+        Some(unknown) if bare => End::Bare(unknown),
+        Some(_) if !room.has_anchor() => End::Nowhere,
+        // Without a pin nobody said that there is only one PKI; with it, public certificates are still no forgeries.
+        Some(unknown) if !room.ground.pinned || unknown.public => End::Elsewhere(unknown),
+        _ if !room.has_anchor() => End::Nowhere,
+        _ => End::Judged,
+    }
+}
+
+/// Which of the judge's findings hold for a pair that was found, not asked about.
+fn holds(room: &Room<'_>, case: &Case<'_>, judged: &Judged, finding: &Finding, end: &End<'_>) -> bool {
     let id = finding.id.as_str();
     let of_path = (id.starts_with("path.") && id != lint::PATH_CA_EXPIRED.id) || id.starts_with("anchor.");
     // Roots of the host's own lists are no pin: two of one name may both be good in a rotation.
     let no_pin = !room.ground.pinned && judged.complete && (id == lint::ANCHOR_OTHER_KEY.id || id == lint::ANCHOR_OTHER_CERT.id);
     let by_peers = case.pair.leaf_only && id.starts_with("chain.");
-    !(OWN.contains(&id) || (of_path && said) || no_pin || by_peers)
+    let said = match end {
+        End::Judged => false,
+        End::SelfSigned => OF_ISSUED.iter().any(|area| id.starts_with(area)),
+        _ => of_path,
+    };
+    !(OWN.contains(&id) || said || no_pin || by_peers)
 }
 
 /// The judge's finding, with the file to change.
@@ -75,17 +107,20 @@ fn add(case: &Case<'_>, leaf: &Cert, judged: &Judged, finding: &Finding, target:
         _ => Object::certificate(&leaf.facts.sha256),
     };
     let Some(draft) = Draft::of(finding, target.clone(), object) else { return };
+    let draft = match finding.id.as_str() {
+        id if id == lint::EXPIRED.id => draft.since(leaf.facts.not_after).remedy("renew it now, then look at why its renewal did not run"),
+        _ => draft,
+    };
     let draft = draft.file(Place::file(path)).file(case.pair.consumer.place.clone()).evidence(format!("certificate {}", leaf.words()));
     sheet.add(case.everybody(draft));
 }
 
 /// No root is known: the path cannot be judged.
 fn nobody(case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) {
-    let finding = Finding::new("anchor.none", Severity::Info, "a root in a trust list of this host, or --anchor", "none");
     let target = case.pair.consumer.target.clone().at_line(case.pair.consumer.place.line);
-    if let Some(draft) = Draft::of(&finding, target, Object::certificate(&leaf.facts.sha256)) {
-        sheet.add(draft.file(Place::file(&case.pair.certificate)).file(case.pair.consumer.place.clone()));
-    }
+    let draft = Draft::new(&audit::ANCHOR_NONE, target, Object::certificate(&leaf.facts.sha256)).severity(Severity::Info);
+    let draft = draft.expected("a root in a trust list of this host, or --anchor").found("none");
+    sheet.add(draft.file(Place::file(&case.pair.certificate)).file(case.pair.consumer.place.clone()));
 }
 
 /// A certificate that signs itself is good for those who hold it.
