@@ -38,8 +38,8 @@ pub fn files(view: &View, targets: &[Where], given: &Given, own: Wiring, sheet: 
         anchors: &given.anchors,
         intermediates: &given.intermediates,
         crls: &given.crls,
-        spki: &given.spki,
         asked: &given.asked,
+        pinned: !given.anchors.is_empty(),
     };
     let mut wiring = own;
     if targets.is_empty() {
@@ -47,12 +47,12 @@ pub fn files(view: &View, targets: &[Where], given: &Given, own: Wiring, sheet: 
     }
     for target in targets {
         match target {
-            Where::Path(path) => material::path(&ground, path, sheet),
+            Where::Path(path) => material::file(&ground, path, sheet),
             Where::Endpoint(_) => {}
             Where::Unit(name) => wiring.join(systemd::unit(view, name, sheet)),
             Where::Nginx(file) => wiring.join(nginx::read(view, file, sheet)),
             Where::NginxDump(file) => match view.text(file) {
-                Ok(text) => wiring.join(nginx::dump(view, &text, sheet)),
+                Ok(text) => wiring.join(nginx::read_dump(&text, view, sheet)),
                 Err(error) => input::unreadable(sheet, Target::new("nginx", file.display().to_string()), Place::file(file), &error),
             },
             Where::Keylime(directory) => wiring.join(keylime::read(view, directory, sheet)),

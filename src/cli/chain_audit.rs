@@ -14,7 +14,7 @@ use crate::audit::target::Where;
 use crate::audit::wiring::Wiring;
 use crate::audit::{catalogue, report};
 use crate::config;
-use crate::io::look::View;
+use crate::io::look::{self, View};
 use crate::io::read;
 use crate::judge::assess::Asked;
 use crate::judge::lint::Findings;
@@ -104,7 +104,7 @@ fn look(session: &Session<'_, '_>, arguments: &ChainAudit) -> Result<Document, R
     if view.is_elsewhere() && targets.iter().any(|target| matches!(target, Where::Endpoint(_))) {
         return Err(refused("usage", "an endpoint cannot be asked with --root: nothing is asked over the network then".to_owned(), "leave out --root, or the endpoint"));
     }
-    let given = given(session, arguments)?;
+    let given = given(&view, arguments)?;
     let at = arguments.at.unwrap_or_else(|| session.clock.now());
     let host = view.host_name().unwrap_or_else(|| "localhost".to_owned());
     let mut sheet = Sheet::new(at, &host);
@@ -124,7 +124,7 @@ fn word_inside(root: Option<&Path>, word: &str) -> String {
     }
 }
 
-fn given(session: &Session<'_, '_>, arguments: &ChainAudit) -> Result<Given, Refused> {
+fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
     let profile = match &arguments.profile {
         None => None,
         Some(word) => Some(config::profile(word, Path::new(POLICIES)).map_err(|errors| {
@@ -141,21 +141,24 @@ fn given(session: &Session<'_, '_>, arguments: &ChainAudit) -> Result<Given, Ref
     };
     let path_only = arguments.verdict == AuditVerdict::Path;
     let asked = Asked { profile, purpose, names: arguments.name.clone(), max_depth: arguments.max_depth, path_only };
-    let _ = session;
     Ok(Given {
-        anchors: ders(&arguments.anchor)?,
-        intermediates: ders(&arguments.intermediates)?,
-        crls: ders(&arguments.crl)?,
+        anchors: ders(view, &arguments.anchor)?,
+        intermediates: ders(view, &arguments.intermediates)?,
+        crls: ders(view, &arguments.crl)?,
         spki: Vec::new(),
         asked,
     })
 }
 
-/// What the files of a flag hold, as DER: PEM blocks, or the file as it is.
-fn ders(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refused> {
+/// What the files of a flag hold, as DER: PEM blocks, or the file as it is. They are this host's, or else those of `--root`.
+fn ders(view: &View, files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refused> {
     let mut all = Vec::new();
     for file in files {
-        let bytes = read::file(file, read::LIMIT).map_err(|error| refused("unreadable", error.to_string(), &error.hint()))?;
+        let read = read::file(file, look::LIMIT).or_else(|error| match view.bytes(file) {
+            Ok(bytes) if view.is_elsewhere() => Ok(bytes.to_vec()),
+            _ => Err(refused("unreadable", error.to_string(), &error.hint())),
+        });
+        let bytes = read?;
         let none = BTreeMap::new();
         match std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")) {
             Some(text) => all.extend(pem::read(text, &mut Findings::new(&none))),

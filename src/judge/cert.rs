@@ -115,6 +115,8 @@ pub struct Extensions {
     pub name_constraints: Option<NameConstraints>,
     /// Critical extensions that are none of the above (policy extensions of RFC 5280 are known), dotted.
     pub unknown_critical: Vec<String>,
+    /// Whether it says where its revocation lists are.
+    pub crl_points: bool,
     /// Constraints on policies that must be critical and are not, dotted.
     pub lax: Vec<String>,
     /// Extensions that are there more than once, dotted.

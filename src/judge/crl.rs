@@ -37,6 +37,8 @@ struct List {
     words: String,
     this_update: Time,
     next_update: Option<Time>,
+    /// Whether it is for certificates that name one distribution point.
+    of_a_point: bool,
     /// Criticality of the CRL number, where there is one.
     number: Option<bool>,
 }
@@ -91,7 +93,9 @@ impl Lists {
 
     /// The list that the issuer signed for its certificates: the newest, or several of one date.
     fn covering(&self, findings: &mut Findings<'_>, child: &Facts, issuer: &Facts) -> Vec<&List> {
-        let of_name: Vec<&List> = self.known.iter().filter(|list| list.issuer == child.issuer.der).collect();
+        // webpki takes a list of one distribution point for certificates that name none; RFC 5280 §6.3.3 (b) does not.
+        let covers = |list: &&List| list.issuer == child.issuer.der && (!list.of_a_point || child.extensions.crl_points);
+        let of_name: Vec<&List> = self.known.iter().filter(covers).collect();
         if of_name.is_empty() {
             findings.add(&audit::CRL_MISSING, format!("a list of {}", child.issuer), format!("none for {}", child.subject));
             return Vec::new();
@@ -130,6 +134,10 @@ impl List {
         }
         let list = OwnedCertRevocationList::from_der(der).map_err(|error| (unusable(&error), path::words(&error)))?;
         let numbers = crl.extensions().iter().filter(|e| matches!(e.parsed_extension(), ParsedExtension::CRLNumber(_)));
+        let is_of_a_point = |extension: &ParsedExtension<'_>| match extension {
+            ParsedExtension::IssuingDistributionPoint(point) => point.distribution_point.is_some(),
+            _ => false,
+        };
         Ok(Self {
             at,
             der: der.to_vec(),
@@ -138,6 +146,7 @@ impl List {
             words: super::cert::name_words(&crl.tbs_cert_list.issuer),
             this_update: Time::from_unix(crl.last_update().timestamp()),
             next_update: crl.next_update().map(|time| Time::from_unix(time.timestamp())),
+            of_a_point: crl.extensions().iter().any(|extension| is_of_a_point(extension.parsed_extension())),
             number: numbers.map(|extension| extension.critical).reduce(|one, other| one || other),
         })
     }

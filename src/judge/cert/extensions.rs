@@ -68,6 +68,7 @@ fn one(all: &mut Extensions, extension: &X509Extension<'_>, oid: String) {
             let leading_dot = trees.iter().any(|tree| matches!(tree.base, GeneralName::DNSName(name) if name.starts_with('.')));
             all.name_constraints = Some(NameConstraints { critical, empty: trees.is_empty(), leading_dot });
         }
+        ParsedExtension::CRLDistributionPoints(_) if !critical => all.crl_points = true,
         ParsedExtension::PolicyConstraints(_) | ParsedExtension::InhibitAnyPolicy(_) if !critical => all.lax.push(oid),
         ParsedExtension::ParseError { .. } | ParsedExtension::Unparsed => all.malformed.push(oid),
         // What webpki does not process must not be critical (RFC 5280 §4.2): policies, policy constraints, CRL pointers and the like.
