@@ -5,14 +5,14 @@ mod accept;
 mod meet;
 
 use super::blocks::Cert;
-use super::room::{Room, is_go, is_openssl};
+use super::room::{Room, completes, is_go, is_openssl};
 use super::{lints, names};
 use crate::audit::sheet::{Draft, Sheet};
 use crate::audit::wiring::{ClientAuth, Connection, Listener, Pair, Service, Trust};
 use crate::judge::lint::Lint;
 use crate::model::audit::{Object, Place};
 use crate::model::profile::Purpose;
-use accept::Refusal;
+use accept::{Refusal, Shown};
 
 /// A call whose other end is on this host.
 struct Call<'a> {
@@ -83,7 +83,7 @@ fn shown(room: &Room<'_>, call: &Call<'_>, sheet: &mut Sheet) {
     };
     let Some(trust) = listener.trust.and_then(|index| room.wiring.trusts.get(index)) else { return };
     let Some(leaf) = room.leaf(pair) else { return };
-    let refusal = accept::judge(room, leaf, pair, trust, Purpose::Client);
+    let refusal = accept::judge(room, &Shown { leaf, sent: sent(room, pair, leaf, None) }, trust, Purpose::Client);
     let draft = |lint| files(call.about(lint), pair, trust).found(leaf.words());
     match refusal {
         None | Some(Refusal::Said) => {}
@@ -117,8 +117,12 @@ fn served(room: &Room<'_>, call: &Call<'_>, sheet: &mut Sheet) {
     }
     let Some(trust) = call.connection.trust.and_then(|index| room.wiring.trusts.get(index)) else { return };
     // Of several certificates the server picks one that the client can use: an RSA and an EC one lead to the same root.
-    let refusals: Vec<_> =
-        leaves.iter().map(|(pair, leaf)| (*pair, *leaf, accept::judge(room, leaf, pair, trust, Purpose::Server))).collect();
+    let refusals: Vec<_> = leaves
+        .iter()
+        .map(|(pair, leaf)| {
+            (*pair, *leaf, accept::judge(room, &Shown { leaf, sent: sent(room, pair, leaf, call.listener.trust) }, trust, Purpose::Server))
+        })
+        .collect();
     if refusals.iter().any(|(_, _, refusal)| refusal.is_none()) {
         return;
     }
@@ -138,6 +142,14 @@ fn served(room: &Room<'_>, call: &Call<'_>, sheet: &mut Sheet) {
             sheet.add(draft.evidence(why).evidence(log));
         }
     }
+}
+
+/// What goes over the wire besides the leaf, what OpenSSL adds of its own list included.
+fn sent<'a>(room: &'a Room<'_>, pair: &Pair, leaf: &Cert, list: Option<usize>) -> Vec<&'a Cert> {
+    let mut sent = room.sent(pair, leaf);
+    let own = list.and_then(|index| room.wiring.trusts.get(index)).filter(|_| sent.is_empty() && completes(pair.consumer.service));
+    sent.extend(own.into_iter().flat_map(|trust| room.listed(trust)));
+    sent
 }
 
 fn files(draft: Draft, pair: &Pair, trust: &Trust) -> Draft {

@@ -67,7 +67,8 @@ pub(super) fn judge(room: &Room<'_>, leaf: &Cert, sent: &[&Cert], purpose: Purpo
     let helped = ask(&all, &anchors);
     if ends(&helped, &anchors) {
         let lacking = helped.path.iter().skip(1).filter(|der| !candidates.contains(der) && !anchors.contains(der));
-        let missing = lacking.filter_map(|der| helpers.iter().find(|(cert, _)| cert.der == *der)).map(|(cert, path)| ((*cert).clone(), path.clone()));
+        let missing =
+            lacking.filter_map(|der| helpers.iter().find(|(cert, _)| cert.der == *der)).map(|(cert, path)| ((*cert).clone(), path.clone()));
         return Judged { missing: missing.collect(), ..Judged::new(Assessment { verdict: Verdict::Reject, ..helped }, false) };
     }
     by_names(room, leaf, sent, &helpers, Judged::new(assessment, false))

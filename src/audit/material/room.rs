@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use super::blocks::Cert;
 use super::shelf::{self, Shelf};
 use super::{Ground, key};
+use crate::audit::catalogue;
 use crate::audit::sheet::Draft;
-use crate::audit::wiring::{Consumer, Pair, Service, Wiring};
+use crate::audit::wiring::{Consumer, Pair, Service, Trust, Wiring};
 use crate::judge::cert::Facts;
 use crate::judge::lint::Lint;
-use crate::model::audit::{Object, Place};
+use crate::model::audit::{Object, Place, Target};
 use crate::model::clock::Time;
+use crate::model::finding::Finding;
 
 /// Where Debian, Fedora and Alpine keep their public roots in one file.
 const BUNDLES: [&str; 3] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
@@ -107,6 +109,12 @@ impl<'a> Room<'a> {
         self.shelf.paper(pair.key.as_ref()?)?.content.keys().find_map(|(key, _)| key.public())
     }
 
+    /// The certificates of a trust list.
+    pub(super) fn listed<'r>(&'r self, trust: &'r Trust) -> impl Iterator<Item = &'r Cert> {
+        let papers = trust.files.iter().flat_map(|path| self.shelf.papers(path));
+        papers.flat_map(|paper| paper.content.certificates()).map(|(cert, _)| cert)
+    }
+
     /// What a pair's service sends besides its leaf.
     pub(super) fn sent(&self, pair: &Pair, leaf: &Cert) -> Vec<&Cert> {
         if pair.leaf_only {
@@ -132,6 +140,19 @@ pub(super) fn about(lint: &'static Lint, consumer: &Consumer, path: &Path) -> Dr
     Draft::new(lint, target, Object::file(path)).file(Place::file(path)).file(consumer.place.clone())
 }
 
+/// A finding of the judge's, with something to do where its lint leaves that to whoever knows where the certificate lies.
+pub(super) fn judged(finding: &Finding, target: Target, object: Object) -> Option<Draft> {
+    let draft = Draft::of(finding, target, object)?;
+    let known = catalogue::find(&finding.id).is_some_and(|lint| !lint.remedy.is_empty());
+    Some(match finding.id.split_once('.') {
+        _ if known => draft,
+        Some(("chain", _)) => {
+            draft.remedy("write the file anew: the leaf, then its intermediates in the order of their issuers, without the root")
+        }
+        _ => draft.remedy("have the certificate issued anew by a role that does not do this"),
+    })
+}
+
 /// Accounts that a service's keys may belong to besides root.
 pub(super) const fn accounts(service: Service) -> &'static [&'static str] {
     match service {
@@ -150,6 +171,12 @@ pub(super) const fn is_openssl(service: Service) -> bool {
         service,
         Service::Nginx | Service::KeylimeVerifier | Service::KeylimeRegistrar | Service::KeylimeTenant | Service::KeylimeAgent
     )
+}
+
+/// Whether it completes what it sends from its own trust list: OpenSSL does, where no chain is configured (`SSL_MODE_NO_AUTO_CHAIN` is not
+/// set); Keylime's agent sends its leaf only (facts/keylime §6).
+pub(super) const fn completes(service: Service) -> bool {
+    is_openssl(service) && !matches!(service, Service::KeylimeAgent)
 }
 
 /// Whether it is written in Go.

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Ground;
 use super::blocks::{Body, Cert, Content};
-use super::key;
-use super::lints;
+use super::{key, lints, room};
 use crate::audit::sheet::{Draft, Sheet};
 use crate::audit::{drawn, input};
 use crate::io::look::{Kind, LookError};
@@ -22,7 +21,8 @@ const FILES: usize = 200_000;
 /// Names that are read in a directory; a file that is named itself is read whatever its name is.
 const ENDINGS: [&str; 8] = [".pem", ".crt", ".cer", ".cert", ".der", ".chain", ".key", ".p8"];
 /// Names of the key that belongs to a certificate, beside `NAME.key` for `NAME.crt`.
-const KEYS: [(&str, &str); 4] = [("cert.pem", "key.pem"), ("fullchain.pem", "key.pem"), ("fullchain.pem", "privkey.pem"), ("cert.pem", "privkey.pem")];
+const KEYS: [(&str, &str); 4] =
+    [("cert.pem", "key.pem"), ("fullchain.pem", "key.pem"), ("fullchain.pem", "privkey.pem"), ("cert.pem", "privkey.pem")];
 
 /// One run over files.
 struct Run<'a> {
@@ -111,7 +111,7 @@ impl Run<'_> {
         candidates.extend(self.ground.intermediates.iter().cloned());
         let assessment = self.judge.assess(&leaf.der, &candidates, None, sheet.at());
         for finding in &assessment.findings {
-            if let Some(draft) = Draft::of(finding, target(path), Object::certificate(&leaf.facts.sha256)) {
+            if let Some(draft) = room::judged(finding, target(path), Object::certificate(&leaf.facts.sha256)) {
                 sheet.add(draft.file(Place::file(path)));
             }
         }
@@ -123,8 +123,11 @@ impl Run<'_> {
         let own = content.keys().find_map(|(key, _)| key.public().map(|public| (path.to_path_buf(), public.to_vec())));
         let Some((place, public)) = own.or_else(|| self.beside(path)) else { return };
         if key::bits(&leaf.facts.spki).is_some_and(|bits| bits != public) {
-            let draft = Draft::new(&lint::PAIR_MISMATCH, target(path), Object::file(path)).file(Place::file(path)).file(Place::file(&place));
-            let draft = draft.expected(format!("a certificate for the key in {}", place.display())).found(format!("{} for another key", leaf.words()));
+            let draft =
+                Draft::new(&lint::PAIR_MISMATCH, target(path), Object::file(path)).file(Place::file(path)).file(Place::file(&place));
+            let draft = draft
+                .expected(format!("a certificate for the key in {}", place.display()))
+                .found(format!("{} for another key", leaf.words()));
             sheet.add(draft.remedy("put certificate and key of one issuance together: no service starts with these two"));
         }
     }

@@ -3,7 +3,12 @@
 use rcgen::{DnType, ExtendedKeyUsagePurpose as Eku, KeyPair};
 
 use super::kit::{CERT, Estate, KEY, ROOT, client, connection, ids, listener, pair, pems, stranger, trust};
+use std::path::Path;
+
+use crate::audit::sheet::Sheet;
 use crate::audit::wiring::{ClientAuth, Needs, Service};
+use crate::io::look::View;
+use crate::judge::assess::Asked;
 use crate::judge::kit::{self as certs, Authority, DAY, now};
 use crate::model::audit::{Document, Verdict};
 use crate::model::finding::Severity;
@@ -33,7 +38,8 @@ fn check(rows: &[Row]) {
 #[test]
 fn a_healthy_pair_gives_nothing_at_all() {
     let document = Estate::new().audit();
-    assert_eq!(document.findings, []);
+    // Its names hold localhost, which no judge of chains likes.
+    assert_eq!(ids(&document, Severity::Info), ["name.localhost"]);
     assert_eq!((document.chains.len(), document.chains[0].verdict, document.chains[0].links.len()), (1, Verdict::Accept, 3));
     assert!(document.chains[0].elapsed.unwrap() < 0.01);
 }
@@ -115,10 +121,66 @@ fn what_is_wrong_with_the_files_of_a_pair_is_named() {
 }
 
 const CHAINS: &[Row] = &[
+    ("root sent", |e| e.put(CERT, pems(&[&e.pki.leaf(), &e.pki.middle.der, &e.pki.root.der]), 0o644), "chain.root-included", Severity::Low),
+    ("twice", |e| e.put(CERT, pems(&[&e.pki.leaf(), &e.pki.middle.der, &e.pki.middle.der]), 0o644), "chain.duplicate", Severity::Low),
+    (
+        "leaf twice",
+        |e| {
+            let leaf = e.pki.leaf();
+            e.put(CERT, pems(&[&leaf, &leaf, &e.pki.middle.der]), 0o644);
+        },
+        "chain.leaf-included",
+        Severity::Low,
+    ),
+    (
+        "a stranger",
+        |e| e.put(CERT, pems(&[&e.pki.leaf(), &e.pki.middle.der, &Authority::root("Plun-Darr").below("Castle").der]), 0o644),
+        "chain.surplus",
+        Severity::Low,
+    ),
+    (
+        "no EKU",
+        |e| {
+            let leaf = e.leaf(|p| p.extended_key_usages.clear());
+            e.serve(&leaf);
+        },
+        "eku.absent",
+        Severity::High,
+    ),
+    (
+        "for clients",
+        |e| {
+            let leaf = e.leaf(client);
+            e.serve(&leaf);
+        },
+        "eku.missing",
+        Severity::High,
+    ),
+    (
+        "no names",
+        |e| {
+            let leaf = e.leaf(|p| p.subject_alt_names.clear());
+            e.serve(&leaf);
+        },
+        "name.absent",
+        Severity::High,
+    ),
+    (
+        "an intermediate that ends first",
+        |e| {
+            let mut params = certs::ca(certs::INTERMEDIATE);
+            params.not_after = certs::time(now().plus(DAY / 2));
+            let middle = e.pki.root.below_as(params, KeyPair::from_pem(&e.pki.middle.key.serialize_pem()).unwrap());
+            let leaf = e.leaf(|p| p.not_after = certs::time(now().plus(DAY / 4)));
+            e.put(CERT, pems(&[&leaf, &middle.der]), 0o644);
+        },
+        "ca.expires-soon",
+        Severity::Medium,
+    ),
     ("leaf not first", |e| e.put(CERT, pems(&[&e.pki.middle.der, &e.pki.leaf()]), 0o644), "chain.leaf-not-first", Severity::High),
     ("expired", |e| e.at = now().plus(2 * DAY), "validity.expired", Severity::High),
     ("not yet valid", |e| e.at = now().plus(-3600), "validity.not-yet-valid", Severity::High),
-    ("late", |e| e.at = now().plus(DAY - 3600), "validity.renewal-late", Severity::Medium),
+    ("late", |e| e.at = now().plus(DAY - 3600), "validity.expires-soon", Severity::Medium),
     ("names", |e| e.wiring.pairs[0].names = vec!["auth.funlab.casa".into()], "name.not-covered", Severity::High),
     (
         "one name of two",
@@ -424,8 +486,10 @@ fn a_call_to_somebody_else_is_not_ours_to_judge() {
     assert_eq!(estate.ids(Severity::High), ["call.no-client-certificate"]);
 }
 
+type Odd = (&'static str, fn(&mut Estate));
+
 /// Set-ups that look odd and are good.
-const HEALTHY: &[(&str, fn(&mut Estate))] = &[
+const HEALTHY: &[Odd] = &[
     ("RSA", |e| {
         let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
         e.put(KEY, key.serialize_pem(), 0o600);
@@ -509,4 +573,147 @@ fn with_no_root_at_all_nothing_is_said_of_paths() {
     estate.remove(ROOT);
     estate.wiring.trusts.clear();
     assert_eq!(estate.ids(Severity::Medium), [] as [&str; 0]);
+}
+
+#[test]
+fn a_root_that_no_configuration_names_is_one_all_the_same() {
+    let mut estate = Estate::new();
+    estate.wiring.trusts.clear();
+    estate.remove(ROOT);
+    estate.put("/etc/ssl/funlab/root.pem", pems(&[&estate.pki.root.der]), 0o644);
+    assert_eq!(estate.audit().chains[0].verdict, Verdict::Accept);
+    estate.put(CERT, pems(&[&estate.pki.leaf()]), 0o644);
+    assert_eq!(estate.ids(Severity::High), ["path.missing-intermediate"]);
+    // Even where nothing is trusted, a leaf alone that names somebody else as its issuer is not enough.
+    estate.remove("/etc/ssl/funlab/root.pem");
+    assert_eq!(estate.ids(Severity::High), ["path.missing-intermediate"]);
+}
+
+#[test]
+fn a_list_with_another_root_of_the_name_that_own_chains_lead_to_is_found_without_a_pin() {
+    let mut estate = Estate::new();
+    estate.put("/etc/other/root.pem", pems(&[&Authority::root(certs::ROOT).der]), 0o644);
+    estate.wiring.trust(trust(Service::KeylimeVerifier, &["/etc/other/root.pem"], Purpose::Client, Needs::Root));
+    let document = estate.audit();
+    assert_eq!(
+        (ids(&document, Severity::High), found(&document, "anchor.other-key").files[0].path.as_str()),
+        (vec!["anchor.other-key".to_owned()], "/etc/other/root.pem")
+    );
+    estate.put("/etc/other/root.pem", pems(&[&Authority::root(certs::ROOT).der, &estate.pki.root.der]), 0o644);
+    assert_eq!(estate.ids(Severity::High), [] as [&str; 0]);
+}
+
+#[test]
+fn a_pin_makes_a_public_certificate_no_forgery_and_a_private_one_from_elsewhere_one() {
+    let mut estate = Estate::new();
+    let (root, middle, leaf, key) = stranger(|_| {});
+    estate.put(CERT, pems(&[&leaf, &middle.der]), 0o644);
+    estate.put(KEY, key.serialize_pem(), 0o600);
+    estate.anchors = vec![estate.pki.root.der.clone()];
+    assert_eq!(estate.ids(Severity::High), ["path.missing-intermediate"]);
+    estate.put("/etc/ssl/certs/ca-certificates.crt", pems(&[&root.der]), 0o644);
+    assert_eq!(estate.ids(Severity::Low), ["name.localhost"]);
+}
+
+#[test]
+fn a_key_of_the_generation_before_and_one_of_two_services_are_told() {
+    let mut estate = Estate::new();
+    estate.put("/run/omens/web/gen-4/fullchain.pem", pems(&[&estate.pki.leaf(), &estate.pki.middle.der]), 0o644);
+    estate.put(
+        "/run/omens/web/gen-5/fullchain.pem",
+        pems(&[&estate.leaf(|p| p.serial_number = Some(77_u64.into())), &estate.pki.middle.der]),
+        0o644,
+    );
+    estate.link("/run/omens/web/live", "gen-5");
+    estate.wiring.pair(pair(Service::OpenBao, "/run/omens/web/live/fullchain.pem", KEY, Purpose::Server));
+    assert_eq!(estate.ids(Severity::Low), ["key.reused", "key.two-certificates", "name.localhost", "serial.low-entropy"]);
+    assert_eq!(estate.ids(Severity::Medium), [] as [&str; 0]);
+}
+
+#[test]
+fn a_client_that_shows_its_leaf_alone_is_refused_by_a_list_of_the_root_alone() {
+    let mut estate = Estate::new();
+    call(&mut estate);
+    estate.put("/etc/spire/client.pem", pems(&[&estate.leaf(client)]), 0o644);
+    assert_eq!(estate.ids(Severity::High), ["call.client-untrusted"]);
+    estate.put(ROOT, pems(&[&estate.pki.root.der, &estate.pki.middle.der]), 0o644);
+    assert_eq!(estate.ids(Severity::High), [] as [&str; 0]);
+}
+
+#[test]
+fn openssl_completes_a_served_chain_from_its_own_list() {
+    let mut estate = Estate::new();
+    call(&mut estate);
+    estate.put(CERT, pems(&[&estate.pki.leaf()]), 0o644);
+    estate.put(ROOT, pems(&[&estate.pki.root.der, &estate.pki.middle.der]), 0o644);
+    let document = estate.audit();
+    assert_eq!(found(&document, "chain.completed-by-trust").severity, Severity::Medium);
+    assert_eq!(ids(&document, Severity::High), [] as [&str; 0]);
+}
+
+#[test]
+fn one_defect_of_many_server_blocks_is_one_finding_with_all_their_lines() {
+    let mut estate = Estate::new();
+    for line in [20, 30] {
+        let mut other = pair(Service::Nginx, CERT, KEY, Purpose::Server);
+        other.consumer.place.line = Some(line);
+        other.names = vec![format!("n{line}.funlab.casa")];
+        estate.wiring.pair(other);
+        let mut list = trust(Service::Nginx, &[ROOT], Purpose::Client, Needs::Root);
+        list.consumer.place.line = Some(line);
+        estate.wiring.trust(list);
+    }
+    estate.put(KEY, certs::key().serialize_pem(), 0o600);
+    estate.put(ROOT, pems(&[&estate.pki.middle.der]), 0o644);
+    let document = estate.audit();
+    let count = |id: &str| document.findings.iter().filter(|f| f.id == id).count();
+    assert_eq!((count("pair.mismatch"), count("trust.no-root"), count("name.not-covered")), (1, 1, 2));
+    let lines: Vec<_> = found(&document, "trust.no-root").files.iter().filter_map(|f| f.line).collect();
+    assert_eq!(lines, [9, 20, 30]);
+}
+
+/// A file or directory that was named on the command line.
+fn target(estate: &Estate, path: &str) -> Document {
+    let view = View::root(estate.top.path()).unwrap();
+    let asked = Asked { purpose: Some(Purpose::Server), ..Asked::default() };
+    let ground = super::Ground { view: &view, anchors: &estate.anchors, intermediates: &[], crls: &[], asked: &asked, pinned: true };
+    let mut sheet = Sheet::new(estate.at, "web");
+    super::file(&ground, Path::new(path), &mut sheet);
+    sheet.into_document()
+}
+
+#[test]
+fn a_named_file_is_judged_by_the_anchors_that_were_given_and_no_other() {
+    let mut estate = Estate::new();
+    let without = target(&estate, CERT);
+    assert_eq!((ids(&without, Severity::High), without.chains[0].verdict), (vec!["anchor.none".to_owned()], Verdict::Reject));
+    estate.anchors = vec![estate.pki.root.der.clone()];
+    let with = target(&estate, CERT);
+    assert_eq!((ids(&with, Severity::High), with.chains[0].verdict), (vec![], Verdict::Accept));
+    assert_eq!(ids(&target(&estate, "/etc/tls/nothing.pem"), Severity::Medium), ["input.absent"]);
+    estate.put("/etc/tls/junk", "junk", 0o644);
+    assert_eq!(ids(&target(&estate, "/etc/tls/junk"), Severity::High), ["input.malformed"]);
+}
+
+#[test]
+fn a_directory_is_gone_into_and_its_authorities_are_no_leaves() {
+    let mut estate = Estate::new();
+    estate.anchors = vec![estate.pki.root.der.clone()];
+    estate.put("/etc/tls/intermediate.pem", pems(&[&estate.pki.middle.der]), 0o644);
+    estate.put("/etc/tls/below/web.crt", pems(&[&estate.pki.leaf(), &estate.pki.middle.der]), 0o644);
+    estate.link("/etc/tls/below/up", "/etc/tls");
+    let healthy = target(&estate, "/etc/tls");
+    assert_eq!((ids(&healthy, Severity::Medium), healthy.chains.len()), (vec![], 2));
+    estate.put("/etc/tls/below/web.key", certs::key().serialize_pem(), 0o644);
+    assert_eq!(ids(&target(&estate, "/etc/tls"), Severity::High), ["key.readable-by-others", "pair.mismatch"]);
+}
+
+#[test]
+fn an_expired_intermediate_is_named_whatever_its_leaf_says() {
+    let estate = Estate::new();
+    let mut params = certs::ca(certs::INTERMEDIATE);
+    params.not_after = certs::time(now().plus(-DAY));
+    let middle = estate.pki.root.below_as(params, KeyPair::from_pem(&estate.pki.middle.key.serialize_pem()).unwrap());
+    estate.put(CERT, pems(&[&estate.pki.leaf(), &middle.der]), 0o644);
+    assert_eq!(estate.ids(Severity::High), ["path.ca-not-valid-now", "validity.outlives-issuer"]);
 }

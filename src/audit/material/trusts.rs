@@ -29,7 +29,9 @@ struct List<'a> {
 impl List<'_> {
     fn about(&self, lint: &'static Lint) -> Draft {
         let path = self.trust.files.first().map_or_else(|| Path::new("/"), |path| path.as_path());
-        self.everybody(self.trust.files.iter().skip(1).fold(about(lint, &self.trust.consumer, path), |draft, path| draft.file(Place::file(path))))
+        self.everybody(
+            self.trust.files.iter().skip(1).fold(about(lint, &self.trust.consumer, path), |draft, path| draft.file(Place::file(path))),
+        )
     }
 
     fn everybody(&self, draft: Draft) -> Draft {
@@ -216,8 +218,13 @@ fn contents(room: &Room<'_>, list: &List<'_>, sheet: &mut Sheet) {
         let left = cert.facts.not_after.since(room.at);
         if is_root && cert.facts.valid_at(room.at) && left.saturating_mul(10) < cert.facts.lifetime() {
             let target = list.trust.consumer.target.clone().at_line(list.trust.consumer.place.line);
-            let old = Draft::new(&audit::ANCHOR_EXPIRES_SOON, target, Object::certificate(&cert.facts.sha256)).file(Place::line(&paper.path, *line));
-            sheet.add(old.file(list.trust.consumer.place.clone()).expected("at least a tenth of the lifetime").found(format!("{} left of {}", span::about(left), cert.facts.subject)));
+            let old = Draft::new(&audit::ANCHOR_EXPIRES_SOON, target, Object::certificate(&cert.facts.sha256))
+                .file(Place::line(&paper.path, *line));
+            sheet.add(old.file(list.trust.consumer.place.clone()).expected("at least a tenth of the lifetime").found(format!(
+                "{} left of {}",
+                span::about(left),
+                cert.facts.subject
+            )));
         }
         if !cert.is_ca() && !is_root && cert.facts.version == 3 {
             sheet.add(draft(&lints::TRUST_LEAF).expected("certificates of authorities").found(cert.words()));

@@ -5,7 +5,7 @@ use webpki::Error;
 
 use super::super::blocks::Cert;
 use super::super::room::Room;
-use crate::audit::wiring::{Needs, Pair, Trust};
+use crate::audit::wiring::{Needs, Trust};
 use crate::judge::path::{Anchors, Parsed, Search};
 use crate::judge::usage;
 use crate::model::profile::Purpose;
@@ -20,15 +20,18 @@ pub(super) enum Refusal {
     Said,
 }
 
+/// What one end shows.
+pub(super) struct Shown<'a> {
+    /// Its own certificate.
+    pub(super) leaf: &'a Cert,
+    /// What it sends besides.
+    pub(super) sent: Vec<&'a Cert>,
+}
+
 /// `None` where it is accepted.
-pub(super) fn judge(room: &Room<'_>, leaf: &Cert, pair: &Pair, trust: &Trust, purpose: Purpose) -> Option<Refusal> {
-    let list: Vec<&Cert> = trust
-        .files
-        .iter()
-        .flat_map(|path| room.shelf.papers(path))
-        .flat_map(|paper| paper.content.certificates())
-        .map(|(cert, _)| cert)
-        .collect();
+pub(super) fn judge(room: &Room<'_>, shown: &Shown<'_>, trust: &Trust, purpose: Purpose) -> Option<Refusal> {
+    let leaf = shown.leaf;
+    let list: Vec<&Cert> = room.listed(trust).collect();
     let unread = trust.files.iter().any(|path| room.shelf.papers(path).next().is_none());
     if list.is_empty() || unread {
         return Some(Refusal::Said);
@@ -46,16 +49,16 @@ pub(super) fn judge(room: &Room<'_>, leaf: &Cert, pair: &Pair, trust: &Trust, pu
     if !leaf.facts.valid_at(room.at) {
         return Some(Refusal::Said);
     }
-    path(room, leaf, pair, &list, trust.needs, purpose)
+    path(room, shown, &list, trust.needs, purpose)
 }
 
-fn path(room: &Room<'_>, leaf: &Cert, pair: &Pair, list: &[&Cert], needs: Needs, purpose: Purpose) -> Option<Refusal> {
+fn path(room: &Room<'_>, shown: &Shown<'_>, list: &[&Cert], needs: Needs, purpose: Purpose) -> Option<Refusal> {
+    let Shown { leaf, sent } = shown;
     let is_anchor = |cert: &&&Cert| match needs {
         Needs::Any => true,
         Needs::FirstIsRoot => cert.facts.self_issued() && list.first().is_some_and(|first| first.der == cert.der),
         Needs::Root | Needs::RootAndIntermediate => cert.facts.self_issued(),
     };
-    let sent = room.sent(pair, leaf);
     // OpenSSL completes a path from the list as well; Go takes only what was sent, but each of the list as an anchor.
     let between = sent.iter().chain(list).filter(|cert| !cert.facts.self_issued());
     let candidates: Vec<Parsed<'_>> = between.filter_map(|cert| Parsed::new(&cert.der).ok()).collect();
@@ -68,7 +71,9 @@ fn path(room: &Room<'_>, leaf: &Cert, pair: &Pair, list: &[&Cert], needs: Needs,
     let search = Search { leaf: &start, candidates: &candidates, anchors: &anchors, purpose: Some(purpose), now: room.at };
     match search.best(&|_| 0) {
         Ok(_) => return None,
-        Err(Error::InvalidSignatureForPublicKey) => return Some(Refusal::Untrusted("the list holds an authority of the right name with another key".to_owned())),
+        Err(Error::InvalidSignatureForPublicKey) => {
+            return Some(Refusal::Untrusted("the list holds an authority of the right name with another key".to_owned()));
+        }
         Err(Error::UnknownIssuer) => {}
         Err(_) => return Some(Refusal::Said),
     }
@@ -79,7 +84,6 @@ fn path(room: &Room<'_>, leaf: &Cert, pair: &Pair, list: &[&Cert], needs: Needs,
 
 /// Whom a list trusts, in words.
 pub(super) fn roots(room: &Room<'_>, trust: &Trust) -> String {
-    let certs = trust.files.iter().flat_map(|path| room.shelf.papers(path)).flat_map(|paper| paper.content.certificates());
-    let names: Vec<String> = certs.take(6).map(|(cert, _)| cert.facts.subject.to_string()).collect();
+    let names: Vec<String> = room.listed(trust).take(6).map(|cert| cert.facts.subject.to_string()).collect();
     names.join(" or ")
 }

@@ -2,12 +2,11 @@
 
 use super::super::blocks::Cert;
 use super::super::paths::{self, Judged, Unknown};
-use super::super::room::{Room, is_openssl};
+use super::super::room::{self, Room, completes};
 use super::super::{age, lints};
 use super::{Case, role, service};
 use crate::audit::drawn;
 use crate::audit::sheet::{Draft, Sheet};
-use crate::audit::wiring::Service;
 use crate::judge::lint::{self, Lint, audit};
 use crate::model::anchor::hex;
 use crate::model::audit::{Object, Place, Target};
@@ -43,7 +42,8 @@ pub(super) fn judge(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, sheet: &mut S
         End::Elsewhere(unknown) => {
             let severity = if unknown.public { Severity::Info } else { Severity::Low };
             let draft = case.about(&lints::ISSUER_UNKNOWN, &pair.certificate).severity(severity);
-            sheet.add(draft.expected("a root that this host trusts").found(&unknown.name).evidence(format!("certificate {}", leaf.words())));
+            sheet
+                .add(draft.expected("a root that this host trusts").found(&unknown.name).evidence(format!("certificate {}", leaf.words())));
         }
         End::Nowhere => nobody(case, leaf, sheet),
     }
@@ -106,7 +106,7 @@ fn add(case: &Case<'_>, leaf: &Cert, judged: &Judged, finding: &Finding, target:
         _ if of_file => Object::file(path),
         _ => Object::certificate(&leaf.facts.sha256),
     };
-    let Some(draft) = Draft::of(finding, target.clone(), object) else { return };
+    let Some(draft) = room::judged(finding, target.clone(), object) else { return };
     let draft = match finding.id.as_str() {
         id if id == lint::EXPIRED.id => draft.since(leaf.facts.not_after).remedy("renew it now, then look at why its renewal did not run"),
         _ => draft,
@@ -154,7 +154,7 @@ fn alone_without(case: &Case<'_>, leaf: &Cert, issuer: &str, sheet: &mut Sheet) 
 
 fn incomplete(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, judged: &Judged, sheet: &mut Sheet) {
     let pair = case.pair;
-    let completed = is_openssl(pair.consumer.service) && pair.consumer.service != Service::KeylimeAgent && in_own_list(room, case, judged);
+    let completed = completes(pair.consumer.service) && in_own_list(room, case, judged);
     let lint: &'static Lint = if completed { &lints::MISSING_TRUSTED } else { &lint::PATH_MISSING };
     let names: Vec<String> = judged.missing.iter().map(|(cert, _)| cert.words()).collect();
     let mut draft = case.about(lint, &pair.certificate).expected(names.join("; ")).found(format!("{} without it", leaf.words()));
@@ -175,7 +175,7 @@ fn incomplete(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, judged: &Judged, sh
     sheet.add(draft.evidence(format!("{} that hold the root alone find no path", role(pair.purpose))));
 }
 
-/// OpenSSL completes what it sends from its own trust store, where no chain is configured (`SSL_MODE_NO_AUTO_CHAIN` is not set).
+/// Whether the service's own trust list holds what it does not send.
 fn in_own_list(room: &Room<'_>, case: &Case<'_>, judged: &Judged) -> bool {
     let place = |pair: &usize| room.wiring.pairs.get(*pair).is_some_and(|pair| super::same(pair, case.pair));
     let listeners = room.wiring.listeners.iter().filter(|listener| listener.pairs.iter().any(place));

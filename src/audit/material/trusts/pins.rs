@@ -29,7 +29,11 @@ pub(super) fn judge(room: &Room<'_>, list: &List<'_>, proven: &[Vec<u8>], sheet:
         };
         let expected = pins.iter().take(4).map(|pin| format!("{} (sha256 {})", pin.subject, pin.sha256)).collect::<Vec<_>>().join("; ");
         let draft = about(lint, &list.trust.consumer, &paper.path).file(Place::line(&paper.path, *line)).severity(severity);
-        let draft = if lint.id == lint::ANCHOR_OTHER_KEY.id { draft.remedy("compare both roots by their sha256, and write the one that signs today into this list; look at how the other one came there") } else { draft };
+        let draft = if lint.id == lint::ANCHOR_OTHER_KEY.id {
+            draft.remedy("compare both roots by their sha256, and write the one that signs today into this list; look at how the other one came there")
+        } else {
+            draft
+        };
         sheet.add(list.everybody(draft.expected(expected).found(cert.words())));
     }
 }
