@@ -23,7 +23,7 @@ struct Call<'a> {
 impl Call<'_> {
     fn about(&self, lint: &'static Lint) -> Draft {
         let (from, to) = (&self.connection.consumer, &self.listener.consumer);
-        let object = Object::file(format!("{}#{}:{}", from.place.path, self.connection.host, self.connection.port));
+        let object = Object::file(&from.place.path);
         let draft = Draft::new(lint, from.target.clone().at_line(from.place.line), object).file(from.place.clone()).file(to.place.clone());
         draft.evidence(format!("{} calls {}:{}, where {} listens", from.target, self.connection.host, self.connection.port, to.target))
     }

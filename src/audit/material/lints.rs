@@ -45,6 +45,8 @@ catalogue! {
 
     KEY_READABLE = "key.readable-by-others", High, open, "a private key that every account of the host may read", KEY_MODE;
     KEY_GROUP = "key.readable-by-group", Low, open, "a private key that a group with other members may read", "give the key to a group of the service alone, or chmod 0600";
+    KEY_UNREAD = "key.unreadable-for-service", Medium, open, "the account that a service runs as may not read its key: it does not start",
+        "chgrp the key to a group of the service and chmod 0640, or chown it to the service";
     KEY_OWNER = "key.owner", Medium, open, "a private key belongs to an account that is neither root nor the service", "chown it to root or to the account that uses it";
     WRITABLE = "file.writable-by-others", High, open, "a file that a service trusts or serves may be written by others", "chmod go-w; then compare it with its source";
     WAY_WRITABLE = "way.writable-by-others", High, open, "a directory on the way to a key, certificate or trust list may be written by others", WAY;

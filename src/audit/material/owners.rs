@@ -22,7 +22,7 @@ const STICKY: u32 = 0o1000;
 /// The first user of people on Debian, Fedora and Alpine (`UID_MIN` of login.defs).
 const PEOPLE: u32 = 1000;
 /// Groups of people, whoever is listed in them.
-const OPEN_GROUPS: [&str; 6] = ["users", "staff", "adm", "sudo", "wheel", "nogroup"];
+const OPEN_GROUPS: [&str; 5] = ["users", "adm", "sudo", "wheel", "nogroup"];
 
 /// A path with those who use it.
 struct Used<'a> {
@@ -31,6 +31,8 @@ struct Used<'a> {
     secret: bool,
     /// Accounts that may own it besides root.
     accounts: Vec<&'a str>,
+    /// The account that reads it, where it is not root.
+    runs_as: Option<&'a str>,
 }
 
 /// Judges owners and modes of everything that is named, and of keys that lie beside it.
@@ -56,7 +58,7 @@ pub(super) fn judge(room: &Room<'_>, sheet: &mut Sheet) {
 fn used<'a>(room: &Room<'a>) -> BTreeMap<&'a Path, Used<'a>> {
     let mut all: BTreeMap<&Path, Used<'_>> = BTreeMap::new();
     let mut add = |path: &'a Path, consumer: &'a Consumer, secret: bool, account: Option<&'a str>| {
-        let used = all.entry(path).or_insert_with(|| Used { consumer, secret: false, accounts: Vec::new() });
+        let used = all.entry(path).or_insert_with(|| Used { consumer, secret: false, accounts: Vec::new(), runs_as: account });
         used.secret |= secret;
         used.accounts.extend(accounts(consumer.service).iter().copied().chain(account));
     };
@@ -87,8 +89,28 @@ fn key(room: &Room<'_>, paper: &Paper, used: &Used<'_>, sheet: &mut Sheet) {
             sheet.add(draft.found(owner_words(room, meta)).evidence(format!("others in it: {}", outside.join(", "))));
         }
     }
+    unread(room, paper, used, sheet);
     if !is_own(room, meta.uid, used) {
         let draft = about(&lints::KEY_OWNER, used.consumer, &paper.path).expected("root or the service's account");
+        sheet.add(draft.found(owner_words(room, meta)));
+    }
+}
+
+/// The account that the service runs as cannot read its key.
+fn unread(room: &Room<'_>, paper: &Paper, used: &Used<'_>, sheet: &mut Sheet) {
+    let (accounts, meta) = (room.ground.view.accounts(), &paper.meta);
+    let Some((account, uid)) = used.runs_as.and_then(|account| Some((account, accounts.uid(account).filter(|uid| *uid != 0)?))) else {
+        return;
+    };
+    let bit = if uid == meta.uid {
+        0o400
+    } else if accounts.members(meta.gid).iter().any(|member| member == account) {
+        GROUP_READ
+    } else {
+        OTHERS_READ
+    };
+    if meta.mode & bit == 0 {
+        let draft = about(&lints::KEY_UNREAD, used.consumer, &paper.path).expected(format!("a key that {account} may read"));
         sheet.add(draft.found(owner_words(room, meta)));
     }
 }
@@ -172,6 +194,10 @@ fn base(room: &Room<'_>) -> (u32, u32) {
 
 fn is_own(room: &Room<'_>, uid: u32, used: &Used<'_>) -> bool {
     let accounts = room.ground.view.accounts();
+    // Without its passwd a copy cannot say who anybody is.
+    if !room.ground.view.is_file(Path::new("/etc/passwd")) {
+        return true;
+    }
     uid == 0 || uid == base(room).0 || used.accounts.iter().any(|account| accounts.uid(account) == Some(uid))
 }
 

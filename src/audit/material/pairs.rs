@@ -93,17 +93,22 @@ fn found<'r>(
     }
     match room.shelf.get(path)? {
         Ok(paper) => return Some(paper),
-        Err(error) if error.is_absent() => {
-            let draft = case.about(absent, path).expected("a file").found(error.to_string());
-            let nothing = room.is_left_out(path);
+        Err(error @ LookError::Denied(_)) => {
+            sheet.add(case.about(&input::UNREADABLE, path).expected("a file that can be read").found(error.to_string()))
+        }
+        Err(error) => {
+            let draft = case.about(absent, path).expected("a regular file").found(error.to_string());
+            let draft = match room.ground.view.link(path) {
+                Some(target) => draft.evidence(format!("it is a link to {}", target.display())),
+                None => draft,
+            };
+            let nothing = error.is_absent() && room.is_left_out(path);
             sheet.add(if nothing {
                 draft.severity(Severity::Info).evidence("this copy of the host has nothing of that directory")
             } else {
                 draft
             });
         }
-        Err(error @ LookError::Kind { .. }) => sheet.add(case.about(absent, path).expected("a regular file").found(error.to_string())),
-        Err(error) => sheet.add(case.about(&input::UNREADABLE, path).expected("a file that can be read").found(error.to_string())),
     }
     None
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use super::blocks::Cert;
 use super::room::Room;
+use crate::audit::wiring::Pair;
 use crate::judge::assess::{Asked, Assessment, Question, assess};
 use crate::judge::cert::Facts;
 use crate::model::audit::Verdict;
-use crate::model::profile::Purpose;
 
 /// No chain is longer.
 const STEPS: usize = 16;
@@ -43,8 +43,8 @@ impl Judged {
 }
 
 /// Judges a leaf with what is sent beside it.
-pub(super) fn judge(room: &Room<'_>, leaf: &Cert, sent: &[&Cert], purpose: Purpose) -> Judged {
-    let asked = Asked { purpose: Some(purpose), ..room.ground.asked.clone() };
+pub(super) fn judge(room: &Room<'_>, leaf: &Cert, sent: &[&Cert], pair: &Pair) -> Judged {
+    let asked = Asked { purpose: Some(pair.purpose), ..room.ground.asked.clone() };
     let mut candidates: Vec<Vec<u8>> = sent.iter().map(|cert| cert.der.clone()).collect();
     candidates.extend(room.ground.intermediates.iter().cloned());
     let ask = |candidates: &[Vec<u8>], anchors: &[Vec<u8>]| {
@@ -57,7 +57,7 @@ pub(super) fn judge(room: &Room<'_>, leaf: &Cert, sent: &[&Cert], purpose: Purpo
         return Judged::new(assessment, true);
     }
     // What else lies on this host may be what is missing.
-    let helpers: Vec<(&Cert, PathBuf)> = room.shelf.authorities().map(|(cert, paper)| (cert, paper.path.clone())).collect();
+    let helpers = above(room, &chain);
     let mut all = candidates.clone();
     all.extend(helpers.iter().filter(|(cert, _)| !cert.is_root()).map(|(cert, _)| cert.der.clone()));
     all.sort();
@@ -69,9 +69,32 @@ pub(super) fn judge(room: &Room<'_>, leaf: &Cert, sent: &[&Cert], purpose: Purpo
         let lacking = helped.path.iter().skip(1).filter(|der| !candidates.contains(der) && !anchors.contains(der));
         let missing =
             lacking.filter_map(|der| helpers.iter().find(|(cert, _)| cert.der == *der)).map(|(cert, path)| ((*cert).clone(), path.clone()));
+        if pair.leaf_only {
+            return Judged::new(helped, true);
+        }
         return Judged { missing: missing.collect(), ..Judged::new(Assessment { verdict: Verdict::Reject, ..helped }, false) };
     }
     by_names(room, leaf, sent, &helpers, Judged::new(assessment, false))
+}
+
+/// The authorities of this host that may be above these certificates, by their names.
+fn above<'r>(room: &'r Room<'_>, chain: &[&Cert]) -> Vec<(&'r Cert, PathBuf)> {
+    let mut names: Vec<&[u8]> = chain.iter().map(|cert| cert.facts.issuer.der.as_slice()).collect();
+    let mut found: Vec<(&Cert, PathBuf)> = Vec::new();
+    for _ in 0..STEPS {
+        let more = room.shelf.authorities().filter(|(cert, _)| names.contains(&cert.facts.subject.der.as_slice()));
+        let more: Vec<_> = more.filter(|(cert, _)| !found.iter().any(|(known, _)| known.der == cert.der)).collect();
+        if more.is_empty() {
+            break;
+        }
+        for (cert, paper) in more {
+            names.push(&cert.facts.issuer.der);
+            if !found.iter().any(|(known, _)| known.der == cert.der) {
+                found.push((cert, paper.path.clone()));
+            }
+        }
+    }
+    found
 }
 
 fn ends(assessment: &Assessment, anchors: &[Vec<u8>]) -> bool {

@@ -88,9 +88,12 @@ impl<'a> Room<'a> {
 
     /// Whether a path lies where this copy of a host has nothing at all: then nothing is known about it.
     pub(super) fn is_left_out(&self, path: &Path) -> bool {
-        let Some(top) = path.components().nth(1) else { return false };
-        let top = Path::new("/").join(top);
-        self.ground.view.is_elsewhere() && self.ground.view.list(&top).unwrap_or_default().is_empty()
+        let nothing = |directory: &Path| self.ground.view.list(directory).unwrap_or_default().is_empty();
+        let mut parts = path.components().skip(1);
+        let top = parts.next().map(|part| Path::new("/").join(part)).unwrap_or_default();
+        // Of /var a copy often has the one directory that somebody was after.
+        let below = parts.next().filter(|_| top == Path::new("/var")).map(|part| top.join(part));
+        self.ground.view.is_elsewhere() && (nothing(&top) || below.is_some_and(|below| nothing(&below)))
     }
 
     /// The leaf that a pair's service uses: the certificate for its key, or else the first of the file.

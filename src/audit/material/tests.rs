@@ -46,6 +46,25 @@ fn a_healthy_pair_gives_nothing_at_all() {
 
 const FILES: &[Row] = &[
     ("certificate absent", |e| e.remove(CERT), "pair.certificate-absent", Severity::High),
+    (
+        "a dangling link",
+        |e| {
+            e.remove(CERT);
+            e.link(CERT, "/etc/tls/gone.pem");
+        },
+        "pair.certificate-absent",
+        Severity::High,
+    ),
+    (
+        "a link to itself",
+        |e| {
+            e.remove(CERT);
+            e.link(CERT, CERT);
+        },
+        "pair.certificate-absent",
+        Severity::High,
+    ),
+    ("a directory", |e| e.wiring.pairs[0].certificate = "/etc/tls".into(), "pair.certificate-absent", Severity::High),
     ("key absent", |e| e.remove(KEY), "pair.key-absent", Severity::High),
     ("certificate empty", |e| e.put(CERT, "\n", 0o644), "pair.certificate-empty", Severity::High),
     ("key empty", |e| e.put(KEY, "", 0o600), "pair.no-key", Severity::High),
@@ -274,6 +293,12 @@ const OWNERS: &[Row] = &[
         "key.readable-by-group",
         Severity::Low,
     ),
+    (
+        "a key that its service may not read",
+        |e| e.wiring.pairs[0].account = Some("www-data".into()),
+        "key.unreadable-for-service",
+        Severity::Medium,
+    ),
     ("a person's", |e| e.own(KEY, "alice", "alice"), "key.owner", Severity::Medium),
     ("directory for all", |e| e.mode("/etc/tls", 0o777), "way.writable-by-others", Severity::High),
     ("sticky directory", |e| e.mode("/etc/tls", 0o1777), "way.writable-by-others", Severity::Medium),
@@ -490,6 +515,32 @@ type Odd = (&'static str, fn(&mut Estate));
 
 /// Set-ups that look odd and are good.
 const HEALTHY: &[Odd] = &[
+    ("self-signed for tests", |e| {
+        let mut params = certs::leaf();
+        params.extended_key_usages.clear();
+        let cert = params.self_signed(&e.pki.key).unwrap();
+        e.put(CERT, pems(&[cert.der()]), 0o644);
+    }),
+    ("an agent that sends its leaf alone", |e| {
+        e.put(CERT, pems(&[&e.pki.leaf()]), 0o644);
+        e.put(ROOT, pems(&[&e.pki.root.der, &e.pki.middle.der]), 0o644);
+        e.wiring.pairs[0].leaf_only = true;
+    }),
+    ("an agent of whose authorities nothing lies here", |e| {
+        e.put(CERT, pems(&[&e.pki.leaf()]), 0o644);
+        e.wiring.pairs[0].leaf_only = true;
+    }),
+    ("a copy without /run", |e| {
+        e.wiring.pairs[0].certificate = "/run/omens/web/live/fullchain.pem".into();
+        e.wiring.pairs[0].key = Some("/var/lib/other/key.pem".into());
+        e.put("/var/log/x", "", 0o644);
+    }),
+    ("its key is its group's", |e| {
+        e.mode(KEY, 0o640);
+        e.own(KEY, "root", "keylime");
+        e.wiring.pairs[0].consumer.service = Service::KeylimeVerifier;
+        e.wiring.pairs[0].account = Some("keylime".into());
+    }),
     ("RSA", |e| {
         let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
         e.put(KEY, key.serialize_pem(), 0o600);
@@ -556,14 +607,14 @@ const HEALTHY: &[Odd] = &[
 ];
 
 #[test]
-fn healthy_estates_give_nothing_high() {
+fn healthy_estates_give_nothing_of_weight() {
     for (what, change) in HEALTHY {
         let mut estate = Estate::new();
         change(&mut estate);
         let document = estate.audit();
         let bad: Vec<_> = document.findings.iter().filter(|f| f.severity >= Severity::Medium).collect();
         assert!(bad.is_empty(), "{what}: {bad:#?}");
-        assert_eq!(document.chains.len(), estate.wiring.pairs.len(), "{what}");
+        assert!(document.chains.len() == estate.wiring.pairs.len() || *what == "a copy without /run", "{what}");
     }
 }
 
@@ -716,4 +767,34 @@ fn an_expired_intermediate_is_named_whatever_its_leaf_says() {
     let middle = estate.pki.root.below_as(params, KeyPair::from_pem(&estate.pki.middle.key.serialize_pem()).unwrap());
     estate.put(CERT, pems(&[&estate.pki.leaf(), &middle.der]), 0o644);
     assert_eq!(estate.ids(Severity::High), ["path.ca-not-valid-now", "validity.outlives-issuer"]);
+}
+
+/// Whatever is done to the files, the audit ends and says something.
+#[test]
+fn damaged_files_never_break_the_audit() {
+    let estate = Estate::new();
+    let good = [pems(&[&estate.pki.leaf(), &estate.pki.middle.der]), estate.pki.key.serialize_pem(), pems(&[&estate.pki.root.der])];
+    let mut seed = 0x2545_f491_u32;
+    let mut next = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        usize::try_from(seed).unwrap() % below
+    };
+    for _ in 0..150 {
+        for (path, text) in [CERT, KEY, ROOT].iter().zip(&good) {
+            let mut bytes = text.clone().into_bytes();
+            for _ in 0..next(4) {
+                let at = next(bytes.len());
+                match next(3) {
+                    0 => bytes[at] = u8::try_from(next(256)).unwrap(),
+                    1 => bytes.truncate(at + 1),
+                    _ => drop(bytes.splice(at..at, good[next(3)].bytes().take(200))),
+                }
+            }
+            estate.put(path, bytes, 0o600);
+        }
+        let document = estate.audit();
+        assert!(document.findings.iter().all(|f| !f.title.is_empty() && f.severity == Severity::Info || !f.remedy.is_empty()));
+    }
 }

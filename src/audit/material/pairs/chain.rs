@@ -20,17 +20,12 @@ const OF_ISSUED: [&str; 10] = ["eku.", "ku.", "name.", "bc.", "aki.", "ski.", "p
 /// Judges the chain, and gives the root that it leads to.
 pub(super) fn judge(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) -> Option<Vec<u8>> {
     let pair = case.pair;
-    let mut sent = room.sent(pair, leaf);
-    if pair.leaf_only {
-        // Its peers hold the intermediates themselves (facts/keylime §6).
-        sent = room.shelf.authorities().map(|(cert, _)| cert).filter(|cert| !cert.is_root()).collect();
-        sent.sort_by(|a, b| a.der.cmp(&b.der));
-        sent.dedup_by(|a, b| a.der == b.der);
-    }
-    let judged = paths::judge(room, leaf, &sent, pair.purpose);
+    // Where the leaf is sent alone its peers hold the intermediates themselves (facts/keylime §6): `room.sent` is empty then.
+    let sent = room.sent(pair, leaf);
+    let judged = paths::judge(room, leaf, &sent, pair);
     let target = pair.consumer.target.clone().at_line(pair.consumer.place.line);
     sheet.chain(drawn::chain(target.clone(), &judged.assessment, room.at));
-    let end = way(room, &judged, leaf, sent.is_empty());
+    let end = way(room, &judged, leaf, sent.is_empty() && !pair.leaf_only);
     for finding in judged.assessment.findings.iter().filter(|finding| holds(room, case, &judged, finding, &end)) {
         add(case, leaf, &judged, finding, &target, sheet);
     }
@@ -91,6 +86,8 @@ fn holds(room: &Room<'_>, case: &Case<'_>, judged: &Judged, finding: &Finding, e
     let said = match end {
         End::Judged => false,
         End::SelfSigned => OF_ISSUED.iter().any(|area| id.starts_with(area)),
+        // What lies on the host was looked at as well, not only what is sent.
+        End::Incomplete => of_path || id.starts_with("chain."),
         _ => of_path,
     };
     !(OWN.contains(&id) || said || no_pin || by_peers)
