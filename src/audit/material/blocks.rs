@@ -1,6 +1,9 @@
 //! A file of certificates and keys taken apart: PEM blocks (RFC 7468) with their lines, or one DER value. Of a private key nothing is kept
 //! but its public half. It must never judge.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use base64ct::{Base64, Encoding as _};
 use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::certificate::X509Certificate;
@@ -57,7 +60,7 @@ pub(super) struct Block {
 #[derive(Debug)]
 pub(super) enum Body {
     /// A certificate.
-    Certificate(Box<Cert>),
+    Certificate(Arc<Cert>),
     /// A private key.
     Key(Key),
     /// A request to be signed (RFC 2986).
@@ -69,6 +72,12 @@ pub(super) enum Body {
     /// It does not decode.
     Broken(String),
 }
+
+/// Authorities that were read before: of thousands of files most hold the same ones.
+pub(super) type Known = HashMap<Vec<u8>, Arc<Cert>>;
+
+/// As many are kept.
+const KNOWN: usize = 4_000;
 
 /// A certificate with its facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,9 +111,14 @@ impl Cert {
 impl Content {
     /// Takes the bytes of a file apart.
     pub(super) fn read(bytes: &[u8]) -> Self {
+        Self::read_with(bytes, &mut Known::new())
+    }
+
+    /// The same, where many files are read one after the other.
+    pub(super) fn read_with(bytes: &[u8], known: &mut Known) -> Self {
         if bytes.first() == Some(&0x30) && !bytes.windows(10).take(4096).any(|window| window == b"-----BEGIN") {
             let form = Form { der: true, ..Form::default() };
-            return Self { blocks: vec![whole(bytes)], form };
+            return Self { blocks: vec![whole(bytes, known)], form };
         }
         let lossy;
         let text = match std::str::from_utf8(bytes) {
@@ -120,67 +134,60 @@ impl Content {
                 ..Self::default()
             };
         }
-        Self::read_text(text)
+        Self::read_text(text, known)
     }
 
-    fn read_text(text: &str) -> Self {
+    fn read_text(text: &str, known: &mut Known) -> Self {
         let plain = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (bom, crlf, empty) = (plain.len() != text.len(), plain.contains("\r\n"), plain.trim().is_empty());
         let mut content = Self { form: Form { bom, crlf, empty, ..Form::default() }, ..Self::default() };
         let mut open: Option<Open<'_>> = None;
         let mut offset = 0;
         for (line, number) in plain.split_inclusive('\n').zip(1_u32..) {
-            let (start, end) = (offset, offset + line.len());
-            offset = end;
-            content.line(plain, line.trim_end(), number, start..end, &mut open);
+            let at = At { number, start: offset, end: offset + line.len() };
+            offset = at.end;
+            content.line(plain, line.trim_end(), at, &mut open, known);
             if content.blocks.len() >= BLOCKS {
                 break;
             }
         }
         if let Some(open) = open {
-            let found = format!("the file ends inside the block {}", open.label);
-            content.blocks.push(Block { label: open.label.to_owned(), line: open.line, body: Body::Broken(found) });
+            content.push(open, Body::Broken(format!("the file ends inside the block {}", open.label)));
         }
         content
     }
 
-    fn line<'t>(&mut self, text: &'t str, line: &'t str, number: u32, range: std::ops::Range<usize>, open: &mut Option<Open<'t>>) {
+    fn line<'t>(&mut self, text: &'t str, line: &'t str, at: At, open: &mut Option<Open<'t>>, known: &mut Known) {
         let trimmed = line.trim_start().trim_start_matches('\u{feff}');
+        let within = |block: &Open<'_>| text.get(block.body..at.start).unwrap_or_default();
         // Two files that were joined without a newline between them.
         if let Some((end, begin)) = trimmed.split_once("----------BEGIN ") {
-            self.form.glued = self.form.glued.or(Some(number));
-            if let (Some(open), true) = (open.take(), end.starts_with("-----END ")) {
-                self.close(open, text.get(open.body..range.start).unwrap_or_default());
+            self.form.glued = self.form.glued.or(Some(at.number));
+            if let Some(block) = open.take().filter(|_| end.starts_with("-----END ")) {
+                self.push(block, body(block.label, within(&block), known));
             }
-            *open = begin.strip_suffix("-----").map(|label| Open { label, line: number, body: range.end });
+            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end });
             return;
         }
         let (begin, end) = (boundary(trimmed, "BEGIN"), boundary(trimmed, "END"));
         if (begin.is_some() || end.is_some()) && trimmed.len() != line.len() {
-            self.form.indented = self.form.indented.or(Some(number));
+            self.form.indented = self.form.indented.or(Some(at.number));
         }
         match (open.take(), begin, end) {
             (before, Some(label), _) => {
                 if let Some(before) = before {
-                    let found = format!("BEGIN {label} inside the block {}", before.label);
-                    self.blocks.push(Block { label: before.label.to_owned(), line: before.line, body: Body::Broken(found) });
+                    self.push(before, Body::Broken(format!("BEGIN {label} inside the block {}", before.label)));
                 }
-                *open = Some(Open { label, line: number, body: range.end });
+                *open = Some(Open { label, line: at.number, body: at.end });
             }
-            (Some(block), None, Some(end)) if end == block.label => {
-                self.close(block, text.get(block.body..range.start).unwrap_or_default())
-            }
-            (Some(block), None, Some(end)) => {
-                let found = format!("BEGIN {} is closed by END {end}", block.label);
-                self.blocks.push(Block { label: block.label.to_owned(), line: block.line, body: Body::Broken(found) });
-            }
+            (Some(block), None, Some(end)) if end == block.label => self.push(block, body(block.label, within(&block), known)),
+            (Some(block), None, Some(end)) => self.push(block, Body::Broken(format!("BEGIN {} is closed by END {end}", block.label))),
             (Some(block), None, None) => *open = Some(block),
             (None, None, _) => self.form.garbage += usize::from(!trimmed.is_empty()),
         }
     }
 
-    fn close(&mut self, open: Open<'_>, text: &str) {
-        let body = body(open.label, text);
+    fn push(&mut self, open: Open<'_>, body: Body) {
         self.blocks.push(Block { label: open.label.to_owned(), line: open.line, body });
     }
 
@@ -206,6 +213,15 @@ impl Content {
     }
 }
 
+/// A line: its number, and where it begins and ends in the text.
+#[derive(Clone, Copy)]
+struct At {
+    number: u32,
+    start: usize,
+    end: usize,
+}
+
+/// A block that was begun.
 #[derive(Clone, Copy)]
 struct Open<'t> {
     label: &'t str,
@@ -217,7 +233,7 @@ fn boundary<'a>(line: &'a str, which: &str) -> Option<&'a str> {
     line.strip_prefix("-----")?.strip_prefix(which)?.strip_prefix(' ')?.strip_suffix("-----")
 }
 
-fn body(label: &str, text: &str) -> Body {
+fn body(label: &str, text: &str, known: &mut Known) -> Body {
     let is_key = label.ends_with("PRIVATE KEY");
     // RFC 1421 headers: OpenSSL's own encryption of the older key formats.
     if is_key && (label.starts_with("ENCRYPTED") || text.contains("Proc-Type: 4,ENCRYPTED")) {
@@ -228,10 +244,10 @@ fn body(label: &str, text: &str) -> Body {
     }
     let Some(der) = decode(text) else { return Body::Broken(format!("the block {label} is no base64")) };
     match label {
-        "CERTIFICATE" | "X509 CERTIFICATE" => certificate(&der).unwrap_or_else(Body::Broken),
+        "CERTIFICATE" | "X509 CERTIFICATE" => certificate(&der, known).unwrap_or_else(Body::Broken),
         "TRUSTED CERTIFICATE" => match X509Certificate::from_der(&der) {
             // OpenSSL's own form: a certificate and what it is trusted for.
-            Ok((rest, _)) => certificate(der.get(..der.len() - rest.len()).unwrap_or(&der)).unwrap_or_else(Body::Broken),
+            Ok((rest, _)) => certificate(der.get(..der.len() - rest.len()).unwrap_or(&der), known).unwrap_or_else(Body::Broken),
             Err(_) => Body::Broken(format!("the block {label} is no certificate")),
         },
         "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Body::Request,
@@ -241,15 +257,22 @@ fn body(label: &str, text: &str) -> Body {
     }
 }
 
-fn certificate(der: &[u8]) -> Result<Body, String> {
+fn certificate(der: &[u8], known: &mut Known) -> Result<Body, String> {
+    if let Some(cert) = known.get(der) {
+        return Ok(Body::Certificate(Arc::clone(cert)));
+    }
     let facts = Facts::parse(der).map_err(|fault| fault.to_string())?;
-    Ok(Body::Certificate(Box::new(Cert { der: der.to_vec(), facts })))
+    let cert = Arc::new(Cert { der: der.to_vec(), facts });
+    if cert.is_ca() && known.len() < KNOWN {
+        known.insert(cert.der.clone(), Arc::clone(&cert));
+    }
+    Ok(Body::Certificate(cert))
 }
 
 /// One DER value: whatever it can be read as.
-fn whole(der: &[u8]) -> Block {
+fn whole(der: &[u8], known: &mut Known) -> Block {
     let block = |label: &str, body| Block { label: label.to_owned(), line: 1, body };
-    if let Ok(body) = certificate(der) {
+    if let Ok(body) = certificate(der, known) {
         return block("CERTIFICATE", body);
     }
     let key = Key::open("PRIVATE KEY", der);

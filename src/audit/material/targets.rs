@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Ground;
-use super::blocks::{Body, Cert, Content};
+use super::blocks::{Body, Cert, Content, Known};
 use super::{key, lints, room};
 use crate::audit::sheet::{Draft, Sheet};
 use crate::audit::{drawn, input};
@@ -31,6 +31,7 @@ struct Run<'a> {
     /// The file is what was asked about; else it was come across in a directory.
     named: bool,
     left: usize,
+    known: Known,
 }
 
 /// Judges a file, or the certificate files of a directory and of what lies below it.
@@ -42,7 +43,7 @@ pub fn file(ground: &Ground<'_>, path: &Path, sheet: &mut Sheet) {
     let named = kind != Kind::Directory;
     // A chain that was named itself is judged as strictly as it can be.
     let asked = Asked { strict: named || ground.asked.strict, ..ground.asked.clone() };
-    let mut run = Run { ground, judge: Judge::new(&asked, ground.anchors, ground.crls), named, left: FILES };
+    let mut run = Run { ground, judge: Judge::new(&asked, ground.anchors, ground.crls), named, left: FILES, known: Known::new() };
     if named {
         run.one(path, sheet);
     } else {
@@ -70,20 +71,21 @@ impl Run<'_> {
             if self.left == 0 || self.ground.view.link(&inside).is_some() {
                 continue;
             }
-            match self.ground.view.meta(&inside).map(|meta| meta.kind) {
-                Ok(Kind::Directory) if depth > 0 => self.directory(&inside, depth - 1, sheet),
-                Ok(Kind::File) if ENDINGS.iter().any(|ending| name.ends_with(ending)) => {
-                    self.left -= 1;
-                    self.one(&inside, sheet);
-                }
-                _ => {}
+            // Asking what each thing is costs more than reading it.
+            if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+                self.left -= 1;
+                self.one(&inside, sheet);
+            } else if depth > 0 && self.ground.view.is_directory(&inside) {
+                self.directory(&inside, depth - 1, sheet);
             }
         }
     }
 
-    fn one(&self, path: &Path, sheet: &mut Sheet) {
+    fn one(&mut self, path: &Path, sheet: &mut Sheet) {
         let content = match self.ground.view.bytes(path) {
-            Ok(bytes) => Content::read(&bytes),
+            Ok(bytes) => Content::read_with(&bytes, &mut self.known),
+            // A directory named like a file, a socket, a pipe: not what was asked about.
+            Err(LookError::Kind { .. }) if !self.named => return,
             Err(error) => return unreadable(path, &error, sheet),
         };
         for block in &content.blocks {
