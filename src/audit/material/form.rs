@@ -74,7 +74,13 @@ fn broken(block: &Block, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u32>
         let lint = if meant == Meant::Trust { &lints::TRUST_BROKEN } else { &lints::CERTIFICATE_BROKEN };
         sheet.add(draft(lint, Some(block.line)).expected("a certificate in base64 between BEGIN and END").found(found));
     } else if !block.label.contains("PRIVATE KEY") && block.label != "DER" {
-        sheet.add(draft(&lint::PEM_MALFORMED, Some(block.line)).severity(Severity::Low).expected("blocks that decode").found(found));
+        sheet.add(
+            draft(&lint::PEM_MALFORMED, Some(block.line))
+                .severity(Severity::Low)
+                .expected("blocks that decode")
+                .found(found)
+                .remedy("write the file again from its source, without the block that is damaged"),
+        );
     }
 }
 

@@ -3,6 +3,9 @@
 mod chain;
 mod keys;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use super::blocks::Cert;
 use super::form::{self, Meant};
 use super::room::{Room, about};
@@ -25,7 +28,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     /// A finding about the certificate file.
-    fn about(&self, lint: &'static Lint, path: &std::path::Path) -> Draft {
+    fn about(&self, lint: &'static Lint, path: &Path) -> Draft {
         self.everybody(about(lint, &self.pair.consumer, path))
     }
 
@@ -37,23 +40,30 @@ impl Case<'_> {
 /// Judges all pairs, and gives the roots that they lead to.
 pub(super) fn judge(room: &Room<'_>, sheet: &mut Sheet) -> Vec<Vec<u8>> {
     let mut cases: Vec<Case<'_>> = Vec::new();
+    let mut known: BTreeMap<Same<'_>, usize> = BTreeMap::new();
     for pair in room.wiring.pairs.iter().filter(|pair| is_path(&pair.certificate)) {
-        match cases.iter_mut().find(|case| same(case.pair, pair)) {
+        match known.get(&same(pair)).and_then(|index| cases.get_mut(*index)) {
             Some(case) => case.others.push(pair),
-            None => cases.push(Case { pair, others: Vec::new() }),
+            None => {
+                known.insert(same(pair), cases.len());
+                cases.push(Case { pair, others: Vec::new() });
+            }
         }
     }
     cases.iter().filter_map(|case| one(room, case, sheet)).collect()
 }
 
 /// nginx also takes variables and `data:` where a path may stand.
-pub(super) fn is_path(path: &std::path::Path) -> bool {
+pub(super) fn is_path(path: &Path) -> bool {
     path.is_absolute() && !path.to_string_lossy().contains('$')
 }
 
-fn same(a: &Pair, b: &Pair) -> bool {
-    let of = |pair: &Pair| (pair.certificate.clone(), pair.key.clone(), pair.intermediates.clone(), pair.passphrase, pair.leaf_only);
-    a.consumer.service == b.consumer.service && a.purpose == b.purpose && of(a) == of(b)
+/// What makes two pairs the same: everything but their consumers' lines and names.
+type Same<'a> = (Service, [bool; 4], &'a Path, Option<&'a Path>, &'a [PathBuf]);
+
+fn same(pair: &Pair) -> Same<'_> {
+    let habits = [pair.purpose.server(), pair.purpose.client(), pair.passphrase, pair.leaf_only];
+    (pair.consumer.service, habits, &pair.certificate, pair.key.as_deref(), &pair.intermediates)
 }
 
 /// The root that the pair's chain leads to.
@@ -84,7 +94,7 @@ fn one(room: &Room<'_>, case: &Case<'_>, sheet: &mut Sheet) -> Option<Vec<u8>> {
 fn found<'r>(
     room: &'r Room<'_>,
     case: &Case<'_>,
-    path: &std::path::Path,
+    path: &Path,
     absent: &'static Lint,
     sheet: &mut Sheet,
 ) -> Option<&'r super::shelf::Paper> {

@@ -58,14 +58,14 @@ fn is_leftover(path: &Path) -> bool {
 
 /// Two services with a certificate each, and one key.
 fn twice(room: &Room<'_>, sheet: &mut Sheet) {
-    let leaves: Vec<(&Pair, &Cert)> = room.wiring.pairs.iter().filter_map(|pair| Some((pair, room.leaf(pair)?))).collect();
-    for (index, (pair, leaf)) in leaves.iter().enumerate() {
-        let other = leaves.iter().take(index).find(|(before, cert)| {
-            cert.der != leaf.der && cert.facts.spki == leaf.facts.spki && before.consumer.service != pair.consumer.service
-        });
-        let Some((before, cert)) = other else { continue };
-        let draft = about(&lints::KEY_TWICE, &pair.consumer, &pair.certificate).file(Place::file(&before.certificate));
-        sheet.add(draft.expected("a key for each service").found(format!("{} and {}", leaf.words(), cert.words())));
+    let mut first: BTreeMap<&[u8], (&Pair, &Cert)> = BTreeMap::new();
+    for pair in &room.wiring.pairs {
+        let Some(leaf) = room.leaf(pair) else { continue };
+        let (before, cert) = *first.entry(&leaf.facts.spki).or_insert((pair, leaf));
+        if cert.der != leaf.der && before.consumer.service != pair.consumer.service {
+            let draft = about(&lints::KEY_TWICE, &pair.consumer, &pair.certificate).file(Place::file(&before.certificate));
+            sheet.add(draft.expected("a key for each service").found(format!("{} and {}", leaf.words(), cert.words())));
+        }
     }
 }
 
@@ -87,11 +87,10 @@ fn kept(room: &Room<'_>, sheet: &mut Sheet) {
 
 /// An authority's private key on the host that it signs for.
 fn authority(room: &Room<'_>, sheet: &mut Sheet) {
+    let authorities: BTreeMap<Vec<u8>, &Cert> =
+        room.shelf.authorities().filter_map(|(cert, _)| Some((key::bits(&cert.facts.spki)?, cert))).collect();
     for paper in room.shelf.all() {
-        for public in paper.content.keys().filter_map(|(key, _)| key.public()) {
-            let Some((cert, _)) = room.shelf.authorities().find(|(cert, _)| key::bits(&cert.facts.spki).as_deref() == Some(public)) else {
-                continue;
-            };
+        for cert in paper.content.keys().filter_map(|(key, _)| authorities.get(key.public()?)) {
             let target = Target::new("file", paper.path.display().to_string());
             let draft = Draft::new(&lints::CA_KEY, target, Object::file(&paper.path)).file(Place::file(&paper.path));
             sheet.add(draft.expected("no authority's key on this host").found(format!("the key of {}", cert.words())));

@@ -105,16 +105,17 @@ impl Shelf {
             directories.extend(below.filter(|path| path.as_path() != Path::new(SYSTEM[0]) && view.is_directory(path)));
             directories.insert(top);
         }
+        let named = self.named.iter().flat_map(|(path, paper)| [Some(path.clone()), paper.as_ref().ok().map(|paper| paper.real.clone())]);
+        let named: BTreeSet<PathBuf> = named.flatten().collect();
         for directory in directories.iter().take(DIRECTORIES) {
-            self.directory(view, directory);
+            self.directory(view, directory, &named);
         }
     }
 
-    fn directory(&mut self, view: &View, directory: &Path) {
+    fn directory(&mut self, view: &View, directory: &Path, named: &BTreeSet<PathBuf>) {
         for name in view.list(directory).unwrap_or_default().iter().take(ENTRIES) {
             let path = directory.join(name);
-            let known = self.named.contains_key(&path) || self.named.values().flatten().any(|paper| paper.real == path);
-            if known || !(leftover::is_one(name) || ENDINGS.iter().any(|ending| name.ends_with(ending))) {
+            if named.contains(&path) || !(leftover::is_one(name) || ENDINGS.iter().any(|ending| name.ends_with(ending))) {
                 continue;
             }
             let small = view.meta(&path).is_ok_and(|meta| meta.kind == Kind::File && meta.size <= BESIDE);

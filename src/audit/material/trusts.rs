@@ -2,6 +2,7 @@
 
 mod pins;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::blocks::Cert;
@@ -55,11 +56,15 @@ impl List<'_> {
 /// Judges all trust lists; `proven` are the roots that the host's own certificates lead to.
 pub(super) fn judge(room: &Room<'_>, proven: &[Vec<u8>], sheet: &mut Sheet) {
     let mut cases: Vec<(&Trust, Vec<&Trust>)> = Vec::new();
-    let same = |a: &Trust, b: &Trust| a.files == b.files && a.needs == b.needs && a.of == b.of && a.consumer.service == b.consumer.service;
+    let mut known: BTreeMap<_, usize> = BTreeMap::new();
     for trust in &room.wiring.trusts {
-        match cases.iter_mut().find(|(first, _)| same(first, trust)) {
+        let habits = (trust.consumer.service, trust.needs as u8, trust.of.server(), trust.of.client());
+        match known.get(&(habits, &trust.files)).and_then(|index| cases.get_mut(*index)) {
             Some((_, others)) => others.push(trust),
-            None => cases.push((trust, Vec::new())),
+            None => {
+                known.insert((habits, &trust.files), cases.len());
+                cases.push((trust, Vec::new()));
+            }
         }
     }
     for (trust, others) in &cases {

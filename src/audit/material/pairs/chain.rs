@@ -174,7 +174,7 @@ fn incomplete(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, judged: &Judged, sh
 
 /// Whether the service's own trust list holds what it does not send.
 fn in_own_list(room: &Room<'_>, case: &Case<'_>, judged: &Judged) -> bool {
-    let place = |pair: &usize| room.wiring.pairs.get(*pair).is_some_and(|pair| super::same(pair, case.pair));
+    let place = |pair: &usize| room.wiring.pairs.get(*pair).is_some_and(|pair| super::same(pair) == super::same(case.pair));
     let listeners = room.wiring.listeners.iter().filter(|listener| listener.pairs.iter().any(place));
     let lists = listeners.filter_map(|listener| room.wiring.trusts.get(listener.trust?));
     let mut papers = lists.flat_map(|trust| trust.files.iter().flat_map(|path| room.shelf.papers(path)));
