@@ -140,6 +140,25 @@ fn what_is_wrong_with_the_files_of_a_pair_is_named() {
 }
 
 const CHAINS: &[Row] = &[
+    (
+        "self-signed",
+        |e| {
+            let cert = certs::leaf().self_signed(&e.pki.key).unwrap();
+            e.put(CERT, pems(&[cert.der()]), 0o644);
+        },
+        "cert.self-signed",
+        Severity::Low,
+    ),
+    (
+        "another PKI",
+        |e| {
+            let (_, middle, leaf, key) = stranger(|_| {});
+            e.put(CERT, pems(&[&leaf, &middle.der]), 0o644);
+            e.put(KEY, key.serialize_pem(), 0o600);
+        },
+        "path.issuer-unknown",
+        Severity::Low,
+    ),
     ("root sent", |e| e.put(CERT, pems(&[&e.pki.leaf(), &e.pki.middle.der, &e.pki.root.der]), 0o644), "chain.root-included", Severity::Low),
     ("twice", |e| e.put(CERT, pems(&[&e.pki.leaf(), &e.pki.middle.der, &e.pki.middle.der]), 0o644), "chain.duplicate", Severity::Low),
     (
@@ -370,6 +389,18 @@ fn who_may_read_or_replace_a_key_is_named() {
 }
 
 const TRUSTS: &[Row] = &[
+    (
+        "nothing but an expired root",
+        |e| {
+            let mut params = certs::ca("Old Eye");
+            params.not_after = certs::time(now().plus(-DAY));
+            let old = params.self_signed(&certs::key()).unwrap();
+            e.put("/etc/old/root.pem", pems(&[old.der()]), 0o644);
+            e.wiring.trust(trust(Service::OpenBao, &["/etc/old/root.pem"], Purpose::Client, Needs::Any));
+        },
+        "trust.expired",
+        Severity::High,
+    ),
     ("absent", |e| e.remove(ROOT), "trust.absent", Severity::High),
     ("empty", |e| e.put(ROOT, "", 0o644), "trust.empty", Severity::High),
     (
@@ -455,7 +486,7 @@ fn call(estate: &mut Estate) {
 #[test]
 fn a_call_whose_ends_disagree_is_named_with_both() {
     type Change = fn(&mut Estate);
-    let rows: [(&str, Change, &[&str]); 10] = [
+    let rows: [(&str, Change, &[&str]); 11] = [
         ("healthy", |_| {}, &[]),
         ("plain to TLS", |e| e.wiring.connections[0].tls = false, &["call.plain-to-tls"]),
         ("TLS to plain", |e| e.wiring.listeners[0].tls = false, &["call.tls-to-plain"]),
@@ -472,6 +503,14 @@ fn a_call_whose_ends_disagree_is_named_with_both() {
             &["call.client-untrusted"],
         ),
         ("a stranger's root", |e| e.put("/etc/spire/root.pem", pems(&[&stranger(client).0.der]), 0o644), &["call.server-untrusted"]),
+        (
+            "a client's certificate served",
+            |e| {
+                let leaf = e.leaf(client);
+                e.serve(&leaf);
+            },
+            &["call.server-purpose", "eku.missing"],
+        ),
         ("a name nobody has", |e| e.wiring.connections[0].name = Some("verifier.funlab.casa".into()), &["call.name"]),
         (
             "by its name",
