@@ -19,6 +19,8 @@ pub mod pair;
 pub mod path;
 pub mod peers;
 pub mod pem;
+#[cfg(test)]
+mod properties;
 mod signature;
 mod strict;
 pub mod usage;
