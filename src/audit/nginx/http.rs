@@ -152,7 +152,7 @@ fn plain(reading: &mut Reading<'_>, server: &Server<'_>, scope: &Scope<'_>, tls:
         let draft = at(&lints::PLAIN, line).expected(format!("listen {} ssl", line.arg())).found(format!("listen {}", line.args.join(" ")));
         let draft = match own {
             Some(own) => draft.file(own.place()).evidence(format!("{} has a certificate of its own, which it never shows", server.label)),
-            None if scope.all("ssl_certificate").is_empty() => draft.severity(Severity::Medium),
+            None if scope.all("ssl_certificate").is_empty() || port != 443 => draft.severity(Severity::Medium),
             None => draft,
         };
         reading.sheet.add(draft.remedy(format!("write listen {} ssl; in line {}", line.args.join(" "), line.line)));

@@ -142,8 +142,15 @@ fn signal(looked: &Looked<'_>, command: &Command, sheet: &mut Sheet) {
     let Some(signal) = signal_of(command) else { return };
     let own = command.words.join(" ");
     // kill takes a number, which comes from somewhere else in the line.
-    let Some(service) = named(&own).or_else(|| named(looked.deep)) else { return };
+    let Some(service) = named(&own).or_else(|| named(sent_to(looked.deep))) else { return };
     ends(looked, service, &signal, sheet);
+}
+
+/// What a `kill` of a line speaks of: from it to the end of its command.
+fn sent_to(text: &str) -> &str {
+    let rest = text.find("kill").and_then(|at| text.get(at..)).unwrap_or(text);
+    let end = ["&&", "||", ";"].iter().filter_map(|mark| rest.find(mark)).min().unwrap_or(rest.len());
+    rest.get(..end).unwrap_or(rest)
 }
 
 fn ends(looked: &Looked<'_>, service: Named, signal: &str, sheet: &mut Sheet) {

@@ -20,6 +20,8 @@ pub(super) struct Habits {
     issuing: BTreeMap<String, String>,
     umask: bool,
     issued: bool,
+    /// A loop that goes over the halves of a pair is being read.
+    both: bool,
     overwritten: Vec<(u32, String)>,
     moved: BTreeSet<String>,
 }
@@ -47,6 +49,8 @@ impl Habits {
     /// Takes in one line.
     pub(super) fn line(&mut self, looked: &Looked<'_>, sheet: &mut Sheet) {
         self.function(looked.raw);
+        let loops = looked.raw.trim_start().starts_with("for ");
+        self.both |= loops && half(looked.raw) == Half::Both;
         self.issue(looked, sheet);
         for command in looked.commands {
             self.umask |= command.program() == "umask" && command.words.last().is_some_and(|mask| hides(mask));
@@ -82,6 +86,22 @@ impl Habits {
         }
         let Some(path) = path.or(called) else { return };
         let half = half(looked.raw);
+        if self.both
+            && half == Half::Neither
+            && ["-field=$", "-field=\"$", "-field=${", ".data.$", ".data[$"].iter().any(|mark| looked.raw.contains(mark))
+        {
+            let draft = looked.draft(&lints::TWO_CALLS).expected("certificate and key from one answer");
+            sheet.add(draft.found(format!("a call of {path} for each field")));
+        }
+        let issues = |command: &&Command| command.words.iter().any(|word| word.contains("/issue/") && !word.contains(' '));
+        if half == Half::Both && looked.commands.iter().filter(issues).count() > 1 {
+            sheet.add(
+                looked
+                    .draft(&lints::TWO_CALLS)
+                    .expected("certificate and key from one answer")
+                    .found(format!("two calls of {path} in one line")),
+            );
+        }
         if let Some(name) = self.function.clone()
             && half == Half::Neither
         {
@@ -89,9 +109,9 @@ impl Habits {
         }
         let (certificates, keys) = self.halves.entry(path.clone()).or_default();
         match half {
-            Half::Certificate => certificates.push(number),
-            Half::Key => keys.push(number),
-            Half::Both | Half::Neither => return,
+            Half::Certificate if certificates.len() < 10 => certificates.push(number),
+            Half::Key if keys.len() < 10 => keys.push(number),
+            _ => return,
         }
         if let (Some(certificate), Some(key)) = (certificates.first(), keys.first()) {
             let line = (*certificate).max(*key);

@@ -171,3 +171,6 @@ fn orphans(usual: &[PathBuf], does: &BTreeMap<PathBuf, Does>, mentions: &BTreeSe
         sheet.add(draft.expected("a timer, a cron table or a unit that runs it").found("none"));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -236,6 +236,12 @@ impl Variables {
         for word in ["export ", "local ", "readonly ", "declare ", "typeset "] {
             rest = rest.strip_prefix(word).unwrap_or(rest).trim_start();
         }
+        if let Some((name, words)) = rest.strip_prefix("for ").and_then(|rest| rest.split_once(" in ")) {
+            // Of a loop all values count, one after the other.
+            let words = words.split(';').next().unwrap_or_default();
+            self.0.insert(name.trim().to_owned(), self.expand(words.trim()).chars().take(LONG).collect());
+            return;
+        }
         let mut limit = 0;
         while let Some((name, value)) = assignment(rest).filter(|_| limit < 8) {
             let end = value_end(value);
@@ -352,12 +358,18 @@ mod tests {
     #[test]
     fn variables_are_put_in_as_far_as_they_are_known() {
         let mut variables = Variables::default();
-        for line in ["DIR=/etc/x", "export KEY=\"$DIR/${NAME:-a}.key\"", "P=$(pgrep keylime_verifier) Q=1", "R='$DIR'"] {
+        for line in ["DIR=/etc/x", "export KEY=\"$DIR/${NAME:-a}.key\"", "P=$(pgrep keylime_verifier) Q=1", "R='$DIR'", "for S in a b; do"]
+        {
             variables.learn(line);
         }
-        for (text, expected) in
-            [("$KEY", "/etc/x/a.key"), ("kill $P", "kill $P"), ("$R", "$DIR"), ("$unknown ${also", "$unknown ${also"), ("é$", "é$")]
-        {
+        for (text, expected) in [
+            ("$KEY", "/etc/x/a.key"),
+            ("kill $P", "kill $P"),
+            ("$R", "$DIR"),
+            ("$unknown ${also", "$unknown ${also"),
+            ("é$", "é$"),
+            ("x $S", "x a b"),
+        ] {
             assert_eq!(variables.expand(text), expected, "{text}");
         }
         assert_eq!(variables.expand_commands("kill $P"), "kill $(pgrep keylime_verifier)");

@@ -38,13 +38,18 @@ impl Timer {
 #[must_use]
 pub fn renews(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    let public = ["certbot", "acme", "lego", "letsencrypt", "dehydrated"].iter().any(|word| text.contains(word));
+    let public = is_public(&text);
     let ours = text.contains("omens") && !text.contains("restore");
-    let words = ["cert", "tls", "pki", "keylime", "spire", "bao", "vault", "ssl"];
-    !public
-        && (ours
-            || (text.contains("renew") || text.contains("rotat") || text.contains("issue"))
-                && (words.iter().any(|word| text.contains(word)) || text.contains("renew")))
+    let verbs = ["renew", "rotat", "issue", "refresh", "update", "fetch", "get"];
+    let nouns = ["cert", "tls", "pki", "ssl"];
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    !public && (ours || text.contains("renew") || text.contains("pki/") || text.contains("pki_int/") || (has(&verbs) && has(&nouns)))
+}
+
+/// Whether it is a client of a public authority.
+#[must_use]
+pub fn is_public(text: &str) -> bool {
+    ["certbot", "acme", "lego", "letsencrypt", "dehydrated"].iter().any(|word| text.contains(word))
 }
 
 /// Says where renewals are looked for too seldom for the shortest life that was seen. Of several that renew, the most frequent counts.

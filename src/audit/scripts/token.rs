@@ -78,7 +78,13 @@ fn assigned(text: &str) -> Option<String> {
 fn header(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let (at, name) = ["x-vault-token", "x-bao-token"].iter().find_map(|name| lower.find(name).map(|at| (at, name)))?;
-    let rest = text.get(at + name.len()..)?.trim_start_matches(['"', '\'', ':', ' ', '=', ',']);
+    let after = text.get(at + name.len()..)?;
+    // In a program the name ends with a quote; then its value is a literal only in quotes of its own.
+    let quoted = after.strip_prefix(['"', '\'']).map(|rest| rest.trim_start_matches([' ', ':', ',', '=']));
+    if quoted.is_some_and(|value| !value.starts_with(['"', '\''])) {
+        return None;
+    }
+    let rest = after.trim_start_matches(['"', '\'', ':', ' ', '=', ',']);
     let end = rest.find(['"', '\'', ' ', ',', ')', '}']).unwrap_or(rest.len());
     let value = rest.get(..end)?;
     is_literal(value).then(|| format!("{name} with {}", hint(value)))
@@ -136,6 +142,7 @@ mod tests {
             "VAULT_TOKEN=s.Ab3dEfGhIjKlMnOpQrStUvWx".to_owned(),
             "bao write auth/approle/login role_id=x secret_id=5c2b9a3e-0000-4444-8888-123456789abc".to_owned(),
             "curl --header 'X-Vault-Token: myroot' https://x".to_owned(),
+            "headers={\"X-Vault-Token\": \"myroot\"}".to_owned(),
             "-----BEGIN EC PRIVATE KEY-----".to_owned(),
         ] {
             let found = find(&text).unwrap_or_else(|| panic!("{text}"));
@@ -162,6 +169,8 @@ mod tests {
             "ls.ABCdefGHIjklMNOpqr123STUvwx",
             "VAULT_TOKEN_FILE=/etc/token",
             "unset VAULT_TOKEN",
+            "headers={\"X-Vault-Token\": vault_token}",
+            "req.add_header('X-Vault-Token', secret_of_mine)",
             "grep -q 'BEGIN CERTIFICATE' x",
         ] {
             assert_eq!(find(text), None, "{text}");

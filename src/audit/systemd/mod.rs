@@ -8,10 +8,11 @@ mod timers;
 pub mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::scripts::Timer;
 use super::scripts::script::Around;
+use super::scripts::timer::is_public;
 use super::sheet::{Draft, Sheet};
 use crate::io::look::View;
 use crate::model::audit::{Place, Target};
@@ -49,7 +50,7 @@ pub struct Systemd {
 pub fn read(view: &View, sheet: &mut Sheet) -> Systemd {
     let tree = Tree::new(view);
     let all = load_all(&tree, sheet);
-    let chosen: BTreeSet<String> = all.values().filter(|unit| concerns(unit, &all)).map(|unit| unit.name.clone()).collect();
+    let chosen: BTreeSet<String> = all.values().filter(|unit| concerns(view, unit, &all)).map(|unit| unit.name.clone()).collect();
     dangling(view, &tree, sheet);
     judge(view, &tree, &all, &chosen, sheet)
 }
@@ -87,8 +88,11 @@ fn load_all(tree: &Tree<'_>, sheet: &mut Sheet) -> BTreeMap<String, Unit> {
     tree.names().into_iter().filter_map(|name| tree.load(&name, sheet).map(|unit| (name, unit))).collect()
 }
 
-/// By its name, its commands, or those of what it starts.
-fn concerns(unit: &Unit, all: &BTreeMap<String, Unit>) -> bool {
+/// By its name, its commands, or those of what it starts; what an administrator wrote on this host is looked at in any case.
+fn concerns(view: &View, unit: &Unit, all: &BTreeMap<String, Unit>) -> bool {
+    if unit.file.starts_with("/etc") && view.link(&unit.file).is_none() {
+        return true;
+    }
     let speaks = |unit: &Unit| {
         let commands = unit.commands().map(|setting| setting.value.to_ascii_lowercase());
         let texts: Vec<String> = std::iter::once(unit.name.to_ascii_lowercase()).chain(commands).collect();
@@ -108,12 +112,14 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
     let mut out = Systemd { fixed: fixed(all), ..Systemd::default() };
     let around = Around { fixed: out.fixed.clone(), umask: false };
     let mut issuing: BTreeSet<&str> = BTreeSet::new();
+    let mut scripts_of: BTreeMap<&str, Vec<Script>> = BTreeMap::new();
     for unit in units.iter().filter(|unit| !unit.masked) {
-        let (scripts, does) = service::judge(view, unit, &around, sheet);
+        let (found, does) = service::judge(view, unit, &around, sheet);
         if does.issues {
             issuing.insert(&unit.name);
         }
-        out.scripts.extend(scripts);
+        scripts_of.insert(&unit.name, found.clone());
+        out.scripts.extend(found);
         out.mentions.extend(does.mentions);
         out.files.push(unit.file.clone());
         out.files.extend(unit.dropins.iter().cloned());
@@ -123,12 +129,14 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
     for unit in units.iter().filter(|unit| unit.name.ends_with(".timer")) {
         let mut timer = timers::read(tree, unit, all.get(&timers::starts(unit)), started(unit));
         timer.renews |= issuing.contains(timer.runs.as_str());
+        timer.renews |=
+            scripts_of.get(timer.runs.as_str()).is_some_and(|scripts| scripts.iter().any(|script| renews_inside(view, &script.path)));
         timers.push((unit, timer));
     }
     let daemon = |unit: &Unit| unit.name == "omens-run.service" && !unit.wanted_by.is_empty() && !unit.masked;
     for (unit, timer) in &timers {
         let others = timers.iter().any(|(_, other)| other != timer && other.enabled && other.renews) || units.iter().any(daemon);
-        if timer.renews {
+        if timer.renews || is_public(&unit.name) {
             timers::judge(tree, unit, timer, Others { enabled: others }, started(unit), sheet);
         }
     }
@@ -136,6 +144,13 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
     units.iter().for_each(|unit| at_boot(unit, started(unit), sheet));
     out.units = units;
     out
+}
+
+/// Whether a script that a timer runs gets certificates, whatever it is called.
+fn renews_inside(view: &View, path: &Path) -> bool {
+    let Ok(bytes) = view.bytes(path) else { return false };
+    let text = if bytes.starts_with(b"#!") { String::from_utf8_lossy(&bytes) } else { return false };
+    ["/issue/", "/sign/", "omens renew"].iter().any(|word| text.contains(word))
 }
 
 /// Names after `Wants=` and its like.
@@ -176,7 +191,7 @@ fn dangling(view: &View, tree: &Tree<'_>, sheet: &mut Sheet) {
         }
         for link in links {
             let Some(target) = view.link(link) else { continue };
-            let own = target.starts_with("/etc") || !target.is_absolute();
+            let own = !target.display().to_string().contains("lib/systemd/");
             if !own && !tree.has_vendor() {
                 continue;
             }
@@ -186,3 +201,6 @@ fn dangling(view: &View, tree: &Tree<'_>, sheet: &mut Sheet) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

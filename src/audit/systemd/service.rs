@@ -212,13 +212,15 @@ fn credentials(view: &View, unit: &Unit, sheet: &mut Sheet) {
 
 fn absent(view: &View, unit: &Unit, setting: &Setting, path: &Path, sheet: &mut Sheet) {
     let top: PathBuf = path.components().take(2).collect();
-    let left_out = view.is_elsewhere() && (!view.is_directory(&top) || !path.starts_with("/etc"));
+    let severity = match (view.is_elsewhere(), view.is_directory(&top) && path.starts_with("/etc")) {
+        (false, _) => Severity::High,
+        (true, true) => Severity::Medium,
+        (true, false) => Severity::Low,
+    };
     let draft = Draft::at(&lints::SOURCE_ABSENT, unit.target(), setting.place()).expected(path.display().to_string()).found("no such file");
-    sheet.add(if left_out {
-        draft.severity(Severity::Low).evidence("the copy that was looked at may have been made without it")
-    } else {
-        draft
-    });
+    let draft = draft.severity(severity);
+    let copy = "the copy that was looked at may have been made without it";
+    sheet.add(if view.is_elsewhere() { draft.evidence(copy) } else { draft });
 }
 
 /// What a drop-in sets that the unit itself sets otherwise: what is in force, and where it comes from.
