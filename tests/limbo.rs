@@ -1,7 +1,7 @@
-//! Cases of others through the judgement engine: x509-limbo (C2SP) and BetterTLS (Netflix), both Apache-2.0.
+//! x509-limbo and BetterTLS through the judge: verdict `path` on every case, verdict `profile` on the authored ones.
 //!
-//! Two verdicts: the path alone on every case, the gate on the authored ones. A wrong accept is a fault; every deviation stands in a list
-//! with its reason, and an entry that no longer deviates fails the test. Without the data the test says so and proves nothing.
+//! A wrong accept is a fault. Every wrong reject stands in `fixtures/limbo-rejects.toml` with its reason, and a line that no longer rejects
+//! fails the test. Without the data the test says so and proves nothing.
 
 #![expect(
     clippy::disallowed_methods,
@@ -10,242 +10,122 @@
     reason = "a test reads its data, says what it did, and stops where that is broken"
 )]
 
+#[path = "vectors/limbo.rs"]
+mod cases;
+#[path = "vectors/skipped.rs"]
+mod skipped;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
-use omens::judge::cert::Facts;
-use omens::judge::lint::{self, Findings};
-use omens::judge::path::{Parsed, Search};
-use omens::judge::{Gate, gate, named, pem};
-use omens::model::anchor::Anchor;
-use omens::model::clock::Time;
-use omens::model::finding::Severity;
-use omens::model::key::KeyAlgorithm;
-use omens::model::name::CertName;
-use omens::model::profile::{Profile, Purpose, Usage};
-use omens::model::request::Request;
-use serde::Deserialize;
+use cases::{Case, LIMBO};
+use omens::judge::assess::{Asked, Assessment, Question, assess};
+use omens::model::audit::Verdict;
+use skipped::skipped;
 
-/// Beside the checkout, as `shared/vectors/README.md` describes it.
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/vectors/x509-limbo.json.xz");
+/// Reasons by verdict and id.
+type Rejects = BTreeMap<String, BTreeMap<String, String>>;
 
-/// What webpki accepts or refuses although the case asks for the other verdict; the gate's own checks are not asked here.
-const PATH_DEVIATIONS: &[(&str, &str)] = &[
-    ("crl::revoked-certificate-with-crl", "CRLs are not looked at yet"),
-    ("crl::crlnumber-missing", "CRLs are not looked at yet"),
-    ("crl::crlnumber-critical", "CRLs are not looked at yet"),
-    ("crl::issuer-missing-crlsign", "CRLs are not looked at yet"),
-    ("pathlen::validation-ignores-pathlen-in-leaf", "webpki takes no CA certificate as leaf"),
-    ("pathlen::self-issued-certs-pathlen", "webpki does not follow self-issued key rollover"),
-    ("rfc5280::ca-as-leaf", "webpki takes no CA certificate as leaf"),
-    ("rfc5280::nc::permitted-dn-match", "webpki refuses constraints on directory names"),
-    ("rfc5280::nc::nc-permits-email-exact", "webpki refuses constraints on mail addresses"),
-    ("rfc5280::nc::nc-permits-email-domain", "webpki refuses constraints on mail addresses"),
-    ("rfc5280::nc::nc-permits-email-literal-asterisk-exact-match", "webpki refuses constraints on mail addresses"),
-    ("rfc5280::nc::nc-permits-email-literal-mid-asterisk", "webpki refuses constraints on mail addresses"),
-    ("rfc5280::aki::leaf-missing-aki", "left to the gate: aki.absent"),
-    ("rfc5280::aki::intermediate-missing-aki", "left to the gate: aki.absent"),
-    ("rfc5280::nc::permitted-dns-match-noncritical", "left to the gate: ca.name-constraints-shape"),
-    ("rfc5280::nc::not-allowed-in-ee-noncritical", "left to the gate: nc.leaf"),
-    ("rfc5280::nc::not-allowed-in-ee-critical", "left to the gate: nc.leaf"),
-    ("rfc5280::san::noncritical-with-empty-subject", "left to the gate: name.san-not-critical"),
-    ("rfc5280::san::underscore-dns", "left to the gate: name.malformed"),
-    ("rfc5280::serial::too-long", "left to the gate: serial.too-long"),
-    ("rfc5280::serial::zero", "left to the gate: serial.zero"),
-    ("rfc5280::ski::intermediate-missing-ski", "left to the gate: ca.no-ski"),
-    ("rfc5280::unknown-critical-extension-root", "left to the gate: ext.unknown-critical"),
-    ("webpki::aki::root-with-aki-all-fields", "left to the gate: anchor.aki"),
-    ("webpki::aki::root-with-aki-ski-mismatch", "left to the gate: anchor.aki"),
-    ("webpki::cn::ipv6-uppercase-mismatch", "left to the gate: name.cn-spelling"),
-    ("webpki::cn::ipv6-uncompressed-mismatch", "left to the gate: name.cn-spelling"),
-    ("webpki::cn::utf8-vs-punycode-mismatch", "left to the gate: name.cn-spelling"),
-    ("webpki::cn::case-mismatch", "left to the gate: name.cn-spelling"),
-    ("webpki::eku::ee-anyeku", "left to the gate: eku.any"),
-    ("webpki::eku::ee-without-eku", "left to the gate: eku.absent"),
-    ("webpki::eku::root-has-eku", "left to the gate: anchor.eku"),
-    ("webpki::san::san-critical-with-nonempty-subject", "left to the gate: name.san-critical"),
-    ("webpki::malformed-aia", "left to the gate: ext.malformed"),
-    ("webpki::forbidden-dsa-leaf", "left to the gate: key.other-algorithm"),
-    ("webpki::forbidden-weak-rsa-in-leaf", "left to the gate: key.other-algorithm"),
-    ("webpki::forbidden-rsa-not-divisible-by-8-in-root", "left to the gate: ca.weak-key"),
-    ("webpki::forbidden-rsa-key-not-divisible-by-8-in-leaf", "left to the gate: key.other-algorithm"),
-];
-
-/// What the gate says although the case asks for the other verdict.
-const GATE_DEVIATIONS: &[(&str, &str)] = &[
-    ("crl::revoked-certificate-with-crl", "CRLs are not looked at yet"),
-    ("crl::crlnumber-missing", "CRLs are not looked at yet"),
-    ("crl::crlnumber-critical", "CRLs are not looked at yet"),
-    ("crl::issuer-missing-crlsign", "CRLs are not looked at yet"),
-    ("pathlen::validation-ignores-pathlen-in-leaf", "policy: a leaf is no authority"),
-    ("rfc5280::ca-as-leaf", "policy: a leaf is no authority"),
-    ("pathlen::self-issued-certs-pathlen", "webpki does not follow self-issued key rollover"),
-    ("rfc5280::eku::ee-without-eku", "policy: a leaf says what it is for; conflicts with webpki::eku::ee-without-eku"),
-    ("rfc5280::nc::permitted-dn-match", "webpki refuses constraints on directory names"),
-    ("rfc5280::nc::nc-permits-email-exact", "webpki refuses constraints on mail addresses"),
-    ("rfc5280::nc::nc-permits-email-domain", "webpki refuses constraints on mail addresses"),
-    ("rfc5280::nc::nc-permits-email-literal-asterisk-exact-match", "webpki refuses constraints on mail addresses"),
-    ("rfc5280::nc::nc-permits-email-literal-mid-asterisk", "webpki refuses constraints on mail addresses"),
-    (
-        "webpki::nc::permitted-dns-match-noncritical",
-        "lints of form refuse here; conflicts with rfc5280::nc::permitted-dns-match-noncritical",
-    ),
-];
-
-#[derive(Deserialize)]
-struct Suite {
-    testcases: Vec<Case>,
+fn rejects() -> Rejects {
+    toml::from_str(include_str!("../fixtures/limbo-rejects.toml")).expect("the list of wrong rejects")
 }
 
-#[derive(Deserialize)]
-struct Case {
-    id: String,
-    validation_kind: String,
-    trusted_certs: Vec<String>,
-    untrusted_intermediates: Vec<String>,
-    peer_certificate: String,
-    validation_time: Option<String>,
-    expected_peer_name: Option<PeerName>,
-    expected_result: String,
+fn judged(case: &Case, asked: &Asked) -> Assessment {
+    let (leaf, candidates, anchors, crls) = (case.leaf(), case.intermediates(), case.anchors(), case.lists());
+    assess(&Question { leaf: &leaf, candidates: &candidates, anchors: &anchors, crls: &crls, spki: None, asked, at: case.time() })
 }
 
-#[derive(Deserialize)]
-struct PeerName {
-    value: String,
+#[derive(Default)]
+struct Score {
+    passed: usize,
+    wrong_accepts: usize,
+    wrong_rejects: usize,
 }
 
-impl Case {
-    fn time(&self) -> Time {
-        let fixed = self.validation_time.as_deref().unwrap_or("2026-01-01T00:00:00Z");
-        Time::parse(fixed).expect("a time of the suite")
-    }
-
-    fn purpose(&self) -> Purpose {
-        if self.validation_kind == "SERVER" { Purpose::Server } else { Purpose::Client }
-    }
-
-    fn leaf(&self) -> Vec<u8> {
-        ders(&self.peer_certificate).remove(0)
-    }
-
-    fn anchors(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.trusted_certs.iter().map(|pem| ders(pem).remove(0))
-    }
-
-    fn intermediates(&self) -> Vec<Vec<u8>> {
-        self.untrusted_intermediates.iter().flat_map(|pem| ders(pem)).collect()
-    }
-
-    fn peer_is_named(&self) -> Result<(), String> {
-        self.expected_peer_name.as_ref().map_or(Ok(()), |name| named(&self.leaf(), &name.value))
-    }
-}
-
-fn ders(pem: &str) -> Vec<Vec<u8>> {
-    let none = BTreeMap::new();
-    pem::read(pem, &mut Findings::new(&none))
-}
-
-fn path_verdict(case: &Case) -> Result<(), String> {
-    let (leaf, intermediates) = (case.leaf(), case.intermediates());
-    let leaf = Parsed::new(&leaf).map_err(|fault| fault.to_string())?;
-    let candidates: Vec<Parsed<'_>> = intermediates.iter().filter_map(|der| Parsed::new(der).ok()).collect();
-    let to = |anchor: Vec<u8>| {
-        let anchor = Parsed::new(&anchor).map_err(|fault| fault.to_string())?;
-        let search = Search { leaf: &leaf, candidates: &candidates, anchor: &anchor, purpose: case.purpose(), now: case.time() };
-        search.find(&|_| true).map(drop).map_err(|error| format!("{error:?}"))
-    };
-    any(case.anchors().map(to))?;
-    case.peer_is_named()
-}
-
-fn gate_verdict(case: &Case) -> Result<(), String> {
-    let (leaf, candidates) = (case.leaf(), case.intermediates());
-    let facts = Facts::parse(&leaf).map_err(|fault| fault.to_string())?;
-    let request = as_it_is(case, &facts);
-    let to = |anchor: Vec<u8>| {
-        let anchor = Anchor::new(anchor);
-        let verdict =
-            gate(&Gate { request: &request, anchor: &anchor, leaf: &leaf, candidates: &candidates, spki: &facts.spki }, case.time());
-        // Which names are right is the case's to say, by the name that is expected.
-        let names = [lint::NAME_MISSING.id, lint::NAME_EXTRA.id, lint::NAME_CN_ABSENT.id];
-        let blocking = verdict.findings.iter().filter(|finding| finding.blocks() && !names.contains(&finding.id.as_str()));
-        let why: Vec<String> = blocking.map(|finding| format!("{} ({})", finding.id, finding.found)).collect();
-        if why.is_empty() && verdict.path.is_some() { Ok(()) } else { Err(why.join(", ")) }
-    };
-    any(case.anchors().map(to))?;
-    case.peer_is_named()
-}
-
-fn any(mut verdicts: impl Iterator<Item = Result<(), String>>) -> Result<(), String> {
-    verdicts.try_fold("no anchor".to_owned(), |_, verdict| verdict.map_or_else(Ok, |()| Err(()))).map_or(Ok(()), Err)
-}
-
-/// A request for just what the leaf holds, so that form, usage and path are judged; every lint about form refuses.
-fn as_it_is(case: &Case, facts: &Facts) -> Request {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
-    let san = facts.extensions.san.clone().unwrap_or_default();
-    let usages = words(&["digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement"]);
-    let areas = ["aki.", "anchor.", "ca.", "eku.", "ext.", "name.", "nc.", "serial."];
-    let spared = [lint::CA_OUTLIVES.id, lint::NAME_SUBJECT.id, lint::CA_NO_KEY_USAGE.id];
-    let strict = |lint: &&lint::Lint| !lint.fixed && areas.iter().any(|area| lint.id.starts_with(area)) && !spared.contains(&lint.id);
-    let profile = Profile {
-        name: "limbo".to_owned(),
-        purpose: case.purpose(),
-        eku: Usage { required: vec![], allowed: words(&["serverAuth", "clientAuth"]) },
-        key_usage: Usage { required: vec![], allowed: usages },
-        keys: KeyAlgorithm::ALL.to_vec(),
-        lifetime_min: Duration::ZERO,
-        lifetime_max: Duration::MAX,
-        wildcard: true,
-        lints: lint::ALL.iter().filter(strict).map(|lint| (lint.id.to_owned(), Severity::High)).collect(),
-    };
-    Request {
-        name: CertName::parse("limbo").expect("a name"),
-        profile: Arc::new(profile),
-        role: "limbo".to_owned(),
-        ttl: Duration::from_secs(u64::try_from(facts.lifetime()).unwrap_or(0)),
-        common_name: facts.subject.common_names.first().cloned().unwrap_or_default(),
-        dns: san.dns,
-        ip: san.ip,
-        algorithm: facts.key.algorithm.unwrap_or(KeyAlgorithm::EcP256),
-    }
-}
-
-/// Runs the cases and holds the deviations against the list.
-fn score(what: &str, cases: &[&Case], verdict: fn(&Case) -> Result<(), String>, listed: &[(&str, &str)]) {
-    let known: BTreeSet<&str> = listed.iter().map(|(id, _)| *id).collect();
-    let (mut passed, mut deviating, mut wrong) = (0, BTreeSet::new(), Vec::new());
+/// Runs the cases and holds what deviates against the list.
+fn score(verdict: &str, cases: &[&Case], ask: impl Fn(&Case) -> Asked) {
+    let mut listed = rejects().remove(verdict).unwrap_or_default();
+    listed.extend(rejects().remove("both").unwrap_or_default());
+    let (mut topics, mut faults, mut rejected) = (BTreeMap::<&str, Score>::new(), Vec::new(), BTreeSet::new());
     for case in cases {
-        let got = verdict(case);
-        if got.is_ok() == (case.expected_result == "SUCCESS") {
-            passed += 1;
-            continue;
-        }
-        deviating.insert(case.id.as_str());
-        if !known.contains(case.id.as_str()) {
-            wrong.push(format!("{}: expected {}, got {got:?}", case.id, case.expected_result));
+        let answer = judged(case, &ask(case));
+        let blocking: Vec<String> = answer.findings.iter().filter(|f| f.blocks()).map(|f| format!("{} ({})", f.id, f.found)).collect();
+        let accepted = answer.verdict == Verdict::Accept;
+        assert!(accepted == blocking.is_empty(), "{}: {:?} with {blocking:?}", case.id, answer.verdict);
+        let score = topics.entry(case.id.rsplit_once("::").map_or(case.id.as_str(), |(topic, _)| topic)).or_default();
+        match (accepted, case.must_pass()) {
+            (true, false) => {
+                score.wrong_accepts += 1;
+                faults.push(format!("wrong accept: {}: {}", case.id, case.description.trim()));
+            }
+            (false, true) => {
+                score.wrong_rejects += 1;
+                rejected.insert(case.id.clone());
+                if !listed.contains_key(&case.id) {
+                    faults.push(format!("wrong reject, not listed: {}: {blocking:?}", case.id));
+                }
+            }
+            _ => score.passed += 1,
         }
     }
-    println!("{what}: {passed} of {} as expected, {} deviations listed with a reason", cases.len(), deviating.intersection(&known).count());
-    assert!(wrong.is_empty(), "{what}: {wrong:#?}");
-    let stale: Vec<&&str> = known.difference(&deviating).collect();
-    assert!(stale.is_empty(), "{what}: listed but as expected: {stale:?}");
+    for (topic, score) in &topics {
+        println!("{verdict}: {topic}: {}/{}/{} passed/wrong accepts/wrong rejects", score.passed, score.wrong_accepts, score.wrong_rejects);
+    }
+    faults.extend(listed.keys().filter(|id| !rejected.contains(*id)).map(|id| format!("stale: {id} is listed and not rejected")));
+    assert!(faults.is_empty(), "{verdict}:\n{}", faults.join("\n"));
 }
 
 #[test]
 fn cases_of_others_get_the_verdict_they_ask_for() {
-    let Ok(packed) = std::fs::read(DATA) else {
-        println!("NOT RUN: x509-limbo and BetterTLS, as their data is not at {DATA}");
-        return;
+    let Some(all) = Case::all() else {
+        return skipped(&format!("x509-limbo and BetterTLS: their data is not at {LIMBO}"));
     };
-    let mut text = Vec::new();
-    lzma_rs::xz_decompress(&mut packed.as_slice(), &mut text).expect("xz");
-    let suite: Suite = serde_json::from_slice(&text).expect("the suite's schema");
-    let all: Vec<&Case> = suite.testcases.iter().collect();
+    let all: Vec<&Case> = all.iter().collect();
     let authored: Vec<&Case> = all.iter().copied().filter(|case| !case.id.starts_with("bettertls::")).collect();
     assert!(authored.len() > 100 && all.len() > 1_000, "{} cases", all.len());
-    score("path", &all, path_verdict, PATH_DEVIATIONS);
-    score("gate", &authored, gate_verdict, GATE_DEVIATIONS);
+    score("path", &all, |case| Asked { path_only: true, ..case.asked() });
+    score("profile", &authored, |case| Asked { strict: true, ..case.asked() });
+}
+
+/// A case may be refused for the wrong reason: the finding has to name the defect of the description.
+#[test]
+fn refusals_name_the_defect_of_the_case() {
+    let Some(all) = Case::all() else { return };
+    let rows = [
+        ("crl::revoked-certificate-with-crl", "crl.revoked"),
+        ("crl::crlnumber-missing", "crl.number-missing"),
+        ("crl::crlnumber-critical", "crl.number-critical"),
+        ("crl::issuer-missing-crlsign", "crl.issuer-no-crl-sign"),
+        ("rfc5280::aki::intermediate-missing-aki", "aki.absent"),
+        ("rfc5280::ski::intermediate-missing-ski", "ca.no-ski"),
+        ("rfc5280::serial::too-long", "serial.too-long"),
+        ("rfc5280::serial::zero", "serial.zero"),
+        ("rfc5280::eku::ee-eku-empty", "eku.empty"),
+        ("rfc5280::nc::not-allowed-in-ee-critical", "nc.leaf"),
+        ("rfc5280::san::underscore-dns", "name.malformed"),
+        ("rfc5280::san::noncritical-with-empty-subject", "name.san-not-critical"),
+        ("rfc5280::validity::expired-leaf", "validity.expired"),
+        ("rfc5280::validity::expired-intermediate", "path.ca-not-valid-now"),
+        ("rfc5280::unknown-critical-extension-root", "ext.unknown-critical"),
+        ("rfc5280::duplicate-extensions", "ext.duplicate"),
+        ("rfc5280::intermediate-ca-without-ca-bit", "path.not-a-ca"),
+        ("rfc5280::chain-untrusted-root", "path.none"),
+        ("pathlen::intermediate-pathlen-too-long", "path.too-long"),
+        ("webpki::aki::root-with-aki-ski-mismatch", "anchor.aki"),
+        ("webpki::cn::case-mismatch", "name.cn-spelling"),
+        ("webpki::eku::ee-anyeku", "eku.any"),
+        ("webpki::eku::ee-without-eku", "eku.absent"),
+        ("webpki::eku::root-has-eku", "anchor.eku"),
+        ("webpki::san::mismatch-domain-san", "name.missing"),
+        ("webpki::forbidden-weak-rsa-in-leaf", "key.weak"),
+        ("webpki::forbidden-dsa-leaf", "key.weak"),
+        ("webpki::malformed-aia", "ext.malformed"),
+        ("webpki::ca-as-leaf", "bc.ca-leaf"),
+    ];
+    for (id, lint) in rows {
+        let case = all.iter().find(|case| case.id == id).expect("a case of this id");
+        for asked in [Asked { path_only: true, ..case.asked() }, Asked { strict: true, ..case.asked() }] {
+            let found: Vec<String> = judged(case, &asked).findings.into_iter().filter(|f| f.blocks()).map(|f| f.id).collect();
+            assert!(found.iter().any(|id| id == lint), "{id}: {found:?}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use crate::judge::lint::{self, Lint};
 /// The tables, in the order in which `--list-findings` shows them.
 const TABLES: &[&[Lint]] = &[
     lint::ALL,
+    lint::audit::ALL,
     super::input::ALL,
     super::material::lints::ALL,
     super::nginx::lints::ALL,
@@ -12,6 +13,9 @@ const TABLES: &[&[Lint]] = &[
     super::spire::lints::ALL,
     super::openbao::lints::ALL,
     super::systemd::lints::ALL,
+    super::own::lints::ALL,
+    super::served::ALL,
+    super::report::merge::ALL,
     super::scripts::ALL,
     super::probe::lints::ALL,
 ];

@@ -5,15 +5,20 @@
 //! [`wiring`] holds what both speak about.
 
 pub mod catalogue;
+pub mod drawn;
 pub mod input;
 pub mod keylime;
 pub mod material;
 pub mod nginx;
 pub mod openbao;
+pub mod own;
 pub mod probe;
 pub mod report;
+pub mod run;
 pub mod scripts;
+pub mod served;
 pub mod sheet;
 pub mod spire;
 pub mod systemd;
+pub mod target;
 pub mod wiring;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
 use super::help;
 use super::serve::when::{Expression, every};
 use crate::model::name::CertName;
@@ -84,6 +85,12 @@ pub enum Command {
     /// Check the settings, and with --online what they ask of OpenBao
     #[command(long_about = help::CHECK_CONFIG, after_long_help = help::CHECK_CONFIG_AFTER)]
     CheckConfig(CheckConfig),
+    /// Say what is wrong with certificates, trust lists and the configurations that use them
+    #[command(long_about = help::CHAIN_AUDIT, after_long_help = help::CHAIN_AUDIT_AFTER)]
+    ChainAudit(Box<ChainAudit>),
+    /// Ask one endpoint who refuses whom, why, and what mends it
+    #[command(long_about = help::PROBE, after_long_help = help::PROBE_AFTER)]
+    Probe(Probe),
     /// Print a completion script for a shell
     #[command(after_long_help = help::COMPLETIONS_AFTER)]
     Completions(Completions),
@@ -106,6 +113,8 @@ impl Command {
             Self::Rollback(_) => "rollback",
             Self::Install(_) => "install",
             Self::CheckConfig(_) => "check-config",
+            Self::ChainAudit(_) => "chain-audit",
+            Self::Probe(_) => "probe",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
@@ -195,6 +204,29 @@ pub struct CheckConfig {
     pub online: bool,
 }
 
+/// `probe`.
+#[derive(Args, Debug)]
+pub struct Probe {
+    /// The endpoint
+    #[arg(value_name = "HOST:PORT", value_parser = endpoint)]
+    pub address: String,
+    /// The name it must have a certificate for; sent as SNI (default: HOST)
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// Client certificate to show: PEM, the leaf first
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Its key (default: in the file of --cert)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// What to trust; may be repeated (default: the pinned root of the settings)
+    #[arg(long, value_name = "FILE")]
+    pub trust: Vec<PathBuf>,
+    /// How long each handshake may take
+    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = span::parse)]
+    pub timeout: Duration,
+}
+
 /// `completions`.
 #[derive(Args, Debug)]
 pub struct Completions {
@@ -209,6 +241,14 @@ pub struct Man {
     /// Directory for the pages of all commands
     #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+fn endpoint(text: &str) -> Result<String, &'static str> {
+    let good = |(host, port): (&str, &str)| {
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        !host.is_empty() && (bracketed || !host.contains(':')) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    if text.rsplit_once(':').is_some_and(good) { Ok(text.to_owned()) } else { Err("expected HOST:PORT, such as ca.example:8200 or [::1]:443") }
 }
 
 fn cert_name(text: &str) -> Result<CertName, &'static str> {

@@ -172,6 +172,54 @@ Exit codes:
   0  no error (warnings do not count)
   2  errors, each on stdout";
 
+pub(super) const CHAIN_AUDIT: &str = "\
+Looks at what the settings name and at the usual places of nginx, Keylime, SPIRE, OpenBao and systemd, or at the TARGETs \
+that are given, and says what is wrong: with the cause, the evidence, the files and lines to change, and who breaks by it. \
+It starts no process and changes nothing.
+
+TARGET is a PEM file or a directory of them, HOST:PORT, unit:NAME, nginx:FILE, nginx-dump:FILE (the output of `nginx -T`), \
+keylime:DIR, spire:FILE or openbao:FILE. With --root DIR, all paths are those of the host whose root directory DIR is: a \
+mounted image, a container, a copy of /etc; then nothing is asked over the network.
+
+Any chain is judged without settings by --anchor, --intermediates, --crl, --key, --profile, --purpose and --name.";
+
+pub(super) const CHAIN_AUDIT_AFTER: &str = "\
+Examples:
+  omens chain-audit                                          this host
+  omens chain-audit --root /mnt/image --no-config            another one's disk
+  omens chain-audit web.pem --anchor root.pem --purpose server --name dns:web.example
+  omens chain-audit --format html > report.html
+  omens chain-audit merge auth.json ca.json spire.json       three hosts' reports as one
+
+Severities:
+  high    breaks or endangers now
+  medium  breaks some peer, or soon
+  low     hygiene
+  info    worth knowing
+
+Exit codes:
+  0  nothing at or above --fail-on
+  1  findings, or a chain that --verdict path rejects
+  2  no report could be made";
+
+pub(super) const PROBE: &str = "\
+Makes a few handshakes with one endpoint, as a client with --cert and --key and with what --trust names, and says which \
+versions of TLS it speaks, what it shows, whether it asks for a client certificate and of which issuers, who refuses whom \
+with which alert, the cause in one sentence, and what mends it: with file and line where the peer is configured on this host.
+
+No application data is sent, and no file of the host is changed.";
+
+pub(super) const PROBE_AFTER: &str = "\
+Examples:
+  omens probe ca.example:8200
+  omens probe 127.0.0.1:8881 --server-name verifier.example --cert me.pem --key me.key --trust root.pem
+  omens probe web.example:443 --json | jq .cause
+
+Exit codes:
+  0  both sides accept each other
+  1  refused by one side, unreachable, or no TLS
+  2  wrong usage";
+
 pub(super) const COMPLETIONS_AFTER: &str = "\
 Examples:
   omens completions bash > /usr/share/bash-completion/completions/omens

@@ -2,6 +2,8 @@
 //! rooms above.
 
 pub mod arguments;
+pub mod audit_arguments;
+mod chain_audit;
 mod change;
 mod check_config;
 mod completions;
@@ -10,6 +12,7 @@ mod look;
 mod man;
 pub mod online;
 mod output;
+mod probe;
 pub mod progress;
 pub mod screen;
 pub mod serve;
@@ -70,11 +73,13 @@ pub fn run(environment: &Environment, clock: Clock, out: &mut dyn Write, err: Bo
 
 fn dispatch(session: &mut Session<'_, '_>, command: &Command) -> u8 {
     match command {
+        Command::ChainAudit(arguments) => chain_audit::run(session, arguments),
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),
         Command::Man(arguments) => man::run(session, arguments),
         Command::Install(arguments) => change::install(session, command, arguments),
         Command::Plan => look::plan(session, command),
+        Command::Probe(arguments) => probe::run(session, command, arguments),
         Command::Renew(arguments) => change::renew(session, command, arguments),
         Command::Reseal(arguments) => change::reseal(session, command, arguments),
         Command::Restore => change::restore(session, command),

@@ -12,8 +12,10 @@ mod tpm;
 mod tree;
 mod value;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::model::profile::Profile;
 use crate::model::report::SettingsError;
 use certificate::Neighbours;
 use files::Merged;
@@ -46,6 +48,16 @@ pub fn load(options: &LoadOptions) -> Result<Settings, Vec<SettingsError>> {
         Some(settings) if errors.is_empty() => Ok(settings),
         _ => Err(errors),
     }
+}
+
+/// The profile of this name, as a certificate's `profile` would find it, or of this file where the word holds a slash.
+///
+/// # Errors
+/// There is none, or what is wrong in it.
+pub fn profile(word: &str, policies: &Path) -> Result<Arc<Profile>, Vec<SettingsError>> {
+    let errors = Errors::default();
+    let profile = profile::named(word, policies, &errors);
+    profile.ok_or_else(|| errors.into_inner())
 }
 
 /// By file, the main one first, and by place. Where a file is no TOML in places, what seems to be missing and what stands in such a line

@@ -95,6 +95,27 @@ impl Profiles {
     }
 }
 
+/// The profile of this name or, where the word holds a slash or ends in `.toml`, of this file.
+pub(super) fn named(word: &str, policies: &Path, errors: &Errors) -> Option<Arc<Profile>> {
+    let path = Path::new(word);
+    let is_file = word.contains('/') || path.extension().is_some_and(|extension| extension == "toml");
+    let found = if is_file {
+        let read = read::file(path, read::LIMIT).map_err(|error| Wrong::new(error.code(), error.to_string()).suggest(error.hint()));
+        read.map(|bytes| (word.to_owned(), bytes))
+    } else {
+        Profiles::new(policies).find(word)
+    };
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(word);
+    match found {
+        Ok((file, bytes)) => parse(stem, &file, bytes, errors).map(Arc::new),
+        Err(wrong) => {
+            // The place is the command line, which has no lines.
+            errors.at(&tree::parse("--profile", Vec::new()).start, wrong);
+            None
+        }
+    }
+}
+
 fn parse(name: &str, file: &str, bytes: Vec<u8>, errors: &Errors) -> Option<Profile> {
     let document = tree::parse(file, bytes);
     errors.extend(document.errors);

@@ -91,7 +91,7 @@ pub async fn look(target: &Target, clock: Clock) -> Result<Seen, NotSeen> {
     let record = Arc::new(Record::default());
     let config = tls::danger_recording(&record, target.only, clock).map_err(|why| NotSeen::Unreachable(why.to_string()))?;
     let first = FirstBytes::default();
-    let stream = Overheard { stream, first: first.clone() };
+    let stream = Overheard::new(stream, first.clone());
     let left = target.deadline.saturating_sub(clock.instant().saturating_duration_since(begin));
     let end = tokio::time::timeout(left, shake(TlsConnector::from(Arc::new(config)), name, stream)).await;
 
@@ -124,7 +124,7 @@ fn no_answer(target: &Target, what: &str) -> String {
 }
 
 /// Resolves and connects; addresses are tried in turn, each with its share of the time, so that a dead IPv6 route leaves some for IPv4.
-async fn connect(target: &Target) -> Result<TcpStream, NotSeen> {
+pub(in crate::io) async fn connect(target: &Target) -> Result<TcpStream, NotSeen> {
     let unreachable = |why: String| NotSeen::Unreachable(format!("{}: {}", target.address, text::one_line(&why, WORDS)));
     let found = tokio::net::lookup_host(&target.address).await.map_err(|why| unreachable(format!("cannot be resolved: {why}")))?;
     let addresses: Vec<_> = found.collect();
@@ -171,7 +171,7 @@ fn refused(target: &Target, why: &io::Error, plain_http: bool) -> NotSeen {
 
 /// The first bytes a peer sent, by which plain HTTP is told from broken TLS.
 #[derive(Clone, Debug, Default)]
-struct FirstBytes(Arc<Mutex<Vec<u8>>>);
+pub(in crate::io) struct FirstBytes(Arc<Mutex<Vec<u8>>>);
 
 impl FirstBytes {
     const HTTP: &'static [u8] = b"HTTP/";
@@ -182,16 +182,23 @@ impl FirstBytes {
         first.extend(bytes.iter().take(missing));
     }
 
-    fn is_http(&self) -> bool {
+    pub(in crate::io) fn is_http(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_slice() == Self::HTTP
     }
 }
 
 /// A connection whose first bytes are noted.
 #[derive(Debug)]
-struct Overheard {
+pub(in crate::io) struct Overheard {
     stream: TcpStream,
     first: FirstBytes,
+}
+
+impl Overheard {
+    /// Notes what comes over this connection.
+    pub(in crate::io) const fn new(stream: TcpStream, first: FirstBytes) -> Self {
+        Self { stream, first }
+    }
 }
 
 impl AsyncRead for Overheard {

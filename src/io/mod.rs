@@ -11,5 +11,6 @@ pub mod signal;
 pub mod tls;
 pub mod http;
 pub mod handshake;
+pub mod interview;
 pub mod openbao;
 pub mod tpm;

@@ -44,6 +44,8 @@ pub struct Facts {
     pub not_before: Time,
     /// Last second of its validity.
     pub not_after: Time,
+    /// Whether a date before 2050 is a GeneralizedTime (RFC 5280 §4.1.2.5).
+    pub odd_dates: bool,
     /// DER of the SubjectPublicKeyInfo.
     pub spki: Vec<u8>,
     /// What kind of key that is.
@@ -113,6 +115,10 @@ pub struct Extensions {
     pub name_constraints: Option<NameConstraints>,
     /// Critical extensions that are none of the above (policy extensions of RFC 5280 are known), dotted.
     pub unknown_critical: Vec<String>,
+    /// Whether it says where its revocation lists are.
+    pub crl_points: bool,
+    /// Constraints on policies that must be critical and are not, dotted.
+    pub lax: Vec<String>,
     /// Extensions that are there more than once, dotted.
     pub duplicate: Vec<String>,
     /// Extensions whose value does not parse, dotted.
@@ -159,6 +165,8 @@ pub struct AuthorityKey {
     pub critical: bool,
     /// keyIdentifier.
     pub key_id: Option<Vec<u8>>,
+    /// Whether authorityCertIssuer is there.
+    pub names_issuer: bool,
     /// authorityCertSerialNumber, its octets as encoded.
     pub serial_octets: Option<Vec<u8>>,
 }
@@ -179,6 +187,8 @@ pub struct NameConstraints {
     pub critical: bool,
     /// Whether both subtrees are empty.
     pub empty: bool,
+    /// Whether a dNSName begins with a dot.
+    pub leading_dot: bool,
 }
 
 impl Facts {
@@ -203,6 +213,9 @@ impl Facts {
             subject: name(&tbs.subject),
             not_before: Time::from_unix(validity.not_before.timestamp()),
             not_after: Time::from_unix(validity.not_after.timestamp()),
+            odd_dates: [validity.not_before, validity.not_after]
+                .iter()
+                .any(|date| date.is_generalizedtime() && date.to_datetime().year() < 2050),
             spki: tbs.subject_pki.raw.to_vec(),
             key: pair::public_key(&tbs.subject_pki),
             unique_ids: tbs.issuer_uid.is_some() || tbs.subject_uid.is_some(),
@@ -229,6 +242,12 @@ impl Facts {
     }
 }
 
+/// A distinguished name in words, from its DER, such as a TLS server names its clients' issuers by.
+#[must_use]
+pub fn distinguished_name(der: &[u8]) -> String {
+    X509Name::from_der(der).map_or_else(|_| format!("#{}", hex(der)), |(_, parsed)| name(&parsed).to_string())
+}
+
 fn signature(inner: &AlgorithmIdentifier<'_>, outer: &AlgorithmIdentifier<'_>) -> Signature {
     Signature { inner: inner.algorithm.to_id_string(), outer: outer.algorithm.to_id_string(), agree: inner == outer }
 }
@@ -244,6 +263,11 @@ fn name(name: &X509Name<'_>) -> Name {
         }
     }
     Name { common_names, others, der: name.as_raw().to_vec() }
+}
+
+/// A name in words, as [`Name`] shows it.
+pub(super) fn name_words(parsed: &X509Name<'_>) -> String {
+    name(parsed).to_string()
 }
 
 /// Go prints the absolute value without padding, so a negative one looks like any other: `serial_octets` tell them apart.

@@ -1,8 +1,8 @@
 //! What webpki leaves out about authorities and anchor (facts/x509 §2), and what else lies in a chain. It must never look for a path.
 
-use super::cert::Facts;
+use super::cert::{AuthorityKey, Facts, NameConstraints};
 use super::form;
-use super::lint::{self, Findings};
+use super::lint::{self, Findings, audit};
 use super::path::Parsed;
 use super::usage;
 use crate::model::anchor::hex;
@@ -61,9 +61,23 @@ fn authority(findings: &mut Findings<'_>, facts: &Facts, of: &str) {
     if facts.key.weak {
         findings.add(&lint::CA_WEAK_KEY, "P-256, P-384, P-521, Ed25519 or RSA of 2048 bits and more", format!("{}{of}", facts.key.text));
     }
-    if let Some(constraints) = extensions.name_constraints.filter(|constraints| constraints.empty || !constraints.critical) {
-        let found = if constraints.empty { "empty" } else { "not critical" };
-        findings.add(&lint::CA_NC_SHAPE, "critical and not empty", format!("{found}{of}"));
+    if let Some(constraints) = extensions.name_constraints {
+        name_constraints(findings, constraints, of);
+    }
+    for oid in &extensions.lax {
+        findings.add(&audit::CA_NOT_CRITICAL, "critical", format!("{oid} is not critical{of}"));
+    }
+}
+
+fn name_constraints(findings: &mut Findings<'_>, constraints: NameConstraints, of: &str) {
+    if constraints.empty {
+        findings.add(&audit::CA_NC_EMPTY, "permitted or excluded names", format!("none{of}"));
+    }
+    if !constraints.critical {
+        findings.add(&lint::CA_NC_SHAPE, "critical", format!("not critical{of}"));
+    }
+    if constraints.leading_dot {
+        findings.add(&audit::CA_NC_DOT, "a domain without a leading dot", format!("one with it{of}"));
     }
 }
 
@@ -105,17 +119,28 @@ fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now
         }
         _ => findings.add(&lint::ANCHOR_NOT_CA, "CA:TRUE", format!("not so{of}")),
     }
-    let own = anchor.extensions.subject_key.as_ref().map(|key| &key.key_id);
-    let named = anchor.extensions.authority_key.as_ref().and_then(|key| key.key_id.as_ref());
-    if let (Some(own), Some(named)) = (own, named.filter(|named| Some(*named) != own)) {
-        findings.add(&lint::ANCHOR_AKI, hex(own), hex(named));
-    }
-    if anchor.extensions.authority_key.as_ref().is_some_and(|key| key.serial_octets.is_some()) {
-        findings.add(&lint::ANCHOR_AKI, "a key id alone", format!("issuer and serial number{of}"));
+    match &anchor.extensions.authority_key {
+        Some(named) if anchor.self_issued() => own_key_id(findings, anchor, named, &of),
+        // RFC 5280 §4.2.1.1: only a self-signed certificate may leave it out.
+        None if !anchor.self_issued() => findings.add(&lint::AKI_ABSENT, "an authority key identifier", format!("none{of}")),
+        _ => {}
     }
     if let Some(eku) = &anchor.extensions.eku {
         let found: Vec<&str> = eku.values.iter().map(|oid| usage::eku_name(oid)).collect();
         findings.add(&lint::ANCHOR_EKU, "none", format!("{}{of}", found.join(", ")));
+    }
+}
+
+/// What a self-issued anchor says about the key that signed it.
+fn own_key_id(findings: &mut Findings<'_>, anchor: &Facts, named: &AuthorityKey, of: &str) {
+    let own = anchor.extensions.subject_key.as_ref().map(|key| &key.key_id);
+    if let (Some(own), Some(named)) = (own, named.key_id.as_ref().filter(|named| Some(*named) != own)) {
+        findings.add(&lint::ANCHOR_AKI, hex(own), hex(named));
+    }
+    if named.serial_octets.is_some() || named.names_issuer {
+        findings.add(&lint::ANCHOR_AKI, "a key id alone", format!("issuer and serial number{of}"));
+    } else if named.key_id.is_none() {
+        findings.add(&lint::ANCHOR_AKI, "a key id", format!("none{of}"));
     }
 }
 
@@ -133,11 +158,11 @@ pub fn usable<'a>(findings: &mut Findings<'_>, candidates: &'a [Vec<u8>], leaf: 
         };
         let words = format!("{} (sha256 {})", parsed.facts.subject, parsed.facts.sha256);
         let same_name = parsed.facts.subject.der == anchor.facts.subject.der;
-        if der == anchor.der {
+        if **der == *anchor.der {
             findings.add(&lint::CHAIN_ROOT, "intermediates only", words);
         } else if der == leaf {
             findings.add(&lint::CHAIN_LEAF, "intermediates only", words);
-        } else if list.iter().any(|known| known.der == der) {
+        } else if list.iter().any(|known| *known.der == **der) {
             findings.add(&lint::CHAIN_DUPLICATE, "each certificate once", words);
         } else if same_name && parsed.facts.spki != anchor.facts.spki {
             findings.add(&lint::ANCHOR_OTHER_KEY, format!("the pinned root (sha256 {})", anchor.facts.sha256), words);
@@ -151,14 +176,14 @@ pub fn usable<'a>(findings: &mut Findings<'_>, candidates: &'a [Vec<u8>], leaf: 
 }
 
 /// Findings about usable candidates that are not on the path, or on it in another order.
-pub fn surplus(findings: &mut Findings<'_>, usable: &[Parsed<'_>], path: &[&Parsed<'_>]) {
+pub fn surplus(findings: &mut Findings<'_>, usable: &[&Parsed<'_>], path: &[&Parsed<'_>]) {
     let place = |parsed: &Parsed<'_>| path.iter().position(|on| on.der == parsed.der);
-    for parsed in usable.iter().filter(|parsed| place(parsed).is_none()) {
+    for parsed in usable.iter().copied().filter(|parsed| place(parsed).is_none()) {
         let words = format!("{} (sha256 {})", parsed.facts.subject, parsed.facts.sha256);
         let twin = path.iter().any(|on| on.facts.subject.der == parsed.facts.subject.der);
         findings.add(if twin { &lint::CHAIN_SAME_NAME } else { &lint::CHAIN_SURPLUS }, "the certificates of the path only", words);
     }
-    let places: Vec<usize> = usable.iter().filter_map(place).collect();
+    let places: Vec<usize> = usable.iter().copied().filter_map(place).collect();
     if !places.is_sorted() {
         findings.add(&lint::CHAIN_ORDER, "each certificate followed by its issuer", "another order");
     }

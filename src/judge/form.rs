@@ -1,7 +1,7 @@
 //! What every certificate must keep to, whoever it is for: version, serial number, signature algorithm, extensions; and what a leaf must not be.
 
 use super::cert::Facts;
-use super::lint::{self, Findings};
+use super::lint::{self, Findings, audit};
 
 /// Octets of the longest serial number (RFC 5280 §4.1.2.2).
 const MAX_SERIAL: usize = 20;
@@ -27,6 +27,9 @@ pub fn check(findings: &mut Findings<'_>, facts: &Facts, of: &str) {
     serial(findings, facts, of);
     signature(findings, facts, of);
     extensions(findings, facts, of);
+    if facts.odd_dates {
+        findings.add(&audit::DATE_ENCODING, "UTCTime", format!("GeneralizedTime{of}"));
+    }
     if facts.unique_ids {
         findings.add(&lint::UNIQUE_ID, "none", format!("a unique identifier{of}"));
     }

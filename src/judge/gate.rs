@@ -8,11 +8,11 @@ use webpki::EndEntityCert;
 
 use super::cert::Facts;
 use super::lint::{self, Findings};
-use super::path::{Parsed, Search};
+use super::path::{Anchors, Parsed, Search, Way};
 use super::{chain, form, lifetime, name, pair, path, usage};
 use crate::model::anchor::Anchor;
 use crate::model::clock::Time;
-use crate::model::finding::Finding;
+use crate::model::finding::{Finding, Severity};
 use crate::model::profile::Purpose;
 use crate::model::request::Request;
 use crate::model::text;
@@ -83,27 +83,29 @@ fn to_anchor(findings: &mut Findings<'_>, gate: &Gate<'_>, leaf: &Parsed<'_>, an
         findings.add(&lint::CHAIN_TOO_MANY, format!("at most {MAX_CANDIDATES}"), gate.candidates.len().to_string());
         return None;
     }
-    let usable = chain::usable(findings, gate.candidates, leaf.der, anchor);
-    let search = Search { leaf, candidates: &usable, anchor, purpose: gate.request.profile.purpose, now };
+    let usable = chain::usable(findings, gate.candidates, &leaf.der, anchor);
+    let (usable, anchors): (Vec<&Parsed<'_>>, _) = (usable.iter().collect(), Anchors::new([anchor.clone()]));
+    let search = Search { leaf, candidates: &usable, anchors: &anchors, purpose: Some(gate.request.profile.purpose), now };
     let lints = &gate.request.profile.lints;
-    let found = search.find(&|authorities| {
-        let mut own = Findings::new(lints);
-        chain::check(&mut own, &leaf.facts, authorities, &anchor.facts, now);
-        !own.blocks()
-    });
-    // Where no path is good, any path says what is wrong with it.
-    match found.or_else(|_| search.find(&|_| true)) {
-        Ok(path) => {
-            let authorities: Vec<&Facts> = path.iter().map(|parsed| &parsed.facts).collect();
-            chain::check(findings, &leaf.facts, &authorities, &anchor.facts, now);
-            chain::surplus(findings, &usable, &path);
-            Some(path.iter().map(|parsed| parsed.der.to_vec()).collect())
+    // Where no path is good, the best one says what is wrong with it.
+    match search.best(&|way| blocking(&judged(lints, leaf, way, now)).count()) {
+        Ok(way) => {
+            chain::check(findings, &leaf.facts, &way.facts(), &anchor.facts, now);
+            chain::surplus(findings, &usable, &way.authorities);
+            Some(way.authorities.iter().map(|parsed| parsed.der.to_vec()).collect())
         }
         Err(error) => {
             search.explain(findings, &error);
             None
         }
     }
+}
+
+/// What is to be said of one way.
+fn judged(lints: &BTreeMap<String, Severity>, leaf: &Parsed<'_>, way: &Way<'_>, now: Time) -> Vec<Finding> {
+    let mut own = Findings::new(lints);
+    chain::check(&mut own, &leaf.facts, &way.facts(), &way.anchor.facts, now);
+    own.into_vec()
 }
 
 /// What needs neither a signature nor a clock: names, usages, kind of key. The planner asks it of every certificate on every run.
@@ -149,29 +151,28 @@ pub fn served(anchor: &Anchor, chain_as_sent: &[Vec<u8>], server_name: &str, now
     let mut findings = Findings::new(&severities);
     let others = others.get(..MAX_CANDIDATES.min(others.len())).unwrap_or_default();
     let usable = chain::usable(&mut findings, others, leaf, &root);
-    let search = Search { leaf: &parsed, candidates: &usable, anchor: &root, purpose: Purpose::Server, now };
-    let judge = |authorities: &[&Facts]| {
-        let mut own = Findings::new(&severities);
-        chain::check(&mut own, &parsed.facts, authorities, &root.facts, now);
-        own
-    };
-    match search.find(&|authorities| !judge(authorities).blocks()).or_else(|_| search.find(&|_| true)) {
-        Ok(path) => {
-            let own = judge(&path.iter().map(|on| &on.facts).collect::<Vec<_>>());
-            blocking(own.into_vec().iter().chain(&findings.into_vec()))?;
+    let (usable, anchors): (Vec<&Parsed<'_>>, _) = (usable.iter().collect(), Anchors::new([root.clone()]));
+    let search = Search { leaf: &parsed, candidates: &usable, anchors: &anchors, purpose: Some(Purpose::Server), now };
+    match search.best(&|way| blocking(&judged(&severities, &parsed, way, now)).count()) {
+        Ok(way) => {
+            let own = judged(&severities, &parsed, &way, now);
+            none_of(blocking(&own).chain(blocking(&findings.into_vec())))?;
         }
         Err(error) => {
             search.explain(&mut findings, &error);
-            blocking(findings.into_vec().iter())?;
+            none_of(blocking(&findings.into_vec()))?;
             return Err(safe(&format!("no path to the pinned root {}: {}", root.facts.subject, path::words(&error))));
         }
     }
     named(leaf, server_name)
 }
 
-fn blocking<'f>(findings: impl Iterator<Item = &'f Finding>) -> Result<(), String> {
-    let found: Vec<String> =
-        findings.filter(|f| f.blocks()).map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found)).collect();
+fn blocking(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings.iter().filter(|finding| finding.blocks())
+}
+
+fn none_of<'f>(findings: impl Iterator<Item = &'f Finding>) -> Result<(), String> {
+    let found: Vec<String> = findings.map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found)).collect();
     if found.is_empty() { Ok(()) } else { Err(found.join("; ")) }
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::cert::Facts;
-use super::lint::{self, Findings};
+use super::lint::{self, Findings, audit};
 use crate::model::clock::Time;
+use crate::model::profile::Profile;
 use crate::model::request::Request;
 
 /// How far OpenBao dates notBefore back (`not_before_duration`, facts/x509 §3); it makes a lifetime that much longer than the ttl.
@@ -18,32 +19,71 @@ pub fn check(findings: &mut Findings<'_>, leaf: &Facts, request: &Request, now: 
         findings.add(&lint::INVERTED, format!("an end after {}", leaf.not_before), leaf.not_after.to_string());
         return;
     }
-    against_clock(findings, leaf, now);
-    let profile = &request.profile;
-    let (min, max) = (seconds(profile.lifetime_min), seconds(profile.lifetime_max));
-    let life = leaf.lifetime();
-    let found = span(life);
-    if life > max.saturating_add(BACKDATING) {
-        findings.add(&lint::TOO_LONG, format!("at most {}", span(max)), found);
-    } else if life < min {
-        findings.add(&lint::TOO_SHORT, format!("at least {}", span(min)), found);
-    } else {
-        let asked = seconds(request.ttl);
-        let as_asked = asked.saturating_sub(ROUNDING)..=asked.saturating_add(BACKDATING + ROUNDING);
-        if !as_asked.contains(&life) {
-            findings.add(&lint::OTHER_LIFETIME, span(asked), found);
-        }
+    if against_clock(findings, leaf, now) && little_left(leaf, now, 3) {
+        findings.add(&lint::LITTLE_LEFT, "at least a third of the lifetime", format!("{} left", span(leaf.not_after.since(now))));
+    }
+    let asked = seconds(request.ttl);
+    let as_asked = asked.saturating_sub(ROUNDING)..=asked.saturating_add(BACKDATING + ROUNDING);
+    if of_profile(findings, leaf, &request.profile) && !as_asked.contains(&leaf.lifetime()) {
+        findings.add(&lint::OTHER_LIFETIME, span(asked), span(leaf.lifetime()));
     }
 }
 
-fn against_clock(findings: &mut Findings<'_>, leaf: &Facts, now: Time) {
+/// Judges the dates of a leaf that nobody here asked for. Soon is a fraction of its life: 30 days are nothing to one of a year and more
+/// than all to one of a day (facts/x509 §1).
+pub fn plain(findings: &mut Findings<'_>, leaf: &Facts, profile: Option<&Profile>, now: Time) {
+    if leaf.not_after < leaf.not_before {
+        findings.add(&lint::INVERTED, format!("an end after {}", leaf.not_before), leaf.not_after.to_string());
+        return;
+    }
+    if against_clock(findings, leaf, now) {
+        let left = format!("{} of {} left", span(leaf.not_after.since(now)), span(leaf.lifetime()));
+        if little_left(leaf, now, 10) {
+            findings.add(&audit::EXPIRES_SOON, "at least a third of the lifetime", left);
+        } else if little_left(leaf, now, 3) {
+            findings.add(&audit::RENEWAL_DUE, "at least a third of the lifetime", left);
+        }
+    }
+    if let Some(profile) = profile {
+        of_profile(findings, leaf, profile);
+    }
+}
+
+/// Judges how much of their lives the authorities of a path have left.
+pub fn authorities(findings: &mut Findings<'_>, authorities: &[&Facts], anchor: &Facts, now: Time) {
+    let all = authorities.iter().map(|facts| (*facts, &audit::CA_EXPIRES_SOON)).chain([(anchor, &audit::ANCHOR_EXPIRES_SOON)]);
+    for (facts, lint) in all.filter(|(facts, _)| facts.valid_at(now) && little_left(facts, now, 10)) {
+        let left = span(facts.not_after.since(now));
+        findings.add(lint, "at least a tenth of the lifetime", format!("{left} of {} left of {}", span(facts.lifetime()), facts.subject));
+    }
+}
+
+/// Whether less than one part of so many is left.
+fn little_left(facts: &Facts, now: Time, parts: i64) -> bool {
+    facts.not_after.since(now).saturating_mul(parts) < facts.lifetime()
+}
+
+/// Whether the lifetime is one that the profile allows.
+fn of_profile(findings: &mut Findings<'_>, leaf: &Facts, profile: &Profile) -> bool {
+    let (min, max) = (seconds(profile.lifetime_min), seconds(profile.lifetime_max));
+    let life = leaf.lifetime();
+    let too_long = life > max.saturating_add(BACKDATING);
+    if too_long {
+        findings.add(&lint::TOO_LONG, format!("at most {}", span(max)), span(life));
+    } else if life < min {
+        findings.add(&lint::TOO_SHORT, format!("at least {}", span(min)), span(life));
+    }
+    !too_long && life >= min
+}
+
+/// Whether it is valid now.
+fn against_clock(findings: &mut Findings<'_>, leaf: &Facts, now: Time) -> bool {
     if now < leaf.not_before {
         findings.add(&lint::NOT_YET_VALID, format!("valid at {now}"), format!("valid from {}", leaf.not_before));
     } else if !leaf.valid_at(now) {
         findings.add(&lint::EXPIRED, format!("valid at {now}"), format!("valid until {}", leaf.not_after));
-    } else if leaf.not_after.since(now).saturating_mul(3) < leaf.lifetime() {
-        findings.add(&lint::LITTLE_LEFT, "at least a third of the lifetime", format!("{} left", span(leaf.not_after.since(now))));
     }
+    leaf.valid_at(now)
 }
 
 fn seconds(duration: Duration) -> i64 {

@@ -1,5 +1,7 @@
 //! The catalogue: every check's id, severity, title and remedy in one table. It must never hold a check itself.
 
+pub mod audit;
+
 use std::collections::BTreeMap;
 
 use crate::model::finding::{Finding, Severity};
@@ -31,7 +33,7 @@ impl Lint {
 /// The lint of this id.
 #[must_use]
 pub fn find(id: &str) -> Option<&'static Lint> {
-    ALL.iter().find(|lint| lint.id == id)
+    ALL.iter().chain(audit::ALL).find(|lint| lint.id == id)
 }
 
 /// Findings as they are collected, with the severities of a profile.
@@ -173,7 +175,7 @@ catalogue! {
     OUTLIVES_ISSUER = "validity.outlives-issuer", High, fixed, "lives longer than an authority above it",
         "ask for a shorter ttl, or renew the authority; leaf_not_after_behavior=err makes OpenBao refuse by itself";
 
-    PATH_NONE = "path.none", High, fixed, "no path to the pinned root", CHAIN;
+    PATH_NONE = "path.none", High, fixed, "no path to a trusted root", CHAIN;
     PATH_MISSING = "path.missing-intermediate", High, fixed, "an intermediate is missing", CHAIN;
     PATH_SIGNATURE = "path.signature", High, fixed, "a signature of the path is wrong", PIN;
     PATH_CA_EXPIRED = "path.ca-not-valid-now", High, fixed, "an authority of the path is expired or not valid yet", "renew the intermediate in the PKI mount";
@@ -190,15 +192,15 @@ catalogue! {
     CA_NO_SKI = "ca.no-ski", Medium, open, "an authority without subject key identifier: strict Python refuses it", CA_SHAPE;
     CA_EMPTY_SUBJECT = "ca.empty-subject", High, open, "an authority without a name: OpenSSL refuses it", CA_SHAPE;
     CA_WEAK_KEY = "ca.weak-key", High, open, "an authority with a weak key", "have the authority re-issued with P-256, P-384, or RSA of 2048 bits and more";
-    CA_NC_SHAPE = "ca.name-constraints-shape", Medium, open, "name constraints of an authority are not critical, or empty (RFC 5280 §4.2.1.10)", CA_SHAPE;
+    CA_NC_SHAPE = "ca.name-constraints-shape", Medium, open, "name constraints of an authority are not critical (RFC 5280 §4.2.1.10)", CA_SHAPE;
     CA_OUTLIVES = "ca.outlives-issuer", Low, open, "an intermediate lives longer than its issuer", "renew the issuer first";
     AKI_MISMATCH = "aki.mismatch", High, open, "the authority key identifier names another key than the issuer's", CHAIN;
 
-    ANCHOR_MALFORMED = "anchor.malformed", High, fixed, "the pinned root does not parse", PIN;
-    ANCHOR_EXPIRED = "anchor.not-valid-now", High, fixed, "the pinned root is expired or not valid yet", "make a new root and pin it before the old one ends";
-    ANCHOR_NOT_CA = "anchor.not-a-ca", High, fixed, "the pinned root is no certificate authority", PIN;
-    ANCHOR_OTHER_KEY = "anchor.other-key", High, fixed, "another root with the name of the pinned one", PIN;
-    ANCHOR_OTHER_CERT = "anchor.other-certificate", Medium, open, "another certificate of the pinned root's name and key", PIN;
+    ANCHOR_MALFORMED = "anchor.malformed", High, fixed, "a trusted root does not parse", PIN;
+    ANCHOR_EXPIRED = "anchor.not-valid-now", High, fixed, "the trusted root is expired or not valid yet", "make a new root and pin it before the old one ends";
+    ANCHOR_NOT_CA = "anchor.not-a-ca", High, fixed, "the trusted root is no certificate authority", PIN;
+    ANCHOR_OTHER_KEY = "anchor.other-key", High, fixed, "another root with the name of the trusted one", PIN;
+    ANCHOR_OTHER_CERT = "anchor.other-certificate", Medium, open, "another certificate of the trusted root's name and key", PIN;
     ANCHOR_EKU = "anchor.eku", Low, open, "extended key usage on the root: OpenSSL applies it to everything below", CA_SHAPE;
     ANCHOR_AKI = "anchor.aki", Medium, open, "the root's authority key identifier does not name itself: OpenSSL refuses it", CA_SHAPE;
 
@@ -228,7 +230,7 @@ mod tests {
     #[test]
     fn ids_are_unique_and_of_one_shape() {
         let mut seen = std::collections::BTreeSet::new();
-        for lint in ALL {
+        for lint in ALL.iter().chain(audit::ALL) {
             assert!(seen.insert(lint.id), "{} twice", lint.id);
             let (area, rest) = lint.id.split_once('.').unwrap();
             let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');

@@ -4,8 +4,10 @@
 //! without a path to the one pinned anchor is always refused. [`fits`] is the part of it that needs no signature.
 
 pub mod assess;
+mod beside;
 pub mod cert;
 pub mod chain;
+pub mod crl;
 pub mod form;
 mod gate;
 #[cfg(test)]
@@ -15,7 +17,11 @@ pub mod lint;
 pub mod name;
 pub mod pair;
 pub mod path;
+pub mod peers;
 pub mod pem;
+mod signature;
+mod strict;
 pub mod usage;
+mod wanted;
 
 pub use gate::{Gate, Verdict, fits, gate, named, served};

@@ -1,25 +1,32 @@
-//! The path from a leaf to the one pinned anchor: webpki finds it, and where there is none, this says why.
+//! The path from a leaf to a trusted anchor: webpki finds it, and where there is none, this says why.
 //! It must never accept by itself: what webpki leaves out is judged in `chain`.
 
-use rustls::pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, Error, KeyUsage, VerifiedPath};
-use x509_parser::asn1_rs::FromDer as _;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::error::X509Error;
-use x509_parser::x509::SubjectPublicKeyInfo;
+mod explain;
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{
+    EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext,
+    RevocationOptions, VerifiedPath,
+};
 
 use super::cert::{Facts, Malformed};
-use super::chain;
-use super::lint::{self, Findings, Lint};
-use crate::model::anchor::hex;
+use super::signature;
 use crate::model::clock::Time;
 use crate::model::profile::Purpose;
 
+pub(super) use explain::{signed_by, words};
+
+/// webpki looks at as many certificates in one search. Its own limit of 200,000 is seconds of work for a hostile bundle.
+const MAX_STEPS: usize = 5_000;
+
 /// A certificate's bytes with what they say.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parsed<'a> {
     /// The DER.
-    pub der: &'a [u8],
+    pub der: Cow<'a, [u8]>,
     /// Read from it.
     pub facts: Facts,
 }
@@ -30,189 +37,181 @@ impl<'a> Parsed<'a> {
     /// # Errors
     /// What keeps them from being a certificate.
     pub fn new(der: &'a [u8]) -> Result<Self, Malformed> {
-        Ok(Self { der, facts: Facts::parse(der)? })
+        Ok(Self { der: Cow::Borrowed(der), facts: Facts::parse(der)? })
+    }
+
+    /// Reads the bytes and keeps them.
+    ///
+    /// # Errors
+    /// What keeps them from being a certificate.
+    pub fn owned(der: &[u8]) -> Result<Parsed<'static>, Malformed> {
+        Ok(Parsed { der: Cow::Owned(der.to_vec()), facts: Facts::parse(der)? })
     }
 }
 
-/// The question: which way leads from the leaf to the anchor?
+/// Certificates that are trusted, read once. They need not be self-signed.
+#[derive(Debug, Default)]
+pub struct Anchors<'a> {
+    known: Vec<Parsed<'a>>,
+    trust: Vec<TrustAnchor<'static>>,
+}
+
+impl<'a> Anchors<'a> {
+    /// The anchors among these certificates, in their order, each once; webpki must be able to read one as well.
+    #[must_use]
+    pub fn new(certificates: impl IntoIterator<Item = Parsed<'a>>) -> Self {
+        let mut all = Self::default();
+        for parsed in certificates {
+            let der = CertificateDer::from(&*parsed.der);
+            let Ok(trust) = webpki::anchor_from_trusted_cert(&der).map(|anchor| anchor.to_owned()) else { continue };
+            if !all.known.iter().any(|known| known.der == parsed.der) {
+                all.trust.push(trust);
+                all.known.push(parsed);
+            }
+        }
+        all
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Parsed<'a>> {
+        self.known.iter()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Those of this name, in its DER.
+    fn of_name<'s>(&'s self, name: &'s [u8]) -> impl Iterator<Item = &'s Parsed<'a>> {
+        self.known.iter().filter(move |anchor| anchor.facts.subject.der == name)
+    }
+
+    /// What a path should lead to, in words.
+    fn goal(&self) -> String {
+        match self.known.as_slice() {
+            [one] => format!("a path to the trusted {} (sha256 {})", one.facts.subject, one.facts.sha256),
+            several => format!("a path to one of {} trusted certificates", several.len()),
+        }
+    }
+}
+
+/// A way that webpki has verified.
+#[derive(Clone, Debug)]
+pub struct Way<'a> {
+    /// The intermediates, leaf side first.
+    pub authorities: Vec<&'a Parsed<'a>>,
+    /// Where it ends.
+    pub anchor: &'a Parsed<'a>,
+}
+
+impl<'a> Way<'a> {
+    /// What the intermediates say.
+    #[must_use]
+    pub fn facts(&self) -> Vec<&'a Facts> {
+        self.authorities.iter().map(|parsed| &parsed.facts).collect()
+    }
+}
+
+impl Way<'_> {
+    /// Asks webpki for this way once more, with revocation.
+    pub(super) fn confirm(&self, leaf: &Parsed<'_>, now: Time, revocation: RevocationOptions<'_>) -> Result<(), Error> {
+        let (leaf_der, anchor_der) = (CertificateDer::from(&*leaf.der), CertificateDer::from(&*self.anchor.der));
+        let leaf = EndEntityCert::try_from(&leaf_der)?;
+        let anchors = [webpki::anchor_from_trusted_cert(&anchor_der)?];
+        let between: Vec<CertificateDer<'_>> = self.authorities.iter().map(|c| CertificateDer::from(&*c.der)).collect();
+        let usages = Usages { purpose: None, steps: Cell::new(0) };
+        leaf.verify_for_usage(signature::algorithms(), &anchors, &between, unix_time(now), &usages, Some(revocation), None).map(drop)
+    }
+}
+
+/// The question: which way leads from the leaf to an anchor?
 #[derive(Clone, Copy, Debug)]
 pub struct Search<'a> {
     /// Where the path begins.
     pub leaf: &'a Parsed<'a>,
     /// What may lie on it, in any order.
-    pub candidates: &'a [Parsed<'a>],
-    /// Where it must end.
-    pub anchor: &'a Parsed<'a>,
-    /// What the leaf is to be used for.
-    pub purpose: Purpose,
+    pub candidates: &'a [&'a Parsed<'a>],
+    /// Where it may end.
+    pub anchors: &'a Anchors<'a>,
+    /// What the leaf is to be used for; `None` asks nothing of any extended key usage.
+    pub purpose: Option<Purpose>,
     /// When.
     pub now: Time,
 }
 
 impl<'a> Search<'a> {
-    /// The intermediates of a path on which `good` agrees, leaf side first; other paths are tried as long as it does not.
+    /// The way that costs least by `cost`; one that costs nothing ends the search.
     ///
     /// One path serves both purposes where both are asked: a peer gets the same chain in either role.
     ///
     /// # Errors
     /// webpki's most telling reason, when there is none.
-    pub fn find(&self, good: &dyn Fn(&[&Facts]) -> bool) -> Result<Vec<&'a Parsed<'a>>, Error> {
-        let leaf_der = CertificateDer::from(self.leaf.der);
+    pub fn best(&self, cost: &dyn Fn(&Way<'a>) -> usize) -> Result<Way<'a>, Error> {
+        let leaf_der = CertificateDer::from(&*self.leaf.der);
         let leaf = EndEntityCert::try_from(&leaf_der)?;
-        let anchor_der = CertificateDer::from(self.anchor.der);
-        let anchors = [webpki::anchor_from_trusted_cert(&anchor_der)?];
-        let candidates: Vec<CertificateDer<'_>> = self.candidates.iter().map(|c| CertificateDer::from(c.der)).collect();
-        let time = unix_time(self.now);
-        let verify = |usage: KeyUsage, among: &[CertificateDer<'_>]| {
-            leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &anchors, among, time, usage, None, None).map(drop)
+        let candidates: Vec<CertificateDer<'_>> = self.candidates.iter().map(|c| CertificateDer::from(&*c.der)).collect();
+        let best: RefCell<Option<(usize, Way<'a>)>> = RefCell::new(None);
+        let consider = |path: &VerifiedPath<'_>| {
+            let way = self.way(path).ok_or(Error::UnknownIssuer)?;
+            let costs = cost(&way);
+            let mut best = best.borrow_mut();
+            if best.as_ref().is_none_or(|(least, _)| costs < *least) {
+                *best = Some((costs, way));
+            }
+            if costs == 0 { Ok(()) } else { Err(Error::CertDistrusted) }
         };
-        let accept = |path: &VerifiedPath<'_>| {
-            let own = self.on_path(path);
-            if !good(&own.iter().map(|parsed| &parsed.facts).collect::<Vec<_>>()) {
-                return Err(Error::CertDistrusted);
-            }
-            if self.purpose == Purpose::Both {
-                let among: Vec<CertificateDer<'_>> = own.iter().map(|parsed| CertificateDer::from(parsed.der)).collect();
-                verify(KeyUsage::client_auth(), &among)?;
-            }
-            Ok(())
-        };
-        let first = if self.purpose.server() { KeyUsage::server_auth() } else { KeyUsage::client_auth() };
-        let algorithms = webpki::ALL_VERIFICATION_ALGS;
-        let path = leaf.verify_for_usage(algorithms, &anchors, &candidates, time, first, None, Some(&accept))?;
-        Ok(self.on_path(&path))
-    }
-
-    fn on_path(&self, path: &VerifiedPath<'_>) -> Vec<&'a Parsed<'a>> {
-        let of = |der: &[u8]| self.candidates.iter().find(|candidate| candidate.der == der);
-        path.intermediate_certificates().filter_map(|certificate| of(certificate.der().as_ref())).collect()
-    }
-
-    /// Says why there is no path, after webpki gave this error: names by name what is missing, and repeats nothing that is said of the leaf already.
-    pub fn explain(&self, findings: &mut Findings<'_>, error: &Error) {
-        match self.walk() {
-            Walk::Broken(lint, expected, found) => {
-                if !findings.has(lint) {
-                    findings.add(lint, expected, found);
-                }
-            }
-            Walk::Complete(authorities) => chain::check(findings, &self.leaf.facts, &authorities, &self.anchor.facts, self.now),
-        }
-        if let Some(lint) = self.reason(findings, error) {
-            findings.add(lint, format!("a path to the pinned root {}", self.anchor.facts.subject), words(error));
+        let usages = Usages { purpose: self.purpose, steps: Cell::new(0) };
+        let algorithms = signature::algorithms();
+        let found = leaf
+            .verify_for_usage(algorithms, &self.anchors.trust, &candidates, unix_time(self.now), &usages, None, Some(&consider))
+            .map(drop);
+        match (best.into_inner(), found) {
+            (Some((_, way)), _) => Ok(way),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(Error::UnknownIssuer),
         }
     }
 
-    /// The lint of webpki's error, unless something found before explains it.
-    fn reason(&self, findings: &Findings<'_>, error: &Error) -> Option<&'static Lint> {
-        let said = |lints: &[&Lint]| lints.iter().any(|lint| findings.has(lint));
-        let (lint, explained) = match error {
-            Error::CertExpired { .. } | Error::CertNotValidYet { .. } | Error::InvalidCertValidity => (
-                &lint::PATH_CA_EXPIRED,
-                said(&[&lint::EXPIRED, &lint::NOT_YET_VALID, &lint::INVERTED, &lint::PATH_CA_EXPIRED, &lint::ANCHOR_EXPIRED]),
-            ),
-            Error::CaUsedAsEndEntity => (&lint::PATH_NONE, said(&[&lint::CA_LEAF])),
-            Error::EndEntityUsedAsCa => (&lint::PATH_NOT_CA, said(&[&lint::PATH_NOT_CA])),
-            Error::NameConstraintViolation => (&lint::PATH_NAMES, false),
-            Error::PathLenConstraintViolated => (&lint::PATH_LENGTH, said(&[&lint::PATH_LENGTH])),
-            Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
-                (&lint::PATH_EKU, said(&[&lint::EKU_MISSING, &lint::EKU_ABSENT]))
-            }
-            Error::InvalidSignatureForPublicKey
-            | Error::UnsupportedSignatureAlgorithmContext(_)
-            | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
-            | Error::SignatureAlgorithmMismatch => (
-                &lint::PATH_SIGNATURE,
-                said(&[
-                    &lint::PATH_SIGNATURE,
-                    &lint::SIGNATURE_WEAK,
-                    &lint::SIGNATURE_DIFFERS,
-                    &lint::ANCHOR_OTHER_KEY,
-                    &lint::CA_WEAK_KEY,
-                ]),
-            ),
-            Error::UnsupportedCriticalExtension => {
-                (&lint::PATH_NONE, said(&[&lint::EXT_CRITICAL, &lint::AKI_CRITICAL, &lint::SKI_CRITICAL]))
-            }
-            _ => (&lint::PATH_NONE, findings.blocks()),
-        };
-        (!explained).then_some(lint)
+    /// webpki's path in our terms.
+    fn way(&self, path: &VerifiedPath<'_>) -> Option<Way<'a>> {
+        let of = |der: &[u8]| self.candidates.iter().copied().find(|candidate| *candidate.der == *der);
+        let authorities = path.intermediate_certificates().map(|certificate| of(certificate.der().as_ref())).collect::<Option<Vec<_>>>()?;
+        let at = self.anchors.trust.iter().position(|trust| std::ptr::eq(trust, path.anchor()))?;
+        Some(Way { authorities, anchor: self.anchors.known.get(at)? })
     }
+}
 
-    /// Goes from issuer to issuer by name and signature, to find the place where the way ends.
-    fn walk(&self) -> Walk<'_> {
-        let mut authorities: Vec<&Facts> = Vec::new();
-        let mut here = self.leaf;
-        loop {
-            let issuer = &here.facts.issuer;
-            if issuer.der == self.anchor.facts.subject.der {
-                return if signed_by(here, &self.anchor.facts) { Walk::Complete(authorities) } else { self.other_root(here) };
-            }
-            let named: Vec<&Parsed<'_>> =
-                self.candidates.iter().filter(|c| c.facts.subject.der == issuer.der && c.der != here.der).collect();
-            if named.is_empty() {
-                return self.dead_end(here);
-            }
-            let Some(next) = named.iter().find(|candidate| signed_by(here, &candidate.facts)) else {
-                let found = format!("{} whose key did not sign {}", issuer, here.facts.subject);
-                return Walk::Broken(&lint::PATH_SIGNATURE, format!("a certificate of {issuer} that signed it"), found);
-            };
-            if authorities.iter().any(|known| known.sha256 == next.facts.sha256) {
-                return Walk::Broken(&lint::PATH_NONE, self.goal(), format!("a circle of issuers at {issuer}"));
-            }
-            authorities.push(&next.facts);
-            here = next;
+/// Extended key usage of every certificate of a path, where it has one (facts/x509 §2), as webpki's own `server_auth` and `client_auth` do;
+/// and a limit to how many certificates are tried.
+struct Usages {
+    purpose: Option<Purpose>,
+    steps: Cell<usize>,
+}
+
+impl ExtendedKeyUsageValidator for Usages {
+    fn validate(&self, iter: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
+        self.steps.set(self.steps.get().saturating_add(1));
+        if self.steps.get() > MAX_STEPS {
+            return Err(Error::MaximumPathBuildCallsExceeded);
         }
-    }
-
-    fn goal(&self) -> String {
-        format!("a path to the pinned root {} (sha256 {})", self.anchor.facts.subject, self.anchor.facts.sha256)
-    }
-
-    fn other_root(&self, here: &Parsed<'_>) -> Walk<'_> {
-        let own = self.anchor.facts.extensions.subject_key.as_ref().map(|key| key.key_id.as_slice());
-        let named = here.facts.extensions.authority_key.as_ref().and_then(|key| key.key_id.as_deref());
-        let found = format!("{} signed by a {} with another key{}", here.facts.subject, here.facts.issuer, key_words(named));
-        let lint = if named.is_some() && named == own { &lint::PATH_SIGNATURE } else { &lint::ANCHOR_OTHER_KEY };
-        Walk::Broken(lint, format!("the pinned root (sha256 {}{})", self.anchor.facts.sha256, key_words(own)), found)
-    }
-
-    fn dead_end(&self, here: &Parsed<'_>) -> Walk<'_> {
-        if here.facts.self_issued() {
-            return Walk::Broken(&lint::PATH_NONE, self.goal(), format!("a path to another root, {}", here.facts.subject));
+        let present = iter.collect::<Result<Vec<KeyPurposeId<'_>>, Error>>()?;
+        let Some(purpose) = self.purpose.filter(|_| !present.is_empty()) else { return Ok(()) };
+        let asked = [(purpose.server(), KeyUsage::server_auth(), SERVER_AUTH), (purpose.client(), KeyUsage::client_auth(), CLIENT_AUTH)];
+        for (_, required, oid) in asked.into_iter().filter(|(asked, ..)| *asked) {
+            if !present.contains(&KeyPurposeId::new(oid)) {
+                let present = present.iter().map(KeyPurposeId::to_decoded_oid).collect();
+                return Err(Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext { required, present }));
+            }
         }
-        let key = here.facts.extensions.authority_key.as_ref().and_then(|key| key.key_id.as_deref());
-        let missing = format!("a certificate of {}{}", here.facts.issuer, key_words(key));
-        let there: Vec<String> = self.candidates.iter().map(|candidate| candidate.facts.subject.to_string()).collect();
-        let found = if there.is_empty() { "no intermediates".to_owned() } else { there.join("; ") };
-        Walk::Broken(&lint::PATH_MISSING, missing, found)
+        Ok(())
     }
 }
 
-enum Walk<'a> {
-    Complete(Vec<&'a Facts>),
-    Broken(&'static Lint, String, String),
-}
-
-fn key_words(key_id: Option<&[u8]>) -> String {
-    key_id.map_or_else(String::new, |id| format!(", key id {}", hex(id)))
-}
-
-/// webpki's name of an error without the octets that some carry.
-pub(super) fn words(error: &Error) -> String {
-    let text = format!("{error:?}");
-    format!("webpki says {}", text.split(['(', ' ', '{']).next().unwrap_or_default())
-}
-
-/// Whether this key signed it; used to explain, never to accept.
-fn signed_by(certificate: &Parsed<'_>, issuer: &Facts) -> bool {
-    let (Ok((_, certificate)), Ok((_, key))) = (X509Certificate::from_der(certificate.der), SubjectPublicKeyInfo::from_der(&issuer.spki))
-    else {
-        return false;
-    };
-    // What cannot be verified, because of the algorithm or a key too short for it, proves nothing against the key.
-    issuer.key.weak || matches!(certificate.verify_signature(Some(&key)), Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm))
-}
+/// id-kp-serverAuth and id-kp-clientAuth, the content of their DER.
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 
 /// webpki's time; what lies before 1970 is 1970, before which no certificate of ours is valid.
 pub(super) fn unix_time(time: Time) -> UnixTime {

@@ -1,8 +1,8 @@
 //! PEM text (RFC 7468) to certificates and back. Only CERTIFICATE blocks are taken; a private key is never decoded, kept or shown.
 
 use p256::pkcs8::der::pem::{LineEnding, encode_string};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::lint::{self, Findings};
 
@@ -73,6 +73,12 @@ fn close(label: &str, mut body: String, certificates: &mut Vec<Vec<u8>>, finding
     } else {
         findings.add(&lint::PEM_OTHER_BLOCK, "certificates only", format!("a block {label}"));
     }
+}
+
+/// The revocation lists of a PEM text (`X509 CRL` blocks) in their order, as DER that is not parsed yet.
+#[must_use]
+pub fn lists(text: &str) -> Vec<Vec<u8>> {
+    CertificateRevocationListDer::pem_slice_iter(text.as_bytes()).filter_map(|list| list.ok().map(|list| list.to_vec())).collect()
 }
 
 /// A certificate as one PEM block with a newline at its end.

@@ -1,7 +1,7 @@
 //! Extended key usage and key usage of a leaf against its profile. webpki accepts a leaf without either (facts/x509 §2), so this is ours.
 
 use super::cert::{Facts, Usages};
-use super::lint::{self, Findings};
+use super::lint::{self, Findings, audit};
 use crate::model::profile::{Profile, Purpose};
 
 /// id-kp-serverAuth.
@@ -45,6 +45,54 @@ pub fn purpose_oids(purpose: Purpose) -> Vec<&'static str> {
 pub fn check(findings: &mut Findings<'_>, leaf: &Facts, profile: &Profile) {
     extended(findings, leaf.extensions.eku.as_ref(), profile);
     key_usage(findings, leaf, profile);
+}
+
+/// Judges both usages of a leaf without a profile: by what it is used for, where that is said. What was found by a profile is not said again.
+pub fn plain(findings: &mut Findings<'_>, leaf: &Facts, purpose: Option<Purpose>) {
+    if let Some(eku) = &leaf.extensions.eku {
+        if eku.values.is_empty() {
+            findings.add(&audit::EKU_EMPTY, "at least one purpose", "an empty extension");
+        }
+        if eku.critical && !findings.has(&lint::EKU_CRITICAL) {
+            findings.add(&lint::EKU_CRITICAL, "not critical", "critical");
+        }
+    }
+    if let Some(purpose) = purpose {
+        for_purpose(findings, leaf, purpose);
+    }
+    let Some(usage) = &leaf.extensions.key_usage else { return };
+    let found = words(usage.values.iter().map(String::as_str));
+    let is = |word: &str| usage.values.iter().any(|value| value == word);
+    if (is("keyCertSign") || is("cRLSign")) && !findings.has(&lint::KU_CA) {
+        findings.add(&lint::KU_CA, "neither keyCertSign nor cRLSign", &found);
+    }
+    if purpose.is_some() && !is("digitalSignature") && !findings.has(&lint::KU_MISSING) {
+        findings.add(&lint::KU_MISSING, "digitalSignature", &found);
+    }
+    if !findings.has(&lint::KU_RSA) && !findings.has(&lint::KU_EC) {
+        unfit(findings, leaf, usage, &[]);
+    }
+    if !usage.critical && !findings.has(&lint::KU_NOT_CRITICAL) {
+        findings.add(&lint::KU_NOT_CRITICAL, "critical", "not critical");
+    }
+}
+
+fn for_purpose(findings: &mut Findings<'_>, leaf: &Facts, purpose: Purpose) {
+    let required = purpose_oids(purpose);
+    let wanted = words(required.iter().map(|oid| eku_name(oid)));
+    let Some(eku) = &leaf.extensions.eku else {
+        if !findings.has(&lint::EKU_ABSENT) {
+            findings.add(&lint::EKU_ABSENT, wanted, "none");
+        }
+        return;
+    };
+    let found = words(eku.values.iter().map(|oid| eku_name(oid)));
+    if required.iter().any(|oid| !eku.values.iter().any(|value| value == oid)) && !findings.has(&lint::EKU_MISSING) {
+        findings.add(&lint::EKU_MISSING, &wanted, &found);
+    }
+    if eku.values.iter().any(|oid| oid == ANY_EKU) && !findings.has(&lint::EKU_ANY) {
+        findings.add(&lint::EKU_ANY, wanted, found);
+    }
 }
 
 fn extended(findings: &mut Findings<'_>, eku: Option<&Usages>, profile: &Profile) {

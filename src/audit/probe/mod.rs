@@ -1,3 +1,150 @@
-//! One endpoint: who refuses whom, why, and what mends it.
+//! One endpoint: what it speaks, whom it shows, who refuses whom, why, and what mends it. The asking is `io::interview`'s; here it is judged.
 
+mod cause;
 pub mod lints;
+mod remedy;
+
+use std::time::Duration;
+
+use futures_util::future::join4;
+use serde::Serialize;
+
+pub use cause::{Ours, Side};
+pub use remedy::{Known, Remedy};
+
+use crate::io::interview::{self, Answer, End, Legacy, Question, Version, legacy};
+use crate::io::tls::Identity;
+use crate::judge::cert;
+use crate::model::anchor::Fingerprint;
+use crate::model::clock::{Clock, Time};
+use crate::model::text::{self, one_line};
+
+/// What `probe --json` prints (CONTRACT).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Document {
+    /// `omens.probe/1`.
+    pub schema: &'static str,
+    /// Who was asked.
+    pub address: String,
+    /// By which name.
+    pub server_name: String,
+    /// When.
+    pub at: Time,
+    /// Whether it speaks HTTP there.
+    pub plain_http: bool,
+    /// Versions of TLS that it speaks, newest first.
+    pub protocols: Vec<&'static str>,
+    /// SHA-256 of what it sent, leaf first.
+    pub server_chain: Vec<String>,
+    /// The subjects of what it sent, safe to print.
+    pub server_subjects: Vec<String>,
+    /// What it wants of a client.
+    pub client_auth: ClientAuth,
+    /// Who ended it.
+    pub refused_by: Side,
+    /// The alert that the server sent.
+    pub alert: Option<String>,
+    /// Why, in one sentence.
+    pub cause: Cause,
+    /// What mends it.
+    pub remedy: Remedy,
+}
+
+/// What the server wants of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClientAuth {
+    /// Whether it asked for a certificate.
+    pub requested: bool,
+    /// The issuers that it names; many servers name none.
+    pub issuers: Vec<String>,
+    /// Whether ours was sent.
+    pub sent: bool,
+}
+
+/// Why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// An id of the catalogue.
+    pub id: &'static str,
+    /// In one sentence.
+    pub text: String,
+}
+
+/// What to ask with.
+#[derive(Debug)]
+pub struct Asking {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// The name that the certificate must be for.
+    pub server_name: String,
+    /// What we show, with what it says.
+    pub identity: Option<(Identity, Ours)>,
+    /// DER of what we trust; `None`: the server's chain is shown and not judged.
+    pub trust: Option<Vec<Vec<u8>>>,
+    /// For each handshake.
+    pub timeout: Duration,
+}
+
+/// Everything that was heard.
+#[derive(Debug)]
+pub struct Heard {
+    /// The handshake as any client makes it.
+    pub any: Answer,
+    /// One that offers TLS 1.2 only: its verdict on us is final when it ends (RFC 5246 §7.3).
+    pub tls12: Answer,
+    /// Versions that are spoken, newest first.
+    pub protocols: Vec<&'static str>,
+}
+
+/// Asks, all handshakes at once.
+pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
+    let question = |only| Question {
+        address: asking.address.clone(),
+        server_name: asking.server_name.clone(),
+        identity: asking.identity.as_ref().map(|(identity, _)| identity.clone()),
+        only,
+        deadline: asking.timeout,
+    };
+    let (any, tls12) = (question(None), question(Some(Version::Tls12)));
+    let old = |version| legacy::speaks(&asking.address, &asking.server_name, version, asking.timeout);
+    let (any, tls12, tls11, tls10) = join4(interview::ask(&any, clock), interview::ask(&tls12, clock), old(Legacy::Tls11), old(Legacy::Tls10)).await;
+    let mut protocols = Vec::new();
+    if any.version == Some(Version::Tls13) {
+        protocols.push(Version::Tls13.name());
+    }
+    if tls12.version == Some(Version::Tls12) {
+        protocols.push(Version::Tls12.name());
+    }
+    protocols.extend([(tls11, Legacy::Tls11), (tls10, Legacy::Tls10)].into_iter().filter(|(speaks, _)| *speaks).map(|(_, version)| version.name()));
+    Heard { any, tls12, protocols }
+}
+
+/// Judges what was heard. `known` is what is known of the peer's own configuration.
+#[must_use]
+pub fn judge(asking: &Asking, heard: &Heard, known: Option<&Known>, at: Time) -> Document {
+    let answer = cause::telling(heard);
+    let issuers = answer.client_auth.iter().flatten();
+    let safe = |words: &str| one_line(words, text::SERVER_TEXT);
+    let requested = answer.client_auth.is_some();
+    let found = cause::find(asking, heard, known, at);
+    let subject = |der: &Vec<u8>| cert::Facts::parse(der).map_or_else(|_| "(does not parse)".to_owned(), |facts| safe(&facts.subject.to_string()));
+    Document {
+        schema: "omens.probe/1",
+        address: safe(&asking.address),
+        server_name: safe(&asking.server_name),
+        at,
+        plain_http: heard.any.end == End::PlainHttp,
+        protocols: heard.protocols.clone(),
+        server_chain: answer.chain.iter().map(|der| Fingerprint::of(der).as_str().to_owned()).collect(),
+        server_subjects: answer.chain.iter().map(subject).collect(),
+        client_auth: ClientAuth {
+            requested,
+            issuers: issuers.map(|der| safe(&cert::distinguished_name(der))).collect(),
+            sent: requested && asking.identity.is_some(),
+        },
+        refused_by: found.refused_by,
+        alert: found.alert,
+        remedy: remedy::remedy(found.lint, asking, known),
+        cause: Cause { id: found.lint.id, text: safe(&found.text) },
+    }
+}

@@ -4,13 +4,13 @@
 use std::sync::{Arc, Mutex};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::client::{ClientSessionStore, ResolvesClientCert, Resumption};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme, SupportedProtocolVersion};
 
-use super::{TlsError, as_sent, configured, lock};
+use super::{Identity, TlsError, as_sent, configured, lock, versions};
 use crate::model::clock::Clock;
 use crate::model::key::KeyAlgorithm;
 
@@ -28,8 +28,32 @@ pub(in crate::io) fn danger_recording(record: &Arc<Record>, only: Option<KeyAlgo
     let schemes = only.map_or_else(|| algorithms.supported_schemes(), schemes_of);
     let verifier = Arc::new(DangerRecordingVerifier { record: Arc::clone(record), schemes, algorithms });
     let mut config = configured(provider, clock, verifier)?;
-    config.client_auth_cert_resolver = Arc::new(NoticesRequest(Arc::clone(record)));
+    config.client_auth_cert_resolver = Arc::new(NoticesRequest { record: Arc::clone(record), identity: None });
     config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// The same for an interview: with a certificate of ours to show, for one version of TLS where one is asked about, and told of tickets, which
+/// a TLS 1.3 server sends only once it has taken the client's certificate (RFC 8446 §4.6.1).
+///
+/// # Errors
+/// rustls does not take the configuration.
+pub(in crate::io) fn danger_interview(
+    record: &Arc<Record>,
+    identity: Option<&Identity>,
+    only: Option<&'static SupportedProtocolVersion>,
+    tickets: Arc<dyn ClientSessionStore>,
+    clock: Clock,
+) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let algorithms = provider.signature_verification_algorithms;
+    let verifier = Arc::new(DangerRecordingVerifier { record: Arc::clone(record), schemes: algorithms.supported_schemes(), algorithms });
+    let mut config = match only {
+        None => configured(provider, clock, verifier)?,
+        Some(version) => versions(provider, clock, verifier, &[version])?,
+    };
+    config.client_auth_cert_resolver = Arc::new(NoticesRequest { record: Arc::clone(record), identity: identity.map(|own| Arc::clone(&own.0)) });
+    config.resumption = Resumption::store(tickets);
     Ok(config)
 }
 
@@ -120,14 +144,17 @@ impl ServerCertVerifier for DangerRecordingVerifier {
     }
 }
 
-/// Notes that the server asks for a client certificate, and has none to give.
+/// Notes that the server asks for a client certificate, and gives the one it was given, if any, whatever issuers the server names.
 #[derive(Debug)]
-struct NoticesRequest(Arc<Record>);
+struct NoticesRequest {
+    record: Arc<Record>,
+    identity: Option<Arc<CertifiedKey>>,
+}
 
 impl ResolvesClientCert for NoticesRequest {
     fn resolve(&self, issuers: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        lock(&self.0.0).client_auth = Some(issuers.iter().map(|name| name.to_vec()).collect());
-        None
+        lock(&self.record.0).client_auth = Some(issuers.iter().map(|name| name.to_vec()).collect());
+        self.identity.clone()
     }
 
     fn has_certs(&self) -> bool {

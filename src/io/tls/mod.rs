@@ -13,12 +13,12 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 use zeroize::Zeroize as _;
 
 use crate::model::clock::Clock;
 
-pub(in crate::io) use danger::{Record, danger_recording};
+pub(in crate::io) use danger::{Record, danger_interview, danger_recording};
 
 /// Why no TLS configuration could be made. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -121,8 +121,17 @@ pub fn trusting(roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) ->
 }
 
 fn configured(provider: Arc<CryptoProvider>, clock: Clock, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, TlsError> {
+    versions(provider, clock, verifier, &[&rustls::version::TLS13, &rustls::version::TLS12])
+}
+
+fn versions(
+    provider: Arc<CryptoProvider>,
+    clock: Clock,
+    verifier: Arc<dyn ServerCertVerifier>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ClientConfig, TlsError> {
     Ok(ClientConfig::builder_with_details(provider, Arc::new(ClockTime(clock)))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .with_protocol_versions(versions)
         .map_err(TlsError::Setup)?
         .dangerous()
         .with_custom_certificate_verifier(verifier)

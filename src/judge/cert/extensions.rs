@@ -55,15 +55,21 @@ fn one(all: &mut Extensions, extension: &X509Extension<'_>, oid: String) {
         }
         ParsedExtension::AuthorityKeyIdentifier(key) => {
             let key_id = key.key_identifier.as_ref().map(|id| id.0.to_vec());
-            all.authority_key = Some(AuthorityKey { critical, key_id, serial_octets: key.authority_cert_serial.map(<[u8]>::to_vec) });
+            all.authority_key = Some(AuthorityKey {
+                critical,
+                key_id,
+                names_issuer: key.authority_cert_issuer.is_some(),
+                serial_octets: key.authority_cert_serial.map(<[u8]>::to_vec),
+            });
         }
         ParsedExtension::SubjectKeyIdentifier(id) => all.subject_key = Some(SubjectKey { critical, key_id: id.0.to_vec() }),
         ParsedExtension::NameConstraints(constraints) => {
-            let none = |trees: Option<usize>| trees.unwrap_or(0) == 0;
-            let empty =
-                none(constraints.permitted_subtrees.as_ref().map(Vec::len)) && none(constraints.excluded_subtrees.as_ref().map(Vec::len));
-            all.name_constraints = Some(NameConstraints { critical, empty });
+            let trees: Vec<_> = [&constraints.permitted_subtrees, &constraints.excluded_subtrees].into_iter().flatten().flatten().collect();
+            let leading_dot = trees.iter().any(|tree| matches!(tree.base, GeneralName::DNSName(name) if name.starts_with('.')));
+            all.name_constraints = Some(NameConstraints { critical, empty: trees.is_empty(), leading_dot });
         }
+        ParsedExtension::CRLDistributionPoints(_) if !critical => all.crl_points = true,
+        ParsedExtension::PolicyConstraints(_) | ParsedExtension::InhibitAnyPolicy(_) if !critical => all.lax.push(oid),
         ParsedExtension::ParseError { .. } | ParsedExtension::Unparsed => all.malformed.push(oid),
         // What webpki does not process must not be critical (RFC 5280 §4.2): policies, policy constraints, CRL pointers and the like.
         _ if critical => all.unknown_critical.push(oid),

@@ -1,0 +1,200 @@
+//! Who else may read a key, or replace what a service uses: owners and modes of the files and of every directory and link on the way to them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::room::{Room, about, accounts};
+use super::shelf::{self, Paper};
+use super::{lints, pairs};
+use crate::audit::sheet::{Draft, Sheet};
+use crate::audit::wiring::Consumer;
+use crate::io::look::{Kind, Meta, Step};
+use crate::judge::lint::Lint;
+use crate::model::audit::{Object, Place, Target};
+use crate::model::finding::Severity;
+
+const OTHERS_READ: u32 = 0o004;
+const OTHERS_WRITE: u32 = 0o002;
+const GROUP_READ: u32 = 0o040;
+const GROUP_WRITE: u32 = 0o020;
+const OTHERS_PASS: u32 = 0o001;
+const STICKY: u32 = 0o1000;
+/// The first user of people on Debian, Fedora and Alpine (`UID_MIN` of login.defs).
+const PEOPLE: u32 = 1000;
+/// Groups of people, whoever is listed in them.
+const OPEN_GROUPS: [&str; 6] = ["users", "staff", "adm", "sudo", "wheel", "nogroup"];
+
+/// A path with those who use it.
+struct Used<'a> {
+    consumer: &'a Consumer,
+    /// Whether its secrecy matters.
+    secret: bool,
+    /// Accounts that may own it besides root.
+    accounts: Vec<&'a str>,
+}
+
+/// Judges owners and modes of everything that is named, and of keys that lie beside it.
+pub(super) fn judge(room: &Room<'_>, sheet: &mut Sheet) {
+    let used = used(room);
+    for (path, used) in &used {
+        if let Some(paper) = room.shelf.paper(path) {
+            let secret = used.secret || paper.content.has_plain_key();
+            if paper.content.has_plain_key() {
+                key(room, paper, used, sheet);
+            }
+            written(room, paper, used, sheet);
+            way(room, path, used, secret, sheet);
+        }
+    }
+    for paper in room.shelf.beside().filter(|paper| paper.content.has_plain_key() && paper.meta.mode & OTHERS_READ != 0) {
+        let target = Target::new("file", paper.path.display().to_string());
+        let draft = Draft::new(&lints::KEY_READABLE, target, Object::file(&paper.path)).file(Place::file(&paper.path));
+        sheet.add(readable(room, paper, draft));
+    }
+}
+
+fn used<'a>(room: &Room<'a>) -> BTreeMap<&'a Path, Used<'a>> {
+    let mut all: BTreeMap<&Path, Used<'_>> = BTreeMap::new();
+    let mut add = |path: &'a Path, consumer: &'a Consumer, secret: bool, account: Option<&'a str>| {
+        let used = all.entry(path).or_insert_with(|| Used { consumer, secret: false, accounts: Vec::new() });
+        used.secret |= secret;
+        used.accounts.extend(accounts(consumer.service).iter().copied().chain(account));
+    };
+    for pair in &room.wiring.pairs {
+        let account = pair.account.as_deref();
+        add(&pair.certificate, &pair.consumer, false, account);
+        pair.intermediates.iter().for_each(|path| add(path, &pair.consumer, false, account));
+        pair.key.iter().for_each(|path| add(path, &pair.consumer, true, account));
+    }
+    for trust in &room.wiring.trusts {
+        trust.files.iter().for_each(|path| add(path, &trust.consumer, false, None));
+    }
+    all.retain(|path, _| pairs::is_path(path) && !shelf::is_system(path));
+    all
+}
+
+fn key(room: &Room<'_>, paper: &Paper, used: &Used<'_>, sheet: &mut Sheet) {
+    let meta = &paper.meta;
+    if meta.mode & OTHERS_READ != 0 {
+        let beside = paper.content.certificates().next().is_some();
+        let lint = if beside { &lints::KEY_IN_CERTIFICATE } else { &lints::KEY_READABLE };
+        sheet.add(readable(room, paper, about(lint, used.consumer, &paper.path)));
+    } else if meta.mode & GROUP_READ != 0 {
+        let outside = outsiders(room, meta, used);
+        if !outside.is_empty() {
+            let severity = if outside.iter().any(|name| is_person(room, name)) { Severity::Medium } else { Severity::Low };
+            let draft = about(&lints::KEY_GROUP, used.consumer, &paper.path).severity(severity).expected("a group of the service alone");
+            sheet.add(draft.found(owner_words(room, meta)).evidence(format!("others in it: {}", outside.join(", "))));
+        }
+    }
+    if !is_own(room, meta.uid, used) {
+        let draft = about(&lints::KEY_OWNER, used.consumer, &paper.path).expected("root or the service's account");
+        sheet.add(draft.found(owner_words(room, meta)));
+    }
+}
+
+fn readable(room: &Room<'_>, paper: &Paper, draft: Draft) -> Draft {
+    let draft = draft.expected("mode 0600, or 0640 with a group of the service").found(owner_words(room, &paper.meta));
+    // A directory that others may not enter keeps them out, as long as it stays so.
+    let way = room.ground.view.way(&paper.path).unwrap_or_default();
+    match way.iter().find(|step| step.meta.kind == Kind::Directory && step.meta.mode & OTHERS_PASS == 0 && !is_top(room, step)) {
+        Some(step) => draft.severity(Severity::Medium).evidence(format!(
+            "only {} keeps others out (mode {:04o})",
+            step.path.display(),
+            step.meta.mode
+        )),
+        None => draft,
+    }
+}
+
+/// The file itself may be written by somebody else.
+fn written(room: &Room<'_>, paper: &Paper, used: &Used<'_>, sheet: &mut Sheet) {
+    let meta = &paper.meta;
+    let draft =
+        || about(&lints::WRITABLE, used.consumer, &paper.path).expected("writable by its owner alone").found(owner_words(room, meta));
+    if meta.mode & OTHERS_WRITE != 0 {
+        sheet.add(draft());
+    } else if meta.mode & GROUP_WRITE != 0 {
+        let outside = outsiders(room, meta, used);
+        if !outside.is_empty() {
+            sheet.add(draft().severity(Severity::Medium).evidence(format!("in the group: {}", outside.join(", "))));
+        }
+    }
+}
+
+/// Every directory and link that is passed.
+fn way(room: &Room<'_>, path: &Path, used: &Used<'_>, secret: bool, sheet: &mut Sheet) {
+    let steps = room.ground.view.way(path).unwrap_or_default();
+    let last = steps.len().saturating_sub(1);
+    let mut link: Option<PathBuf> = None;
+    for step in steps.iter().take(last).filter(|step| !is_top(room, step)) {
+        let meta = &step.meta;
+        let draft = |lint: &'static Lint| {
+            let draft = Draft::new(lint, Target::new("file", step.path.display().to_string()), Object::file(&step.path))
+                .file(Place::file(&step.path));
+            let draft = draft
+                .file(used.consumer.place.clone())
+                .found(owner_words(room, meta))
+                .evidence(format!("on the way to {}", path.display()));
+            link.as_ref().map_or(draft.clone(), |link| draft.evidence(format!("{} is a link that leads there", link.display())))
+        };
+        if secret && !is_own(room, meta.uid, used) {
+            sheet.add(draft(&lints::WAY_OWNER).expected("root or the service's account"));
+        }
+        if meta.kind == Kind::Link {
+            link = Some(step.path.clone());
+            continue;
+        }
+        if meta.mode & OTHERS_WRITE != 0 {
+            let sticky = meta.mode & STICKY != 0;
+            let severity = if sticky { Severity::Medium } else { Severity::High };
+            sheet.add(draft(&lints::WAY_WRITABLE).severity(severity).expected("directories that root alone may write"));
+        } else if meta.mode & GROUP_WRITE != 0 && meta.mode & STICKY == 0 {
+            let outside = outsiders(room, meta, used);
+            if !outside.is_empty() {
+                let found = draft(&lints::WAY_WRITABLE).severity(Severity::Medium).expected("directories that root alone may write");
+                sheet.add(found.evidence(format!("in the group: {}", outside.join(", "))));
+            }
+        }
+    }
+}
+
+/// The directory of a copy is none of the host's own.
+fn is_top(room: &Room<'_>, step: &Step) -> bool {
+    room.ground.view.is_elsewhere() && step.path == Path::new("/")
+}
+
+/// Whoever made a copy without being root owns all of it: then it says nothing about owners.
+fn base(room: &Room<'_>) -> (u32, u32) {
+    let top = room.ground.view.is_elsewhere().then(|| room.ground.view.meta(Path::new("/")).ok()).flatten();
+    top.map_or((0, 0), |meta| (meta.uid, meta.gid))
+}
+
+fn is_own(room: &Room<'_>, uid: u32, used: &Used<'_>) -> bool {
+    let accounts = room.ground.view.accounts();
+    uid == 0 || uid == base(room).0 || used.accounts.iter().any(|account| accounts.uid(account) == Some(uid))
+}
+
+/// Members of the file's group besides root and those who use it.
+fn outsiders(room: &Room<'_>, meta: &Meta, used: &Used<'_>) -> Vec<String> {
+    if meta.gid == 0 || meta.gid == base(room).1 {
+        return Vec::new();
+    }
+    let accounts = room.ground.view.accounts();
+    let group = accounts.group(meta.gid);
+    let mut members = accounts.members(meta.gid);
+    members.retain(|name| name != "root" && !used.accounts.contains(&name.as_str()) && accounts.uid(name) != Some(meta.uid));
+    if members.is_empty() && OPEN_GROUPS.contains(&group.as_str()) {
+        members.push(format!("everybody of the group {group}"));
+    }
+    members
+}
+
+fn is_person(room: &Room<'_>, name: &str) -> bool {
+    name.starts_with("everybody") || room.ground.view.accounts().uid(name).is_some_and(|uid| (PEOPLE..65_000).contains(&uid))
+}
+
+fn owner_words(room: &Room<'_>, meta: &Meta) -> String {
+    let accounts = room.ground.view.accounts();
+    format!("{}:{} {:04o}", accounts.user(meta.uid), accounts.group(meta.gid), meta.mode)
+}

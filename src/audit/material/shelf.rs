@@ -1,0 +1,143 @@
+//! Every file that matters, read once: what configurations name, and what lies beside it. It must never judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::blocks::{Cert, Content};
+use super::leftover;
+use crate::audit::wiring::Wiring;
+use crate::io::look::{Kind, LookError, Meta, View};
+
+/// As many directories are looked through for what lies beside the named files.
+const DIRECTORIES: usize = 200;
+/// As many entries of one of them.
+const ENTRIES: usize = 500;
+/// What lies beside is only read up to this size.
+const BESIDE: u64 = 1 << 20;
+/// Bundles of the distribution: neither lint nor look beside them.
+const SYSTEM: [&str; 5] =
+    ["/etc/ssl/certs", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/ca-certificates"];
+/// File names that may hold certificates or keys.
+const ENDINGS: [&str; 9] = [".pem", ".crt", ".cer", ".cert", ".key", ".der", ".p8", ".chain", ".ca-bundle"];
+
+/// A file that was read.
+#[derive(Debug)]
+pub(super) struct Paper {
+    /// The path by which it is known.
+    pub(super) path: PathBuf,
+    /// The path with its links followed.
+    pub(super) real: PathBuf,
+    /// Owner, mode and so on.
+    pub(super) meta: Meta,
+    /// What it holds.
+    pub(super) content: Content,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    named: BTreeMap<PathBuf, Result<Paper, LookError>>,
+    beside: BTreeMap<PathBuf, Paper>,
+}
+
+/// Whether a path is the distribution's own bundle of public roots.
+pub(super) fn is_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|directory| path.starts_with(directory))
+}
+
+impl Shelf {
+    /// Reads what is named and what lies beside it.
+    pub(super) fn gather(view: &View, wiring: &Wiring) -> Self {
+        let mut shelf = Self::default();
+        let pairs = wiring
+            .pairs
+            .iter()
+            .flat_map(|pair| [Some(&pair.certificate), pair.key.as_ref()].into_iter().flatten().chain(&pair.intermediates));
+        let trusts = wiring.trusts.iter().flat_map(|trust| &trust.files);
+        for path in pairs.chain(trusts) {
+            shelf.name(view, path);
+        }
+        shelf.look_beside(view);
+        shelf
+    }
+
+    /// Reads one file, or each of a directory of trusted ones.
+    fn name(&mut self, view: &View, path: &Path) {
+        if self.named.contains_key(path) {
+            return;
+        }
+        let paper = read(view, path);
+        if matches!(&paper, Err(LookError::Kind { .. })) && view.is_directory(path) {
+            for name in view.list(path).unwrap_or_default().iter().take(ENTRIES) {
+                let inside = path.join(name);
+                if view.is_file(&inside) {
+                    self.named.entry(inside.clone()).or_insert_with(|| read(view, &inside));
+                }
+            }
+        }
+        self.named.insert(path.to_path_buf(), paper);
+    }
+
+    fn look_beside(&mut self, view: &View) {
+        let mut directories: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut known: BTreeSet<PathBuf> = BTreeSet::new();
+        for (path, paper) in &self.named {
+            known.insert(path.clone());
+            known.extend(paper.as_ref().ok().map(|paper| paper.real.clone()));
+            let real = paper.as_ref().ok().map(|paper| paper.real.as_path());
+            directories.extend([Some(path.as_path()), real].into_iter().flatten().filter_map(Path::parent).map(Path::to_path_buf));
+        }
+        for directory in
+            directories.iter().filter(|directory| !is_system(directory) && directory.components().count() > 2).take(DIRECTORIES)
+        {
+            for name in view.list(directory).unwrap_or_default().iter().take(ENTRIES) {
+                let path = directory.join(name);
+                if known.contains(&path) || !(leftover::is_one(name) || ENDINGS.iter().any(|ending| name.ends_with(ending))) {
+                    continue;
+                }
+                let small = view.meta(&path).is_ok_and(|meta| meta.kind == Kind::File && meta.size <= BESIDE);
+                if let Some(paper) = small.then(|| read(view, &path).ok()).flatten() {
+                    self.beside.insert(path, paper);
+                }
+            }
+        }
+    }
+
+    /// A file that a configuration names.
+    pub(super) fn get(&self, path: &Path) -> Option<&Result<Paper, LookError>> {
+        self.named.get(path)
+    }
+
+    /// A file that a configuration names, where it could be read.
+    pub(super) fn paper(&self, path: &Path) -> Option<&Paper> {
+        self.named.get(path)?.as_ref().ok()
+    }
+
+    /// The files of a trust list; those of a directory where it names one.
+    pub(super) fn papers<'s>(&'s self, path: &'s Path) -> impl Iterator<Item = &'s Paper> {
+        let inside = self.named.range(path.to_path_buf()..).take_while(move |(inside, _)| inside.starts_with(path));
+        inside.filter_map(|(_, paper)| paper.as_ref().ok())
+    }
+
+    /// What lies beside the named files.
+    pub(super) fn beside(&self) -> impl Iterator<Item = &Paper> {
+        self.beside.values()
+    }
+
+    /// Everything that could be read.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Paper> {
+        self.named.values().filter_map(|paper| paper.as_ref().ok()).chain(self.beside.values())
+    }
+
+    /// Every certificate of an authority that lies here, outside of the distribution's bundles.
+    pub(super) fn authorities(&self) -> impl Iterator<Item = (&Cert, &Paper)> {
+        let own = self.all().filter(|paper| !is_system(&paper.path) && !is_system(&paper.real));
+        own.flat_map(|paper| paper.content.certificates().map(move |(cert, _)| (cert, paper))).filter(|(cert, _)| cert.is_ca())
+    }
+}
+
+pub(super) fn read(view: &View, path: &Path) -> Result<Paper, LookError> {
+    let last = view.way(path)?.pop().ok_or_else(|| LookError::Absent(path.to_path_buf()))?;
+    let content = Content::read(&view.bytes(path)?);
+    Ok(Paper { path: path.to_path_buf(), real: last.path, meta: last.meta, content })
+}

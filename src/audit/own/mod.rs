@@ -1,0 +1,167 @@
+//! Certificates that omens keeps itself: policy, files, key and what the plan says of them, for the report. It must never decide what the
+//! plan decides: it reads the plan.
+
+pub mod lints;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::drawn;
+use super::sheet::{Draft, Sheet};
+use crate::config::settings::{Certificate, Settings};
+use crate::judge::assess::{Asked, Question, assess};
+use crate::judge::lint::{Lint, PAIR_MISMATCH};
+use crate::judge::{Gate, gate};
+use crate::model::audit::{Object, Place, Target};
+use crate::model::finding::Severity;
+use crate::model::key::Keep;
+use crate::model::layout;
+use crate::model::reason::{Reason, ReasonCode};
+use crate::model::report::SettingsError;
+use crate::plan::decide::decide;
+use crate::plan::generation::{Kept, certificates};
+use crate::plan::inventory::{self, Inventory, Tree};
+
+/// A renewal that is this much later than planned, as a part of the lifetime, has been forgotten: jitter and retries take less.
+const LATE: f64 = 0.1;
+
+/// Settings that cannot be used are findings, each at its line.
+pub fn settings_are_wrong(errors: &[SettingsError], sheet: &mut Sheet) {
+    for error in errors {
+        let line = error.line.and_then(|line| u32::try_from(line).ok());
+        let place = Place { path: error.file.clone(), line };
+        let draft = Draft::at(&lints::SETTINGS, Target::new("settings", error.file.clone()), place).found(error.text.clone());
+        sheet.add(match &error.suggestion {
+            Some(remedy) => draft.remedy(remedy.clone()),
+            None => draft,
+        });
+    }
+}
+
+/// Judges every certificate of the settings by what lies on the disk.
+pub fn judge(settings: &Settings, sheet: &mut Sheet) {
+    let all: Vec<&Certificate> = settings.certificates.iter().collect();
+    let inventory = match inventory::take(settings, &all) {
+        Ok(inventory) => inventory,
+        Err(error) => {
+            let place = Place::file(&error.path);
+            let target = Target::new("settings", settings.file.display().to_string());
+            return sheet.add(Draft::at(&lints::UNREADABLE_TREE, target, place).found(error.to_string()));
+        }
+    };
+    leftovers(settings, &inventory, sheet);
+    for (observed, certificate) in inventory.certificates.iter().zip(&all) {
+        match &observed.tree {
+            Ok(tree) => one(settings, certificate, tree, sheet),
+            Err(error) => {
+                let draft = Draft::at(&lints::DAMAGED, target(certificate), Place::file(&error.path));
+                sheet.add(draft.found(error.to_string()).remedy(error.hint()));
+            }
+        }
+    }
+}
+
+fn leftovers(settings: &Settings, inventory: &Inventory, sheet: &mut Sheet) {
+    for name in &inventory.unnamed {
+        let path = settings.paths.state.join(layout::CERTS).join(name);
+        sheet.add(Draft::at(&lints::LEFTOVER, Target::new("settings", name.clone()), Place::file(path)));
+    }
+}
+
+fn target(certificate: &Certificate) -> Target {
+    Target::new("certificate", certificate.name().as_str())
+}
+
+/// Where the committed generation lies.
+fn directory(settings: &Settings, certificate: &Certificate) -> PathBuf {
+    settings.paths.state.join(layout::CERTS).join(certificate.name().as_str()).join(layout::LIVE)
+}
+
+fn one(settings: &Settings, certificate: &Certificate, tree: &Tree, sheet: &mut Sheet) {
+    let step = decide(settings, certificate, tree, sheet.at(), false);
+    for reason in &step.reasons {
+        if let Some((lint, severity)) = lint_of(reason) {
+            let path = match reason.code {
+                ReasonCode::Unpublished => settings.paths.run.join(certificate.name().as_str()),
+                _ => directory(settings, certificate),
+            };
+            let draft = Draft::at(lint, target(certificate), Place::file(path)).severity(severity).found(reason.text.clone());
+            sheet.add(match (&tree.state.debt, reason.code) {
+                (Some(debt), ReasonCode::Debt) => draft.since(debt.since).evidence(debt.failure.text.clone()),
+                _ => draft,
+            });
+        }
+    }
+    if let Some(error) = &tree.state.last_error {
+        let draft = Draft::at(&lints::LAST_ERROR, target(certificate), Place::file(directory(settings, certificate).with_file_name(layout::STATE)));
+        sheet.add(draft.found(error.failure.text.clone()).since(error.at));
+    }
+    for kept in tree.live.iter().chain(&tree.debt) {
+        keeping(settings, certificate, kept, sheet);
+    }
+    if let Some(live) = &tree.live {
+        overdue(settings, certificate, live, step.due_at, sheet);
+        by_profile(settings, certificate, live, sheet);
+    }
+}
+
+/// What a reason of the plan means for a report; what is in order or said elsewhere means nothing.
+const fn lint_of(reason: &Reason) -> Option<(&'static Lint, Severity)> {
+    let lint = match reason.code {
+        ReasonCode::Missing => &lints::MISSING,
+        ReasonCode::Unreadable => &lints::DAMAGED,
+        ReasonCode::KeyMismatch => &PAIR_MISMATCH,
+        ReasonCode::ChangedOnDisk => &lints::CHANGED,
+        ReasonCode::SettingsChanged => &lints::OTHER_THAN_SETTINGS,
+        ReasonCode::Debt => &lints::NOT_TAKEN_UP,
+        ReasonCode::Unpublished => &lints::UNPUBLISHED,
+        ReasonCode::Unproven => &lints::UNPROVEN,
+        // The certificate itself is judged below.
+        ReasonCode::NotYetValid | ReasonCode::Expired | ReasonCode::InWindow | ReasonCode::Forced | ReasonCode::Fresh => return None,
+    };
+    Some((lint, lint.severity))
+}
+
+fn keeping(settings: &Settings, certificate: &Certificate, kept: &Kept, sheet: &mut Sheet) {
+    if certificate.keep == Keep::Sealed && kept.keep == Keep::File {
+        let generation = directory(settings, certificate).with_file_name(kept.generation.to_string());
+        let draft = Draft::at(&lints::PLAIN_KEY, target(certificate), Place::file(generation.join(layout::KEY)));
+        sheet.add(draft.expected("keep = \"sealed\"").found("a key file in clear").file(Place::file(&settings.file)));
+    }
+}
+
+fn overdue(settings: &Settings, certificate: &Certificate, live: &Kept, due_at: Option<crate::model::clock::Time>, sheet: &mut Sheet) {
+    let (Some(facts), Some(due_at)) = (&live.facts, due_at) else { return };
+    #[expect(clippy::cast_precision_loss, reason = "seconds of a certificate's life are far below 2^52")]
+    let late = sheet.at().since(due_at) as f64 / facts.lifetime().max(1) as f64;
+    if late > LATE && facts.not_after > sheet.at() {
+        let place = Place::file(directory(settings, certificate).join(layout::CERT));
+        let found = format!("still the certificate that ends at {}", facts.not_after);
+        let draft = Draft::at(&lints::OVERDUE, target(certificate), place).expected(format!("renewed at {due_at}")).found(found);
+        sheet.add(draft.since(due_at));
+    }
+}
+
+/// The same verdict as the gate's, on what is committed.
+fn by_profile(settings: &Settings, certificate: &Certificate, live: &Kept, sheet: &mut Sheet) {
+    let (leaf, candidates) = (certificates(live.cert_pem().as_bytes()), certificates(live.chain_pem().as_bytes()));
+    let (Some(leaf), Some(facts)) = (leaf.first(), &live.facts) else { return };
+    let request = &certificate.request;
+    let question = Gate { request, anchor: &settings.anchor, leaf, candidates: &candidates, spki: &facts.spki };
+    let verdict = gate(&question, sheet.at());
+    let (object, place) = (Object::certificate(&facts.sha256), Place::file(directory(settings, certificate).join(layout::CERT)));
+    for finding in &verdict.findings {
+        let Some(draft) = Draft::of(finding, target(certificate), object.clone()) else { continue };
+        let remedy = super::catalogue::find(&finding.id).and_then(|lint| lint.remedy_for(&request.role));
+        let draft = draft.file(place.clone());
+        sheet.add(match remedy {
+            Some(remedy) => draft.remedy(remedy),
+            None => draft,
+        });
+    }
+    let asked = Asked { profile: Some(Arc::clone(&request.profile)), purpose: Some(request.profile.purpose), ..Asked::default() };
+    let anchors = [settings.anchor.der.clone()];
+    let question = Question { leaf, candidates: &candidates, anchors: &anchors, crls: &[], spki: None, asked: &asked, at: sheet.at() };
+    let chain = drawn::chain(target(certificate), &assess(&question), sheet.at());
+    sheet.chain(chain);
+}

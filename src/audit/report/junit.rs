@@ -1,0 +1,65 @@
+//! JUnit XML as CI systems read it: one test case for each finding, and for each chain that was accepted. It must never hide a failure.
+
+use std::fmt::Write as _;
+
+use super::escape;
+use crate::model::audit::{Document, Finding, Verdict};
+use crate::model::finding::Severity;
+
+/// Writes it. High and medium findings are failures; the rest are passed cases with their text.
+#[must_use]
+pub fn write(document: &Document) -> String {
+    let accepted: Vec<_> = document.chains.iter().filter(|chain| chain.verdict == Verdict::Accept).collect();
+    let failures = document.findings.iter().filter(|finding| fails(finding)).count();
+    let tests = document.findings.len() + accepted.len();
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let (host, at) = (escape(&document.host), document.at);
+    // A String takes everything.
+    let _ = write!(out, "<testsuites name=\"omens chain-audit\" tests=\"{tests}\" failures=\"{failures}\">\n <testsuite name=\"{host}\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\">\n");
+    for chain in accepted {
+        let _ = writeln!(out, "  <testcase classname=\"chain\" name=\"{}\"/>", escape(&chain.target.to_string()));
+    }
+    for finding in &document.findings {
+        case(&mut out, finding);
+    }
+    out.push_str(" </testsuite>\n</testsuites>\n");
+    out
+}
+
+fn fails(finding: &Finding) -> bool {
+    finding.severity >= Severity::Medium
+}
+
+fn case(out: &mut String, finding: &Finding) {
+    let place = finding.files.first().map_or_else(|| finding.target.to_string(), ToString::to_string);
+    let _ = writeln!(out, "  <testcase classname=\"{}\" name=\"{}\">", escape(&finding.id), escape(&place));
+    let rows = [("expected", &finding.expected), ("found", &finding.found), ("remedy", &finding.remedy)];
+    let body: Vec<String> = rows
+        .into_iter()
+        .filter(|(_, words)| !words.is_empty())
+        .map(|(name, words)| format!("{name}: {words}"))
+        .chain(finding.evidence.iter().map(|line| format!("evidence: {line}")))
+        .collect();
+    let body = escape(&body.join("\n"));
+    if fails(finding) {
+        let (kind, title) = (finding.severity.as_str(), escape(&finding.title));
+        let _ = writeln!(out, "   <failure type=\"{kind}\" message=\"{title}\">{body}</failure>");
+    } else {
+        let _ = writeln!(out, "   <system-out>{}: {}\n{body}</system-out>", finding.severity.as_str(), escape(&finding.title));
+    }
+    out.push_str("  </testcase>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::sample;
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_and_nothing_breaks_out() {
+        let text = write(&sample());
+        assert!(text.contains("tests=\"2\" failures=\"1\""), "{text}");
+        assert_eq!((text.matches("<failure ").count(), text.matches("<testcase ").count(), text.matches("</testcase>").count()), (1, 2, 2));
+        assert!(!text.contains("<script>") && text.contains("&lt;script&gt;"), "{text}");
+    }
+}

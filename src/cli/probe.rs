@@ -1,0 +1,130 @@
+//! `probe`: asks one endpoint and says who refuses whom, and why. It must never judge itself, nor change anything.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::arguments::{Command, Probe};
+use super::session::Session;
+use super::style::Style;
+use super::{FAILED, OK, REFUSED};
+use crate::audit::probe::{self, Asking, Document, Known, Ours, Side};
+use crate::audit::run;
+use crate::audit::sheet::Sheet;
+use crate::io::look::View;
+use crate::io::read;
+use crate::io::tls::Identity;
+use crate::judge::cert::Facts;
+use crate::judge::lint::Findings;
+use crate::judge::pem;
+use crate::model::report::RunError;
+use crate::steps::run::runtime;
+
+pub(super) fn run(session: &mut Session<'_, '_>, command: &Command, arguments: &Probe) -> u8 {
+    let asking = match asking(session, arguments) {
+        Ok(asking) => asking,
+        Err(error) => return session.refuse(command, error),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(why) => return session.refuse(command, RunError { code: why.code, text: why.text, hint: why.hint }),
+    };
+    let heard = runtime.block_on(probe::hear(&asking, session.clock));
+    let known = known(session, &asking);
+    let document = probe::judge(&asking, &heard, known.as_ref(), session.clock.now());
+    if session.global.json {
+        session.output.document(&document);
+    } else {
+        let text = text(&document, session.style);
+        session.output.text(&text);
+    }
+    if document.refused_by == Side::Nobody { OK } else { FAILED }
+}
+
+/// What this host's own configurations say of the endpoint: only files are read.
+fn known(session: &Session<'_, '_>, asking: &Asking) -> Option<Known> {
+    let view = View::host();
+    let host = view.host_name().unwrap_or_default();
+    let wiring = run::wiring(&view, &mut Sheet::new(session.clock.now(), &host));
+    Known::find(&view, &wiring, &asking.address, &host)
+}
+
+fn asking(session: &Session<'_, '_>, arguments: &Probe) -> Result<Asking, RunError> {
+    let address = arguments.address.clone();
+    let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']);
+    let server_name = arguments.server_name.clone().unwrap_or_else(|| host.to_owned());
+    let identity = match (&arguments.cert, &arguments.key) {
+        (Some(cert), key) => Some(identity(cert, key.as_ref().unwrap_or(cert))?),
+        (None, _) => None,
+    };
+    let mut trust = Vec::new();
+    for file in &arguments.trust {
+        let found = ders(&bytes(file)?);
+        if found.is_empty() {
+            return Err(refused("malformed", format!("--trust {}: no certificate in it", file.display()), "give it a PEM file of roots"));
+        }
+        trust.extend(found);
+    }
+    if trust.is_empty() {
+        // The pinned root of this host, where there are settings.
+        trust.extend(session.settings(false).ok().map(|settings| settings.anchor.der));
+    }
+    let trust = (!trust.is_empty()).then_some(trust);
+    Ok(Asking { address, server_name, identity, trust, timeout: arguments.timeout })
+}
+
+fn identity(cert: &Path, key: &Path) -> Result<(Identity, Ours), RunError> {
+    let (certificates, key_bytes) = (bytes(cert)?, zeroize::Zeroizing::new(bytes(key)?));
+    let identity = Identity::from_pem(&certificates, &key_bytes)
+        .map_err(|why| refused("identity", format!("--cert {} --key {}: {why}", cert.display(), key.display()), "give it a PEM chain and its unencrypted key"))?;
+    let mut facts = ders(&certificates).into_iter().filter_map(|der| Facts::parse(&der).ok());
+    let leaf = facts.next().ok_or_else(|| refused("identity", format!("--cert {}: the certificate does not parse", cert.display()), ""))?;
+    Ok((identity, Ours { leaf, above: facts.collect() }))
+}
+
+fn bytes(file: &Path) -> Result<Vec<u8>, RunError> {
+    read::file(file, read::LIMIT).map_err(|error| refused("unreadable", error.to_string(), &error.hint()))
+}
+
+fn ders(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let none = BTreeMap::new();
+    match std::str::from_utf8(bytes).ok().filter(|text| text.contains("-----BEGIN ")) {
+        Some(text) => pem::read(text, &mut Findings::new(&none)),
+        None => vec![bytes.to_vec()],
+    }
+}
+
+fn refused(code: &str, text: String, hint: &str) -> RunError {
+    RunError { code: code.to_owned(), text, hint: (!hint.is_empty()).then(|| hint.to_owned()) }
+}
+
+fn text(document: &Document, style: Style) -> String {
+    let word = if document.refused_by == Side::Nobody { style.good("accepted") } else { style.bad("refused") };
+    let mut out = format!("{word}  {}  {}\n", document.address, document.cause.text);
+    let mut row = |name: &str, words: &str| {
+        if !words.is_empty() {
+            out.push_str(&format!("  {name:12} {words}\n"));
+        }
+    };
+    if document.server_name != document.address.rsplit_once(':').map_or("", |(host, _)| host) {
+        row("asked as", &document.server_name);
+    }
+    row("speaks", &document.protocols.join(", "));
+    for (index, subject) in document.server_subjects.iter().enumerate() {
+        row(if index == 0 { "shows" } else { "" }, subject);
+    }
+    let client = &document.client_auth;
+    let sent = if client.sent { "ours was sent" } else { "none was sent" };
+    row("asks for", &if client.requested { format!("a client certificate; {sent}") } else { String::new() });
+    for (index, issuer) in client.issuers.iter().enumerate() {
+        row(if index == 0 { "of issuers" } else { "" }, issuer);
+    }
+    row("alert", document.alert.as_deref().unwrap_or_default());
+    row("cause", document.cause.id);
+    let place = document.remedy.file.as_ref().map(|file| match document.remedy.line {
+        Some(line) => format!("{file}:{line}"),
+        None => file.clone(),
+    });
+    row("change", place.as_deref().unwrap_or_default());
+    row("remedy", &document.remedy.text);
+    out
+}

@@ -1,0 +1,113 @@
+//! Names of a leaf that nobody here asked a CA for: their form, and whether they cover what clients will look for. It must never look for a
+//! name in the common name: rustls and Go do not either (facts/x509 §4).
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::assess::Wanted;
+use super::cert::{Facts, Names};
+use super::lint::{self, Findings, audit};
+use super::path::Parsed;
+use crate::model::profile::Purpose;
+use crate::model::request::is_host_name;
+
+/// Judges the form of all names of a leaf.
+pub(super) fn form(findings: &mut Findings<'_>, leaf: &Facts, purpose: Option<Purpose>, wildcard: bool) {
+    let none = Names::default();
+    let san = leaf.extensions.san.as_ref().unwrap_or(&none);
+    if purpose.is_some_and(Purpose::server) && san.dns.is_empty() && san.ip.is_empty() && san.others.is_empty() {
+        findings.add(&audit::NAME_ABSENT, "a subject alternative name", format!("only the subject {}", leaf.subject));
+    }
+    let mut seen = BTreeSet::new();
+    for name in &san.dns {
+        if !seen.insert(name.to_ascii_lowercase()) {
+            findings.add(&lint::NAME_TWICE, "each name once", format!("dns:{name}"));
+        } else {
+            dns(findings, name, wildcard);
+        }
+    }
+    for ip in &san.ip {
+        if !seen.insert(ip.to_string()) {
+            findings.add(&lint::NAME_TWICE, "each name once", format!("ip:{ip}"));
+        }
+    }
+    for other in san.others.iter().filter(|other| other.starts_with("ip:#")) {
+        findings.add(&lint::NAME_MALFORMED, "an address of 4 or 16 octets", other);
+    }
+    if let Some(own) = loopback(san) {
+        findings.add(&audit::NAME_LOCALHOST, "names of this host alone", own);
+    }
+    common_name(findings, leaf, san);
+    match (&leaf.extensions.san, leaf.subject.is_empty()) {
+        (Some(san), false) if san.critical => findings.add(&lint::SAN_CRITICAL, "not critical", "critical"),
+        (Some(san), true) if !san.critical => findings.add(&lint::SAN_NOT_CRITICAL, "critical, as the subject is empty", "not critical"),
+        _ => {}
+    }
+}
+
+fn dns(findings: &mut Findings<'_>, name: &str, wildcard: bool) {
+    let found = format!("dns:{name}");
+    let rest = name.strip_prefix("*.").unwrap_or(name);
+    if rest.contains('*') {
+        findings.add(&audit::NAME_PARTIAL, "a wildcard as the whole first label, or none", found);
+    } else if !is_host_name(name) {
+        findings.add(&lint::NAME_MALFORMED, "a host name", found);
+    } else if name.contains('*') && !wildcard {
+        findings.add(&lint::NAME_WILDCARD, "no wildcard", found);
+    }
+}
+
+fn loopback(san: &Names) -> Option<String> {
+    let dns = san.dns.iter().find(|name| name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".localhost"));
+    dns.map(|name| format!("dns:{name}")).or_else(|| san.ip.iter().find(|ip| ip.is_loopback()).map(|ip| format!("ip:{ip}")))
+}
+
+/// A common name that is one of the names in another spelling, or, where it is the whole subject, reads as a name and is none of them
+/// (CA/Browser Forum Baseline Requirements §7.1.4.3). Beside other attributes it describes rather than names.
+fn common_name(findings: &mut Findings<'_>, leaf: &Facts, san: &Names) {
+    if san.dns.is_empty() && san.ip.is_empty() {
+        return;
+    }
+    let alone = leaf.subject.others.is_empty();
+    let reads_as_name = |name: &str| name.contains(['.', ':']) && !name.contains([' ', '/']);
+    let is_spelled = |common: &str| san.dns.iter().any(|name| name == common) || san.ip.iter().any(|ip| ip.to_string() == common);
+    let is_meant = |common: &str| {
+        let ip = common.parse::<IpAddr>().ok();
+        san.dns.iter().any(|name| name.eq_ignore_ascii_case(common)) || ip.is_some_and(|ip| san.ip.contains(&ip))
+    };
+    let odd = |name: &&String| !is_spelled(name) && (is_meant(name) || (alone && reads_as_name(name)));
+    if let Some(odd) = leaf.subject.common_names.iter().find(odd) {
+        findings.add(&lint::NAME_CN_SPELLING, "a common name spelled like one of the names", format!("cn:{odd}"));
+    }
+}
+
+/// Judges whether a leaf is for every one of these names.
+pub(super) fn cover(findings: &mut Findings<'_>, leaf: &Parsed<'_>, wanted: &[Wanted]) {
+    let none = Names::default();
+    let san = leaf.facts.extensions.san.as_ref().unwrap_or(&none);
+    for name in wanted.iter().filter(|name| !is_covered(leaf, san, name)) {
+        let common = &leaf.facts.subject.common_names;
+        let (words, only_common) = match name {
+            Wanted::Dns(dns) => (format!("dns:{dns}"), san.dns.is_empty() && common.iter().any(|cn| cn.eq_ignore_ascii_case(dns))),
+            Wanted::Ip(ip) => (format!("ip:{ip}"), false),
+            Wanted::Uri(uri) => (format!("uri:{uri}"), false),
+        };
+        let lint = if only_common { &audit::NAME_ONLY_CN } else { &lint::NAME_MISSING };
+        findings.add(lint, words, list(san));
+    }
+}
+
+fn is_covered(leaf: &Parsed<'_>, san: &Names, wanted: &Wanted) -> bool {
+    match wanted {
+        Wanted::Dns(name) if name.starts_with("*.") => san.dns.iter().any(|own| own.eq_ignore_ascii_case(name)),
+        Wanted::Dns(name) => name.parse::<IpAddr>().is_err() && super::gate::named(&leaf.der, name.trim_end_matches('.')).is_ok(),
+        Wanted::Ip(ip) => san.ip.contains(ip),
+        Wanted::Uri(uri) => san.others.iter().any(|other| other.strip_prefix("uri:") == Some(uri)),
+    }
+}
+
+fn list(san: &Names) -> String {
+    let names: Vec<String> =
+        san.dns.iter().cloned().chain(san.ip.iter().map(ToString::to_string)).chain(san.others.iter().cloned()).collect();
+    if names.is_empty() { "no name".to_owned() } else { names.join(", ") }
+}
