@@ -115,7 +115,7 @@ fn unset(reading: &mut Reading<'_>, servers: &[Server<'_>], addresses: &Addresse
     for (name, address) in addresses.iter().filter(|(_, address)| address.tls) {
         let Some(server) = servers.get(address.first) else { continue };
         let inner = Scope::new(Some(scope), server.directive.inside());
-        if !inner.all("ssl_certificate").is_empty() || inner.is_on("ssl_reject_handshake") {
+        if !inner.all("ssl_certificate").is_empty() || inner.is_on("ssl_reject_handshake") || inner.lacks_include() {
             continue;
         }
         let lines = server.listens.iter().filter(|(listen, _)| listen.address() == *name).find_map(|(_, line)| *line);
@@ -126,7 +126,7 @@ fn unset(reading: &mut Reading<'_>, servers: &[Server<'_>], addresses: &Addresse
 
 /// A server on a TLS address that has no certificate, and is not the one that nginx looks at.
 fn defaults(reading: &mut Reading<'_>, server: &Server<'_>, index: usize, scope: &Scope<'_>, addresses: &Addresses<'_>, tls: &[bool]) {
-    if !scope.all("ssl_certificate").is_empty() || scope.is_on("ssl_reject_handshake") {
+    if !scope.all("ssl_certificate").is_empty() || scope.is_on("ssl_reject_handshake") || scope.lacks_include() {
         return;
     }
     for ((listen, line), _) in server.listens.iter().zip(tls).filter(|(_, tls)| **tls) {

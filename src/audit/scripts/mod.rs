@@ -13,6 +13,7 @@ pub(super) mod script;
 pub mod shell;
 pub mod timer;
 pub mod token;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -76,10 +77,14 @@ pub fn read(view: &View, units: &Systemd, sheet: &mut Sheet) -> Scripts {
     out
 }
 
-/// Judges one script, for a target that names it.
-pub fn file(view: &View, path: &Path, sheet: &mut Sheet) {
+/// Reads only what these units run, for a target that names one of them.
+#[must_use]
+pub fn of_units(view: &View, units: &Systemd, sheet: &mut Sheet) -> Scripts {
+    let around = Around { fixed: units.fixed.clone(), umask: false };
     let mut out = Scripts::default();
-    let _read = all(view, BTreeMap::from([(path.to_path_buf(), false)]), &Around::default(), &mut out, &mut BTreeSet::new(), sheet);
+    let wanted = units.scripts.iter().map(|script| (script.path.clone(), script.umask)).collect();
+    all(view, wanted, &around, &mut out, &mut BTreeSet::new(), sheet);
+    out
 }
 
 fn tables(

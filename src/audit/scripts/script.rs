@@ -6,7 +6,8 @@ use std::path::Path;
 use super::check::{self, Looked};
 use super::keys::Habits;
 use super::lints;
-use super::shell::{self, Line, Variables};
+use super::shell::{self, Line};
+use super::variables::Variables;
 use crate::audit::sheet::{Draft, Sheet};
 use crate::model::audit::{Place, Target};
 

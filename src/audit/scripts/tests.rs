@@ -143,3 +143,21 @@ fn hostile_scripts_end() {
         look(&[("/opt/a.sh", &long), ("/opt/b.sh", &many), ("/opt/c.sh", "#!/bin/sh\n/opt/c.sh; /opt/d.sh"), ("/opt/d.sh", "/opt/c.sh")]);
     assert!(findings.len() < 10, "{}", findings.len());
 }
+
+#[test]
+fn the_scripts_of_one_unit_are_read_alone() {
+    let top = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        fs::create_dir_all(top.path().join(path).parent().unwrap()).unwrap();
+        fs::write(top.path().join(path), text).unwrap();
+    };
+    put("etc/systemd/system/a.service", "[Service]\nUMask=0077\nExecStart=/bin/sh /opt/a.sh\n");
+    put("opt/a.sh", "pkill -HUP keylime_verifier\njq -r .data.private_key x > /opt/x.key\n");
+    put("opt/b.sh", "pkill -HUP keylime_verifier\n");
+    let view = View::root(top.path()).unwrap();
+    let mut sheet = Sheet::new(Time::from_unix(0), "h");
+    let units = systemd::unit(&view, "a.service", &mut sheet).unwrap();
+    assert_eq!(of_units(&view, &units, &mut sheet).files, [PathBuf::from("/opt/a.sh")]);
+    let found: Vec<&str> = sheet.findings().iter().map(|f| f.id.as_str()).collect();
+    assert_eq!(found, ["reload.ends-service", "script.overwrites-live"]);
+}
