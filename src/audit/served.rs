@@ -180,7 +180,8 @@ fn judge(look: &Look, seen: &Seen, given: &Given, sheet: &mut Sheet) {
     let names = if given.asked.names.is_empty() { vec![wanted] } else { given.asked.names.clone() };
     let asked = Asked { purpose: given.asked.purpose.or(Some(Purpose::Server)), names, ..given.asked.clone() };
     // What is not sent is not there for the peer: `intermediates` are no help.
-    let question = Question { leaf, candidates: sent, anchors: &given.anchors, crls: &given.crls, spki: None, asked: &asked, at: sheet.at() };
+    let question =
+        Question { leaf, candidates: sent, anchors: &given.anchors, crls: &given.crls, spki: None, asked: &asked, at: sheet.at() };
     let assessment = assess(&question);
     let object = assessment.facts.as_ref().map_or_else(|| look.object.clone(), |facts| Object::certificate(&facts.sha256));
     for finding in &assessment.findings {

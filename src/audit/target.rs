@@ -43,7 +43,9 @@ impl Where {
             }
         }
         if word.is_empty() {
-            return Err("expected a file, a directory, HOST:PORT, or unit:, nginx:, nginx-dump:, keylime:, spire:, openbao: and a name".to_owned());
+            return Err(
+                "expected a file, a directory, HOST:PORT, or unit:, nginx:, nginx-dump:, keylime:, spire:, openbao: and a name".to_owned()
+            );
         }
         if !exists(word) && !word.contains('/') && is_endpoint(word) {
             return Ok(Self::Endpoint(word.to_owned()));

@@ -248,7 +248,11 @@ fn endpoint(text: &str) -> Result<String, &'static str> {
         let bracketed = host.starts_with('[') && host.ends_with(']');
         !host.is_empty() && (bracketed || !host.contains(':')) && port.parse::<u16>().is_ok_and(|port| port > 0)
     };
-    if text.rsplit_once(':').is_some_and(good) { Ok(text.to_owned()) } else { Err("expected HOST:PORT, such as ca.example:8200 or [::1]:443") }
+    if text.rsplit_once(':').is_some_and(good) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected HOST:PORT, such as ca.example:8200 or [::1]:443")
+    }
 }
 
 fn cert_name(text: &str) -> Result<CertName, &'static str> {

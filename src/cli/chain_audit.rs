@@ -94,15 +94,20 @@ fn merge(files: &[PathBuf]) -> Result<Document, Refused> {
 fn look(session: &Session<'_, '_>, arguments: &ChainAudit) -> Result<Document, Refused> {
     let view = match &arguments.root {
         None => View::host(),
-        Some(directory) => View::root(directory)
-            .map_err(|error| refused("root", format!("--root {}: {error}", directory.display()), "give it the root directory of a host's files"))?,
+        Some(directory) => View::root(directory).map_err(|error| {
+            refused("root", format!("--root {}: {error}", directory.display()), "give it the root directory of a host's files")
+        })?,
     };
     let inside = |word: &str| word_inside(arguments.root.as_deref(), word);
     let exists = |word: &str| view.meta(Path::new(&inside(word))).is_ok();
     let targets: Result<Vec<Where>, String> = arguments.targets.iter().map(|word| Where::parse(&inside(word), exists)).collect();
     let targets = targets.map_err(|text| refused("usage", text, "see omens chain-audit --help"))?;
     if view.is_elsewhere() && targets.iter().any(|target| matches!(target, Where::Endpoint(_))) {
-        return Err(refused("usage", "an endpoint cannot be asked with --root: nothing is asked over the network then".to_owned(), "leave out --root, or the endpoint"));
+        return Err(refused(
+            "usage",
+            "an endpoint cannot be asked with --root: nothing is asked over the network then".to_owned(),
+            "leave out --root, or the endpoint",
+        ));
     }
     let given = given(&view, arguments)?;
     let at = arguments.at.unwrap_or_else(|| session.clock.now());

@@ -74,8 +74,13 @@ fn asking(session: &Session<'_, '_>, arguments: &Probe) -> Result<Asking, RunErr
 
 fn identity(cert: &Path, key: &Path) -> Result<(Identity, Ours), RunError> {
     let (certificates, key_bytes) = (bytes(cert)?, zeroize::Zeroizing::new(bytes(key)?));
-    let identity = Identity::from_pem(&certificates, &key_bytes)
-        .map_err(|why| refused("identity", format!("--cert {} --key {}: {why}", cert.display(), key.display()), "give it a PEM chain and its unencrypted key"))?;
+    let identity = Identity::from_pem(&certificates, &key_bytes).map_err(|why| {
+        refused(
+            "identity",
+            format!("--cert {} --key {}: {why}", cert.display(), key.display()),
+            "give it a PEM chain and its unencrypted key",
+        )
+    })?;
     let mut facts = ders(&certificates).into_iter().filter_map(|der| Facts::parse(&der).ok());
     let leaf = facts.next().ok_or_else(|| refused("identity", format!("--cert {}: the certificate does not parse", cert.display()), ""))?;
     Ok((identity, Ours { leaf, above: facts.collect() }))

@@ -125,8 +125,7 @@ pub async fn ask(question: &Question, clock: Clock) -> Answer {
 }
 
 async fn attempt(question: &Question, name: ServerName<'static>, (record, first): (&Arc<Record>, &FirstBytes), clock: Clock) -> End {
-    let target =
-        Target { address: question.address.clone(), server_name: String::new(), only: None, deadline: question.deadline };
+    let target = Target { address: question.address.clone(), server_name: String::new(), only: None, deadline: question.deadline };
     let stream = match connect(&target).await {
         Ok(stream) => stream,
         Err(NotSeen::Stalled(_)) => return End::Stalled,
@@ -170,7 +169,9 @@ fn end_of(why: &io::Error) -> End {
         Some(rustls::Error::AlertReceived(alert)) => End::Alert(alert_name(*alert)),
         Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => End::NotTls,
         Some(other) => End::Broken(text::one_line(&other.to_string(), WORDS)),
-        None if matches!(why.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => End::Closed,
+        None if matches!(why.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+            End::Closed
+        }
         None => End::Broken(text::one_line(&why.to_string(), WORDS)),
     }
 }
@@ -180,7 +181,11 @@ fn alert_name(alert: AlertDescription) -> String {
     let debug = format!("{alert:?}");
     let mut name = String::new();
     for (index, c) in debug.chars().enumerate() {
-        if c.is_ascii_uppercase() && index > 0 && !name.ends_with('_') && !debug.get(..index).is_some_and(|before| before.ends_with(|b: char| b.is_ascii_uppercase())) {
+        if c.is_ascii_uppercase()
+            && index > 0
+            && !name.ends_with('_')
+            && !debug.get(..index).is_some_and(|before| before.ends_with(|b: char| b.is_ascii_uppercase()))
+        {
             name.push('_');
         }
         name.push(c.to_ascii_lowercase());

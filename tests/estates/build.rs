@@ -180,7 +180,8 @@ fn params(name: &str, spec: &Cert) -> CertificateParams {
     } else {
         params.is_ca = IsCa::ExplicitNoCa;
     }
-    let usages = spec.ku.clone().unwrap_or_else(|| if ca { vec!["keyCertSign".into(), "cRLSign".into()] } else { vec!["digitalSignature".into()] });
+    let usages =
+        spec.ku.clone().unwrap_or_else(|| if ca { vec!["keyCertSign".into(), "cRLSign".into()] } else { vec!["digitalSignature".into()] });
     params.key_usages = usages.iter().map(|usage| key_usage(usage)).collect();
     let ekus = spec.eku.clone().unwrap_or_else(|| if ca { vec![] } else { vec!["server".into()] });
     params.extended_key_usages = ekus.iter().map(|eku| extended(eku)).collect();

@@ -38,9 +38,8 @@ fn audit(estate: &Estate) -> (Value, i32) {
     }
     let output = command.args(&estate.arguments).output().expect("omens");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let document = serde_json::from_str(&text).unwrap_or_else(|error| {
-        panic!("{}: {error}\n{text}\n{}", estate.name, String::from_utf8_lossy(&output.stderr))
-    });
+    let document = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{}: {error}\n{text}\n{}", estate.name, String::from_utf8_lossy(&output.stderr)));
     (document, output.status.code().unwrap_or(-1))
 }
 
@@ -49,7 +48,10 @@ fn is(finding: &Value, expected: &Expect) -> bool {
     let there = files.iter().any(|file| file["path"] == expected.file.as_str() && expected.line.is_none_or(|line| file["line"] == line));
     let severity = expected.severity.as_deref().unwrap_or("high");
     let words = finding.to_string();
-    finding["id"] == expected.id.as_str() && finding["severity"] == severity && there && expected.says.iter().all(|word| words.contains(word))
+    finding["id"] == expected.id.as_str()
+        && finding["severity"] == severity
+        && there
+        && expected.says.iter().all(|word| words.contains(word))
 }
 
 /// What is wrong with the answer, one line each.
@@ -57,8 +59,16 @@ fn faults(estate: &Estate) -> Vec<String> {
     let (document, code) = audit(estate);
     let findings = document["findings"].as_array().expect("findings");
     let shown = |finding: &Value| {
-        let files: Vec<String> = finding["files"].as_array().expect("files").iter().map(|file| format!("{}:{}", file["path"], file["line"])).collect();
-        format!("{} {} at {} ({}; found {})", finding["severity"], finding["id"], finding["target"]["name"], files.join(", "), finding["found"])
+        let files: Vec<String> =
+            finding["files"].as_array().expect("files").iter().map(|file| format!("{}:{}", file["path"], file["line"])).collect();
+        format!(
+            "{} {} at {} ({}; found {})",
+            finding["severity"],
+            finding["id"],
+            finding["target"]["name"],
+            files.join(", "),
+            finding["found"]
+        )
     };
     let mut faults = Vec::new();
     for expected in &estate.expect {
@@ -78,7 +88,8 @@ fn faults(estate: &Estate) -> Vec<String> {
         faults.push(format!("{}: exit code {code} with{} findings of severity high", estate.name, if high { "" } else { "out" }));
     }
     for finding in findings {
-        if ["title", "remedy", "key"].iter().any(|field| finding[field].as_str().is_none_or(str::is_empty)) && finding["severity"] != "info" {
+        if ["title", "remedy", "key"].iter().any(|field| finding[field].as_str().is_none_or(str::is_empty)) && finding["severity"] != "info"
+        {
             faults.push(format!("{}: {} lacks a title or a remedy", estate.name, finding["id"]));
         }
     }
@@ -88,7 +99,8 @@ fn faults(estate: &Estate) -> Vec<String> {
 #[test]
 fn every_defect_is_found_with_its_id_and_file_and_nothing_else_is_high() {
     let only = std::env::var("OMENS_ESTATE").ok();
-    let estates: Vec<Estate> = spec::read(Path::new(CORPUS)).into_iter().filter(|e| only.as_ref().is_none_or(|only| e.name.contains(only))).collect();
+    let estates: Vec<Estate> =
+        spec::read(Path::new(CORPUS)).into_iter().filter(|e| only.as_ref().is_none_or(|only| e.name.contains(only))).collect();
     let mut names = std::collections::BTreeSet::new();
     let mut all = Vec::new();
     for estate in &estates {

@@ -115,7 +115,7 @@ fn unset(reading: &mut Reading<'_>, servers: &[Server<'_>], addresses: &Addresse
     for (name, address) in addresses.iter().filter(|(_, address)| address.tls) {
         let Some(server) = servers.get(address.first) else { continue };
         let inner = Scope::new(Some(scope), server.directive.inside());
-        if !inner.all("ssl_certificate").is_empty() || inner.is_on("ssl_reject_handshake") {
+        if !inner.all("ssl_certificate").is_empty() || inner.is_on("ssl_reject_handshake") || inner.lacks_include() {
             continue;
         }
         let lines = server.listens.iter().filter(|(listen, _)| listen.address() == *name).find_map(|(_, line)| *line);
@@ -126,7 +126,7 @@ fn unset(reading: &mut Reading<'_>, servers: &[Server<'_>], addresses: &Addresse
 
 /// A server on a TLS address that has no certificate, and is not the one that nginx looks at.
 fn defaults(reading: &mut Reading<'_>, server: &Server<'_>, index: usize, scope: &Scope<'_>, addresses: &Addresses<'_>, tls: &[bool]) {
-    if !scope.all("ssl_certificate").is_empty() || scope.is_on("ssl_reject_handshake") {
+    if !scope.all("ssl_certificate").is_empty() || scope.is_on("ssl_reject_handshake") || scope.lacks_include() {
         return;
     }
     for ((listen, line), _) in server.listens.iter().zip(tls).filter(|(_, tls)| **tls) {
@@ -152,7 +152,7 @@ fn plain(reading: &mut Reading<'_>, server: &Server<'_>, scope: &Scope<'_>, tls:
         let draft = at(&lints::PLAIN, line).expected(format!("listen {} ssl", line.arg())).found(format!("listen {}", line.args.join(" ")));
         let draft = match own {
             Some(own) => draft.file(own.place()).evidence(format!("{} has a certificate of its own, which it never shows", server.label)),
-            None if scope.all("ssl_certificate").is_empty() => draft.severity(Severity::Medium),
+            None if scope.all("ssl_certificate").is_empty() || port != 443 => draft.severity(Severity::Medium),
             None => draft,
         };
         reading.sheet.add(draft.remedy(format!("write listen {} ssl; in line {}", line.args.join(" "), line.line)));

@@ -189,6 +189,11 @@ pub(super) fn expected(name: &str, args: &[String]) -> Option<String> {
     let ours = SERVER.contains(&bare) || UPSTREAM.contains(&bare) || bare == "proxy_pass";
     let value = args.first().map(String::as_str).unwrap_or_default();
     let single = SINGLE.contains(&bare) || SWITCHES.contains(&bare) || bare == "ssl_verify_client";
+    if name == "server_name" {
+        // Any word is a name for nginx: a forgotten ; makes the next directive one.
+        let next = args.iter().find(|arg| SERVER.contains(&arg.as_str()) && arg.contains('_'))?;
+        return Some(format!("a ; before {next}"));
+    }
     if !ours {
         return None;
     }
@@ -268,6 +273,8 @@ mod tests {
             ("ssl_certificate", "/a", false),
             ("ssl_session_cache", "shared:a:1m builtin", false),
             ("add_header", "a b c", false),
+            ("server_name", "a.example ssl_certificate /c.pem", true),
+            ("server_name", "a.example ssl.example", false),
             ("proxy_ssl_certificate", "", true),
         ] {
             assert_eq!(expected(name, &list(args)).is_some(), bad, "{name} {args}");

@@ -31,8 +31,17 @@ use syntax::Directive;
 
 /// The main file where packages put it.
 pub const MAIN: &str = "/etc/nginx/nginx.conf";
+/// Where it lies where nginx was built by hand, or for another system.
+const OTHERS: &[&str] =
+    &["/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf", "/opt/nginx/conf/nginx.conf", "/opt/nginx/nginx.conf"];
 /// Its name, wherever it lies.
 const MAIN_NAME: &str = "nginx.conf";
+
+/// The main files that are there at the usual places.
+#[must_use]
+pub fn mains(view: &View) -> Vec<PathBuf> {
+    std::iter::once(&MAIN).chain(OTHERS).map(PathBuf::from).filter(|path| view.is_file(path)).collect()
+}
 
 /// Reads what nginx reads, from its main file on; a file that holds server blocks only is read as if `http` included it.
 #[must_use]

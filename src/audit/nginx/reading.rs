@@ -82,7 +82,7 @@ impl<'a> Reading<'a> {
         let mut pairs = Vec::new();
         for (index, directive) in certificates.iter().enumerate().filter(|(_, directive)| !directive.arg().is_empty()) {
             let key = keys.get(index);
-            if key.is_none() {
+            if key.is_none() && !scope.lacks_include() {
                 let expected = format!("as many {} as {}", name("ssl_certificate_key"), name("ssl_certificate"));
                 let found = format!("{} and {} in force for {label}", keys.len(), certificates.len());
                 self.sheet.add(at(&lints::KEY_ABSENT, directive).expected(expected).found(found));

@@ -46,6 +46,18 @@ impl<'a> Scope<'a> {
         self.all(name).first().copied()
     }
 
+    /// Whether an include of this block or one around it led nowhere, so that what is not set may have been meant to be.
+    pub(super) fn lacks_include(&self) -> bool {
+        let mut scope = Some(self);
+        while let Some(here) = scope {
+            if !here.own("include").is_empty() {
+                return true;
+            }
+            scope = here.outer;
+        }
+        false
+    }
+
     /// What a `set` line of this block or one around it gives a variable.
     pub(super) fn variable(&self, name: &str) -> Option<&'a str> {
         let mut scope = Some(self);

@@ -6,6 +6,7 @@ use super::reading::{Reading, Side};
 use super::scope::Scope;
 use super::source::at;
 use super::syntax::Directive;
+use crate::audit::sheet::Draft;
 use crate::audit::wiring::{ClientAuth, Listener};
 use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
@@ -104,7 +105,7 @@ fn asks(reading: &mut Reading<'_>, server: &mut Server<'_>, scope: &Scope<'_>, s
             return None;
         }
     }
-    if client.is_none() && shown {
+    if client.is_none() && shown && !scope.lacks_include() {
         let draft =
             at(&lints::CLIENT_CA_UNSET, verify).expected("ssl_client_certificate").found(format!("none in force for {}", server.label));
         // Newer versions take ssl_trusted_certificate for it.
@@ -156,14 +157,9 @@ fn strength(reading: &mut Reading<'_>, scope: &Scope<'_>) {
     if let Some(line) = protocols.iter().find(|line| line.args.iter().any(|arg| OLD.contains(&arg.to_ascii_lowercase().as_str()))) {
         let draft = at(&lints::PROTOCOLS_OLD, line).expected("TLSv1.2 TLSv1.3").found(line.args.join(" "));
         let nothing_else = old.len() == all.len();
-        let alone = |draft: crate::audit::sheet::Draft| {
-            draft
-                .severity(Severity::High)
-                .evidence("no other version is allowed: present-day peers refuse it")
-                .breaks("rustls")
-                .breaks("go")
-                .breaks("openssl")
-                .breaks("python")
+        let alone = |draft: Draft| {
+            let draft = draft.evidence("no other version is allowed: present-day peers refuse it");
+            ["rustls", "openssl", "python", "go"].iter().fold(draft, |draft, peer| draft.breaks(peer))
         };
         reading.sheet.add(if nothing_else { alone(draft) } else { draft });
     }

@@ -159,6 +159,11 @@ impl<'a> Expansion<'a> {
         let pattern = glob::is_pattern(name);
         let files = if pattern { self.source.glob(&path.display().to_string()) } else { vec![path] };
         let mut list = Vec::new();
+        // What is not there stays in the tree: nobody can say what it would have set.
+        let gone = |file: &PathBuf| matches!(self.source, Source::Host(view) if view.meta(file).is_err_and(|error| error.is_absent()));
+        if !pattern && files.iter().any(gone) {
+            list.push(directive.clone());
+        }
         for file in files {
             if pattern {
                 self.backup(&file, directive);
@@ -195,7 +200,7 @@ impl<'a> Expansion<'a> {
         let draft =
             at(&lints::INCLUDE_ABSENT, directive).expected(file.display().to_string()).found("no such file").file(Place::file(file));
         let draft = if is_left_out(view, file) || (view.is_elsewhere() && STOCK.contains(&name)) {
-            draft.severity(Severity::Low).evidence("the copy that was looked at may have been made without it")
+            draft.severity(Severity::Medium).evidence("the copy that was looked at may have been made without it")
         } else {
             draft
         };

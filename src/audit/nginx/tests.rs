@@ -154,6 +154,12 @@ fn what_nginx_is_told_is_wired_with_its_lines() {
 }
 
 #[test]
+fn what_an_absent_include_would_have_set_is_not_missed() {
+    let (_, findings) = http("server { listen 443 ssl; include /run/omens/web/nginx.conf; ssl_verify_client on; }");
+    assert_eq!(findings.iter().map(|f| (f.id.as_str(), f.severity)).collect::<Vec<_>>(), [("nginx.include-absent", Severity::Medium)]);
+}
+
+#[test]
 fn a_stream_proxy_and_a_single_site_are_read_too() {
     let stream = "stream { server { listen 9881;\nproxy_pass 127.0.0.1:8881; proxy_ssl on; proxy_ssl_certificate /c; proxy_ssl_certificate_key /k; } }";
     let (wiring, findings) = look(&[(MAIN, stream)], MAIN);

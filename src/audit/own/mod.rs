@@ -93,7 +93,8 @@ fn one(settings: &Settings, certificate: &Certificate, tree: &Tree, sheet: &mut 
         }
     }
     if let Some(error) = &tree.state.last_error {
-        let draft = Draft::at(&lints::LAST_ERROR, target(certificate), Place::file(directory(settings, certificate).with_file_name(layout::STATE)));
+        let draft =
+            Draft::at(&lints::LAST_ERROR, target(certificate), Place::file(directory(settings, certificate).with_file_name(layout::STATE)));
         sheet.add(draft.found(error.failure.text.clone()).since(error.at));
     }
     for kept in tree.live.iter().chain(&tree.debt) {

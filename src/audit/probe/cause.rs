@@ -71,7 +71,9 @@ pub(super) fn find(asking: &Asking, heard: &Heard, known: Option<&Known>, at: Ti
         End::Accepted => Found::new(&lints::ACCEPTED, Side::Nobody, accepted(asking, answer)),
         End::Alert(alert) => Found { alert: Some(alert.clone()), ..theirs(asking, answer, alert, known, at) },
         End::Closed if answer.client_auth.is_some() => theirs(asking, answer, "(closed without an alert)", known, at),
-        End::Closed => Found::new(&lints::SERVER_REFUSED, Side::Server, "the server closed the connection in the handshake without an alert"),
+        End::Closed => {
+            Found::new(&lints::SERVER_REFUSED, Side::Server, "the server closed the connection in the handshake without an alert")
+        }
         End::Stalled => Found::new(&lints::STALLED, Side::Server, format!("{} began a handshake and did not end it", asking.address)),
         End::Broken(why) => Found::new(&lints::WE_REFUSED, Side::Us, format!("we could not go on: {why}")),
         End::PlainHttp | End::NotTls | End::Unreachable(_) => without_chain(asking, heard, answer),
@@ -96,7 +98,8 @@ fn accepted(asking: &Asking, answer: &Answer) -> String {
 fn without_chain(asking: &Asking, heard: &Heard, answer: &Answer) -> Found {
     let address = &asking.address;
     if !heard.protocols.is_empty() && heard.protocols.iter().all(|name| matches!(*name, "TLSv1.0" | "TLSv1.1")) {
-        let found = Found::new(&lints::OLD_TLS, Side::Server, format!("{address} speaks {} and nothing newer", heard.protocols.join(" and ")));
+        let found =
+            Found::new(&lints::OLD_TLS, Side::Server, format!("{address} speaks {} and nothing newer", heard.protocols.join(" and ")));
         return Found { alert: alert_of(answer), ..found };
     }
     match &answer.end {
@@ -108,7 +111,9 @@ fn without_chain(asking: &Asking, heard: &Heard, answer: &Answer) -> Found {
             let text = format!("{address} ended the handshake with the alert {alert} before it showed a certificate");
             Found { alert: Some(alert.clone()), ..Found::new(&lints::SERVER_REFUSED, Side::Server, text) }
         }
-        End::Closed => Found::new(&lints::SERVER_REFUSED, Side::Server, format!("{address} closed the connection before it showed a certificate")),
+        End::Closed => {
+            Found::new(&lints::SERVER_REFUSED, Side::Server, format!("{address} closed the connection before it showed a certificate"))
+        }
         End::Broken(why) => Found::new(&lints::WE_REFUSED, Side::Us, format!("{address}: {why}")),
         End::Accepted => Found::new(&lints::WE_REFUSED, Side::Us, format!("{address} showed no certificate")),
     }
@@ -147,7 +152,9 @@ fn ours(asking: &Asking, answer: &Answer, trust: &[Vec<u8>], at: Time) -> Option
     let first = order.into_iter().find_map(|(area, lint)| says(area).map(|finding| (lint, finding)));
     let text = |finding: &crate::model::finding::Finding| format!("expected {}, found {}", finding.expected, finding.found);
     Some(match first {
-        Some((lint, finding)) => Found::new(lint_of_missing(lint, answer), Side::Us, format!("{}: {}", lint_of_missing(lint, answer).title, text(finding))),
+        Some((lint, finding)) => {
+            Found::new(lint_of_missing(lint, answer), Side::Us, format!("{}: {}", lint_of_missing(lint, answer).title, text(finding)))
+        }
         None => {
             let why = high.first().map_or_else(|| "there is no path to what we trust".to_owned(), |finding| text(finding));
             Found::new(&lints::SERVER_UNTRUSTED, Side::Us, why)
@@ -165,14 +172,23 @@ fn lint_of_missing(lint: &'static Lint, answer: &Answer) -> &'static Lint {
 fn theirs(asking: &Asking, answer: &Answer, alert: &str, known: Option<&Known>, at: Time) -> Found {
     let server = |lint, text: String| Found::new(lint, Side::Server, text);
     let Some(issuers) = &answer.client_auth else {
-        return server(&lints::SERVER_REFUSED, format!("{} ended the handshake with the alert {alert}, without asking for a client certificate", asking.address));
+        return server(
+            &lints::SERVER_REFUSED,
+            format!("{} ended the handshake with the alert {alert}, without asking for a client certificate", asking.address),
+        );
     };
     let Some((_, ours)) = &asking.identity else {
-        return server(&lints::CLIENT_NOT_SENT, format!("{} asks for a client certificate, none was sent, and it ends with {alert}", asking.address));
+        return server(
+            &lints::CLIENT_NOT_SENT,
+            format!("{} asks for a client certificate, none was sent, and it ends with {alert}", asking.address),
+        );
     };
     let leaf = &ours.leaf;
     if !leaf.valid_at(at) {
-        return server(&lints::CLIENT_EXPIRED, format!("our {} is valid from {} to {}, and the server says {alert}", leaf.subject, leaf.not_before, leaf.not_after));
+        return server(
+            &lints::CLIENT_EXPIRED,
+            format!("our {} is valid from {} to {}, and the server says {alert}", leaf.subject, leaf.not_before, leaf.not_after),
+        );
     }
     const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
     if leaf.extensions.eku.as_ref().is_some_and(|eku| !eku.values.iter().any(|oid| oid == CLIENT_AUTH || oid == "2.5.29.37.0")) {
@@ -184,13 +200,17 @@ fn theirs(asking: &Asking, answer: &Answer, alert: &str, known: Option<&Known>, 
 /// By the server's own list where we can read it, else by the issuers that it names.
 fn by_list(asking: &Asking, ours: &Ours, issuers: &[Vec<u8>], alert: &str, known: Option<&Known>) -> Found {
     let server = |lint: &'static Lint, text: String| Found::new(lint, Side::Server, format!("{text}; it says {alert}"));
-    let trusted: Option<Vec<Vec<u8>>> = known.and_then(|known| known.trusted.as_ref()).map(|list| list.iter().map(|facts| facts.subject.der.clone()).collect());
+    let trusted: Option<Vec<Vec<u8>>> =
+        known.and_then(|known| known.trusted.as_ref()).map(|list| list.iter().map(|facts| facts.subject.der.clone()).collect());
     let names: &[Vec<u8>] = trusted.as_deref().unwrap_or(issuers);
     let leaf = &ours.leaf;
     if names.is_empty() {
         return server(
             &lints::CLIENT_UNTRUSTED,
-            format!("{} refuses our {} of {} and names no issuers: its list lacks that issuer, or holds the intermediate without the root", asking.address, leaf.subject, leaf.issuer),
+            format!(
+                "{} refuses our {} of {} and names no issuers: its list lacks that issuer, or holds the intermediate without the root",
+                asking.address, leaf.subject, leaf.issuer
+            ),
         );
     }
     let has = |name: &[u8]| names.iter().any(|known| known == name);
@@ -200,13 +220,18 @@ fn by_list(asking: &Asking, ours: &Ours, issuers: &[Vec<u8>], alert: &str, known
     let tops: Vec<&[u8]> = std::iter::once(leaf).chain(&ours.above).map(|facts| facts.issuer.der.as_slice()).collect();
     let root = tops.last().copied().unwrap_or_default();
     match (has(root), has(&leaf.issuer.der)) {
-        (true, _) if ours.above.is_empty() || leaf.issuer.der != root => {
-            server(&lints::CLIENT_UNTRUSTED, format!("{} accepts {shown}, which is above our {}, and refuses it all the same", asking.address, leaf.subject))
-        }
-        (false, true) => server(&lints::CLIENT_ROOT, format!("{} accepts {shown}, but not {}, the root above our {}", asking.address, cert::distinguished_name(root), leaf.subject)),
-        (false, false) if ours.above.is_empty() => {
-            server(&lints::CLIENT_INCOMPLETE, format!("we send {} alone; {} accepts {shown} and has no way from there to {}", leaf.subject, asking.address, leaf.issuer))
-        }
+        (true, _) if ours.above.is_empty() || leaf.issuer.der != root => server(
+            &lints::CLIENT_UNTRUSTED,
+            format!("{} accepts {shown}, which is above our {}, and refuses it all the same", asking.address, leaf.subject),
+        ),
+        (false, true) => server(
+            &lints::CLIENT_ROOT,
+            format!("{} accepts {shown}, but not {}, the root above our {}", asking.address, cert::distinguished_name(root), leaf.subject),
+        ),
+        (false, false) if ours.above.is_empty() => server(
+            &lints::CLIENT_INCOMPLETE,
+            format!("we send {} alone; {} accepts {shown} and has no way from there to {}", leaf.subject, asking.address, leaf.issuer),
+        ),
         _ => server(&lints::CLIENT_OTHER_CA, format!("our {} is of {}; {} accepts {shown}", leaf.subject, leaf.issuer, asking.address)),
     }
 }

@@ -107,7 +107,8 @@ pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
     };
     let (any, tls12) = (question(None), question(Some(Version::Tls12)));
     let old = |version| legacy::speaks(&asking.address, &asking.server_name, version, asking.timeout);
-    let (any, tls12, tls11, tls10) = join4(interview::ask(&any, clock), interview::ask(&tls12, clock), old(Legacy::Tls11), old(Legacy::Tls10)).await;
+    let (any, tls12, tls11, tls10) =
+        join4(interview::ask(&any, clock), interview::ask(&tls12, clock), old(Legacy::Tls11), old(Legacy::Tls10)).await;
     let mut protocols = Vec::new();
     if any.version == Some(Version::Tls13) {
         protocols.push(Version::Tls13.name());
@@ -115,7 +116,9 @@ pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
     if tls12.version == Some(Version::Tls12) {
         protocols.push(Version::Tls12.name());
     }
-    protocols.extend([(tls11, Legacy::Tls11), (tls10, Legacy::Tls10)].into_iter().filter(|(speaks, _)| *speaks).map(|(_, version)| version.name()));
+    protocols.extend(
+        [(tls11, Legacy::Tls11), (tls10, Legacy::Tls10)].into_iter().filter(|(speaks, _)| *speaks).map(|(_, version)| version.name()),
+    );
     Heard { any, tls12, protocols }
 }
 
@@ -127,7 +130,8 @@ pub fn judge(asking: &Asking, heard: &Heard, known: Option<&Known>, at: Time) ->
     let safe = |words: &str| one_line(words, text::SERVER_TEXT);
     let requested = answer.client_auth.is_some();
     let found = cause::find(asking, heard, known, at);
-    let subject = |der: &Vec<u8>| cert::Facts::parse(der).map_or_else(|_| "(does not parse)".to_owned(), |facts| safe(&facts.subject.to_string()));
+    let subject =
+        |der: &Vec<u8>| cert::Facts::parse(der).map_or_else(|_| "(does not parse)".to_owned(), |facts| safe(&facts.subject.to_string()));
     Document {
         schema: "omens.probe/1",
         address: safe(&asking.address),

@@ -50,7 +50,9 @@ impl Known {
         let listener = all.next().filter(|first| all.all(|other| other.consumer == first.consumer))?;
         let trust = listener.trust.and_then(|place| wiring.trusts.get(place));
         let pair = listener.pairs.first().and_then(|place| wiring.pairs.get(*place));
-        let read = |path: &std::path::PathBuf| view.text(path).map(|text| pem::read(&text, &mut Findings::new(&std::collections::BTreeMap::new()))).unwrap_or_default();
+        let read = |path: &std::path::PathBuf| {
+            view.text(path).map(|text| pem::read(&text, &mut Findings::new(&std::collections::BTreeMap::new()))).unwrap_or_default()
+        };
         Some(Self {
             service: listener.consumer.service,
             place: listener.consumer.place.clone(),
@@ -67,17 +69,20 @@ pub(super) fn remedy(lint: &Lint, asking: &Asking, known: Option<&Known>) -> Rem
     let at = |place: &Place, text: String| Remedy { file: Some(place.path.clone()), line: place.line, text };
     let is = |lints: &[&Lint]| lints.iter().any(|one| one.id == lint.id);
     if is(&[&lints::CLIENT_ROOT, &lints::CLIENT_UNTRUSTED, &lints::CLIENT_OTHER_CA, &lints::CLIENT_INCOMPLETE]) {
-        let root = asking.identity.as_ref().map_or_else(String::new, |(_, ours)| {
-            ours.above.last().unwrap_or(&ours.leaf).issuer.to_string()
-        });
+        let root =
+            asking.identity.as_ref().map_or_else(String::new, |(_, ours)| ours.above.last().unwrap_or(&ours.leaf).issuer.to_string());
         return match &known.list {
             Some((place, files)) => at(place, list_line(known.service, files, &root)),
             None => at(&known.place, format!("name a trust list that holds {root}")),
         };
     }
     match &known.certificate {
-        Some((place, file)) if is(&[&lints::SERVER_INCOMPLETE]) => at(place, format!("append the intermediate to {file}, or name a file with leaf and intermediate here")),
-        Some((place, file)) if is(&[&lints::SERVER_EXPIRED, &lints::SERVER_NAME, &lints::SERVER_EKU, &lints::SERVER_UNTRUSTED]) => at(place, format!("{} ({file})", lint.remedy)),
+        Some((place, file)) if is(&[&lints::SERVER_INCOMPLETE]) => {
+            at(place, format!("append the intermediate to {file}, or name a file with leaf and intermediate here"))
+        }
+        Some((place, file)) if is(&[&lints::SERVER_EXPIRED, &lints::SERVER_NAME, &lints::SERVER_EKU, &lints::SERVER_UNTRUSTED]) => {
+            at(place, format!("{} ({file})", lint.remedy))
+        }
         _ if is(&[&lints::PLAIN_HTTP, &lints::OLD_TLS]) => at(&known.place, tls_line(known.service, lint)),
         _ => general,
     }

@@ -122,7 +122,8 @@ fn draw(out: &mut String, chain: &Chain) {
         out.push_str("</li>\n");
     }
     out.push_str("</ol>\n<p class=\"peers\">");
-    let peers = [("rustls", chain.peers.rustls), ("OpenSSL", chain.peers.openssl), ("Python ≥ 3.13", chain.peers.python), ("Go", chain.peers.go)];
+    let peers =
+        [("rustls", chain.peers.rustls), ("OpenSSL", chain.peers.openssl), ("Python ≥ 3.13", chain.peers.python), ("Go", chain.peers.go)];
     for (name, verdict) in peers {
         let (class, sign) = if verdict == Verdict::Accept { ("accept", "✓") } else { ("reject", "✗") };
         let _ = write!(out, "<span class=\"{class}\">{sign} {name}</span> ");

@@ -15,7 +15,10 @@ pub fn write(document: &Document) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let (host, at) = (escape(&document.host), document.at);
     // A String takes everything.
-    let _ = write!(out, "<testsuites name=\"omens chain-audit\" tests=\"{tests}\" failures=\"{failures}\">\n <testsuite name=\"{host}\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\">\n");
+    let _ = write!(
+        out,
+        "<testsuites name=\"omens chain-audit\" tests=\"{tests}\" failures=\"{failures}\">\n <testsuite name=\"{host}\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\">\n"
+    );
     for chain in accepted {
         let _ = writeln!(out, "  <testcase classname=\"chain\" name=\"{}\"/>", escape(&chain.target.to_string()));
     }

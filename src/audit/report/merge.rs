@@ -92,12 +92,14 @@ fn across(documents: &[Document], sheet: &mut Sheet) {
     }
     for (leaf, hosts) in leaves.iter().filter(|(leaf, hosts)| hosts.len() > 1 && !leaf.is_empty()) {
         let target = Target::new("certificate", subject(hosts.values().next().copied()));
-        let draft = Draft::new(&SAME_LEAF, target, Object::Certificate((*leaf).to_owned())).found(hosts.keys().copied().collect::<Vec<_>>().join(", "));
+        let draft = Draft::new(&SAME_LEAF, target, Object::Certificate((*leaf).to_owned()))
+            .found(hosts.keys().copied().collect::<Vec<_>>().join(", "));
         sheet.add(hosts.iter().fold(draft, |draft, (host, chain)| draft.evidence(format!("{host}: {}", chain.target))));
     }
     for ((issuer, serial), twins) in serials.iter().filter(|(_, twins)| twins.len() > 1) {
         let target = Target::new("certificate", subject(twins.values().next().copied()));
-        let draft = Draft::new(&SAME_SERIAL, target, Object::Certificate((*issuer).to_owned())).found(format!("serial number {serial} {} times", twins.len()));
+        let draft = Draft::new(&SAME_SERIAL, target, Object::Certificate((*issuer).to_owned()))
+            .found(format!("serial number {serial} {} times", twins.len()));
         sheet.add(twins.iter().fold(draft, |draft, (sha256, chain)| draft.evidence(format!("sha256 {sha256}: {}", chain.target))));
     }
     let times: Vec<Time> = documents.iter().map(|document| document.at).collect();

@@ -100,7 +100,10 @@ mod tests {
         assert!(results.iter().all(|result| rules.contains(result["ruleId"].as_str().unwrap())));
         assert_eq!((results[0]["level"].as_str(), results[1]["level"].as_str()), (Some("error"), Some("note")));
         let place = &results[0]["locations"][0]["physicalLocation"];
-        assert_eq!((place["artifactLocation"]["uri"].as_str(), place["region"]["startLine"].as_u64()), (Some("etc/nginx/sites-enabled/web"), Some(7)));
+        assert_eq!(
+            (place["artifactLocation"]["uri"].as_str(), place["region"]["startLine"].as_u64()),
+            (Some("etc/nginx/sites-enabled/web"), Some(7))
+        );
         assert_eq!(uri("a b/ü"), "a%20b/%C3%BC");
     }
 }

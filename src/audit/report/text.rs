@@ -59,11 +59,12 @@ fn draw(out: &mut String, chain: &Chain, paint: Paint) {
         }
         line(out, &words);
     }
-    let refusing: Vec<&str> = [("rustls", chain.peers.rustls), ("OpenSSL", chain.peers.openssl), ("Python ≥ 3.13", chain.peers.python), ("Go", chain.peers.go)]
-        .into_iter()
-        .filter(|(_, verdict)| *verdict == Verdict::Reject)
-        .map(|(name, _)| name)
-        .collect();
+    let refusing: Vec<&str> =
+        [("rustls", chain.peers.rustls), ("OpenSSL", chain.peers.openssl), ("Python ≥ 3.13", chain.peers.python), ("Go", chain.peers.go)]
+            .into_iter()
+            .filter(|(_, verdict)| *verdict == Verdict::Reject)
+            .map(|(name, _)| name)
+            .collect();
     if !refusing.is_empty() {
         line(out, &format!("        refused by {}", paint.bad(&refusing.join(", "))));
     }
@@ -71,7 +72,12 @@ fn draw(out: &mut String, chain: &Chain, paint: Paint) {
 
 /// How much of a life is over.
 fn bar(elapsed: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "between 0 and the bar's length")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "between 0 and the bar's length"
+    )]
     let full = (elapsed.clamp(0.0, 1.0) * BAR as f64).round() as usize;
     format!("[{}{}] {:.0} % of its life is over", "█".repeat(full), "·".repeat(BAR.saturating_sub(full)), elapsed * 100.0)
 }
@@ -151,7 +157,15 @@ mod tests {
         let text = write(&sample(), false);
         let high = text.find("no extended key usage: good for everything").unwrap();
         assert!(high < text.find("lines that end in CR LF").unwrap());
-        for words in ["/etc/nginx/sites-enabled/web:7", "expected  serverAuth", "remedy", "since", "└─ CN=Book of Omens", "refused by Python", "4 % of its life"] {
+        for words in [
+            "/etc/nginx/sites-enabled/web:7",
+            "expected  serverAuth",
+            "remedy",
+            "since",
+            "└─ CN=Book of Omens",
+            "refused by Python",
+            "4 % of its life",
+        ] {
             assert!(text.contains(words), "{words}\n{text}");
         }
         assert!(!text.contains('\x1b') && write(&sample(), true).contains("\x1b[1;31m"));

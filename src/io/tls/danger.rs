@@ -52,7 +52,8 @@ pub(in crate::io) fn danger_interview(
         None => configured(provider, clock, verifier)?,
         Some(version) => versions(provider, clock, verifier, &[version])?,
     };
-    config.client_auth_cert_resolver = Arc::new(NoticesRequest { record: Arc::clone(record), identity: identity.map(|own| Arc::clone(&own.0)) });
+    config.client_auth_cert_resolver =
+        Arc::new(NoticesRequest { record: Arc::clone(record), identity: identity.map(|own| Arc::clone(&own.0)) });
     config.resumption = Resumption::store(tickets);
     Ok(config)
 }
