@@ -5,6 +5,7 @@
 //! [`wiring`] holds what both speak about.
 
 pub mod catalogue;
+pub mod hcl;
 pub mod input;
 pub mod keylime;
 pub mod material;
