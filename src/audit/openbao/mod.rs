@@ -2,7 +2,7 @@
 
 pub mod lints;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::sheet::Sheet;
 use super::wiring::Wiring;
@@ -12,4 +12,10 @@ use crate::io::look::View;
 #[must_use]
 pub fn read(_view: &View, _start: &Path, _sheet: &mut Sheet) -> Wiring {
     Wiring::default()
+}
+
+/// Where its files usually lie.
+#[must_use]
+pub fn usual(_view: &View) -> Vec<PathBuf> {
+    Vec::new()
 }
