@@ -307,10 +307,10 @@ mod tests {
 
     #[test]
     fn both_forms_say_the_same() {
-        let hcl = good("plugins {\n  NodeAttestor \"x509pop\" {\n    plugin_data {\n      ca = \"/a\"\n    }\n  }\n  NodeAttestor \"join_token\" {}\n}\n");
-        let json = good(
-            "{\"plugins\": {\"NodeAttestor\": [{\"x509pop\": {\"plugin_data\": {\"ca\": \"/a\"}}}, {\"join_token\": {}}]}}",
+        let hcl = good(
+            "plugins {\n  NodeAttestor \"x509pop\" {\n    plugin_data {\n      ca = \"/a\"\n    }\n  }\n  NodeAttestor \"join_token\" {}\n}\n",
         );
+        let json = good("{\"plugins\": {\"NodeAttestor\": [{\"x509pop\": {\"plugin_data\": {\"ca\": \"/a\"}}}, {\"join_token\": {}}]}}");
         for body in [&hcl, &json] {
             let (plugins, _) = body.bodies("plugins").next().unwrap();
             let names: Vec<&str> = plugins.labelled("NodeAttestor").map(|(item, _)| item.key.as_str()).collect();
@@ -372,7 +372,24 @@ mod tests {
 
     #[test]
     fn hostile_files_end() {
-        for text in ["\u{feff}a = 1", "\0\0\0", "\"", "<<", "<<\n", "a = <<-\n", "a = \"${", "a = \"\\", "/", "{", "{{", "[", "=", "a = -", "é = 1", "{,}"] {
+        for text in [
+            "\u{feff}a = 1",
+            "\0\0\0",
+            "\"",
+            "<<",
+            "<<\n",
+            "a = <<-\n",
+            "a = \"${",
+            "a = \"\\",
+            "/",
+            "{",
+            "{{",
+            "[",
+            "=",
+            "a = -",
+            "é = 1",
+            "{,}",
+        ] {
             let (_, _) = parse(text);
         }
         let (body, _) = parse("\u{feff}a = 1");
