@@ -59,7 +59,8 @@ impl Value {
     }
 
     /// The bodies that it is, or that its list holds: JSON writes repeated blocks as a list.
-    fn bodies(&self) -> Vec<&Body> {
+    #[must_use]
+    pub fn bodies(&self) -> Vec<&Body> {
         match self {
             Self::Body(body) => vec![body],
             Self::List(list) => list.iter().filter_map(|value| if let Self::Body(body) = value { Some(body) } else { None }).collect(),

@@ -5,8 +5,14 @@ use std::collections::BTreeSet;
 /// Two names whose words agree this far are the same option, written differently.
 const ALIKE: f64 = 0.6;
 
+/// No option has a longer name; comparing takes time.
+const LONGEST: usize = 80;
+
 /// The option among `known` that `word` was meant to be, where one is near at all.
 pub(super) fn option<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '.', ' '], "_");
     let word = plain(word);
     let letters = |candidate: &str| strsim::damerau_levenshtein(&word, candidate);

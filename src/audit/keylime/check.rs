@@ -17,6 +17,9 @@ pub(super) struct Written {
     pub(super) place: Place,
 }
 
+/// As many unknown options of one file are told.
+const UNKNOWN: usize = 100;
+
 const BOOLEANS: &str = "enable_agent_mtls auto_migrate_db exponential_backoff require_ek_cert ignore_tomtou_errors \
     require_allow_list_signatures extend_token_on_attestation registrar_tls_enabled enable_insecure_payload";
 const PORTS: &str = "port tls_port registrar_port verifier_port contact_port zmq_port revocation_notification_port";
@@ -64,14 +67,17 @@ fn draft(part: Part, lint: &'static Lint, option: &str, place: &Place) -> Draft 
 /// What is wrong with the options of one file.
 pub(super) fn options(settings: &Settings, written: &[Written], sheet: &mut Sheet) {
     let part = settings.part;
+    let mut strangers = 0;
     for one in written {
-        if one.section.is_empty() {
+        if one.section.is_empty() && strangers < UNKNOWN {
+            strangers += 1;
             let draft = draft(part, &lints::OPTION_UNKNOWN, &one.option, &one.place).expected(format!("it in section [{}]", part.name()));
             sheet.add(draft.found(format!("{} before the first section", one.option)));
         } else if known::has_section(part, &one.section) {
             if known::is_read(part, &one.section, &one.option) {
                 value(part, one, sheet);
-            } else {
+            } else if strangers < UNKNOWN {
+                strangers += 1;
                 unknown(settings, written, one, sheet);
             }
         }

@@ -14,6 +14,9 @@ use crate::model::finding::Severity;
 /// Keylime 6 read these; nothing does today.
 const OLD: [&str; 2] = ["/etc/keylime/keylime-agent.conf", "/etc/keylime.conf"];
 
+/// As many faults of one file are told.
+const FAULTS: usize = 50;
+
 /// What a part is told; `None` where there is nothing of it on the host.
 pub(super) fn load(view: &View, directory: &Path, part: Part, environment: &[Variable], sheet: &mut Sheet) -> Option<Settings> {
     let files = files(view, directory, part, environment);
@@ -86,7 +89,7 @@ fn is_backup(file: &Path) -> bool {
 
 fn python_file(settings: &mut Settings, file: &Path, text: &str, sheet: &mut Sheet) -> Vec<Written> {
     let (sections, faults) = ini::parse(text);
-    for fault in faults {
+    for fault in faults.into_iter().take(FAULTS) {
         refused(settings, file, &fault, sheet);
     }
     let mut written = Vec::new();
