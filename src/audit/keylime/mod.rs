@@ -18,6 +18,7 @@ mod verifier;
 
 use std::path::{Path, PathBuf};
 
+use super::input;
 use super::sheet::Sheet;
 use super::wiring::{Service, Wiring};
 use crate::io::look::View;
@@ -95,6 +96,11 @@ pub fn read_with(view: &View, directory: &Path, environment: &[Variable], sheet:
         }
     }
     layers::ignored(view, &directory, &parts, all.sheet);
+    if parts.is_empty()
+        && let Err(error) = view.meta(&directory)
+    {
+        input::unreadable(all.sheet, Target::new("keylime", directory.display().to_string()), Place::file(&directory), &error);
+    }
     all.wiring
 }
 

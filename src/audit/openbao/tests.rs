@@ -159,9 +159,12 @@ fn each_defect_is_found_with_its_line() {
     assert!(all(&look(&[(FILE, &without)]).1).iter().any(|line| line.starts_with("openbao.cluster-address-unset Medium")));
 }
 
+/// Name and text of a policy, and the finding with its severity.
+type Grant = (&'static str, &'static str, Option<(&'static str, Severity)>);
+
 #[test]
 fn policies_are_judged_by_what_they_grant() {
-    let cases: &[(&str, &str, Option<(&str, Severity)>)] = &[
+    let cases: &[Grant] = &[
         ("hosts", "path \"pki_int/sign/web\" { capabilities = [\"update\"] allowed_parameters = { \"csr\" = [] } }", None),
         ("spire", "path \"pki_int/root/sign-intermediate\" { capabilities = [\"update\"] }", None),
         (

@@ -10,6 +10,9 @@ use crate::model::profile::Purpose;
 /// From here on `/ready` is 500; three bytes more, and it hangs at its start (facts/spire §6).
 const SOCKET: usize = 105;
 
+/// As many partners are read.
+const PARTNERS: usize = 500;
+
 /// Reads the section.
 pub(super) fn read(reading: &mut Reading<'_>, body: &Body) {
     let Some((server, line)) = body.bodies("server").last() else { return };
@@ -82,7 +85,7 @@ fn endpoint(reading: &mut Reading<'_>, federation: &Body) {
 }
 
 fn partners(reading: &mut Reading<'_>, federation: &Body) {
-    for (item, partner) in federation.labelled("federates_with") {
+    for (item, partner) in federation.labelled("federates_with").take(PARTNERS) {
         let Some((url, line)) = partner.text("bundle_endpoint_url") else { continue };
         let spot = reading.spot(line);
         if url.starts_with("http://") {
