@@ -4,11 +4,14 @@
 //! Readers (`nginx`, `keylime`, `spire`, `openbao`, `systemd`, `scripts`) say what a service is told; [`material`] judges what they name;
 //! [`wiring`] holds what both speak about.
 
+pub mod address;
 pub mod catalogue;
 pub mod drawn;
+pub mod hcl;
 pub mod input;
 pub mod keylime;
 pub mod material;
+mod meant;
 pub mod nginx;
 pub mod openbao;
 pub mod own;
