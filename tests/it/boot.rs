@@ -216,3 +216,38 @@ fn settings_that_change_the_keeping_take_a_new_key() {
     assert_ne!(published(&estate, "web").1, old, "what lay on the disk in clear is not what is sealed");
     estate.renew().expect(0, "web", "not-due");
 }
+
+/// A TPM that is dead or gone is left behind by settings that keep keys in files, also after a boot, when nobody can give the old key back.
+#[test]
+fn who_leaves_a_dead_tpm_for_files_gets_new_keys_after_a_boot() {
+    let Some(mut swtpm) = start(&[7]) else { return };
+    let Some(other) = start(&[7]) else { return };
+    type Change = fn(&mut Estate, &Swtpm);
+    let changes: [(&str, Change); 3] = [
+        ("dead", |_, _| {}),
+        ("taken out of the settings", |estate, _| estate.tpm = None),
+        ("replaced", |estate, other| estate.set_tpm(&other.direct(), &[])),
+    ];
+    let mut estates: Vec<Estate> = changes
+        .iter()
+        .map(|_| {
+            let estate = host(&swtpm, &[]).with(Cert::web("web").sealed());
+            estate.renew().expect(0, "web", "renewed");
+            estate
+        })
+        .collect();
+    swtpm.power_off();
+    for ((what, change), estate) in changes.iter().zip(&mut estates) {
+        empty_run(estate);
+        "file".clone_into(&mut estate.certs[0].keep);
+        change(estate, &other);
+        estate.write();
+        let code = if *what == "replaced" { "tpm-replaced" } else { "tpm-unreachable" };
+        estate.omens(&["restore"]).expect(1, "web", "failed").because("web", &format!("seal/{code}"));
+        let run = if *what == "dead" { estate.force() } else { estate.renew() };
+        run.expect(0, "web", "renewed");
+        assert!(warnings(&run, "web").contains(&code.to_owned()), "{what}: {run}");
+        published(estate, "web");
+        estate.renew().expect(0, "web", "not-due");
+    }
+}

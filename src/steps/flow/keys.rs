@@ -24,7 +24,8 @@ impl Undecided<'_> {
     /// what cannot be opened is re-issued (ONDISK, Sealing).
     ///
     /// # Errors
-    /// Stage `seal`: the TPM cannot be asked, or is another one. Nothing is re-issued for that.
+    /// Stage `seal`: the TPM cannot be asked, or is another one. Nothing is re-issued for that, unless the settings keep the next key in a
+    /// file: then that TPM is not needed any more, and waiting for it would leave no way on.
     pub(super) fn with_keys(&self, trees: &Trees, tree: &mut Tree, mut step: Step) -> Result<(Step, Vec<Warning>), Failure> {
         let mut warnings = Vec::new();
         while let Some(kept) = to_publish(&step).and_then(|generation| find(tree, generation)) {
@@ -34,7 +35,7 @@ impl Undecided<'_> {
             }
             match trees.stores().open(self.certificate.name(), kept) {
                 Ok(_) => break,
-                Err(why) if matches!(why.code.as_str(), "pcr-changed" | "blob-damaged") => {
+                Err(why) if self.is_lost(&step, &why) => {
                     warnings.push(Warning::new(&why.code, why.text.clone()));
                     kept.condition = Condition::Unreadable(why.text);
                     step = decide(self.settings, self.certificate, tree, self.now, self.force);
@@ -43,6 +44,11 @@ impl Undecided<'_> {
             }
         }
         Ok((step, warnings))
+    }
+
+    fn is_lost(&self, step: &Step, why: &Failure) -> bool {
+        let leaves = step.action == Action::Issue && self.certificate.keep == Keep::File;
+        leaves || matches!(why.code.as_str(), "pcr-changed" | "blob-damaged")
     }
 }
 
