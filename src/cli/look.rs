@@ -127,6 +127,9 @@ fn standing_text(standing: &Standing, now: Time, style: Style) -> String {
     }
     text.push_str(&format!("\n  {} ({})\n", due(planned, style), reasons(&planned.reasons)));
     text.push_str(&format!("  key: {}\n", standing.keep_means));
+    for warning in &standing.warnings {
+        text.push_str(&show::warning(warning, style));
+    }
     if !standing.copies.is_empty() {
         let all = one_line(&standing.copies.join(", "), LINE);
         text.push_str(&format!("  {}: copies, renewed file by file and so weaker than links: {all}\n", style.warn("note")));

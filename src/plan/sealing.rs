@@ -1,12 +1,14 @@
 //! What the state directory says about its sealing keys: which are there, what they are bound to, and whether the pinned TPM made them.
-//! Reads files only; whether a key opens is known to the TPM alone, and that is not asked here.
+//! And which private keys still lie there in clear. Reads files only; whether a key opens is known to the TPM alone, and that is not asked here.
 
 use std::collections::BTreeMap;
 
 use super::generation::{Condition, Kept};
 use crate::io::dir::{Dir, DiskError};
 use crate::model::canonical::{Bytes, Format as _};
+use crate::model::failure::Warning;
 use crate::model::layout;
+use crate::model::name::Generation;
 use crate::model::sealed::{SealId, SealingKeyFile, SrkPin};
 
 /// The sealing keys of a state directory.
@@ -59,4 +61,23 @@ impl SealingKeys {
         let key = self.keys.get(&kept.sealed.as_ref()?.seal)?;
         Some(key.pcrs.list.numbers())
     }
+}
+
+/// Those of these generations of `certs/NAME` whose private key lies there in clear. What cannot be looked at is no key of ours.
+#[must_use]
+pub fn in_clear(var: &Dir, generations: &[Generation]) -> Vec<Generation> {
+    let lies = |generation: &&Generation| matches!(var.kind(&format!("{generation}/{}", layout::KEY)), Ok(Some(_)));
+    generations.iter().filter(lies).copied().collect()
+}
+
+/// The warning of a certificate whose key should be sealed, while the state directory still holds these in clear.
+#[must_use]
+pub fn plaintext_warning(in_clear: &[Generation]) -> Option<Warning> {
+    let all: Vec<String> = in_clear.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "expected sealed keys alone in the state directory, found the key of {} in clear: whoever reads the disk or a backup has it until a \
+         sealed one is proven in its place",
+        all.join(", ")
+    );
+    (!all.is_empty()).then(|| Warning::new("plaintext-key", text))
 }

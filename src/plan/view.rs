@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use super::debt::{debt_of, proof_of_live};
 use super::decide::{Action, decide};
-use super::generation::Condition;
+use super::generation::{Condition, Kept};
 use super::inventory::{self, Tree};
-use super::sealing::SealingKeys;
+use super::sealing::{SealingKeys, plaintext_warning};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
+use crate::model::failure::Warning;
 use crate::model::key::Keep;
 use crate::model::name::{CertName, Generation};
 use crate::model::pcr;
@@ -93,7 +94,7 @@ pub struct Standing {
     pub sha256: Option<Fingerprint>,
     /// How it is known that it is in use.
     pub proof: Option<Proof>,
-    /// Where its key rests.
+    /// Where the key of the committed generation rests; without one, where the next one will.
     pub keep: Keep,
     /// What that protects against, in words.
     pub keep_means: String,
@@ -111,6 +112,8 @@ pub struct Standing {
     pub last_run: Option<Time>,
     /// How its files reach consumers' own paths, where that is weaker than a link.
     pub copies: Vec<String>,
+    /// Worth saying.
+    pub warnings: Vec<Warning>,
 }
 
 /// Plans for these certificates.
@@ -188,7 +191,8 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_ru
     let last_error = tree.state.last_error.as_ref().filter(|last| planned.due || last_run.is_none_or(|run| last.at >= run));
     let errorless = last_error.is_none();
     let unexpired = facts.is_some_and(|facts| facts.not_after > now);
-    let pcrs = pcrs_of(settings, certificate, &tree, sealing);
+    let keep = tree.live.as_ref().and_then(Kept::keep_at_rest).unwrap_or(certificate.keep);
+    let pcrs = if keep == Keep::Sealed { pcrs_of(settings, &tree, sealing) } else { Vec::new() };
     Standing {
         healthy: debt.is_none() && usable && unexpired && errorless,
         live: tree.live.as_ref().map(|live| live.generation),
@@ -196,23 +200,24 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_ru
         serial: facts.map(|facts| facts.serial.clone()),
         sha256: facts.map(|facts| facts.sha256.clone()),
         proof: proof_of_live(&tree),
-        keep: certificate.keep,
-        keep_means: keep_means(certificate.keep, &pcrs),
-        keep_beyond: (certificate.keep == Keep::Sealed).then_some(KEEP_BEYOND),
+        keep,
+        keep_means: keep_means(keep, &pcrs),
+        keep_beyond: (keep == Keep::Sealed).then_some(KEEP_BEYOND),
         pcrs,
         debt,
         attempts: tree.state.requests.len(),
         last_error: last_error.cloned(),
         last_run,
         copies: copies(certificate),
+        warnings: plaintext_warning(&tree.in_clear).into_iter().collect(),
         planned,
     }
 }
 
-/// What the key of `live` is bound to, or what the next one will be.
-fn pcrs_of(settings: &Settings, certificate: &Certificate, tree: &Tree, sealing: &SealingKeys) -> Vec<u32> {
+/// What the sealed key of `live` is bound to, or what the next one will be.
+fn pcrs_of(settings: &Settings, tree: &Tree, sealing: &SealingKeys) -> Vec<u32> {
     let bound = tree.live.as_ref().and_then(|live| sealing.pcrs(live));
-    let asked = settings.sealing.as_ref().filter(|_| certificate.keep == Keep::Sealed).map(|asked| asked.pcrs.numbers());
+    let asked = settings.sealing.as_ref().map(|asked| asked.pcrs.numbers());
     bound.or(asked).unwrap_or_default().to_vec()
 }
 

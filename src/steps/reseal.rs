@@ -143,7 +143,7 @@ fn anew(
     // The way back is the certificate before this one, not this one under an older sealing key.
     notes.committed(&committed, stopped, failure.as_ref(), now)?;
     notes.resealed(before)?;
-    if let Err(why) = collect(&place, before, &[]) {
+    if let Err(why) = collect(&place, &notes.state()) {
         tracing::warn!(%why, "an old generation was not removed");
     }
     notes.over()?;

@@ -208,13 +208,32 @@ fn settings_that_change_the_keeping_take_a_new_key() {
     let mut estate = host(&swtpm, &[]).with(Cert::web("web"));
     estate.renew().expect(0, "web", "renewed");
     let old = published(&estate, "web").1;
-    "sealed".clone_into(&mut estate.certs[0].keep);
+    let said = |standing: &Value| standing["warnings"].to_string();
+    assert_eq!(status(&estate, "web")["warnings"], serde_json::json!([]), "nobody asked for more than a file");
+    // Nobody serves the new one yet: the way back has to stay, and that it lies there in clear is said.
+    estate.certs[0] = Cert::web("web").sealed().seen_at(crate::lab::free_port(), "50ms");
+    estate.write();
+    let standing = status(&estate, "web");
+    assert_eq!((&standing["keep"], &standing["keep_beyond"]), (&"file".into(), &Value::Null), "{standing}");
+    assert!(said(&standing).contains("plaintext-key") && said(&standing).contains("gen-1"), "{standing}");
+    let run = estate.renew();
+    run.expect(1, "web", "rolled-back");
+    assert!(warnings(&run, "web").contains(&"plaintext-key".to_owned()), "{run}");
+    assert_eq!(published(&estate, "web").1, old);
+    let plain = estate.plain(&["status"]);
+    assert!(plain.stdout.contains("warning: plaintext-key: "), "{}", plain.stdout);
+    // Once the sealed one is proven, nothing needs the plain one any more.
+    estate.certs[0] = Cert::web("web").sealed();
     estate.write();
     let run = estate.renew();
-    run.expect(0, "web", "renewed");
-    assert_eq!(run.reasons("web"), ["settings-changed"]);
+    run.expect(0, "web", "settled");
+    assert_eq!(warnings(&run, "web"), Vec::<String>::new());
     assert_ne!(published(&estate, "web").1, old, "what lay on the disk in clear is not what is sealed");
+    no_plain_key(&estate);
+    let standing = status(&estate, "web");
+    assert_eq!((&standing["keep"], said(&standing).as_str()), (&"sealed".into(), "[]"), "{standing}");
     estate.renew().expect(0, "web", "not-due");
+    estate.omens(&["rollback", "web"]).expect(1, "web", "refused").because("web", "plan/nothing-to-go-back-to");
 }
 
 /// A TPM that is dead or gone is left behind by settings that keep keys in files, also after a boot, when nobody can give the old key back.

@@ -38,6 +38,7 @@ use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report, Watch};
 use crate::plan::decide::{Action, Step, decide};
 use crate::plan::inventory::{self, Tree};
+use crate::plan::sealing::plaintext_warning;
 
 /// Certificates that are issued at a time.
 const AT_A_TIME: usize = 8;
@@ -120,7 +121,9 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
                     if tree.leftovers || found.half_made || tree.state.begun.is_some() {
                         after_kill(settings, certificate, &tree, &run, now);
                     }
-                    reports.insert(observed.name, report_of(&step, &tree));
+                    let mut report = report_of(&step, &tree);
+                    report.warnings.extend(plaintext_warning(&tree.in_clear));
+                    reports.insert(observed.name, report);
                 } else {
                     due.push((*certificate, step, tree));
                 }
@@ -142,13 +145,16 @@ fn renew_due(settings: &Arc<Settings>, (now, force): (Time, bool), around: Aroun
     };
     let (mut ended, mut ready, mut warnings) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (certificate, step, mut tree) in due {
-        let report = report_of(&step, &tree);
+        let mut report = report_of(&step, &tree);
         match (Undecided { settings, certificate, now, force }).with_keys(&trees, &mut tree, step) {
             Ok((step, said)) => {
                 warnings.insert(certificate.name().clone(), said);
                 ready.push((certificate, step, tree));
             }
-            Err(failure) => ended.push(run.failed(report, failure)),
+            Err(failure) => {
+                report.warnings.extend(plaintext_warning(&tree.in_clear));
+                ended.push(run.failed(report, failure));
+            }
         }
     }
     ended.extend(act(&trees, around, run, ready).into_iter().map(|mut report| {
