@@ -97,6 +97,8 @@ fn a_changed_pcr_keeps_a_boot_from_opening_and_a_renewal_goes_on() {
     restore.expect(1, "web", "failed").because("web", "seal/pcr-changed").expect(1, "plain", "restored");
     let text = restore.cert("web")["error"]["text"].as_str().unwrap().to_owned();
     assert!(text.contains("PCR 7"), "{text}");
+    let hint = restore.cert("web")["error"]["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains("`omens renew`") && !hint.contains("reseal"), "after a boot there is no key in use to seal anew: {hint}");
     let renew = estate.renew();
     renew.expect(0, "web", "renewed");
     assert!(renew.reasons("web").contains(&"unreadable"), "{renew}");
@@ -126,6 +128,27 @@ fn a_change_while_the_host_runs_is_resealed_from_the_run_directory() {
     assert_eq!(published(&estate, "web"), before);
     let keys: Vec<PathBuf> = files(&estate.state().join("seal")).into_iter().filter(|path| !path.ends_with("srk.json")).collect();
     assert_eq!(keys.len(), 1, "the old sealing key is gone: {keys:?}");
+}
+
+/// The way that README names: what a new firmware will measure is not known before it has booted.
+#[test]
+fn a_planned_update_costs_no_certificate() {
+    let Some(mut swtpm) = start(&[7]) else { return };
+    let mut estate = host(&swtpm, &[7]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    let (before, requests) = (published(&estate, "web"), estate.signed());
+    estate.set_tpm(&swtpm.direct(), &[]);
+    estate.omens(&["reseal"]).expect(0, "web", "resealed");
+    for time in ["the boot after the update", "the next one, bound to what it measured"] {
+        swtpm.reboot(&[7]);
+        swtpm.extend(7, "a new firmware");
+        empty_run(&estate);
+        estate.omens(&["restore"]).expect(0, "web", "restored");
+        assert_eq!((&published(&estate, "web"), estate.signed()), (&before, requests), "{time}");
+        estate.set_tpm(&swtpm.direct(), &[7]);
+        estate.omens(&["reseal"]).expect(0, "web", "resealed");
+        assert_eq!(status(&estate, "web")["pcrs"], serde_json::json!([7]));
+    }
 }
 
 #[test]
