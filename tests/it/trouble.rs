@@ -164,3 +164,28 @@ fn nothing_due_asks_no_tpm_and_a_boot_unseals_once() {
     estate.omens(&["rollback", "c0"]).expect(0, "c0", "rolled-back");
     assert_eq!(relay.codes().iter().filter(|code| **code == CC_UNSEAL).count(), 1, "the removed one is opened once");
 }
+
+/// A pin that cannot be read says nothing about the keys: what waits is not given up for it.
+#[test]
+fn a_damaged_pin_costs_no_debt() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let mut estate = Estate::at_openbao().with_tpm(&swtpm.direct(), &[]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    estate.certs[0] = Cert::web("web").sealed().seen_at(free_port(), "50ms");
+    estate.write();
+    estate.force().expect(1, "web", "rolled-back");
+    estate.certs[0] = Cert::web("web").sealed();
+    estate.write();
+    empty_run(&estate);
+    let pin = estate.state().join("seal/srk.json");
+    let good = std::fs::read(&pin).unwrap();
+    let requests = estate.signed();
+    std::fs::write(&pin, "{}").unwrap();
+    let run = estate.renew();
+    run.expect(1, "web", "failed").because("web", "seal/blob-damaged");
+    assert!(run.cert("web")["error"]["text"].as_str().unwrap().contains("srk.json"), "{run}");
+    assert_eq!(estate.state_json("web")["withdrawn"], serde_json::json!([]), "{run}");
+    std::fs::write(&pin, good).unwrap();
+    estate.renew().expect(0, "web", "settled");
+    assert_eq!((estate.committed("web"), estate.signed()), (Some(2), requests));
+}

@@ -36,6 +36,10 @@ impl Undecided<'_> {
             match trees.stores().open(self.certificate.name(), kept) {
                 Ok(_) => break,
                 Err(why) if self.is_lost(&step, &why) => {
+                    // Nothing is given up before its successor could be kept: a pin that cannot be read looks like a damaged key here.
+                    if self.certificate.keep == Keep::Sealed {
+                        trees.stores().keeping(Keep::Sealed)?.make_ready(self.now)?;
+                    }
                     warnings.push(Warning::new(&why.code, why.text.clone()));
                     kept.condition = Condition::Unreadable(why.text);
                     step = decide(self.settings, self.certificate, tree, self.now, self.force);
