@@ -90,7 +90,7 @@ Examples:
   omens status --due nginx        for ExecCondition= of a unit
 
 Exit codes:
-  0  healthy: nothing expired, nothing waits, the last run was without error
+  0  healthy: consumers have what was committed, nothing expired, nothing waits, the last run was without error
   1  not healthy
   2  wrong settings or usage, or a file that may not be read
 

@@ -64,7 +64,7 @@ pub struct StatusDocument {
     pub host: String,
     /// The time it was made for.
     pub at: Time,
-    /// No debt, nothing missing or expired, the last run without error.
+    /// No debt, nothing missing, unpublished or expired, the last run without error.
     pub healthy: bool,
     /// When the last run took the lock.
     pub last_run: Option<Time>,
@@ -194,7 +194,8 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_ru
     let keep = tree.live.as_ref().and_then(Kept::keep_at_rest).unwrap_or(certificate.keep);
     let pcrs = if keep == Keep::Sealed { pcrs_of(settings, &tree, sealing) } else { Vec::new() };
     Standing {
-        healthy: debt.is_none() && usable && unexpired && errorless,
+        // `restore` leaves no error in the state, which may be read-only at a boot: what it could not publish is seen here.
+        healthy: debt.is_none() && usable && unexpired && errorless && tree.unpublished.is_none(),
         live: tree.live.as_ref().map(|live| live.generation),
         published: tree.published.generation,
         serial: facts.map(|facts| facts.serial.clone()),

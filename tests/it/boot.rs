@@ -99,6 +99,10 @@ fn a_changed_pcr_keeps_a_boot_from_opening_and_a_renewal_goes_on() {
     assert!(text.contains("PCR 7"), "{text}");
     let hint = restore.cert("web")["error"]["hint"].as_str().unwrap().to_owned();
     assert!(hint.contains("`omens renew`") && !hint.contains("reseal"), "after a boot there is no key in use to seal anew: {hint}");
+    // Nobody can read the certificate: that is not healthy, however the last renewal ended.
+    let standing = estate.omens(&["status"]);
+    assert_eq!((standing.code, &standing.cert("web")["healthy"], &standing.cert("plain")["healthy"]), (1, &false.into(), &true.into()));
+    assert!(estate.plain(&["status"]).stdout.contains("1 of 2 need attention"));
     let renew = estate.renew();
     renew.expect(0, "web", "renewed");
     assert!(renew.reasons("web").contains(&"unreadable"), "{renew}");
@@ -208,6 +212,15 @@ fn without_its_tpm_nothing_is_signed_and_nothing_falls_back_to_a_file() {
     assert!(files(&estate.state().join("certs/web")).iter().all(|path| path.ends_with("state.json")));
     swtpm.power_on(&[7]);
     estate.renew().expect(0, "web", "renewed").expect(0, "plain", "not-due");
+    // The same at a boot, which goes on past it.
+    let before = published(&estate, "web");
+    swtpm.power_off();
+    empty_run(&estate);
+    estate.omens(&["restore"]).expect(1, "web", "failed").because("web", "seal/tpm-unreachable").expect(1, "plain", "restored");
+    assert!(files(&estate.run_dir().join("web")).is_empty());
+    swtpm.power_on(&[7]);
+    estate.omens(&["restore"]).expect(0, "web", "restored").expect(0, "plain", "kept");
+    assert_eq!(published(&estate, "web"), before);
 }
 
 #[test]
