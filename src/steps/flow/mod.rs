@@ -29,11 +29,13 @@ use self::prepare::Prepared;
 use super::issue::Session;
 use super::record::Notes;
 use super::run::{Begun, Run, interrupted, runtime};
+use super::seal::KeyStore as _;
 use super::swap::{Place, Trees, disk_failure};
 use crate::config::settings::{Certificate, Driver, Settings};
 use crate::model::clock::{Clock, Time};
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::key::Keep;
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report, Watch};
 use crate::plan::decide::{Action, Step, decide};
@@ -157,6 +159,7 @@ fn renew_due(settings: &Arc<Settings>, (now, force): (Time, bool), around: Aroun
             }
         }
     }
+    make_ready(&trees, &ready, now);
     ended.extend(act(&trees, around, run, ready).into_iter().map(|mut report| {
         // That the sealing key does not open is said once, by whoever found it out first.
         for said in warnings.remove(&report.name).unwrap_or_default() {
@@ -167,6 +170,17 @@ fn renew_due(settings: &Arc<Settings>, (now, force): (Time, bool), around: Aroun
     }));
     collect_sealing_keys(&trees);
     ended
+}
+
+/// Opens the TPM for what is to be sealed, and closes it, before certificates go their ways: from then on children are started, and libtss2
+/// opens it without close-on-exec. What fails is kept by the store, and each certificate says it in its turn.
+fn make_ready(trees: &Trees, ready: &[Due<'_>], now: Time) {
+    let seals = |(certificate, step, _): &Due<'_>| certificate.keep == Keep::Sealed && step.action == Action::Issue;
+    if let Some(store) = trees.stores().sealed().filter(|_| ready.iter().any(seals))
+        && let Err(why) = store.make_ready(now)
+    {
+        tracing::debug!(%why, "no key can be sealed");
+    }
 }
 
 /// A run that was killed, and left nothing to do but its remains: opening the place removes them, and its end is written down.

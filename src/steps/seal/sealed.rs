@@ -1,6 +1,6 @@
 //! `keep = "sealed"`: private keys under a sealing key that only this host's TPM opens. Nothing is opened before it is needed, nothing twice.
 //! It must never keep a key where no TPM would be asked for it again: there is no fall-back to a file. The TPM is open only while it is asked:
-//! libtss2 opens it without close-on-exec, and no child of ours may find it.
+//! libtss2 opens it without close-on-exec, and no child of ours may find it; one that never answers stays open until the process ends.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -46,11 +46,9 @@ impl KeyStore for SealedStore {
     /// sealing key that is there does not serve: it would not open at the next boot either.
     fn make_ready(&self, now: Time) -> Result<Option<Warning>, Failure> {
         // What is ready needs no TPM, and so no thread that could wait for it.
-        let open = self.lock()?;
-        if open.active.is_some() {
-            return Ok(open.replaced.clone());
+        if let Some(known) = self.lock()?.ready() {
+            return known;
         }
-        drop(open);
         self.with(move |open| open.make_ready(now))
     }
 
