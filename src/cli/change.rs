@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::arguments::{Command, Install, Renew, Reseal, Rollback};
 use super::session::Session;
+use crate::io::tpm::limit::Unanswered;
 use crate::model::report::RunError;
 use crate::steps::flow::ending::Ending;
 use crate::steps::flow::{self, Options};
@@ -14,7 +15,8 @@ pub(super) fn renew(session: &mut Session<'_, '_>, command: &Command, arguments:
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
     };
-    let options = Options { names: arguments.names.clone(), force: arguments.force, wait: arguments.wait.wait, ending: Ending::default() };
+    let (names, force, wait) = (arguments.names.clone(), arguments.force, arguments.wait.wait);
+    let options = Options { names, force, wait, ending: Ending::default(), unanswered: Unanswered::default() };
     let progress = session.progress();
     let report = flow::renew(&settings, &options, session.clock, &progress);
     drop(progress);

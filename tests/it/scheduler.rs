@@ -11,6 +11,7 @@ use crate::lab::child::{Server, run};
 use crate::lab::estate::{Cert, Estate, omens};
 use crate::lab::hostile::{Hostile, Lie};
 use crate::lab::{is_root, program, wait_for};
+use crate::trouble::{Impostor, impostor};
 use crate::web::Web;
 
 /// `omens run` at work.
@@ -123,6 +124,25 @@ fn the_first_run_is_at_once_and_the_next_ones_settle_and_then_do_nothing() {
     assert_eq!(said[0], format!("run: {}, now and every 1s; SIGHUP: now, SIGTERM: the end", web.estate.settings().display()));
     assert!(said[1].starts_with("run: next run at 20") && said[1].contains("Z, in "), "{said:?}");
     assert!(said.last().unwrap().starts_with("run: ended after ") && said.last().unwrap().ends_with(" runs, 0 of them failed"), "{said:?}");
+}
+
+/// Runs of one process do not pile up before a TPM that never answers.
+#[test]
+fn a_silent_tpm_is_asked_once() {
+    let estate = Estate::at_openbao().with_tpm(&impostor(Impostor::Silent), &[]).with(Cert::web("web").sealed());
+    let mut serving = Serving::start(&estate, &["--every", "1h"]);
+    let first = serving.wait_for_runs(1).remove(0);
+    assert_eq!(failed_at(&first["certificates"][0]), "seal/tpm-unreachable", "{first:#}");
+    let threads = serving.status("Threads:");
+    for count in 2..=3 {
+        let before = Instant::now();
+        serving.server.signal(Signal::HUP);
+        let runs = serving.wait_for_runs(count);
+        assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
+        assert_eq!(failed_at(&runs[count - 1]["certificates"][0]), "seal/tpm-unreachable", "{runs:#?}");
+    }
+    assert!(serving.status("Threads:") <= threads, "{} threads, {threads} after the first run", serving.status("Threads:"));
+    assert_eq!(serving.ended_by(&[Signal::TERM]).0, Some(0));
 }
 
 #[test]

@@ -15,13 +15,13 @@ use crate::tpm::start;
 
 /// What answers at the port of a TPM and is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Impostor {
+pub(crate) enum Impostor {
     Silent,
     Closes,
     Babbles,
 }
 
-fn impostor(kind: Impostor) -> String {
+pub(crate) fn impostor(kind: Impostor) -> String {
     // libtss2 looks for the control channel at the next port.
     let mut port = free_port();
     loop {

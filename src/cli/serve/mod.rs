@@ -17,6 +17,7 @@ use super::arguments::{Command, Run};
 use super::session::{self, Session};
 use super::{FAILED, OK, REFUSED};
 use crate::io::signal::{Asked, Signals};
+use crate::io::tpm::limit::Unanswered;
 use crate::model::report::{Report, RunError};
 use crate::model::span;
 use crate::model::text::one_line;
@@ -63,7 +64,16 @@ async fn serve(session: &mut Session<'_, '_>, schedule: Schedule) -> Result<(), 
     let mut ticks = start(&timetable).await.map_err(|why| format!("the scheduler does not start: {why}"))?;
     let file = one_line(&session.global.config.display().to_string(), 500);
     session.screen.print(&format!("run: {file}, now and {schedule}; SIGHUP: now, SIGTERM: the end\n"));
-    let mut service = Service { session, timetable, ender: Ender::new(), running: None, runs: 0, failed: 0, until: None };
+    let mut service = Service {
+        session,
+        timetable,
+        ender: Ender::new(),
+        unanswered: Unanswered::default(),
+        running: None,
+        runs: 0,
+        failed: 0,
+        until: None,
+    };
     service.begin();
     loop {
         tokio::select! {
@@ -131,6 +141,7 @@ struct Service<'s, 'a, 'o> {
     session: &'s mut Session<'a, 'o>,
     timetable: Timetable,
     ender: Ender,
+    unanswered: Unanswered,
     running: Option<Running>,
     runs: u64,
     failed: u64,
@@ -146,7 +157,8 @@ impl Service<'_, '_, '_> {
         match self.session.settings(true) {
             Ok(settings) => {
                 let (settings, clock, progress) = (Arc::new(settings), self.session.clock, self.session.progress());
-                let options = Options { names: Vec::new(), force: false, wait: WAIT, ending: self.ender.ending() };
+                let (ending, unanswered) = (self.ender.ending(), self.unanswered.clone());
+                let options = Options { names: Vec::new(), force: false, wait: WAIT, ending, unanswered };
                 let task = tokio::task::spawn_blocking(move || flow::renew(&settings, &options, clock, &progress));
                 self.running = Some(Running { began, task });
             }

@@ -32,6 +32,7 @@ use super::run::{Begun, Run, interrupted, runtime};
 use super::seal::KeyStore as _;
 use super::swap::{Place, Trees, disk_failure};
 use crate::config::settings::{Certificate, Driver, Settings};
+use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::{Clock, Time};
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
@@ -58,6 +59,8 @@ pub struct Options {
     pub wait: Duration,
     /// Whether the run is asked to end early.
     pub ending: Ending,
+    /// What earlier runs of this process gave up.
+    pub unanswered: Unanswered,
 }
 
 /// What all certificates of a run share.
@@ -134,14 +137,21 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
     }
     if !due.is_empty() {
         let around = Around { clock, watch, ending: &options.ending };
-        let ended = renew_due(settings, (now, options.force), around, &run, due);
+        let ended = renew_due(settings, (now, options), around, &run, due);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
     run.end(wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
 }
 
-fn renew_due(settings: &Arc<Settings>, (now, force): (Time, bool), around: Around<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
-    let trees = match Trees::open(settings) {
+fn renew_due(
+    settings: &Arc<Settings>,
+    (now, options): (Time, &Options),
+    around: Around<'_>,
+    run: &Run,
+    due: Vec<Due<'_>>,
+) -> Vec<CertReport> {
+    let (force, unanswered) = (options.force, options.unanswered.clone());
+    let trees = match Trees::open_after(settings, unanswered) {
         Ok(trees) => trees,
         Err(failure) => return due.iter().map(|(_, step, tree)| run.failed(report_of(step, tree), failure.clone())).collect(),
     };

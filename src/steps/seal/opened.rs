@@ -1,7 +1,6 @@
 //! What one run has opened: the TPM while it is asked, and each sealing key once. It must never leave the TPM open behind it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -37,8 +36,7 @@ pub(super) struct OpenKey {
 }
 
 impl Open {
-    pub(super) fn new(state: &Path, sealing: Sealing) -> Self {
-        let files = Keys::of(state);
+    pub(super) fn new(files: Keys, sealing: Sealing) -> Self {
         Self { sealing, files, tpm: None, commands: 0, opened: BTreeMap::new(), active: None, unready: None, replaced: None, unseals: 0 }
     }
 

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::keys::{Keys, Writes};
 use super::opened::{Open, random};
 use super::{KeptKey, KeyStore, damaged, envelope, key_pem};
 use crate::config::settings::Sealing;
-use crate::io::tpm::limit::{self, LIMIT};
+use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::judge::pair;
 use crate::model::anchor::Fingerprint;
 use crate::model::canonical::Format as _;
@@ -32,6 +33,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 pub struct SealedStore {
     tcti: Tcti,
     limit: Duration,
+    unanswered: Unanswered,
+    /// Whether a thread may still write: taken from the one that is given up.
+    writes: Writes,
     open: Arc<Mutex<Open>>,
     /// Why the TPM was given up in this run.
     given_up: OnceLock<Failure>,
@@ -101,14 +105,21 @@ impl SealedStore {
     /// A store on this state directory. Nothing is opened yet, neither a file nor the TPM.
     #[must_use]
     pub fn new(state: &Path, sealing: Sealing) -> Self {
-        let (tcti, limit) = (sealing.tcti.clone(), LIMIT);
-        Self { tcti, limit, open: Arc::new(Mutex::new(Open::new(state, sealing))), given_up: OnceLock::new() }
+        let (tcti, writes) = (sealing.tcti.clone(), Writes::default());
+        let open = Arc::new(Mutex::new(Open::new(Keys::of(state, writes.clone()), sealing)));
+        Self { tcti, limit: LIMIT, unanswered: Unanswered::default(), writes, open, given_up: OnceLock::new() }
     }
 
     /// The same with another limit for one piece of work of the TPM.
     #[must_use]
     pub fn with_limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
+    }
+
+    /// The same after other runs of this process, which may have given up a TPM that still owes them an answer.
+    #[must_use]
+    pub fn after(self, unanswered: Unanswered) -> Self {
+        Self { unanswered, ..self }
     }
 
     /// Makes a new sealing key under today's PCR values, which serves from here on (`omens reseal`).
@@ -185,7 +196,11 @@ impl SealedStore {
             open.close();
             done
         };
-        limit::within(self.limit, &self.tcti, work).unwrap_or_else(|why| Err(self.given_up.get_or_init(|| why.failure()).clone()))
+        self.unanswered.within(self.limit, &self.tcti, work).unwrap_or_else(|why| {
+            // The run goes on and gives its lock away: what is answered after that must not be written any more.
+            self.writes.forbid();
+            Err(self.given_up.get_or_init(|| why.failure()).clone())
+        })
     }
 
     /// The lock, which a thread that waits for a TPM may hold for ever.
