@@ -10,7 +10,7 @@ use crate::steps::flow::ending::Ending;
 use crate::steps::flow::{self, Options};
 use crate::steps::{install, reseal, restore, rollback};
 
-pub(super) fn renew(session: &mut Session<'_, '_>, command: &Command, arguments: &Renew) -> u8 {
+pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Renew) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
@@ -23,7 +23,7 @@ pub(super) fn renew(session: &mut Session<'_, '_>, command: &Command, arguments:
     session.report(&report)
 }
 
-pub(super) fn restore(session: &mut Session<'_, '_>, command: &Command) -> u8 {
+pub(super) fn restore(session: &mut Session<'_>, command: &Command) -> u8 {
     match session.begin(command) {
         Ok(settings) => {
             let report = restore::restore(&Arc::new(settings), session.clock);
@@ -33,7 +33,7 @@ pub(super) fn restore(session: &mut Session<'_, '_>, command: &Command) -> u8 {
     }
 }
 
-pub(super) fn reseal(session: &mut Session<'_, '_>, command: &Command, arguments: &Reseal) -> u8 {
+pub(super) fn reseal(session: &mut Session<'_>, command: &Command, arguments: &Reseal) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
@@ -47,7 +47,7 @@ pub(super) fn reseal(session: &mut Session<'_, '_>, command: &Command, arguments
     session.report(&reseal::reseal(&settings, options, session.clock))
 }
 
-pub(super) fn rollback(session: &mut Session<'_, '_>, command: &Command, arguments: &Rollback) -> u8 {
+pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: &Rollback) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
@@ -60,7 +60,7 @@ pub(super) fn rollback(session: &mut Session<'_, '_>, command: &Command, argumen
     session.report(&report)
 }
 
-pub(super) fn install(session: &mut Session<'_, '_>, command: &Command, arguments: &Install) -> u8 {
+pub(super) fn install(session: &mut Session<'_>, command: &Command, arguments: &Install) -> u8 {
     match session.begin(command) {
         Ok(settings) => {
             let report = install::install(&Arc::new(settings), arguments.wait.wait, session.clock);

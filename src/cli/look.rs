@@ -16,7 +16,7 @@ use crate::plan::view::{self, PlanDocument, Planned, Standing, StatusDocument};
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;
 
-pub(super) fn plan(session: &mut Session<'_, '_>, command: &Command) -> u8 {
+pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => settings,
         Err(code) => return code,
@@ -36,7 +36,7 @@ pub(super) fn plan(session: &mut Session<'_, '_>, command: &Command) -> u8 {
     }
 }
 
-pub(super) fn status(session: &mut Session<'_, '_>, command: &Command, arguments: &Status) -> u8 {
+pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &Status) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => settings,
         Err(code) => return code,

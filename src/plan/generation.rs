@@ -120,11 +120,6 @@ impl Kept {
         &self.files.key
     }
 
-    /// How its key rests, where there is one.
-    pub(super) fn keep_at_rest(&self) -> Option<Keep> {
-        (!self.files.key.is_empty()).then_some(self.keep)
-    }
-
     /// The private key's PEM, where it needs nobody to open it.
     pub(crate) fn plain_key(&self) -> Option<&[u8]> {
         (self.keep == Keep::File).then_some(self.files.key.as_slice())

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::debt::{debt_of, proof_of_live};
 use super::decide::{Action, decide};
-use super::generation::{Condition, Kept};
+use super::generation::Condition;
 use super::inventory::{self, Tree};
 use super::sealing::{SealingKeys, plaintext_warning};
 use crate::config::settings::{Certificate, Settings};
@@ -191,7 +191,7 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_ru
     let last_error = tree.state.last_error.as_ref().filter(|last| planned.due || last_run.is_none_or(|run| last.at >= run));
     let errorless = last_error.is_none();
     let unexpired = facts.is_some_and(|facts| facts.not_after > now);
-    let keep = tree.live.as_ref().and_then(Kept::keep_at_rest).unwrap_or(certificate.keep);
+    let keep = tree.live.as_ref().filter(|live| !live.key_at_rest().is_empty()).map_or(certificate.keep, |live| live.keep);
     let pcrs = if keep == Keep::Sealed { pcrs_of(settings, &tree, sealing) } else { Vec::new() };
     Standing {
         // `restore` leaves no error in the state, which may be read-only at a boot: what it could not publish is seen here.
