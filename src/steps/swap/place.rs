@@ -220,11 +220,5 @@ fn clean(dir: &Dir) -> Result<(), DiskError> {
 
 /// A disk's refusal as a failure of a stage.
 pub(in crate::steps) fn failure(stage: Stage, why: &DiskError) -> Failure {
-    let code = match why.errno {
-        rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT => "disk-full",
-        rustix::io::Errno::LOOP => "link-refused",
-        _ if why.denied() => "permission",
-        _ => "disk",
-    };
-    Failure::new(stage, code, why.to_string()).hint(why.hint())
+    why.failure(stage)
 }
