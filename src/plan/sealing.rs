@@ -16,6 +16,8 @@ use crate::model::sealed::{SealId, SealingKeyFile, SrkPin};
 pub struct SealingKeys {
     pinned: Option<Bytes>,
     keys: BTreeMap<SealId, SealingKeyFile>,
+    /// Whether a killed run left something half-written.
+    pub leftovers: bool,
 }
 
 impl SealingKeys {
@@ -26,13 +28,14 @@ impl SealingKeys {
     pub fn read(state: Option<&Dir>) -> Result<Self, DiskError> {
         let Some(dir) = state.map_or(Ok(None), |state| state.child(layout::SEAL))? else { return Ok(Self::default()) };
         let pin = dir.read(layout::SRK)?.and_then(|content| SrkPin::parse(&content.bytes).ok());
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut leftovers) = (BTreeMap::new(), false);
         for name in dir.names()? {
+            leftovers |= name.starts_with('.');
             let Some(id) = SealId::of_file(&name) else { continue };
             let parsed = dir.read(&name)?.and_then(|content| SealingKeyFile::parse(&content.bytes).ok());
             keys.extend(parsed.filter(|key| key.id == id).map(|key| (id, key)));
         }
-        Ok(Self { pinned: pin.map(|pin| pin.name), keys })
+        Ok(Self { pinned: pin.map(|pin| pin.name), keys, leftovers })
     }
 
     /// Notes in a generation's condition that its key cannot be opened any more, as far as files tell.

@@ -2,6 +2,7 @@
 //! generation needs any more are removed when all is over.
 
 use crate::config::settings::{Certificate, Settings};
+use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Warning};
 use crate::model::key::Keep;
@@ -9,6 +10,7 @@ use crate::model::name::Generation;
 use crate::plan::decide::{Action, Step, decide};
 use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::Tree;
+use crate::steps::seal::{SealedStore, Stores};
 use crate::steps::swap::{Trees, is_whole};
 
 /// A certificate and what was decided about it from what its files say.
@@ -67,6 +69,14 @@ const fn to_publish(step: &Step) -> Option<Generation> {
 
 fn find(tree: &mut Tree, generation: Generation) -> Option<&mut Kept> {
     tree.live.iter_mut().chain(&mut tree.debt).find(|kept| kept.generation == generation)
+}
+
+/// Removes what a killed run left half-written among the sealing keys.
+pub(super) fn clean_sealing_keys(settings: &Settings) {
+    let stores = Stores::of(settings, Unanswered::default());
+    if let Some(Err(why)) = stores.sealed().map(SealedStore::clean) {
+        tracing::warn!(%why, "the remains of a killed run stay");
+    }
 }
 
 /// Removes the sealing keys that nothing needs any more.

@@ -24,7 +24,7 @@ pub(in crate::steps) use keys::collect_sealing_keys;
 
 use self::ending::Ending;
 use self::job::{Job, report_of};
-use self::keys::Undecided;
+use self::keys::{Undecided, clean_sealing_keys};
 use self::prepare::Prepared;
 use super::issue::Session;
 use super::record::Notes;
@@ -111,6 +111,9 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
             return run.end(all);
         }
     };
+    if found.sealing.leftovers {
+        clean_sealing_keys(settings);
+    }
     let now = clock.now();
     let mut reports: BTreeMap<CertName, CertReport> = BTreeMap::new();
     let mut due = Vec::new();

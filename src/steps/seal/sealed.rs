@@ -173,6 +173,14 @@ impl SealedStore {
         open.files.remove_others(&referenced)
     }
 
+    /// Removes what a killed run left half-written. The TPM is not needed for that.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn clean(&self) -> Result<(), Failure> {
+        self.lock()?.files.clean()
+    }
+
     /// How often the TPM was asked to unseal.
     #[must_use]
     pub fn unseals(&self) -> u32 {
