@@ -15,6 +15,7 @@ const TABLES: &[&[Lint]] = &[
     super::systemd::lints::ALL,
     super::own::lints::ALL,
     super::served::ALL,
+    super::issued::ALL,
     super::report::merge::ALL,
     super::scripts::ALL,
     super::probe::lints::ALL,

@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod drawn;
 pub mod hcl;
 pub mod input;
+pub mod issued;
 pub mod keylime;
 pub mod material;
 mod meant;

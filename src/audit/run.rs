@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::material::{self, Ground};
 use super::sheet::Sheet;
+use super::systemd::told;
+use super::systemd::{self, Systemd};
 use super::target::Where;
 use super::wiring::Wiring;
-use super::{input, keylime, nginx, openbao, spire, systemd};
+use super::{input, keylime, nginx, openbao, scripts, spire};
 use crate::io::look::View;
 use crate::judge::assess::Asked;
 use crate::model::audit::{Place, Target};
 
-/// Where nginx begins to read.
-const NGINX: &str = "/etc/nginx/nginx.conf";
 /// Where Keylime's parts read.
 const KEYLIME: [&str; 2] = ["/etc/keylime", "/usr/etc/keylime"];
 
@@ -25,42 +25,67 @@ pub struct Given {
     pub intermediates: Vec<Vec<u8>>,
     /// DER of revocation lists.
     pub crls: Vec<Vec<u8>>,
-    /// DER of public keys that the certificate must be for.
-    pub spki: Vec<Vec<u8>>,
+    /// Public keys that a certificate must be for one of, as [`material::public_keys`] gives them.
+    pub keys: Vec<Vec<u8>>,
     /// The rest.
     pub asked: Asked,
 }
 
 /// Looks at files: the targets, or the usual places where there are none. What listens and what calls is given back for the network's part.
-pub fn files(view: &View, targets: &[Where], given: &Given, own: Wiring, sheet: &mut Sheet) -> Wiring {
+pub fn files(view: &View, targets: &[Where], given: &Given, sheet: &mut Sheet) -> Wiring {
     let ground = Ground {
         view,
         anchors: &given.anchors,
         intermediates: &given.intermediates,
         crls: &given.crls,
+        keys: &given.keys,
         asked: &given.asked,
         pinned: !given.anchors.is_empty(),
     };
-    let mut wiring = own;
+    let mut wiring = Wiring::default();
+    let mut timers = Vec::new();
     if targets.is_empty() {
-        usual(view, sheet, &mut wiring);
+        let units = systemd::read(view, sheet);
+        let scripts = scripts::read(view, &units, sheet);
+        wiring.files.extend(units.files.iter().chain(&scripts.files).cloned());
+        services(view, &units, &mut wiring, sheet);
+        timers = [units.timers, scripts.timers].concat();
     }
     for target in targets {
-        match target {
-            Where::Path(path) => material::file(&ground, path, sheet),
-            Where::Endpoint(_) => {}
-            Where::Unit(name) => wiring.join(systemd::unit(view, name, sheet)),
-            Where::Nginx(file) => wiring.join(nginx::read(view, file, sheet)),
-            Where::NginxDump(file) => match view.text(file) {
-                Ok(text) => wiring.join(nginx::read_dump(&text, view, sheet)),
-                Err(error) => input::unreadable(sheet, Target::new("nginx", file.display().to_string()), Place::file(file), &error),
-            },
-            Where::Keylime(directory) => wiring.join(keylime::read(view, directory, sheet)),
-            Where::Spire(file) => wiring.join(spire::read(view, file, sheet)),
-            Where::OpenBao(file) => wiring.join(openbao::read(view, file, sheet)),
-        }
+        wiring.join(one(&ground, target, sheet));
     }
-    material::judge(&ground, &wiring, sheet);
+    let shortest = material::judge(&ground, &wiring, sheet);
+    if let Some(life) = shortest {
+        scripts::timer::judge(&timers, life, sheet);
+    }
+    wiring
+}
+
+fn one(ground: &Ground<'_>, target: &Where, sheet: &mut Sheet) -> Wiring {
+    let view = ground.view;
+    match target {
+        Where::Path(path) => material::file(ground, path, sheet),
+        // It is asked over the network, after the files.
+        Where::Endpoint(_) => {}
+        Where::Unit(name) => return unit(view, name, sheet),
+        Where::Nginx(file) => return nginx::read(view, file, sheet),
+        Where::NginxDump(file) => match view.text(file) {
+            Ok(text) => return nginx::read_dump(&text, view, sheet),
+            Err(error) => input::unreadable(sheet, Target::new("nginx", file.display().to_string()), Place::file(file), &error),
+        },
+        Where::Keylime(directory) => return keylime::read(view, directory, sheet),
+        Where::Spire(file) => return spire::read(view, file, sheet),
+        Where::OpenBao(file) => return openbao::read(view, file, sheet),
+    }
+    Wiring::default()
+}
+
+fn unit(view: &View, name: &str, sheet: &mut Sheet) -> Wiring {
+    let mut wiring = Wiring::default();
+    if let Some(units) = systemd::unit(view, name, sheet) {
+        let scripts = scripts::of_units(view, &units, sheet);
+        wiring.files.extend(units.files.into_iter().chain(scripts.files));
+    }
     wiring
 }
 
@@ -68,23 +93,40 @@ pub fn files(view: &View, targets: &[Where], given: &Given, own: Wiring, sheet: 
 #[must_use]
 pub fn wiring(view: &View, sheet: &mut Sheet) -> Wiring {
     let mut wiring = Wiring::default();
-    usual(view, sheet, &mut wiring);
+    let units = systemd::read(view, sheet);
+    services(view, &units, &mut wiring, sheet);
     wiring
 }
 
-fn usual(view: &View, sheet: &mut Sheet, wiring: &mut Wiring) {
-    if view.is_file(Path::new(NGINX)) {
-        wiring.join(nginx::read(view, Path::new(NGINX), sheet));
+/// Services at their usual places, and where units say that they are.
+fn services(view: &View, units: &Systemd, wiring: &mut Wiring, sheet: &mut Sheet) {
+    let told = |programs: &[&str]| told::configurations(&units.units, programs);
+    for file in each_once(view, told(&["nginx"]), nginx::mains(view)) {
+        wiring.join(nginx::read(view, &file, sheet));
     }
+    let variables = told::environment(view, &units.units, "keylime");
     if let Some(directory) = KEYLIME.iter().map(Path::new).find(|directory| view.is_directory(directory)) {
-        wiring.join(keylime::read(view, directory, sheet));
+        wiring.join(keylime::read_with(view, directory, &variables, sheet));
     }
-    let spire: Vec<PathBuf> = spire::usual(view);
-    for file in spire {
+    for file in each_once(view, told(&["spire-server", "spire-agent"]), spire::usual(view)) {
         wiring.join(spire::read(view, &file, sheet));
     }
-    for file in openbao::usual(view) {
+    for file in each_once(view, told(&["bao", "openbao", "vault"]), openbao::usual(view)) {
         wiring.join(openbao::read(view, &file, sheet));
     }
-    wiring.join(systemd::read(view, sheet));
+}
+
+/// A file under two names is read once; one that a unit names and that is not there is what the unit's own findings speak of.
+fn each_once(view: &View, told: Vec<PathBuf>, usual: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen: Vec<PathBuf> = Vec::new();
+    let mut files = Vec::new();
+    for file in told.into_iter().filter(|file| view.meta(file).is_ok()).chain(usual) {
+        let real = view.real(&file).unwrap_or_else(|_| file.clone());
+        // A directory of configurations was read as a whole.
+        if !seen.iter().any(|before| real.starts_with(before)) {
+            seen.push(real);
+            files.push(file);
+        }
+    }
+    files
 }

@@ -12,7 +12,7 @@ use crate::model::name::CertName;
 use crate::model::span;
 
 /// Where the settings lie unless `--config` says otherwise.
-const CONFIG: &str = "/etc/omens/omens.toml";
+pub const CONFIG: &str = "/etc/omens/omens.toml";
 
 /// The whole command line.
 #[derive(Debug, Parser)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::arguments::{Command, Probe};
 use super::session::Session;
 use super::style::Style;
-use super::{FAILED, OK, REFUSED};
+use super::{FAILED, OK};
 use crate::audit::probe::{self, Asking, Document, Known, Ours, Side};
 use crate::audit::run;
 use crate::audit::sheet::Sheet;
@@ -19,7 +19,7 @@ use crate::judge::pem;
 use crate::model::report::RunError;
 use crate::steps::run::runtime;
 
-pub(super) fn run(session: &mut Session<'_, '_>, command: &Command, arguments: &Probe) -> u8 {
+pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Probe) -> u8 {
     let asking = match asking(session, arguments) {
         Ok(asking) => asking,
         Err(error) => return session.refuse(command, error),
@@ -41,14 +41,14 @@ pub(super) fn run(session: &mut Session<'_, '_>, command: &Command, arguments: &
 }
 
 /// What this host's own configurations say of the endpoint: only files are read.
-fn known(session: &Session<'_, '_>, asking: &Asking) -> Option<Known> {
+fn known(session: &Session<'_>, asking: &Asking) -> Option<Known> {
     let view = View::host();
     let host = view.host_name().unwrap_or_default();
     let wiring = run::wiring(&view, &mut Sheet::new(session.clock.now(), &host));
     Known::find(&view, &wiring, &asking.address, &host)
 }
 
-fn asking(session: &Session<'_, '_>, arguments: &Probe) -> Result<Asking, RunError> {
+fn asking(session: &Session<'_>, arguments: &Probe) -> Result<Asking, RunError> {
     let address = arguments.address.clone();
     let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']);
     let server_name = arguments.server_name.clone().unwrap_or_else(|| host.to_owned());

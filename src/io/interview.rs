@@ -180,14 +180,13 @@ fn end_of(why: &io::Error) -> End {
 fn alert_name(alert: AlertDescription) -> String {
     let debug = format!("{alert:?}");
     let mut name = String::new();
-    for (index, c) in debug.chars().enumerate() {
-        if c.is_ascii_uppercase()
-            && index > 0
-            && !name.ends_with('_')
-            && !debug.get(..index).is_some_and(|before| before.ends_with(|b: char| b.is_ascii_uppercase()))
-        {
+    // A run of capitals is one word: UnknownCA.
+    let mut after_small = false;
+    for c in debug.chars() {
+        if c.is_ascii_uppercase() && after_small {
             name.push('_');
         }
+        after_small = !c.is_ascii_uppercase();
         name.push(c.to_ascii_lowercase());
     }
     name

@@ -277,8 +277,8 @@ fn is_name(der: &[u8]) -> bool {
         Some([oid, value]) => oid.first() == Some(&0x06) && value.first().is_some_and(|tag| VALUES.contains(tag)),
         _ => false,
     };
-    let is_set = |set: &&[u8]| contents(set, 0x31).is_some_and(|attributes| attributes.iter().all(|attribute| is_attribute(attribute)));
-    contents(der, 0x30).is_some_and(|sets| sets.iter().all(|set| is_set(set)))
+    let is_set = |set: &&[u8]| contents(set, 0x31).is_some_and(|attributes| attributes.iter().all(is_attribute));
+    contents(der, 0x30).is_some_and(|sets| sets.iter().all(is_set))
 }
 
 /// The elements inside an element of this tag.

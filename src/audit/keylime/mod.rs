@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use super::input;
 use super::sheet::Sheet;
+use super::systemd::told::Variable;
 use super::wiring::{Service, Wiring};
 use crate::io::look::View;
 use crate::model::audit::{Place, Target};
@@ -62,9 +63,6 @@ impl Part {
         Target::new("keylime", self.name())
     }
 }
-
-/// One variable of a service's environment, and where it is set.
-type Variable = (String, String, Place);
 
 /// Reads what all parts read from this directory on; a file is read as the part of its name.
 #[must_use]

@@ -106,8 +106,15 @@ impl Estate {
     pub(crate) fn audit(&self) -> Document {
         let view = View::root(self.top.path()).unwrap();
         let asked = Asked::default();
-        let ground =
-            Ground { view: &view, anchors: &self.anchors, intermediates: &[], crls: &[], asked: &asked, pinned: !self.anchors.is_empty() };
+        let ground = Ground {
+            view: &view,
+            anchors: &self.anchors,
+            intermediates: &[],
+            crls: &[],
+            keys: &[],
+            asked: &asked,
+            pinned: !self.anchors.is_empty(),
+        };
         let mut sheet = Sheet::new(self.at, "web.funlab.casa");
         super::judge(&ground, &self.wiring, &mut sheet);
         sheet.into_document()

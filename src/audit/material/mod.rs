@@ -20,6 +20,8 @@ mod shelf;
 mod targets;
 mod trusts;
 
+use std::time::Duration;
+
 use crate::audit::sheet::Sheet;
 use crate::audit::wiring::Wiring;
 use crate::io::look::View;
@@ -38,14 +40,23 @@ pub struct Ground<'a> {
     pub intermediates: &'a [Vec<u8>],
     /// DER of revocation lists.
     pub crls: &'a [Vec<u8>],
+    /// Public keys that a certificate which was named itself must be for one of; as [`public_keys`] gives them.
+    pub keys: &'a [Vec<u8>],
     /// What is asked of every chain.
     pub asked: &'a Asked,
     /// Whether a person or the settings gave the anchors: then another root of the same name is a forgery, not another PKI.
     pub pinned: bool,
 }
 
-/// Judges everything that the configurations of a host name.
-pub fn judge(ground: &Ground<'_>, wiring: &Wiring, sheet: &mut Sheet) {
+/// The public halves of the private keys in a file, as the bits that a certificate's SubjectPublicKeyInfo holds.
+#[must_use]
+pub fn public_keys(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let content = blocks::Content::read(bytes);
+    content.keys().filter_map(|(key, _)| key.public().map(<[u8]>::to_vec)).collect()
+}
+
+/// Judges everything that the configurations of a host name, and gives the shortest life of a certificate among it.
+pub fn judge(ground: &Ground<'_>, wiring: &Wiring, sheet: &mut Sheet) -> Option<Duration> {
     let room = Room::new(ground, wiring, sheet.at());
     let proven = pairs::judge(&room, sheet);
     trusts::judge(&room, &proven, sheet);
@@ -53,6 +64,8 @@ pub fn judge(ground: &Ground<'_>, wiring: &Wiring, sheet: &mut Sheet) {
     shared::judge(&room, sheet);
     leftover::judge(&room, sheet);
     calls::judge(&room, sheet);
+    let leaves = wiring.pairs.iter().filter_map(|pair| room.leaf(pair)).filter(|leaf| !leaf.is_ca() && !leaf.facts.self_issued());
+    leaves.filter_map(|leaf| u64::try_from(leaf.facts.lifetime()).ok()).min().map(Duration::from_secs)
 }
 
 #[cfg(test)]

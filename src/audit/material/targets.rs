@@ -11,7 +11,7 @@ use crate::audit::{drawn, input};
 use crate::io::look::{Kind, LookError};
 use crate::judge::assess::{Asked, Judge};
 use crate::judge::lint;
-use crate::model::audit::{Object, Place, Target};
+use crate::model::audit::{Object, Place, Target, Verdict};
 use crate::model::finding::Severity;
 
 /// As deep as directories are gone into.
@@ -102,13 +102,13 @@ impl Run<'_> {
         let certs: Vec<&Cert> = content.certificates().map(|(cert, _)| cert).collect();
         // In a directory authorities lie beside the leaves; each would be no good as one.
         if let Some((leaf, sent)) = certs.split_first().filter(|_| self.named || !certs.iter().all(|cert| cert.is_ca())) {
-            self.judge(path, leaf, sent, sheet);
-            self.pair(path, &content, leaf, sheet);
+            let fits = self.pair(path, &content, leaf, sheet);
+            self.judge(path, (leaf, sent), fits, sheet);
         }
     }
 
-    /// The first certificate is the leaf; the others are sent with it.
-    fn judge(&self, path: &Path, leaf: &Cert, sent: &[&Cert], sheet: &mut Sheet) {
+    /// The first certificate is the leaf; the others are sent with it. One that is not for its key is rejected.
+    fn judge(&self, path: &Path, (leaf, sent): (&Cert, &[&Cert]), fits: bool, sheet: &mut Sheet) {
         let mut candidates: Vec<Vec<u8>> = sent.iter().map(|cert| cert.der.clone()).collect();
         candidates.extend(self.ground.intermediates.iter().cloned());
         let assessment = self.judge.assess(&leaf.der, &candidates, None, sheet.at());
@@ -117,14 +117,28 @@ impl Run<'_> {
                 sheet.add(draft.file(Place::file(path)));
             }
         }
-        sheet.chain(drawn::chain(target(path), &assessment, sheet.at()));
+        let mut chain = drawn::chain(target(path), &assessment, sheet.at());
+        if !fits {
+            chain.verdict = Verdict::Reject;
+        }
+        sheet.chain(chain);
     }
 
-    /// Against the key in the same file, or in the one whose name goes with it.
-    fn pair(&self, path: &Path, content: &Content, leaf: &Cert, sheet: &mut Sheet) {
+    /// Against the keys that were given; without any, against that in the same file, or in the one whose name goes with it.
+    fn pair(&self, path: &Path, content: &Content, leaf: &Cert, sheet: &mut Sheet) -> bool {
+        let Some(bits) = key::bits(&leaf.facts.spki) else { return true };
+        if !self.ground.keys.is_empty() {
+            let fits = self.ground.keys.contains(&bits);
+            if !fits {
+                let draft = Draft::new(&lint::PAIR_MISMATCH, target(path), Object::file(path)).file(Place::file(path));
+                sheet.add(draft.expected("a certificate for the key of --key").found(format!("{} for another key", leaf.words())));
+            }
+            return fits;
+        }
         let own = content.keys().find_map(|(key, _)| key.public().map(|public| (path.to_path_buf(), public.to_vec())));
-        let Some((place, public)) = own.or_else(|| self.beside(path)) else { return };
-        if key::bits(&leaf.facts.spki).is_some_and(|bits| bits != public) {
+        let Some((place, public)) = own.or_else(|| self.beside(path)) else { return true };
+        let fits = bits == public;
+        if !fits {
             let draft =
                 Draft::new(&lint::PAIR_MISMATCH, target(path), Object::file(path)).file(Place::file(path)).file(Place::file(&place));
             let draft = draft
@@ -132,6 +146,7 @@ impl Run<'_> {
                 .found(format!("{} for another key", leaf.words()));
             sheet.add(draft.remedy("put certificate and key of one issuance together: no service starts with these two"));
         }
+        fits
     }
 
     fn beside(&self, path: &Path) -> Option<(PathBuf, Vec<u8>)> {

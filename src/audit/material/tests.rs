@@ -766,7 +766,8 @@ fn one_defect_of_many_server_blocks_is_one_finding_with_all_their_lines() {
 fn target(estate: &Estate, path: &str) -> Document {
     let view = View::root(estate.top.path()).unwrap();
     let asked = Asked { purpose: Some(Purpose::Server), ..Asked::default() };
-    let ground = super::Ground { view: &view, anchors: &estate.anchors, intermediates: &[], crls: &[], asked: &asked, pinned: true };
+    let ground =
+        super::Ground { view: &view, anchors: &estate.anchors, intermediates: &[], crls: &[], keys: &[], asked: &asked, pinned: true };
     let mut sheet = Sheet::new(estate.at, "web");
     super::file(&ground, Path::new(path), &mut sheet);
     sheet.into_document()

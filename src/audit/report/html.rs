@@ -1,7 +1,5 @@
 //! The report as one self-contained HTML file that prints well. It must never load anything from elsewhere, nor run what a name holds.
 
-use std::fmt::Write as _;
-
 use super::escape;
 use crate::model::audit::{Chain, Document, Finding, Verdict};
 use crate::model::finding::Severity;
@@ -15,8 +13,7 @@ const SCRIPT: &str = include_str!("filter.js");
 pub fn write(document: &Document) -> String {
     let mut out = String::new();
     let (host, at) = (escape(&document.host), document.at);
-    // A String takes everything.
-    let _ = write!(
+    put!(
         out,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
@@ -27,7 +24,7 @@ pub fn write(document: &Document) -> String {
     out.push_str("</header>\n<main>\n");
     findings(&mut out, document);
     chains(&mut out, document);
-    let _ = write!(out, "</main>\n<footer>omens {}</footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n", env!("CARGO_PKG_VERSION"));
+    put!(out, "</main>\n<footer>omens {}</footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n", env!("CARGO_PKG_VERSION"));
     out
 }
 
@@ -35,7 +32,7 @@ fn counts(out: &mut String, document: &Document) {
     let summary = document.summary;
     out.push_str("<form class=\"counts\">\n");
     for (severity, count) in [("high", summary.high), ("medium", summary.medium), ("low", summary.low), ("info", summary.info)] {
-        let _ = writeln!(
+        put_line!(
             out,
             "<label class=\"{severity}\"><input type=\"checkbox\" name=\"severity\" value=\"{severity}\" checked> <b>{count}</b> {severity}</label>"
         );
@@ -44,7 +41,7 @@ fn counts(out: &mut String, document: &Document) {
 }
 
 fn findings(out: &mut String, document: &Document) {
-    let _ = writeln!(out, "<section>\n<h2>Findings</h2>");
+    put_line!(out, "<section>\n<h2>Findings</h2>");
     if document.findings.is_empty() {
         out.push_str("<p class=\"none\">Nothing to find fault with.</p>\n");
     }
@@ -56,7 +53,7 @@ fn findings(out: &mut String, document: &Document) {
 
 fn say(out: &mut String, finding: &Finding) {
     let severity = finding.severity.as_str();
-    let _ = write!(
+    put!(
         out,
         "<article class=\"finding {severity}\" data-severity=\"{severity}\">\n<h3><span class=\"mark\">{severity}</span> {}</h3>\n<p class=\"id\">{} · {}</p>\n<dl>\n",
         escape(&finding.title),
@@ -66,7 +63,7 @@ fn say(out: &mut String, finding: &Finding) {
     let mut row = |name: &str, class: &str, lines: &[String]| {
         if lines.iter().any(|line| !line.is_empty()) {
             let lines: Vec<String> = lines.iter().map(|line| escape(line)).collect();
-            let _ = writeln!(out, "<dt>{name}</dt><dd class=\"{class}\">{}</dd>", lines.join("<br>"));
+            put_line!(out, "<dt>{name}</dt><dd class=\"{class}\">{}</dd>", lines.join("<br>"));
         }
     };
     row("files", "code", &finding.files.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -95,13 +92,13 @@ fn chains(out: &mut String, document: &Document) {
 
 fn draw(out: &mut String, chain: &Chain) {
     let verdict = if chain.verdict == Verdict::Accept { "accept" } else { "reject" };
-    let _ = write!(
+    put!(
         out,
         "<article class=\"chain {verdict}\">\n<h3><span class=\"mark\">{verdict}</span> {}</h3>\n<ol class=\"path\">\n",
         escape(&chain.target.to_string())
     );
     for (depth, link) in chain.links.iter().enumerate() {
-        let _ = write!(
+        put!(
             out,
             "<li><b>{}</b> <span class=\"id\">{} · {} to {}<br>sha256 {}</span>",
             escape(&link.subject),
@@ -112,7 +109,7 @@ fn draw(out: &mut String, chain: &Chain) {
         );
         if let (0, Some(elapsed)) = (depth, chain.elapsed) {
             let over = (elapsed * 100.0).clamp(0.0, 100.0);
-            let _ = write!(
+            put!(
                 out,
                 "<span class=\"life\" role=\"img\" aria-label=\"{:.0} % of its life is over\"><span style=\"width:{over:.1}%\"></span></span><span class=\"id\">{:.0} % of its life is over</span>",
                 elapsed * 100.0,
@@ -126,7 +123,7 @@ fn draw(out: &mut String, chain: &Chain) {
         [("rustls", chain.peers.rustls), ("OpenSSL", chain.peers.openssl), ("Python ≥ 3.13", chain.peers.python), ("Go", chain.peers.go)];
     for (name, verdict) in peers {
         let (class, sign) = if verdict == Verdict::Accept { ("accept", "✓") } else { ("reject", "✗") };
-        let _ = write!(out, "<span class=\"{class}\">{sign} {name}</span> ");
+        put!(out, "<span class=\"{class}\">{sign} {name}</span> ");
     }
     out.push_str("</p>\n</article>\n");
 }

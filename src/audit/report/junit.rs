@@ -1,7 +1,5 @@
 //! JUnit XML as CI systems read it: one test case for each finding, and for each chain that was accepted. It must never hide a failure.
 
-use std::fmt::Write as _;
-
 use super::escape;
 use crate::model::audit::{Document, Finding, Verdict};
 use crate::model::finding::Severity;
@@ -14,13 +12,12 @@ pub fn write(document: &Document) -> String {
     let tests = document.findings.len() + accepted.len();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let (host, at) = (escape(&document.host), document.at);
-    // A String takes everything.
-    let _ = write!(
+    put!(
         out,
         "<testsuites name=\"omens chain-audit\" tests=\"{tests}\" failures=\"{failures}\">\n <testsuite name=\"{host}\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\">\n"
     );
     for chain in accepted {
-        let _ = writeln!(out, "  <testcase classname=\"chain\" name=\"{}\"/>", escape(&chain.target.to_string()));
+        put_line!(out, "  <testcase classname=\"chain\" name=\"{}\"/>", escape(&chain.target.to_string()));
     }
     for finding in &document.findings {
         case(&mut out, finding);
@@ -35,7 +32,7 @@ fn fails(finding: &Finding) -> bool {
 
 fn case(out: &mut String, finding: &Finding) {
     let place = finding.files.first().map_or_else(|| finding.target.to_string(), ToString::to_string);
-    let _ = writeln!(out, "  <testcase classname=\"{}\" name=\"{}\">", escape(&finding.id), escape(&place));
+    put_line!(out, "  <testcase classname=\"{}\" name=\"{}\">", escape(&finding.id), escape(&place));
     let rows = [("expected", &finding.expected), ("found", &finding.found), ("remedy", &finding.remedy)];
     let body: Vec<String> = rows
         .into_iter()
@@ -46,9 +43,9 @@ fn case(out: &mut String, finding: &Finding) {
     let body = escape(&body.join("\n"));
     if fails(finding) {
         let (kind, title) = (finding.severity.as_str(), escape(&finding.title));
-        let _ = writeln!(out, "   <failure type=\"{kind}\" message=\"{title}\">{body}</failure>");
+        put_line!(out, "   <failure type=\"{kind}\" message=\"{title}\">{body}</failure>");
     } else {
-        let _ = writeln!(out, "   <system-out>{}: {}\n{body}</system-out>", finding.severity.as_str(), escape(&finding.title));
+        put_line!(out, "   <system-out>{}: {}\n{body}</system-out>", finding.severity.as_str(), escape(&finding.title));
     }
     out.push_str("  </testcase>\n");
 }

@@ -1,5 +1,15 @@
 //! A document as text, SARIF, JUnit and Prometheus metrics, and several documents as one. It must never judge, and never leave a finding out.
 
+/// Text at the end of a text.
+macro_rules! put {
+    ($out:expr, $($text:tt)*) => { $out.push_str(&format!($($text)*)) };
+}
+
+/// A line at the end of a text.
+macro_rules! put_line {
+    ($out:expr, $($text:tt)*) => {{ put!($out, $($text)*); $out.push('\n'); }};
+}
+
 pub mod html;
 pub mod junit;
 pub mod merge;

@@ -2,7 +2,6 @@
 //! changes from run to run.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use crate::model::audit::{Document, Verdict};
 
@@ -12,12 +11,11 @@ pub fn write(document: &Document) -> String {
     let mut out = String::new();
     let host = label(&document.host);
     head(&mut out, "omens_audit_time_seconds", "Time that the audit judged by.");
-    // A String takes everything.
-    let _ = writeln!(out, "omens_audit_time_seconds{{host=\"{host}\"}} {}", document.at.unix());
+    put_line!(out, "omens_audit_time_seconds{{host=\"{host}\"}} {}", document.at.unix());
     head(&mut out, "omens_audit_findings", "Findings by severity.");
     let summary = document.summary;
     for (severity, count) in [("high", summary.high), ("medium", summary.medium), ("low", summary.low), ("info", summary.info)] {
-        let _ = writeln!(out, "omens_audit_findings{{host=\"{host}\",severity=\"{severity}\"}} {count}");
+        put_line!(out, "omens_audit_findings{{host=\"{host}\",severity=\"{severity}\"}} {count}");
     }
     let mut ids: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for finding in &document.findings {
@@ -25,7 +23,7 @@ pub fn write(document: &Document) -> String {
     }
     head(&mut out, "omens_audit_finding", "Findings by id.");
     for ((id, severity), count) in ids {
-        let _ = writeln!(out, "omens_audit_finding{{host=\"{host}\",id=\"{}\",severity=\"{severity}\"}} {count}", label(id));
+        put_line!(out, "omens_audit_finding{{host=\"{host}\",id=\"{}\",severity=\"{severity}\"}} {count}", label(id));
     }
     chains(&mut out, document, &host);
     out
@@ -56,13 +54,13 @@ fn chains(out: &mut String, document: &Document, host: &str) {
                 2 => elapsed.to_string(),
                 _ => i32::from(*accepted).to_string(),
             };
-            let _ = writeln!(out, "{name}{{host=\"{host}\",target=\"{target}\"}} {value}");
+            put_line!(out, "{name}{{host=\"{host}\",target=\"{target}\"}} {value}");
         }
     }
 }
 
 fn head(out: &mut String, name: &str, help: &str) {
-    let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+    put!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n");
 }
 
 /// A label's value: backslash, quote and line feed are escaped.

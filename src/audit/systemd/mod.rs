@@ -5,6 +5,7 @@ pub mod lints;
 mod load;
 mod service;
 mod timers;
+pub mod told;
 pub mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};

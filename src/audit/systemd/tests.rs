@@ -173,3 +173,25 @@ fn one_unit_is_read_with_what_starts_it() {
     assert_eq!(sheet.findings().iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["timer.disabled"]);
     assert!(unit(&view, "none.service", &mut sheet).is_none() && sheet.findings().iter().any(|f| f.id == "unit.absent"));
 }
+
+#[test]
+fn files_and_variables_that_units_tell_services_are_known() {
+    use super::told::{configurations, environment};
+    let top = estate(&[
+        (
+            "/etc/systemd/system/keylime_verifier.service",
+            "[Service]\nEnvironment=\"A=1\" B=2\nEnvironmentFile=-/etc/default/keylime\nExecStart=/usr/bin/keylime_verifier\n",
+        ),
+        ("/etc/default/keylime", "# C=0\n;D=0\nC=\"3 4\"\n"),
+        ("/etc/systemd/system/a.service", "[Service]\nExecStart=-/opt/spire/bin/spire-server run -config /srv/server.conf\n"),
+        ("/etc/systemd/system/b.service", "[Service]\nExecStart=/usr/bin/bao server -config=/srv/bao.hcl -config=rel\n"),
+    ]);
+    let view = View::root(top.path()).unwrap();
+    let units = super::read(&view, &mut Sheet::new(Time::from_unix(0), "h")).units;
+    let variables: Vec<(String, String)> =
+        environment(&view, &units, "keylime").into_iter().map(|(name, value, _)| (name, value)).collect();
+    assert_eq!(variables, [("A", "1"), ("B", "2"), ("C", "3 4")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(configurations(&units, &["spire-server", "spire-agent"]), [Path::new("/srv/server.conf")]);
+    assert_eq!(configurations(&units, &["bao", "vault"]), [Path::new("/srv/bao.hcl")]);
+    assert!(configurations(&units, &["nginx"]).is_empty());
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::skew::Skew;
@@ -158,10 +159,21 @@ struct CapabilitiesBody {
     data: Option<BTreeMap<String, Vec<String>>>,
 }
 
+#[derive(Deserialize)]
+struct DataBody {
+    data: Option<Value>,
+}
+
 /// Reads the answer to `sys/capabilities-self`.
 pub(super) fn capabilities(body: &[u8]) -> Result<BTreeMap<String, Vec<String>>, String> {
     let body: CapabilitiesBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
     body.data.ok_or_else(|| "no data in it, expected paths".to_owned())
+}
+
+/// What an answer to a read holds.
+pub(super) fn data(body: &[u8]) -> Result<Value, String> {
+    let body: DataBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
+    body.data.filter(Value::is_object).ok_or_else(|| "no data in it".to_owned())
 }
 
 /// Says what is wrong by place, not by content: the content may be a token or a key.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::http::{Answer, Client, HttpError, Request};
@@ -165,6 +166,21 @@ impl Server {
         let path = "sys/capabilities-self";
         let answer = self.call(path, grant, json(&Paths { paths })?).await?;
         answer::capabilities(&answer.body).map_err(|why| self.malformed(path, &why))
+    }
+
+    /// Reads a path: what the answer's `data` holds, or `None` where there is nothing or it may not be read.
+    ///
+    /// # Errors
+    /// No answer, or one that is none.
+    pub async fn read(&self, path: &str, grant: Option<&Grant>) -> Result<Option<Value>, Problem> {
+        let secrets = grant.map(Grant::secrets).unwrap_or_default();
+        let request = Request { path: &format!("v1/{path}"), token: grant.map(Grant::token), json: None };
+        let answer = self.http.send(request).await.map_err(|why| self.no_answer(&why).without(&secrets))?;
+        match answer.status {
+            200..300 => answer::data(&answer.body).map(Some).map_err(|why| self.malformed(path, &why)),
+            403 | 404 => Ok(None),
+            _ => Err(refusal::of_call(path, &answer, &secrets, self.clock.now())),
+        }
     }
 
     /// A POST whose only good answers are 2xx.

@@ -1,0 +1,146 @@
+//! What `chain-audit` looks at: settings, targets and flags of the command line, made into one audit. It must never judge.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::super::arguments::{AuditPurpose, AuditVerdict, ChainAudit};
+use super::super::session::Session;
+use super::{Refused, network, refused};
+use crate::audit::run::{self, Given};
+use crate::audit::sheet::Sheet;
+use crate::audit::target::Where;
+use crate::audit::{material, own};
+use crate::config;
+use crate::config::settings::Settings;
+use crate::io::look::{self, View};
+use crate::io::read;
+use crate::judge::assess::Asked;
+use crate::judge::lint::Findings;
+use crate::judge::pem;
+use crate::model::audit::Document;
+use crate::model::profile::Purpose;
+
+/// Profiles, where no settings name another directory.
+const POLICIES: &str = "/etc/omens/policies";
+
+pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Document, Refused> {
+    let view = match &arguments.root {
+        None => View::host(),
+        Some(directory) => View::root(directory).map_err(|error| {
+            refused("root", format!("--root {}: {error}", directory.display()), "give it the root directory of a host's files")
+        })?,
+    };
+    let inside = |word: &str| word_inside(arguments.root.as_deref(), word);
+    let exists = |word: &str| view.meta(Path::new(&inside(word))).is_ok();
+    let targets: Result<Vec<Where>, String> = arguments.targets.iter().map(|word| Where::parse(&inside(word), exists)).collect();
+    let targets = targets.map_err(|text| refused("usage", text, "see omens chain-audit --help"))?;
+    if view.is_elsewhere() && targets.iter().any(|target| matches!(target, Where::Endpoint(_))) {
+        return Err(refused(
+            "usage",
+            "an endpoint cannot be asked with --root: nothing is asked over the network then".to_owned(),
+            "leave out --root, or the endpoint",
+        ));
+    }
+    let mut given = given(&view, arguments)?;
+    let at = arguments.at.unwrap_or_else(|| session.clock.now());
+    let host = view.host_name().unwrap_or_else(|| "localhost".to_owned());
+    let mut sheet = Sheet::new(at, &host);
+    let settings = settings(session, arguments, &mut sheet);
+    if let Some(settings) = &settings {
+        if given.anchors.is_empty() {
+            given.anchors.push(settings.anchor.der.clone());
+        }
+        if targets.is_empty() {
+            own::judge(settings, &mut sheet);
+        }
+    }
+    let wiring = run::files(&view, &targets, &given, &mut sheet);
+    if !view.is_elsewhere() {
+        let work = network::Work { view: &view, targets: &targets, given: &given, settings: settings.as_ref(), wiring: &wiring };
+        network::look(session, &work, &mut sheet)?;
+    }
+    Ok(sheet.into_document())
+}
+
+/// This host's settings, where they are to be used; what is wrong in them is part of the report. Nobody has to have any.
+fn settings(session: &Session<'_>, arguments: &ChainAudit, sheet: &mut Sheet) -> Option<Settings> {
+    if arguments.no_config || arguments.root.is_some() {
+        return None;
+    }
+    let file = &session.global.config;
+    if file.as_path() == Path::new(super::super::arguments::CONFIG) && View::host().meta(file).is_err_and(|error| error.is_absent()) {
+        return None;
+    }
+    session.settings(false).map_err(|errors| own::settings_are_wrong(&errors, sheet)).ok()
+}
+
+/// A target below `--root` may be given with that directory's own path in front.
+fn word_inside(root: Option<&Path>, word: &str) -> String {
+    let strip = |path: &str| {
+        let rest = Path::new(path).strip_prefix(root?).ok()?;
+        Some(Path::new("/").join(rest).display().to_string())
+    };
+    match word.split_once(':') {
+        Some((kind, path)) if path.starts_with('/') => strip(path).map_or_else(|| word.to_owned(), |path| format!("{kind}:{path}")),
+        _ => strip(word).unwrap_or_else(|| word.to_owned()),
+    }
+}
+
+fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
+    let profile = match &arguments.profile {
+        None => None,
+        Some(word) => Some(config::profile(word, Path::new(POLICIES)).map_err(|errors| {
+            let words: Vec<String> = errors.iter().map(|error| error.text.clone()).collect();
+            let hint = errors.iter().find_map(|error| error.suggestion.clone()).unwrap_or_default();
+            refused("profile", format!("--profile {word}: {}", words.join("; ")), &hint)
+        })?),
+    };
+    let purpose = match arguments.purpose {
+        Some(AuditPurpose::Server) => Some(Purpose::Server),
+        Some(AuditPurpose::Client) => Some(Purpose::Client),
+        Some(AuditPurpose::Any) => None,
+        None => profile.as_ref().map(|profile| profile.purpose),
+    };
+    let path_only = arguments.verdict == AuditVerdict::Path;
+    let asked = Asked { profile, purpose, names: arguments.name.clone(), max_depth: arguments.max_depth, path_only, strict: false };
+    Ok(Given {
+        anchors: ders(view, &arguments.anchor)?,
+        intermediates: ders(view, &arguments.intermediates)?,
+        crls: ders(view, &arguments.crl)?,
+        keys: keys(&arguments.key)?,
+        asked,
+    })
+}
+
+/// The public halves of the keys of `--key`.
+fn keys(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refused> {
+    let mut all = Vec::new();
+    for file in files {
+        let bytes = read::file(file, look::LIMIT).map_err(|error| refused("unreadable", error.to_string(), &error.hint()))?;
+        let found = material::public_keys(&zeroize::Zeroizing::new(bytes));
+        if found.is_empty() {
+            let text = format!("--key {}: no private key in it that can be read", file.display());
+            return Err(refused("malformed", text, "give it a PEM file of an unencrypted private key (PKCS#8, PKCS#1 or SEC 1)"));
+        }
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+/// What the files of a flag hold, as DER: PEM blocks, or the file as it is. They are this host's, or else those of `--root`.
+fn ders(view: &View, files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refused> {
+    let mut all = Vec::new();
+    for file in files {
+        let read = read::file(file, look::LIMIT).or_else(|error| match view.bytes(file) {
+            Ok(bytes) if view.is_elsewhere() => Ok(bytes.to_vec()),
+            _ => Err(refused("unreadable", error.to_string(), &error.hint())),
+        });
+        let bytes = read?;
+        let none = BTreeMap::new();
+        match std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")) {
+            Some(text) => all.extend(pem::read(text, &mut Findings::new(&none))),
+            None => all.push(bytes),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,117 @@
+//! `chain-audit`: reads what was given, has it judged, prints the report. It must never judge itself, nor change anything.
+
+mod look;
+mod network;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::arguments::{AuditFormat, AuditMerge, AuditReport, AuditVerdict, ChainAudit, FailOn};
+use super::session::Session;
+use super::{FAILED, OK, REFUSED};
+use crate::audit::{catalogue, report};
+use crate::io::read;
+use crate::model::audit::{Document, Verdict};
+use crate::model::finding::Severity;
+use crate::model::report::RunError;
+
+/// Why there is no report.
+type Refused = RunError;
+
+pub(super) fn run(session: &mut Session<'_>, arguments: &ChainAudit) -> u8 {
+    if arguments.list_findings {
+        return list(session, arguments.report);
+    }
+    let options = match &arguments.merge {
+        Some(AuditMerge::Merge { report, .. }) => *report,
+        None => arguments.report,
+    };
+    let document = match &arguments.merge {
+        Some(AuditMerge::Merge { files, .. }) => merge(files),
+        None => look::look(session, arguments),
+    };
+    match document {
+        Ok(document) => {
+            print(session, options, &document);
+            exit(&document, options.fail_on, arguments.verdict)
+        }
+        Err(error) => {
+            let empty = crate::model::report::Report { error: Some(error), ..session.empty("chain-audit", REFUSED) };
+            session.report(&empty)
+        }
+    }
+}
+
+fn exit(document: &Document, fail_on: FailOn, verdict: AuditVerdict) -> u8 {
+    let limit = match fail_on {
+        FailOn::High => Some(Severity::High),
+        FailOn::Medium => Some(Severity::Medium),
+        FailOn::Low => Some(Severity::Low),
+        FailOn::None => None,
+    };
+    let found = limit.is_some_and(|limit| document.findings.iter().any(|finding| finding.severity >= limit));
+    let rejected = verdict == AuditVerdict::Path && document.chains.iter().any(|chain| chain.verdict == Verdict::Reject);
+    if found || rejected { FAILED } else { OK }
+}
+
+fn print(session: &mut Session<'_>, options: AuditReport, document: &Document) {
+    let format = if session.global.json { AuditFormat::Json } else { options.format };
+    let text = match format {
+        AuditFormat::Json => return session.output.document(document),
+        AuditFormat::Text => report::text::write(document, session.style.colors()),
+        AuditFormat::Html => report::html::write(document),
+        AuditFormat::Sarif => report::sarif::write(document),
+        AuditFormat::Junit => report::junit::write(document),
+        AuditFormat::Prometheus => report::prometheus::write(document),
+    };
+    session.output.text(&text);
+}
+
+fn merge(files: &[PathBuf]) -> Result<Document, Refused> {
+    let mut documents = Vec::new();
+    for file in files {
+        let bytes = read::file(file, report::merge::LIMIT).map_err(|error| refused("unreadable", error.to_string(), &error.hint()))?;
+        let document: Document = serde_json::from_slice(&bytes).map_err(|error| {
+            refused("malformed", format!("{}: {error}", file.display()), "give it what `omens chain-audit --format json` printed")
+        })?;
+        documents.push(document);
+    }
+    Ok(report::merge::join(documents))
+}
+
+fn refused(code: &str, text: String, hint: &str) -> Refused {
+    RunError { code: code.to_owned(), text, hint: (!hint.is_empty()).then(|| hint.to_owned()) }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    schema: &'static str,
+    findings: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    id: &'static str,
+    severity: Severity,
+    title: &'static str,
+    remedy: String,
+}
+
+fn list(session: &mut Session<'_>, options: AuditReport) -> u8 {
+    let row = |lint: &'static crate::judge::lint::Lint| Row {
+        id: lint.id,
+        severity: lint.severity,
+        title: lint.title,
+        remedy: lint.remedy_for("that signs it").unwrap_or_default(),
+    };
+    let rows: Vec<Row> = catalogue::all().map(row).collect();
+    if session.global.json || options.format == AuditFormat::Json {
+        session.output.document(&Listed { schema: "omens.chain-audit-findings/1", findings: rows });
+    } else {
+        let wide = rows.iter().map(|row| row.id.len()).max().unwrap_or_default();
+        let text: String = rows.iter().map(|row| format!("{:wide$}  {:6}  {}\n", row.id, row.severity.as_str(), row.title)).collect();
+        session.output.text(&text);
+    }
+    OK
+}
