@@ -86,9 +86,20 @@ impl Maker<'_> {
         while let Some((before, after)) = rest.split_once("{{") {
             out.push_str(before);
             let (inside, tail) = after.split_once("}}").expect("}} after {{");
-            out.push_str(&self.fill(inside));
+            if inside.starts_with(' ') {
+                // A template of somebody else's.
+                out.push_str(&format!("{{{{{inside}}}}}"));
+            } else {
+                out.push_str(&self.fill(inside));
+            }
             // A block of PEM brings its own end of line.
-            rest = if out.ends_with('\n') { tail.strip_prefix('\n').unwrap_or(tail) } else { tail };
+            rest = if inside.starts_with(' ') {
+                tail
+            } else if out.ends_with('\n') {
+                tail.strip_prefix('\n').unwrap_or(tail)
+            } else {
+                tail
+            };
         }
         out.push_str(rest);
         out.into_bytes()

@@ -43,6 +43,7 @@ pub struct Estate {
     pub files: BTreeMap<String, File>,
     #[serde(default)]
     pub edit: Vec<Edit>,
+    /// Files of the bases that are gone.
     #[serde(default)]
     pub remove: Vec<String>,
     /// Words for the command line.
@@ -105,9 +106,6 @@ pub struct More {
     pub owner: Option<String>,
     #[serde(default)]
     pub group: Option<String>,
-    /// The text is hexadecimal, or `{{der NAME}}`.
-    #[serde(default)]
-    pub binary: bool,
 }
 
 impl File {
@@ -200,10 +198,10 @@ fn work_in(estate: &mut Estate, bases: &BTreeMap<String, Host>) {
         let under = host.certs.get(name).cloned().unwrap_or_default();
         host.certs.insert(name.clone(), cert.over(&under));
     }
-    host.files.extend(estate.files.clone());
     for path in &estate.remove {
         assert!(host.files.remove(path).is_some(), "{}: {path} is not there to be removed", estate.name);
     }
+    host.files.extend(estate.files.clone());
     for edit in &estate.edit {
         let file = host.files.get_mut(&edit.path).unwrap_or_else(|| panic!("{}: {} is not there", estate.name, edit.path));
         let mut more = file.more();
