@@ -1,14 +1,16 @@
-//! The report for a terminal: chains drawn, findings worst first, one remedy each. It must never be wider than what it says.
+//! The report for a terminal: chains drawn, findings worst first, one remedy each. It must never break a path or a name in two.
 
-use std::fmt::Write as _;
+mod forest;
 
-use crate::model::audit::{Chain, Document, Finding, Verdict};
+use crate::model::audit::{Document, Finding};
 use crate::model::finding::Severity;
 
-/// As many chains are drawn; further ones are counted. All of them are in the JSON.
-const DRAWN: usize = 40;
-/// As many cells has the bar of a lifetime.
-const BAR: usize = 20;
+/// Longer texts go on in the next line.
+const WIDTH: usize = 100;
+/// Where the texts of a finding begin.
+const INDENT: usize = 18;
+/// With more findings than this, the worst one is said again at the end, where the eye is.
+const MANY: usize = 3;
 
 /// Writes it, with colours or without.
 #[must_use]
@@ -20,20 +22,18 @@ pub fn write(document: &Document, colors: bool) -> String {
     line(&mut out, &format!("{}  {}  {counts}", paint.bold(&document.host), document.at));
     if !document.chains.is_empty() {
         line(&mut out, "");
-    }
-    for chain in document.chains.iter().take(DRAWN) {
-        draw(&mut out, chain, paint);
-    }
-    if document.chains.len() > DRAWN {
-        line(&mut out, &format!("… and {} more chains; --format json has them all", document.chains.len() - DRAWN));
+        forest::draw(&mut out, &document.chains, paint);
     }
     for finding in &document.findings {
         line(&mut out, "");
         say(&mut out, finding, paint);
     }
-    if document.findings.is_empty() {
-        line(&mut out, "");
-        line(&mut out, &paint.good("nothing to find fault with"));
+    match document.findings.as_slice() {
+        [] => line(&mut out, &format!("\n{}", paint.good("nothing to find fault with"))),
+        [worst, rest @ ..] if rest.len() >= MANY => {
+            line(&mut out, &format!("\n{counts}; the worst: {} {}", worst.title, paint.dim(&worst.id)));
+        }
+        _ => {}
     }
     out
 }
@@ -43,51 +43,12 @@ fn line(out: &mut String, words: &str) {
     out.push('\n');
 }
 
-/// One line for the leaf, one for each certificate above it.
-fn draw(out: &mut String, chain: &Chain, paint: Paint) {
-    let verdict = match chain.verdict {
-        Verdict::Accept => paint.good("accept"),
-        Verdict::Reject => paint.bad("reject"),
-    };
-    line(out, &format!("{verdict}  {}", chain.target));
-    for (depth, link) in chain.links.iter().enumerate() {
-        let indent = " ".repeat(depth * 3);
-        let arm = if depth == 0 { "" } else { "└─ " };
-        let mut words = format!("        {indent}{arm}{}  {}", link.subject, paint.dim(&format!("{} until {}", link.key, link.not_after)));
-        if let (0, Some(elapsed)) = (depth, chain.elapsed) {
-            write!(words, "  {}", bar(elapsed)).unwrap_or_default();
-        }
-        line(out, &words);
-    }
-    let refusing: Vec<&str> =
-        [("rustls", chain.peers.rustls), ("OpenSSL", chain.peers.openssl), ("Python ≥ 3.13", chain.peers.python), ("Go", chain.peers.go)]
-            .into_iter()
-            .filter(|(_, verdict)| *verdict == Verdict::Reject)
-            .map(|(name, _)| name)
-            .collect();
-    if !refusing.is_empty() {
-        line(out, &format!("        refused by {}", paint.bad(&refusing.join(", "))));
-    }
-}
-
-/// How much of a life is over.
-fn bar(elapsed: f64) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "between 0 and the bar's length"
-    )]
-    let full = (elapsed.clamp(0.0, 1.0) * BAR as f64).round() as usize;
-    format!("[{}{}] {:.0} % of its life is over", "█".repeat(full), "·".repeat(BAR.saturating_sub(full)), elapsed * 100.0)
-}
-
 fn say(out: &mut String, finding: &Finding, paint: Paint) {
     let word = paint.severity(finding.severity);
     line(out, &format!("{word}  {}  {}", paint.bold(&finding.title), paint.dim(&finding.id)));
     let mut row = |name: &str, words: &str| {
-        if !words.is_empty() {
-            line(out, &format!("        {name:9} {words}"));
+        for (index, words) in wrapped(words).iter().enumerate() {
+            line(out, &format!("        {:9} {words}", if index == 0 { name } else { "" }));
         }
     };
     let target = finding.target.to_string();
@@ -109,6 +70,21 @@ fn say(out: &mut String, finding: &Finding, paint: Paint) {
         row("hosts", &finding.hosts.join(", "));
     }
     row("remedy", &finding.remedy);
+}
+
+/// The lines of a text; none where there is nothing to say.
+fn wrapped(words: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words.split_whitespace() {
+        match lines.last_mut() {
+            Some(last) if last.chars().count() + word.chars().count() < WIDTH - INDENT => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Colours, or none.
@@ -172,9 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_never_leaves_its_frame() {
-        for (elapsed, full) in [(0.0, 0), (0.5, 10), (1.0, 20), (7.5, 20)] {
-            assert_eq!(bar(elapsed).matches('█').count(), full, "{elapsed}");
-        }
+    fn long_texts_go_on_in_the_next_line() {
+        let text = "word ".repeat(60);
+        let lines = wrapped(&text);
+        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= WIDTH - INDENT), "{lines:?}");
+        assert_eq!(lines.join(" "), text.trim());
+        assert_eq!(wrapped(&"x".repeat(300)).len(), 1);
+        assert!(wrapped("").is_empty());
     }
 }

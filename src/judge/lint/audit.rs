@@ -18,7 +18,7 @@ catalogue! {
     NAME_ABSENT = "name.absent", High, fixed, "a server's certificate without any subject alternative name", NAME;
     NAME_ONLY_CN = "name.only-in-common-name", High, fixed, "the name is in the common name only: rustls and Go do not look there", NAME;
     NAME_PARTIAL = "name.partial-wildcard", High, fixed, "a wildcard that is no whole first label: rustls and Go refuse it", NAME;
-    NAME_LOCALHOST = "name.localhost", Low, open, "localhost or a loopback address among the names: good for a man in the middle on any host", NAME;
+    NAME_LOCALHOST = "name.localhost", Low, open, "localhost or a loopback address among the names: good for a man in the middle on any host", "have it signed without localhost, where no service on this host is called by that name";
 
     RENEWAL_DUE = "validity.renewal-due", Low, open, "less than a third of its life is left: renewal is due", "renew it, and look at why its timer has not";
     EXPIRES_SOON = "validity.expires-soon", Medium, open, "less than a tenth of its life is left", "renew it now, and look at why its timer has not";
