@@ -45,7 +45,7 @@ impl Draft {
             expected: String::new(),
             found: String::new(),
             evidence: Vec::new(),
-            remedy: lint.remedy_for("that signs it").unwrap_or_default(),
+            remedy: lint.remedy().unwrap_or_default(),
             breaks: Vec::new(),
             since: None,
         }

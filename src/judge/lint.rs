@@ -28,6 +28,12 @@ impl Lint {
     pub fn remedy_for(&self, role: &str) -> Option<String> {
         (!self.remedy.is_empty()).then(|| self.remedy.replace("{role}", role))
     }
+
+    /// The remedy where the role is not known.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        (!self.remedy.is_empty()).then(|| self.remedy.replace("role {role}", "the role that signs it"))
+    }
 }
 
 /// The lint of this id.

@@ -13,6 +13,9 @@
 )]
 
 mod build;
+mod page;
+#[path = "../vectors/skipped.rs"]
+mod skipped;
 mod spec;
 
 use std::path::Path;

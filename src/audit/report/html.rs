@@ -1,8 +1,8 @@
 //! The report as one self-contained HTML file that prints well. It must never load anything from elsewhere, nor run what a name holds.
 
 use super::escape;
+use super::forest::{self, Node};
 use crate::model::audit::{Chain, Document, Finding, Verdict};
-use crate::model::finding::Severity;
 
 const STYLE: &str = include_str!("style.css");
 /// Filters: the only script there is; the report is whole without it.
@@ -46,12 +46,12 @@ fn findings(out: &mut String, document: &Document) {
         out.push_str("<p class=\"none\">Nothing to find fault with.</p>\n");
     }
     for finding in &document.findings {
-        say(out, finding);
+        say(out, document, finding);
     }
     out.push_str("</section>\n");
 }
 
-fn say(out: &mut String, finding: &Finding) {
+fn say(out: &mut String, document: &Document, finding: &Finding) {
     let severity = finding.severity.as_str();
     put!(
         out,
@@ -72,7 +72,7 @@ fn say(out: &mut String, finding: &Finding) {
     row("shown by", "code", &finding.evidence);
     row("since", "", &finding.since.map(|since| since.to_string()).into_iter().collect::<Vec<_>>());
     row("breaks", "", &[finding.breaks.join(", ")]);
-    if finding.hosts.len() > 1 {
+    if finding.hosts != [document.host.as_str()] {
         row("hosts", "", &[finding.hosts.join(", ")]);
     }
     row("remedy", "remedy", std::slice::from_ref(&finding.remedy));
@@ -83,61 +83,79 @@ fn chains(out: &mut String, document: &Document) {
     if document.chains.is_empty() {
         return;
     }
-    out.push_str("<section>\n<h2>Chains</h2>\n");
-    for chain in &document.chains {
-        draw(out, chain);
+    out.push_str("<section>\n<h2>Chains</h2>\n<ul class=\"tree\">\n");
+    for root in &forest::plant(document.chains.iter()) {
+        node(out, root);
     }
-    out.push_str("</section>\n");
+    for chain in document.chains.iter().filter(|chain| chain.links.is_empty()) {
+        put_line!(out, "<li><div class=\"link reject\">{}: no certificate that parses</div></li>", escape(&chain.target.to_string()));
+    }
+    out.push_str("</ul>\n</section>\n");
 }
 
-fn draw(out: &mut String, chain: &Chain) {
-    let verdict = if chain.verdict == Verdict::Accept { "accept" } else { "reject" };
+/// A certificate as a box, whoever uses it, and what it signed.
+fn node(out: &mut String, node_: &Node<'_>) {
+    let rejected = node_.chains.iter().any(|chain| chain.verdict == Verdict::Reject);
+    let class = match (node_.chains.is_empty(), rejected) {
+        (true, _) => "authority",
+        (false, true) => "reject",
+        (false, false) => "accept",
+    };
+    let link = node_.link;
     put!(
         out,
-        "<article class=\"chain {verdict}\">\n<h3><span class=\"mark\">{verdict}</span> {}</h3>\n<ol class=\"path\">\n",
-        escape(&chain.target.to_string())
+        "<li><div class=\"link {class}\"><b>{}</b><span class=\"id\">{} · {} to {}<br>sha256 {}</span>",
+        escape(&link.subject),
+        escape(&link.key),
+        link.not_before,
+        link.not_after,
+        escape(&link.sha256)
     );
-    for (depth, link) in chain.links.iter().enumerate() {
-        put!(
-            out,
-            "<li><b>{}</b> <span class=\"id\">{} · {} to {}<br>sha256 {}</span>",
-            escape(&link.subject),
-            escape(&link.key),
-            link.not_before,
-            link.not_after,
-            escape(&link.sha256)
-        );
-        if let (0, Some(elapsed)) = (depth, chain.elapsed) {
-            let over = (elapsed * 100.0).clamp(0.0, 100.0);
-            put!(
-                out,
-                "<span class=\"life\" role=\"img\" aria-label=\"{:.0} % of its life is over\"><span style=\"width:{over:.1}%\"></span></span><span class=\"id\">{:.0} % of its life is over</span>",
-                elapsed * 100.0,
-                elapsed * 100.0
-            );
+    if let Some(elapsed) = node_.chains.iter().find_map(|chain| chain.elapsed) {
+        life(out, elapsed);
+    }
+    for chain in &node_.chains {
+        verdict(out, chain);
+    }
+    out.push_str("</div>");
+    if !node_.below.is_empty() {
+        out.push_str("\n<ul>\n");
+        for below in &node_.below {
+            node(out, below);
         }
-        out.push_str("</li>\n");
+        out.push_str("</ul>\n");
     }
-    out.push_str("</ol>\n<p class=\"peers\">");
-    let peers =
-        [("rustls", chain.peers.rustls), ("OpenSSL", chain.peers.openssl), ("Python ≥ 3.13", chain.peers.python), ("Go", chain.peers.go)];
-    for (name, verdict) in peers {
-        let (class, sign) = if verdict == Verdict::Accept { ("accept", "✓") } else { ("reject", "✗") };
-        put!(out, "<span class=\"{class}\">{sign} {name}</span> ");
-    }
-    out.push_str("</p>\n</article>\n");
+    out.push_str("</li>\n");
 }
 
-/// A class for each severity, so that the style cannot forget one.
-#[must_use]
-pub const fn classes() -> [&'static str; 4] {
-    [Severity::High.as_str(), Severity::Medium.as_str(), Severity::Low.as_str(), Severity::Info.as_str()]
+fn life(out: &mut String, elapsed: f64) {
+    let over = (elapsed * 100.0).clamp(0.0, 100.0);
+    let words = if elapsed > 1.0 { "its life is over".to_owned() } else { format!("{over:.0} % of its life is over") };
+    put!(
+        out,
+        "<span class=\"life\" role=\"img\" aria-label=\"{words}\"><span style=\"width:{over:.1}%\"></span></span><span class=\"id\">{words}</span>"
+    );
+}
+
+fn verdict(out: &mut String, chain: &Chain) {
+    let class = if chain.verdict == Verdict::Accept { "accept" } else { "reject" };
+    put!(
+        out,
+        "<p class=\"verdict\"><span class=\"mark {class}\">{class}</span> {}<span class=\"peers\">",
+        escape(&chain.target.to_string())
+    );
+    for (name, verdict) in forest::peers(chain) {
+        let (class, sign) = if verdict == Verdict::Accept { ("accept", "✓") } else { ("reject", "✗") };
+        put!(out, " <span class=\"{class}\">{sign} {name}</span>");
+    }
+    out.push_str("</span></p>");
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::sample;
     use super::*;
+    use crate::model::finding::Severity;
 
     #[test]
     fn names_stay_names_and_nothing_is_loaded() {
@@ -146,7 +164,7 @@ mod tests {
         for word in ["src=", "href=", "url(", "@import", "http://", "https://"] {
             assert!(!page.contains(word), "{word}");
         }
-        for class in classes() {
+        for class in [Severity::High, Severity::Medium, Severity::Low, Severity::Info].map(Severity::as_str) {
             assert!(STYLE.contains(&format!(".{class}")), "{class}");
         }
     }

@@ -36,7 +36,7 @@ fn rule(lint: &crate::judge::lint::Lint) -> Value {
         "shortDescription": {"text": lint.title},
         "defaultConfiguration": {"level": level(lint.severity)},
     });
-    if let (Some(remedy), Some(rule)) = (lint.remedy_for("that signs it"), rule.as_object_mut()) {
+    if let (Some(remedy), Some(rule)) = (lint.remedy(), rule.as_object_mut()) {
         rule.insert("help".to_owned(), json!({"text": remedy}));
     }
     rule

@@ -26,7 +26,7 @@ pub fn write(document: &Document, colors: bool) -> String {
     }
     for finding in &document.findings {
         line(&mut out, "");
-        say(&mut out, finding, paint);
+        say(&mut out, finding, &document.host, paint);
     }
     match document.findings.as_slice() {
         [] => line(&mut out, &format!("\n{}", paint.good("nothing to find fault with"))),
@@ -43,7 +43,7 @@ fn line(out: &mut String, words: &str) {
     out.push('\n');
 }
 
-fn say(out: &mut String, finding: &Finding, paint: Paint) {
+fn say(out: &mut String, finding: &Finding, host: &str, paint: Paint) {
     let word = paint.severity(finding.severity);
     line(out, &format!("{word}  {}  {}", paint.bold(&finding.title), paint.dim(&finding.id)));
     let mut row = |name: &str, words: &str| {
@@ -66,7 +66,7 @@ fn say(out: &mut String, finding: &Finding, paint: Paint) {
     }
     row("since", &finding.since.map(|since| since.to_string()).unwrap_or_default());
     row("breaks", &finding.breaks.join(", "));
-    if finding.hosts.len() > 1 {
+    if finding.hosts != [host] {
         row("hosts", &finding.hosts.join(", "));
     }
     row("remedy", &finding.remedy);

@@ -103,7 +103,7 @@ fn list(session: &mut Session<'_>, options: AuditReport) -> u8 {
         id: lint.id,
         severity: lint.severity,
         title: lint.title,
-        remedy: lint.remedy_for("that signs it").unwrap_or_default(),
+        remedy: lint.remedy().unwrap_or_default(),
     };
     let rows: Vec<Row> = catalogue::all().map(row).collect();
     if session.global.json || options.format == AuditFormat::Json {
