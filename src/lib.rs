@@ -24,6 +24,7 @@
 //! | [`config`] | files → fragments → validated `Settings`, all errors at once with file, line and column |
 //! | [`plan`] | what is there, what to do about it and why; it never writes, starts a process or uses the network |
 //! | [`steps`] | the steps above; `flow` alone knows their order, `run` is the frame of every command that changes a host |
+//! | [`audit`] | what services on a host are told, what lies there and is served, and what of it goes wrong; it changes nothing |
 //! | [`cli`] | one file per kind of command: arguments in, documents and exit codes out |
 //!
 //! Doors are closed by clippy's `disallowed_methods`; a file that may open one says `#![expect]`, and the house test holds the list.
@@ -43,7 +44,8 @@
 //! 8. A failure is never only a log line: it is an exit code, a state, a ledger entry and a line in `status`. A budget per certificate
 //!    breaks loops.
 //! 9. Two runs at once, or a run killed at any instruction, leave a host from which the next run converges with no help.
-//! 10. `plan`, `status` and `check-config` cannot change a host.
+//! 10. `plan`, `status`, `check-config`, `chain-audit` and `probe` cannot change a host, and start no process.
+//! 11. One engine judges for `renew` and for `chain-audit` ([`judge`]); what a finding says of a certificate, `renew` acts upon.
 //!
 //! Absent on purpose: a shell, a switch that weakens a check, plugins, global state, a clock outside `main`, in-place rewrites.
 

@@ -44,7 +44,7 @@ struct List {
 }
 
 impl Lists {
-    /// Reads DER; what is no list that can be used is said by [`Lists::check`].
+    /// Reads DER; what is no list that can be used is said when a path is checked.
     #[must_use]
     pub fn new(ders: &[Vec<u8>]) -> Self {
         let mut all = Self::default();

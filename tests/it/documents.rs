@@ -1,6 +1,8 @@
 //! Every document and format that others may rely on, pinned by a fixture: it may gain fields, it never loses one.
 
+use omens::audit::probe;
 use omens::model::anchor::Fingerprint;
+use omens::model::audit;
 use omens::model::clock::Time;
 use omens::model::entry::{self, Entry, Outcome};
 use omens::model::failure::{Failure, Stage, Warning};
@@ -191,4 +193,92 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
     pinned("meta.json", &meta);
     let read: Meta = serde_json::from_str(&serde_json::to_string(&meta).unwrap()).unwrap();
     assert_eq!(read, meta);
+}
+
+/// The report of an audit, with one of everything.
+fn audited() -> audit::Document {
+    let chain = audit::Chain {
+        target: audit::Target::new("nginx", "server www.example.net").at_line(Some(4)),
+        leaf_sha256: Fingerprint::of(b"leaf 2").as_str().to_owned(),
+        verdict: audit::Verdict::Accept,
+        path: vec![Fingerprint::of(b"leaf 2").as_str().to_owned()],
+        peers: audit::Peers {
+            rustls: audit::Verdict::Accept,
+            openssl: audit::Verdict::Accept,
+            python: audit::Verdict::Reject,
+            go: audit::Verdict::Accept,
+        },
+        links: vec![audit::Link {
+            sha256: Fingerprint::of(b"leaf 2").as_str().to_owned(),
+            subject: "CN=www.example.net".to_owned(),
+            serial: "0a:ff".to_owned(),
+            key: "ec-p256".to_owned(),
+            not_before: at(-60),
+            not_after: at(86_340),
+        }],
+        elapsed: Some(0.25),
+    };
+    let object = audit::Object::file("/etc/nginx/tls/web.key");
+    let finding = audit::Finding {
+        id: "key.readable-by-others".to_owned(),
+        severity: Severity::High,
+        title: "a private key that every account of the host may read".to_owned(),
+        key: object.key("key.readable-by-others"),
+        hosts: vec!["www.example.net".to_owned()],
+        target: audit::Target::new("nginx", "server www.example.net").at_line(Some(4)),
+        files: vec![audit::Place::line("/etc/nginx/sites-enabled/web", 4)],
+        expected: "mode 0600".to_owned(),
+        found: "root:root 0644".to_owned(),
+        evidence: vec!["owner, group and mode".to_owned()],
+        remedy: "chmod 0600".to_owned(),
+        breaks: vec!["go".to_owned()],
+        since: Some(at(0)),
+        object: Some(object),
+    };
+    audit::Document {
+        schema: audit::SCHEMA.to_owned(),
+        at: at(9),
+        host: "www.example.net".to_owned(),
+        summary: audit::Summary::of(std::slice::from_ref(&finding)),
+        chains: vec![chain],
+        findings: vec![finding],
+    }
+}
+
+#[test]
+fn the_report_of_an_audit_is_pinned_and_can_be_merged_again() {
+    let document = audited();
+    pinned("chain-audit.json", &document);
+    let read: audit::Document = serde_json::from_str(&serde_json::to_string(&document).unwrap()).unwrap();
+    assert_eq!(read, document);
+}
+
+#[test]
+fn the_answer_of_a_probe_is_pinned() {
+    let document = probe::Document {
+        schema: "omens.probe/1",
+        address: "www.example.net:443".to_owned(),
+        server_name: "www.example.net".to_owned(),
+        at: at(9),
+        plain_http: false,
+        protocols: vec!["TLSv1.3", "TLSv1.2"],
+        server_chain: vec![Fingerprint::of(b"leaf 2").as_str().to_owned()],
+        server_subjects: vec!["CN=www.example.net".to_owned()],
+        client_auth: probe::ClientAuth { requested: true, issuers: vec!["CN=Book of Omens".to_owned()], sent: false },
+        refused_by: probe::Side::Server,
+        alert: Some("certificate_required".to_owned()),
+        cause: probe::Cause { id: "probe.no-client-certificate", text: "it wants a client certificate".to_owned() },
+        remedy: probe::Remedy { file: Some("/etc/nginx/sites-enabled/web".to_owned()), line: Some(4), text: "show one".to_owned() },
+    };
+    pinned("probe.json", &document);
+}
+
+/// Ids of findings are only ever added to (CONTRACT): others filter by them.
+#[test]
+fn no_finding_loses_its_id() {
+    let ids: Vec<&str> = omens::audit::catalogue::all().map(|lint| lint.id).collect();
+    let pinned = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/documents/findings.txt")).unwrap();
+    let gone: Vec<&str> = pinned.lines().filter(|id| !ids.contains(id)).collect();
+    let new: Vec<&str> = ids.into_iter().filter(|id| !pinned.lines().any(|line| line == *id)).collect();
+    assert!(gone.is_empty() && new.is_empty(), "gone: {gone:?}; to be added to the file: {new:?}");
 }
