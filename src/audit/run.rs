@@ -27,6 +27,8 @@ pub struct Given {
     pub crls: Vec<Vec<u8>>,
     /// Public keys that a certificate must be for one of, as [`material::public_keys`] gives them.
     pub keys: Vec<Vec<u8>>,
+    /// Main files of nginx that the settings name, besides those at the usual places.
+    pub nginx: Vec<PathBuf>,
     /// The rest.
     pub asked: Asked,
 }
@@ -48,7 +50,7 @@ pub fn files(view: &View, targets: &[Where], given: &Given, sheet: &mut Sheet) -
         let units = systemd::read(view, sheet);
         let scripts = scripts::read(view, &units, sheet);
         wiring.files.extend(units.files.iter().chain(&scripts.files).cloned());
-        services(view, &units, &mut wiring, sheet);
+        services(view, &units, &given.nginx, &mut wiring, sheet);
         timers = [units.timers, scripts.timers].concat();
     }
     for target in targets {
@@ -94,14 +96,14 @@ fn unit(view: &View, name: &str, sheet: &mut Sheet) -> Wiring {
 pub fn wiring(view: &View, sheet: &mut Sheet) -> Wiring {
     let mut wiring = Wiring::default();
     let units = systemd::read(view, sheet);
-    services(view, &units, &mut wiring, sheet);
+    services(view, &units, &[], &mut wiring, sheet);
     wiring
 }
 
 /// Services at their usual places, and where units say that they are.
-fn services(view: &View, units: &Systemd, wiring: &mut Wiring, sheet: &mut Sheet) {
+fn services(view: &View, units: &Systemd, nginx: &[PathBuf], wiring: &mut Wiring, sheet: &mut Sheet) {
     let told = |programs: &[&str]| told::configurations(&units.units, programs);
-    for file in each_once(view, told(&["nginx"]), nginx::mains(view)) {
+    for file in each_once(view, [nginx, &told(&["nginx"])].concat(), nginx::mains(view)) {
         wiring.join(nginx::read(view, &file, sheet));
     }
     let variables = told::environment(view, &units.units, "keylime");

@@ -168,9 +168,11 @@ fn way(room: &Room<'_>, path: &Path, used: &Used<'_>, secret: bool, sheet: &mut 
             continue;
         }
         if meta.mode & OTHERS_WRITE != 0 {
+            let found = draft(&lints::WAY_WRITABLE).expected("directories that root alone may write");
+            // In a sticky directory only what is not there yet can be planted; taking its mode away would break everybody else.
             let sticky = meta.mode & STICKY != 0;
-            let severity = if sticky { Severity::Medium } else { Severity::High };
-            sheet.add(draft(&lints::WAY_WRITABLE).severity(severity).expected("directories that root alone may write"));
+            let elsewhere = "keep it below a directory of root's own: in this one others may put something in its place once it is removed";
+            sheet.add(if sticky { found.severity(Severity::Medium).remedy(elsewhere) } else { found });
         } else if meta.mode & GROUP_WRITE != 0 && meta.mode & STICKY == 0 {
             let outside = outsiders(room, meta, used);
             if !outside.is_empty() {

@@ -3,12 +3,13 @@
 
 pub mod lints;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::drawn;
 use super::sheet::{Draft, Sheet};
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::{Certificate, Driver, Nginx, Settings};
 use crate::judge::assess::{Asked, Question, assess};
 use crate::judge::lint::{Lint, PAIR_MISMATCH};
 use crate::judge::{Gate, gate};
@@ -36,6 +37,17 @@ pub fn settings_are_wrong(errors: &[SettingsError], sheet: &mut Sheet) {
             None => draft,
         });
     }
+}
+
+/// The main files of nginx that the settings name: instances that are at no usual place.
+#[must_use]
+pub fn nginx(settings: &Settings) -> Vec<PathBuf> {
+    let drivers = settings.certificates.iter().flat_map(|certificate| &certificate.reload);
+    let files = drivers.filter_map(|driver| match driver {
+        Driver::Nginx(Nginx::Process { conf: Some(conf), .. }) => Some(conf.clone()),
+        _ => None,
+    });
+    files.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Judges every certificate of the settings by what lies on the disk.

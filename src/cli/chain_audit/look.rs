@@ -52,6 +52,7 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
         }
         if targets.is_empty() {
             own::judge(settings, &mut sheet);
+            given.nginx = own::nginx(settings);
         }
     }
     let wiring = run::files(&view, &targets, &given, &mut sheet);
@@ -108,6 +109,7 @@ fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
         intermediates: ders(view, &arguments.intermediates)?,
         crls: ders(view, &arguments.crl)?,
         keys: keys(&arguments.key)?,
+        nginx: Vec::new(),
         asked,
     })
 }
