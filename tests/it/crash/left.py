@@ -37,11 +37,20 @@ def public(*command):
     return p.stdout if p.returncode == 0 and p.stdout else bad('openssl cannot read', command[-1], p.stderr.decode(errors='replace')[-200:])
 
 
+pairs = set()
+
+
 def pair(tree, generation):
-    """certificate and key belong together, as OpenSSL sees it"""
-    here = f'{tree}/{generation}'
-    if public('x509', '-noout', '-pubkey', '-in', f'{here}/cert.pem') != public('pkey', '-pubout', '-in', f'{here}/key.pem'):
-        bad('mixed pair in', here)
+    """certificate and key belong together, as OpenSSL sees it; the same two again are not shown to it twice"""
+    files = [f'{tree}/{generation}/{name}' for name in ('cert.pem', 'key.pem')]
+    if missing := [path for path in files if not os.path.isfile(path)]:
+        bad('not there:', *missing, 'but', *os.listdir(f'{tree}/{generation}'))
+    content = tuple(open(path, 'rb').read() for path in files)
+    if content in pairs:
+        return
+    if public('x509', '-noout', '-pubkey', '-in', files[0]) != public('pkey', '-pubout', '-in', files[1]):
+        bad('mixed pair in', f'{tree}/{generation}')
+    pairs.add(content)
 
 
 def pair_at_rest(generation):
@@ -127,7 +136,7 @@ def slots():
 said = '?'
 slots()
 var, run = live(f'{DISK}/certs/web'), live(f'{RUN}/web')
-said = f'var={var or "-"} run={run or "-"}'
+said = f'var={var or "-"} run={run or "-"}' + ('' if RC in (0, 137) else f' status={RC}')
 if var not in case['var'] or run not in case['run_may']:
     bad('is not a state that may be')
 if RC == 0 and (var != case['done'] or run not in (case['done'], *([None] if case['power'] else []))):

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::json;
@@ -19,6 +20,17 @@ pub(super) const FIRST: &str = "\"$BIN\" --config \"$CONF\" renew --all";
 fn tool() -> Option<PathBuf> {
     let path = std::env::var_os("CRASHPY").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/lab/crash.py"), PathBuf::from);
     path.is_file().then_some(path)
+}
+
+/// The interpreter itself: where `python3` is a version manager's shim, each start of it takes longer than what it judges.
+fn python() -> String {
+    static PATH: OnceLock<String> = OnceLock::new();
+    let ask = || {
+        let mut command = Command::new("python3");
+        command.args(["-ISc", "import sys; print(sys.executable)"]);
+        run(command, Duration::from_secs(10)).stdout.trim().to_owned()
+    };
+    PATH.get_or_init(ask).clone()
 }
 
 /// How a run is cut, in the tool's words.
@@ -200,7 +212,7 @@ impl Victim {
         let (judge, file) = (self.estate.dir.join("left.py"), self.estate.dir.join("case.json"));
         std::fs::write(&judge, include_str!("left.py")).unwrap();
         std::fs::write(&file, facts.to_string()).unwrap();
-        format!("python3 -IS '{}' '{}'", judge.display(), file.display())
+        format!("'{}' -IS '{}' '{}'", python(), judge.display(), file.display())
     }
 
     /// How many certificates the server signed.
