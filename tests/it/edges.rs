@@ -185,6 +185,29 @@ fn a_rollback_that_is_not_taken_up_leaves_what_was_live() {
 }
 
 #[test]
+fn a_rollback_that_is_refused_changes_nothing_that_status_says() {
+    let (_hostile, estate) = issued();
+    let standing = || estate.omens(&["status"]);
+    let (code, before) = (standing().code, estate.state_json("web"));
+    assert_eq!(code, 0);
+    // There is nothing to go back to.
+    estate.omens(&["rollback", "web"]).expect(1, "web", "refused");
+    assert_eq!((standing().code, estate.state_json("web")), (0, before));
+    assert_eq!(estate.ledger().last().unwrap()["outcome"], "refused");
+    // What is there to go back to does not pass; an earlier failure is not forgotten for that.
+    estate.force().expect(0, "web", "renewed");
+    let kept = estate.state().join("certs/web/gen-1");
+    std::fs::copy(estate.state().join("certs/web/gen-2/cert.pem"), kept.join("cert.pem")).unwrap();
+    let failure = serde_json::json!({ "stage": "issue", "code": "unreachable", "text": "nobody there", "hint": null });
+    let mut state = estate.state_json("web");
+    state["last_error"] = serde_json::json!({ "at": "2026-01-01T00:02:00Z", "failure": failure });
+    std::fs::write(estate.state().join("certs/web/state.json"), state.to_string()).unwrap();
+    let run = estate.omens(&["rollback", "web"]);
+    run.expect(1, "web", "refused");
+    assert_eq!(estate.state_json("web")["last_error"], state["last_error"], "{run}");
+}
+
+#[test]
 fn a_failure_before_the_flow_is_in_status_until_a_run_had_no_cause_to_repeat_it() {
     let (_hostile, estate) = issued();
     let gone = estate.dir.join("aside");
