@@ -4,6 +4,7 @@
 use base64ct::{Base64, Encoding as _};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::error::Category;
 
 use super::text;
 
@@ -57,7 +58,11 @@ pub trait Format: Serialize + DeserializeOwned {
     /// # Errors
     /// What is wrong.
     fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let value: Self = serde_json::from_slice(bytes).map_err(|why| Malformed(text::one_line(&why.to_string(), 200)))?;
+        let value: Self = serde_json::from_slice(bytes).map_err(|why| match why.classify() {
+            Category::Eof => Malformed(format!("it ends early, after {} bytes", bytes.len())),
+            Category::Syntax | Category::Io => Malformed(format!("it is no JSON from line {} column {} on", why.line(), why.column())),
+            Category::Data => Malformed(text::one_line(&why.to_string(), 200)),
+        })?;
         value.check().map_err(|why| Malformed(why.to_owned()))?;
         if value.to_bytes() == bytes { Ok(value) } else { Err(Malformed("it is not written as omens writes it".to_owned())) }
     }
