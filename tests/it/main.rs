@@ -35,6 +35,7 @@ mod command_line;
 mod settings;
 mod systemd;
 mod tpm;
+mod vm;
 mod web;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.
