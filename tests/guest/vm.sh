@@ -67,7 +67,7 @@ step() {
     ([.reasons[]?.code] | join("+")), ([.warnings[]?.code] | join("+") | if . == "" then "-" else . end)] | join(" ")' /root/out.json
 }
 # The PCRs that the errors of the last step name, for each certificate.
-named() { jq -r '.certificates[] | "\(.name) names " + ([.error.text | scan("PCR [0-9]+")] | unique | join(", "))' /root/out.json; }
+named() { jq -r '.certificates[] | "\(.name) names " + ([.error.text // "" | scan("PCR [0-9]+")] | unique | join(", "))' /root/out.json; }
 
 fingerprint() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
 wire() { openssl s_client -connect 127.0.0.1:443 -servername spire.funlab.casa </dev/null 2>/dev/null | fingerprint; }
