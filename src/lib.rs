@@ -20,7 +20,7 @@
 //! |---|---|
 //! | [`model`] | nouns without I/O: names, generations, profiles, secrets, time, state, ledger entry, findings, reports |
 //! | [`judge`] | pure judgement of certificates: path, usage, names, pair, lifetime, form; one engine for renewals and reports |
-//! | [`io`] | the only code that touches the outside, one door each: reading, writing, processes, TLS, HTTP, handshakes, OpenBao |
+//! | [`io`] | the only code that touches the outside, one door each: reading, writing, processes, TPM, TLS, HTTP, handshakes, OpenBao |
 //! | [`config`] | files → fragments → validated `Settings`, all errors at once with file, line and column |
 //! | [`plan`] | what is there, what to do about it and why; it never writes, starts a process or uses the network |
 //! | [`steps`] | the steps above; `flow` alone knows their order, `run` is the frame of every command that changes a host |
@@ -36,12 +36,14 @@
 //! 3. Certificate, key and chain are one generation. A reader sees the old one or the new one, also across a power cut.
 //! 4. The previous generation stays until the new one is proven at every consumer; otherwise it comes back by itself.
 //! 5. What boots after a power cut is the last *committed* generation ([`steps::swap`] has the order and the cuts).
-//! 6. Nothing turns off TLS verification, chain validation or the root pin. The one verifier that only records is named `danger_…`, sends
+//! 6. The plaintext of a sealed key exists in memory that is wiped and on tmpfs, by the kernel's word each time; the TPM is asked only where a
+//!    key has to be opened or kept, and is ready before anything is asked of a CA ([`steps::seal`]).
+//! 7. Nothing turns off TLS verification, chain validation or the root pin. The one verifier that only records is named `danger_…`, sends
 //!    no application data, and what it saw is judged afterwards.
-//! 7. A failure is never only a log line: it is an exit code, a state, a ledger entry and a line in `status`. A budget per certificate
+//! 8. A failure is never only a log line: it is an exit code, a state, a ledger entry and a line in `status`. A budget per certificate
 //!    breaks loops.
-//! 8. Two runs at once, or a run killed at any instruction, leave a host from which the next run converges with no help.
-//! 9. `plan`, `status` and `check-config` cannot change a host.
+//! 9. Two runs at once, or a run killed at any instruction, leave a host from which the next run converges with no help.
+//! 10. `plan`, `status` and `check-config` cannot change a host.
 //!
 //! Absent on purpose: a shell, a switch that weakens a check, plugins, global state, a clock outside `main`, in-place rewrites.
 

@@ -38,6 +38,7 @@ const DOORS: &[&str] = &[
     "io/lock.rs",
     "io/process.rs",
     "io/read.rs",
+    "io/signal.rs",
     "io/tpm/open.rs",
     "io/write.rs",
 ];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use super::help;
+use super::serve::when::{Expression, every};
 use crate::model::name::CertName;
 use crate::model::span;
 
@@ -59,6 +60,9 @@ pub enum Command {
     /// Renew what is due: issue, check, swap, reload, prove
     #[command(long_about = help::RENEW, after_long_help = help::RENEW_AFTER)]
     Renew(Renew),
+    /// Serve: renew what is due at once, and then on a schedule until a signal
+    #[command(long_about = help::RUN, after_long_help = help::RUN_AFTER)]
+    Run(Run),
     /// Show what `renew --all` would do, and why
     #[command(long_about = help::PLAN, after_long_help = help::PLAN_AFTER)]
     Plan,
@@ -94,6 +98,7 @@ impl Command {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Renew(_) => "renew",
+            Self::Run(_) => "run",
             Self::Plan => "plan",
             Self::Status(_) => "status",
             Self::Restore => "restore",
@@ -123,6 +128,17 @@ pub struct Renew {
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,
+}
+
+/// `run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Time from the start of a run to the start of the next, 1s to 7d
+    #[arg(long, value_name = "DUR", default_value = "15m", conflicts_with = "cron", value_parser = every)]
+    pub every: Duration,
+    /// Run at these times instead, in UTC: five cron fields, or six with seconds first
+    #[arg(long, value_name = "EXPR", value_parser = Expression::parse)]
+    pub cron: Option<Expression>,
 }
 
 /// `status`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::arguments::{Command, Install, Renew, Reseal, Rollback};
 use super::session::Session;
 use crate::model::report::RunError;
+use crate::steps::flow::ending::Ending;
 use crate::steps::flow::{self, Options};
 use crate::steps::{install, reseal, restore, rollback};
 
@@ -13,7 +14,7 @@ pub(super) fn renew(session: &mut Session<'_, '_>, command: &Command, arguments:
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
     };
-    let options = Options { names: arguments.names.clone(), force: arguments.force, wait: arguments.wait.wait };
+    let options = Options { names: arguments.names.clone(), force: arguments.force, wait: arguments.wait.wait, ending: Ending::default() };
     let progress = session.progress();
     let report = flow::renew(&settings, &options, session.clock, &progress);
     drop(progress);

@@ -37,6 +37,36 @@ Exit codes:
   1  anything else happened to one of them, or another run held the lock for longer than --wait
   2  wrong settings, wrong usage or an unknown NAME; nothing was attempted";
 
+pub(super) const RUN: &str = "\
+For containers and hosts without systemd: does what `omens renew --all` does, at once and then every 15 minutes (--every) \
+or at the times of a cron expression (--cron, in UTC), until a signal. Never two runs at a time; where another process \
+holds the lock, the run is left out and said. The settings are read anew before each run: an edit counts from the next run \
+on, and while they are wrong the errors are said and nothing is done.
+
+After a wall clock that was set forward by a minute or more, or a suspended machine, a run follows within half a minute; \
+a clock that was set back delays nothing.
+
+SIGTERM or SIGINT ends it: no further certificate is begun, an answer of OpenBao is waited for 5 s more, what is published \
+is finished or taken back, and after 25 s it ends in any case. A second signal ends it at once. However it ends, the next \
+run goes on from there. SIGHUP: a run now.
+
+Each run prints what `renew` prints on stdout; with --json, one omens.renew/1 document a line. The log is on stderr.
+
+As PID 1 of a container it waits for the children it starts, not for orphans of others: use the runtime's init for those.";
+
+pub(super) const RUN_AFTER: &str = "\
+Examples:
+  omens run                          at once, then every 15 minutes
+  omens run --every 1h
+  omens run --cron '*/10 * * * *'    minute hour day-of-month month day-of-week
+  omens run --cron '30 0 3 * * *'    second first: at 03:00:30 UTC
+  omens run --json | jq -c '.certificates[] | {name, outcome}'
+
+Exit codes:
+  0  ended by SIGTERM or SIGINT, whatever became of the runs: `omens status` says that
+  1  it could not begin to serve
+  2  wrong settings or wrong usage; nothing was attempted";
+
 pub(super) const PLAN: &str = "\
 Reads the settings and what lies on disk, and prints for every certificate whether it is due and why, in the order in \
 which the reasons count. Changes nothing, asks nobody.";

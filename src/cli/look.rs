@@ -97,6 +97,9 @@ fn status_text(document: &StatusDocument, settings: &Settings, style: Style) -> 
     let well = document.certificates.iter().filter(|c| c.healthy).count();
     let summary = if document.healthy { style.good("healthy") } else { style.bad(&format!("{} of {total} need attention", total - well)) };
     text.push_str(&format!("{}: {summary}, last run {last}\n", style.name(&one_line(&settings.host, LINE))));
+    if let Some(beyond) = document.certificates.iter().find_map(|c| c.keep_beyond) {
+        text.push_str(&format!("{}: {beyond}\n", style.warn("note")));
+    }
     for name in &document.unnamed {
         let path = settings.paths.state.join("certs").join(name);
         text.push_str(&format!(

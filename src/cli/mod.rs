@@ -12,6 +12,7 @@ pub mod online;
 mod output;
 pub mod progress;
 pub mod screen;
+pub mod serve;
 mod session;
 pub mod show;
 pub mod style;
@@ -78,6 +79,7 @@ fn dispatch(session: &mut Session<'_, '_>, command: &Command) -> u8 {
         Command::Reseal(arguments) => change::reseal(session, command, arguments),
         Command::Restore => change::restore(session, command),
         Command::Rollback(arguments) => change::rollback(session, command, arguments),
+        Command::Run(arguments) => serve::run(session, command, arguments),
         Command::Status(arguments) => look::status(session, command, arguments),
     }
 }

@@ -44,7 +44,7 @@ impl<'a, 'o> Session<'a, 'o> {
     /// The settings and names that a command needs; what is wrong with them is said, and the exit code given.
     pub(super) fn begin(&mut self, command: &Command) -> Result<Settings, u8> {
         // Only a renewal logs in; `restore` has to work at a boot whatever has become of the secrets.
-        let settings = match self.settings(matches!(command, Command::Renew(_))) {
+        let settings = match self.settings(matches!(command, Command::Renew(_) | Command::Run(_))) {
             Ok(settings) => settings,
             Err(errors) => {
                 let code = error_code(command);

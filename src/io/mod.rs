@@ -6,6 +6,7 @@ pub mod read;
 pub mod lock;
 pub mod write;
 pub mod process;
+pub mod signal;
 pub mod tls;
 pub mod http;
 pub mod handshake;

@@ -18,6 +18,10 @@ use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{Debt, SettingsError};
 use crate::model::state::{LastError, Proof};
 
+/// What sealing cannot do (README, "Threat model").
+const KEEP_BEYOND: &str = "while it is in use a sealed key is in clear in memory: in the run directory, in its consumer and for a moment in \
+                           libtss2; swap without encryption may put that on a disk";
+
 /// `plan --json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlanDocument {
@@ -93,6 +97,8 @@ pub struct Standing {
     pub keep: Keep,
     /// What that protects against, in words.
     pub keep_means: String,
+    /// What it does not protect against, where that is not obvious.
+    pub keep_beyond: Option<&'static str>,
     /// PCRs the key is bound to; none for a file, and none where it is bound to the TPM alone.
     pub pcrs: Vec<u32>,
     /// Issued, but not taken up.
@@ -192,6 +198,7 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_ru
         proof: proof_of_live(&tree),
         keep: certificate.keep,
         keep_means: keep_means(certificate.keep, &pcrs),
+        keep_beyond: (certificate.keep == Keep::Sealed).then_some(KEEP_BEYOND),
         pcrs,
         debt,
         attempts: tree.state.requests.len(),
@@ -210,15 +217,13 @@ fn pcrs_of(settings: &Settings, certificate: &Certificate, tree: &Tree, sealing:
 }
 
 fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
-    let beyond = "; in clear it is in the run directory and in its consumer, in memory that swap without encryption may put on a disk";
     match (keep, pcrs) {
         (Keep::File, _) => "a file in the state directory, for root alone: whoever reads the disk or a backup has the key".to_owned(),
-        (Keep::Sealed, []) => {
-            format!("sealed to this host's TPM, whatever it boots: a stolen disk, backup or image holds no usable key{beyond}")
-        }
+        (Keep::Sealed, []) => "sealed to this host's TPM, whatever boots there: a stolen disk, backup or image does not open it".to_owned(),
         (Keep::Sealed, pcrs) => format!(
-            "sealed to this host's TPM while {} as it was: neither a stolen disk, backup or image nor another boot chain opens it{beyond}",
-            if pcrs.len() == 1 { format!("{} is", pcr::named(pcrs)) } else { format!("{} are", pcr::named(pcrs)) }
+            "sealed to this host's TPM while {} {} then: neither a stolen disk, backup or image nor another boot chain opens it",
+            pcr::named(pcrs),
+            if pcrs.len() == 1 { "is as it was" } else { "are as they were" },
         ),
     }
 }

@@ -122,10 +122,7 @@ fn anew(
 ) -> Result<Generation, Failure> {
     let name = certificate.name();
     let (now, next, proof) = (clock.now(), Generation(tree.largest + 1), proof_of_live(&tree).unwrap_or(Proof::None));
-    if let Some(debt) = &tree.debt {
-        let text = format!("{} of {name} waits to be taken up, and a generation after it would put it out of reach", debt.generation);
-        return Err(Failure::new(Stage::Plan, "debt", text).hint(format!("`omens renew {name}` settles it; then `omens reseal` again")));
-    }
+    unsettled(certificate, &tree)?;
     let Some(live) = tree.live.take() else { return Err(no_key(certificate, "nothing was committed yet")) };
     let place = Arc::new(Place::open(trees, name)?);
     let key = private_key(store, &place, certificate, &live)?;
@@ -151,6 +148,17 @@ fn anew(
     }
     notes.over()?;
     Ok(next)
+}
+
+/// What waits for the next renewal is not put out of its reach by a generation after it.
+fn unsettled(certificate: &Certificate, tree: &Tree) -> Result<(), Failure> {
+    let name = certificate.name();
+    let text = match (&tree.debt, &tree.state.begun) {
+        (Some(debt), _) => format!("{} of {name} waits to be taken up", debt.generation),
+        (None, Some(begun)) => format!("the run that began at {} did not finish, and nobody knows what its services serve", begun.at),
+        (None, None) => return Ok(()),
+    };
+    Err(Failure::new(Stage::Plan, "debt", text).hint(format!("`omens renew {name}` settles it; then `omens reseal` again")))
 }
 
 /// The private key: as it rests if that opens, and else as consumers have it.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flow::{Due, act};
+use super::flow::ending::Ending;
+use super::flow::{Around, Due, act};
 use super::record::Notes;
 use super::run::{Begun, Run};
 use super::swap::{Place, Trees, disk_failure};
@@ -79,7 +80,9 @@ fn attempt(
     let due: Due<'_> = (certificate, step, tree);
     let unknown = || CertReport::new(certificate.name().clone(), Outcome::Failed);
     let mut report = match Trees::open(settings) {
-        Ok(trees) => act(&trees, clock, watch, run, vec![due]).into_iter().next().unwrap_or_else(unknown),
+        Ok(trees) => {
+            act(&trees, Around { clock, watch, ending: &Ending::default() }, run, vec![due]).into_iter().next().unwrap_or_else(unknown)
+        }
         Err(failure) => run.failed(unknown(), failure),
     };
     if report.outcome != Outcome::RolledBack

@@ -21,15 +21,18 @@ mod lab;
 mod bare;
 mod measure;
 mod rivals;
+mod sealed;
 
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use lab::child::Server;
 use lab::estate::{Cert, Estate};
 use lab::nginx::Nginx;
 use lab::openbao::{NAMES, OpenBao, Options};
-use measure::{Cost, measure, median, ms};
+use measure::{Cost, measure, median, ms, standing};
 use rivals::Rivals;
+use rustix::process::Signal;
 
 /// The cores of server and client where they are kept apart.
 const SERVER: u32 = 0;
@@ -72,7 +75,9 @@ fn bench() {
     }
     ten_not_due(&bao, &rivals);
     one_renewal(&bao, &rivals);
+    waiting(&bao, &rivals);
     thousand(&bao, &rivals);
+    sealed::sealed(&bao);
 }
 
 fn cores() -> usize {
@@ -173,9 +178,42 @@ fn one_renewal(bao: &OpenBao, rivals: &Rivals<'_>) {
     }
 }
 
+/// What serves ten certificates of which none is due, all at the same time, over half a minute.
+#[expect(clippy::cast_precision_loss, reason = "kibibytes and wake-ups of one process")]
+fn waiting(bao: &OpenBao, rivals: &Rivals<'_>) {
+    const SETTLE: Duration = Duration::from_secs(20);
+    const LOOK: Duration = Duration::from_secs(30);
+    part(&format!("10 certificates, waiting for the next to be due ({} s)", LOOK.as_secs()));
+    let estate = host(bao, 10);
+    assert_eq!(estate.renew().code, 0);
+    let commands =
+        [Some(estate.command(&["run"])), Some(rivals.agent_serving("agents", 10)), rivals.consul_template_serving("waiting", 10, None)];
+    let log = estate.dir.join("serving.log");
+    let servers = commands.map(|command| command.map(|command| Server::start(command, &log, Signal::TERM)));
+    std::thread::sleep(SETTLE);
+    let before = servers.each_ref().map(|server| server.as_ref().map(|server| standing(server.pid())));
+    std::thread::sleep(LOOK);
+    let figures = std::array::from_fn::<_, 3, _>(|n| {
+        let (server, (_, before)) = servers[n].as_ref().zip(before[n])?;
+        let (resident, woken) = standing(server.pid());
+        Some((resident as f64 / 1024.0, (woken - before) as f64 / LOOK.as_secs_f64()))
+    });
+    let shown = |(mib, woken): (f64, f64)| format!("{mib:.1} MiB, {woken:.2} wake-ups/s");
+    let own = figures[0].expect("omens run");
+    figure("omens run", &shown(own), "under 16 MiB", own.0 < 16.0);
+    for (name, found) in [("bao agent", figures[1]), ("consul-template", figures[2])] {
+        beside(name, &found.map_or_else(|| "missing".to_owned(), shown));
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a thousand signatures")]
 fn rate(count: usize, wall: Duration) -> f64 {
     count as f64 / wall.as_secs_f64()
+}
+
+/// Median, least and most.
+fn spread(v: &[f64]) -> String {
+    format!("{:.0} ({:.0}-{:.0})", median(v), v.iter().copied().fold(f64::MAX, f64::min), v.iter().copied().fold(0.0, f64::max))
 }
 
 /// A thousand certificates: against the bare loop on cores of their own, against consul-template on shared ones.
@@ -197,9 +235,6 @@ fn thousand(bao: &OpenBao, rivals: &Rivals<'_>) {
             bares.push(b);
             ratios.push(o / b);
         }
-        let spread = |v: &[f64]| {
-            format!("{:.0} ({:.0}-{:.0})", median(v), v.iter().copied().fold(f64::MAX, f64::min), v.iter().copied().fold(0.0, f64::max))
-        };
         beside(&format!("bare loop, 8 tasks, one CSR, own core, {ROUNDS} rounds"), &spread(&bares));
         let ratio = median(&ratios);
         figure(

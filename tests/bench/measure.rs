@@ -61,6 +61,18 @@ pub fn measure(command: &Command, core: Option<u32>) -> Cost {
     Cost { wall: micros(wall), cpu: micros(cpu), peak_kib: u64::try_from(peak).expect("not negative") }
 }
 
+/// What a process that waits costs: resident memory in KiB, and how often its threads woke up so far.
+pub fn standing(pid: u32) -> (u64, u64) {
+    let number = |status: &str, key: &str| {
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it still runs");
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it still runs").flatten();
+    let woken = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+    (number(&status, "VmRSS:"), woken.map(|status| number(&status, "voluntary_ctxt_switches:")).sum())
+}
+
 /// The value in the middle.
 pub fn median<T: Copy + PartialOrd>(values: &[T]) -> T {
     let mut sorted = values.to_vec();

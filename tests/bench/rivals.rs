@@ -56,6 +56,13 @@ impl<'a> Rivals<'a> {
 
     /// `consul-template -once` over this many certificates; `None` where it is not built.
     pub fn consul_template(&self, set: &str, count: usize, reload: Option<&Path>) -> Option<Command> {
+        let mut command = self.consul_template_serving(set, count, reload)?;
+        command.arg("-once");
+        Some(command)
+    }
+
+    /// The same without an end.
+    pub fn consul_template_serving(&self, set: &str, count: usize, reload: Option<&Path>) -> Option<Command> {
         let program = peer("consul-template")?;
         let dir = self.dir.display();
         let mut text = format!(
@@ -69,20 +76,30 @@ impl<'a> Rivals<'a> {
         let conf = self.dir.join(format!("{set}.hcl"));
         place::write_secret(&conf, &text);
         let mut command = Command::new(program);
-        command.arg("-once").arg(format!("-config={}", conf.display()));
+        command.arg(format!("-config={}", conf.display()));
         Some(command)
     }
 
     /// `bao agent`, one certificate, one shot.
     pub fn agent(&self, reload: &Path) -> Command {
+        self.agent_of("agent", true, &self.template("agent-0", "agent.funlab.casa", Some(reload)))
+    }
+
+    /// `bao agent` over this many certificates, without an end.
+    pub fn agent_serving(&self, set: &str, count: usize) -> Command {
+        let templates: String =
+            (0..count).map(|n| self.template(&format!("{set}-{n}"), &format!("h{n}.{set}.funlab.casa"), None)).collect();
+        self.agent_of(set, false, &templates)
+    }
+
+    fn agent_of(&self, name: &str, once: bool, templates: &str) -> Command {
         let dir = self.dir.display();
         let text = format!(
-            "vault {{\n  address = \"{}\"\n  ca_cert = \"{dir}/root.pem\"\n}}\nexit_after_auth = true\nauto_auth {{\n  method \"approle\" {{\n    config = {{\n      \
-             role_id_file_path = \"{dir}/role-id\"\n      secret_id_file_path = \"{dir}/secret-id\"\n      remove_secret_id_file_after_reading = false\n    }}\n  }}\n}}\n{}",
-            self.bao.address(),
-            self.template("agent-0", "agent.funlab.casa", Some(reload))
+            "vault {{\n  address = \"{}\"\n  ca_cert = \"{dir}/root.pem\"\n}}\nexit_after_auth = {once}\nauto_auth {{\n  method \"approle\" {{\n    config = {{\n      \
+             role_id_file_path = \"{dir}/role-id\"\n      secret_id_file_path = \"{dir}/secret-id\"\n      remove_secret_id_file_after_reading = false\n    }}\n  }}\n}}\n{templates}",
+            self.bao.address()
         );
-        let conf = self.dir.join("agent.hcl");
+        let conf = self.dir.join(format!("{name}.hcl"));
         place::write_secret(&conf, &text);
         let mut command = Command::new(binary().expect("bao"));
         command.arg("agent").arg(format!("-config={}", conf.display())).args(["-log-level=error"]);

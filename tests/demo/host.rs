@@ -1,6 +1,7 @@
-//! The host of the demo: OpenBao, nginx with three sites, settings, and what is done to them.
+//! The host of the demo: OpenBao, a TPM, nginx with three sites, settings, and what is done to them.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -9,18 +10,30 @@ use crate::lab::client::{served, trusted};
 use crate::lab::estate::{Cert, Estate, omens};
 use crate::lab::nginx::Nginx;
 use crate::lab::openbao::{OpenBao, Options};
+use crate::lab::swtpm::Swtpm;
 use crate::lab::{pki, place};
 use crate::show::{fact, heading, note, typed, verdict};
 
-/// Name, key, role and profile of each certificate.
-const SITES: [(&str, &str, &str, &str); 3] = [
-    ("www", "ec-p256", "web-ec", "tls-server"),
-    ("git", "ec-p384", "web-ec", "tls-server"),
-    ("auth", "rsa-2048", "web-rsa", "infrastructure-rsa"),
+struct Site {
+    name: &'static str,
+    algorithm: &'static str,
+    keep: &'static str,
+    role: &'static str,
+    profile: &'static str,
+}
+
+const SITES: [Site; 3] = [
+    Site { name: "www", algorithm: "ec-p256", keep: "sealed", role: "web-ec", profile: "tls-server" },
+    Site { name: "auth", algorithm: "rsa-2048", keep: "sealed", role: "web-rsa", profile: "infrastructure-rsa" },
+    Site { name: "git", algorithm: "ec-p256", keep: "file", role: "web-ec", profile: "tls-server" },
 ];
+
+/// What the firmware of this host measures into.
+pub const PCR: u32 = 7;
 
 pub struct Host {
     bao: OpenBao,
+    tpm: Swtpm,
     nginx: Nginx,
     estate: Estate,
     ports: BTreeMap<&'static str, u16>,
@@ -35,17 +48,18 @@ impl Host {
     pub fn set_up() -> Self {
         heading("The parts, all real, on loopback, in a private directory");
         let bao = OpenBao::start(Options::REAL);
-        let mut estate = Estate::at(&bao);
+        let tpm = Swtpm::start(&[PCR]);
+        let mut estate = Estate::at(&bao).with_tpm(&tpm.direct(), &[PCR]);
         let mut nginx = Nginx::new(None);
         let mut ports = BTreeMap::new();
-        for (name, ..) in SITES {
+        for Site { name, .. } in SITES {
             let (cert, key) = by_hand(&nginx, name);
             ports.insert(name, nginx.fixed(&host_name(name), &cert, &key));
         }
         nginx.start();
-        for (name, algorithm, role, profile) in SITES {
+        for Site { name, algorithm, keep, role, profile } in SITES {
             let mut cert = Cert::web(name).reloaded_by(&nginx.driver());
-            (cert.common_name, cert.algorithm) = (host_name(name), algorithm.into());
+            (cert.common_name, cert.algorithm, cert.keep) = (host_name(name), algorithm.into(), keep.into());
             (cert.role, cert.profile) = (role.into(), profile.into());
             estate.certs.push(cert.seen_at(ports[name], "5s"));
         }
@@ -53,10 +67,11 @@ impl Host {
         let version = bao.ask("GET", "sys/health", None, None).map(|(_, d)| d["version"].as_str().unwrap_or("?").to_owned());
         fact("OpenBao", &format!("{} at {}", version.unwrap_or_default(), bao.address()));
         fact("", "\"Eye of Thundera\" → \"Book of Omens\", RSA-4096; the root's key never entered the server");
-        let list: Vec<String> = SITES.iter().map(|(n, ..)| format!("{}:{}", host_name(n), ports[n])).collect();
+        let list: Vec<String> = SITES.iter().map(|site| format!("{}:{}", host_name(site.name), ports[site.name])).collect();
+        fact("TPM", &format!("a software TPM 2.0 at {}; its firmware has measured into PCR {PCR}", tpm.direct()));
         fact("nginx", &list.join("  "));
         fact("omens", &format!("omens = {} --config {}", omens().display(), estate.settings().display()));
-        Self { bao, nginx, estate, ports }
+        Self { bao, tpm, nginx, estate, ports }
     }
 
     /// Runs omens where a person can see it, and demands the exit code that the story needs.
@@ -64,6 +79,8 @@ impl Host {
         typed(&format!("omens {}", arguments.join(" ")));
         let mut command = as_user(None, Some("KILL"), &omens());
         command.arg("--config").arg(self.estate.settings()).args(arguments);
+        // libtss2 writes to stderr by itself when a TPM refuses something.
+        command.env("TSS2_LOG", "all+NONE");
         let ended = run_shown(command);
         if code != 0 && ended == code {
             note(&format!("exit code {ended}"));
@@ -72,7 +89,7 @@ impl Host {
     }
 
     pub fn handshakes(&self) {
-        for (name, ..) in SITES {
+        for Site { name, .. } in SITES {
             self.handshake(name);
         }
     }
@@ -96,7 +113,7 @@ impl Host {
 
     /// The administrator's part: nginx shall include what omens publishes. It takes effect with the reload that omens asks for.
     pub fn adopt(&mut self) {
-        for (site, (name, ..)) in self.nginx.sites.iter_mut().zip(SITES) {
+        for (site, Site { name, .. }) in self.nginx.sites.iter_mut().zip(SITES) {
             site.certificate = format!("include {};", self.estate.include(name).display());
         }
         self.nginx.write();
@@ -117,7 +134,7 @@ impl Host {
     }
 
     pub fn mend_role(&mut self, name: &str) {
-        let role = SITES.iter().find(|(n, ..)| *n == name).expect("a site").2;
+        let role = SITES.iter().find(|site| site.name == name).expect("a site").role;
         self.set_role(name, role);
     }
 
@@ -128,6 +145,58 @@ impl Host {
 
     pub fn mend_nginx(&self) {
         self.nginx.write();
+    }
+
+    /// What somebody finds who takes the disk away.
+    pub fn disk(&self) {
+        for Site { name, keep, .. } in SITES {
+            let live = self.estate.state().join("certs").join(name).join("live");
+            let file = if keep == "sealed" { "key.sealed" } else { "key.pem" };
+            let text = std::fs::read_to_string(live.join(file)).expect("the key as it rests");
+            let clear = text.contains("PRIVATE KEY");
+            typed(&format!("head {}", live.join(file).display()));
+            text.lines().take(if clear { 1 } else { 4 }).for_each(|line| println!("    {}", line.get(..90).unwrap_or(line)));
+            note(if clear {
+                "… in clear: `keep = \"file\"` says so, and `omens status` too"
+            } else {
+                "… opens with this host's TPM alone"
+            });
+        }
+        let plain = "grep -rl 'PRIVATE KEY' STATE".to_owned();
+        typed(&plain);
+        files_with(&self.estate.state(), "PRIVATE KEY").iter().for_each(|path| println!("    {}", path.display()));
+    }
+
+    /// As after a power-off: nothing runs, memory is empty, the TPM has lost its sessions and its PCRs begin anew.
+    pub fn reboot(&mut self, measured: &[&str]) {
+        typed("reboot");
+        self.nginx.stop();
+        self.tpm.reboot(&[PCR]);
+        measured.iter().for_each(|what| self.tpm.extend(PCR, what));
+        self.lose("");
+        note(&format!("nginx is down, {} is empty", self.estate.run_dir().display()));
+    }
+
+    pub fn start_nginx(&mut self) {
+        typed("systemctl start nginx        # in words: the demo's nginx has no systemd");
+        self.nginx.start();
+    }
+
+    pub fn measure(&self, what: &str) {
+        typed(&format!("tpm2_pcrextend {PCR}:sha256=…        # {what}"));
+        self.tpm.extend(PCR, what);
+    }
+
+    /// Removes a certificate from the run directory, or all of it.
+    pub fn lose(&self, name: &str) {
+        let dir = self.estate.run_dir().join(name);
+        if !name.is_empty() {
+            typed(&format!("rm -r {}", dir.display()));
+            return std::fs::remove_dir_all(dir).expect("it was there");
+        }
+        for entry in std::fs::read_dir(dir).expect("the run directory").flatten() {
+            std::fs::remove_dir_all(entry.path()).expect("it was there");
+        }
     }
 
     /// How many signing requests this host has sent.
@@ -156,7 +225,8 @@ impl Host {
         ] {
             typed(command);
         }
-        typed(&format!("rm -rf {dir}/run && omens restore              # a reboot"));
+        typed(&format!("rm -rf {}/* && omens restore              # a reboot", self.estate.run_dir().display()));
+        typed(&format!("TPM2TOOLS_TCTI={} tpm2_pcrread sha256:{PCR}", self.tpm.direct()));
         typed(&format!("$EDITOR {dir}/omens.toml"));
         typed(&format!(
             "openssl s_client -connect 127.0.0.1:{} -servername www.funlab.casa -CAfile {dir}/eye-of-thundera.pem",
@@ -170,8 +240,24 @@ impl Host {
     }
 }
 
+fn files_with(dir: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a directory").flatten() {
+        let path = entry.path();
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if std::fs::read_to_string(&path).is_ok_and(|content| content.contains(text)) {
+            found.push(path);
+        }
+    }
+    found
+}
+
 /// A self-signed pair in nginx's directory.
-fn by_hand(nginx: &Nginx, name: &str) -> (std::path::PathBuf, std::path::PathBuf) {
+fn by_hand(nginx: &Nginx, name: &str) -> (PathBuf, PathBuf) {
     let key = pki::ec_key();
     let ca = pki::Ca::root("made by hand", pki::CaKeys::Ec);
     let leaf = pki::Leaf::server(&host_name(name), &[&host_name(name)], &[], time::Duration::days(3));
@@ -188,6 +274,7 @@ fn sentence(entry: &Value) -> String {
         format!("{} at {}", entry["error"]["code"].as_str().unwrap_or_default(), entry["error"]["stage"].as_str().unwrap_or_default());
     let what = match entry["outcome"].as_str().unwrap_or_default() {
         "renewed" => format!("renewed: {generation} is in use"),
+        "resealed" => format!("resealed: {generation} is the same certificate under a new sealing key"),
         "settled" => format!("settled: {generation}, issued earlier, is in use now; nothing was signed"),
         "rolled-back" => format!("put back: {generation} was not taken up ({why})"),
         "refused" => {

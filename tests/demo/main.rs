@@ -1,4 +1,5 @@
-//! `./run demo`: from nothing to proven certificates on a real OpenBao and a real nginx, and what happens when something is wrong.
+//! `./run demo`: from nothing to proven certificates on a real OpenBao, a real nginx and a software TPM, and what happens when something
+//! is wrong.
 //! It leaves no process and no file behind, also when it is interrupted.
 #![allow(
     clippy::disallowed_methods,
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
             start.elapsed().as_secs(),
             host.signed()
         ));
-        note("three first issues, one forced, one refused, one put back and settled later.");
+        note("three first issues, one forced, one refused, one put back and settled later, one after its key was lost.");
         if keep {
             host.keep();
         }
@@ -55,7 +56,7 @@ fn tell(host: &mut Host) {
     heading("What omens would do, and why");
     host.omens(&["plan"], 0);
 
-    heading("Three certificates: P-256, P-384 and RSA");
+    heading("Three certificates: P-256 and RSA sealed to the TPM, P-256 in a file");
     note("Keys are made here, CSRs are signed by \"Book of Omens\", answers are checked, nginx is reloaded once, the wire is the proof.");
     host.adopt();
     host.omens(&["renew", "--all"], 0);
@@ -88,6 +89,30 @@ fn tell(host: &mut Host) {
     host.mend_nginx();
     host.omens(&["renew", "--all"], 0);
     host.handshake("auth");
+
+    heading("What lies on the disk");
+    host.disk();
+
+    heading("A reboot: the keys are opened with one unseal, without network");
+    host.reboot(&[]);
+    host.omens(&["restore"], 0);
+    host.start_nginx();
+    host.handshakes();
+
+    heading("An update changes what the firmware measures, and www is lost from memory");
+    host.measure("another boot loader");
+    host.lose("www");
+    host.omens(&["restore"], 1);
+    note("auth is still in memory, so it is complete; www cannot be opened: that is the point of sealing. It is re-issued:");
+    host.omens(&["renew", "--all"], 0);
+    host.handshake("www");
+    note("The key of auth would not open at the next boot. `reseal` puts it under today's PCR values; its certificate stays:");
+    host.omens(&["reseal"], 0);
+    host.reboot(&["another boot loader"]);
+    host.omens(&["restore"], 0);
+    host.start_nginx();
+    host.handshakes();
+    host.omens(&["status"], 0);
 
     heading("The ledger in words");
     host.ledger();

@@ -13,7 +13,7 @@ fn host(swtpm: &Swtpm, pcrs: &[u32]) -> Estate {
 }
 
 /// A boot: the run directory is empty.
-fn empty_run(estate: &Estate) {
+pub(crate) fn empty_run(estate: &Estate) {
     for entry in std::fs::read_dir(estate.run_dir()).unwrap().flatten() {
         std::fs::remove_dir_all(entry.path()).unwrap();
     }
@@ -39,7 +39,7 @@ fn no_plain_key(estate: &Estate) {
     }
 }
 
-fn published(estate: &Estate, name: &str) -> (String, String) {
+pub(crate) fn published(estate: &Estate, name: &str) -> (String, String) {
     let read = |file: &str| std::fs::read_to_string(estate.run_dir().join(name).join("live").join(file)).unwrap();
     let (cert, key) = (read("cert.pem"), read("key.pem"));
     assert_eq!(read("combined.pem"), format!("{}{key}", read("fullchain.pem")));
@@ -55,11 +55,16 @@ fn status(estate: &Estate, name: &str) -> Value {
     estate.omens(&["status"]).cert(name).clone()
 }
 
+fn rsa() -> Cert {
+    let cert = Cert::web("rsa").sealed();
+    Cert { algorithm: "rsa-2048".into(), role: "web-rsa".into(), profile: "infrastructure-rsa".into(), ..cert }
+}
+
 #[test]
 fn a_sealed_certificate_is_renewed_and_comes_back_after_a_boot() {
     let Some(mut swtpm) = start(&[7]) else { return };
     for pcrs in [&[][..], &[7]] {
-        let estate = host(&swtpm, pcrs).with(Cert::web("web").sealed()).with(Cert::web("rsa").sealed());
+        let estate = host(&swtpm, pcrs).with(Cert::web("web").sealed()).with(rsa());
         estate.renew().expect(0, "web", "renewed");
         no_plain_key(&estate);
         let before = published(&estate, "web");
@@ -121,6 +126,30 @@ fn a_change_while_the_host_runs_is_resealed_from_the_run_directory() {
     assert_eq!(published(&estate, "web"), before);
     let keys: Vec<PathBuf> = files(&estate.state().join("seal")).into_iter().filter(|path| !path.ends_with("srk.json")).collect();
     assert_eq!(keys.len(), 1, "the old sealing key is gone: {keys:?}");
+}
+
+#[test]
+fn what_waits_is_settled_before_it_is_resealed() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let mut estate = host(&swtpm, &[]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    // Nobody serves it: generation 2 is put back and waits.
+    estate.certs[0] = Cert::web("web").sealed().seen_at(crate::lab::free_port(), "50ms");
+    estate.write();
+    estate.force().expect(1, "web", "rolled-back");
+    let reseal = estate.omens(&["reseal"]);
+    reseal.expect(1, "web", "failed").because("web", "plan/debt");
+    assert_eq!(estate.committed("web"), Some(1));
+    estate.certs[0] = Cert::web("web").sealed();
+    estate.write();
+    estate.renew().expect(0, "web", "settled");
+    let requests = estate.signed();
+    estate.omens(&["reseal"]).expect(0, "web", "resealed");
+    assert_eq!((estate.committed("web"), estate.signed()), (Some(3), requests));
+    // The way back is another certificate, not the same one under an older sealing key.
+    let leaf = estate.published_leaf("web");
+    estate.omens(&["rollback", "web"]).expect(0, "web", "rolled-back");
+    assert_ne!(estate.published_leaf("web"), leaf);
 }
 
 #[test]

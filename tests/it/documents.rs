@@ -99,6 +99,7 @@ fn standing() -> Standing {
         proof: Some(Proof::Served),
         keep: Keep::File,
         keep_means: "a file".to_owned(),
+        keep_beyond: Some("memory"),
         pcrs: Vec::new(),
         debt: Some(debt()),
         attempts: 1,

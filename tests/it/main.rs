@@ -27,6 +27,7 @@ mod lab_itself;
 mod lies;
 mod ordinary;
 mod renew;
+mod scheduler;
 mod secrets;
 mod sealed;
 mod boot;
@@ -35,6 +36,8 @@ mod command_line;
 mod settings;
 mod systemd;
 mod tpm;
+mod trouble;
+mod units;
 mod vm;
 mod web;
 

@@ -1,7 +1,10 @@
 //! A private key is on the host that made it and nowhere else; a token is in a header and nowhere else.
 
-use crate::lab::estate::Cert;
+use std::path::Path;
+
+use crate::lab::estate::{Cert, Estate};
 use crate::lab::hostile::{Hostile, Lie, SECRET_ID, TOKEN};
+use crate::lab::swtpm::Relay;
 
 /// Whether `needle` occurs in `hay`.
 fn holds(hay: &[u8], needle: &[u8]) -> bool {
@@ -20,10 +23,50 @@ fn traces(pem: &str) -> Vec<Vec<u8>> {
     traces
 }
 
+/// Every file below a directory with its content, except links.
+fn files(dir: &Path, seen: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.is_symlink() {
+            files(&path, seen);
+        } else if !path.is_symlink() {
+            seen.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+        }
+    }
+}
+
 #[test]
 fn no_key_and_no_token_is_seen_anywhere() {
     let hostile = Hostile::start();
     let estate = hostile.estate().with(Cert::web("second"));
+    let (seen, _) = full_run(&hostile, &estate);
+    assert!(!seen.iter().any(|(place, _)| place.ends_with("key.sealed")));
+}
+
+/// With sealed keys the search covers the whole state directory, and what crossed the connection to the TPM.
+#[test]
+fn a_sealed_key_is_not_even_on_the_disk() {
+    let Some(swtpm) = crate::tpm::start(&[7]) else { return };
+    let hostile = Hostile::start();
+    let relay = Relay::recording(&swtpm);
+    let mut estate = hostile.estate().with_tpm(&relay.tcti(), &[7]);
+    estate.certs = vec![Cert::web("web").sealed(), Cert::web("second").sealed()];
+    estate.write();
+    let (mut seen, keys) = full_run(&hostile, &estate);
+    assert!(seen.iter().any(|(place, _)| place.ends_with("key.sealed")));
+    swtpm.extend(7, "an update");
+    std::fs::remove_dir_all(estate.run_dir().join("second")).unwrap();
+    for arguments in [&["-v", "restore"][..], &["-v", "reseal"], &["-v", "renew", "--all"], &["-v", "reseal", "--new-tpm"]] {
+        let output = estate.plain(arguments);
+        seen.push((format!("{arguments:?}"), [output.stdout, output.stderr].concat().into_bytes()));
+    }
+    files(&estate.state(), &mut seen);
+    seen.push(("the connection to the TPM".into(), relay.bytes()));
+    search(&hostile, &seen, &keys);
+}
+
+/// Everything a host does with its certificates; what was said and written meanwhile, and the keys that nobody may have seen.
+fn full_run(hostile: &Hostile, estate: &Estate) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
     let mut seen: Vec<(String, Vec<u8>)> = Vec::new();
     let mut keys = Vec::new();
     let keep = |keys: &mut Vec<String>| {
@@ -48,24 +91,21 @@ fn no_key_and_no_token_is_seen_anywhere() {
     }
     watch(&["--json", "check-config", "--online"]);
     watch(&["-v", "rollback", "web"]);
-    seen.push(("ledger".into(), std::fs::read(estate.state().join("ledger.jsonl")).unwrap()));
-    for name in ["web", "second"] {
-        let dir = estate.state().join("certs").join(name);
-        seen.push((format!("{name} state.json"), std::fs::read(dir.join("state.json")).unwrap()));
-        for generation in std::fs::read_dir(&dir).unwrap().flatten().filter(|e| e.path().is_dir() && !e.path().is_symlink()) {
-            for file in ["meta.json", "cert.pem", "chain.pem", "fullchain.pem"] {
-                seen.push((format!("{:?} {file}", generation.path()), std::fs::read(generation.path().join(file)).unwrap()));
-            }
-        }
-    }
+    files(&estate.state(), &mut seen);
+    seen.retain(|(place, _)| !place.ends_with("/key.pem"));
     keys.sort();
     keys.dedup();
     assert!(keys.len() >= 4, "keys of several generations: {}", keys.len());
+    search(hostile, &seen, &keys);
+    (seen, keys)
+}
+
+fn search(hostile: &Hostile, seen: &[(String, Vec<u8>)], keys: &[String]) {
     let requests = hostile.requests();
     assert!(requests.iter().filter(|r| r.path.contains("/sign/")).count() >= 8);
-    for key in &keys {
+    for key in keys {
         for trace in traces(key) {
-            for (place, bytes) in &seen {
+            for (place, bytes) in seen {
                 assert!(!holds(bytes, &trace), "key material in {place}");
             }
             for request in &requests {
@@ -74,7 +114,7 @@ fn no_key_and_no_token_is_seen_anywhere() {
         }
     }
     for secret in [TOKEN, SECRET_ID] {
-        for (place, bytes) in &seen {
+        for (place, bytes) in seen {
             assert!(!holds(bytes, secret.as_bytes()), "a secret in {place}");
         }
     }

@@ -1,12 +1,8 @@
 //! The drivers that ask systemd, under a real one as PID 1: Debian's nginx.service, a real OpenBao, the binary.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use crate::lab::child::run;
-use crate::lab::estate::omens;
-use crate::lab::{is_root, openbao};
+use crate::lab::guest;
 
 /// Step, exit code, outcome, proof, error code, nginx.service: what the guest prints when everything is as it should be.
 const EXPECTED: [&str; 12] = [
@@ -32,27 +28,10 @@ const EXPECTED: [&str; 12] = [
 
 #[test]
 fn units_are_reloaded_restarted_started_once_and_left_alone() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let lab = root.join("../shared/lab");
-    let skip = |why: &str| crate::skipped(&format!("drivers under a real systemd: {why}"));
-    if !lab.join("sdlab.sh").is_file() {
-        return skip("../shared/lab/sdlab.sh is not there");
-    }
-    if !is_root() {
-        return skip("needs root (namespaces)");
-    }
-    let lab = lab.canonicalize().unwrap();
-    // The guest has a /tmp of its own: what it needs is brought in, wherever this checkout lies.
-    let bao = openbao::binary().expect("OpenBao").canonicalize().unwrap();
-    let mut command = Command::new(lab.join("sdlab.sh"));
-    command.arg("-b").arg(format!("{}:/usr/bin/omens", omens().display()));
-    command.arg("-b").arg(format!("{}:/usr/bin/bao", bao.display()));
-    command.arg("-d").arg(format!("{}:/opt/lab", lab.display()));
-    command.args(["-E", "BAO=/usr/bin/bao", "-t", "150"]).arg(root.join("tests/guest/drivers.sh"));
-    let output = run(command, Duration::from_secs(240));
-    if output.code == 125 {
-        return skip(output.stderr.trim());
-    }
+    let output = match guest::boot("drivers.sh", &[], Duration::from_secs(150)) {
+        Ok(output) => output,
+        Err(why) => return crate::skipped(&format!("drivers under a real systemd: {why}")),
+    };
     assert_eq!(output.code, 0, "{}\n{}", output.stdout, output.stderr);
     assert_eq!(output.stdout.lines().collect::<Vec<_>>(), EXPECTED, "{}", output.stderr);
 }

@@ -4,6 +4,7 @@
 pub mod child;
 pub mod client;
 pub mod estate;
+pub mod guest;
 pub mod hostile;
 pub mod nginx;
 pub mod openbao;

@@ -96,6 +96,11 @@ impl Swtpm {
         tcti(self.port)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().expect("it runs").pid()
+    }
+
     /// Measures something into a PCR.
     pub fn extend(&self, pcr: u32, what: &str) {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, what.as_bytes());

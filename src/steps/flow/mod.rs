@@ -4,6 +4,7 @@
 //! phases together; a certificate waits for no other.
 
 mod deploy;
+pub mod ending;
 mod groups;
 mod job;
 mod keys;
@@ -21,6 +22,7 @@ use tokio::sync::{OnceCell, Semaphore};
 pub(in crate::steps) use job::describe_leaf;
 pub(in crate::steps) use keys::collect_sealing_keys;
 
+use self::ending::Ending;
 use self::job::{Job, report_of};
 use self::keys::Undecided;
 use self::prepare::Prepared;
@@ -51,6 +53,8 @@ pub struct Options {
     pub force: bool,
     /// How long to wait for another run's lock.
     pub wait: Duration,
+    /// Whether the run is asked to end early.
+    pub ending: Ending,
 }
 
 /// What all certificates of a run share.
@@ -60,6 +64,7 @@ struct Shared<'a> {
     run: &'a Run,
     clock: Clock,
     watch: &'a dyn Watch,
+    ending: &'a Ending,
     /// Certificates that may be issued.
     permits: Semaphore,
     /// Certificates that may be looked for on the wire: each look is a socket.
@@ -123,19 +128,14 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
         }
     }
     if !due.is_empty() {
-        let ended = renew_due(settings, (now, options.force), (clock, watch), &run, due);
+        let around = Around { clock, watch, ending: &options.ending };
+        let ended = renew_due(settings, (now, options.force), around, &run, due);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
     run.end(wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
 }
 
-fn renew_due(
-    settings: &Arc<Settings>,
-    (now, force): (Time, bool),
-    (clock, watch): (Clock, &dyn Watch),
-    run: &Run,
-    due: Vec<Due<'_>>,
-) -> Vec<CertReport> {
+fn renew_due(settings: &Arc<Settings>, (now, force): (Time, bool), around: Around<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
     let trees = match Trees::open(settings) {
         Ok(trees) => trees,
         Err(failure) => return due.iter().map(|(_, step, tree)| run.failed(report_of(step, tree), failure.clone())).collect(),
@@ -151,8 +151,12 @@ fn renew_due(
             Err(failure) => ended.push(run.failed(report, failure)),
         }
     }
-    ended.extend(act(&trees, clock, watch, run, ready).into_iter().map(|mut report| {
-        report.warnings.splice(0..0, warnings.remove(&report.name).unwrap_or_default());
+    ended.extend(act(&trees, around, run, ready).into_iter().map(|mut report| {
+        // That the sealing key does not open is said once, by whoever found it out first.
+        for said in warnings.remove(&report.name).unwrap_or_default() {
+            report.warnings.retain(|warning| warning.code != said.code);
+            report.warnings.insert(0, said);
+        }
         report
     }));
     collect_sealing_keys(&trees);
@@ -172,21 +176,31 @@ fn after_kill(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, 
     }
 }
 
+/// What a run is given by whoever asked for it.
+#[derive(Clone, Copy)]
+pub(in crate::steps) struct Around<'a> {
+    pub(in crate::steps) clock: Clock,
+    pub(in crate::steps) watch: &'a dyn Watch,
+    pub(in crate::steps) ending: &'a Ending,
+}
+
 /// A certificate, what is to be done about it, and what it was decided from.
 pub(in crate::steps) type Due<'a> = (&'a Certificate, Step, Tree);
 
 /// Does what the plan says. Only from here on is there a runtime, a network and whatever else a run needs.
-pub(in crate::steps) fn act(trees: &Arc<Trees>, clock: Clock, watch: &dyn Watch, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
+pub(in crate::steps) fn act(trees: &Arc<Trees>, around: Around<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(failure) => return due.iter().map(|(_, step, tree)| run.failed(report_of(step, tree), failure.clone())).collect(),
     };
+    let Around { clock, watch, ending } = around;
     let shared = Shared {
         settings: trees.settings().clone(),
         trees: trees.clone(),
         run,
         clock,
         watch,
+        ending,
         permits: Semaphore::new(AT_A_TIME),
         looks: Semaphore::new(LOOKS_AT_A_TIME),
         started: Mutex::default(),

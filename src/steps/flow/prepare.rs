@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::SemaphorePermit;
 
+use super::ending;
 use super::job::{Job, report_of};
 use super::{Shared, block};
 use crate::model::clock::{Clock, Time};
@@ -35,6 +36,9 @@ pub(super) enum Prepared {
 pub(super) async fn prepare(shared: &Shared<'_>, step: Step, tree: Tree) -> Prepared {
     let issues = step.action == Action::Issue;
     let turn = if issues { shared.permits.acquire().await.ok() } else { None };
+    if shared.ending.is_asked() {
+        return Prepared::Unopened(Box::new(report_of(&step, &tree)), ending::not_begun());
+    }
     let mut job = match open(shared, step, tree).await {
         Ok(job) => job,
         Err((report, failure)) => return Prepared::Unopened(report, failure),
@@ -68,7 +72,10 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job, turn: Option<Semapho
     }
     job.reach(Stage::Issue);
     shared.watch.stage(&job.step.name, Stage::Issue);
-    let asked = ask(shared, job).await;
+    let asked = tokio::select! {
+        asked = ask(shared, job) => asked,
+        () = shared.ending.grace_is_over() => Err(ending::not_answered()),
+    };
     // The CA has answered: the next one's turn, while this one is judged and written.
     drop(turn);
     let issued = match asked {

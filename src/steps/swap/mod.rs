@@ -16,6 +16,7 @@
 //! # The order, and what a cut leaves
 //! | step | flushed by | a kill or power cut before it leaves |
 //! |---|---|---|
+//! | 0. a sealing key, where none serves | file, directory | nothing new; after it: a sealing key that nothing uses yet |
 //! | 1. count the request in `state.json` | file, directory | nothing new; after it: a counted request, at worst a certificate nobody has |
 //! | 2. write `.gen-N`, all its files | each file, the directory | a dot-name, removed by the next run |
 //! | 3. rename `.gen-N` to `gen-N` | the parent | the same |

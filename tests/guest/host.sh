@@ -1,0 +1,109 @@
+# What the guests share that run the units (tests/it/units.rs): a real OpenBao, settings, Debian's nginx, the units as the README installs
+# them. Sourced, as root, under a systemd of its own. KEEP is the kind of keeping of every key; `sealed` brings a software TPM along.
+# shellcheck shell=bash
+set -euo pipefail
+LAB=/opt/lab UNITS=/opt/units OMENS=/usr/bin/omens KEEP=${KEEP:-file}
+ETC=/etc/systemd/system
+work=/root/omens-guest
+mkdir -p $work /etc/omens /etc/nginx/conf.d /etc/credstore /etc/sysusers.d /etc/tmpfiles.d
+chmod 700 /etc/credstore
+"$LAB/openbao-lab.sh" up $work/bao >$work/lab.json 2>$work/lab.err || { tail -n 3 $work/lab.err; exit 125; }
+value() { jq -er "$1" $work/lab.json; }
+address=$(value .address)
+TPM=
+if [ "$KEEP" = sealed ]; then
+  tcti=$("$LAB/swtpm.sh" start $work/tpm) || exit 125
+  TPM="[tpm]
+tcti = \"$tcti\""
+  # A software TPM is on the network; a real one is a device, and the shipped unit has no network.
+  mkdir -p $ETC/omens-restore.service.d
+  printf '[Service]\nPrivateNetwork=no\nRestrictAddressFamilies=AF_UNIX AF_INET\n' >$ETC/omens-restore.service.d/zz-swtpm.conf
+fi
+umask 077
+value .approle.role_id >/etc/omens/role-id
+secret=$(curl -sS --fail --cacert "$(value .root_cert)" -H "X-Vault-Token: $(cat "$(value .admin_token_file)")" -X POST \
+  "$address/v1/auth/approle/role/omens/secret-id" | jq -er .data.secret_id)
+printf '%s\n' "$secret" >/etc/credstore/omens.secret-id
+cp "$(value .root_cert)" /etc/omens/root.pem
+
+# settings WEB-LINES [OTHER-LINES]: certificate `web` for nginx and, where there are lines for it, `other`, which nothing serves.
+settings() {
+  cat >/etc/omens/omens.toml <<TOML
+[host]
+name = "spire.funlab.casa"
+[trust]
+anchor = "/etc/omens/root.pem"
+anchor_sha256 = "$(value .root_sha256)"
+[openbao]
+address = "$address"
+mount = "pki_int"
+login = [ { approle = { role_id = "file:/etc/omens/role-id", secret_id = "credential:secret-id" } } ]
+$TPM
+[[certificate]]
+name = "web"
+profile = "infrastructure-rsa"
+role = "infrastructure"
+ttl = "24h"
+common_name = "spire.funlab.casa"
+key = { algorithm = "rsa-2048", keep = "$KEEP" }
+reload = [ { nginx = { unit = "nginx.service" } } ]
+verify = [ { tls = { address = "127.0.0.1:443", server_name = "spire.funlab.casa", deadline = "5s" } } ]
+$1
+TOML
+  [ $# -lt 2 ] || cat >>/etc/omens/omens.toml <<TOML
+[[certificate]]
+name = "other"
+profile = "mtls-service"
+role = "keylime-services"
+ttl = "24h"
+common_name = "verifier.keylime.funlab.casa"
+key = { algorithm = "ec-p256", keep = "$KEEP" }
+$2
+TOML
+}
+cat >/etc/nginx/nginx.conf <<CONF
+user www-data;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
+events { }
+http { server { listen 127.0.0.1:443 ssl; server_name spire.funlab.casa; include /run/omens/web/nginx.conf; return 200 ok; } }
+CONF
+
+# drop_in FILE: as shipped.
+drop_in() { install -D -m 644 -t "$ETC/${1%/*}" "$UNITS/$1" && systemctl daemon-reload; }
+install -m 644 -t $ETC $UNITS/*.service $UNITS/*.timer
+cp $UNITS/sysusers.d/omens.conf /etc/sysusers.d/
+cp $UNITS/tmpfiles.d/omens.conf /etc/tmpfiles.d/
+systemd-sysusers omens.conf
+systemd-tmpfiles --create omens.conf
+drop_in omens-renew.service.d/credential.conf
+
+show() { systemctl show -P "$2" "$1"; }
+# What the unit said since the last look.
+mark=
+said() { journalctl --sync && journalctl -q -o cat --no-pager -u "${1:-omens-renew.service}" ${mark:+--after-cursor="$mark"}; }
+look_from_here() { journalctl --sync && mark=$(journalctl -q -n 0 --show-cursor | sed -n 's/^-- cursor: //p'); }
+# run WHAT: starts the renewal and prints what became of it: result, state, exit code, `web`.
+run() {
+  look_from_here
+  systemctl reset-failed omens-renew.service 2>/dev/null || true
+  systemctl start omens-renew.service 2>/dev/null || true
+  became "$1"
+}
+# A unit that was skipped and is unloaded since then knows of no result any more.
+became() { # WHAT [CERTIFICATE]
+  local result
+  result=$(show omens-renew Result)
+  echo "$1 ${result/exec-condition/success} $(show omens-renew ActiveState) $(show omens-renew ExecMainStatus) $(outcome "${2:-web}")"
+}
+# The word after the certificate's name, or what systemd says instead of running.
+outcome() {
+  said | sed -n "/^$1: due (/d; s/^$1: \([a-z-]*\)[:, ].*/\1/p; s/.*Skipped due to 'exec-condition'.*/skipped/p; s/.*status=\([0-9]*\/[A-Z]*\)$/\1/p" | head -n 1 | grep . || echo -
+}
+serial() { openssl x509 -noout -serial 2>/dev/null; }
+# Whether nginx serves the very certificate that `live` names.
+served() {
+  local wire
+  wire=$(openssl s_client -connect 127.0.0.1:443 -servername spire.funlab.casa </dev/null 2>/dev/null | serial) || wire=nothing
+  if [ -e /run/omens/web/live ] && [ "$wire" = "$(serial </run/omens/web/live/cert.pem)" ]; then echo "$(readlink /run/omens/web/live) served"; else echo "not served"; fi
+}
