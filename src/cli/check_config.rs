@@ -25,7 +25,7 @@ struct Document {
     checks: Option<Vec<Check>>,
 }
 
-pub(super) fn run(session: &mut Session<'_, '_>, arguments: &CheckConfig) -> u8 {
+pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     let file = session.global.config.display().to_string();
     let (mut errors, settings) = match session.settings(true) {
         Ok(settings) => (Vec::new(), Some(settings)),
@@ -55,7 +55,7 @@ pub(super) fn run(session: &mut Session<'_, '_>, arguments: &CheckConfig) -> u8 
     if document.ok { OK } else { REFUSED }
 }
 
-fn ask(session: &Session<'_, '_>, settings: &Settings) -> Vec<Check> {
+fn ask(session: &Session<'_>, settings: &Settings) -> Vec<Check> {
     match runtime() {
         Ok(runtime) => runtime.block_on(online::check(settings, session.clock, settings.credentials.as_deref())),
         Err(why) => vec![Check { code: why.code, ok: false, severity: Severity::Error, text: why.text, hint: why.hint }],
@@ -68,7 +68,7 @@ fn as_error(file: &str, check: &Check) -> SettingsError {
     SettingsError { file: file.to_owned(), line: None, column: None, code, text, suggestion }
 }
 
-fn text(session: &Session<'_, '_>, document: &Document) -> String {
+fn text(session: &Session<'_>, document: &Document) -> String {
     let style = session.style;
     let mut text = show::settings_errors(&document.errors, style);
     if document.ok {

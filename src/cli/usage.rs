@@ -19,7 +19,7 @@ pub(super) fn parse(environment: &Environment) -> Result<Arguments, clap::Error>
 }
 
 /// Prints help or version where that was asked for, else what is wrong; gives the exit code.
-pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Clock, screen: &Screen, output: &mut Output<'_>) -> u8 {
+pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Clock, screen: &Screen, output: &mut Output) -> u8 {
     let words: Vec<&str> = environment.arguments.iter().skip(1).filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
     let color = color(&words);
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);

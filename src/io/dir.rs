@@ -10,6 +10,8 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use crate::model::failure::{Failure, Stage};
+
 /// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
 const OWN_FILE: usize = 4 << 20;
 
@@ -35,6 +37,18 @@ impl DiskError {
     #[must_use]
     pub fn denied(&self) -> bool {
         matches!(self.errno, Errno::ACCESS | Errno::PERM)
+    }
+
+    /// The same as a failure of a stage.
+    #[must_use]
+    pub fn failure(&self, stage: Stage) -> Failure {
+        let code = match self.errno {
+            Errno::NOSPC | Errno::DQUOT => "disk-full",
+            Errno::LOOP => "link-refused",
+            _ if self.denied() => "permission",
+            _ => "disk",
+        };
+        Failure::new(stage, code, self.to_string()).hint(self.hint())
     }
 
     /// What to do about it.

@@ -2,12 +2,13 @@
 
 use super::copies::copy_differs;
 use super::generation::{Condition, Kept, certificates, difference};
-use super::sealing::SealingKeys;
+use super::sealing::{SealingKeys, in_clear};
 use crate::config::settings::{Certificate, InstallKind, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::judge::pem;
 use crate::model::clock::Time;
+use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::state::{self, State};
@@ -56,6 +57,8 @@ pub struct Tree {
     pub newer: Vec<Generation>,
     /// All complete generations in the state directory.
     pub complete: Vec<Generation>,
+    /// Those of them whose key lies there in clear, where the settings ask for a sealed one.
+    pub in_clear: Vec<Generation>,
     /// What consumers read.
     pub published: Published,
     /// Why the run tree is not equal to `live`; `None` where it is.
@@ -147,6 +150,9 @@ pub fn tree(settings: &Settings, certificate: &Certificate, (certs, run): TopDir
     if let Some(var) = &var {
         (tree.state, tree.state_broken) = read_state(var)?;
         (tree.complete, tree.leftovers) = generations(var)?;
+        if certificate.keep == Keep::Sealed {
+            tree.in_clear = in_clear(var, &tree.complete);
+        }
         let link = var.link(layout::LIVE)?;
         let live = link.as_deref().map(|text| (Generation::parse(text), text));
         tree.live = match live {

@@ -27,6 +27,7 @@ mod lab_itself;
 mod lies;
 mod ordinary;
 mod renew;
+mod reseal;
 mod scheduler;
 mod secrets;
 mod sealed;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use omens::config::settings::Sealing;
+use omens::io::tpm::limit::Unanswered;
 use omens::model::clock::Time;
 use omens::model::failure::{Failure, Stage};
 use omens::model::name::{CertName, Generation};
@@ -411,4 +412,42 @@ fn a_tpm_that_is_not_needed_is_not_asked() {
     assert_eq!(store.tpm_commands(), ready, "private keys come and go without the TPM");
     assert_eq!(swtpm.loaded(), Vec::<String>::new(), "it is closed while the store lives");
     drop(store);
+}
+
+/// A TPM that answers nothing until it is let go; whatever a run has given up is not done behind the back of the next one.
+#[test]
+fn a_tpm_that_was_given_up_is_not_asked_again_and_what_it_says_late_changes_nothing() {
+    let Some(swtpm) = start(&[]) else { return };
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let silent = Relay::before(
+        &swtpm,
+        Box::new(move |_, _| {
+            held.recv().ok();
+            None
+        }),
+    );
+    let (state, unanswered) = (place::directory("state"), Unanswered::default());
+    let store = || {
+        let store = SealedStore::new(&state, sealing(&silent.tcti(), &[]));
+        store.with_limit(Duration::from_millis(300)).after(unanswered.clone())
+    };
+    let first = store();
+    for _ in 0..3 {
+        let why = first.make_ready(now()).unwrap_err();
+        assert!(why.code == "tpm-unreachable" && why.text.contains("did not answer within"), "{why:?}");
+    }
+    drop(first);
+    let second = store();
+    let before = std::time::Instant::now();
+    let why = second.make_ready(now()).unwrap_err();
+    assert!(why.code == "tpm-unreachable" && why.text.contains("has still not answered"), "{why:?}");
+    assert!(before.elapsed() < Duration::from_millis(100), "{:?}", before.elapsed());
+    assert!(unanswered.is_waiting());
+    // It wakes up: nothing is pinned and nothing made for a run that has ended.
+    drop(release);
+    crate::lab::wait_for("the thread that was left behind", Duration::from_secs(10), || !unanswered.is_waiting());
+    assert!(!state.join("seal").exists(), "{:?}", files(&state));
+    let third = SealedStore::new(&state, sealing(&silent.tcti(), &[])).after(unanswered);
+    assert_eq!(third.make_ready(now()), Ok(None));
+    assert_eq!(files(&state).len(), 2);
 }

@@ -1,7 +1,6 @@
 //! What one run has opened: the TPM while it is asked, and each sealing key once. It must never leave the TPM open behind it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -23,6 +22,8 @@ pub(super) struct Open {
     pub(super) commands: u64,
     pub(super) opened: BTreeMap<SealId, Result<OpenKey, Failure>>,
     pub(super) active: Option<SealId>,
+    /// Why there is none.
+    pub(super) unready: Option<Failure>,
     /// Why the active key was made, where another would have served.
     pub(super) replaced: Option<Warning>,
     pub(super) unseals: u32,
@@ -35,9 +36,8 @@ pub(super) struct OpenKey {
 }
 
 impl Open {
-    pub(super) fn new(state: &Path, sealing: Sealing) -> Self {
-        let files = Keys::of(state);
-        Self { sealing, files, tpm: None, commands: 0, opened: BTreeMap::new(), active: None, replaced: None, unseals: 0 }
+    pub(super) fn new(files: Keys, sealing: Sealing) -> Self {
+        Self { sealing, files, tpm: None, commands: 0, opened: BTreeMap::new(), active: None, unready: None, replaced: None, unseals: 0 }
     }
 
     /// Pins the TPM that is there; what was opened before is forgotten.
@@ -47,7 +47,7 @@ impl Open {
         self.files.pin(tpm.srk_name(), now)?;
         let other = before.is_none_or(|before| before != tpm.srk_name());
         self.commands += tpm.close();
-        (self.tpm, self.active) = (None, None);
+        (self.tpm, self.active, self.unready) = (None, None, None);
         self.opened.clear();
         Ok(other)
     }
@@ -61,9 +61,21 @@ impl Open {
     }
 
     pub(super) fn make_ready(&mut self, now: Time) -> Result<Option<Warning>, Failure> {
-        if self.active.is_some() {
-            return Ok(self.replaced.clone());
+        if let Some(known) = self.ready() {
+            return known;
         }
+        let made = self.choose(now);
+        self.unready = made.as_ref().err().cloned();
+        made
+    }
+
+    /// What came of making ready, where that was tried.
+    pub(super) fn ready(&self) -> Option<Result<Option<Warning>, Failure>> {
+        let why = self.unready.clone().filter(|_| self.active.is_none());
+        why.map(Err).or_else(|| self.active.as_ref().map(|_| Ok(self.replaced.clone())))
+    }
+
+    fn choose(&mut self, now: Time) -> Result<Option<Warning>, Failure> {
         let srk = self.enter(now)?;
         let serves = |key: &SealingKeyFile| {
             let age = now.since(key.created).unsigned_abs();
