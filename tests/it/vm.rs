@@ -68,8 +68,8 @@ const ANOTHER_CARD: [&str; 16] = [
     "other names PCR 2",
     "nothing published",
     // New keys; the failed nginx gets its one start.
-    "recovered 0 web renewed served -/- unreadable+unpublished pcr-changed+pcr-changed",
-    "recovered 0 other renewed file -/- unreadable+unpublished pcr-changed+pcr-changed",
+    "recovered 0 web renewed served -/- unreadable+unpublished pcr-changed",
+    "recovered 0 other renewed file -/- unreadable+unpublished pcr-changed",
     "signed 2",
     "served gen-2, another one",
     "due 0 web not-due served -/- fresh -",
