@@ -44,8 +44,7 @@ settings '[2, 7]'
 sync
 mount -o remount,commit=600 /
 # In the sandbox of the unit, as a root without capabilities that is in the group of the device.
-systemctl start omens-renew
-echo "renew: $(show omens-renew Result)"
+renewed_by_unit "first boot"
 systemctl start nginx
 step settled renew --all
 echo "signed $(($(signed) - begun))"
@@ -54,7 +53,4 @@ slots
 [ "$(wire)" = "$(fingerprint </run/omens/web/live/cert.pem)" ] && echo "served $(generation web)"
 wire >/vmlab/served
 
-# The power goes: nothing that was left to the page cache is there tomorrow.
-echo lost >/root/unflushed
-echo 0 >/vmlab/rc
-echo b >/proc/sysrq-trigger
+power_cut

@@ -10,7 +10,12 @@ named
 # The CA is back: new keys, sealed to what is measured now.
 bao_up
 before=$(signed)
-step recovered renew --all
+# By the unit: its condition finds them due, and root without privileges starts the failed nginx.
+mark=$(wc -l </var/lib/omens/ledger.jsonl)
+renewed_by_unit "another card"
+tail -n +$((mark + 1)) /var/lib/omens/ledger.jsonl | jq -r '"\(.certificate) \(.outcome) gen-\(.generation)"' | sort -r
+journalctl --sync
+journalctl -q -o cat --no-pager -u omens-renew -b | grep -o 'pcr-changed' | uniq -c | awk '{ print "journal:", $1, $2 }'
 echo "signed $(($(signed) - before))"
 [ "$(wire)" = "$(fingerprint </run/omens/web/live/cert.pem)" ] && [ "$(wire)" != "$(cat /vmlab/served)" ] && echo "served $(generation web), another one"
 step due renew --all
@@ -23,3 +28,15 @@ states again
 [ "$(wire)" = "$(fingerprint </var/lib/omens/certs/web/live/cert.pem)" ] && echo "served $(generation web)"
 on_the_disk
 slots
+
+# The card is to be taken out again, and this time somebody thinks of it before.
+bound
+before=$(signed)
+settings '[]'
+step freed reseal
+echo "signed $(($(signed) - before))"
+bound
+wire >/vmlab/served
+sync
+mount -o remount,commit=600 /
+power_cut

@@ -64,7 +64,7 @@ step() {
   shift
   "$OMENS" --json "$@" >/root/out.json 2>/root/err || rc=$?
   jq -r --arg start "$what $rc" '.certificates[] | [$start, .name, .outcome, (.proof // "-"), (.error // {} | "\(.stage // "-")/\(.code // "-")"),
-    ([.reasons[]?.code] | join("+")), ([.warnings[]?.code] | join("+") | if . == "" then "-" else . end)] | join(" ")' /root/out.json
+    ([.reasons[]?.code] | join("+") | if . == "" then "-" else . end), ([.warnings[]?.code] | join("+") | if . == "" then "-" else . end)] | join(" ")' /root/out.json
 }
 # The PCRs that the errors of the last step name, for each certificate.
 named() { jq -r '.certificates[] | "\(.name) names " + ([.error.text // "" | scan("PCR [0-9]+")] | unique | join(", "))' /root/out.json; }
@@ -95,3 +95,23 @@ counted() {
   echo "# omens $1: $(wc -l </root/sent) TPM commands"
 }
 milliseconds() { echo $(($1 / 1000)) ms; }
+# What the sealing key of the live generation is bound to, by its file.
+bound() {
+  local key=/var/lib/omens/seal/key-$(jq -er .seal /var/lib/omens/certs/web/live/key.sealed).json
+  jq -r '"bound to " + (.pcrs.list | if . == [] then "no PCR" else "PCR " + (map(tostring) | join(", ")) end)' "$key"
+}
+
+# The power goes: nothing that was left to the page cache is there tomorrow.
+power_cut() {
+  echo lost >/root/unflushed
+  echo 0 >/vmlab/rc
+  echo b >/proc/sysrq-trigger
+}
+
+# renewed_by_unit WHEN: a run of the shipped unit, with its condition, and how long that took.
+renewed_by_unit() {
+  local start=${EPOCHREALTIME/./}
+  systemctl start omens-renew
+  echo "renew: $(show omens-renew Result), nginx $(show nginx ActiveState)"
+  echo "# $1: systemctl start omens-renew, 2 renewed in $(milliseconds $((${EPOCHREALTIME/./} - start)))"
+}

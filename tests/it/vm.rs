@@ -32,7 +32,7 @@ const SET_UP: [&str; 15] = [
     "other names PCR 15",
     "signed 0",
     // PCR 2 and 7, in the sandbox of the unit; nginx is started and proven.
-    "renew: success",
+    "renew: success, nginx inactive",
     "settled 0 web settled served -/- unproven -",
     "settled 0 other not-due file -/- fresh -",
     "signed 2",
@@ -59,7 +59,7 @@ const POWER_ON: [&str; 12] = [
 ];
 
 /// With another option ROM, which the firmware measures into PCR 2.
-const ANOTHER_CARD: [&str; 16] = [
+const ANOTHER_CARD: [&str; 23] = [
     "power-on: restore failed 1, nginx failed",
     // The PCR that changed is named, and no other.
     "refused 1 web failed - seal/pcr-changed unpublished -",
@@ -68,8 +68,10 @@ const ANOTHER_CARD: [&str; 16] = [
     "other names PCR 2",
     "nothing published",
     // New keys; the failed nginx gets its one start.
-    "recovered 0 web renewed served -/- unreadable+unpublished pcr-changed",
-    "recovered 0 other renewed file -/- unreadable+unpublished pcr-changed",
+    "renew: success, nginx active",
+    "web renewed gen-2",
+    "other renewed gen-2",
+    "journal: 2 pcr-changed",
     "signed 2",
     "served gen-2, another one",
     "due 0 web not-due served -/- fresh -",
@@ -77,6 +79,27 @@ const ANOTHER_CARD: [&str; 16] = [
     // They open under the measurements of today.
     "again: restore active 0, nginx active",
     "served gen-2",
+    "disk: 2 sealed, 0 key.pem, 0 in clear",
+    "slots: empty; 1 storage root key",
+    "bound to PCR 2, 7",
+    // Before the next change, which is planned: let go of the PCRs.
+    "freed 0 web resealed served -/- - -",
+    "freed 0 other resealed file -/- - -",
+    "signed 0",
+    "bound to no PCR",
+];
+
+/// Without the card again: nothing was asked of a CA for that, neither before nor after.
+const PLANNED: [&str; 11] = [
+    "power-on: restore active 0, nginx active",
+    "what nobody flushed is gone",
+    "served gen-3, as before the power went",
+    "no CA: curl 7",
+    "bound 0 web resealed served -/- - -",
+    "bound 0 other resealed file -/- - -",
+    "bound to PCR 2, 7",
+    "again: restore active 0, nginx active",
+    "served gen-4",
     "disk: 2 sealed, 0 key.pem, 0 in clear",
     "slots: empty; 1 storage root key",
 ];
@@ -167,6 +190,7 @@ fn machine_serves_through_power_cuts() -> Result<(), String> {
     assert_eq!(machine.boot("vm-one.sh", &["second disk"])?, SET_UP);
     assert_eq!(machine.boot("vm-two.sh", &[])?, POWER_ON);
     assert_eq!(machine.boot("vm-three.sh", &["second disk", "card"])?, ANOTHER_CARD);
+    assert_eq!(machine.boot("vm-four.sh", &[])?, PLANNED);
     Ok(())
 }
 
