@@ -1,8 +1,7 @@
 #!/bin/bash
 # The boot after a change that was planned (tests/it/vm.rs): the card is gone, the keys were bound to no PCR before, and there is no CA.
 . /vmlab/vm.sh
-systemctl start nginx
-states power-on
+powered_on
 [ ! -s /root/unflushed ] && echo "what nobody flushed is gone"
 [ "$(wire)" = "$(cat /vmlab/served)" ] && echo "served $(generation web), as before the power went"
 curl -s --max-time 2 "$(value .address)" >/dev/null || echo "no CA: curl $?"

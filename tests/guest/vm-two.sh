@@ -1,9 +1,7 @@
 #!/bin/bash
 # The boot after a power cut (tests/it/vm.rs): no CA, no network, the same measurements. nginx was started by the boot itself.
 . /vmlab/vm.sh
-systemctl start nginx
-served=$(cut -d' ' -f1 /proc/uptime)
-states power-on
+powered_on
 [ ! -s /root/unflushed ] && echo "what nobody flushed is gone"
 [ "$(wire)" = "$(cat /vmlab/served)" ] && echo "served $(generation web), as before the power went"
 ss -tlnH | awk '{ print "listens on", $4 }' | sort -u

@@ -73,6 +73,13 @@ fingerprint() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
 wire() { openssl s_client -connect 127.0.0.1:443 -servername spire.funlab.casa </dev/null 2>/dev/null | fingerprint; }
 show() { systemctl show -P "$2" "$1"; }
 states() { echo "$1: restore $(show omens-restore ActiveState) $(show omens-restore ExecMainStatus), nginx $(show nginx ActiveState)"; }
+# Waits for nginx, which the boot must have asked for by itself.
+powered_on() {
+  [ "$(show nginx ActiveState):$(show nginx Job)" != inactive: ] || echo "nginx is not started by the boot"
+  systemctl start nginx 2>/dev/null || true
+  served=$(cut -d' ' -f1 /proc/uptime)
+  states power-on
+}
 generation() { readlink /var/lib/omens/certs/"$1"/live; }
 
 # Sealed files, and what the whole state directory holds of private keys in clear, as text.
