@@ -58,13 +58,19 @@ pub trait Format: Serialize + DeserializeOwned {
     /// # Errors
     /// What is wrong.
     fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let value: Self = serde_json::from_slice(bytes).map_err(|why| match why.classify() {
-            Category::Eof => Malformed(format!("it ends early, after {} bytes", bytes.len())),
-            Category::Syntax | Category::Io => Malformed(format!("it is no JSON from line {} column {} on", why.line(), why.column())),
-            Category::Data => Malformed(text::one_line(&why.to_string(), 200)),
-        })?;
+        let value: Self = serde_json::from_slice(bytes).map_err(|why| Malformed(unreadable(&why, bytes.len())))?;
         value.check().map_err(|why| Malformed(why.to_owned()))?;
         if value.to_bytes() == bytes { Ok(value) } else { Err(Malformed("it is not written as omens writes it".to_owned())) }
+    }
+}
+
+/// What is wrong with a JSON file of ours of this many bytes.
+#[must_use]
+pub fn unreadable(why: &serde_json::Error, length: usize) -> String {
+    match why.classify() {
+        Category::Eof => format!("it ends early, after {length} bytes"),
+        Category::Syntax | Category::Io => format!("it is no JSON from line {} column {} on", why.line(), why.column()),
+        Category::Data => text::one_line(&why.to_string(), 200),
     }
 }
 
