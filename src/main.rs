@@ -22,5 +22,5 @@ fn main() -> ExitCode {
         stderr_is_terminal: std::io::stderr().is_terminal(),
     };
     let clock = Clock::new(SystemTime::now, Instant::now);
-    ExitCode::from(cli::run(&environment, clock, &mut std::io::stdout(), Box::new(std::io::stderr())))
+    ExitCode::from(cli::run(&environment, clock, Box::new(std::io::stdout()), Box::new(std::io::stderr())))
 }

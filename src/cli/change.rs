@@ -4,24 +4,26 @@ use std::sync::Arc;
 
 use super::arguments::{Command, Install, Renew, Reseal, Rollback};
 use super::session::Session;
+use crate::io::tpm::limit::Unanswered;
 use crate::model::report::RunError;
 use crate::steps::flow::ending::Ending;
 use crate::steps::flow::{self, Options};
 use crate::steps::{install, reseal, restore, rollback};
 
-pub(super) fn renew(session: &mut Session<'_, '_>, command: &Command, arguments: &Renew) -> u8 {
+pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Renew) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
     };
-    let options = Options { names: arguments.names.clone(), force: arguments.force, wait: arguments.wait.wait, ending: Ending::default() };
+    let (names, force, wait) = (arguments.names.clone(), arguments.force, arguments.wait.wait);
+    let options = Options { names, force, wait, ending: Ending::default(), unanswered: Unanswered::default() };
     let progress = session.progress();
     let report = flow::renew(&settings, &options, session.clock, &progress);
     drop(progress);
     session.report(&report)
 }
 
-pub(super) fn restore(session: &mut Session<'_, '_>, command: &Command) -> u8 {
+pub(super) fn restore(session: &mut Session<'_>, command: &Command) -> u8 {
     match session.begin(command) {
         Ok(settings) => {
             let report = restore::restore(&Arc::new(settings), session.clock);
@@ -31,7 +33,7 @@ pub(super) fn restore(session: &mut Session<'_, '_>, command: &Command) -> u8 {
     }
 }
 
-pub(super) fn reseal(session: &mut Session<'_, '_>, command: &Command, arguments: &Reseal) -> u8 {
+pub(super) fn reseal(session: &mut Session<'_>, command: &Command, arguments: &Reseal) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
@@ -45,7 +47,7 @@ pub(super) fn reseal(session: &mut Session<'_, '_>, command: &Command, arguments
     session.report(&reseal::reseal(&settings, options, session.clock))
 }
 
-pub(super) fn rollback(session: &mut Session<'_, '_>, command: &Command, arguments: &Rollback) -> u8 {
+pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: &Rollback) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
@@ -58,7 +60,7 @@ pub(super) fn rollback(session: &mut Session<'_, '_>, command: &Command, argumen
     session.report(&report)
 }
 
-pub(super) fn install(session: &mut Session<'_, '_>, command: &Command, arguments: &Install) -> u8 {
+pub(super) fn install(session: &mut Session<'_>, command: &Command, arguments: &Install) -> u8 {
     match session.begin(command) {
         Ok(settings) => {
             let report = install::install(&Arc::new(settings), arguments.wait.wait, session.clock);

@@ -6,7 +6,7 @@ use super::OK;
 use super::arguments::{Arguments, Completions};
 use super::session::Session;
 
-pub(super) fn run(session: &mut Session<'_, '_>, arguments: &Completions) -> u8 {
+pub(super) fn run(session: &mut Session<'_>, arguments: &Completions) -> u8 {
     // By way of a buffer: the generator panics when its writer fails.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Arguments::command(), "omens", &mut script);

@@ -90,7 +90,7 @@ Examples:
   omens status --due nginx        for ExecCondition= of a unit
 
 Exit codes:
-  0  healthy: nothing expired, nothing waits, the last run was without error
+  0  healthy: consumers have what was committed, nothing expired, nothing waits, the last run was without error
   1  not healthy
   2  wrong settings or usage, or a file that may not be read
 
@@ -117,12 +117,15 @@ Makes a new sealing key under today's PCR values (or those that the settings nam
 committed certificate under it. The certificates stay the same: nothing is asked of the CA and no service is reloaded. A \
 private key is taken from the TPM if that still opens it, and else from the run directory.
 
+What an update of firmware or boot loader will measure is known after the reboot, when a key bound to the old values opens no more. \
+Before it, set `pcrs = []` and reseal; after the reboot, set `pcrs` again and reseal.
+
 With --new-tpm the TPM that is there now is trusted from here on. Nothing but this command does that: find out first why it \
 is another one.";
 
 pub(super) const RESEAL_AFTER: &str = "\
 Examples:
-  omens reseal                    after an update of firmware or boot loader, or of `pcrs` in the settings
+  omens reseal                    after a change of `pcrs` in the settings, or of a PCR while the host runs
   omens reseal --new-tpm          after the TPM was cleared or the board replaced; then: omens renew --all
 
 Exit codes:

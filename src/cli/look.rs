@@ -16,7 +16,7 @@ use crate::plan::view::{self, PlanDocument, Planned, Standing, StatusDocument};
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;
 
-pub(super) fn plan(session: &mut Session<'_, '_>, command: &Command) -> u8 {
+pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => settings,
         Err(code) => return code,
@@ -36,7 +36,7 @@ pub(super) fn plan(session: &mut Session<'_, '_>, command: &Command) -> u8 {
     }
 }
 
-pub(super) fn status(session: &mut Session<'_, '_>, command: &Command, arguments: &Status) -> u8 {
+pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &Status) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => settings,
         Err(code) => return code,
@@ -127,6 +127,9 @@ fn standing_text(standing: &Standing, now: Time, style: Style) -> String {
     }
     text.push_str(&format!("\n  {} ({})\n", due(planned, style), reasons(&planned.reasons)));
     text.push_str(&format!("  key: {}\n", standing.keep_means));
+    for warning in &standing.warnings {
+        text.push_str(&show::warning(warning, style));
+    }
     if !standing.copies.is_empty() {
         let all = one_line(&standing.copies.join(", "), LINE);
         text.push_str(&format!("  {}: copies, renewed file by file and so weaker than links: {all}\n", style.warn("note")));

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::{FAILED, OK, show};
 use crate::model::report::RunError;
 
-pub(super) fn run(session: &mut Session<'_, '_>, arguments: &Man) -> u8 {
+pub(super) fn run(session: &mut Session<'_>, arguments: &Man) -> u8 {
     let written = match &arguments.dir {
         // The generator's own door: pages are files of the caller, not of the host's state.
         Some(dir) => clap_mangen::generate_to(Arguments::command(), dir),

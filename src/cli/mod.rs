@@ -55,7 +55,7 @@ pub struct Environment {
 }
 
 /// Does what the command line says and gives the exit code.
-pub fn run(environment: &Environment, clock: Clock, out: &mut dyn Write, err: Box<dyn Write + Send>) -> u8 {
+pub fn run(environment: &Environment, clock: Clock, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> u8 {
     let screen = Screen::new(err);
     let mut output = Output::new(out);
     let code = match usage::parse(environment) {
@@ -68,7 +68,7 @@ pub fn run(environment: &Environment, clock: Clock, out: &mut dyn Write, err: Bo
     output.close(code, &screen)
 }
 
-fn dispatch(session: &mut Session<'_, '_>, command: &Command) -> u8 {
+fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
     match command {
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),

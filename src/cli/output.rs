@@ -8,14 +8,19 @@ use super::screen::Screen;
 use super::{FAILED, OK};
 
 /// Where the result goes; remembers the first failure and keeps quiet after it.
-pub(super) struct Output<'a> {
-    out: &'a mut dyn Write,
+pub(super) struct Output {
+    out: Box<dyn Write + Send>,
     failure: Option<io::Error>,
 }
 
-impl<'a> Output<'a> {
-    pub(super) fn new(out: &'a mut dyn Write) -> Self {
+impl Output {
+    pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
         Self { out, failure: None }
+    }
+
+    /// Writes there from now on, and gives what it wrote to until now.
+    pub(super) fn exchange(&mut self, out: Box<dyn Write + Send>) -> Box<dyn Write + Send> {
+        std::mem::replace(&mut self.out, out)
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
@@ -76,8 +81,7 @@ mod tests {
         for (kind, given, expected) in
             [(ErrorKind::BrokenPipe, 0, 0), (ErrorKind::BrokenPipe, 2, 2), (ErrorKind::StorageFull, 0, 1), (ErrorKind::StorageFull, 2, 2)]
         {
-            let mut out = Broken(kind);
-            let mut output = Output::new(&mut out);
+            let mut output = Output::new(Box::new(Broken(kind)));
             output.document(&1);
             output.text("more");
             assert_eq!(output.close(given, &screen), expected, "{kind:?} {given}");

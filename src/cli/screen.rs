@@ -34,6 +34,11 @@ impl Screen {
         Self(Arc::new(Mutex::new(Inner { out, live: String::new() })))
     }
 
+    /// Writes there from now on, and gives what it wrote to until now.
+    pub(super) fn exchange(&self, out: Box<dyn Write + Send>) -> Box<dyn Write + Send> {
+        std::mem::replace(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).out, out)
+    }
+
     /// Writes whole lines, above the live line if there is one.
     pub fn print(&self, text: &str) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,12 +13,12 @@ use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
 
 /// One run of the program.
-pub(super) struct Session<'a, 'o> {
+pub(super) struct Session<'a> {
     pub(super) environment: &'a Environment,
     pub(super) clock: Clock,
     pub(super) global: Global,
     pub(super) screen: &'a Screen,
-    pub(super) output: &'a mut Output<'o>,
+    pub(super) output: &'a mut Output,
     /// For stdout.
     pub(super) style: Style,
     /// For stderr.
@@ -26,8 +26,8 @@ pub(super) struct Session<'a, 'o> {
     started: Time,
 }
 
-impl<'a, 'o> Session<'a, 'o> {
-    pub(super) fn new(environment: &'a Environment, clock: Clock, global: Global, screen: &'a Screen, output: &'a mut Output<'o>) -> Self {
+impl<'a> Session<'a> {
+    pub(super) fn new(environment: &'a Environment, clock: Clock, global: Global, screen: &'a Screen, output: &'a mut Output) -> Self {
         let style = Style::of(global.color, environment.stdout_is_terminal, environment);
         let log_style = Style::of(global.color, environment.stderr_is_terminal, environment);
         screen.log(global.verbose, log_style.colors());

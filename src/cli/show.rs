@@ -2,7 +2,7 @@
 
 use super::style::Style;
 use crate::model::entry::Outcome;
-use crate::model::failure::Failure;
+use crate::model::failure::{Failure, Warning};
 use crate::model::finding::Severity;
 use crate::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use crate::model::text::one_line;
@@ -33,7 +33,7 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
     }
     text.push('\n');
     for warning in &report.warnings {
-        text.push_str(&format!("  {}: {}\n", style.warn("warning"), one_line(&format!("{}: {}", warning.code, warning.text), LINE)));
+        text.push_str(&self::warning(warning, style));
     }
     for finding in &report.findings {
         let says = format!("{}: expected {}, found {}", finding.id, finding.expected, finding.found);
@@ -64,6 +64,10 @@ fn severity(severity: Severity, style: Style) -> String {
         Severity::Medium => style.warn(severity.as_str()),
         Severity::Low | Severity::Info => style.dim(severity.as_str()),
     }
+}
+
+pub(super) fn warning(warning: &Warning, style: Style) -> String {
+    format!("  {}: {}\n", style.warn("warning"), one_line(&format!("{}: {}", warning.code, warning.text), LINE))
 }
 
 fn failure(failure: &Failure) -> String {
@@ -122,7 +126,7 @@ pub fn settings_errors(errors: &[SettingsError], style: Style) -> String {
 mod tests {
     use super::*;
     use crate::model::clock::Time;
-    use crate::model::failure::{Stage, Warning};
+    use crate::model::failure::Stage;
     use crate::model::finding::Finding;
     use crate::model::name::{CertName, Generation};
     use crate::model::reason::{Reason, ReasonCode};

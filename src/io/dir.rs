@@ -10,6 +10,8 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use crate::model::failure::{Failure, Stage};
+
 /// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
 const OWN_FILE: usize = 4 << 20;
 
@@ -35,6 +37,18 @@ impl DiskError {
     #[must_use]
     pub fn denied(&self) -> bool {
         matches!(self.errno, Errno::ACCESS | Errno::PERM)
+    }
+
+    /// The same as a failure of a stage.
+    #[must_use]
+    pub fn failure(&self, stage: Stage) -> Failure {
+        let code = match self.errno {
+            Errno::NOSPC | Errno::DQUOT => "disk-full",
+            Errno::LOOP => "link-refused",
+            _ if self.denied() => "permission",
+            _ => "disk",
+        };
+        Failure::new(stage, code, self.to_string()).hint(self.hint())
     }
 
     /// What to do about it.
@@ -209,6 +223,15 @@ impl Dir {
     pub fn owner(&self) -> Result<(u32, u32, u32), DiskError> {
         let stat = rustix::fs::fstat(&self.fd).map_err(|errno| DiskError::new("look at", &self.path, errno))?;
         Ok((stat.st_mode & 0o7777, stat.st_uid, stat.st_gid))
+    }
+
+    /// The user that it belongs to, where that is not the one of this process.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn foreign_owner(&self) -> Result<Option<u32>, DiskError> {
+        let (_, uid, _) = self.owner()?;
+        Ok((uid != rustix::process::geteuid().as_raw()).then_some(uid))
     }
 
     /// Whether what is written here stays in memory: tmpfs or ramfs, by the word of the kernel about this open directory.

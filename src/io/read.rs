@@ -42,7 +42,7 @@ pub fn file(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
 /// exchange it by writing to a directory on the way to it.
 ///
 /// # Errors
-/// As [`file`], and [`ReadError::Unsafe`].
+/// As [`file()`], and [`ReadError::Unsafe`].
 pub fn trusted(path: &Path) -> Result<Vec<u8>, ReadError> {
     let real = walk(path)?;
     let (file, meta) = open(path, &real, OFlags::NOFOLLOW)?;

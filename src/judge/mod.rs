@@ -1,6 +1,6 @@
 //! Pure judgement of certificates and answers: one engine for `renew` and the reports. No file, no clock, no network.
 //!
-//! [`gate`] decides whether what a CA answered may go further: every check runs, all rejections are collected, and a certificate
+//! [`gate()`] decides whether what a CA answered may go further: every check runs, all rejections are collected, and a certificate
 //! without a path to the one pinned anchor is always refused. [`fits`] is the part of it that needs no signature.
 
 pub mod cert;

@@ -2,12 +2,14 @@
 
 use super::copies::copy_differs;
 use super::generation::{Condition, Kept, certificates, difference};
-use super::sealing::SealingKeys;
+use super::sealing::{SealingKeys, in_clear};
 use crate::config::settings::{Certificate, InstallKind, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::judge::pem;
+use crate::model::canonical;
 use crate::model::clock::Time;
+use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::state::{self, State};
@@ -56,6 +58,8 @@ pub struct Tree {
     pub newer: Vec<Generation>,
     /// All complete generations in the state directory.
     pub complete: Vec<Generation>,
+    /// Those of them whose key lies there in clear, where the settings ask for a sealed one.
+    pub in_clear: Vec<Generation>,
     /// What consumers read.
     pub published: Published,
     /// Why the run tree is not equal to `live`; `None` where it is.
@@ -147,6 +151,9 @@ pub fn tree(settings: &Settings, certificate: &Certificate, (certs, run): TopDir
     if let Some(var) = &var {
         (tree.state, tree.state_broken) = read_state(var)?;
         (tree.complete, tree.leftovers) = generations(var)?;
+        if certificate.keep == Keep::Sealed {
+            tree.in_clear = in_clear(var, &tree.complete);
+        }
         let link = var.link(layout::LIVE)?;
         let live = link.as_deref().map(|text| (Generation::parse(text), text));
         tree.live = match live {
@@ -190,7 +197,7 @@ fn read_state(var: &Dir) -> Result<(State, Option<String>), DiskError> {
     match serde_json::from_slice::<State>(&content.bytes) {
         Ok(state) if state.v == state::VERSION => Ok((state, None)),
         Ok(state) => Ok((State::default(), Some(format!("it has version {}, this build knows {}", state.v, state::VERSION)))),
-        Err(why) => Ok((State::default(), Some(why.to_string()))),
+        Err(why) => Ok((State::default(), Some(canonical::unreadable(&why, content.bytes.len())))),
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the state directory says about its sealing keys: which are there, what they are bound to, and whether the pinned TPM made them.
-//! Reads files only; whether a key opens is known to the TPM alone, and that is not asked here.
+//! And which private keys still lie there in clear. Reads files only; whether a key opens is known to the TPM alone, and that is not asked here.
 
 use std::collections::BTreeMap;
 
 use super::generation::{Condition, Kept};
 use crate::io::dir::{Dir, DiskError};
 use crate::model::canonical::{Bytes, Format as _};
+use crate::model::failure::Warning;
 use crate::model::layout;
+use crate::model::name::Generation;
 use crate::model::sealed::{SealId, SealingKeyFile, SrkPin};
 
 /// The sealing keys of a state directory.
@@ -14,6 +16,8 @@ use crate::model::sealed::{SealId, SealingKeyFile, SrkPin};
 pub struct SealingKeys {
     pinned: Option<Bytes>,
     keys: BTreeMap<SealId, SealingKeyFile>,
+    /// Whether a killed run left something half-written.
+    pub leftovers: bool,
 }
 
 impl SealingKeys {
@@ -24,13 +28,14 @@ impl SealingKeys {
     pub fn read(state: Option<&Dir>) -> Result<Self, DiskError> {
         let Some(dir) = state.map_or(Ok(None), |state| state.child(layout::SEAL))? else { return Ok(Self::default()) };
         let pin = dir.read(layout::SRK)?.and_then(|content| SrkPin::parse(&content.bytes).ok());
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut leftovers) = (BTreeMap::new(), false);
         for name in dir.names()? {
+            leftovers |= name.starts_with('.');
             let Some(id) = SealId::of_file(&name) else { continue };
             let parsed = dir.read(&name)?.and_then(|content| SealingKeyFile::parse(&content.bytes).ok());
             keys.extend(parsed.filter(|key| key.id == id).map(|key| (id, key)));
         }
-        Ok(Self { pinned: pin.map(|pin| pin.name), keys })
+        Ok(Self { pinned: pin.map(|pin| pin.name), keys, leftovers })
     }
 
     /// Notes in a generation's condition that its key cannot be opened any more, as far as files tell.
@@ -59,4 +64,23 @@ impl SealingKeys {
         let key = self.keys.get(&kept.sealed.as_ref()?.seal)?;
         Some(key.pcrs.list.numbers())
     }
+}
+
+/// Those of these generations of `certs/NAME` whose private key lies there in clear. What cannot be looked at is no key of ours.
+#[must_use]
+pub fn in_clear(var: &Dir, generations: &[Generation]) -> Vec<Generation> {
+    let lies = |generation: &&Generation| matches!(var.kind(&format!("{generation}/{}", layout::KEY)), Ok(Some(_)));
+    generations.iter().filter(lies).copied().collect()
+}
+
+/// The warning of a certificate whose key should be sealed, while the state directory still holds these in clear.
+#[must_use]
+pub fn plaintext_warning(in_clear: &[Generation]) -> Option<Warning> {
+    let all: Vec<String> = in_clear.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "expected sealed keys alone in the state directory, found the key of {} in clear: whoever reads the disk or a backup has it until a \
+         sealed one is proven in its place",
+        all.join(", ")
+    );
+    (!all.is_empty()).then(|| Warning::new("plaintext-key", text))
 }

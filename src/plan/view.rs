@@ -6,11 +6,12 @@ use super::debt::{debt_of, proof_of_live};
 use super::decide::{Action, decide};
 use super::generation::Condition;
 use super::inventory::{self, Tree};
-use super::sealing::SealingKeys;
+use super::sealing::{SealingKeys, plaintext_warning};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
+use crate::model::failure::Warning;
 use crate::model::key::Keep;
 use crate::model::name::{CertName, Generation};
 use crate::model::pcr;
@@ -63,7 +64,7 @@ pub struct StatusDocument {
     pub host: String,
     /// The time it was made for.
     pub at: Time,
-    /// No debt, nothing missing or expired, the last run without error.
+    /// No debt, nothing missing, unpublished or expired, the last run without error.
     pub healthy: bool,
     /// When the last run took the lock.
     pub last_run: Option<Time>,
@@ -93,7 +94,7 @@ pub struct Standing {
     pub sha256: Option<Fingerprint>,
     /// How it is known that it is in use.
     pub proof: Option<Proof>,
-    /// Where its key rests.
+    /// Where the key of the committed generation rests; without one, where the next one will.
     pub keep: Keep,
     /// What that protects against, in words.
     pub keep_means: String,
@@ -111,6 +112,8 @@ pub struct Standing {
     pub last_run: Option<Time>,
     /// How its files reach consumers' own paths, where that is weaker than a link.
     pub copies: Vec<String>,
+    /// Worth saying.
+    pub warnings: Vec<Warning>,
 }
 
 /// Plans for these certificates.
@@ -188,31 +191,34 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_ru
     let last_error = tree.state.last_error.as_ref().filter(|last| planned.due || last_run.is_none_or(|run| last.at >= run));
     let errorless = last_error.is_none();
     let unexpired = facts.is_some_and(|facts| facts.not_after > now);
-    let pcrs = pcrs_of(settings, certificate, &tree, sealing);
+    let keep = tree.live.as_ref().filter(|live| !live.key_at_rest().is_empty()).map_or(certificate.keep, |live| live.keep);
+    let pcrs = if keep == Keep::Sealed { pcrs_of(settings, &tree, sealing) } else { Vec::new() };
     Standing {
-        healthy: debt.is_none() && usable && unexpired && errorless,
+        // `restore` leaves no error in the state, which may be read-only at a boot: what it could not publish is seen here.
+        healthy: debt.is_none() && usable && unexpired && errorless && tree.unpublished.is_none(),
         live: tree.live.as_ref().map(|live| live.generation),
         published: tree.published.generation,
         serial: facts.map(|facts| facts.serial.clone()),
         sha256: facts.map(|facts| facts.sha256.clone()),
         proof: proof_of_live(&tree),
-        keep: certificate.keep,
-        keep_means: keep_means(certificate.keep, &pcrs),
-        keep_beyond: (certificate.keep == Keep::Sealed).then_some(KEEP_BEYOND),
+        keep,
+        keep_means: keep_means(keep, &pcrs),
+        keep_beyond: (keep == Keep::Sealed).then_some(KEEP_BEYOND),
         pcrs,
         debt,
         attempts: tree.state.requests.len(),
         last_error: last_error.cloned(),
         last_run,
         copies: copies(certificate),
+        warnings: plaintext_warning(&tree.in_clear).into_iter().collect(),
         planned,
     }
 }
 
-/// What the key of `live` is bound to, or what the next one will be.
-fn pcrs_of(settings: &Settings, certificate: &Certificate, tree: &Tree, sealing: &SealingKeys) -> Vec<u32> {
+/// What the sealed key of `live` is bound to, or what the next one will be.
+fn pcrs_of(settings: &Settings, tree: &Tree, sealing: &SealingKeys) -> Vec<u32> {
     let bound = tree.live.as_ref().and_then(|live| sealing.pcrs(live));
-    let asked = settings.sealing.as_ref().filter(|_| certificate.keep == Keep::Sealed).map(|asked| asked.pcrs.numbers());
+    let asked = settings.sealing.as_ref().map(|asked| asked.pcrs.numbers());
     bound.or(asked).unwrap_or_default().to_vec()
 }
 

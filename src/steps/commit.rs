@@ -1,14 +1,16 @@
 //! The commit: the state directory's `live` names the proven generation, and is flushed. From here on it is what boots.
 
 use super::swap::Place;
-use super::verify::Proven;
+use super::verify;
 use crate::io::dir::DiskError;
 use crate::io::write;
 use crate::judge::cert::Facts;
 use crate::model::failure::{Failure, Stage};
+use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::model::state::Proof;
+use crate::model::state::{Proof, Proven, State};
+use crate::plan::sealing::in_clear;
 
 /// A committed generation. Only this file makes one.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ impl Committed {
 ///
 /// # Errors
 /// The value and why, when the link cannot be renamed or flushed. The generation is debt then and settled by the next run.
-pub fn commit(proven: Proven) -> Result<Committed, Box<(Proven, Failure)>> {
+pub fn commit(proven: verify::Proven) -> Result<Committed, Box<(verify::Proven, Failure)>> {
     let place = proven.published().place().clone();
     let generation = proven.published().generation();
     let previous = place.committed().filter(|live| *live != generation);
@@ -67,17 +69,25 @@ pub fn commit(proven: Proven) -> Result<Committed, Box<(Proven, Failure)>> {
 
 /// Removes generations that nothing needs: both trees keep `live`, the one committed before it and the newest debt.
 ///
+/// Where keys are to be sealed, one that still lies in the state directory in clear goes as soon as `live` is proven: until then it is the
+/// way back, from then on it would only be what a stolen disk gives away.
+///
 /// A generation gets a dot-name before its files go, so that a killed run leaves no half of one that is complete by its name.
 ///
 /// # Errors
 /// When something cannot be removed; that is no reason to fail a run.
-pub fn collect(place: &Place, previous: Option<Generation>, withdrawn: &[Generation]) -> Result<(), DiskError> {
+pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
     let (Some(live), Some(published)) = (place.committed(), place.published()) else { return Ok(()) };
     let (var, run) = (place.var()?, place.run()?);
     let all: Vec<Generation> = var.names()?.iter().filter_map(|name| Generation::parse(name)).collect();
-    let debt = all.iter().copied().filter(|g| *g > live && !withdrawn.contains(g)).max();
-    let kept = [Some(live), Some(published), previous, debt];
-    for dir in [&var, &run] {
+    let debt = all.iter().copied().filter(|g| *g > live && !state.withdrawn.contains(g)).max();
+    let is_proven = |p: &Proven| p.generation == live && matches!(p.proof, Proof::Served | Proof::File);
+    let gives_away = |g: &Generation| {
+        place.certificate().keep == Keep::Sealed && state.proven.as_ref().is_some_and(is_proven) && !in_clear(&var, &[*g]).is_empty()
+    };
+    let sealed = state.previous.filter(|g| !gives_away(g));
+    for (dir, previous) in [(&var, sealed), (&run, state.previous)] {
+        let kept = [Some(live), Some(published), previous, debt];
         for name in dir.names()? {
             if Generation::parse(&name).is_none_or(|g| kept.contains(&Some(g))) {
                 continue;

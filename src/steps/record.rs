@@ -162,14 +162,24 @@ impl Notes {
         self.save(state)
     }
 
-    /// Notes after a commit that the generation before it had the same certificate: the way back is the one before that.
+    /// Notes that the committed certificate is now the generation `to`, with another file for the same key: what is known of it stays known,
+    /// failures and counted requests too, and the way back is still the certificate before it.
     ///
     /// # Errors
-    /// When `state.json` cannot be written.
-    pub fn resealed(&self, previous: Option<Generation>) -> Result<(), Failure> {
+    /// When `state.json` cannot be written; the link already counts.
+    pub fn resealed(&self, from: Generation, to: Generation) -> Result<(), Failure> {
         let mut guard = self.lock();
-        guard.0.previous = previous;
-        self.save(&guard.0)
+        let state = &mut guard.0;
+        state.largest = state.largest.max(to.0);
+        // Entries for generations up to `live` are void.
+        state.withdrawn.retain(|g| *g > to);
+        if let Some(proven) = state.proven.as_mut().filter(|proven| proven.generation == from) {
+            proven.generation = to;
+        }
+        if let Some(debt) = state.debt.as_mut().filter(|debt| debt.generation == from) {
+            debt.generation = to;
+        }
+        self.save(state)
     }
 
     /// Notes a failure; `debt` is the generation that was issued and now waits.
@@ -205,13 +215,17 @@ impl Notes {
         self.save(state)
     }
 
-    /// Notes that a generation must not be published again (`rollback`), before anything is done about it.
+    /// Notes that a way back (`rollback`) was not gone: what was withdrawn for it no longer is, and where it was refused before anything moved
+    /// that is no failure of the certificate.
     ///
     /// # Errors
     /// When `state.json` cannot be written.
-    pub fn set_withdrawn(&self, withdrawn: Vec<Generation>) -> Result<(), Failure> {
+    pub fn as_before(&self, before: &State, refused: bool) -> Result<(), Failure> {
         let mut guard = self.lock();
-        guard.0.withdrawn = withdrawn;
+        guard.0.withdrawn.clone_from(&before.withdrawn);
+        if refused {
+            guard.0.last_error.clone_from(&before.last_error);
+        }
         self.save(&guard.0)
     }
 }

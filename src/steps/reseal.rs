@@ -9,8 +9,8 @@ use super::flow::{collect_sealing_keys, describe_leaf};
 use super::record::Notes;
 use super::run::{Begun, Run, line};
 use super::seal::{KeyStore as _, SealedStore, seal};
-use super::swap::{Place, Published, Staged, Trees, disk_failure};
-use super::validate::{Material, validate};
+use super::swap::{Place, Published, Staged, Trees, demand_memory, disk_failure};
+use super::validate::{Material, Validated, validate};
 use super::verify::Proven;
 use crate::config::settings::{Certificate, Settings};
 use crate::model::clock::Clock;
@@ -21,9 +21,9 @@ use crate::model::name::Generation;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError};
 use crate::model::secret::PlainKey;
-use crate::model::state::Proof;
+use crate::model::state::{Proof, State};
 use crate::plan::debt::proof_of_live;
-use crate::plan::generation::Kept;
+use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::{self, Tree};
 
 /// What `reseal` was asked for.
@@ -48,11 +48,12 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
         Err(failure) => return without_a_key(run, &sealed, &failure),
     };
     let Some(store) = trees.stores().sealed() else { return run.end(Vec::new()) };
-    let pinned = if options.new_tpm { store.pin_new_tpm(clock.now()).map(Some) } else { Ok(None) };
+    let pinned = if options.new_tpm { store.adopt_tpm().map(Some) } else { Ok(None) };
     let made = pinned.and_then(|other| store.renew_sealing_key(clock.now()).map(|_| other));
+    let shared = Shared { run: &run, trees: &trees, store, clock };
     let reports = match made {
         Err(failure) => return without_a_key(run, &sealed, &failure),
-        Ok(other) => sealed.iter().map(|c| with_warning(one(&run, &trees, store, c, clock), other)).collect(),
+        Ok(other) => sealed.iter().map(|c| with_warning(shared.one(c), other)).collect(),
     };
     collect_sealing_keys(&trees);
     run.end(reports)
@@ -76,78 +77,122 @@ fn with_warning(mut report: CertReport, other_tpm: Option<bool>) -> CertReport {
     report
 }
 
-fn one(run: &Run, trees: &Arc<Trees>, store: &SealedStore, certificate: &Certificate, clock: Clock) -> CertReport {
-    let tree = match inventory::take(trees.settings(), &[certificate]).map(|found| found.certificates.into_iter().next()) {
-        Ok(Some(observed)) => observed.tree,
-        Ok(None) => return unknown(certificate),
-        Err(why) => Err(why),
-    };
-    let tree = match tree {
-        Ok(tree) => tree,
-        Err(why) => return run.failed(unknown(certificate), disk_failure(Stage::Plan, &why)),
-    };
-    let mut report = CertReport { generation: tree.published.generation, previous: tree.published.generation, ..unknown(certificate) };
-    describe_leaf(&mut report, tree.published.facts.as_ref());
-    report.proof = proof_of_live(&tree);
-    let kept = |report: CertReport, code, text: String| {
-        let reasons = vec![Reason::new(code, text)];
-        CertReport { outcome: Outcome::Kept, reasons, ..report }
-    };
-    match &tree.live {
-        None => kept(report, ReasonCode::Missing, "no certificate was committed yet: there is no key to seal".to_owned()),
-        Some(live) if live.keep != Keep::Sealed => {
-            let text = format!("the key of {} lies in a file: `omens renew` makes one that is sealed", live.generation);
-            kept(report, ReasonCode::SettingsChanged, text)
-        }
-        Some(_) => match anew(run, trees, store, certificate, tree, clock) {
-            Err(failure) => run.failed(report, failure),
-            Ok(generation) => {
-                let mut entry = line(&run.id, certificate.name(), Stage::Commit, Outcome::Resealed, clock.now());
-                (entry.generation, entry.serial, entry.sha256) = (Some(generation), report.serial.clone(), report.sha256.clone());
-                run.note(&entry);
-                CertReport { outcome: Outcome::Resealed, generation: Some(generation), ..report }
-            }
-        },
-    }
+/// What all certificates of a run share.
+struct Shared<'a> {
+    run: &'a Run,
+    trees: &'a Arc<Trees>,
+    store: &'a SealedStore,
+    clock: Clock,
 }
 
-/// The next generation: the same certificate, and the same private key under the new sealing key.
-fn anew(
-    run: &Run,
-    trees: &Arc<Trees>,
-    store: &SealedStore,
-    certificate: &Certificate,
-    mut tree: Tree,
-    clock: Clock,
-) -> Result<Generation, Failure> {
-    let name = certificate.name();
-    let (now, next, proof) = (clock.now(), Generation(tree.largest + 1), proof_of_live(&tree).unwrap_or(Proof::None));
-    unsettled(certificate, &tree)?;
-    let Some(live) = tree.live.take() else { return Err(no_key(certificate, "nothing was committed yet")) };
-    let place = Arc::new(Place::open(trees, name)?);
-    let key = private_key(store, &place, certificate, &live)?;
-    let material = Material { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
-    let validated = validate(material, &certificate.request, &trees.settings().anchor, now)
-        .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
-    let (stopped, failure, before) = (
-        tree.state.proven.as_ref().map(|proven| proven.stopped.clone()).unwrap_or_default(),
-        tree.state.debt.as_ref().map(|debt| debt.failure.clone()),
-        tree.state.previous,
-    );
-    let notes = Notes::new(place.clone(), &run.id, tree.state);
-    notes.begin(now, &[])?;
-    let stored = seal(store, name, next, validated, &key).map_err(|why| why.1)?;
-    let staged = Staged::new(&place, stored, &key, now).map_err(|why| why.1)?;
-    let published = Published::new(staged).map_err(|why| why.1)?;
-    let committed = commit(Proven::resealed(published, proof)).map_err(|why| why.1)?;
-    // The way back is the certificate before this one, not this one under an older sealing key.
-    notes.committed(&committed, stopped, failure.as_ref(), now)?;
-    notes.resealed(before)?;
-    if let Err(why) = collect(&place, before, &[]) {
-        tracing::warn!(%why, "an old generation was not removed");
+/// All that can be known before anything is written for a certificate.
+struct Ready {
+    place: Arc<Place>,
+    key: PlainKey,
+    validated: Validated,
+    proof: Proof,
+    from: Generation,
+    next: Generation,
+    state: State,
+}
+
+impl Shared<'_> {
+    fn one(&self, certificate: &Certificate) -> CertReport {
+        let tree = match inventory::take(self.trees.settings(), &[certificate]).map(|found| found.certificates.into_iter().next()) {
+            Ok(Some(observed)) => observed.tree,
+            Ok(None) => return unknown(certificate),
+            Err(why) => Err(why),
+        };
+        let tree = match tree {
+            Ok(tree) => tree,
+            Err(why) => return self.run.failed(unknown(certificate), disk_failure(Stage::Plan, &why)),
+        };
+        let mut report = CertReport { generation: tree.published.generation, previous: tree.published.generation, ..unknown(certificate) };
+        describe_leaf(&mut report, tree.published.facts.as_ref());
+        report.proof = proof_of_live(&tree);
+        let kept = |report: CertReport, code, text: String| {
+            let reasons = vec![Reason::new(code, text)];
+            CertReport { outcome: Outcome::Kept, reasons, ..report }
+        };
+        match &tree.live {
+            None => kept(report, ReasonCode::Missing, "no certificate was committed yet: there is no key to seal".to_owned()),
+            Some(Kept { keep: Keep::File, condition: Condition::Unreadable(why), .. }) => {
+                let failure = no_key(certificate, why);
+                self.run.failed(report, failure)
+            }
+            Some(live) if live.keep == Keep::File => {
+                let text = format!("the key of {} lies in a file: `omens renew --all` makes one that is sealed", live.generation);
+                kept(report, ReasonCode::SettingsChanged, text)
+            }
+            Some(_) => match self.ready(certificate, tree) {
+                Ok(ready) => self.anew(ready, report),
+                Err(failure) => self.run.failed(report, failure),
+            },
+        }
     }
-    notes.over()?;
-    Ok(next)
+
+    /// Everything that may fail before anything is written.
+    fn ready(&self, certificate: &Certificate, mut tree: Tree) -> Result<Ready, Failure> {
+        let (name, now) = (certificate.name(), self.clock.now());
+        unsettled(certificate, &tree)?;
+        let (next, proof) = (Generation(tree.largest + 1), proof_of_live(&tree).unwrap_or(Proof::None));
+        let Some(live) = tree.live.take() else { return Err(no_key(certificate, "nothing was committed yet")) };
+        let place = Arc::new(Place::open(self.trees, name)?);
+        let key = private_key(self.store, &place, certificate, &live)?;
+        let material = Material { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
+        let validated = validate(material, &certificate.request, &self.trees.settings().anchor, now)
+            .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
+        demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
+        Ok(Ready { place, key, validated, proof, from: live.generation, next, state: tree.state })
+    }
+
+    /// The next generation: the same certificate, and the same private key under the new sealing key. However it ends, that is in the ledger
+    /// before the note goes that a run is at work (`steps::swap`, step 9).
+    fn anew(&self, ready: Ready, mut report: CertReport) -> CertReport {
+        let Ready { place, key, validated, proof, from, next, state } = ready;
+        let notes = Notes::new(place.clone(), &self.run.id, state);
+        let began = notes.begin(self.clock.now(), &[]);
+        let warn = |report: &mut CertReport, noted: Result<(), Failure>| {
+            report.warnings.extend(noted.err().map(|why| Warning::new("state-not-written", why.text)));
+        };
+        match began.and_then(|()| self.swap(&place, next, (validated, proof), &key)) {
+            Ok(said) => {
+                report.warnings.extend(said);
+                // From here on it is what boots, whatever becomes of the notes.
+                warn(&mut report, notes.resealed(from, next));
+                if let Err(why) = collect(&place, &notes.state()) {
+                    tracing::warn!(%why, "an old generation was not removed");
+                }
+                report.outcome = Outcome::Resealed;
+                let mut entry = line(&self.run.id, place.name(), Stage::Commit, Outcome::Resealed, self.clock.now());
+                (entry.generation, entry.serial, entry.sha256) = (Some(next), report.serial.clone(), report.sha256.clone());
+                self.run.note(&entry);
+            }
+            Err(failure) => {
+                // Whole in the state directory, it is debt, whatever was wrong after that.
+                let waits = Some(next).filter(|next| place.is_complete(*next));
+                warn(&mut report, notes.failed(&failure, waits, self.clock.now()));
+                report = self.run.failed(report, failure);
+            }
+        }
+        warn(&mut report, notes.over());
+        CertReport { generation: place.published(), ..report }
+    }
+
+    fn swap(
+        &self,
+        place: &Arc<Place>,
+        next: Generation,
+        (validated, proof): (Validated, Proof),
+        key: &PlainKey,
+    ) -> Result<Vec<Warning>, Failure> {
+        let stored = seal(self.store, place.name(), next, validated, key).map_err(|why| why.1)?;
+        let staged = Staged::new(place, stored, key, self.clock.now()).map_err(|why| why.1)?;
+        let published = Published::new(staged).map_err(|why| why.1)?;
+        let warnings = published.warnings().to_vec();
+        commit(Proven::resealed(published, proof)).map_err(|why| why.1)?;
+        Ok(warnings)
+    }
 }
 
 /// What waits for the next renewal is not put out of its reach by a generation after it.

@@ -99,7 +99,7 @@ fn tell(host: &mut Host) {
     host.start_nginx();
     host.handshakes();
 
-    heading("An update changes what the firmware measures, and www is lost from memory");
+    heading("What was measured changes while the host runs, and www is lost from memory");
     host.measure("another boot loader");
     host.lose("www");
     host.omens(&["restore"], 1);

@@ -97,6 +97,12 @@ fn a_changed_pcr_keeps_a_boot_from_opening_and_a_renewal_goes_on() {
     restore.expect(1, "web", "failed").because("web", "seal/pcr-changed").expect(1, "plain", "restored");
     let text = restore.cert("web")["error"]["text"].as_str().unwrap().to_owned();
     assert!(text.contains("PCR 7"), "{text}");
+    let hint = restore.cert("web")["error"]["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains("`omens renew --all`") && !hint.contains("reseal"), "after a boot there is no key in use to seal anew: {hint}");
+    // Nobody can read the certificate: that is not healthy, however the last renewal ended.
+    let standing = estate.omens(&["status"]);
+    assert_eq!((standing.code, &standing.cert("web")["healthy"], &standing.cert("plain")["healthy"]), (1, &false.into(), &true.into()));
+    assert!(estate.plain(&["status"]).stdout.contains("1 of 2 need attention"));
     let renew = estate.renew();
     renew.expect(0, "web", "renewed");
     assert!(renew.reasons("web").contains(&"unreadable"), "{renew}");
@@ -126,6 +132,27 @@ fn a_change_while_the_host_runs_is_resealed_from_the_run_directory() {
     assert_eq!(published(&estate, "web"), before);
     let keys: Vec<PathBuf> = files(&estate.state().join("seal")).into_iter().filter(|path| !path.ends_with("srk.json")).collect();
     assert_eq!(keys.len(), 1, "the old sealing key is gone: {keys:?}");
+}
+
+/// The way that README names: what a new firmware will measure is not known before it has booted.
+#[test]
+fn a_planned_update_costs_no_certificate() {
+    let Some(mut swtpm) = start(&[7]) else { return };
+    let mut estate = host(&swtpm, &[7]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    let (before, requests) = (published(&estate, "web"), estate.signed());
+    estate.set_tpm(&swtpm.direct(), &[]);
+    estate.omens(&["reseal"]).expect(0, "web", "resealed");
+    for time in ["the boot after the update", "the next one, bound to what it measured"] {
+        swtpm.reboot(&[7]);
+        swtpm.extend(7, "a new firmware");
+        empty_run(&estate);
+        estate.omens(&["restore"]).expect(0, "web", "restored");
+        assert_eq!((&published(&estate, "web"), estate.signed()), (&before, requests), "{time}");
+        estate.set_tpm(&swtpm.direct(), &[7]);
+        estate.omens(&["reseal"]).expect(0, "web", "resealed");
+        assert_eq!(status(&estate, "web")["pcrs"], serde_json::json!([7]));
+    }
 }
 
 #[test]
@@ -185,6 +212,15 @@ fn without_its_tpm_nothing_is_signed_and_nothing_falls_back_to_a_file() {
     assert!(files(&estate.state().join("certs/web")).iter().all(|path| path.ends_with("state.json")));
     swtpm.power_on(&[7]);
     estate.renew().expect(0, "web", "renewed").expect(0, "plain", "not-due");
+    // The same at a boot, which goes on past it.
+    let before = published(&estate, "web");
+    swtpm.power_off();
+    empty_run(&estate);
+    estate.omens(&["restore"]).expect(1, "web", "failed").because("web", "seal/tpm-unreachable").expect(1, "plain", "restored");
+    assert!(files(&estate.run_dir().join("web")).is_empty());
+    swtpm.power_on(&[7]);
+    estate.omens(&["restore"]).expect(0, "web", "restored").expect(0, "plain", "kept");
+    assert_eq!(published(&estate, "web"), before);
 }
 
 #[test]
@@ -208,11 +244,65 @@ fn settings_that_change_the_keeping_take_a_new_key() {
     let mut estate = host(&swtpm, &[]).with(Cert::web("web"));
     estate.renew().expect(0, "web", "renewed");
     let old = published(&estate, "web").1;
-    "sealed".clone_into(&mut estate.certs[0].keep);
+    let said = |standing: &Value| standing["warnings"].to_string();
+    assert_eq!(status(&estate, "web")["warnings"], serde_json::json!([]), "nobody asked for more than a file");
+    // Nobody serves the new one yet: the way back has to stay, and that it lies there in clear is said.
+    estate.certs[0] = Cert::web("web").sealed().seen_at(crate::lab::free_port(), "50ms");
+    estate.write();
+    let standing = status(&estate, "web");
+    assert_eq!((&standing["keep"], &standing["keep_beyond"]), (&"file".into(), &Value::Null), "{standing}");
+    assert!(said(&standing).contains("plaintext-key") && said(&standing).contains("gen-1"), "{standing}");
+    let run = estate.renew();
+    run.expect(1, "web", "rolled-back");
+    assert!(warnings(&run, "web").contains(&"plaintext-key".to_owned()), "{run}");
+    assert_eq!(published(&estate, "web").1, old);
+    let plain = estate.plain(&["status"]);
+    assert!(plain.stdout.contains("warning: plaintext-key: "), "{}", plain.stdout);
+    // Once the sealed one is proven, nothing needs the plain one any more.
+    estate.certs[0] = Cert::web("web").sealed();
     estate.write();
     let run = estate.renew();
-    run.expect(0, "web", "renewed");
-    assert_eq!(run.reasons("web"), ["settings-changed"]);
+    run.expect(0, "web", "settled");
+    assert_eq!(warnings(&run, "web"), Vec::<String>::new());
     assert_ne!(published(&estate, "web").1, old, "what lay on the disk in clear is not what is sealed");
+    no_plain_key(&estate);
+    let standing = status(&estate, "web");
+    assert_eq!((&standing["keep"], said(&standing).as_str()), (&"sealed".into(), "[]"), "{standing}");
     estate.renew().expect(0, "web", "not-due");
+    estate.omens(&["rollback", "web"]).expect(1, "web", "refused").because("web", "plan/nothing-to-go-back-to");
+}
+
+/// A TPM that is dead or gone is left behind by settings that keep keys in files, also after a boot, when nobody can give the old key back.
+#[test]
+fn who_leaves_a_dead_tpm_for_files_gets_new_keys_after_a_boot() {
+    let Some(mut swtpm) = start(&[7]) else { return };
+    let Some(other) = start(&[7]) else { return };
+    type Change = fn(&mut Estate, &Swtpm);
+    let changes: [(&str, Change); 3] = [
+        ("dead", |_, _| {}),
+        ("taken out of the settings", |estate, _| estate.tpm = None),
+        ("replaced", |estate, other| estate.set_tpm(&other.direct(), &[])),
+    ];
+    let mut estates: Vec<Estate> = changes
+        .iter()
+        .map(|_| {
+            let estate = host(&swtpm, &[]).with(Cert::web("web").sealed());
+            estate.renew().expect(0, "web", "renewed");
+            estate
+        })
+        .collect();
+    swtpm.power_off();
+    for ((what, change), estate) in changes.iter().zip(&mut estates) {
+        empty_run(estate);
+        "file".clone_into(&mut estate.certs[0].keep);
+        change(estate, &other);
+        estate.write();
+        let code = if *what == "replaced" { "tpm-replaced" } else { "tpm-unreachable" };
+        estate.omens(&["restore"]).expect(1, "web", "failed").because("web", &format!("seal/{code}"));
+        let run = if *what == "dead" { estate.force() } else { estate.renew() };
+        run.expect(0, "web", "renewed");
+        assert!(warnings(&run, "web").contains(&code.to_owned()), "{what}: {run}");
+        published(estate, "web");
+        estate.renew().expect(0, "web", "not-due");
+    }
 }

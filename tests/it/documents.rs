@@ -106,6 +106,7 @@ fn standing() -> Standing {
         last_error: Some(LastError { at: at(9), failure: failure() }),
         last_run: Some(at(9)),
         copies: vec!["/etc/web/key.pem".to_owned()],
+        warnings: vec![Warning::new("plaintext-key", "gen-1 lies in clear")],
     }
 }
 

@@ -27,6 +27,7 @@ mod lab_itself;
 mod lies;
 mod ordinary;
 mod renew;
+mod reseal;
 mod scheduler;
 mod secrets;
 mod sealed;
@@ -38,6 +39,7 @@ mod systemd;
 mod tpm;
 mod trouble;
 mod units;
+mod vm;
 mod web;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.

@@ -1,7 +1,8 @@
 //! `omens run`: at once and then on a schedule, on a real OpenBao and nginx and on a server that does not answer; and how it ends.
 
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -11,6 +12,7 @@ use crate::lab::child::{Server, run};
 use crate::lab::estate::{Cert, Estate, omens};
 use crate::lab::hostile::{Hostile, Lie};
 use crate::lab::{is_root, program, wait_for};
+use crate::trouble::{Impostor, impostor};
 use crate::web::Web;
 
 /// `omens run` at work.
@@ -125,6 +127,25 @@ fn the_first_run_is_at_once_and_the_next_ones_settle_and_then_do_nothing() {
     assert!(said.last().unwrap().starts_with("run: ended after ") && said.last().unwrap().ends_with(" runs, 0 of them failed"), "{said:?}");
 }
 
+/// Runs of one process do not pile up before a TPM that never answers.
+#[test]
+fn a_silent_tpm_is_asked_once() {
+    let estate = Estate::at_openbao().with_tpm(&impostor(Impostor::Silent), &[]).with(Cert::web("web").sealed());
+    let mut serving = Serving::start(&estate, &["--every", "1h"]);
+    let first = serving.wait_for_runs(1).remove(0);
+    assert_eq!(failed_at(&first["certificates"][0]), "seal/tpm-unreachable", "{first:#}");
+    let threads = serving.status("Threads:");
+    for count in 2..=3 {
+        let before = Instant::now();
+        serving.server.signal(Signal::HUP);
+        let runs = serving.wait_for_runs(count);
+        assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
+        assert_eq!(failed_at(&runs[count - 1]["certificates"][0]), "seal/tpm-unreachable", "{runs:#?}");
+    }
+    assert!(serving.status("Threads:") <= threads, "{} threads, {threads} after the first run", serving.status("Threads:"));
+    assert_eq!(serving.ended_by(&[Signal::TERM]).0, Some(0));
+}
+
 #[test]
 fn a_cron_expression_is_kept_and_a_person_reads_what_renew_prints() {
     let hostile = Hostile::start();
@@ -197,7 +218,9 @@ fn a_second_signal_ends_at_once_and_the_next_run_goes_on() {
     let (code, took) = serving.ended_by(&[Signal::TERM, Signal::INT]);
     assert_eq!(code, Some(0), "{}", serving.text());
     assert!(took < SOON, "{took:?}");
-    assert!(serving.text().contains("was cut by a second signal"), "{}", serving.text());
+    let cut = serving.runs().remove(0);
+    assert_eq!((cut["error"]["code"].as_str(), cut["exit"].as_i64()), (Some("interrupted"), Some(1)), "{cut:#}");
+    assert!(cut["error"]["text"].as_str().unwrap().contains("was cut by a second signal"), "{cut:#}");
     converges(&hostile, &estate);
 }
 
@@ -257,6 +280,88 @@ fn settings_are_read_before_each_run_and_wrong_ones_cost_only_that_run() {
     assert_eq!(serving.ended_by(&[Signal::TERM]).0, Some(0));
 }
 
+/// A process that ends with its test.
+struct Spawned(Child);
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+impl Spawned {
+    fn of(estate: &Estate, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Self {
+        let mut command = estate.command(&["run", "--json", "--every", "7d"]);
+        Self(command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().unwrap())
+    }
+
+    /// Another run, which has something to do.
+    fn again(&self, estate: &Estate) {
+        let before = estate.ledger().len();
+        std::fs::remove_file(estate.run_dir().join("web/live")).unwrap();
+        self.signal(Signal::HUP);
+        wait_for("another run", Duration::from_secs(20), || estate.ledger().len() > before);
+    }
+
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    fn end(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        wait_for("the end", Duration::from_secs(10), || self.0.try_wait().unwrap().is_some());
+        self.0.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn who_reads_nothing_holds_up_neither_runs_nor_the_end() {
+    let hostile = Hostile::start();
+    for read in [false, true] {
+        let estate = hostile.estate();
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut filler = writer.try_clone().unwrap();
+        // More than a pipe holds.
+        std::thread::spawn(move || filler.write_all(&[b' '; 100_000]).ok());
+        std::thread::sleep(Duration::from_millis(200));
+        // As a container has it: both in one.
+        let stderr = writer.try_clone().unwrap();
+        let mut serving = Spawned::of(&estate, writer, stderr);
+        wait_for("the first run", Duration::from_secs(20), || !estate.ledger().is_empty());
+        std::thread::sleep(Duration::from_millis(200));
+        serving.again(&estate);
+        if !read {
+            assert_eq!(serving.end(), Some(0));
+            continue;
+        }
+        // Whoever reads again finds everything, and the end as well.
+        let text = std::thread::spawn(move || std::io::read_to_string(&mut reader).unwrap());
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(serving.end(), Some(0));
+        let text = text.join().unwrap();
+        let runs: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line.trim()).ok()).collect();
+        let outcomes: Vec<&str> = runs.iter().map(|run| outcome(run, "web")).collect();
+        assert_eq!(outcomes, ["renewed", "settled"], "{}", text.trim());
+        assert!(text.ends_with("run: ended after 2 runs, 0 of them failed\n"), "{}", text.trim());
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_said_once_and_the_next_one_is_tried() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    let log = estate.dir.join("run.log");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut serving = Spawned::of(&estate, full, std::fs::File::create(&log).unwrap());
+    wait_for("the first run", Duration::from_secs(20), || !estate.ledger().is_empty());
+    serving.again(&estate);
+    serving.again(&estate);
+    assert_eq!(serving.end(), Some(0));
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(text.matches("error: cannot write the result: No space left").count(), 1, "{text}");
+}
+
 #[test]
 fn what_cannot_be_served_is_said_before_anything_is_done() {
     let hostile = Hostile::start();
@@ -264,6 +369,7 @@ fn what_cannot_be_served_is_said_before_anything_is_done() {
     for (arguments, expected) in [
         (&["--cron", "every day"][..], "such as \"*/15 * * * *\""),
         (&["--cron", "0 0 13 * FRI"], "two ways"),
+        (&["--cron", "*/90 * * * *"], "never comes round twice"),
         (&["--every", "1m", "--cron", "* * * * *"], "cannot be used with"),
         (&["--every", "10"], "its unit"),
         (&["--every", "0s"], "expected 1s to 7d"),
@@ -297,7 +403,7 @@ fn idle_it_wakes_rarely_and_memory_does_not_grow_with_the_runs() {
     let grown = serving.status("VmRSS").saturating_sub(before);
     assert!(grown < 512, "{grown} KiB in 40 runs");
     // The thread of the last run goes when nothing came for ten seconds.
-    wait_for("one thread", Duration::from_secs(20), || serving.status("Threads") == 1);
+    wait_for("one thread, and the one that prints", Duration::from_secs(20), || serving.status("Threads") == 2);
     let before = serving.status("voluntary_ctxt_switches");
     std::thread::sleep(Duration::from_secs(5));
     let woken = serving.status("voluntary_ctxt_switches") - before;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use omens::config::settings::Sealing;
+use omens::io::tpm::limit::Unanswered;
 use omens::model::clock::Time;
 use omens::model::failure::{Failure, Stage};
 use omens::model::name::{CertName, Generation};
@@ -319,7 +320,9 @@ fn another_tpm_waits_for_a_person() {
     assert_eq!(store(&state, &one, &[7]).make_ready(now()).unwrap_err().code, "blob-damaged");
     // The person.
     let pinned = store(&state, &other, &[7]);
-    assert_eq!(pinned.pin_new_tpm(now()), Ok(true));
+    let before = std::fs::read(state.join("seal/srk.json")).unwrap();
+    assert_eq!(pinned.adopt_tpm(), Ok(true));
+    assert_eq!(std::fs::read(state.join("seal/srk.json")).unwrap(), before, "it is pinned with the first key that it seals");
     assert_eq!(pinned.make_ready(now()), Ok(None));
     let new = keep(&pinned, 2);
     drop(pinned);
@@ -328,7 +331,23 @@ fn another_tpm_waits_for_a_person() {
     let why = open(&next, 1, &sealed).unwrap_err();
     drop(next);
     assert!(why.code == "blob-damaged" && why.text.contains("no longer the pinned one"), "{why:?}");
-    assert_eq!(store(&state, &other, &[7]).pin_new_tpm(now()), Ok(false));
+    assert_eq!(store(&state, &other, &[7]).adopt_tpm(), Ok(false));
+}
+
+#[test]
+fn where_every_trace_of_the_tpm_is_lost_it_is_pinned_anew_and_said() {
+    let Some(swtpm) = start(&[]) else { return };
+    let state = place::directory("state");
+    let generation = state.join("certs/web/gen-1");
+    std::fs::create_dir_all(&generation).unwrap();
+    let first = store(&state, &swtpm, &[]);
+    assert_eq!(first.make_ready(now()), Ok(None), "nothing was ever sealed");
+    std::fs::write(generation.join("key.sealed"), keep(&first, 1)).unwrap();
+    drop(first);
+    std::fs::remove_dir_all(state.join("seal")).unwrap();
+    let warning = store(&state, &swtpm, &[]).make_ready(now()).unwrap().expect("a warning");
+    assert_eq!(warning.code, "tpm-pinned-anew");
+    assert_eq!(store(&state, &swtpm, &[]).make_ready(now()), Ok(None), "once");
 }
 
 #[test]
@@ -411,4 +430,42 @@ fn a_tpm_that_is_not_needed_is_not_asked() {
     assert_eq!(store.tpm_commands(), ready, "private keys come and go without the TPM");
     assert_eq!(swtpm.loaded(), Vec::<String>::new(), "it is closed while the store lives");
     drop(store);
+}
+
+/// A TPM that answers nothing until it is let go; whatever a run has given up is not done behind the back of the next one.
+#[test]
+fn a_tpm_that_was_given_up_is_not_asked_again_and_what_it_says_late_changes_nothing() {
+    let Some(swtpm) = start(&[]) else { return };
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let silent = Relay::before(
+        &swtpm,
+        Box::new(move |_, _| {
+            held.recv().ok();
+            None
+        }),
+    );
+    let (state, unanswered) = (place::directory("state"), Unanswered::default());
+    let store = || {
+        let store = SealedStore::new(&state, sealing(&silent.tcti(), &[]));
+        store.with_limit(Duration::from_millis(300)).after(unanswered.clone())
+    };
+    let first = store();
+    for _ in 0..3 {
+        let why = first.make_ready(now()).unwrap_err();
+        assert!(why.code == "tpm-unreachable" && why.text.contains("did not answer within"), "{why:?}");
+    }
+    drop(first);
+    let second = store();
+    let before = std::time::Instant::now();
+    let why = second.make_ready(now()).unwrap_err();
+    assert!(why.code == "tpm-unreachable" && why.text.contains("has still not answered"), "{why:?}");
+    assert!(before.elapsed() < Duration::from_millis(100), "{:?}", before.elapsed());
+    assert!(unanswered.is_waiting());
+    // It wakes up: nothing is pinned and nothing made for a run that has ended.
+    drop(release);
+    crate::lab::wait_for("the thread that was left behind", Duration::from_secs(10), || !unanswered.is_waiting());
+    assert!(!state.join("seal").exists(), "{:?}", files(&state));
+    let third = SealedStore::new(&state, sealing(&silent.tcti(), &[])).after(unanswered);
+    assert_eq!(third.make_ready(now()), Ok(None));
+    assert_eq!(files(&state).len(), 2);
 }

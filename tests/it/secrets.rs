@@ -52,39 +52,50 @@ fn a_sealed_key_is_not_even_on_the_disk() {
     let mut estate = hostile.estate().with_tpm(&relay.tcti(), &[7]);
     estate.certs = vec![Cert::web("web").sealed(), Cert::web("second").sealed()];
     estate.write();
-    let (mut seen, keys) = full_run(&hostile, &estate);
+    let (mut seen, mut keys) = full_run(&hostile, &estate);
     assert!(seen.iter().any(|(place, _)| place.ends_with("key.sealed")));
     swtpm.extend(7, "an update");
     std::fs::remove_dir_all(estate.run_dir().join("second")).unwrap();
-    for arguments in [&["-v", "restore"][..], &["-v", "reseal"], &["-v", "renew", "--all"], &["-v", "reseal", "--new-tpm"]] {
+    let before = keys.len();
+    // The second one is lost with the run directory, and made anew by the renewal.
+    for (arguments, code) in
+        [(&["-v", "restore"][..], 1), (&["-v", "reseal"], 1), (&["-v", "renew", "--all"], 0), (&["-v", "reseal", "--new-tpm"], 0)]
+    {
         let output = estate.plain(arguments);
+        assert_eq!(output.code, code, "{arguments:?}: {output:?}");
         seen.push((format!("{arguments:?}"), [output.stdout, output.stderr].concat().into_bytes()));
+        collect_keys(&estate, &mut keys);
     }
+    assert_eq!(keys.len(), before + 1, "the one that was made anew");
     files(&estate.state(), &mut seen);
     seen.push(("the connection to the TPM".into(), relay.bytes()));
     search(&hostile, &seen, &keys);
+}
+
+/// The keys that consumers have now, each once.
+fn collect_keys(estate: &Estate, keys: &mut Vec<String>) {
+    for name in ["web", "second"] {
+        keys.extend(std::fs::read_to_string(estate.run_dir().join(name).join("live/key.pem")).ok());
+    }
+    keys.sort();
+    keys.dedup();
 }
 
 /// Everything a host does with its certificates; what was said and written meanwhile, and the keys that nobody may have seen.
 fn full_run(hostile: &Hostile, estate: &Estate) -> (Vec<(String, Vec<u8>)>, Vec<String>) {
     let mut seen: Vec<(String, Vec<u8>)> = Vec::new();
     let mut keys = Vec::new();
-    let keep = |keys: &mut Vec<String>| {
-        for name in ["web", "second"] {
-            keys.extend(std::fs::read_to_string(estate.run_dir().join(name).join("live/key.pem")).ok());
-        }
-    };
     let mut watch = |arguments: &[&str]| {
         let output = estate.plain(arguments);
         seen.push((format!("{arguments:?} stdout"), output.stdout.into_bytes()));
         seen.push((format!("{arguments:?} stderr"), output.stderr.into_bytes()));
     };
     watch(&["-v", "renew", "--all"]);
-    keep(&mut keys);
+    collect_keys(estate, &mut keys);
     for lie in [Lie::OtherKey, Lie::PrivateKey, Lie::Echo, Lie::Nothing] {
         hostile.lie(lie);
         watch(&["-v", "--json", "renew", "--all", "--force"]);
-        keep(&mut keys);
+        collect_keys(estate, &mut keys);
     }
     for arguments in [["--json", "plan"], ["--json", "status"], ["-v", "restore"], ["--json", "check-config"]] {
         watch(&arguments);
@@ -93,8 +104,6 @@ fn full_run(hostile: &Hostile, estate: &Estate) -> (Vec<(String, Vec<u8>)>, Vec<
     watch(&["-v", "rollback", "web"]);
     files(&estate.state(), &mut seen);
     seen.retain(|(place, _)| !place.ends_with("/key.pem"));
-    keys.sort();
-    keys.dedup();
     assert!(keys.len() >= 4, "keys of several generations: {}", keys.len());
     search(hostile, &seen, &keys);
     (seen, keys)

@@ -1,6 +1,7 @@
 //! `run`: the flow of `renew --all` at once and then on a schedule, until a signal. It must never start a run while one is under way, and
 //! keeps nothing of a run but how many there were.
 
+mod printer;
 mod timetable;
 pub mod when;
 
@@ -11,12 +12,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError, SimpleJobCode, SimpleNotificationCode, SimpleNotificationStore};
 
+use self::printer::Printer;
 use self::timetable::Timetable;
 use self::when::{Moment, Schedule};
 use super::arguments::{Command, Run};
 use super::session::{self, Session};
 use super::{FAILED, OK, REFUSED};
 use crate::io::signal::{Asked, Signals};
+use crate::io::tpm::limit::Unanswered;
 use crate::model::report::{Report, RunError};
 use crate::model::span;
 use crate::model::text::one_line;
@@ -31,11 +34,12 @@ const WAIT: Duration = Duration::from_secs(1);
 /// Messages that the parts of the scheduler may leave each other unread; there is one of each kind in a run.
 const MESSAGES: usize = 16;
 
-pub(super) fn run(session: &mut Session<'_, '_>, command: &Command, arguments: &Run) -> u8 {
+pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Run) -> u8 {
     // Read anew before each run; here, so that what is wrong from the beginning is said and ends it.
     if let Err(code) = session.begin(command) {
         return code;
     }
+    let printer = Printer::start(session.output, session.screen);
     let schedule = arguments.cron.clone().map_or(Schedule::Every(arguments.every), Schedule::Cron);
     let served = match runtime() {
         Ok(runtime) => {
@@ -46,7 +50,7 @@ pub(super) fn run(session: &mut Session<'_, '_>, command: &Command, arguments: &
         }
         Err(failure) => Err(failure.text),
     };
-    match served {
+    let code = match served {
         Ok(()) => OK,
         Err(text) => {
             let hint = Some("look at the limits of open files and processes".to_owned());
@@ -54,16 +58,27 @@ pub(super) fn run(session: &mut Session<'_, '_>, command: &Command, arguments: &
             let report = Report { error, ..session.empty(command.name(), FAILED) };
             session.report(&report)
         }
-    }
+    };
+    printer.into_iter().for_each(Printer::finish);
+    code
 }
 
-async fn serve(session: &mut Session<'_, '_>, schedule: Schedule) -> Result<(), String> {
+async fn serve(session: &mut Session<'_>, schedule: Schedule) -> Result<(), String> {
     let mut signals = Signals::listen().map_err(|why| format!("the system gives no signals: {why}"))?;
     let timetable = Timetable::new(schedule.clone(), session.clock);
     let mut ticks = start(&timetable).await.map_err(|why| format!("the scheduler does not start: {why}"))?;
     let file = one_line(&session.global.config.display().to_string(), 500);
     session.screen.print(&format!("run: {file}, now and {schedule}; SIGHUP: now, SIGTERM: the end\n"));
-    let mut service = Service { session, timetable, ender: Ender::new(), running: None, runs: 0, failed: 0, until: None };
+    let mut service = Service {
+        session,
+        timetable,
+        ender: Ender::new(),
+        unanswered: Unanswered::default(),
+        running: None,
+        runs: 0,
+        failed: 0,
+        until: None,
+    };
     service.begin();
     loop {
         tokio::select! {
@@ -127,10 +142,11 @@ struct Running {
 }
 
 /// The process while it serves.
-struct Service<'s, 'a, 'o> {
-    session: &'s mut Session<'a, 'o>,
+struct Service<'s, 'a> {
+    session: &'s mut Session<'a>,
     timetable: Timetable,
     ender: Ender,
+    unanswered: Unanswered,
     running: Option<Running>,
     runs: u64,
     failed: u64,
@@ -138,7 +154,7 @@ struct Service<'s, 'a, 'o> {
     until: Option<Instant>,
 }
 
-impl Service<'_, '_, '_> {
+impl Service<'_, '_> {
     /// Begins a run with the settings as they are now.
     fn begin(&mut self) {
         let began = self.timetable.moment();
@@ -146,7 +162,8 @@ impl Service<'_, '_, '_> {
         match self.session.settings(true) {
             Ok(settings) => {
                 let (settings, clock, progress) = (Arc::new(settings), self.session.clock, self.session.progress());
-                let options = Options { names: Vec::new(), force: false, wait: WAIT, ending: self.ender.ending() };
+                let (ending, unanswered) = (self.ender.ending(), self.unanswered.clone());
+                let options = Options { names: Vec::new(), force: false, wait: WAIT, ending, unanswered };
                 let task = tokio::task::spawn_blocking(move || flow::renew(&settings, &options, clock, &progress));
                 self.running = Some(Running { began, task });
             }
@@ -192,7 +209,14 @@ impl Service<'_, '_, '_> {
     /// The process ends under a run, as if it had been killed.
     fn leave(&mut self, why: &str) {
         self.failed += 1;
-        self.session.screen.print(&format!("run: the run under way {why}; the next one goes on from what it left\n"));
+        let began = self.running.take().map_or_else(|| self.session.clock.now(), |running| running.began.wall);
+        let error = RunError {
+            code: "interrupted".to_owned(),
+            text: format!("the run under way {why}"),
+            hint: Some("the next one goes on from what it left".to_owned()),
+        };
+        let report = Report { error: Some(error), ..session::empty("renew", began, self.session.clock.now(), FAILED) };
+        self.session.report(&report);
     }
 
     fn sum_up(&self) {

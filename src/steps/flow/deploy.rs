@@ -178,7 +178,7 @@ pub(super) async fn commit_one(shared: &Shared<'_>, mut job: Job, proven: Proven
         let noted = notes.committed(&committed, stopped, earlier.as_ref(), now);
         let state = notes.state();
         // After a person's rollback nothing is thrown away: what was rolled back may be wanted for a look.
-        if !keeps_all && let Err(why) = collect(&place, state.previous, &state.withdrawn) {
+        if !keeps_all && let Err(why) = collect(&place, &state) {
             tracing::warn!(%why, "an old generation was not removed");
         }
         Ok((committed, noted))

@@ -12,14 +12,16 @@ use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 use crate::model::entry::{self, Entry, Outcome};
-use crate::model::failure::{Failure, Stage};
+use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::finding::Finding;
+use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::model::report::{CertReport, Debt};
 use crate::model::state::Proof;
 use crate::plan::debt::{debt_of, proof_of_live};
 use crate::plan::decide::{Action, Step};
 use crate::plan::inventory::Tree;
+use crate::plan::sealing::{in_clear, plaintext_warning};
 
 /// A due certificate.
 pub(super) struct Job {
@@ -116,7 +118,7 @@ impl Job {
     }
 
     pub(super) fn warn(&mut self, code: &str, text: impl Into<String>) {
-        self.report.warnings.push(crate::model::failure::Warning::new(code, text));
+        self.report.warnings.push(Warning::new(code, text));
     }
 
     pub(super) fn committed(&mut self, committed: &Committed) {
@@ -142,6 +144,7 @@ impl Job {
             _ => self.back.as_ref(),
         };
         describe_leaf(&mut report, facts);
+        report.warnings.extend(self.plaintext());
         let state = self.notes.state();
         let waits = |g: &Generation| self.place.committed() < Some(*g) && !state.withdrawn.contains(g);
         let unproven = self.report.proof == Some(Proof::None);
@@ -155,6 +158,13 @@ impl Job {
         });
         let entry = (self.report.outcome != Outcome::NotDue).then(|| self.entry(run, now));
         (report, entry)
+    }
+
+    /// What is true at the end: what lay there in clear at the start may have gone.
+    fn plaintext(&self) -> Option<Warning> {
+        let var = self.place.var().ok().filter(|_| self.certificate().keep == Keep::Sealed)?;
+        let all: Vec<Generation> = var.names().ok()?.iter().filter_map(|name| Generation::parse(name)).collect();
+        plaintext_warning(&in_clear(&var, &all))
     }
 
     fn entry(&self, run: &str, now: Time) -> Entry {
@@ -188,7 +198,7 @@ pub(in crate::steps) fn report_of(step: &Step, tree: &Tree) -> CertReport {
     describe_leaf(&mut report, tree.published.facts.as_ref());
     if let Some(why) = &tree.state_broken {
         let text = format!("state.json cannot be understood and is written anew: {why}");
-        report.warnings.push(crate::model::failure::Warning::new("state-broken", text));
+        report.warnings.push(Warning::new("state-broken", text));
     }
     report.debt = debt_of(tree);
     report

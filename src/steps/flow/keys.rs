@@ -2,6 +2,7 @@
 //! generation needs any more are removed when all is over.
 
 use crate::config::settings::{Certificate, Settings};
+use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Warning};
 use crate::model::key::Keep;
@@ -9,6 +10,7 @@ use crate::model::name::Generation;
 use crate::plan::decide::{Action, Step, decide};
 use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::Tree;
+use crate::steps::seal::{SealedStore, Stores};
 use crate::steps::swap::{Trees, is_whole};
 
 /// A certificate and what was decided about it from what its files say.
@@ -24,7 +26,8 @@ impl Undecided<'_> {
     /// what cannot be opened is re-issued (ONDISK, Sealing).
     ///
     /// # Errors
-    /// Stage `seal`: the TPM cannot be asked, or is another one. Nothing is re-issued for that.
+    /// Stage `seal`: the TPM cannot be asked, or is another one. Nothing is re-issued for that, unless the settings keep the next key in a
+    /// file: then that TPM is not needed any more, and waiting for it would leave no way on.
     pub(super) fn with_keys(&self, trees: &Trees, tree: &mut Tree, mut step: Step) -> Result<(Step, Vec<Warning>), Failure> {
         let mut warnings = Vec::new();
         while let Some(kept) = to_publish(&step).and_then(|generation| find(tree, generation)) {
@@ -34,7 +37,11 @@ impl Undecided<'_> {
             }
             match trees.stores().open(self.certificate.name(), kept) {
                 Ok(_) => break,
-                Err(why) if matches!(why.code.as_str(), "pcr-changed" | "blob-damaged") => {
+                Err(why) if self.is_lost(&step, &why) => {
+                    // Nothing is given up before its successor could be kept: a pin that cannot be read looks like a damaged key here.
+                    if self.certificate.keep == Keep::Sealed {
+                        trees.stores().keeping(Keep::Sealed)?.make_ready(self.now)?;
+                    }
                     warnings.push(Warning::new(&why.code, why.text.clone()));
                     kept.condition = Condition::Unreadable(why.text);
                     step = decide(self.settings, self.certificate, tree, self.now, self.force);
@@ -43,6 +50,11 @@ impl Undecided<'_> {
             }
         }
         Ok((step, warnings))
+    }
+
+    fn is_lost(&self, step: &Step, why: &Failure) -> bool {
+        let leaves = step.action == Action::Issue && self.certificate.keep == Keep::File;
+        leaves || matches!(why.code.as_str(), "pcr-changed" | "blob-damaged")
     }
 }
 
@@ -57,6 +69,14 @@ const fn to_publish(step: &Step) -> Option<Generation> {
 
 fn find(tree: &mut Tree, generation: Generation) -> Option<&mut Kept> {
     tree.live.iter_mut().chain(&mut tree.debt).find(|kept| kept.generation == generation)
+}
+
+/// Removes what a killed run left half-written among the sealing keys.
+pub(super) fn clean_sealing_keys(settings: &Settings) {
+    let stores = Stores::of(settings, Unanswered::default());
+    if let Some(Err(why)) = stores.sealed().map(SealedStore::clean) {
+        tracing::warn!(%why, "the remains of a killed run stay");
+    }
 }
 
 /// Removes the sealing keys that nothing needs any more.

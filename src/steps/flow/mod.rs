@@ -24,20 +24,24 @@ pub(in crate::steps) use keys::collect_sealing_keys;
 
 use self::ending::Ending;
 use self::job::{Job, report_of};
-use self::keys::Undecided;
+use self::keys::{Undecided, clean_sealing_keys};
 use self::prepare::Prepared;
 use super::issue::Session;
 use super::record::Notes;
 use super::run::{Begun, Run, interrupted, runtime};
+use super::seal::KeyStore as _;
 use super::swap::{Place, Trees, disk_failure};
 use crate::config::settings::{Certificate, Driver, Settings};
+use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::{Clock, Time};
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::key::Keep;
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report, Watch};
 use crate::plan::decide::{Action, Step, decide};
 use crate::plan::inventory::{self, Tree};
+use crate::plan::sealing::plaintext_warning;
 
 /// Certificates that are issued at a time.
 const AT_A_TIME: usize = 8;
@@ -55,6 +59,8 @@ pub struct Options {
     pub wait: Duration,
     /// Whether the run is asked to end early.
     pub ending: Ending,
+    /// What earlier runs of this process gave up.
+    pub unanswered: Unanswered,
 }
 
 /// What all certificates of a run share.
@@ -105,6 +111,9 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
             return run.end(all);
         }
     };
+    if found.sealing.leftovers {
+        clean_sealing_keys(settings);
+    }
     let now = clock.now();
     let mut reports: BTreeMap<CertName, CertReport> = BTreeMap::new();
     let mut due = Vec::new();
@@ -120,7 +129,9 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
                     if tree.leftovers || found.half_made || tree.state.begun.is_some() {
                         after_kill(settings, certificate, &tree, &run, now);
                     }
-                    reports.insert(observed.name, report_of(&step, &tree));
+                    let mut report = report_of(&step, &tree);
+                    report.warnings.extend(plaintext_warning(&tree.in_clear));
+                    reports.insert(observed.name, report);
                 } else {
                     due.push((*certificate, step, tree));
                 }
@@ -129,28 +140,39 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
     }
     if !due.is_empty() {
         let around = Around { clock, watch, ending: &options.ending };
-        let ended = renew_due(settings, (now, options.force), around, &run, due);
+        let ended = renew_due(settings, (now, options), around, &run, due);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
     run.end(wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
 }
 
-fn renew_due(settings: &Arc<Settings>, (now, force): (Time, bool), around: Around<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
-    let trees = match Trees::open(settings) {
+fn renew_due(
+    settings: &Arc<Settings>,
+    (now, options): (Time, &Options),
+    around: Around<'_>,
+    run: &Run,
+    due: Vec<Due<'_>>,
+) -> Vec<CertReport> {
+    let (force, unanswered) = (options.force, options.unanswered.clone());
+    let trees = match Trees::open_after(settings, unanswered) {
         Ok(trees) => trees,
         Err(failure) => return due.iter().map(|(_, step, tree)| run.failed(report_of(step, tree), failure.clone())).collect(),
     };
     let (mut ended, mut ready, mut warnings) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (certificate, step, mut tree) in due {
-        let report = report_of(&step, &tree);
+        let mut report = report_of(&step, &tree);
         match (Undecided { settings, certificate, now, force }).with_keys(&trees, &mut tree, step) {
             Ok((step, said)) => {
                 warnings.insert(certificate.name().clone(), said);
                 ready.push((certificate, step, tree));
             }
-            Err(failure) => ended.push(run.failed(report, failure)),
+            Err(failure) => {
+                report.warnings.extend(plaintext_warning(&tree.in_clear));
+                ended.push(run.failed(report, failure));
+            }
         }
     }
+    make_ready(&trees, &ready, now);
     ended.extend(act(&trees, around, run, ready).into_iter().map(|mut report| {
         // That the sealing key does not open is said once, by whoever found it out first.
         for said in warnings.remove(&report.name).unwrap_or_default() {
@@ -161,6 +183,17 @@ fn renew_due(settings: &Arc<Settings>, (now, force): (Time, bool), around: Aroun
     }));
     collect_sealing_keys(&trees);
     ended
+}
+
+/// Opens the TPM for what is to be sealed, and closes it, before certificates go their ways: from then on children are started, and libtss2
+/// opens it without close-on-exec. What fails is kept by the store, and each certificate says it in its turn.
+fn make_ready(trees: &Trees, ready: &[Due<'_>], now: Time) {
+    let seals = |(certificate, step, _): &Due<'_>| certificate.keep == Keep::Sealed && step.action == Action::Issue;
+    if let Some(store) = trees.stores().sealed().filter(|_| ready.iter().any(seals))
+        && let Err(why) = store.make_ready(now)
+    {
+        tracing::debug!(%why, "no key can be sealed");
+    }
 }
 
 /// A run that was killed, and left nothing to do but its remains: opening the place removes them, and its end is written down.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
@@ -13,15 +14,35 @@ use crate::model::name::Generation;
 use crate::model::sealed::{SealId, SealedKeyFile, SealingKeyFile, SrkPin};
 use crate::steps::seal::disk;
 
+/// Whether a run still writes: a thread that it gave up may come back when another run holds the lock.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Writes(Arc<Mutex<bool>>);
+
+impl Writes {
+    /// From when this returns nothing is written any more; what is being written is waited for.
+    pub(super) fn forbid(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    fn allowed<T>(&self, write: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        let forbidden = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *forbidden {
+            return Err(Failure::new(Stage::Seal, "tpm-unreachable", "the TPM answered too late: the run that asked it has ended"));
+        }
+        write()
+    }
+}
+
 /// The `seal` directory of a state directory.
 #[derive(Debug)]
 pub(super) struct Keys {
     state: PathBuf,
+    writes: Writes,
 }
 
 impl Keys {
-    pub(super) fn of(state: &Path) -> Self {
-        Self { state: state.to_path_buf() }
+    pub(super) fn of(state: &Path, writes: Writes) -> Self {
+        Self { state: state.to_path_buf(), writes }
     }
 
     fn dir(&self) -> Result<Option<Dir>, Failure> {
@@ -57,8 +78,9 @@ impl Keys {
         let name = id.file();
         let path = self.state.join(layout::SEAL).join(&name);
         let damaged = |why: &str| {
-            Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {} cannot be used: {why}", path.display()))
-                .hint("`omens renew` makes new keys and certificates where this one is needed; a backup of that file would do as well")
+            Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {} cannot be used: {why}", path.display())).hint(
+                "`omens renew --all` makes new keys and certificates where this one is needed; a backup of that file would do as well",
+            )
         };
         let content = self.dir()?.map_or(Ok(None), |dir| dir.read(&name)).map_err(|why| disk(&why))?;
         let content = content.ok_or_else(|| damaged("there is no such file"))?;
@@ -96,7 +118,7 @@ impl Keys {
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let put = || write::replace_file(&self.make_dir()?, name, bytes, 0o600);
-        put().map_err(|why| disk(&why))
+        self.writes.allowed(|| put().map_err(|why| disk(&why)))
     }
 
     /// Removes what a killed run left half-written.

@@ -7,7 +7,6 @@ mod opened;
 mod sealed;
 mod stores;
 
-use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::validate::Validated;
@@ -81,13 +80,7 @@ fn damaged(name: &CertName, generation: Generation, why: &str) -> Failure {
 
 /// A disk's refusal, at this stage.
 fn disk(why: &DiskError) -> Failure {
-    let code = match why.errno {
-        Errno::NOSPC | Errno::DQUOT => "disk-full",
-        Errno::LOOP => "link-refused",
-        _ if why.denied() => "permission",
-        _ => "disk",
-    };
-    Failure::new(Stage::Seal, code, why.to_string()).hint(why.hint())
+    why.failure(Stage::Seal)
 }
 
 /// A certificate that passed `validate`, with its key in the form in which it rests.

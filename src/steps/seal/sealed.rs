@@ -1,6 +1,6 @@
 //! `keep = "sealed"`: private keys under a sealing key that only this host's TPM opens. Nothing is opened before it is needed, nothing twice.
 //! It must never keep a key where no TPM would be asked for it again: there is no fall-back to a file. The TPM is open only while it is asked:
-//! libtss2 opens it without close-on-exec, and no child of ours may find it.
+//! libtss2 opens it without close-on-exec, and no child of ours may find it; one that never answers stays open until the process ends.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::keys::{Keys, Writes};
 use super::opened::{Open, random};
 use super::{KeptKey, KeyStore, damaged, envelope, key_pem};
 use crate::config::settings::Sealing;
-use crate::io::tpm::limit::{self, LIMIT};
+use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::judge::pair;
 use crate::model::anchor::Fingerprint;
 use crate::model::canonical::Format as _;
@@ -32,6 +33,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 pub struct SealedStore {
     tcti: Tcti,
     limit: Duration,
+    unanswered: Unanswered,
+    /// Whether a thread may still write: taken from the one that is given up.
+    writes: Writes,
     open: Arc<Mutex<Open>>,
     /// Why the TPM was given up in this run.
     given_up: OnceLock<Failure>,
@@ -46,11 +50,9 @@ impl KeyStore for SealedStore {
     /// sealing key that is there does not serve: it would not open at the next boot either.
     fn make_ready(&self, now: Time) -> Result<Option<Warning>, Failure> {
         // What is ready needs no TPM, and so no thread that could wait for it.
-        let open = self.lock()?;
-        if open.active.is_some() {
-            return Ok(open.replaced.clone());
+        if let Some(known) = self.lock()?.ready() {
+            return known;
         }
-        drop(open);
         self.with(move |open| open.make_ready(now))
     }
 
@@ -103,8 +105,9 @@ impl SealedStore {
     /// A store on this state directory. Nothing is opened yet, neither a file nor the TPM.
     #[must_use]
     pub fn new(state: &Path, sealing: Sealing) -> Self {
-        let (tcti, limit) = (sealing.tcti.clone(), LIMIT);
-        Self { tcti, limit, open: Arc::new(Mutex::new(Open::new(state, sealing))), given_up: OnceLock::new() }
+        let (tcti, writes) = (sealing.tcti.clone(), Writes::default());
+        let open = Arc::new(Mutex::new(Open::new(Keys::of(state, writes.clone()), sealing)));
+        Self { tcti, limit: LIMIT, unanswered: Unanswered::default(), writes, open, given_up: OnceLock::new() }
     }
 
     /// The same with another limit for one piece of work of the TPM.
@@ -113,24 +116,30 @@ impl SealedStore {
         Self { limit, ..self }
     }
 
+    /// The same after other runs of this process, which may have given up a TPM that still owes them an answer.
+    #[must_use]
+    pub fn after(self, unanswered: Unanswered) -> Self {
+        Self { unanswered, ..self }
+    }
+
     /// Makes a new sealing key under today's PCR values, which serves from here on (`omens reseal`).
     ///
     /// # Errors
     /// The TPM refuses, or the key cannot be written.
     pub fn renew_sealing_key(&self, now: Time) -> Result<SealId, Failure> {
         self.with(move |open| {
-            open.enter(now)?;
+            open.enter()?;
             open.make(now)
         })
     }
 
-    /// Pins the storage root key of the TPM that is there, whatever was pinned (`omens reseal --new-tpm`, typed by a person). The bool says
-    /// whether it is another one than before.
+    /// Takes the TPM that is there, whatever was pinned (`omens reseal --new-tpm`, typed by a person); its storage root key is pinned with the
+    /// first sealing key under it. The bool says whether it is another one than before.
     ///
     /// # Errors
-    /// The TPM does not open, or the pin cannot be written.
-    pub fn pin_new_tpm(&self, now: Time) -> Result<bool, Failure> {
-        self.with(move |open| open.pin_new_tpm(now))
+    /// The TPM does not open.
+    pub fn adopt_tpm(&self) -> Result<bool, Failure> {
+        self.with(Open::adopt)
     }
 
     /// Whether there are more sealing keys than the one that serves: without that there is nothing to collect.
@@ -164,6 +173,14 @@ impl SealedStore {
         open.files.remove_others(&referenced)
     }
 
+    /// Removes what a killed run left half-written. The TPM is not needed for that.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn clean(&self) -> Result<(), Failure> {
+        self.lock()?.files.clean()
+    }
+
     /// How often the TPM was asked to unseal.
     #[must_use]
     pub fn unseals(&self) -> u32 {
@@ -187,7 +204,11 @@ impl SealedStore {
             open.close();
             done
         };
-        limit::within(self.limit, &self.tcti, work).unwrap_or_else(|why| Err(self.given_up.get_or_init(|| why.failure()).clone()))
+        self.unanswered.within(self.limit, &self.tcti, work).unwrap_or_else(|why| {
+            // The run goes on and gives its lock away: what is answered after that must not be written any more.
+            self.writes.forbid();
+            Err(self.given_up.get_or_init(|| why.failure()).clone())
+        })
     }
 
     /// The lock, which a thread that waits for a TPM may hold for ever.

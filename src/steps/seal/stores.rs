@@ -2,6 +2,7 @@
 
 use super::{FileStore, KeyStore, SealedStore};
 use crate::config::settings::Settings;
+use crate::io::tpm::limit::Unanswered;
 use crate::model::failure::{Failure, Stage};
 use crate::model::key::Keep;
 use crate::model::name::CertName;
@@ -16,10 +17,10 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The stores of these settings.
+    /// The stores of these settings, and what of earlier runs still waits for a TPM.
     #[must_use]
-    pub fn of(settings: &Settings) -> Self {
-        let sealed = settings.sealing.clone().map(|sealing| SealedStore::new(&settings.paths.state, sealing));
+    pub fn of(settings: &Settings, unanswered: Unanswered) -> Self {
+        let sealed = settings.sealing.clone().map(|sealing| SealedStore::new(&settings.paths.state, sealing).after(unanswered));
         Self { file: FileStore, sealed }
     }
 
@@ -32,7 +33,7 @@ impl Stores {
             (Keep::File, _) => Ok(&self.file),
             (Keep::Sealed, Some(sealed)) => Ok(sealed),
             (Keep::Sealed, None) => Err(Failure::new(Stage::Seal, "tpm-unreachable", "the key is sealed, and the settings name no TPM")
-                .hint("put [tpm] back, or `omens renew` makes a new key and certificate")),
+                .hint("put [tpm] back, or `omens renew --all` makes a new key and certificate")),
         }
     }
 

@@ -1,9 +1,11 @@
 //! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
+use crate::io::tpm::limit::Unanswered;
 use crate::io::write::{self, Ownership};
 use crate::judge::pem;
 use crate::model::failure::{Failure, Stage};
@@ -22,16 +24,41 @@ pub struct Trees {
     stores: Stores,
 }
 
+/// Whoever owns a directory can put something else in the place of what lies in it.
+fn foreign(path: &Path, uid: u32) -> Failure {
+    let text = format!(
+        "{} belongs to the user {uid}, expected the one that omens runs as: its owner can exchange what lies in it",
+        path.display()
+    );
+    let hint = format!("give it back with chown, after a look at what lies in {}", path.display());
+    Failure::new(Stage::Publish, "foreign-owner", text).hint(hint)
+}
+
 impl Trees {
     /// Opens both trees, making what is missing with the modes of ONDISK, and writes the pinned root where consumers find it.
     ///
     /// # Errors
     /// When a directory cannot be made or opened, or something that is not ours lies in its place.
     pub fn open(settings: &Arc<Settings>) -> Result<Arc<Self>, Failure> {
-        Self::make(settings).map(Arc::new).map_err(|why| failure(Stage::Publish, &why))
+        Self::open_after(settings, Unanswered::default())
     }
 
-    fn make(settings: &Arc<Settings>) -> Result<Self, DiskError> {
+    /// The same after other runs of this process.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_after(settings: &Arc<Settings>, unanswered: Unanswered) -> Result<Arc<Self>, Failure> {
+        let trees = Self::make(settings, unanswered).map_err(|why| failure(Stage::Publish, &why))?;
+        for path in [&settings.paths.state, &settings.paths.run] {
+            let found = Dir::open(path).and_then(|dir| dir.map_or(Ok(None), |dir| dir.foreign_owner()));
+            if let Some(uid) = found.map_err(|why| failure(Stage::Publish, &why))? {
+                return Err(foreign(path, uid));
+            }
+        }
+        Ok(Arc::new(trees))
+    }
+
+    fn make(settings: &Arc<Settings>, unanswered: Unanswered) -> Result<Self, DiskError> {
         let state = write::make_path(&settings.paths.state, 0o700)?;
         let (certs, made) = write::make_dir(&state, layout::CERTS, 0o700, Ownership::default())?;
         if made {
@@ -40,7 +67,7 @@ impl Trees {
         // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (ONDISK).
         let run = write::make_path(&settings.paths.run, 0o755)?;
         show_anchor(&run, settings)?;
-        Ok(Self { settings: settings.clone(), certs, run, stores: Stores::of(settings) })
+        Ok(Self { settings: settings.clone(), certs, run, stores: Stores::of(settings, unanswered) })
     }
 
     /// The settings.
@@ -211,11 +238,5 @@ fn clean(dir: &Dir) -> Result<(), DiskError> {
 
 /// A disk's refusal as a failure of a stage.
 pub(in crate::steps) fn failure(stage: Stage, why: &DiskError) -> Failure {
-    let code = match why.errno {
-        rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT => "disk-full",
-        rustix::io::Errno::LOOP => "link-refused",
-        _ if why.denied() => "permission",
-        _ => "disk",
-    };
-    Failure::new(stage, code, why.to_string()).hint(why.hint())
+    why.failure(stage)
 }

@@ -185,7 +185,7 @@ pub(super) fn stage_run(place: &Place, kept: &Kept, pem: &dyn Fn() -> Result<Pem
             pem()?
         }
     };
-    let nginx = nginx_conf(place, kept);
+    let nginx = nginx_conf(place.settings(), place.certificate(), kept);
     let filled = fill(place, &dir, kept, &key, &nginx).and_then(|()| {
         // A damaged generation of this number is exchanged, in one step where the file system can, so that `live` does not name nothing.
         write::exchange(&run, &staging, &generation.to_string())?;
@@ -207,8 +207,8 @@ fn fill(place: &Place, dir: &Dir, kept: &Kept, key: &[u8], nginx: &str) -> Resul
     write::sync(dir)
 }
 
-fn nginx_conf(place: &Place, kept: &Kept) -> String {
-    layout::nginx_conf(&layout::run_generation(&place.settings().paths.run, place.name(), kept.generation))
+fn nginx_conf(settings: &Settings, certificate: &Certificate, kept: &Kept) -> String {
+    layout::nginx_conf(&layout::run_generation(&settings.paths.run, certificate.name(), kept.generation))
 }
 
 /// Refuses a directory that is not in memory (ONDISK, Sealing).
@@ -237,6 +237,6 @@ pub fn is_whole(trees: &Trees, certificate: &Certificate, kept: &Kept) -> bool {
 }
 
 fn is_whole_in(run: &Dir, settings: &Settings, certificate: &Certificate, kept: &Kept) -> bool {
-    let nginx = layout::nginx_conf(&layout::run_generation(&settings.paths.run, certificate.name(), kept.generation));
+    let nginx = nginx_conf(settings, certificate, kept);
     files_differ(run, kept, certificate.owner, &nginx).is_ok_and(|difference| difference.is_none())
 }
