@@ -18,7 +18,8 @@ pub(super) const FIRST: &str = "\"$BIN\" --config \"$CONF\" renew --all";
 
 /// The shared lab's tool, where this checkout stands beside it.
 fn tool() -> Option<PathBuf> {
-    let path = std::env::var_os("CRASHPY").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/lab/crash.py"), PathBuf::from);
+    let path =
+        std::env::var_os("CRASHPY").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/lab/crash.py"), PathBuf::from);
     path.is_file().then_some(path)
 }
 
@@ -37,6 +38,13 @@ fn python() -> String {
 pub(super) type How = &'static [&'static str];
 pub(super) const KILL: How = &["kill"];
 pub(super) const POWER: How = &["power"];
+/// At the calls that give what was written its name and its place; what lies between two of them looks the same after a loss of power.
+pub(super) const POWER_AT_NAMES: How = &["power", "--calls", "renameat2?|fsync|fdatasync|mkdirat|symlinkat|unlinkat"];
+pub(super) const KILL_AT_NAMES: How = &["kill", "--calls", "renameat2?|fsync|fdatasync|mkdirat|symlinkat|unlinkat"];
+/// strace cannot tell a file's `write` from those that wake a thread or speak to a TPM, which never fail this way.
+const BUT_WRITE: &str = "renameat2?|fsync|fdatasync|mkdirat|symlinkat|unlinkat|fchmod";
+pub(super) const FULL: How = &["kill", "--error", "ENOSPC", "--calls", BUT_WRITE];
+pub(super) const IO_ERROR: How = &["kill", "--error", "EIO", "--calls", BUT_WRITE];
 
 /// A run that is cut, and what may be there afterwards. Generations by name; none is `None`.
 #[derive(Clone, Debug)]
@@ -61,7 +69,14 @@ pub(super) struct Case {
 impl Case {
     /// The first certificate of a host.
     pub(super) fn first_issue() -> Self {
-        Self { name: "first issue", setup: "true".into(), program: vec!["renew", "--all"], may: vec![None, Some("gen-1")], done: "gen-1", ..Self::renewal() }
+        Self {
+            name: "first issue",
+            setup: "true".into(),
+            program: vec!["renew", "--all"],
+            may: vec![None, Some("gen-1")],
+            done: "gen-1",
+            ..Self::renewal()
+        }
     }
 
     /// The second one.
@@ -94,9 +109,22 @@ impl Case {
     }
 }
 
+impl Case {
+    /// The same certificate under a new sealing key.
+    pub(super) fn reseal() -> Self {
+        Self { name: "reseal", program: vec!["reseal"], ..Self::renewal() }
+    }
+
+    /// Two runs that both want to renew: the second waits for the lock, and then renews what the first has made.
+    pub(super) fn at_once() -> Self {
+        Self { name: "two runs at once", may: vec![Some("gen-1"), Some("gen-2"), Some("gen-3")], done: "gen-3", ..Self::renewal() }
+    }
+}
+
 /// The host.
 pub(super) struct Victim {
-    hostile: Hostile,
+    /// It signs as long as it lives.
+    _hostile: Hostile,
     pub(super) estate: Estate,
     swtpm: Option<Swtpm>,
 }
@@ -123,7 +151,7 @@ impl Victim {
             estate.certs[0] = Cert::web("web").sealed();
             estate.set_tpm(&swtpm.direct(), &[]);
         }
-        let victim = Self { hostile, estate, swtpm };
+        let victim = Self { _hostile: hostile, estate, swtpm };
         victim.write();
         victim
     }
@@ -149,6 +177,22 @@ impl Victim {
 
     fn beside(&self) -> PathBuf {
         self.estate.dir.join("beside.toml")
+    }
+
+    /// From here on sealing keys are bound to a PCR; the first certificate was made before that.
+    pub(super) fn with_another_sealing_key(&mut self) -> Case {
+        let plain = self.keep_settings("plain.toml");
+        let tcti = self.swtpm().direct();
+        self.estate.set_tpm(&tcti, &[7]);
+        self.write();
+        let setup = format!("\"$BIN\" --config '{}' renew --all", plain.display());
+        Case { name: "renewal that changes the sealing key", setup, ..Case::renewal() }
+    }
+
+    /// Two runs at once as one program.
+    pub(super) fn at_once(&self) -> Vec<String> {
+        let run = format!("'{}' --config '{}' renew --all --force", omens().display(), self.estate.settings().display());
+        vec!["sh".to_owned(), "-c".to_owned(), format!("{run} & {run}; a=$?; wait $! && exit $a")]
     }
 
     /// Keeps the settings as they are now under another name.
@@ -213,11 +257,6 @@ impl Victim {
         std::fs::write(&judge, include_str!("left.py")).unwrap();
         std::fs::write(&file, facts.to_string()).unwrap();
         format!("'{}' -IS '{}' '{}'", python(), judge.display(), file.display())
-    }
-
-    /// How many certificates the server signed.
-    pub(super) fn signed(&self) -> usize {
-        self.hostile.signed()
     }
 }
 
