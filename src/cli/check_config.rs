@@ -7,7 +7,9 @@ use super::online::{self, Check, Severity};
 use super::session::Session;
 use super::{OK, REFUSED, show};
 use crate::config::settings::Settings;
+use crate::io::dir::Dir;
 use crate::model::failure::Warning;
+use crate::model::key::Keep;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
 use crate::steps::run::runtime;
@@ -37,6 +39,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     } else {
         Vec::new()
     };
+    warnings.extend(settings.as_ref().and_then(not_in_memory));
     let checks = settings.filter(|_| arguments.online).map(|settings| ask(session, &settings));
     for check in checks.iter().flatten().filter(|check| !check.ok) {
         match check.severity {
@@ -56,10 +59,26 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
 }
 
 fn ask(session: &Session<'_>, settings: &Settings) -> Vec<Check> {
-    match runtime() {
+    let mut checks = match runtime() {
         Ok(runtime) => runtime.block_on(online::check(settings, session.clock, settings.credentials.as_deref())),
         Err(why) => vec![Check { code: why.code, ok: false, severity: Severity::Error, text: why.text, hint: why.hint }],
+    };
+    checks.extend(online::tpm(settings));
+    checks
+}
+
+/// Where the run directory will be, or is: a sealed key is published in memory or not at all.
+fn not_in_memory(settings: &Settings) -> Option<Warning> {
+    settings.certificates.iter().find(|certificate| certificate.keep == Keep::Sealed)?;
+    let there = settings.paths.run.ancestors().find_map(|path| Dir::open(path).ok().flatten())?;
+    if there.is_memory_backed().ok()? {
+        return None;
     }
+    let text = format!(
+        "{} is not on tmpfs or ramfs: no sealed key will be published there; set paths.run to a directory in memory, such as /run/omens",
+        settings.paths.run.display()
+    );
+    Some(Warning::new("run-not-tmpfs", text))
 }
 
 /// What OpenBao denies is an error of the settings as a whole: it has no line.

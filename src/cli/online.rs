@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::config::settings::Settings;
 use crate::io::openbao::{Grant, Health, HealthState, Server, sign_path};
+use crate::io::tpm::Tpm;
+use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Warning};
 use crate::steps::issue::{ask_health, log_in};
@@ -84,6 +86,21 @@ const DANGEROUS: [(&[&str], &str); 8] = [
 
 /// Capabilities by which something can be done, rather than looked at.
 const CHANGING: [&str; 6] = ["create", "delete", "patch", "root", "sudo", "update"];
+
+/// Asks the TPM where keys are to be sealed to one; it is not changed.
+#[must_use]
+pub fn tpm(settings: &Settings) -> Option<Check> {
+    let sealing = settings.sealing.as_ref()?;
+    let tcti = sealing.tcti.clone();
+    let asked = Unanswered::default().within(LIMIT, &sealing.tcti, move || Tpm::has_storage_key(&tcti)).and_then(|found| found);
+    Some(match asked {
+        Ok(true) => Check::new("tpm", Severity::Info, format!("the TPM at {} answers and has a storage root key", sealing.tcti)),
+        Ok(false) => {
+            Check::new("tpm", Severity::Info, format!("the TPM at {} answers; its storage root key is made at first use", sealing.tcti))
+        }
+        Err(why) => Check::failed(Severity::Error, why.failure()),
+    })
+}
 
 /// Asks OpenBao.
 pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>) -> Vec<Check> {

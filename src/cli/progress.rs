@@ -1,4 +1,4 @@
-//! Where a run is, as one live line on a terminal's stderr; silence elsewhere. It must never print a result: that is stdout's.
+//! Where a run is, as one live line on a terminal's stderr and, with `-v`, as log lines. It must never print a result: that is stdout's.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -70,12 +70,14 @@ impl Progress {
 
 impl Watch for Progress {
     fn stage(&self, certificate: &CertName, stage: Stage) {
+        tracing::info!("{certificate}: {stage}");
         self.update(|places| {
             places.now.insert(certificate.clone(), stage);
         });
     }
 
     fn finished(&self, report: &CertReport) {
+        tracing::info!("{}: {}", report.name, report.outcome.as_str());
         self.update(|places| {
             places.now.remove(&report.name);
             places.done += 1;

@@ -34,14 +34,16 @@ pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Cloc
     let program = Arguments::command();
     let command = words.iter().find(|word| program.find_subcommand(OsStr::new(word)).is_some());
     let code = if command == Some(&"status") && words.iter().any(|word| word.starts_with("--due")) { UNKNOWN } else { REFUSED };
-    if let Some(command) = command.filter(|_| words.contains(&"--json")) {
+    if words.contains(&"--json") {
         let now = clock.now();
         // clap's own first paragraph; usage and tips follow it.
         let says = rendered.to_string();
         let says = says.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
         let text = says.split_whitespace().collect::<Vec<_>>().join(" ");
-        let error = RunError { code: "usage".to_owned(), text: one_line(&text, 500), hint: Some(format!("see omens {command} --help")) };
-        output.document(&Report { error: Some(error), ..session::empty(command, now, now, code) });
+        let hint = command.map_or_else(|| "see omens --help".to_owned(), |command| format!("see omens {command} --help"));
+        let error = RunError { code: "usage".to_owned(), text: one_line(&text, 500), hint: Some(hint) };
+        // Which command it should have been nobody knows where there is none.
+        output.document(&Report { error: Some(error), ..session::empty(command.unwrap_or(&"error"), now, now, code) });
     }
     code
 }

@@ -15,6 +15,9 @@ const MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
 /// A sealing key that is changed more often than this is made for nearly every run.
 const MAX_AGE_MIN: Duration = Duration::from_secs(3600);
 
+/// The debug and the application PCR: resettable from locality 0 (TCG PC Client Platform TPM Profile §4.6.2).
+const RESETTABLE: [u32; 2] = [16, 23];
+
 /// `[tpm]`.
 pub(super) fn tpm(node: &Node, errors: &Errors) -> Option<Sealing> {
     let shape = Shape::of("[tpm]", node, errors)?;
@@ -33,13 +36,17 @@ fn pcrs(node: &Node, errors: &Errors) -> Option<PcrList> {
     let number = |node: &Node, errors: &Errors| match &node.value {
         Value::Other { raw, .. } if raw.parse::<u32>().is_ok() => raw.parse::<u32>().ok(),
         other => {
-            let wrong = Wrong::new("wrong-type", format!("expected the number of a PCR, found {}", other.kind()));
+            let found = if let Value::Other { raw, .. } = other { raw.as_str() } else { other.kind() };
+            let wrong = Wrong::new("wrong-type", format!("expected the number of a PCR, found {found}"));
             errors.at(&node.place, wrong.suggest("write numbers without quotes: [7]"));
             None
         }
     };
     let numbers = list(number)(node, errors)?;
-    let read = PcrList::new(&numbers);
+    let read = PcrList::new(&numbers).and_then(|list| match list.numbers().iter().find(|number| RESETTABLE.contains(number)) {
+        Some(number) => Err(format!("expected PCRs that only a boot sets back, found {number}, which every program may reset")),
+        None => Ok(list),
+    });
     read.map_err(|why| errors.at(&node.place, Wrong::value(why).suggest("write each PCR once: [7], or [] for none"))).ok()
 }
 

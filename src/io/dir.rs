@@ -225,6 +225,15 @@ impl Dir {
         Ok((stat.st_mode & 0o7777, stat.st_uid, stat.st_gid))
     }
 
+    /// The user that it belongs to, where that is not the one of this process.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn foreign_owner(&self) -> Result<Option<u32>, DiskError> {
+        let (_, uid, _) = self.owner()?;
+        Ok((uid != rustix::process::geteuid().as_raw()).then_some(uid))
+    }
+
     /// Whether what is written here stays in memory: tmpfs or ramfs, by the word of the kernel about this open directory.
     ///
     /// # Errors

@@ -151,6 +151,7 @@ impl Client {
             builder = builder.header(CONTENT_TYPE, "application/json").body(json.to_vec());
         }
         let response = builder.send().await.map_err(|why| self.lost(&why))?;
+        tracing::debug!(server = self.server(), path = request.path, status = response.status().as_u16(), "answered");
         self.read(response).await
     }
 

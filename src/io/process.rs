@@ -76,6 +76,7 @@ async fn run_at(path: &OsStr, program: &str, arguments: &[&OsStr]) -> Result<End
         std::io::ErrorKind::NotFound => NotRun::Missing(program.to_owned()),
         _ => NotRun::Broken { program: program.to_owned(), why: why.to_string() },
     };
+    tracing::debug!(program = %path.display(), ?arguments, "starts");
     let child = tokio::process::Command::new(path)
         .args(arguments)
         .env("LC_ALL", "C")

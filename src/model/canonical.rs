@@ -4,6 +4,7 @@
 use base64ct::{Base64, Encoding as _};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::error::Category;
 
 use super::text;
 
@@ -57,9 +58,19 @@ pub trait Format: Serialize + DeserializeOwned {
     /// # Errors
     /// What is wrong.
     fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let value: Self = serde_json::from_slice(bytes).map_err(|why| Malformed(text::one_line(&why.to_string(), 200)))?;
+        let value: Self = serde_json::from_slice(bytes).map_err(|why| Malformed(unreadable(&why, bytes.len())))?;
         value.check().map_err(|why| Malformed(why.to_owned()))?;
         if value.to_bytes() == bytes { Ok(value) } else { Err(Malformed("it is not written as omens writes it".to_owned())) }
+    }
+}
+
+/// What is wrong with a JSON file of ours of this many bytes.
+#[must_use]
+pub fn unreadable(why: &serde_json::Error, length: usize) -> String {
+    match why.classify() {
+        Category::Eof => format!("it ends early, after {length} bytes"),
+        Category::Syntax | Category::Io => format!("it is no JSON from line {} column {} on", why.line(), why.column()),
+        Category::Data => text::one_line(&why.to_string(), 200),
     }
 }
 

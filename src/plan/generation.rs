@@ -238,6 +238,10 @@ pub fn difference(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Re
     if published.link(layout::NGINX)?.as_deref() != Some("live/nginx.conf") {
         return Ok(Some(format!("{} is gone", published.join(layout::NGINX).display())));
     }
+    let (mode, ..) = published.owner()?;
+    if mode & 0o022 != 0 {
+        return Ok(Some(format!("{} may be written by others: mode {mode:04o}", published.path().display())));
+    }
     files_differ(published, kept, owner, nginx)
 }
 

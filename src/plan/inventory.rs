@@ -7,6 +7,7 @@ use crate::config::settings::{Certificate, InstallKind, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::judge::pem;
+use crate::model::canonical;
 use crate::model::clock::Time;
 use crate::model::key::Keep;
 use crate::model::layout;
@@ -196,7 +197,7 @@ fn read_state(var: &Dir) -> Result<(State, Option<String>), DiskError> {
     match serde_json::from_slice::<State>(&content.bytes) {
         Ok(state) if state.v == state::VERSION => Ok((state, None)),
         Ok(state) => Ok((State::default(), Some(format!("it has version {}, this build knows {}", state.v, state::VERSION)))),
-        Err(why) => Ok((State::default(), Some(why.to_string()))),
+        Err(why) => Ok((State::default(), Some(canonical::unreadable(&why, content.bytes.len())))),
     }
 }
 

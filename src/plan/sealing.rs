@@ -58,6 +58,12 @@ impl SealingKeys {
         other.then(|| format!("the key of {} was sealed to a TPM that is no longer the pinned one", kept.generation))
     }
 
+    /// Whether there are more than the one that serves: one of them may be what a killed run did not come to remove.
+    #[must_use]
+    pub fn are_several(&self) -> bool {
+        self.keys.len() > 1
+    }
+
     /// The PCRs that a generation's key is bound to; `None` where its sealing key is not known.
     #[must_use]
     pub fn pcrs(&self, kept: &Kept) -> Option<&[u32]> {

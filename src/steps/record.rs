@@ -215,13 +215,17 @@ impl Notes {
         self.save(state)
     }
 
-    /// Notes that a generation must not be published again (`rollback`), before anything is done about it.
+    /// Notes that a way back (`rollback`) was not gone: what was withdrawn for it no longer is, and where it was refused before anything moved
+    /// that is no failure of the certificate.
     ///
     /// # Errors
     /// When `state.json` cannot be written.
-    pub fn set_withdrawn(&self, withdrawn: Vec<Generation>) -> Result<(), Failure> {
+    pub fn as_before(&self, before: &State, refused: bool) -> Result<(), Failure> {
         let mut guard = self.lock();
-        guard.0.withdrawn = withdrawn;
+        guard.0.withdrawn.clone_from(&before.withdrawn);
+        if refused {
+            guard.0.last_error.clone_from(&before.last_error);
+        }
         self.save(&guard.0)
     }
 }

@@ -48,7 +48,7 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
         Err(failure) => return without_a_key(run, &sealed, &failure),
     };
     let Some(store) = trees.stores().sealed() else { return run.end(Vec::new()) };
-    let pinned = if options.new_tpm { store.pin_new_tpm(clock.now()).map(Some) } else { Ok(None) };
+    let pinned = if options.new_tpm { store.adopt_tpm().map(Some) } else { Ok(None) };
     let made = pinned.and_then(|other| store.renew_sealing_key(clock.now()).map(|_| other));
     let shared = Shared { run: &run, trees: &trees, store, clock };
     let reports = match made {
@@ -121,7 +121,7 @@ impl Shared<'_> {
                 self.run.failed(report, failure)
             }
             Some(live) if live.keep == Keep::File => {
-                let text = format!("the key of {} lies in a file: `omens renew` makes one that is sealed", live.generation);
+                let text = format!("the key of {} lies in a file: `omens renew --all` makes one that is sealed", live.generation);
                 kept(report, ReasonCode::SettingsChanged, text)
             }
             Some(_) => match self.ready(certificate, tree) {

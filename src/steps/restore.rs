@@ -157,7 +157,7 @@ fn choose<'a>(
         }
         (Some(live), None) => {
             if expired {
-                let text = "the committed certificate has expired and is published all the same; run `omens renew`";
+                let text = "the committed certificate has expired and is published all the same; run `omens renew --all`";
                 report.warnings.push(Warning::new("expired", text));
             }
             Some((live, false))

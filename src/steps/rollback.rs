@@ -16,6 +16,7 @@ use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::Generation;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, Watch};
+use crate::model::state::State;
 use crate::plan::decide::{Action, Step, decide};
 use crate::plan::inventory::{self, Tree};
 
@@ -33,8 +34,8 @@ pub fn rollback(settings: &Arc<Settings>, certificate: &Certificate, wait: Durat
             Err(why) => {
                 let text = format!("{}: {why}", certificate.name());
                 let failure =
-                    Failure::new(Stage::Plan, "nothing-to-go-back-to", text).hint("`omens renew --force` makes a new one instead");
-                CertReport { outcome: Outcome::Refused, ..run.failed(report, failure) }
+                    Failure::new(Stage::Plan, "nothing-to-go-back-to", text).hint("`omens renew NAME --force` makes a new one instead");
+                run.refused(report, failure)
             }
             Ok((live, target)) => attempt(settings, certificate, &run, tree, (live, target), (clock, watch)),
         },
@@ -63,7 +64,7 @@ fn attempt(
     (live, target): (Generation, Generation),
     (clock, watch): (Clock, &dyn Watch),
 ) -> CertReport {
-    let withdrawn_before = tree.state.withdrawn.clone();
+    let before = tree.state.clone();
     let step = Step {
         due: true,
         reasons: vec![Reason::new(ReasonCode::Forced, format!("from {live} back to {target}, asked for by a person"))],
@@ -86,16 +87,17 @@ fn attempt(
         Err(failure) => run.failed(unknown(), failure),
     };
     if report.outcome != Outcome::RolledBack
-        && let Err(why) = keep_live(settings, certificate, run, withdrawn_before)
+        && let Err(why) = keep_live(settings, certificate, run, &before, report.outcome == Outcome::Refused)
     {
         report.warnings.push(Warning::new("state-not-written", why.text));
     }
     report
 }
 
-/// The rollback was not taken up: what was live is back, and no longer withdrawn.
-fn keep_live(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, withdrawn: Vec<Generation>) -> Result<(), Failure> {
+/// The rollback was not taken up: what was live is back, and no longer withdrawn. That a person's wish was refused is no failure of what
+/// serves: the exit code and the ledger say it, and an earlier failure is not forgotten for it.
+fn keep_live(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, before: &State, refused: bool) -> Result<(), Failure> {
     let tree = tree_of(settings, certificate).map_err(|why| disk_failure(Stage::Commit, &why))?;
     let place = Arc::new(Place::open(&Trees::open(settings)?, certificate.name())?);
-    Notes::new(place, &run.id, tree.state).set_withdrawn(withdrawn)
+    Notes::new(place, &run.id, tree.state).as_before(before, refused)
 }

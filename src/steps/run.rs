@@ -111,6 +111,15 @@ impl Run {
         CertReport { outcome: Outcome::Failed, error: Some(failure), ..report }
     }
 
+    /// A request of a person that is refused as such: said in the ledger and in the report. What the certificate's state says stays.
+    #[must_use]
+    pub fn refused(&self, report: CertReport, failure: Failure) -> CertReport {
+        let mut entry = line(&self.id, &report.name, failure.stage, Outcome::Refused, self.clock.now());
+        entry.error = Some(failure.clone());
+        self.note(&entry);
+        CertReport { outcome: Outcome::Refused, error: Some(failure), ..report }
+    }
+
     /// Ends the run: flushes the ledger, notes the time, and gives the report with its exit code.
     #[must_use]
     pub fn end(self, certificates: Vec<CertReport>) -> Report {

@@ -98,7 +98,7 @@ fn a_changed_pcr_keeps_a_boot_from_opening_and_a_renewal_goes_on() {
     let text = restore.cert("web")["error"]["text"].as_str().unwrap().to_owned();
     assert!(text.contains("PCR 7"), "{text}");
     let hint = restore.cert("web")["error"]["hint"].as_str().unwrap().to_owned();
-    assert!(hint.contains("`omens renew`") && !hint.contains("reseal"), "after a boot there is no key in use to seal anew: {hint}");
+    assert!(hint.contains("`omens renew --all`") && !hint.contains("reseal"), "after a boot there is no key in use to seal anew: {hint}");
     // Nobody can read the certificate: that is not healthy, however the last renewal ended.
     let standing = estate.omens(&["status"]);
     assert_eq!((standing.code, &standing.cert("web")["healthy"], &standing.cert("plain")["healthy"]), (1, &false.into(), &true.into()));

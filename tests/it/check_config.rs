@@ -137,3 +137,21 @@ fn usage_errors_are_exit_two_and_help_is_not() {
         assert!(!output.stdout.is_empty(), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_run_directory_on_a_disk_and_a_silent_tpm_are_said_before_they_are_needed() {
+    use crate::lab::swtpm::Swtpm;
+    let Some(swtpm) = crate::tpm::start(&[7]) else { return };
+    let estate = Estate::at_openbao().with_tpm(&Swtpm::direct(&swtpm), &[7]).with(Cert::web("web").sealed());
+    let good = estate.omens(&["check-config", "--online"]);
+    assert!(good.json["checks"].to_string().contains("\"tpm\"") && !good.json["warnings"].to_string().contains("run-not-tmpfs"), "{good}");
+    drop(swtpm);
+    let gone = estate.omens(&["check-config", "--online"]);
+    assert!(gone.code == 2 && gone.json["errors"].to_string().contains("tpm-unreachable"), "{gone}");
+    let text = estate.settings_text();
+    let disk = estate.dir.join("run-on-disk");
+    let line = text.lines().find(|line| line.starts_with("run = ")).unwrap();
+    std::fs::write(estate.settings(), text.replace(line, &format!("run = \"{}\"", disk.display()))).unwrap();
+    let warned = estate.omens(&["check-config"]);
+    assert!(warned.code == 0 && warned.json["warnings"].to_string().contains("run-not-tmpfs"), "{warned}");
+}

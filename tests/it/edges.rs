@@ -135,6 +135,52 @@ fn a_copy_with_the_wrong_mode_or_content_is_mended_without_signing() {
 }
 
 #[test]
+fn a_run_directory_that_others_may_write_is_mended_without_signing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (hostile, estate) = issued();
+    let directory = estate.run_dir().join("web");
+    let before = std::fs::metadata(&directory).unwrap().permissions().mode();
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let plan = estate.omens(&["plan"]);
+    assert_eq!(plan.reasons("web"), ["unpublished"], "{plan}");
+    estate.renew().expect(0, "web", "settled");
+    assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode(), before);
+    assert_eq!(hostile.sign_requests(), 1);
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_used_for_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        return crate::skipped("directories of another user: only root can make them");
+    }
+    for which in [Estate::state, Estate::run_dir] {
+        let (hostile, estate) = issued();
+        std::os::unix::fs::chown(which(&estate), Some(12_345), None).unwrap();
+        let run = estate.force();
+        run.expect(1, "web", "failed").because("web", "publish/foreign-owner");
+        assert_eq!((hostile.sign_requests(), estate.committed("web")), (1, Some(1)), "{run}");
+        std::os::unix::fs::chown(which(&estate), Some(0), None).unwrap();
+        estate.force().expect(0, "web", "renewed");
+    }
+}
+
+#[test]
+fn with_v_every_step_is_told_and_with_vv_every_question() {
+    let (_hostile, estate) = issued();
+    let stderr = |flag: &str| {
+        let run = estate.plain(&["renew", "--all", "--force", flag]);
+        assert_eq!(run.code, 0, "{run:?}");
+        run.stderr
+    };
+    let told = stderr("-v");
+    for words in ["web: issue", "web: validate", "web: publish", "web: renewed"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("answered"), "{told}");
+    assert!(stderr("-vv").contains("/sign/"));
+}
+
+#[test]
 fn of_two_services_the_one_that_runs_is_not_reloaded_again_and_again() {
     let mut web = Web::stopped(Estate::at_openbao());
     let asleep = Nginx::new(None);
@@ -182,6 +228,29 @@ fn a_rollback_that_is_not_taken_up_leaves_what_was_live() {
     web.nginx.write();
     web.estate.renew().expect(0, "web", "not-due");
     web.agrees_on(2, &live);
+}
+
+#[test]
+fn a_rollback_that_is_refused_changes_nothing_that_status_says() {
+    let (_hostile, estate) = issued();
+    let standing = || estate.omens(&["status"]);
+    let (code, before) = (standing().code, estate.state_json("web"));
+    assert_eq!(code, 0);
+    // There is nothing to go back to.
+    estate.omens(&["rollback", "web"]).expect(1, "web", "refused");
+    assert_eq!((standing().code, estate.state_json("web")), (0, before));
+    assert_eq!(estate.ledger().last().unwrap()["outcome"], "refused");
+    // What is there to go back to does not pass; an earlier failure is not forgotten for that.
+    estate.force().expect(0, "web", "renewed");
+    let kept = estate.state().join("certs/web/gen-1");
+    std::fs::copy(estate.state().join("certs/web/gen-2/cert.pem"), kept.join("cert.pem")).unwrap();
+    let failure = serde_json::json!({ "stage": "issue", "code": "unreachable", "text": "nobody there", "hint": null });
+    let mut state = estate.state_json("web");
+    state["last_error"] = serde_json::json!({ "at": "2026-01-01T00:02:00Z", "failure": failure });
+    std::fs::write(estate.state().join("certs/web/state.json"), state.to_string()).unwrap();
+    let run = estate.omens(&["rollback", "web"]);
+    run.expect(1, "web", "refused");
+    assert_eq!(estate.state_json("web")["last_error"], state["last_error"], "{run}");
 }
 
 #[test]

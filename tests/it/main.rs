@@ -39,6 +39,7 @@ mod systemd;
 mod tpm;
 mod trouble;
 mod units;
+mod vm;
 mod web;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.

@@ -218,7 +218,9 @@ fn a_second_signal_ends_at_once_and_the_next_run_goes_on() {
     let (code, took) = serving.ended_by(&[Signal::TERM, Signal::INT]);
     assert_eq!(code, Some(0), "{}", serving.text());
     assert!(took < SOON, "{took:?}");
-    assert!(serving.text().contains("was cut by a second signal"), "{}", serving.text());
+    let cut = serving.runs().remove(0);
+    assert_eq!((cut["error"]["code"].as_str(), cut["exit"].as_i64()), (Some("interrupted"), Some(1)), "{cut:#}");
+    assert!(cut["error"]["text"].as_str().unwrap().contains("was cut by a second signal"), "{cut:#}");
     converges(&hostile, &estate);
 }
 
@@ -367,6 +369,7 @@ fn what_cannot_be_served_is_said_before_anything_is_done() {
     for (arguments, expected) in [
         (&["--cron", "every day"][..], "such as \"*/15 * * * *\""),
         (&["--cron", "0 0 13 * FRI"], "two ways"),
+        (&["--cron", "*/90 * * * *"], "never comes round twice"),
         (&["--every", "1m", "--cron", "* * * * *"], "cannot be used with"),
         (&["--every", "10"], "its unit"),
         (&["--every", "0s"], "expected 1s to 7d"),

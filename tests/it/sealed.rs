@@ -320,7 +320,9 @@ fn another_tpm_waits_for_a_person() {
     assert_eq!(store(&state, &one, &[7]).make_ready(now()).unwrap_err().code, "blob-damaged");
     // The person.
     let pinned = store(&state, &other, &[7]);
-    assert_eq!(pinned.pin_new_tpm(now()), Ok(true));
+    let before = std::fs::read(state.join("seal/srk.json")).unwrap();
+    assert_eq!(pinned.adopt_tpm(), Ok(true));
+    assert_eq!(std::fs::read(state.join("seal/srk.json")).unwrap(), before, "it is pinned with the first key that it seals");
     assert_eq!(pinned.make_ready(now()), Ok(None));
     let new = keep(&pinned, 2);
     drop(pinned);
@@ -329,7 +331,23 @@ fn another_tpm_waits_for_a_person() {
     let why = open(&next, 1, &sealed).unwrap_err();
     drop(next);
     assert!(why.code == "blob-damaged" && why.text.contains("no longer the pinned one"), "{why:?}");
-    assert_eq!(store(&state, &other, &[7]).pin_new_tpm(now()), Ok(false));
+    assert_eq!(store(&state, &other, &[7]).adopt_tpm(), Ok(false));
+}
+
+#[test]
+fn where_every_trace_of_the_tpm_is_lost_it_is_pinned_anew_and_said() {
+    let Some(swtpm) = start(&[]) else { return };
+    let state = place::directory("state");
+    let generation = state.join("certs/web/gen-1");
+    std::fs::create_dir_all(&generation).unwrap();
+    let first = store(&state, &swtpm, &[]);
+    assert_eq!(first.make_ready(now()), Ok(None), "nothing was ever sealed");
+    std::fs::write(generation.join("key.sealed"), keep(&first, 1)).unwrap();
+    drop(first);
+    std::fs::remove_dir_all(state.join("seal")).unwrap();
+    let warning = store(&state, &swtpm, &[]).make_ready(now()).unwrap().expect("a warning");
+    assert_eq!(warning.code, "tpm-pinned-anew");
+    assert_eq!(store(&state, &swtpm, &[]).make_ready(now()), Ok(None), "once");
 }
 
 #[test]

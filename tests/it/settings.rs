@@ -232,6 +232,8 @@ fn values_are_checked_against_each_other() {
         ("[tpm]\ntcti = \"device:/dev/tpm0\"", "bad-value: /dev/tpm0 has no resource manager"),
         ("[tpm]\ntcti = \"swtpm:path=/run/x\"", "bad-value: expected \"host=\" and \"port=\", each once"),
         ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = [24]", "bad-value: expected PCRs from 0 to 23, found 24"),
+        ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = [7, 23]", "found 23, which every program may reset"),
+        ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = [-1]", "wrong-type: expected the number of a PCR, found -1"),
         ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = [7, 4, 7]", "bad-value: PCR 7 stands there twice"),
         ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = [\"7\"]", "wrong-type: expected the number of a PCR, found a string"),
         ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = 7", "wrong-type: expected an array, found an integer"),

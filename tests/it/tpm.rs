@@ -169,7 +169,7 @@ fn a_changed_pcr_is_named_and_others_do_not_matter() {
     swtpm.extend(9, "a new kernel");
     let why = unseal().unwrap_err().failure();
     assert_eq!((why.code.as_str(), why.text.as_str()), ("pcr-changed", "PCRs 7, 9 changed since the key was sealed"));
-    assert!(why.hint.unwrap().contains("reseal"));
+    assert!(why.hint.unwrap().contains("omens renew"));
 }
 
 /// Steps in before each of the next `left` Unseals and measures something into PCR 10.

@@ -209,7 +209,14 @@ impl Service<'_, '_> {
     /// The process ends under a run, as if it had been killed.
     fn leave(&mut self, why: &str) {
         self.failed += 1;
-        self.session.screen.print(&format!("run: the run under way {why}; the next one goes on from what it left\n"));
+        let began = self.running.take().map_or_else(|| self.session.clock.now(), |running| running.began.wall);
+        let error = RunError {
+            code: "interrupted".to_owned(),
+            text: format!("the run under way {why}"),
+            hint: Some("the next one goes on from what it left".to_owned()),
+        };
+        let report = Report { error: Some(error), ..session::empty("renew", began, self.session.clock.now(), FAILED) };
+        self.session.report(&report);
     }
 
     fn sum_up(&self) {

@@ -17,6 +17,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// So many seconds of wall time more or less than of monotonic time between two looks are a jump; slewing does not come near it.
 const JUMP: i64 = 60;
 
+/// The longest steps in minutes, hours, days of the month, months and days of the week: beyond them the parser takes the first time alone.
+const STEPS: [u32; 5] = [59, 23, 31, 12, 7];
+
 /// Reads `--every`.
 ///
 /// # Errors
@@ -52,6 +55,9 @@ impl Expression {
         if expression.job.schedule().is_none() {
             return Err(wrong("found a field that is none"));
         }
+        if let Some((field, most)) = five.iter().zip(STEPS).find(|(field, most)| step(field).is_some_and(|step| step > *most)) {
+            return Err(format!("found {field}: a step of more than {most} there never comes round twice; write the times out"));
+        }
         // cron(8) takes a day that fits either of the two, the parser one that fits both.
         if [day, weekday].iter().all(|field| !field.starts_with(['*', '?'])) {
             return Err(format!("day of month {day} and day of week {weekday} together can be read in two ways; set one of them to *"));
@@ -74,6 +80,11 @@ impl std::fmt::Display for Expression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&one_line(&self.written, 100))
     }
+}
+
+/// The `N` of a field `…/N`.
+fn step(field: &str) -> Option<u32> {
+    field.split(',').filter_map(|part| part.rsplit_once('/')?.1.parse().ok()).max()
 }
 
 fn wrong(found: &str) -> String {

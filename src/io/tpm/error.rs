@@ -106,12 +106,12 @@ impl TpmError {
                     .to_owned()
             }
             Self::PcrChanged(_) => "a change of firmware, boot loader or kernel does this, and so does an attack: find out which; then \
-                                    `omens renew` makes new keys and certificates"
+                                    `omens renew --all` makes new keys and certificates"
                 .to_owned(),
             Self::PcrUnmeasured { .. } => "a policy over such a PCR protects nothing: name PCRs that the firmware measures into (see \
                                            `tpm2_pcrread sha256`), or none"
                 .to_owned(),
-            Self::Damaged(_) => "`omens renew` makes a new key and certificate".to_owned(),
+            Self::Damaged(_) => "`omens renew --all` makes a new key and certificate".to_owned(),
         }
     }
 

@@ -73,6 +73,16 @@ impl Tpm {
         Ok(Self { door, tcti, srk, hmac: None, policy: None })
     }
 
+    /// Whether a TPM answers here, and has a storage root key. Nothing in it is changed: none is made.
+    ///
+    /// # Errors
+    /// It does not open, or does not answer.
+    pub fn has_storage_key(tcti: &Tcti) -> Result<bool, TpmError> {
+        let mut door = Door::new(open::open(tcti)?);
+        let found = srk::find(&mut door).map_err(|why| TpmError::of("look for its storage root key", &tcti.to_string(), why))?;
+        Ok(found.is_some())
+    }
+
     /// The Name of the storage root key: what to pin.
     #[must_use]
     pub fn srk_name(&self) -> &[u8] {

@@ -18,6 +18,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// Opens the TPM. No command is sent.
 pub(super) fn open(tcti: &Tcti) -> Result<Context, TpmError> {
+    tracing::debug!(%tcti, "opens the TPM");
     let conf = match tcti {
         Tcti::Device { path } => DeviceConfig::from_str(path).map(TctiNameConf::Device),
         Tcti::Swtpm { host, port } => NetworkTPMConfig::from_str(&format!("host={host},port={port}")).map(TctiNameConf::Swtpm),

@@ -47,7 +47,8 @@ pub(super) fn obtain(door: &mut Door, tcti: &str, pinned: Option<&[u8]>) -> Resu
     expect(pinned, &srk.name).map(|()| srk)
 }
 
-fn find(door: &mut Door) -> TssResult<Option<Srk>> {
+/// The key that is there.
+pub(super) fn find(door: &mut Door) -> TssResult<Option<Srk>> {
     let persistent = PersistentTpmHandle::new(HANDLE)?;
     // Asked first: reading a handle that is not there is an error that libtss2 also prints.
     let (found, _) = door.send(None, |context| context.get_capability(CapabilityType::Handles, HANDLE, 1))?;

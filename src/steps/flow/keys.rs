@@ -71,22 +71,23 @@ fn find(tree: &mut Tree, generation: Generation) -> Option<&mut Kept> {
     tree.live.iter_mut().chain(&mut tree.debt).find(|kept| kept.generation == generation)
 }
 
-/// Removes what a killed run left half-written among the sealing keys.
+/// Removes what a killed run left among the sealing keys, where nothing is due: half-written ones, and those that nothing needs any more.
 pub(super) fn clean_sealing_keys(settings: &Settings) {
     let stores = Stores::of(settings, Unanswered::default());
-    if let Some(Err(why)) = stores.sealed().map(SealedStore::clean) {
+    let Some(store) = stores.sealed() else { return };
+    if let Err(why) = store.clean().and_then(|()| collect(store)) {
         tracing::warn!(%why, "the remains of a killed run stay");
     }
 }
 
 /// Removes the sealing keys that nothing needs any more.
 pub(in crate::steps) fn collect_sealing_keys(trees: &Trees) {
-    let Some(store) = trees.stores().sealed() else { return };
-    let collect = || {
-        let needed = if store.has_several()? { store.referenced()? } else { None };
-        needed.map_or(Ok(Vec::new()), |needed| store.collect(needed))
-    };
-    if let Err(why) = collect() {
+    if let Some(Err(why)) = trees.stores().sealed().map(collect) {
         tracing::warn!(%why, "a sealing key that nothing needs was not removed");
     }
+}
+
+fn collect(store: &SealedStore) -> Result<(), Failure> {
+    let needed = if store.has_several()? { store.referenced()? } else { None };
+    needed.map_or(Ok(()), |needed| store.collect(needed).map(drop))
 }

@@ -111,9 +111,6 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
             return run.end(all);
         }
     };
-    if found.sealing.leftovers {
-        clean_sealing_keys(settings);
-    }
     let now = clock.now();
     let mut reports: BTreeMap<CertName, CertReport> = BTreeMap::new();
     let mut due = Vec::new();
@@ -137,6 +134,10 @@ pub fn renew(settings: &Arc<Settings>, options: &Options, clock: Clock, watch: &
                 }
             }
         }
+    }
+    // A run that does something collects them at its end.
+    if found.sealing.leftovers || (due.is_empty() && found.sealing.are_several()) {
+        clean_sealing_keys(settings);
     }
     if !due.is_empty() {
         let around = Around { clock, watch, ending: &options.ending };

@@ -78,8 +78,9 @@ impl Keys {
         let name = id.file();
         let path = self.state.join(layout::SEAL).join(&name);
         let damaged = |why: &str| {
-            Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {} cannot be used: {why}", path.display()))
-                .hint("`omens renew` makes new keys and certificates where this one is needed; a backup of that file would do as well")
+            Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {} cannot be used: {why}", path.display())).hint(
+                "`omens renew --all` makes new keys and certificates where this one is needed; a backup of that file would do as well",
+            )
         };
         let content = self.dir()?.map_or(Ok(None), |dir| dir.read(&name)).map_err(|why| disk(&why))?;
         let content = content.ok_or_else(|| damaged("there is no such file"))?;

@@ -19,6 +19,8 @@ pub(super) struct Open {
     sealing: Sealing,
     pub(super) files: Keys,
     tpm: Option<Result<Tpm, Failure>>,
+    /// A person said that the TPM that is there is meant, whatever is pinned.
+    adopts: bool,
     pub(super) commands: u64,
     pub(super) opened: BTreeMap<SealId, Result<OpenKey, Failure>>,
     pub(super) active: Option<SealId>,
@@ -37,27 +39,36 @@ pub(super) struct OpenKey {
 
 impl Open {
     pub(super) fn new(files: Keys, sealing: Sealing) -> Self {
-        Self { sealing, files, tpm: None, commands: 0, opened: BTreeMap::new(), active: None, unready: None, replaced: None, unseals: 0 }
+        Self {
+            sealing,
+            files,
+            tpm: None,
+            adopts: false,
+            commands: 0,
+            opened: BTreeMap::new(),
+            active: None,
+            unready: None,
+            replaced: None,
+            unseals: 0,
+        }
     }
 
-    /// Pins the TPM that is there; what was opened before is forgotten.
-    pub(super) fn pin_new_tpm(&mut self, now: Time) -> Result<bool, Failure> {
+    /// Takes the TPM that is there for the one to pin, and says whether it is another one; what was opened before is forgotten. The pin is
+    /// written with the first sealing key under it: a TPM that seals nothing is never pinned.
+    pub(super) fn adopt(&mut self) -> Result<bool, Failure> {
         let before = self.files.pinned().unwrap_or_default();
         let tpm = Tpm::open(&self.sealing.tcti, None).map_err(|why| why.failure())?;
-        self.files.pin(tpm.srk_name(), now)?;
         let other = before.is_none_or(|before| before != tpm.srk_name());
         self.commands += tpm.close();
-        (self.tpm, self.active, self.unready) = (None, None, None);
+        (self.tpm, self.active, self.unready, self.adopts) = (None, None, None, true);
         self.opened.clear();
         Ok(other)
     }
 
-    /// Before something is written: what a killed run left goes, and the TPM is there and pinned.
-    pub(super) fn enter(&mut self, now: Time) -> Result<Vec<u8>, Failure> {
+    /// Before something is written: what a killed run left goes, and the TPM is there.
+    pub(super) fn enter(&mut self) -> Result<Vec<u8>, Failure> {
         self.files.clean()?;
-        let srk = self.tpm()?.srk_name().to_vec();
-        self.files.pin(&srk, now)?;
-        Ok(srk)
+        Ok(self.tpm()?.srk_name().to_vec())
     }
 
     pub(super) fn make_ready(&mut self, now: Time) -> Result<Option<Warning>, Failure> {
@@ -76,14 +87,20 @@ impl Open {
     }
 
     fn choose(&mut self, now: Time) -> Result<Option<Warning>, Failure> {
-        let srk = self.enter(now)?;
+        let lost = self.lost_pin()?;
+        let srk = self.enter()?;
         let serves = |key: &SealingKeyFile| {
             let age = now.since(key.created).unsigned_abs();
             key.srk.0 == srk && key.pcrs.list == self.sealing.pcrs && age < self.sealing.max_age.as_secs()
         };
-        let Some(newest) = self.files.all()?.into_iter().find(serves) else { return self.make(now).map(|_| None) };
+        let Some(newest) = self.files.all()?.into_iter().find(serves) else {
+            self.make(now)?;
+            self.replaced = lost;
+            return Ok(self.replaced.clone());
+        };
         let why = match self.key(&newest.id) {
             Ok(_) => {
+                self.files.pin(&srk, now)?;
                 self.active = Some(newest.id);
                 return Ok(None);
             }
@@ -97,10 +114,21 @@ impl Open {
         Ok(self.replaced.clone())
     }
 
+    /// Said where keys were sealed on this host, and nothing is left of what says to which TPM.
+    fn lost_pin(&self) -> Result<Option<Warning>, Failure> {
+        if self.adopts || self.files.pinned()?.is_some() || self.files.referenced()?.is_some_and(|ids| ids.is_empty()) {
+            return Ok(None);
+        }
+        let text = "the pin of the TPM's storage root key and all sealing keys are gone, and there are keys that were sealed: the TPM that is \
+                    there now is pinned; look at what removed seal/ below the state directory";
+        Ok(Some(Warning::new("tpm-pinned-anew", text)))
+    }
+
     /// The TPM, opened once; it must be the pinned one.
     fn tpm(&mut self) -> Result<&mut Tpm, Failure> {
+        let adopts = self.adopts;
         let opened = self.tpm.get_or_insert_with(|| {
-            let pinned = self.files.pinned()?;
+            let pinned = if adopts { None } else { self.files.pinned()? };
             Tpm::open(&self.sealing.tcti, pinned.as_deref()).map_err(|why| why.failure())
         });
         opened.as_mut().map_err(|why| why.clone())
@@ -120,7 +148,7 @@ impl Open {
         let id = &file.id;
         let broken = |why: &str| {
             Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {id} cannot be opened: {why}"))
-                .hint("`omens renew` makes new keys and certificates where this one is needed")
+                .hint("`omens renew --all` makes new keys and certificates where this one is needed")
         };
         let tpm = self.tpm()?;
         // After `reseal --new-tpm` the old keys are still there, and nothing opens them any more.
@@ -142,7 +170,8 @@ impl Open {
         Ok(OpenKey { srk: file.srk.0.clone(), key })
     }
 
-    /// Makes a sealing key, sees that it opens, and makes it durable, in this order: a key that never opened keeps nothing.
+    /// Makes a sealing key, sees that it opens, and makes it durable, in this order: a key that never opened keeps nothing. Then its TPM is
+    /// pinned: until that is written the key itself names it.
     pub(super) fn make(&mut self, now: Time) -> Result<SealId, Failure> {
         let id = write::random_digits().ok().and_then(|digits| SealId::parse(&digits)).ok_or_else(no_randomness)?;
         // Two of the same second would have no order, and the newest is the one that serves.
@@ -162,6 +191,8 @@ impl Open {
         (file.public.0, file.private.0) = (sealed.public, sealed.private);
         let opened = self.unseal(&file)?;
         self.files.write(&file)?;
+        self.files.pin(&file.srk.0, now)?;
+        self.adopts = false;
         self.opened.insert(id.clone(), Ok(opened));
         self.active = Some(id.clone());
         Ok(id)

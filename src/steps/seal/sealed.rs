@@ -128,18 +128,18 @@ impl SealedStore {
     /// The TPM refuses, or the key cannot be written.
     pub fn renew_sealing_key(&self, now: Time) -> Result<SealId, Failure> {
         self.with(move |open| {
-            open.enter(now)?;
+            open.enter()?;
             open.make(now)
         })
     }
 
-    /// Pins the storage root key of the TPM that is there, whatever was pinned (`omens reseal --new-tpm`, typed by a person). The bool says
-    /// whether it is another one than before.
+    /// Takes the TPM that is there, whatever was pinned (`omens reseal --new-tpm`, typed by a person); its storage root key is pinned with the
+    /// first sealing key under it. The bool says whether it is another one than before.
     ///
     /// # Errors
-    /// The TPM does not open, or the pin cannot be written.
-    pub fn pin_new_tpm(&self, now: Time) -> Result<bool, Failure> {
-        self.with(move |open| open.pin_new_tpm(now))
+    /// The TPM does not open.
+    pub fn adopt_tpm(&self) -> Result<bool, Failure> {
+        self.with(Open::adopt)
     }
 
     /// Whether there are more sealing keys than the one that serves: without that there is nothing to collect.

@@ -33,7 +33,7 @@ impl Stores {
             (Keep::File, _) => Ok(&self.file),
             (Keep::Sealed, Some(sealed)) => Ok(sealed),
             (Keep::Sealed, None) => Err(Failure::new(Stage::Seal, "tpm-unreachable", "the key is sealed, and the settings name no TPM")
-                .hint("put [tpm] back, or `omens renew` makes a new key and certificate")),
+                .hint("put [tpm] back, or `omens renew --all` makes a new key and certificate")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::settings::{Certificate, Settings};
@@ -23,6 +24,16 @@ pub struct Trees {
     stores: Stores,
 }
 
+/// Whoever owns a directory can put something else in the place of what lies in it.
+fn foreign(path: &Path, uid: u32) -> Failure {
+    let text = format!(
+        "{} belongs to the user {uid}, expected the one that omens runs as: its owner can exchange what lies in it",
+        path.display()
+    );
+    let hint = format!("give it back with chown, after a look at what lies in {}", path.display());
+    Failure::new(Stage::Publish, "foreign-owner", text).hint(hint)
+}
+
 impl Trees {
     /// Opens both trees, making what is missing with the modes of ONDISK, and writes the pinned root where consumers find it.
     ///
@@ -37,7 +48,14 @@ impl Trees {
     /// # Errors
     /// The same.
     pub fn open_after(settings: &Arc<Settings>, unanswered: Unanswered) -> Result<Arc<Self>, Failure> {
-        Self::make(settings, unanswered).map(Arc::new).map_err(|why| failure(Stage::Publish, &why))
+        let trees = Self::make(settings, unanswered).map_err(|why| failure(Stage::Publish, &why))?;
+        for path in [&settings.paths.state, &settings.paths.run] {
+            let found = Dir::open(path).and_then(|dir| dir.map_or(Ok(None), |dir| dir.foreign_owner()));
+            if let Some(uid) = found.map_err(|why| failure(Stage::Publish, &why))? {
+                return Err(foreign(path, uid));
+            }
+        }
+        Ok(Arc::new(trees))
     }
 
     fn make(settings: &Arc<Settings>, unanswered: Unanswered) -> Result<Self, DiskError> {

@@ -152,7 +152,7 @@ pub fn write_copies(place: &Place, install: &Install, generation: Generation) ->
     let kept = Kept::read(&place.var()?, generation)?;
     let mut warnings = Vec::new();
     if kept.keep == Keep::Sealed {
-        let text = format!("the key of {generation} is sealed and never copied; `omens renew` makes one that may be");
+        let text = format!("the key of {generation} is sealed and never copied; `omens renew --all` makes one that may be");
         return Ok(vec![Warning::new("not-copied", text)]);
     }
     copy(place, install, &kept, &mut warnings)?;

@@ -188,6 +188,8 @@ impl Hostile {
         let socket = runtime().block_on(tokio::net::TcpListener::bind(("127.0.0.1", port))).expect("a free port");
         let task = runtime().spawn(async move {
             while let Ok((connection, _)) = socket.accept().await {
+                // Head and body are two writes: without this, each answer waits 40 ms for the client's delayed ACK.
+                connection.set_nodelay(true).ok();
                 tokio::spawn(wire::serve(connection, acceptor.clone(), Arc::clone(&state)));
             }
         });
