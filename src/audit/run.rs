@@ -7,7 +7,7 @@ use super::sheet::Sheet;
 use super::systemd::told;
 use super::systemd::{self, Systemd};
 use super::target::Where;
-use super::wiring::Wiring;
+use super::wiring::{Service, Wiring};
 use super::{input, keylime, nginx, openbao, scripts, spire};
 use crate::io::look::View;
 use crate::judge::assess::Asked;
@@ -115,6 +115,28 @@ fn services(view: &View, units: &Systemd, nginx: &[PathBuf], wiring: &mut Wiring
     }
     for file in each_once(view, told(&["bao", "openbao", "vault"]), openbao::usual(view)) {
         wiring.join(openbao::read(view, &file, sheet));
+    }
+    accounts(units, wiring);
+}
+
+/// Programs that read their pairs themselves, without being root before.
+const READERS: [(Service, &[&str]); 7] = [
+    (Service::KeylimeVerifier, &["keylime_verifier"]),
+    (Service::KeylimeRegistrar, &["keylime_registrar"]),
+    (Service::KeylimeTenant, &["keylime_tenant"]),
+    (Service::KeylimeAgent, &["keylime_agent"]),
+    (Service::SpireServer, &["spire-server"]),
+    (Service::SpireAgent, &["spire-agent"]),
+    (Service::OpenBao, &["bao", "openbao", "vault"]),
+];
+
+/// Who reads the keys, by the units.
+fn accounts(units: &Systemd, wiring: &mut Wiring) {
+    for (service, programs) in READERS {
+        let Some(account) = told::account(&units.units, programs) else { continue };
+        for pair in wiring.pairs.iter_mut().filter(|pair| pair.consumer.service == service && pair.account.is_none()) {
+            pair.account = Some(account.clone());
+        }
     }
 }
 

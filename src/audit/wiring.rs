@@ -65,6 +65,15 @@ pub struct Pair {
     pub leaf_only: bool,
 }
 
+impl Pair {
+    /// What its peers ask of the extended key usage. SPIRE's x509pop asks for none (`ExtKeyUsageAny` in its verification).
+    #[must_use]
+    pub fn asked(&self) -> Option<Purpose> {
+        let x509pop = self.consumer.service == Service::SpireAgent && self.consumer.target.name.ends_with("x509pop");
+        (!x509pop).then_some(self.purpose)
+    }
+}
+
 /// What a trust list must hold for its user to accept a good peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {

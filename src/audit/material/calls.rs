@@ -83,7 +83,7 @@ fn shown(room: &Room<'_>, call: &Call<'_>, sheet: &mut Sheet) {
     };
     let Some(trust) = listener.trust.and_then(|index| room.wiring.trusts.get(index)) else { return };
     let Some(leaf) = room.leaf(pair) else { return };
-    let refusal = accept::judge(room, &Shown { leaf, sent: sent(room, pair, leaf, None) }, trust, Purpose::Client);
+    let refusal = accept::judge(room, &Shown { leaf, sent: sent(room, pair, leaf, None) }, trust, pair.asked().map(|_| Purpose::Client));
     let draft = |lint| files(call.about(lint), pair, trust).found(leaf.words());
     match refusal {
         None | Some(Refusal::Said) => {}
@@ -120,7 +120,11 @@ fn served(room: &Room<'_>, call: &Call<'_>, sheet: &mut Sheet) {
     let refusals: Vec<_> = leaves
         .iter()
         .map(|(pair, leaf)| {
-            (*pair, *leaf, accept::judge(room, &Shown { leaf, sent: sent(room, pair, leaf, call.listener.trust) }, trust, Purpose::Server))
+            (
+                *pair,
+                *leaf,
+                accept::judge(room, &Shown { leaf, sent: sent(room, pair, leaf, call.listener.trust) }, trust, Some(Purpose::Server)),
+            )
         })
         .collect();
     if refusals.iter().any(|(_, _, refusal)| refusal.is_none()) {

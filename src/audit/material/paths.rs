@@ -44,7 +44,7 @@ impl Judged {
 
 /// Judges a leaf with what is sent beside it.
 pub(super) fn judge(room: &Room<'_>, leaf: &Cert, sent: &[&Cert], pair: &Pair) -> Judged {
-    let asked = Asked { purpose: Some(pair.purpose), ..room.ground.asked.clone() };
+    let asked = Asked { purpose: pair.asked(), ..room.ground.asked.clone() };
     let mut candidates: Vec<Vec<u8>> = sent.iter().map(|cert| cert.der.clone()).collect();
     candidates.extend(room.ground.intermediates.iter().cloned());
     let ask = |candidates: &[Vec<u8>], anchors: &[Vec<u8>]| {

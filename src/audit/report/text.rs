@@ -29,6 +29,9 @@ pub fn write(document: &Document, colors: bool) -> String {
         say(&mut out, finding, &document.host, paint);
     }
     match document.findings.as_slice() {
+        [] if document.chains.is_empty() => {
+            line(&mut out, "\nno certificate was found to judge; name files, directories, HOST:PORT or a service's configuration");
+        }
         [] => line(&mut out, &format!("\n{}", paint.good("nothing to find fault with"))),
         [worst, rest @ ..] if rest.len() >= MANY => {
             line(&mut out, &format!("\n{counts}; the worst: {} {}", worst.title, paint.dim(&worst.id)));

@@ -16,7 +16,11 @@ pub(super) fn read(reading: &mut Reading<'_>, plugin: &Plugin) {
                 .into_iter()
                 .chain(plugin.data.get("ca_bundle_paths").map(|item| item.value.texts()).unwrap_or_default());
             let key = if plugin.data.get("ca_bundle_path").is_some() { "ca_bundle_path" } else { "ca_bundle_paths" };
-            trust(reading, plugin, key, bundles.collect());
+            let trusted = trust(reading, plugin, key, bundles.collect());
+            // Agents show their certificate inside of the stream, not in the handshake; by whom it is believed is the same question.
+            if let Some(listener) = reading.wiring.listeners.first_mut() {
+                listener.trust = trusted;
+            }
             let by_id = plugin.text("mode").is_some_and(|mode| mode == "spiffe");
             if plugin.text("agent_path_template").is_none() && !by_id {
                 let draft = plugin.draft(reading, &lints::PATH_TEMPLATE, "agent_path_template");
@@ -43,9 +47,14 @@ pub(super) fn read(reading: &mut Reading<'_>, plugin: &Plugin) {
                 account: None,
                 leaf_only: false,
             };
-            reading.wiring.pair(pair);
+            let pair = reading.wiring.pair(pair);
+            if let Some(call) = reading.wiring.connections.first_mut() {
+                call.pair = Some(pair);
+            }
         }
-        ("tpm_devid", Side::Server) => trust(reading, plugin, "devid_ca_path", plugin.text("devid_ca_path").into_iter().collect()),
+        ("tpm_devid", Side::Server) => {
+            trust(reading, plugin, "devid_ca_path", plugin.text("devid_ca_path").into_iter().collect());
+        }
         ("join_token", side) => {
             // A server may keep it beside another attestor for a first contact.
             let severity = if side == Side::Agent { Severity::Medium } else { Severity::Low };
@@ -64,10 +73,11 @@ fn missing(reading: &mut Reading<'_>, plugin: &Plugin) {
     }
 }
 
-fn trust(reading: &mut Reading<'_>, plugin: &Plugin, key: &str, files: Vec<String>) {
-    if !files.is_empty() {
-        let files = files.iter().map(|file| reading.path(file)).collect();
-        let consumer = reading.consumer(&plugin.spot(key));
-        reading.wiring.trust(Trust { consumer, files, of: Purpose::Client, needs: Needs::Any });
+fn trust(reading: &mut Reading<'_>, plugin: &Plugin, key: &str, files: Vec<String>) -> Option<usize> {
+    if files.is_empty() {
+        return None;
     }
+    let files = files.iter().map(|file| reading.path(file)).collect();
+    let consumer = reading.consumer(&plugin.spot(key));
+    Some(reading.wiring.trust(Trust { consumer, files, of: Purpose::Client, needs: Needs::Any }))
 }

@@ -63,6 +63,15 @@ fn verifier(reading: &mut Reading<'_>, plugin: &Plugin) {
     if certificate.is_some() != key.is_some() {
         incomplete(reading, plugin, ["keylime_tls_cert_file", "keylime_tls_key_file"], certificate.is_some());
     }
+    if certificate.is_none() && key.is_none() && plugin.text("keylime_tls_ca_cert_file").is_some() {
+        let draft = plugin.draft(reading, &lints::KEYLIME_PAIR_UNSET, "keylime_tls_cert_file").breaks("spire-server");
+        let draft =
+            draft.expected("keylime_tls_cert_file and keylime_tls_key_file").found("neither is set (a commented line sets nothing)");
+        reading.add(draft.evidence(format!(
+            "the default applies: {} of Keylime's own authority",
+            file(reading, plugin, "keylime_tls_cert_file").display()
+        )));
+    }
     let trust = Trust {
         consumer: reading.consumer(&plugin.spot("keylime_tls_ca_cert_file")),
         files: vec![file(reading, plugin, "keylime_tls_ca_cert_file")],

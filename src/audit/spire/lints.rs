@@ -42,6 +42,8 @@ catalogue! {
         "set agent_path_template = \"/x509pop/cn/{{ .Subject.CommonName }}\"";
     LOADED_ONCE = "spire.pair-loaded-once", Medium, open, "the plugin loads its client pair once: a renewed one is not taken up, and the agent exits when the old one ends", RENEW;
     KEYLIME_PORT = "spire.keylime-port", High, open, "the Keylime plugin is sent to a port that is not the verifier's", "set keylime_verifier_port = \"8881\"";
+    KEYLIME_PAIR_UNSET = "spire.keylime-pair-unset", High, open, "a trust list for the Keylime verifier is set, and no client certificate to show it",
+        "set keylime_tls_cert_file and keylime_tls_key_file to a pair with clientAuth of the PKI that the verifier trusts";
     KEYLIME_PAIR = "spire.keylime-pair-incomplete", High, open, "certificate without key, or key without certificate", "set both, or neither";
     KEYLIME_PLAIN = "spire.keylime-agent-plain", Medium, open, "certificates for the Keylime agent are configured, and it is called in plain HTTP", "set keylime_agent_use_tls = true";
     KEYLIME_ADMIN = "spire.keylime-administrator", Medium, open,

@@ -93,11 +93,12 @@ impl<'a> Reading<'a> {
         there.unwrap_or_else(|| self.bases.first().map_or_else(|| path.to_path_buf(), |base| base.join(path)))
     }
 
-    /// Whether a file is missing that the copy of a host would hold if it were there: something else of its directory is.
+    /// Whether a file is missing that the copy of a host would hold if it were there: its directory is, or something else of the one above.
     pub(super) fn is_missing(&self, path: &Path) -> bool {
         let absent = self.view.meta(path).is_err_and(|error| error.is_absent());
-        let beside = path.parent().is_some_and(|parent| self.view.list(parent).is_ok_and(|names| !names.is_empty()));
-        absent && (beside || !self.view.is_elsewhere())
+        let directory = path.parent().is_some_and(|parent| self.view.is_directory(parent));
+        let above = path.ancestors().nth(2).is_some_and(|above| above.parent().is_some() && self.view.is_directory(above));
+        absent && (directory || above || !self.view.is_elsewhere())
     }
 }
 

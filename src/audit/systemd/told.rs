@@ -62,3 +62,18 @@ fn named(words: &[String]) -> impl Iterator<Item = PathBuf> {
     let joined = words.iter().filter_map(|word| word.split_once('=')).filter(|(option, _)| OPTIONS.contains(option));
     apart.chain(joined.map(|(_, file)| PathBuf::from(file)))
 }
+
+/// The account that a program runs as, where its unit says so and it is not root.
+#[must_use]
+pub fn account(units: &[Unit], programs: &[&str]) -> Option<String> {
+    let runs = |unit: &&Unit| {
+        let mut starts = unit.all("Service", "ExecStart").into_iter();
+        starts.any(|start| {
+            let line = start.value.trim_start_matches(['-', '@', ':', '+', '!']);
+            shell::commands(line).iter().any(|command| programs.contains(&command.program()))
+        })
+    };
+    let unit = units.iter().filter(|unit| !unit.masked).find(runs)?;
+    let user = unit.get("Service", "User")?.value.clone();
+    (user != "root" && user != "0" && !user.contains('%')).then_some(user)
+}

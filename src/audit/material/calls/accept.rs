@@ -29,7 +29,7 @@ pub(super) struct Shown<'a> {
 }
 
 /// `None` where it is accepted.
-pub(super) fn judge(room: &Room<'_>, shown: &Shown<'_>, trust: &Trust, purpose: Purpose) -> Option<Refusal> {
+pub(super) fn judge(room: &Room<'_>, shown: &Shown<'_>, trust: &Trust, purpose: Option<Purpose>) -> Option<Refusal> {
     let leaf = shown.leaf;
     let list: Vec<&Cert> = room.listed(trust).collect();
     let unread = trust.files.iter().any(|path| room.shelf.papers(path).next().is_none());
@@ -39,7 +39,7 @@ pub(super) fn judge(room: &Room<'_>, shown: &Shown<'_>, trust: &Trust, purpose: 
     if list.iter().any(|cert| cert.der == leaf.der) {
         return None;
     }
-    if let Some(eku) = &leaf.facts.extensions.eku {
+    if let (Some(eku), Some(purpose)) = (&leaf.facts.extensions.eku, purpose) {
         let wanted = usage::purpose_oids(purpose);
         let has = |oid: &str| eku.values.iter().any(|value| value == oid || value == usage::ANY_EKU);
         if !wanted.iter().all(|oid| has(oid)) {
@@ -52,7 +52,7 @@ pub(super) fn judge(room: &Room<'_>, shown: &Shown<'_>, trust: &Trust, purpose: 
     path(room, shown, &list, trust.needs, purpose)
 }
 
-fn path(room: &Room<'_>, shown: &Shown<'_>, list: &[&Cert], needs: Needs, purpose: Purpose) -> Option<Refusal> {
+fn path(room: &Room<'_>, shown: &Shown<'_>, list: &[&Cert], needs: Needs, purpose: Option<Purpose>) -> Option<Refusal> {
     let Shown { leaf, sent } = shown;
     let is_anchor = |cert: &&&Cert| match needs {
         Needs::Any => true,
@@ -68,7 +68,7 @@ fn path(room: &Room<'_>, shown: &Shown<'_>, list: &[&Cert], needs: Needs, purpos
     if anchors.is_empty() {
         return Some(Refusal::Untrusted("the list holds no self-signed root, which its user needs at the end of a path".to_owned()));
     }
-    let search = Search { leaf: &start, candidates: &candidates, anchors: &anchors, purpose: Some(purpose), now: room.at };
+    let search = Search { leaf: &start, candidates: &candidates, anchors: &anchors, purpose, now: room.at };
     match search.best(&|_| 0) {
         Ok(_) => return None,
         Err(Error::InvalidSignatureForPublicKey) => {
