@@ -113,6 +113,8 @@ impl Maker<'_> {
             "cert" => self.pem(name),
             "chain" => self.chain(name),
             "full" => self.pem(name) + &self.chain(name),
+            // Two blocks on one line, as cat makes of a file without an end of line.
+            "glued" => self.pem(name).trim_end().to_owned() + &self.chain(name),
             "key" => self.made[name].key.serialize_pem().replace("\r\n", "\n"),
             "sha256" => {
                 let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.made[name].der);
