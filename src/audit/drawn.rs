@@ -28,6 +28,7 @@ fn link(facts: &Facts) -> Link {
         subject: one_line(&facts.subject.to_string(), text::SERVER_TEXT),
         serial: facts.serial.clone(),
         key: facts.key.text.clone(),
+        spki_sha256: Fingerprint::of(&facts.spki).as_str().to_owned(),
         not_before: facts.not_before,
         not_after: facts.not_after,
     }

@@ -30,6 +30,7 @@ pub struct Draft {
     remedy: String,
     breaks: Vec<String>,
     since: Option<Time>,
+    hosts: Vec<String>,
 }
 
 impl Draft {
@@ -48,7 +49,14 @@ impl Draft {
             remedy: lint.remedy().unwrap_or_default(),
             breaks: Vec::new(),
             since: None,
+            hosts: Vec::new(),
         }
+    }
+
+    /// It was found on these hosts, not on the one that the sheet is about.
+    #[must_use]
+    pub fn hosts(self, hosts: Vec<String>) -> Self {
+        Self { hosts, ..self }
     }
 
     /// It was found in a line of a file, and is about that file.
@@ -179,7 +187,7 @@ impl Sheet {
             severity: draft.severity,
             title: draft.lint.title.to_owned(),
             key,
-            hosts: vec![self.host.clone()],
+            hosts: if draft.hosts.is_empty() { vec![self.host.clone()] } else { draft.hosts },
             target: Target { name: safe(&draft.target.name), ..draft.target },
             files: files.collect(),
             expected,

@@ -256,6 +256,9 @@ pub struct Link {
     pub serial: String,
     /// Kind of key, such as `ec-p256`.
     pub key: String,
+    /// SHA-256 of its SubjectPublicKeyInfo: two certificates for one key have the same.
+    #[serde(default)]
+    pub spki_sha256: String,
     /// First second of its validity.
     pub not_before: Time,
     /// Last second of its validity.

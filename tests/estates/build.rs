@@ -18,23 +18,31 @@ use crate::spec::{Cert, Estate};
 pub const AT: &str = "2026-11-24T12:00:00Z";
 
 /// A certificate that was made.
-struct Made {
+pub struct Made {
     params: CertificateParams,
     key: KeyPair,
     der: Vec<u8>,
     issuer: String,
 }
 
-/// Certificates of one estate, made as they are asked for.
+/// Certificates by name, made as they are asked for; hosts that share them share their keys.
+pub type Certificates = BTreeMap<String, Made>;
+
+/// Certificates of one estate.
 struct Maker<'a> {
     estate: &'a Estate,
-    made: BTreeMap<String, Made>,
+    made: &'a mut Certificates,
 }
 
 /// Writes the estate below `top`.
 pub fn build(estate: &Estate, top: &Path) {
-    let mut maker = Maker { estate, made: BTreeMap::new() };
-    let mut lost = String::from("host = \"spire.funlab.casa\"\n");
+    build_with(estate, top, &mut Certificates::new());
+}
+
+/// The same with certificates that other hosts have as well.
+pub fn build_with(estate: &Estate, top: &Path, made: &mut Certificates) {
+    let mut maker = Maker { estate, made };
+    let mut lost = format!("host = \"{}\"\n", estate.host.as_deref().unwrap_or("spire.funlab.casa"));
     for (path, file) in &estate.files {
         let more = file.more();
         let at = top.join(path.trim_start_matches('/'));

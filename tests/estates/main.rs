@@ -12,6 +12,7 @@
     reason = "tests open files, start processes and panic when something is wrong"
 )]
 
+mod across;
 mod build;
 mod page;
 #[path = "../vectors/skipped.rs"]

@@ -13,6 +13,31 @@ struct Book {
     base: BTreeMap<String, Host>,
     #[serde(default)]
     estate: Vec<Estate>,
+    #[serde(default)]
+    across: Vec<Across>,
+}
+
+/// Several hosts, whose reports are joined. Certificates of the same name are the same, with the same key.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Across {
+    pub name: String,
+    /// What happened there, for people.
+    pub story: String,
+    pub hosts: Vec<Estate>,
+    #[serde(default)]
+    pub expect: Vec<Joined>,
+}
+
+/// One finding of the joined report.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Joined {
+    pub id: String,
+    /// All of its hosts.
+    pub hosts: Vec<String>,
+    #[serde(default)]
+    pub severity: Option<String>,
 }
 
 /// What a host holds.
@@ -31,7 +56,11 @@ pub struct Host {
 pub struct Estate {
     pub name: String,
     /// What happened there, for people.
+    #[serde(default)]
     pub story: String,
+    /// Its name, where that matters.
+    #[serde(default)]
+    pub host: Option<String>,
     /// Healthy hosts that it begins with.
     #[serde(default)]
     pub base: Vec<String>,
@@ -169,10 +198,15 @@ impl Cert {
 
 /// Reads the whole corpus; every estate comes out with its bases worked in.
 pub fn read(directory: &Path) -> Vec<Estate> {
+    read_all(directory).0
+}
+
+/// The same, and the groups of hosts.
+pub fn read_all(directory: &Path) -> (Vec<Estate>, Vec<Across>) {
     let mut paths: Vec<_> = std::fs::read_dir(directory).expect("the corpus").map(|entry| entry.expect("entry").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
-    let (mut bases, mut estates) = (BTreeMap::new(), Vec::new());
+    let (mut bases, mut estates, mut groups) = (BTreeMap::new(), Vec::new(), Vec::new());
     for path in paths {
         let text = std::fs::read_to_string(&path).expect("a file of the corpus");
         let book: Book = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -180,11 +214,12 @@ pub fn read(directory: &Path) -> Vec<Estate> {
             assert!(bases.insert(name.clone(), host).is_none(), "base {name} twice");
         }
         estates.extend(book.estate);
+        groups.extend(book.across);
     }
-    for estate in &mut estates {
+    for estate in estates.iter_mut().chain(groups.iter_mut().flat_map(|group: &mut Across| &mut group.hosts)) {
         work_in(estate, &bases);
     }
-    estates
+    (estates, groups)
 }
 
 fn work_in(estate: &mut Estate, bases: &BTreeMap<String, Host>) {

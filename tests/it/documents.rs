@@ -213,6 +213,7 @@ fn audited() -> audit::Document {
             subject: "CN=www.example.net".to_owned(),
             serial: "0a:ff".to_owned(),
             key: "ec-p256".to_owned(),
+            spki_sha256: Fingerprint::of(b"spki").as_str().to_owned(),
             not_before: at(-60),
             not_after: at(86_340),
         }],

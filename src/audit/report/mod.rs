@@ -65,6 +65,7 @@ pub(crate) mod tests {
             subject: subject.to_owned(),
             serial: "2b:01".to_owned(),
             key: "ec-p256".to_owned(),
+            spki_sha256: String::new(),
             not_before: at.plus(-3600),
             not_after: at.plus(days * 86_400),
         };
