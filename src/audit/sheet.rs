@@ -194,15 +194,16 @@ impl Sheet {
             found,
             evidence: evidence.take(EVIDENCE).collect(),
             remedy: safe(&draft.remedy),
-            breaks: draft.breaks,
+            breaks: draft.breaks.iter().map(|peer| safe(peer)).collect(),
             since: draft.since,
-            object: Some(draft.object),
+            object: Some(draft.object.map(safe)),
         });
     }
 
     /// Adds a judged leaf.
     pub fn chain(&mut self, chain: Chain) {
-        self.chains.push(chain);
+        let target = Target { name: text::one_line(&chain.target.name, WORDS), ..chain.target };
+        self.chains.push(Chain { target, ..chain });
     }
 
     /// Whether this lint was found about this object.

@@ -147,6 +147,17 @@ impl Object {
         Self::File(path.as_ref().display().to_string())
     }
 
+    /// The same with what it says changed.
+    #[must_use]
+    pub fn map(self, change: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::Certificate(value) => Self::Certificate(change(&value)),
+            Self::File(value) => Self::File(change(&value)),
+            Self::Endpoint(value) => Self::Endpoint(change(&value)),
+            Self::Role(value) => Self::Role(change(&value)),
+        }
+    }
+
     /// What `merge` may join: the same object may be seen from several hosts.
     #[must_use]
     pub const fn is_shared(&self) -> bool {

@@ -14,6 +14,7 @@
 
 mod across;
 mod build;
+mod hostile;
 mod page;
 #[path = "../vectors/skipped.rs"]
 mod skipped;

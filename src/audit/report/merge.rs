@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audit::keylime::lints::UUID;
 use crate::audit::sheet::{Draft, Sheet};
 use crate::judge::lint::{Lint, catalogue};
-use crate::model::audit::{Chain, Document, Finding, Object, SCHEMA, Summary, Target};
+use crate::model::audit::{Chain, Document, Finding, Link, Object, Place, SCHEMA, Summary, Target};
 use crate::model::clock::Time;
+use crate::model::text::one_line;
 
 catalogue! {
     SAME_LEAF = "across.same-certificate", High, open, "the same leaf certificate, and so the same private key, on several hosts", "issue one for each host: a key that lies on several is lost with the first of them, and cannot be revoked for one alone";
@@ -20,12 +21,15 @@ catalogue! {
 
 /// The largest report that is read.
 pub const LIMIT: u64 = 256 << 20;
+/// The longest text of a report.
+const LONGEST: usize = 4_000;
 /// Reports further apart than this describe different states of an estate of short-lived certificates.
 const APART: i64 = 3600;
 
 /// Joins documents. The host of the result names all of theirs.
 #[must_use]
 pub fn join(documents: Vec<Document>) -> Document {
+    let documents: Vec<Document> = documents.into_iter().map(clean).collect();
     let at = documents.iter().map(|document| document.at).max().unwrap_or(Time::from_unix(0));
     let hosts: BTreeSet<&str> = documents.iter().map(|document| document.host.as_str()).collect();
     let host = hosts.iter().copied().collect::<Vec<_>>().join(",");
@@ -50,6 +54,49 @@ pub fn join(documents: Vec<Document>) -> Document {
     all.append(&mut new);
     all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| (&a.id, &a.hosts, &a.files).cmp(&(&b.id, &b.hosts, &b.files))));
     Document { schema: SCHEMA.to_owned(), at, host, summary: Summary::of(&all), chains, findings: all }
+}
+
+/// A document of somebody else's making: its texts are made safe to print again.
+fn clean(document: Document) -> Document {
+    let safe = |words: &String| one_line(words, LONGEST);
+    let all = |words: &Vec<String>| words.iter().map(safe).collect();
+    let target = |target: &Target| Target { kind: safe(&target.kind), name: safe(&target.name), line: target.line };
+    let finding = |finding: &Finding| Finding {
+        id: safe(&finding.id),
+        title: safe(&finding.title),
+        key: safe(&finding.key),
+        hosts: all(&finding.hosts),
+        target: target(&finding.target),
+        files: finding.files.iter().map(|file| Place { path: safe(&file.path), line: file.line }).collect(),
+        expected: safe(&finding.expected),
+        found: safe(&finding.found),
+        evidence: all(&finding.evidence),
+        remedy: safe(&finding.remedy),
+        breaks: all(&finding.breaks),
+        object: finding.object.clone().map(|object| object.map(|words| one_line(words, LONGEST))),
+        ..*finding
+    };
+    let link = |link: &Link| Link {
+        sha256: safe(&link.sha256),
+        subject: safe(&link.subject),
+        serial: safe(&link.serial),
+        key: safe(&link.key),
+        spki_sha256: safe(&link.spki_sha256),
+        ..*link
+    };
+    let chain = |chain: &Chain| Chain {
+        target: target(&chain.target),
+        leaf_sha256: safe(&chain.leaf_sha256),
+        path: all(&chain.path),
+        links: chain.links.iter().map(link).collect(),
+        ..*chain
+    };
+    Document {
+        host: safe(&document.host),
+        chains: document.chains.iter().map(chain).collect(),
+        findings: document.findings.iter().map(finding).collect(),
+        ..document
+    }
 }
 
 fn take(finding: Finding, all: &mut Vec<Finding>, known: &mut BTreeMap<(String, String, String), usize>) {
