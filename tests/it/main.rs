@@ -26,6 +26,7 @@ mod edges;
 mod lab_itself;
 mod lies;
 mod ordinary;
+mod probe;
 mod renew;
 mod reseal;
 mod scheduler;

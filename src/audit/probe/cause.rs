@@ -62,6 +62,9 @@ pub(super) fn find(asking: &Asking, heard: &Heard, known: Option<&Known>, at: Ti
     if let Some(found) = asking.trust.as_deref().and_then(|trust| ours(asking, answer, trust, at)) {
         return found;
     }
+    if let Some(said) = &heard.said {
+        return theirs(asking, answer, said, known, at);
+    }
     let end = match (&heard.any.end, &heard.tls12.end) {
         // What TLS 1.2 says of a client certificate is final; TLS 1.3 may only have been slow to say it.
         (End::Accepted, End::Alert(alert)) if heard.tls12.client_auth.is_some() && is_about_certificates(alert) => &heard.tls12.end,
@@ -180,7 +183,7 @@ fn theirs(asking: &Asking, answer: &Answer, alert: &str, known: Option<&Known>, 
     let Some((_, ours)) = &asking.identity else {
         return server(
             &lints::CLIENT_NOT_SENT,
-            format!("{} asks for a client certificate, none was sent, and it ends with {alert}", asking.address),
+            format!("{} asks for a client certificate, none was sent, and it says {alert}", asking.address),
         );
     };
     let leaf = &ours.leaf;

@@ -94,6 +94,8 @@ pub struct Heard {
     pub tls12: Answer,
     /// Versions that are spoken, newest first.
     pub protocols: Vec<&'static str>,
+    /// What it says in HTTP of our client certificate, where it lets the handshake pass and refuses it there.
+    pub said: Option<String>,
 }
 
 /// Asks, all handshakes at once.
@@ -119,7 +121,13 @@ pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
     protocols.extend(
         [(tls11, Legacy::Tls11), (tls10, Legacy::Tls10)].into_iter().filter(|(speaks, _)| *speaks).map(|(_, version)| version.name()),
     );
-    Heard { any, tls12, protocols }
+    let said = match &asking.trust {
+        Some(roots) if any.end == End::Accepted && any.client_auth.is_some() => {
+            interview::http::refusal(&question(None), roots, clock).await
+        }
+        _ => None,
+    };
+    Heard { any, tls12, protocols, said }
 }
 
 /// Judges what was heard. `known` is what is known of the peer's own configuration.
