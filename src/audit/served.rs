@@ -160,7 +160,7 @@ fn compare(look: &Look, seen: &Seen, given: &Given, sheet: &mut Sheet) {
     if let Some(newest) = look.wanted.iter().max_by_key(|leaf| leaf.facts.not_before)
         && !look.wanted.iter().any(|leaf| leaf.facts.sha256 == served.sha256)
     {
-        let stale = served.subject.der == newest.facts.subject.der && served.not_before < newest.facts.not_before;
+        let stale = served.subject.der == newest.facts.subject.der && served.not_before <= newest.facts.not_before;
         let draft = draft(look, if stale { &STALE } else { &OTHER }).expected(words(&newest.facts)).found(words(&served));
         sheet.add(match newest.since {
             Some(since) => draft.since(since),

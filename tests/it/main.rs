@@ -35,6 +35,7 @@ mod sealed;
 mod boot;
 mod check_config;
 mod command_line;
+mod served;
 mod settings;
 mod systemd;
 mod tpm;
