@@ -18,6 +18,7 @@
 #[allow(dead_code, reason = "tests, demo and bench each use a part of the lab")]
 mod lab;
 
+mod audit;
 mod bare;
 mod measure;
 mod rivals;
@@ -46,7 +47,11 @@ fn main() -> ExitCode {
     match arguments.get(1).map(String::as_str) {
         Some(measure::FLAG) => measure::as_measurer(&arguments[2..]),
         Some(bare::FLAG) => bare::as_client(&arguments[2..]),
+        Some(audit::FLAG) => audit::as_verifier(&arguments[2..]),
         _ => {}
+    }
+    if arguments.get(1).is_some_and(|word| word == "audit") {
+        return lab::run_and_clean_up("bench", audit::audit);
     }
     lab::run_and_clean_up("bench", bench)
 }
@@ -78,6 +83,7 @@ fn bench() {
     waiting(&bao, &rivals);
     thousand(&bao, &rivals);
     sealed::sealed(&bao);
+    audit::audit();
 }
 
 fn cores() -> usize {
