@@ -263,11 +263,25 @@ fn name(name: &X509Name<'_>) -> Name {
         if *attribute.attr_type() == oid!(2.5.4.3) {
             common_names.push(value);
         } else {
-            others.push(format!("{}={value}", attribute.attr_type().to_id_string()));
+            let oid = attribute.attr_type().to_id_string();
+            let known = ATTRIBUTES.iter().find(|(known, _)| *known == oid).map(|(_, short)| *short);
+            others.push(format!("{}={value}", known.unwrap_or(&oid)));
         }
     }
     Name { common_names, others, der: name.as_raw().to_vec() }
 }
+
+/// Short names of RFC 4514 §3 and of what is common besides.
+const ATTRIBUTES: [(&str, &str); 8] = [
+    ("2.5.4.5", "serialNumber"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+    ("1.2.840.113549.1.9.1", "emailAddress"),
+];
 
 /// A name in words, as [`Name`] shows it.
 pub(super) fn name_words(parsed: &X509Name<'_>) -> String {

@@ -202,7 +202,7 @@ mod tests {
         let mut params = kit::leaf();
         params.distinguished_name.push(DnType::OrganizationName, "Third\x1b[2J Earth");
         let findings = judge(&params, &request());
-        assert_eq!((ids(&findings), findings[0].found.as_str()), (vec!["name.subject-extra"], "2.5.4.10=Third\\u{1b}[2J Earth"));
+        assert_eq!((ids(&findings), findings[0].found.as_str()), (vec!["name.subject-extra"], "O=Third\\u{1b}[2J Earth"));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod debt;
 mod disk;
 mod documents;
 mod edges;
+mod keylime;
 mod lab_itself;
 mod lies;
 mod ordinary;

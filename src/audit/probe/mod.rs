@@ -109,7 +109,7 @@ pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
     };
     let (any, tls12) = (question(None), question(Some(Version::Tls12)));
     let old = |version| legacy::speaks(&asking.address, &asking.server_name, version, asking.timeout);
-    let (any, tls12, tls11, tls10) =
+    let (mut any, tls12, tls11, tls10) =
         join4(interview::ask(&any, clock), interview::ask(&tls12, clock), old(Legacy::Tls11), old(Legacy::Tls10)).await;
     let mut protocols = Vec::new();
     if any.version == Some(Version::Tls13) {
@@ -121,6 +121,9 @@ pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
     protocols.extend(
         [(tls11, Legacy::Tls11), (tls10, Legacy::Tls10)].into_iter().filter(|(speaks, _)| *speaks).map(|(_, version)| version.name()),
     );
+    if any.end == End::Stalled && any.chain.is_empty() && interview::http::is_plain(&asking.address, asking.timeout).await {
+        any.end = End::PlainHttp;
+    }
     let said = match &asking.trust {
         Some(roots) if any.end == End::Accepted && any.client_auth.is_some() => {
             interview::http::refusal(&question(None), roots, clock).await

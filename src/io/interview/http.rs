@@ -1,5 +1,6 @@
-//! One request over a connection that a real verifier has accepted: nginx lets every handshake pass and refuses client certificates in HTTP
-//! ("400 No required SSL certificate was sent"). It must never speak to a server whose chain is not trusted, nor send more than that request.
+//! What only HTTP tells: plain HTTP on a port that was taken for TLS, and client certificates that nginx lets pass in the handshake and refuses
+//! afterwards ("400 No required SSL certificate was sent"). It must never ask over TLS where a real verifier has not accepted the server, nor
+//! send more than one request without any content.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,20 @@ pub async fn refusal(question: &Question, roots: &[Vec<u8>], clock: Clock) -> Op
         Some(answer)
     });
     refused(&String::from_utf8_lossy(&answer.await.ok()??))
+}
+
+/// Whether plain HTTP is spoken at this address. Some servers wait for the end of what they take for a request line, and never answer a TLS
+/// hello (Keylime's Tornado does).
+pub async fn is_plain(address: &str, deadline: Duration) -> bool {
+    let asked = tokio::time::timeout(deadline.min(PATIENCE), async {
+        let target = Target { address: address.to_owned(), server_name: String::new(), only: None, deadline };
+        let mut stream = connect(&target).await.ok()?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.ok()?;
+        let mut begin = [0_u8; 5];
+        stream.read_exact(&mut begin).await.ok()?;
+        Some(begin)
+    });
+    asked.await.ok().flatten() == Some(*b"HTTP/")
 }
 
 /// The status and the words about the certificate, where the answer is such a refusal.
