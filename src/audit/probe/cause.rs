@@ -93,7 +93,12 @@ fn accepted(asking: &Asking, answer: &Answer) -> String {
         (Some(_), Some(_)) => "it took our client certificate",
         (Some(_), None) => "it asks for a client certificate and lives without",
     };
-    let theirs = if asking.trust.is_some() { "we trust its chain" } else { "its chain was not judged, as no --trust was given" };
+    let theirs = match (&asking.trust, &answer.client_auth) {
+        (Some(_), _) => "we trust its chain",
+        (None, None) => "its chain was not judged, as no --trust was given",
+        // What nginx thinks of a client it says in HTTP, and that is asked of a trusted server only.
+        (None, Some(_)) => "its chain was not judged and it was not asked in HTTP whether it lets us in, as no --trust was given",
+    };
     format!("{} lets us in: {ours}; {theirs}", asking.address)
 }
 

@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::answers::Answers;
 use super::check::Looked;
 use super::lints;
 use super::shell::Command;
-use crate::audit::sheet::Sheet;
+use crate::audit::sheet::{Draft, Sheet};
+use crate::judge::lint::Lint;
 use crate::model::finding::Severity;
 
 /// What is known of a script after its lines so far.
@@ -24,6 +26,7 @@ pub(super) struct Habits {
     both: bool,
     overwritten: Vec<(u32, String)>,
     moved: BTreeSet<String>,
+    answers: Answers,
 }
 
 /// Which half of a pair a text speaks of.
@@ -84,8 +87,14 @@ impl Habits {
                 sheet.add(draft);
             }
         }
-        let Some(path) = path.or(called) else { return };
         let half = half(looked.raw);
+        let Some(path) = path.or(called) else {
+            self.answers.take(looked.raw, matches!(half, Half::Certificate | Half::Both), matches!(half, Half::Key | Half::Both));
+            return;
+        };
+        if half == Half::Neither {
+            self.answers.keep(looked.raw, &path, number);
+        }
         if self.both
             && half == Half::Neither
             && ["-field=$", "-field=\"$", "-field=${", ".data.$", ".data[$"].iter().any(|mark| looked.raw.contains(mark))
@@ -139,11 +148,15 @@ impl Habits {
     }
 
     /// What shows at the end only.
-    pub(super) fn end(self, looked: impl Fn(u32) -> crate::audit::sheet::Draft, sheet: &mut Sheet) {
+    pub(super) fn end(self, looked: impl Fn(&'static Lint, u32) -> Draft, sheet: &mut Sheet) {
+        if let Some((certificate, key, path)) = self.answers.torn() {
+            let found = format!("two calls of {path}: the certificate of line {certificate}, the key of line {key}");
+            sheet.add(looked(&lints::TWO_CALLS, certificate.max(key)).expected("certificate and key from one answer").found(found));
+        }
         let in_place: Vec<&(u32, String)> = self.overwritten.iter().filter(|(_, file)| !self.moved.contains(file)).collect();
         let Some((first, _)) = in_place.first() else { return };
         let files: Vec<&str> = in_place.iter().take(6).map(|(_, file)| file.as_str()).collect();
-        let draft = looked(*first).expected("a new file, renamed into place").found(files.join(", "));
+        let draft = looked(&lints::OVERWRITES, *first).expected("a new file, renamed into place").found(files.join(", "));
         sheet.add(if in_place.iter().any(|(_, file)| is_key(file) || in_place.len() > 1) { draft } else { draft.severity(Severity::Low) });
     }
 }

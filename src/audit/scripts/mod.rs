@@ -2,6 +2,7 @@
 //! one, nor take what it does not understand for a fault.
 
 pub mod access;
+mod answers;
 pub(super) mod check;
 mod cron;
 mod keys;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use super::check::{self, Looked};
 use super::keys::Habits;
-use super::lints;
 use super::shell::{self, Line};
 use super::variables::Variables;
 use crate::audit::sheet::{Draft, Sheet};
@@ -50,6 +49,6 @@ pub(in crate::audit) fn read(target: &Target, path: &Path, lines: &[Line], aroun
         does.mentions.extend(commands.iter().map(|command| command.program().to_owned()));
     }
     does.issues = habits.issues();
-    habits.end(|number| Draft::at(&lints::OVERWRITES, target.clone(), Place::line(path, number)), sheet);
+    habits.end(|lint, number| Draft::at(lint, target.clone(), Place::line(path, number)), sheet);
     does
 }
