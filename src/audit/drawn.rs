@@ -19,6 +19,7 @@ pub fn chain(target: Target, assessment: &Assessment, at: Time) -> Chain {
         peers: assessment.peers,
         elapsed: assessment.facts.as_ref().map(|facts| elapsed(facts, at)),
         links,
+        renewals_left: None,
     }
 }
 

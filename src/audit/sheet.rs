@@ -1,6 +1,7 @@
 //! Where findings are collected: made safe to print, joined where they are about the same thing, and counted. It must never look at anything.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::catalogue;
 use crate::judge::lint::Lint;
@@ -204,6 +205,15 @@ impl Sheet {
     pub fn chain(&mut self, chain: Chain) {
         let target = Target { name: text::one_line(&chain.target.name, WORDS), ..chain.target };
         self.chains.push(Chain { target, ..chain });
+    }
+
+    /// Says of every leaf how often something that runs with this period runs before it ends.
+    pub fn renewals(&mut self, period: Duration) {
+        let period = i64::try_from(period.as_secs().max(1)).unwrap_or(i64::MAX);
+        for chain in &mut self.chains {
+            let left = chain.links.first().map(|leaf| leaf.not_after.since(self.at).max(0) / period);
+            chain.renewals_left = left.and_then(|left| u64::try_from(left).ok());
+        }
     }
 
     /// Whether this lint was found about this object.

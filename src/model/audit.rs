@@ -254,6 +254,9 @@ pub struct Chain {
     /// How much of the leaf's life is over, from 0 to 1; beyond 1 once it is expired.
     #[serde(default)]
     pub elapsed: Option<f64>,
+    /// How often what renews on this host runs before the leaf ends, where its period is known.
+    #[serde(default)]
+    pub renewals_left: Option<u64>,
 }
 
 /// One certificate of a chain.

@@ -218,6 +218,7 @@ fn audited() -> audit::Document {
             not_after: at(86_340),
         }],
         elapsed: Some(0.25),
+        renewals_left: Some(71),
     };
     let object = audit::Object::file("/etc/nginx/tls/web.key");
     let finding = audit::Finding {

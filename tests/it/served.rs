@@ -195,6 +195,20 @@ fn what_openbao_says_of_roles_and_certificates_is_part_of_it() {
 }
 
 #[test]
+fn a_login_certificate_that_ends_is_found_before_everything_stands_still() {
+    let bao = OpenBao::shared();
+    let authority = Authority::cert(bao.address(), &bao.root.pem, bao.pair("hosts-login", NAME));
+    let estate = Estate::new("cert-login", authority).with(Cert::web("web"));
+    estate.renew().expect(0, "web", "renewed");
+    nothing_high(&audit(&estate, &[]));
+    let later = "2031-01-01T00:00:00Z";
+    let run = audit(&estate, &["--at", later]);
+    let all = findings(&run).iter().filter(|finding| finding["id"] == "validity.expired" && finding["target"]["kind"] == "login");
+    let found: Vec<&Value> = all.collect();
+    assert!(found.len() == 1 && found[0]["files"][0]["path"].as_str().unwrap().ends_with("login.crt"), "{run}");
+}
+
+#[test]
 fn a_server_that_is_down_and_settings_that_are_wrong_are_findings() {
     let estate = Estate::at_openbao().with(Cert::web("web"));
     estate.renew().expect(0, "web", "renewed");

@@ -9,14 +9,16 @@ use std::sync::Arc;
 
 use super::drawn;
 use super::sheet::{Draft, Sheet};
-use crate::config::settings::{Certificate, Driver, Nginx, Settings};
+use crate::config::settings::{Certificate, Driver, Login, Nginx, Settings};
+use crate::io::look::View;
 use crate::judge::assess::{Asked, Question, assess};
 use crate::judge::lint::{Lint, PAIR_MISMATCH};
 use crate::judge::{Gate, gate};
-use crate::model::audit::{Object, Place, Target};
+use crate::model::audit::{Object, Place, Target, Verdict};
 use crate::model::finding::Severity;
 use crate::model::key::Keep;
 use crate::model::layout;
+use crate::model::profile::Purpose;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::SettingsError;
 use crate::plan::decide::decide;
@@ -62,6 +64,7 @@ pub fn judge(settings: &Settings, sheet: &mut Sheet) {
         }
     };
     leftovers(settings, &inventory, sheet);
+    logins(settings, sheet);
     for (observed, certificate) in inventory.certificates.iter().zip(&all) {
         match &observed.tree {
             Ok(tree) => one(settings, certificate, tree, sheet),
@@ -69,6 +72,42 @@ pub fn judge(settings: &Settings, sheet: &mut Sheet) {
                 let draft = Draft::at(&lints::DAMAGED, target(certificate), Place::file(&error.path));
                 sheet.add(draft.found(error.to_string()).remedy(error.hint()));
             }
+        }
+    }
+}
+
+/// Certificates that log in at OpenBao: without one nothing is renewed any more, and nothing renews it unless it is among the settings.
+fn logins(settings: &Settings, sheet: &mut Sheet) {
+    for login in &settings.openbao.login {
+        let Login::Cert { cert, .. } = login else { continue };
+        let target = || Target::new("login", cert.display().to_string());
+        let text = match View::host().text(cert) {
+            Ok(text) => text,
+            Err(error) => {
+                super::input::unreadable(sheet, target(), Place::file(cert), &error);
+                continue;
+            }
+        };
+        let ders = certificates(text.as_bytes());
+        let Some((leaf, above)) = ders.split_first() else {
+            super::input::malformed(sheet, target(), Place::file(cert), "a certificate", "none");
+            continue;
+        };
+        let asked = Asked { purpose: Some(Purpose::Client), ..Asked::default() };
+        let anchors = [settings.anchor.der.clone()];
+        let question = Question { leaf, candidates: above, anchors: &anchors, crls: &[], spki: None, asked: &asked, at: sheet.at() };
+        let assessment = assess(&question);
+        let Some(facts) = &assessment.facts else { continue };
+        // OpenBao may trust another authority for logins; how long it lives and what it is for are the same anywhere.
+        let own = assessment.findings.iter().filter(|finding| ["validity.", "eku."].iter().any(|area| finding.id.starts_with(area)));
+        for finding in own {
+            if let Some(draft) = Draft::of(finding, target(), Object::certificate(&facts.sha256)) {
+                let consequence = "it logs in at OpenBao: without it nothing on this host is renewed";
+                sheet.add(draft.file(Place::file(cert)).file(Place::file(&settings.file)).evidence(consequence));
+            }
+        }
+        if assessment.verdict == Verdict::Accept {
+            sheet.chain(drawn::chain(target(), &assessment, sheet.at()));
         }
     }
 }

@@ -112,7 +112,7 @@ fn node(out: &mut String, node_: &Node<'_>) {
         escape(&link.sha256)
     );
     if let Some(elapsed) = node_.chains.iter().find_map(|chain| chain.elapsed) {
-        life(out, elapsed);
+        life(out, elapsed, node_.chains.iter().find_map(|chain| chain.renewals_left));
     }
     for chain in &node_.chains {
         verdict(out, chain);
@@ -128,9 +128,10 @@ fn node(out: &mut String, node_: &Node<'_>) {
     out.push_str("</li>\n");
 }
 
-fn life(out: &mut String, elapsed: f64) {
+fn life(out: &mut String, elapsed: f64, renewals_left: Option<u64>) {
     let over = (elapsed * 100.0).clamp(0.0, 100.0);
     let words = if elapsed > 1.0 { "its life is over".to_owned() } else { format!("{over:.0} % of its life is over") };
+    let words = renewals_left.map_or(words.clone(), |left| format!("{words}, {left} renewal runs left"));
     put!(
         out,
         "<span class=\"life\" role=\"img\" aria-label=\"{words}\"><span style=\"width:{over:.1}%\"></span></span><span class=\"id\">{words}</span>"

@@ -77,6 +77,7 @@ pub(crate) mod tests {
             peers: Peers { rustls: Verdict::Accept, openssl: Verdict::Accept, python: Verdict::Reject, go: Verdict::Accept },
             links: vec![link("CN=web", 1), link("CN=Book of Omens", 300), link("CN=Eye of Thundera", 9000)],
             elapsed: Some(0.042),
+            renewals_left: Some(90),
         });
         sheet.into_document()
     }

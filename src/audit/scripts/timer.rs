@@ -52,13 +52,16 @@ pub fn is_public(text: &str) -> bool {
     ["certbot", "acme", "lego", "letsencrypt", "dehydrated"].iter().any(|word| text.contains(word))
 }
 
+/// What renews most often, and how often.
+fn most_frequent(timers: &[Timer]) -> Option<(&Timer, Duration)> {
+    let renewing = timers.iter().filter(|timer| timer.enabled && timer.renews);
+    renewing.filter_map(|timer| timer.period.map(|period| (timer, period))).min_by_key(|(_, period)| *period)
+}
+
 /// Says where renewals are looked for too seldom for the shortest life that was seen. Of several that renew, the most frequent counts.
 pub fn judge(timers: &[Timer], life: Duration, sheet: &mut Sheet) {
-    let renewing = timers.iter().filter(|timer| timer.enabled && timer.renews);
-    let Some((timer, period)) = renewing.filter_map(|timer| timer.period.map(|period| (timer, period))).min_by_key(|(_, period)| *period)
-    else {
-        return;
-    };
+    let Some((timer, period)) = most_frequent(timers) else { return };
+    sheet.renewals(period);
     // Renewal is due after two thirds: what is left must hold two tries.
     let window = life / 3;
     if period * 2 <= window {
@@ -75,6 +78,16 @@ pub fn judge(timers: &[Timer], life: Duration, sheet: &mut Sheet) {
 mod tests {
     use super::*;
     use crate::model::clock::Time;
+
+    #[test]
+    fn every_leaf_says_how_often_what_renews_still_runs() {
+        let mut sheet = Sheet::new(crate::audit::report::tests::sample().at, "h");
+        sheet.chain(crate::audit::report::tests::sample().chains.remove(0));
+        let timer = Timer::cron(Path::new("/etc/cron.d/x"), Some(3), Some(Duration::from_secs(900)), "omens renew --all");
+        judge(&[timer], Duration::from_secs(86_400), &mut sheet);
+        // A day is left, in quarters of an hour.
+        assert_eq!(sheet.into_document().chains[0].renewals_left, Some(96));
+    }
 
     #[test]
     fn too_seldom_is_measured_by_the_shortest_life() {

@@ -28,6 +28,9 @@ fn node(out: &mut String, node_: &Node<'_>, [first, rest]: [&str; 2], paint: Pai
     let mut words = format!("{first}{}  {}", link.subject, paint.dim(&format!("{} until {}", link.key, link.not_after)));
     if let Some(elapsed) = node_.chains.iter().find_map(|chain| chain.elapsed) {
         words.push_str(&format!("  {}", bar(elapsed)));
+        if let Some(left) = node_.chains.iter().find_map(|chain| chain.renewals_left) {
+            words.push_str(&format!(", {left} renewal runs left"));
+        }
     }
     line(out, &words);
     let trunk = if node_.below.is_empty() { "     " } else { "│    " };
