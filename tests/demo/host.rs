@@ -88,6 +88,11 @@ impl Host {
         assert_eq!(ended, code, "the demo expected exit code {code} here");
     }
 
+    /// Calls a site by a name that it does not have.
+    pub fn probe(&self, name: &str, wrong: &str) {
+        self.omens(&["probe", &format!("127.0.0.1:{}", self.ports[name]), "--server-name", wrong], 1);
+    }
+
     pub fn handshakes(&self) {
         for Site { name, .. } in SITES {
             self.handshake(name);

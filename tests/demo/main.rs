@@ -116,4 +116,9 @@ fn tell(host: &mut Host) {
 
     heading("The ledger in words");
     host.ledger();
+
+    heading("What an auditor sees: what is configured, what lies there and what is served");
+    host.omens(&["chain-audit"], 0);
+    note("A call as a client makes it, by the wrong name:");
+    host.probe("www", "grafana.funlab.casa");
 }
