@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     // Private keys pass through this memory: no core dump, no ptrace by others. A kernel without it is no reason not to renew.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
     let environment = Environment {
+        directory: std::env::current_dir().unwrap_or_else(|_| "/".into()),
         arguments: env::args_os().collect(),
         credentials: env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()).map(Into::into),
         no_color: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),

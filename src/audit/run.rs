@@ -65,6 +65,12 @@ pub fn files(view: &View, targets: &[Where], given: &Given, sheet: &mut Sheet) -
 
 fn one(ground: &Ground<'_>, target: &Where, sheet: &mut Sheet) -> Wiring {
     let view = ground.view;
+    if let Some(path) = target.path()
+        && let Err(error) = view.meta(path)
+    {
+        input::asked_for(sheet, Target::new("file", path.display().to_string()), Place::file(path), &error);
+        return Wiring::default();
+    }
     match target {
         Where::Path(path) => material::file(ground, path, sheet),
         // It is asked over the network, after the files.

@@ -18,6 +18,7 @@ use crate::judge::lint::{Findings, catalogue};
 use crate::judge::pem;
 use crate::model::audit::{Object, Place, Target};
 use crate::model::clock::{Clock, Time};
+use crate::model::finding::Severity;
 use crate::model::layout;
 use crate::model::profile::Purpose;
 
@@ -198,5 +199,6 @@ fn not_seen(look: &Look, why: &NotSeen, sheet: &mut Sheet) {
         NotSeen::Refused { .. } => &REFUSED,
         NotSeen::Stalled(_) | NotSeen::Unreachable(_) => &UNREACHABLE,
     };
-    sheet.add(draft(look, lint).found(why.to_string()));
+    let found = draft(look, lint).found(why.to_string());
+    sheet.add(if look.asked_for { found.severity(Severity::High) } else { found });
 }

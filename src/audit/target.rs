@@ -1,6 +1,6 @@
 //! What a person asks to look at: the TARGET words of the command line. It must never look itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One TARGET.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,35 @@ pub enum Where {
 }
 
 impl Where {
+    /// The file or directory that it names.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path)
+            | Self::Nginx(path)
+            | Self::NginxDump(path)
+            | Self::Keylime(path)
+            | Self::Spire(path)
+            | Self::OpenBao(path) => Some(path),
+            Self::Endpoint(_) | Self::Unit(_) => None,
+        }
+    }
+
+    /// The same with a relative name begun at this directory.
+    #[must_use]
+    pub fn below(self, directory: &Path) -> Self {
+        let path = |path: PathBuf| directory.join(path).components().collect::<PathBuf>();
+        match self {
+            Self::Path(file) => Self::Path(path(file)),
+            Self::Nginx(file) => Self::Nginx(path(file)),
+            Self::NginxDump(file) => Self::NginxDump(path(file)),
+            Self::Keylime(file) => Self::Keylime(path(file)),
+            Self::Spire(file) => Self::Spire(path(file)),
+            Self::OpenBao(file) => Self::OpenBao(path(file)),
+            Self::Endpoint(_) | Self::Unit(_) => self,
+        }
+    }
+
     /// Reads a word. `exists` says whether a path is there: then it is meant, whatever else it looks like.
     ///
     /// # Errors

@@ -45,6 +45,8 @@ pub const UNKNOWN: u8 = 255;
 pub struct Environment {
     /// The command line, the program's name first.
     pub arguments: Vec<OsString>,
+    /// The working directory: where relative names of the command line begin.
+    pub directory: PathBuf,
     /// `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
     /// Whether `$NO_COLOR` is set.

@@ -224,3 +224,36 @@ fn a_server_that_is_down_and_settings_that_are_wrong_are_findings() {
     let wrong = finds(&run, "own.settings", "high");
     assert!(run.code == 1 && wrong["files"][0]["line"].is_u64(), "{wrong:#}");
 }
+
+#[test]
+fn names_are_those_of_the_working_directory_and_what_is_not_there_is_no_answer() {
+    let dir = place::directory("relative");
+    let root = Ca::root("Eye of Thundera", CaKeys::Ec);
+    let middle = root.intermediate("Book of Omens", CaKeys::Ec);
+    let leaf = Leaf::server(NAME, &[NAME], &[], time::Duration::DAY);
+    std::fs::write(dir.join("root.pem"), &root.pem).unwrap();
+    std::fs::write(dir.join("web.pem"), middle.leaf(&ec_key(), &leaf).pem() + &middle.pem).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::lab::estate::omens());
+        command.current_dir(&dir).args(["chain-audit", "--no-config"]).args(arguments);
+        let output = crate::lab::child::run(command, Duration::from_secs(30));
+        (output.code, output.stdout)
+    };
+    let json = |arguments: &[&str]| {
+        let (code, text) = run(&[&["--json"], arguments].concat());
+        (code, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    for target in ["web.pem", "./web.pem", "."] {
+        let (code, document) = json(&["--anchor", "root.pem", "--purpose", "server", target]);
+        assert_eq!((code, &document["chains"][0]["verdict"]), (0, &"accept".into()), "{target}: {document:#}");
+    }
+    for (target, id) in [("nofile.pem", "input.unreadable"), ("nginx:nofile.conf", "input.unreadable"), ("unit:nosuch", "unit.absent")] {
+        let (code, document) = json(&[target]);
+        assert_eq!((code, &document["findings"][0]["id"]), (1, &id.into()), "{target}: {document:#}");
+    }
+    let (code, document) = json(&[&format!("127.0.0.1:{}", free_port())]);
+    assert_eq!((code, &document["findings"][0]["id"]), (1, &"served.unreachable".into()), "{document:#}");
+    std::fs::write(dir.join("a.json"), run(&["--json", "--anchor", "root.pem", "web.pem"]).1).unwrap();
+    let (code, text) = run(&["--format", "prometheus", "merge", "a.json", "a.json"]);
+    assert!(code == 0 && text.starts_with("# HELP"), "{code} {text}");
+}

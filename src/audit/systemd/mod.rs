@@ -68,7 +68,8 @@ pub fn unit(view: &View, name: &str, sheet: &mut Sheet) -> Option<Systemd> {
             None => {
                 let place = Place::file(format!("/etc/systemd/system/{name}"));
                 let draft = Draft::at(&lints::UNIT_ABSENT, Target::new("unit", name.clone()), place);
-                sheet.add(draft.expected(name).found("no such unit in any unit directory"));
+                // A person asked about it: there is no answer.
+                sheet.add(draft.severity(Severity::High).expected(name).found("no such unit in any unit directory"));
                 return None;
             }
         }

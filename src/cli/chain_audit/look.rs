@@ -31,8 +31,11 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
         })?,
     };
     let inside = |word: &str| word_inside(arguments.root.as_deref(), word);
-    let exists = |word: &str| view.meta(Path::new(&inside(word))).is_ok();
-    let targets: Result<Vec<Where>, String> = arguments.targets.iter().map(|word| Where::parse(&inside(word), exists)).collect();
+    // Another host has no working directory of ours.
+    let start = if view.is_elsewhere() { Path::new("/") } else { session.environment.directory.as_path() };
+    let exists = |word: &str| view.meta(&start.join(inside(word))).is_ok();
+    let parse = |word: &String| Where::parse(&inside(word), exists).map(|target| target.below(start));
+    let targets: Result<Vec<Where>, String> = arguments.targets.iter().map(parse).collect();
     let targets = targets.map_err(|text| refused("usage", text, "see omens chain-audit --help"))?;
     if view.is_elsewhere() && targets.iter().any(|target| matches!(target, Where::Endpoint(_))) {
         return Err(refused(

@@ -29,7 +29,11 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &ChainAudit) -> u8 {
     };
     let document = match &arguments.merge {
         Some(AuditMerge::Merge { files, .. }) => merge(files),
-        None => look::look(session, arguments),
+        // With flags before it clap takes the word for a target.
+        None => match arguments.targets.split_first() {
+            Some((word, files)) if word == "merge" && !files.is_empty() => merge(&files.iter().map(PathBuf::from).collect::<Vec<_>>()),
+            _ => look::look(session, arguments),
+        },
     };
     match document {
         Ok(document) => {
