@@ -47,13 +47,21 @@ fn put(directory: &Path, name: &str, der: &[u8]) -> PathBuf {
     path
 }
 
+fn pem(label: &'static str, der: &[u8]) -> Vec<u8> {
+    use p256::pkcs8::der::pem::{LineEnding, encode_string};
+    encode_string(label, LineEnding::LF, der).expect("PEM").into_bytes()
+}
+
 /// The verdict of the program; a leaf that does not parse has no chain and is refused by the exit code.
 fn verdict(run: &Run, directory: &Path) -> Verdict {
     let mut command = Command::new(env!("CARGO_BIN_EXE_omens"));
     command.args(["chain-audit", "--no-config", "--json"]).args(&run.arguments);
     for (flag, files) in [("--anchor", &run.anchors), ("--intermediates", &run.intermediates), ("--crl", &run.lists)] {
         for (index, der) in files.iter().enumerate() {
-            command.arg(flag).arg(put(directory, &format!("{}{index}.der", flag.trim_start_matches('-')), der));
+            // Both forms that files have.
+            let label = if flag == "--crl" { "X509 CRL" } else { "CERTIFICATE" };
+            let bytes = if (der.len() + index) % 2 == 0 { der.clone() } else { pem(label, der) };
+            command.arg(flag).arg(put(directory, &format!("{}{index}", flag.trim_start_matches('-')), &bytes));
         }
     }
     let output = command.arg(put(directory, "leaf.der", &run.leaf)).output().expect("omens");

@@ -108,9 +108,9 @@ fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
     let path_only = arguments.verdict == AuditVerdict::Path;
     let asked = Asked { profile, purpose, names: arguments.name.clone(), max_depth: arguments.max_depth, path_only, strict: false };
     Ok(Given {
-        anchors: ders(view, &arguments.anchor)?,
-        intermediates: ders(view, &arguments.intermediates)?,
-        crls: ders(view, &arguments.crl)?,
+        anchors: ders(view, &arguments.anchor, certificates)?,
+        intermediates: ders(view, &arguments.intermediates, certificates)?,
+        crls: ders(view, &arguments.crl, pem::lists)?,
         keys: keys(&arguments.key)?,
         nginx: Vec::new(),
         asked,
@@ -132,8 +132,16 @@ fn keys(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refused> {
     Ok(all)
 }
 
-/// What the files of a flag hold, as DER: PEM blocks, or the file as it is. They are this host's, or else those of `--root`.
-fn ders(view: &View, files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refused> {
+/// The blocks of a PEM text, as DER.
+type Blocks = fn(&str) -> Vec<Vec<u8>>;
+
+fn certificates(text: &str) -> Vec<Vec<u8>> {
+    pem::read(text, &mut Findings::new(&BTreeMap::new()))
+}
+
+/// What the files of a flag hold, as DER: PEM blocks, or the file as it is. They are this host's, or else those of `--root`. A file without
+/// such a block is kept as it is: then the judge says that it is none.
+fn ders(view: &View, files: &[PathBuf], blocks: Blocks) -> Result<Vec<Vec<u8>>, Refused> {
     let mut all = Vec::new();
     for file in files {
         let read = read::file(file, look::LIMIT).or_else(|error| match view.bytes(file) {
@@ -141,10 +149,10 @@ fn ders(view: &View, files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refused> {
             _ => Err(refused("unreadable", error.to_string(), &error.hint())),
         });
         let bytes = read?;
-        let none = BTreeMap::new();
-        match std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")) {
-            Some(text) => all.extend(pem::read(text, &mut Findings::new(&none))),
-            None => all.push(bytes),
+        let found = std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")).map(blocks);
+        match found {
+            Some(found) if !found.is_empty() => all.extend(found),
+            _ => all.push(bytes),
         }
     }
     Ok(all)
