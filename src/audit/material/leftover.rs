@@ -64,6 +64,19 @@ pub(super) fn judge(room: &Room<'_>, sheet: &mut Sheet) {
     }
 }
 
+/// Copies of keys in use in home directories, in /tmp and the like.
+pub(super) fn strays(room: &Room<'_>, sheet: &mut Sheet) {
+    for paper in room.shelf.strays() {
+        let used = paper.content.keys().filter_map(|(key, _)| key.public()).find_map(|public| room.used_key(public, &paper.path));
+        let Some(path) = used else { continue };
+        let public = paper.meta.mode & 0o004 != 0;
+        let draft = Draft::new(&lints::KEY_BACKUP, Target::new("file", paper.path.display().to_string()), Object::file(&paper.path));
+        let draft = draft.file(Place::file(&paper.path)).severity(if public { Severity::High } else { Severity::Medium });
+        let found = format!("the private key of a file in use, mode {:04o}", paper.meta.mode & 0o7777);
+        sheet.add(draft.expected("one file for a key").found(found).evidence(format!("the same key is in {}", path.display())));
+    }
+}
+
 fn what(path: &Path) -> String {
     format!("a file named {}", path.file_name().unwrap_or_default().to_string_lossy())
 }

@@ -63,6 +63,7 @@ pub fn judge(ground: &Ground<'_>, wiring: &Wiring, sheet: &mut Sheet) -> Option<
     owners::judge(&room, sheet);
     shared::judge(&room, sheet);
     leftover::judge(&room, sheet);
+    leftover::strays(&room, sheet);
     calls::judge(&room, sheet);
     let leaves = wiring.pairs.iter().filter_map(|pair| room.leaf(pair)).filter(|leaf| !leaf.is_ca() && !leaf.facts.self_issued());
     leaves.filter_map(|leaf| u64::try_from(leaf.facts.lifetime()).ok()).min().map(Duration::from_secs)

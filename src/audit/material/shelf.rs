@@ -19,6 +19,10 @@ const SYSTEM: [&str; 5] =
     ["/etc/ssl/certs", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/ca-certificates"];
 /// Where people put the roots of their own PKI, whether a configuration names them or not; one level below as well.
 const ROOTS: [&str; 4] = ["/etc/ssl", "/usr/local/share/ca-certificates", "/etc/pki/ca-trust/source/anchors", "/etc/omens"];
+/// Where people and scripts leave copies, far from what is in use; one level below as well, and the same for each home directory.
+const STRAYS: [&str; 6] = ["/root", "/tmp", "/var/tmp", "/var/backups", "/srv", "/opt"];
+/// As many directories below one of them.
+const BELOW: usize = 60;
 /// Directories of copies beside what is in use.
 const COPIES: [&str; 6] = ["backup", "backups", "old", "bak", "archive", "save"];
 /// A list with more certificates than any PKI of one's own has: public roots.
@@ -51,6 +55,7 @@ impl Paper {
 pub(super) struct Shelf {
     named: BTreeMap<PathBuf, Result<Paper, LookError>>,
     beside: BTreeMap<PathBuf, Paper>,
+    strays: Vec<Paper>,
 }
 
 /// Whether a path is the distribution's own bundle of public roots.
@@ -71,7 +76,45 @@ impl Shelf {
             shelf.name(view, path);
         }
         shelf.look_beside(view);
+        if wiring.pairs.iter().any(|pair| pair.key.is_some()) {
+            shelf.look_around(view);
+        }
         shelf
+    }
+
+    /// Private keys that lie where nobody keeps any. Nothing there is trusted, and certificates there are nobody's business.
+    fn look_around(&mut self, view: &View) {
+        let homes = view.list(Path::new("/home")).unwrap_or_default().into_iter().take(BELOW).map(|name| Path::new("/home").join(name));
+        for top in STRAYS.map(PathBuf::from).into_iter().chain(homes) {
+            let names = view.list(&top).unwrap_or_default();
+            let visible = names.iter().filter(|name| !name.starts_with('.')).take(ENTRIES);
+            let below = visible.map(|name| top.join(name)).filter(|path| view.link(path).is_none() && view.is_directory(path)).take(BELOW);
+            for directory in std::iter::once(top.clone()).chain(below) {
+                self.keys_in(view, &directory);
+            }
+        }
+    }
+
+    fn keys_in(&mut self, view: &View, directory: &Path) {
+        for name in view.list(directory).unwrap_or_default().iter().take(ENTRIES) {
+            let path = directory.join(name);
+            let known = self.named.contains_key(&path) || self.beside.contains_key(&path);
+            if known || !(leftover::is_one(name) || ENDINGS.iter().any(|ending| name.ends_with(ending))) {
+                continue;
+            }
+            let small = view.meta(&path).is_ok_and(|meta| meta.kind == Kind::File && meta.size <= BESIDE);
+            let paper = small.then(|| read(view, &path).ok()).flatten();
+            // What a configuration reaches by a link is no copy of itself.
+            let own = |paper: &Paper| self.all().any(|known| known.real == paper.real || known.meta.inode == paper.meta.inode);
+            if let Some(paper) = paper.filter(|paper| paper.content.has_plain_key() && !own(paper)) {
+                self.strays.push(paper);
+            }
+        }
+    }
+
+    /// Files with private keys far from what is in use.
+    pub(super) fn strays(&self) -> &[Paper] {
+        &self.strays
     }
 
     /// Reads one file, or each of a directory of trusted ones.
