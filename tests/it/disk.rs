@@ -322,3 +322,47 @@ fn a_torn_ledger_line_is_followed_by_a_whole_one() {
     assert!(text.ends_with('\n'));
     assert!(estate.ledger().iter().filter(|e| e["outcome"] == "renewed").count() == 2, "{text}");
 }
+
+/// A state directory on a small disk of its own; unmounted when dropped.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount(path: &Path) -> Self {
+        place::make_private(path);
+        let mounted =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k,mode=0700", "omens-test"]).arg(path).status();
+        assert!(mounted.unwrap().success());
+        Self(path.to_path_buf())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        std::process::Command::new("umount").arg(&self.0).status().ok();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_old_one_serves_on_until_there_is_room() {
+    if !rustix::process::geteuid().is_root() {
+        return crate::skipped("a disk that is really full: only root can mount one");
+    }
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    let _small = Small::mount(&estate.state());
+    estate.renew().expect(0, "web", "renewed");
+    let serving = estate.published_leaf("web");
+    // Not one page is left.
+    let filler = estate.state().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+    let run = estate.force();
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.json.to_string().contains("disk-full"), "{run}");
+    assert_eq!((estate.committed("web"), estate.published_leaf("web")), (Some(1), serving), "{run}");
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    estate.force().expect(0, "web", "renewed");
+    assert!(estate.committed("web") > Some(1));
+    assert_eq!(estate.omens(&["status"]).code, 0);
+}
