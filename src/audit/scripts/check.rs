@@ -177,8 +177,30 @@ fn ends(looked: &Looked<'_>, service: Named, signal: &str, sheet: &mut Sheet) {
     }
 }
 
+/// Whether a `kill` sends what ends any program that does not say otherwise: TERM (which is the default), KILL, INT, QUIT.
+fn kills(command: &Command) -> Option<String> {
+    if !matches!(command.program(), "kill" | "pkill" | "killall") {
+        return None;
+    }
+    let option = command.words.iter().skip_while(|word| !word.ends_with(command.program())).nth(1)?;
+    let name = option.strip_prefix('-').map(|name| name.trim_start_matches("SIG").to_ascii_uppercase());
+    match name.as_deref() {
+        None => Some("TERM".to_owned()),
+        Some("TERM" | "15") => Some("TERM".to_owned()),
+        Some("KILL" | "9") => Some("KILL".to_owned()),
+        Some("INT" | "2") => Some("INT".to_owned()),
+        Some("QUIT" | "3") => Some("QUIT".to_owned()),
+        _ => None,
+    }
+}
+
 /// The same for `ExecReload=` of a unit: the unit says which service it is.
 pub(in crate::audit) fn exec_reload(looked: &Looked<'_>, unit: &str, sheet: &mut Sheet) -> bool {
+    if let Some(signal) = looked.commands.iter().find_map(kills) {
+        let draft = looked.draft(&lints::SIGNAL_ENDS).expected("a signal that the service reloads on").found(format!("{signal} to {unit}"));
+        sheet.add(draft.remedy("take ExecReload= out, and restart the unit, where its service has no reload"));
+        return true;
+    }
     let Some(signal) = looked.commands.iter().find_map(signal_of) else { return false };
     match named(unit) {
         Some(service @ (Named::Keylime | Named::Spire)) => ends(looked, service, &signal, sheet),
