@@ -13,6 +13,7 @@ use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
 use super::tree::{self, Node, Place, Value};
 use super::value;
 use crate::io::account::{self, AccountError};
+use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
 use crate::model::name::CertName;
 use crate::model::profile::Profile;
@@ -166,7 +167,7 @@ fn key<'a>(node: &'a Node, errors: &'a Errors, around: &Neighbours<'_>) -> Optio
         }
         // No TPM where the settings ask for one is an error, never a silent fall-back to a file.
         if keep == Some(Keep::Sealed) && !around.has_tpm {
-            let wrong = Wrong::new("missing", "keep = \"sealed\" needs a TPM to seal to, and there is no [tpm]");
+            let wrong = Wrong::new(Code::Missing, "keep = \"sealed\" needs a TPM to seal to, and there is no [tpm]");
             errors.at(&node.place, wrong.suggest("add [tpm] with tcti = \"device:/dev/tpmrm0\", or write keep = \"file\""));
             return None;
         }
@@ -221,7 +222,7 @@ impl<'a> Names<'a> {
             good = false;
         }
         if profile.purpose.server() && self.ip.is_empty() && self.dns_names().next().is_none() {
-            let wrong = Wrong::new("missing", "a certificate for a TLS server has at least one DNS name or IP address");
+            let wrong = Wrong::new(Code::Missing, "a certificate for a TLS server has at least one DNS name or IP address");
             errors.at(certificate, wrong.suggest("add \"dns\" or \"ip\", or make the common name a host name"));
             good = false;
         }

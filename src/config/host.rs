@@ -9,6 +9,7 @@ use super::tree::{Node, Place};
 use super::value;
 use crate::io::read;
 use crate::model::anchor::{Anchor, Fingerprint};
+use crate::model::code::Code;
 use crate::model::report::SettingsError;
 use crate::model::secret::SecretSource;
 
@@ -74,7 +75,7 @@ fn pinned(file: &Path, anchor: &Anchor, place: &Place, pin: &Fingerprint, errors
     let same = anchor.sha256 == *pin;
     if !same {
         let file = file.display();
-        let wrong = Wrong::new("anchor-pin", format!("the certificate in {file} has the SHA-256 {}, expected {pin}", anchor.sha256));
+        let wrong = Wrong::new(Code::AnchorPin, format!("the certificate in {file} has the SHA-256 {}, expected {pin}", anchor.sha256));
         errors.at(place, wrong.suggest(format!(
             "find out which is right where the root was made (openssl x509 -noout -fingerprint -sha256 -in {file}): put the right root into that file, or its fingerprint here"
         )));

@@ -4,6 +4,7 @@ pub mod anchor;
 pub mod audit;
 pub mod canonical;
 pub mod clock;
+pub mod code;
 pub mod entry;
 pub mod failure;
 pub mod finding;

@@ -6,6 +6,7 @@ use crate::judge::lint::{self, Findings};
 use crate::judge::{self, Gate, pem};
 use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::finding::Finding;
 use crate::model::request::Request;
@@ -118,7 +119,7 @@ pub fn validate(material: Material, request: &Request, anchor: &Anchor, now: Tim
 fn reject(request: &Request, findings: Vec<Finding>, leaf: Option<&Vec<u8>>, facts: Option<Facts>, all: &[Vec<u8>]) -> Box<Rejection> {
     let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.blocks()).collect();
     let words: Vec<String> = blocking.iter().map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found)).collect();
-    let mut failure = Failure::new(Stage::Validate, "refused", text::one_line(&words.join("; "), MAX_TEXT));
+    let mut failure = Failure::new(Stage::Validate, Code::Refused, text::one_line(&words.join("; "), MAX_TEXT));
     let remedy = blocking.iter().find_map(|finding| lint::find(&finding.id)?.remedy_for(&request.role));
     let look = || format!("look at role {} and at the issuer behind it; the ledger keeps what was refused", request.role);
     failure.hint = Some(remedy.unwrap_or_else(look));

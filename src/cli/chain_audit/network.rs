@@ -13,6 +13,7 @@ use crate::audit::{issued, openbao, served};
 use crate::config::settings::Settings;
 use crate::io::look::View;
 use crate::io::openbao::{Grant, HealthState, Server};
+use crate::model::code::Code;
 use crate::model::failure::Failure;
 use crate::model::profile::Profile;
 use crate::steps::issue::{ask_health, log_in};
@@ -41,7 +42,7 @@ pub(super) fn look(session: &Session<'_>, work: &Work<'_>, sheet: &mut Sheet) ->
     if looks.is_empty() && own.is_none() {
         return Ok(());
     }
-    let runtime = runtime().map_err(|why| refused(&why.code, why.text.clone(), why.hint.as_deref().unwrap_or_default()))?;
+    let runtime = runtime().map_err(|why| refused(why.code, why.text.clone(), why.hint.as_deref().unwrap_or_default()))?;
     runtime.block_on(async {
         served::look(&looks, work.given, session.clock, sheet).await;
         if let Some(settings) = own.filter(|settings| !settings.certificates.is_empty()) {
@@ -86,7 +87,7 @@ async fn open(session: &Session<'_>, settings: &Settings) -> Result<Server, Fail
     let server = Server::new(&settings.openbao.address, &settings.openbao.ca, session.clock)?;
     match ask_health(&server).await?.state {
         HealthState::Sealed | HealthState::Uninitialised => {
-            Err(Failure::new(crate::model::failure::Stage::Issue, "server-sealed", format!("{} is sealed", server.name())))
+            Err(Failure::new(crate::model::failure::Stage::Issue, Code::ServerSealed, format!("{} is sealed", server.name())))
         }
         HealthState::Active | HealthState::Standby | HealthState::Unknown(_) => Ok(server),
     }
@@ -100,7 +101,7 @@ async fn login(session: &Session<'_>, settings: &Settings, server: &Server) -> R
             Err(failure) => last = Some(failure),
         }
     }
-    Err(last.unwrap_or_else(|| Failure::new(crate::model::failure::Stage::Issue, "login-refused", "the settings name no login")))
+    Err(last.unwrap_or_else(|| Failure::new(crate::model::failure::Stage::Issue, Code::LoginRefused, "the settings name no login")))
 }
 
 /// Judges every role and its issuer, as far as they may be read, and gives those that keep no certificate to look up.

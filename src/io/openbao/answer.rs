@@ -12,6 +12,7 @@ use super::skew::Skew;
 use super::warnings;
 use crate::io::http::Answer;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::secret::Token;
 
@@ -149,7 +150,7 @@ pub(super) fn signed(body: &[u8], secrets: &[&str]) -> Result<Signed, String> {
     let mut found = warnings(&body.warnings.unwrap_or_default(), secrets);
     if data.private_key.is_some() {
         let text = "the answer holds a private key although only a CSR was sent; it was thrown away and the server may keep a copy";
-        found.push(Warning::new("private-key-in-answer", text));
+        found.push(Warning::new(Code::PrivateKeyInAnswer, text));
     }
     Ok(Signed { leaf_pem, others, warnings: found })
 }

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::http::{Answer, Client, HttpError, Request};
 use super::tls::{Identity, TlsError};
 use crate::model::clock::Clock;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::secret::Token;
 
@@ -197,7 +198,7 @@ impl Server {
     fn malformed(&self, path: &str, why: &str) -> Problem {
         let text = format!("{} answers to {path} with {why}", self.name());
         Problem::last(
-            Failure::new(Stage::Issue, "answer-malformed", text)
+            Failure::new(Stage::Issue, Code::AnswerMalformed, text)
                 .hint("check that openbao.address names OpenBao itself and no proxy's error page"),
         )
     }
@@ -207,20 +208,22 @@ impl Server {
         match why {
             HttpError::Unreachable { .. } => {
                 let hint = "check that OpenBao runs and that openbao.address is right and reachable from here; the certificate in use keeps serving";
-                Problem::lost(failure("unreachable").hint(hint))
+                Problem::lost(failure(Code::Unreachable).hint(hint))
             }
             HttpError::Untrusted(distrust) => Problem::last(untrusted::failure(self.name(), distrust, &self.roots)),
             HttpError::Tls(_) => {
-                Problem::last(failure("tls-untrusted").hint(
+                Problem::last(failure(Code::TlsUntrusted).hint(
                     "check that openbao.address names OpenBao's TLS listener; a listener that demands client certificates refuses us",
                 ))
             }
             HttpError::Redirected { .. } => Problem::definite(
-                failure("server-error")
+                failure(Code::ServerError)
                     .hint("set openbao.address to the server that answers; behind a load balancer it must forward, not redirect"),
             ),
-            HttpError::Malformed(_) => Problem::last(failure("answer-malformed").hint("check that openbao.address names OpenBao itself")),
-            HttpError::Invalid(_) => Problem::last(failure("unreachable").hint("correct openbao.address and the login's secrets")),
+            HttpError::Malformed(_) => {
+                Problem::last(failure(Code::AnswerMalformed).hint("check that openbao.address names OpenBao itself"))
+            }
+            HttpError::Invalid(_) => Problem::last(failure(Code::Unreachable).hint("correct openbao.address and the login's secrets")),
         }
     }
 }
@@ -249,18 +252,18 @@ fn setup(why: &TlsError) -> Failure {
         TlsError::Root { source, .. } => format!("{why}: {source}"),
         other => other.to_string(),
     };
-    Failure::new(Stage::Issue, "tls-untrusted", text).hint("check the certificates in openbao.ca (default: trust.anchor)")
+    Failure::new(Stage::Issue, Code::TlsUntrusted, text).hint("check the certificates in openbao.ca (default: trust.anchor)")
 }
 
 fn json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Problem> {
     // Room in advance, so that growing leaves no copies of a secret behind.
     let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
     serde_json::to_writer(&mut *body, value)
-        .map_err(|why| Problem::last(Failure::new(Stage::Issue, "answer-malformed", format!("cannot write a request: {why}"))))?;
+        .map_err(|why| Problem::last(Failure::new(Stage::Issue, Code::AnswerMalformed, format!("cannot write a request: {why}"))))?;
     Ok(body)
 }
 
 /// Warnings of a server as records.
 fn warnings(texts: &[String], secrets: &[&str]) -> Vec<Warning> {
-    texts.iter().take(answer::MAX_WARNINGS).map(|text| Warning::new("openbao", crate::model::text::of_server(text, secrets))).collect()
+    texts.iter().take(answer::MAX_WARNINGS).map(|text| Warning::new(Code::Openbao, crate::model::text::of_server(text, secrets))).collect()
 }

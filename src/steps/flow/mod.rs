@@ -34,6 +34,7 @@ use super::swap::{Place, Trees, disk_failure};
 use crate::config::settings::{Certificate, Driver, Settings};
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::{Clock, Time};
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
@@ -91,7 +92,7 @@ impl Shared<'_> {
 /// Runs blocking disk work off the network's thread.
 async fn block<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     let ended = tokio::task::spawn_blocking(work).await;
-    ended.unwrap_or_else(|why| Err(Failure::new(Stage::Commit, "interrupted", format!("the run is ending: {why}"))))
+    ended.unwrap_or_else(|why| Err(Failure::new(Stage::Commit, Code::Interrupted, format!("the run is ending: {why}"))))
 }
 
 /// Renews what is due.

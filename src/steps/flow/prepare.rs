@@ -8,6 +8,7 @@ use super::ending;
 use super::job::{Job, report_of};
 use super::{Shared, block};
 use crate::model::clock::{Clock, Time};
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
@@ -81,7 +82,7 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job, turn: Option<Semapho
     let issued = match asked {
         Ok(issued) => issued,
         Err(failure) => {
-            let outcome = if failure.code == "exhausted" { Outcome::Exhausted } else { Outcome::Failed };
+            let outcome = if failure.code == Code::Exhausted { Outcome::Exhausted } else { Outcome::Failed };
             return end_without(shared, job, outcome, failure).await;
         }
     };
@@ -153,7 +154,9 @@ async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
     let until = shared.clock.instant() + issue::LIMIT;
     let session = match tokio::time::timeout_at(until.into(), shared.session()).await {
         Ok(session) => session?,
-        Err(_) => return Err(Failure::new(Stage::Issue, "unreachable", "OpenBao did not answer in time").hint("the next run tries again")),
+        Err(_) => {
+            return Err(Failure::new(Stage::Issue, Code::Unreachable, "OpenBao did not answer in time").hint("the next run tries again"));
+        }
     };
     let budget = Purse { notes: job.notes.clone(), clock: shared.clock };
     issue::issue(session, &job.certificate().request, &budget, until).await
@@ -200,14 +203,14 @@ async fn end_without(shared: &Shared<'_>, job: &mut Job, outcome: Outcome, failu
     let now = shared.clock.now();
     let (notes, said, waits) = (job.notes.clone(), failure.clone(), job.waits);
     if let Err(why) = block(move || notes.failed(&said, waits, now)).await {
-        job.warn("state-not-written", why.text);
+        job.warn(Code::StateNotWritten, why.text);
     }
     job.fail(outcome, failure);
     let generation = job.step.republish?;
     match revalidate(shared, job, generation).await {
         Ok(staged) => Some(staged),
         Err(why) => {
-            job.warn("not-republished", why.text);
+            job.warn(Code::NotRepublished, why.text);
             None
         }
     }

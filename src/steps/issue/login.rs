@@ -6,6 +6,7 @@ use crate::config::settings::Login;
 use crate::io::openbao::{Grant, Problem, Server, pause};
 use crate::io::read::{self, ReadError};
 use crate::io::tls::Identity;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
 /// Logs in, reading the secrets now, with one more try where that can help. The text of a failure begins with the method.
@@ -51,6 +52,6 @@ fn unreadable(why: &ReadError) -> Problem {
 }
 
 fn refused(text: String, hint: &str) -> Problem {
-    let failure = Failure::new(Stage::Issue, "login-refused", text).hint(hint);
+    let failure = Failure::new(Stage::Issue, Code::LoginRefused, text).hint(hint);
     Problem { failure, again: None, definite: false, token_not_accepted: false }
 }

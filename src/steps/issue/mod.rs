@@ -8,6 +8,7 @@ mod session;
 use std::time::{Duration, Instant};
 
 use crate::io::openbao::Signed;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::name::CertName;
 use crate::model::request::Request;
@@ -75,5 +76,5 @@ pub async fn issue<I: Issuer, B: Budget>(issuer: &I, request: &Request, budget: 
 
 fn too_slow(name: &CertName) -> Failure {
     let text = format!("no certificate for {name} within {} s", LIMIT.as_secs());
-    Failure::new(Stage::Issue, "unreachable", text).hint("OpenBao answers too slowly; the next run tries again")
+    Failure::new(Stage::Issue, Code::Unreachable, text).hint("OpenBao answers too slowly; the next run tries again")
 }

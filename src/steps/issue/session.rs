@@ -11,6 +11,7 @@ use super::{Budget, Issuer, log_in, too_slow};
 use crate::config::settings::OpenBao;
 use crate::io::openbao::{Grant, Health, HealthState, Problem, Server, Signed, Skew, pause};
 use crate::model::clock::Clock;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::request::Request;
 use crate::model::span;
@@ -124,11 +125,11 @@ impl Session {
         for login in &self.settings.login {
             match log_in(&self.server, login, self.credentials.as_deref()).await {
                 Ok(grant) => {
-                    let warned = refused.iter().map(|failure: &Failure| Warning::new("login-refused", &*failure.text));
+                    let warned = refused.iter().map(|failure: &Failure| Warning::new(Code::LoginRefused, &*failure.text));
                     lock(&self.warnings).extend(warned);
                     return Ok(grant);
                 }
-                Err(failure) if is_the_servers_matter(&failure.code) => return Err(failure),
+                Err(failure) if is_the_servers_matter(failure.code) => return Err(failure),
                 Err(failure) => refused.push(failure),
             }
         }
@@ -150,7 +151,7 @@ impl Issuer for Session {
         };
         let mut in_vain = lock(&self.in_vain);
         match &signed {
-            Err(failure) if is_the_servers_matter(&failure.code) => in_vain.push(failure.clone()),
+            Err(failure) if is_the_servers_matter(failure.code) => in_vain.push(failure.clone()),
             _ => in_vain.clear(),
         }
         signed
@@ -213,15 +214,17 @@ fn judge_health(server: &Server, health: &Health) -> Result<Vec<Warning>, Failur
         HealthState::Active => {}
         HealthState::Sealed => {
             let hint = "an operator must unseal OpenBao (bao operator unseal); the certificate in use keeps serving";
-            return Err(Failure::new(Stage::Issue, "server-sealed", format!("{name} is sealed")).hint(hint));
+            return Err(Failure::new(Stage::Issue, Code::ServerSealed, format!("{name} is sealed")).hint(hint));
         }
         HealthState::Uninitialised => {
             let hint = "an operator must initialise OpenBao; check that openbao.address names the right server";
-            return Err(Failure::new(Stage::Issue, "server-sealed", format!("{name} is not initialised")).hint(hint));
+            return Err(Failure::new(Stage::Issue, Code::ServerSealed, format!("{name} is not initialised")).hint(hint));
         }
-        HealthState::Standby => warnings.push(Warning::new("standby", format!("{name} is a standby node; it forwards to the active one"))),
+        HealthState::Standby => {
+            warnings.push(Warning::new(Code::Standby, format!("{name} is a standby node; it forwards to the active one")))
+        }
         HealthState::Unknown(text) => {
-            warnings.push(Warning::new("health-unknown", format!("{text}; going on without knowing its state and clock")))
+            warnings.push(Warning::new(Code::HealthUnknown, format!("{text}; going on without knowing its state and clock")))
         }
     }
     if let Some(skew) = health.skew {
@@ -232,16 +235,16 @@ fn judge_health(server: &Server, health: &Health) -> Result<Vec<Warning>, Failur
 }
 
 /// Failures that the next login would meet as well.
-fn is_the_servers_matter(code: &str) -> bool {
-    matches!(code, "unreachable" | "tls-untrusted" | "server-sealed")
+const fn is_the_servers_matter(code: Code) -> bool {
+    matches!(code, Code::Unreachable | Code::TlsUntrusted | Code::ServerSealed)
 }
 
 /// All failures in one text. Where no login was refused as such (a quota, an error of the server), the first one's code stays.
 fn none_granted(server: &Server, refused: Vec<Failure>) -> Failure {
     let Some(first) = refused.first() else {
-        return Failure::new(Stage::Issue, "login-refused", format!("no login is set for {}", server.name())).hint("set openbao.login");
+        return Failure::new(Stage::Issue, Code::LoginRefused, format!("no login is set for {}", server.name())).hint("set openbao.login");
     };
-    let telling = refused.iter().find(|failure| failure.code == "login-refused").unwrap_or(first);
+    let telling = refused.iter().find(|failure| failure.code == Code::LoginRefused).unwrap_or(first);
     let text = refused.iter().map(|failure| failure.text.as_str()).collect::<Vec<_>>().join("; ");
     Failure { text, ..telling.clone() }
 }
@@ -252,7 +255,10 @@ fn not_revoked(grant: &Grant, problem: &Problem) -> Option<Warning> {
         return None;
     }
     let until = grant.lease().map_or_else(|| "for a time it did not say".to_owned(), |lease| format!("for up to {}", span::show(lease)));
-    Some(Warning::new("token-not-revoked", format!("the run's token could not be revoked and lives on {until}: {}", problem.failure.text)))
+    Some(Warning::new(
+        Code::TokenNotRevoked,
+        format!("the run's token could not be revoked and lives on {until}: {}", problem.failure.text),
+    ))
 }
 
 #[cfg(test)]
@@ -269,7 +275,7 @@ mod tests {
         Server::new("https://bao.example:8200", &[root], clock).expect("a server")
     }
 
-    fn refused(code: &str, text: &str) -> Failure {
+    fn refused(code: Code, text: &str) -> Failure {
         Failure::new(Stage::Issue, code, text)
     }
 
@@ -282,7 +288,8 @@ mod tests {
             (vec!["rate-limited", "server-error"], "rate-limited"),
             (vec!["answer-malformed"], "answer-malformed"),
         ] {
-            let failures: Vec<Failure> = codes.iter().enumerate().map(|(n, code)| refused(code, &format!("login {n}"))).collect();
+            let failures: Vec<Failure> =
+                codes.iter().enumerate().map(|(n, code)| refused(Code::parse(code), &format!("login {n}"))).collect();
             let all = none_granted(&server(), failures.clone());
             assert_eq!(all.code, expected, "{codes:?}");
             assert!(failures.iter().all(|failure| all.text.contains(&failure.text)), "{}", all.text);
@@ -310,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_token_left_behind_is_worth_a_warning_unless_it_soon_ends_by_itself() {
-        let problem = |definite| Problem { failure: refused("permission-denied", "no"), again: None, definite, token_not_accepted: false };
+        let problem =
+            |definite| Problem { failure: refused(Code::PermissionDenied, "no"), again: None, definite, token_not_accepted: false };
         for (lease, definite, warned) in [(Some(600), true, false), (Some(3601), true, true), (None, true, true), (Some(600), false, true)]
         {
             let got = not_revoked(&Grant::for_tests(lease.map(Duration::from_secs)), &problem(definite));
