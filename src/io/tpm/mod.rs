@@ -3,6 +3,8 @@
 //! Commands block. Nothing that is secret crosses the connection in clear: sessions are salted to the storage root key and encrypted in both
 //! directions. That stops a listener; one who plays a storage root key of his own is stopped by the pin alone.
 //! It must never print or log a secret, nor open another TPM than the one it was given.
+//!
+#![doc = include_str!("facts.md")]
 
 mod door;
 mod error;
