@@ -25,6 +25,7 @@ mod documents;
 mod edges;
 mod keylime;
 mod lab_itself;
+mod lab_tools;
 mod lies;
 mod ordinary;
 mod probe;
