@@ -7,6 +7,7 @@ pub mod client;
 pub mod estate;
 pub mod guest;
 pub mod hostile;
+pub mod impostor;
 pub mod nginx;
 pub mod openbao;
 pub mod pki;
