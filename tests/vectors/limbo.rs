@@ -13,8 +13,7 @@ use serde::Deserialize;
 const BESIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/vectors/x509-limbo.json.xz");
 
 /// Why nothing was run, where there is no suite.
-pub(crate) const MISSING: &str =
-    "their data is neither named by OMENS_LIMBO nor at ../shared/vectors/x509-limbo.json.xz beside the clone (no package registry is known to have it)";
+pub(crate) const MISSING: &str = "their data is neither named by OMENS_LIMBO nor at ../shared/vectors/x509-limbo.json.xz beside the clone (no package registry is known to have it)";
 
 #[derive(Deserialize)]
 struct Suite {
