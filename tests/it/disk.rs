@@ -1,4 +1,4 @@
-//! Files as ONDISK has them: layout, modes, links that are refused, one run at a time, restore, rollback and install.
+//! Files as swap/ondisk.md has them: layout, modes, links that are refused, one run at a time, restore, rollback and install.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
