@@ -12,7 +12,6 @@ use crate::io::dir::Dir;
 use crate::io::runtime::runtime;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
-use crate::model::key::Keep;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
 
@@ -71,7 +70,7 @@ fn ask(session: &Session<'_>, settings: &Settings) -> Vec<Check> {
 
 /// Where the run directory will be, or is: a sealed key is published in memory or not at all.
 fn not_in_memory(settings: &Settings) -> Option<Warning> {
-    settings.certificates.iter().find(|certificate| certificate.keep == Keep::Sealed)?;
+    settings.certificates.iter().find(|certificate| certificate.keep.is_only_in_memory())?;
     let there = settings.paths.run.ancestors().find_map(|path| Dir::open(path).ok().flatten())?;
     if there.is_memory_backed().ok()? {
         return None;
