@@ -17,7 +17,7 @@ pub(super) async fn make(request: &Request) -> Result<(PlainKey, String), Failur
     if algorithm.is_ec() {
         return key_and_csr(algorithm, &wanted);
     }
-    // An RSA key takes a tenth of a second and more (facts/crates §3): other certificates go on meanwhile.
+    // An RSA key takes a tenth of a second and more (io/host.md, "Libraries"): other certificates go on meanwhile.
     let made = tokio::task::spawn_blocking(move || key_and_csr(algorithm, &wanted)).await;
     made.unwrap_or_else(|why| Err(failed(algorithm, &why)))
 }
@@ -37,7 +37,8 @@ fn key_and_csr(algorithm: KeyAlgorithm, wanted: &CertificateParams) -> Result<(P
     Ok((key, pem))
 }
 
-/// Names only: EKU, key usage and lifetime are the role's, and what a CSR says about them is dropped (facts/openbao §4).
+/// Names only: EKU, key usage and lifetime are the role's, and what a CSR says about them is dropped
+/// ([Signing](crate::io::openbao#signing)).
 fn params(request: &Request) -> Result<CertificateParams, Failure> {
     let mut wanted = CertificateParams::default();
     wanted.distinguished_name = DistinguishedName::new();
