@@ -252,7 +252,7 @@ mod tests {
             ("src/io/tpm/facts.md", "# TPM\n"),
             ("src/judge/facts.md", "# X.509\n"),
             ("README.md", "# omens\n## On disk\n"),
-            ("src/judge/path.rs", text),
+            ("src/audit/own.rs", text),
         ];
         inspect(&files.map(|(path, text)| (path.to_owned(), text.to_owned())).into())
     }
