@@ -199,7 +199,8 @@ fn wanted_names(pair: &Pair, leaf: &Cert, findings: &mut HostFindings) {
     findings.add(draft.expected(bare.join(", ")).found(names::list(&leaf.facts)).evidence(format!("certificate {}", leaf.words())));
 }
 
-/// A program whose certificate is good for ruling over the service: for being a client with a common name.
+/// A program whose certificate is good for ruling over the service: for being a client with a common name
+/// ([Who is an administrator](crate::audit#who-is-an-administrator)).
 fn administrator(case: &Case<'_>, leaf: &Cert, findings: &mut HostFindings) {
     if !case.pair.consumer.program.client_is_administrator {
         return;
