@@ -5,7 +5,7 @@ pub mod validate;
 pub mod seal;
 pub mod swap;
 pub mod reload;
-pub mod verify;
+pub mod prove;
 pub mod commit;
 pub mod record;
 pub mod run;

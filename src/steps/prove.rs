@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
+
 use super::swap::Published;
-use crate::config::settings::{Endpoint, ServerName};
+use crate::config::settings::{Certificate, Endpoint, ServerName};
 use crate::io::handshake::{self, NotSeen, Target};
 use crate::judge::cert::Facts;
 use crate::judge::{self, pair};
@@ -24,7 +26,7 @@ const ONE_LOOK: Duration = Duration::from_secs(5);
 /// How long the endpoint of a partly stopped certificate is waited for.
 const STOPPED: Duration = Duration::from_secs(1);
 
-/// A published generation with its proof. Only this file makes one.
+/// A published generation that was seen in use, or whose services are all stopped. Only what looks for that makes one.
 #[derive(Debug)]
 pub struct Proven {
     published: Published,
@@ -43,119 +45,144 @@ impl Proven {
     pub const fn proof(&self) -> Proof {
         self.proof
     }
+}
 
-    /// A generation that stays although it is not proven, because there is none to go back to (ONDISK, "No way back"): it stays as debt.
-    #[must_use]
-    pub const fn no_way_back(published: Published) -> Self {
-        Self { published, proof: Proof::None }
+/// What should be seen.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// Whose endpoints are looked at.
+    pub certificate: &'a Certificate,
+    /// The pinned root that the served chain must lead to.
+    pub anchor: &'a Anchor,
+    /// The leaf that should be served.
+    pub leaf: Facts,
+    /// The leaf that was served before: it tells an old one from a foreign one.
+    pub previous: Option<Fingerprint>,
+    /// For deadlines and validity.
+    pub clock: Clock,
+}
+
+/// One endpoint and what should be served there.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// Where.
+    pub endpoint: &'a Endpoint,
+    /// What.
+    pub claim: &'a Claim<'a>,
+    /// How long to wait for it.
+    pub deadline: Duration,
+}
+
+/// Who looks at what is served. A run looks on the wire ([`Wire`]).
+pub trait Prover: Send + Sync {
+    /// Looks until the leaf is served steadily.
+    ///
+    /// # Errors
+    /// Stage `verify`, when it is not before the deadline: codes `old-leaf other-leaf unreachable handshake-refused untrusted`.
+    fn until_steady<'a>(&'a self, look: Look<'a>) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// As [`Prover::until_steady`].
+    fn once<'a>(&'a self, look: Look<'a>) -> BoxFuture<'a, Result<(), Failure>>;
+}
+
+/// Looks by TLS handshakes.
+#[derive(Clone, Copy, Debug)]
+pub struct Wire;
+
+impl Prover for Wire {
+    fn until_steady<'a>(&'a self, look: Look<'a>) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move { look.until_steady().await })
     }
 
-    /// A generation with the certificate of the committed one and the same private key (`reseal`): what was known of that is known of it.
-    #[must_use]
-    pub const fn resealed(published: Published, proof: Proof) -> Self {
-        Self { published, proof }
-    }
-
-    /// A generation whose services were all found stopped: to be proven once one runs.
-    #[must_use]
-    pub const fn services_stopped(published: Published) -> Self {
-        Self { published, proof: Proof::ServiceStopped }
+    fn once<'a>(&'a self, look: Look<'a>) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move { look.once(&mut None).await })
     }
 }
 
-/// Verifies a published generation at every endpoint of its settings. `previous` tells an old leaf from a foreign one; with `some_stopped`
-/// an endpoint that nobody answers at is excused.
+/// Looks for the proof of a published generation at every endpoint of its settings, and by each service that has a way of its own. With
+/// `some_stopped` an endpoint that nobody answers at is excused.
 ///
 /// # Errors
 /// The value and why: codes `old-leaf other-leaf unreachable handshake-refused untrusted`.
-pub async fn verify(
+pub async fn prove(
+    prover: &dyn Prover,
     published: Published,
-    previous: Option<&Fingerprint>,
+    claim: &Claim<'_>,
     some_stopped: bool,
-    clock: Clock,
 ) -> Result<Proven, Box<(Published, Failure)>> {
-    let place = published.place().clone();
-    let certificate = place.certificate();
-    if certificate.verify.is_empty() {
+    let stopped = |proof| if some_stopped { Proof::ServiceStopped } else { proof };
+    if claim.certificate.verify.is_empty() {
         return match published.read_back() {
-            Ok(()) => Ok(Proven { published, proof: if some_stopped { Proof::ServiceStopped } else { Proof::File } }),
+            Ok(()) => Ok(Proven { published, proof: stopped(Proof::File) }),
             Err(why) => Err(Box::new((published, why))),
         };
     }
-    let anchor = &place.settings().anchor;
-    for endpoint in &certificate.verify {
-        let mut look = Look { endpoint, leaf: published.facts(), previous, anchor, clock, deadline: endpoint.deadline };
-        if some_stopped {
-            look.deadline = look.deadline.min(STOPPED);
-        }
-        match look.until_steady().await {
+    for endpoint in &claim.certificate.verify {
+        let deadline = if some_stopped { endpoint.deadline.min(STOPPED) } else { endpoint.deadline };
+        match prover.until_steady(Look { endpoint, claim, deadline }).await {
             Err(why) if some_stopped && why.code == Code::Unreachable => {}
             Err(why) => return Err(Box::new((published, why))),
             Ok(()) => {}
         }
     }
-    Ok(Proven { published, proof: if some_stopped { Proof::ServiceStopped } else { Proof::Served } })
+    Ok(Proven { published, proof: stopped(Proof::Served) })
+}
+
+/// The proof of a generation whose services were all found stopped: it is proven once one runs. A service whose state rests on a pid file
+/// may run all the same, so its endpoints must be silent.
+///
+/// # Errors
+/// The value and why: something answers, so a service is not stopped but was not reached.
+pub async fn all_stopped(
+    prover: &dyn Prover,
+    published: Published,
+    claim: &Claim<'_>,
+    is_certain: bool,
+) -> Result<Proven, Box<(Published, Failure)>> {
+    let endpoints = if is_certain { &[] } else { claim.certificate.verify.as_slice() };
+    for endpoint in endpoints {
+        match prover.once(Look { endpoint, claim, deadline: STOPPED }).await {
+            Err(why) if !matches!(why.code, Code::Unreachable | Code::HandshakeRefused) => {
+                let why = why.hint("its pid file names no running nginx, but something answers: check `pid` in `reload`");
+                return Err(Box::new((published, why)));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(Proven { published, proof: Proof::ServiceStopped })
 }
 
 /// Whether a leaf is what the endpoints serve (again): the judge of a revert, since a reload's exit is none.
 ///
 /// # Errors
 /// Stage `verify`, when something else is served.
-pub async fn serves(endpoints: &[Endpoint], leaf: &Facts, anchor: &Anchor, clock: Clock) -> Result<(), Failure> {
-    for endpoint in endpoints {
-        Look { endpoint, leaf, previous: None, anchor, clock, deadline: endpoint.deadline }.until_steady().await?;
+pub async fn serves(prover: &dyn Prover, claim: &Claim<'_>) -> Result<(), Failure> {
+    for endpoint in &claim.certificate.verify {
+        prover.until_steady(Look { endpoint, claim, deadline: endpoint.deadline }).await?;
     }
     Ok(())
-}
-
-/// Looks once whether a service that is said to be stopped answers after all, with another certificate than this one.
-///
-/// # Errors
-/// Stage `verify`: something answers, so the service is not stopped but was not reached.
-pub async fn is_silent(
-    endpoints: &[Endpoint],
-    leaf: &Facts,
-    previous: Option<&Fingerprint>,
-    anchor: &Anchor,
-    clock: Clock,
-) -> Result<(), Failure> {
-    for endpoint in endpoints {
-        match (Look { endpoint, leaf, previous, anchor, clock, deadline: STOPPED }).once(&mut None).await {
-            Err(why) if !matches!(why.code, Code::Unreachable | Code::HandshakeRefused) => {
-                return Err(why.hint("its pid file names no running nginx, but something answers: check `pid` in `reload`"));
-            }
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-struct Look<'a> {
-    endpoint: &'a Endpoint,
-    leaf: &'a Facts,
-    previous: Option<&'a Fingerprint>,
-    anchor: &'a Anchor,
-    clock: Clock,
-    deadline: Duration,
 }
 
 impl Look<'_> {
     async fn until_steady(&self) -> Result<(), Failure> {
-        let end = self.clock.instant() + self.deadline;
+        let end = self.claim.clock.instant() + self.deadline;
         let mut streak: Option<(Instant, u32)> = None;
         // The judgement of a chain is kept for the next equal one: five handshakes, two RSA-4096 signatures once.
         let mut trusted: Option<Vec<Vec<u8>>> = None;
         loop {
             match self.once(&mut trusted).await {
                 Ok(()) => {
-                    let now = self.clock.instant();
+                    let now = self.claim.clock.instant();
                     let (since, count) = streak.unwrap_or((now, 0));
                     if count + 1 >= IN_A_ROW && now.saturating_duration_since(since) >= SPAN {
                         return Ok(());
                     }
                     streak = Some((since, count + 1));
                 }
-                Err(why) if self.clock.instant() >= end => return Err(why),
+                Err(why) if self.claim.clock.instant() >= end => return Err(why),
                 Err(_) => streak = None,
             }
             tokio::time::sleep(PAUSE).await;
@@ -170,16 +197,16 @@ impl Look<'_> {
         let target = Target {
             address: self.endpoint.address.clone(),
             server_name: server_name.clone(),
-            only: pair::algorithm_of_spki(&self.leaf.spki).ok(),
+            only: pair::algorithm_of_spki(&self.claim.leaf.spki).ok(),
             deadline: ONE_LOOK.min(self.deadline.max(STOPPED)),
         };
-        let seen = handshake::look(&target, self.clock).await.map_err(|why| self.not_seen(&why))?;
+        let seen = handshake::look(&target, self.claim.clock).await.map_err(|why| self.not_seen(&why))?;
         let served_leaf = seen.chain.first().map(|der| Fingerprint::of(der));
-        if served_leaf.as_ref() != Some(&self.leaf.sha256) {
+        if served_leaf.as_ref() != Some(&self.claim.leaf.sha256) {
             return Err(self.another(served_leaf.as_ref()));
         }
         if trusted.as_ref() != Some(&seen.chain) {
-            judge::served(self.anchor, &seen.chain, &server_name, self.clock.now()).map_err(|why| self.untrusted(&why))?;
+            judge::served(self.claim.anchor, &seen.chain, &server_name, self.claim.clock.now()).map_err(|why| self.untrusted(&why))?;
             *trusted = Some(seen.chain);
         }
         Ok(())
@@ -188,11 +215,11 @@ impl Look<'_> {
     fn another(&self, found: Option<&Fingerprint>) -> Failure {
         let address = &self.endpoint.address;
         let found_text = found.map_or_else(|| "no certificate".to_owned(), |f| format!("leaf {f}"));
-        if found.is_some() && found == self.previous {
+        if found.is_some() && found == self.claim.previous.as_ref() {
             return Failure::new(Stage::Verify, Code::OldLeaf, format!("{address} still serves the previous certificate, {found_text}"))
                 .hint("the service did not read the new files: look at its own log, and at the paths in its configuration");
         }
-        let text = format!("{address} serves another certificate: expected leaf {}, found {found_text}", self.leaf.sha256);
+        let text = format!("{address} serves another certificate: expected leaf {}, found {found_text}", self.claim.leaf.sha256);
         Failure::new(Stage::Verify, Code::OtherLeaf, text)
             .hint("check `address` and `server_name` in `verify`, and which files the service's configuration names")
     }

@@ -1,0 +1,359 @@
+//! A rollout: the staged certificates of one group of services are published, their services asked and looked at, and committed or taken
+//! back. What is done next is [`next`]'s to say; here it is carried out, one move after the other, until all have ended.
+
+mod look;
+mod next;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use self::look::{Wanted, ask_one, look_one, put_fallback_back, serves};
+use self::next::{Member, Move, Refusal, Seen};
+use super::end::End;
+use super::task::Task;
+use super::{Context, block};
+use crate::config::service::{Answer, Service, ServiceId};
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
+use crate::model::report::CertReport;
+use crate::model::state::Proof;
+use crate::steps::commit::{Committed, Deployed, commit};
+use crate::steps::prove::Proven;
+use crate::steps::swap::{Published, Staged};
+
+/// What each service answered when it was last asked.
+type Answers = BTreeMap<ServiceId, Result<Answer, Failure>>;
+
+/// A certificate of the rollout. `None` where its part is over.
+struct Entry<'a> {
+    task: Task<'a>,
+    holds: Holds,
+    /// Why it goes, or stays without a proof.
+    failure: Option<Failure>,
+    /// Those of its services that were found stopped.
+    stopped: Vec<String>,
+}
+
+/// How far a certificate has come; each step takes the value of the one before.
+enum Holds {
+    Published(Box<Published>),
+    Proven(Box<Proven>),
+    /// All of its services are stopped, as when it was committed: there is nothing to do.
+    StillStopped,
+    Committed(Box<Committed>),
+    /// Its value is with a step that is under way.
+    Away,
+}
+
+/// What came of looking.
+enum Looked {
+    Proven(Box<Proven>),
+    StillStopped,
+    NotProven(Box<Published>, Failure),
+}
+
+struct Rollout<'c, 'a> {
+    context: &'c Context<'a>,
+    entries: Vec<Option<Entry<'a>>>,
+    members: Vec<Member>,
+    reports: Vec<CertReport>,
+}
+
+/// Rolls out what is staged, and gives the reports.
+pub(super) async fn roll_out<'a>(context: &Context<'a>, staged: Vec<(Task<'a>, Staged)>) -> Vec<CertReport> {
+    let mut rollout = Rollout { context, entries: Vec::new(), members: Vec::new(), reports: Vec::new() };
+    for (task, staged) in staged {
+        rollout.publish(task, staged).await;
+    }
+    let all: Vec<usize> = (0..rollout.entries.len()).collect();
+    let answers = rollout.ask(&all).await;
+    for number in all {
+        rollout.see_answers(number, &answers, Refusal::Together);
+    }
+    while let Some(step) = next::next(&rollout.members) {
+        rollout.carry_out(step).await;
+    }
+    rollout.reports
+}
+
+impl<'a> Rollout<'_, 'a> {
+    async fn publish(&mut self, mut task: Task<'a>, staged: Staged) {
+        let generation = staged.generation();
+        task.journal.reach(Stage::Publish);
+        match block(Stage::Publish, move || Published::new(staged).map_err(|why| why.1)).await {
+            Ok(published) => {
+                task.journal.add_warnings(published.warnings().iter().cloned());
+                self.members.push(Member {
+                    seen: Seen::Asked,
+                    has_fallback: task.plan.fallback().is_some(),
+                    services: task.services.iter().map(|service| service.id()).collect(),
+                    refusal: Refusal::None,
+                });
+                let holds = Holds::Published(Box::new(published));
+                self.entries.push(Some(Entry { task, holds, failure: None, stopped: Vec::new() }));
+            }
+            Err(failure) => {
+                put_fallback_back(self.context, &mut task).await;
+                self.reports.push(task.finish(End::Failed { failure, waits: Some(generation) }).await);
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, step: Move) {
+        match step {
+            Move::Look(who) => self.look(&who).await,
+            Move::Commit(who) => {
+                for number in who {
+                    self.commit(number).await;
+                }
+            }
+            Move::Stay(who) => {
+                for number in who {
+                    self.stay(number).await;
+                }
+            }
+            Move::Revert(who) => self.revert(&who).await,
+            Move::TryAlone(number) => self.try_alone(number).await,
+            Move::EndBack(who) => self.end_back(&who).await,
+            Move::LookAgain(who) => self.look_again(&who).await,
+            Move::End(who) => {
+                for number in who {
+                    self.end(number, None).await;
+                }
+            }
+        }
+    }
+
+    fn see(&mut self, number: usize, seen: Seen) {
+        if let Some(member) = self.members.get_mut(number) {
+            member.seen = seen;
+        }
+    }
+
+    fn entry(&mut self, number: usize) -> Option<&mut Entry<'a>> {
+        self.entries.get_mut(number)?.as_mut()
+    }
+
+    fn holds(&mut self, number: usize) -> Holds {
+        self.entry(number).map_or(Holds::Away, |entry| std::mem::replace(&mut entry.holds, Holds::Away))
+    }
+
+    /// Asks every service of these certificates once.
+    async fn ask(&mut self, who: &[usize]) -> Answers {
+        let mut services: BTreeMap<ServiceId, Arc<dyn Service>> = BTreeMap::new();
+        for number in who {
+            let Some(entry) = self.entry(*number) else { continue };
+            if !entry.task.services.is_empty() {
+                entry.task.journal.reach(Stage::Reload);
+            }
+            services.extend(entry.task.services.iter().map(|service| (service.id(), service.clone())));
+        }
+        let context = self.context;
+        let asked = services.into_iter().map(|(id, service)| async move { (id, ask_one(context, service.as_ref()).await) });
+        join_all(asked).await.into_iter().collect()
+    }
+
+    /// Takes down what a certificate's services answered.
+    fn see_answers(&mut self, number: usize, answers: &Answers, refusal: Refusal) {
+        let Some(entry) = self.entry(number) else { return };
+        let own = entry.task.services.iter().filter_map(|service| answers.get(&service.id()).map(|answer| (service.name(), answer)));
+        let (mut stopped, mut warnings, mut refused) = (Vec::new(), Vec::new(), None);
+        for (name, answer) in own {
+            match answer {
+                Ok(Answer::Asked(said)) => warnings.extend(said.iter().cloned()),
+                Ok(Answer::Stopped) => stopped.push(name),
+                Err(failure) => refused = refused.or(Some(failure.clone())),
+            }
+        }
+        let seen = if refused.is_some() { Seen::Refused } else { Seen::Asked };
+        if refused.is_none() {
+            entry.task.journal.add_warnings(warnings);
+        }
+        entry.stopped = stopped;
+        entry.failure = refused.or(entry.failure.take());
+        if let Some(member) = self.members.get_mut(number) {
+            member.seen = seen;
+            if seen == Seen::Refused || refusal == Refusal::TriedAlone {
+                member.refusal = member.refusal.max(refusal);
+            }
+        }
+    }
+
+    async fn look(&mut self, who: &[usize]) {
+        let context = self.context;
+        let mut looks = Vec::new();
+        for number in who {
+            let Holds::Published(published) = self.holds(*number) else { continue };
+            let Some(entry) = self.entry(*number) else { continue };
+            let wanted = Wanted::of(entry);
+            if !wanted.are_all_stopped() {
+                entry.task.journal.reach(Stage::Verify);
+            }
+            looks.push(async move { (*number, look_one(context, *published, wanted).await) });
+        }
+        for (number, looked) in join_all(looks).await {
+            let (seen, holds, failure) = match looked {
+                Looked::Proven(proven) => (Seen::Proven, Holds::Proven(proven), None),
+                Looked::StillStopped => (Seen::Proven, Holds::StillStopped, None),
+                Looked::NotProven(published, failure) => (Seen::NotProven, Holds::Published(published), Some(failure)),
+            };
+            if let Some(entry) = self.entry(number) {
+                entry.holds = holds;
+                entry.failure = failure;
+            }
+            self.see(number, seen);
+        }
+    }
+
+    /// Commits what is proven. Its part ends once no service of it can be asked any more for others.
+    async fn commit(&mut self, number: usize) {
+        let proven = match self.holds(number) {
+            Holds::Proven(proven) => proven,
+            Holds::StillStopped => return self.finish(number, End::StillStopped).await,
+            _ => return self.see(number, Seen::Ended),
+        };
+        let generation = proven.published().generation();
+        match block(Stage::Commit, move || commit(Deployed::Proven(*proven)).map_err(|why| why.1)).await {
+            Ok(committed) => {
+                if let Some(entry) = self.entry(number) {
+                    entry.holds = Holds::Committed(Box::new(committed));
+                }
+                self.see(number, Seen::Committed);
+            }
+            Err(failure) => self.finish(number, End::Failed { failure, waits: Some(generation) }).await,
+        }
+    }
+
+    /// Commits what is not proven and has no fallback (`swap/ondisk.md`, "No fallback").
+    async fn stay(&mut self, number: usize) {
+        let Holds::Published(published) = self.holds(number) else { return self.see(number, Seen::Ended) };
+        let failure = self.failure(number);
+        let generation = published.generation();
+        let end = match block(Stage::Commit, move || commit(Deployed::Unproven(*published)).map_err(|why| why.1)).await {
+            Ok(committed) => End::Unproven { committed: Box::new(committed), failure },
+            Err(failure) => End::Failed { failure, waits: Some(generation) },
+        };
+        self.finish(number, end).await;
+    }
+
+    fn failure(&mut self, number: usize) -> Failure {
+        let unknown = || Failure::new(Stage::Reload, Code::ReloadFailed, "its service refused the reload");
+        self.entry(number).and_then(|entry| entry.failure.clone()).unwrap_or_else(unknown)
+    }
+
+    /// Publishes the fallbacks, and asks their services once. How they answer is not asked: a revert is judged on the wire. What stayed
+    /// published is seen anew by the answers without the others.
+    async fn revert(&mut self, who: &[usize]) {
+        let context = self.context;
+        for number in who {
+            if let Some(entry) = self.entry(*number) {
+                put_fallback_back(context, &mut entry.task).await;
+            }
+        }
+        let answers = self.ask(who).await;
+        for number in who {
+            self.see(*number, Seen::Back);
+        }
+        let asked: BTreeSet<ServiceId> = answers.keys().cloned().collect();
+        for number in 0..self.members.len() {
+            let Some(member) = self.members.get_mut(number) else { continue };
+            match member.seen {
+                Seen::Committed if !member.services.is_disjoint(&asked) => member.seen = Seen::CommittedInDoubt,
+                Seen::Refused if member.services.is_subset(&asked) => {
+                    // What stays is told by why it was refused first.
+                    let first = self.entry(number).and_then(|entry| entry.failure.take());
+                    self.see_answers(number, &answers, Refusal::Together);
+                    if let Some(entry) = self.entry(number) {
+                        entry.failure = first;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn try_alone(&mut self, number: usize) {
+        if let Some(member) = self.members.get_mut(number) {
+            member.refusal = Refusal::TriedAlone;
+        }
+        let Holds::Published(published) = self.holds(number) else { return self.see(number, Seen::Ended) };
+        let generation = published.generation();
+        let (published, failure) = match block(Stage::Publish, move || Ok(published.again())).await {
+            Ok(Ok(published)) => (published, None),
+            Ok(Err(why)) => (why.0, Some(why.1)),
+            Err(failure) => return self.finish(number, End::Failed { failure, waits: Some(generation) }).await,
+        };
+        if let Some(entry) = self.entry(number) {
+            entry.holds = Holds::Published(Box::new(published));
+        }
+        if let Some(failure) = failure {
+            if let Some(entry) = self.entry(number) {
+                entry.failure = Some(failure);
+            }
+            return self.see(number, Seen::Refused);
+        }
+        let answers = self.ask(&[number]).await;
+        self.see_answers(number, &answers, Refusal::TriedAlone);
+    }
+
+    /// Looks whether the previous certificates serve again; with that their part ends.
+    async fn end_back(&mut self, who: &[usize]) {
+        let context = self.context;
+        let mut looks = Vec::new();
+        for number in who {
+            let Some(entry) = self.entry(*number) else { continue };
+            let leaf = entry.task.journal.fallback().cloned();
+            let place = entry.task.place.clone();
+            looks.push(async move {
+                let unseen = match leaf {
+                    Some(leaf) => serves(context, &place, &leaf).await.err(),
+                    None => None,
+                };
+                (*number, unseen)
+            });
+        }
+        for (number, unseen) in join_all(looks).await {
+            let Holds::Published(published) = self.holds(number) else { continue };
+            let (failure, generation) = (self.failure(number), published.generation());
+            self.finish(number, End::Back { failure, generation, unseen }).await;
+        }
+    }
+
+    /// Looks once more at what was proven before one of its services was asked again.
+    async fn look_again(&mut self, who: &[usize]) {
+        for number in who {
+            let context = self.context;
+            let Some(entry) = self.entry(*number) else { continue };
+            let facts = match &entry.holds {
+                Holds::Committed(committed) if committed.proof() == Proof::Served => Some(committed.facts().clone()),
+                _ => None,
+            };
+            let place = entry.task.place.clone();
+            let lost = match facts {
+                Some(facts) => serves(context, &place, &facts).await.err(),
+                None => None,
+            };
+            self.end(*number, lost).await;
+        }
+    }
+
+    /// Ends the part of a certificate that is committed; `lost`: its proof does not hold any more.
+    async fn end(&mut self, number: usize, lost: Option<Failure>) {
+        let Holds::Committed(committed) = self.holds(number) else { return self.see(number, Seen::Ended) };
+        let stopped = self.entry(number).map_or_else(Vec::new, |entry| std::mem::take(&mut entry.stopped));
+        let end = match lost {
+            Some(failure) => End::ProofLost { committed, failure },
+            None => End::Committed { committed, stopped },
+        };
+        self.finish(number, end).await;
+    }
+
+    async fn finish(&mut self, number: usize, end: End) {
+        self.see(number, Seen::Ended);
+        if let Some(entry) = self.entries.get_mut(number).and_then(Option::take) {
+            self.reports.push(entry.task.finish(end).await);
+        }
+    }
+}
