@@ -7,13 +7,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::config::settings::Settings;
-use crate::io::openbao::{Grant, Health, HealthState, Server, sign_path};
+use crate::io::openbao::{Grant, Granted, Health, HealthState, Server, Session, Tried, Unrevoked, ask_health, sign_path};
 use crate::io::tpm::Tpm;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Warning};
-use crate::steps::issue::{ask_health, log_in};
 
 /// How bad a result is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -105,41 +104,30 @@ pub fn tpm(settings: &Settings) -> Option<Check> {
 
 /// Asks OpenBao.
 pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>) -> Vec<Check> {
-    let mut checks = Vec::new();
-    let server = match Server::new(&settings.openbao.address, &settings.openbao.ca, clock) {
-        Ok(server) => server,
+    let session = match Session::open(&settings.openbao, credentials, clock).await {
+        Ok(session) => session,
         Err(failure) => return vec![Check::failed(Severity::Error, failure)],
     };
-    match ask_health(&server).await {
-        Err(failure) => return vec![Check::failed(Severity::Error, failure)],
-        Ok(health) => {
-            checks.extend(of_health(settings, &server, &health));
-            if matches!(health.state, HealthState::Sealed | HealthState::Uninitialised) {
-                return checks;
-            }
-        }
+    let mut checks = of_health(settings, session.server(), session.health());
+    if matches!(session.health().state, HealthState::Sealed | HealthState::Uninitialised) {
+        return checks;
     }
     checks.push(pin(settings, clock).await);
-    let mut granted = Vec::new();
-    for login in &settings.openbao.login {
-        match log_in(&server, login, credentials).await {
-            Ok(grant) => granted.push((login.method(), grant)),
-            Err(failure) => checks.push(Check::failed(Severity::Warning, failure)),
-        }
-    }
+    let Tried { granted, refused } = session.try_every_method().await;
+    checks.extend(refused.into_iter().map(|failure| Check::failed(Severity::Warning, failure)));
     if granted.is_empty() {
         // Each reason is listed above; none of them is harmless now.
         checks.iter_mut().filter(|check| check.code == Code::LoginRefused).for_each(|check| check.severity = Severity::Error);
         checks.push(Check::new(Code::Login, Severity::Error, "no login of the settings is granted").hint("correct one of openbao.login"));
     }
-    if let Some((method, grant)) = granted.first() {
-        let others: Vec<&str> = granted.iter().skip(1).map(|(method, _)| *method).collect();
+    if let [first, others @ ..] = granted.as_slice() {
+        let others: Vec<&str> = others.iter().map(|granted| granted.method).collect();
         let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
-        checks.push(Check::new(Code::Login, Severity::Info, format!("login by {method} works{also}")));
-        checks.extend(paths(settings, &server, grant).await);
+        checks.push(Check::new(Code::Login, Severity::Info, format!("login by {} works{also}", first.method)));
+        checks.extend(paths(settings, session.server(), &first.grant).await);
     }
-    for (method, grant) in granted.iter().filter(|(_, grant)| grant.is_ours()) {
-        if let Err(problem) = server.revoke_self(grant).await {
+    for Granted { method, grant } in &granted {
+        if let Some(Unrevoked { problem, .. }) = session.end(grant).await {
             let text = format!("the token of the login by {method} could not be revoked: {}", problem.failure.text);
             checks.push(
                 Check::new(Code::TokenNotRevoked, Severity::Warning, text)
@@ -203,7 +191,7 @@ async fn pin(settings: &Settings, clock: Clock) -> Check {
 /// What the login is allowed: all that is needed, and nothing that is dangerous.
 async fn paths(settings: &Settings, server: &Server, grant: &Grant) -> Vec<Check> {
     let mount = &settings.openbao.mount;
-    let roles: BTreeSet<&str> = settings.certificates.iter().map(|certificate| certificate.request.role.as_str()).collect();
+    let roles: BTreeSet<&str> = settings.certificates.iter().map(|certificate| certificate.issuer.role()).collect();
     let needed: Vec<String> = roles.iter().map(|role| sign_path(mount, role)).collect();
     let dangerous: Vec<(Vec<String>, &str)> = DANGEROUS.iter().map(|(templates, why)| (expand(templates, mount, &roles), *why)).collect();
     let asked: Vec<String> = needed.iter().chain(dangerous.iter().flat_map(|(paths, _)| paths)).cloned().collect();

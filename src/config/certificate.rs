@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::driver::{self, DraftEndpoint, DraftInstall};
 use super::profile::Profiles;
-use super::settings::{Certificate, Endpoint, Install, InstallKind, Owner, Paths, ServerName};
+use super::settings::{Certificate, Endpoint, Install, InstallKind, IssuerSettings, Owner, Paths, ServerName};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
 use super::tree::{self, Node, Place, Value};
 use super::value;
@@ -113,8 +113,16 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let (names, keep) = (names.filter(|_| wildcards)?, key?.keep);
     let Names { common_name: (_, common_name), dns, ip } = names;
     let dns = dns.into_iter().map(|(_, name)| name).collect();
-    let request = Request { name: name?, profile: profile?, role: role?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
-    Some(Certificate { request, keep, owner: owner?, install: install?, reload: reload?, verify: verify? })
+    let request = Request { name: name?, profile: profile?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
+    Some(Certificate {
+        request,
+        issuer: IssuerSettings::OpenBao { role: role? },
+        keep,
+        owner: owner?,
+        install: install?,
+        reload: reload?,
+        verify: verify?,
+    })
 }
 
 /// How errors name this certificate.

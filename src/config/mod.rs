@@ -5,6 +5,7 @@ mod certificate;
 mod driver;
 mod files;
 mod host;
+mod login;
 mod profile;
 pub mod settings;
 mod shape;

@@ -262,11 +262,9 @@ impl Dir {
         let fail = |errno| DiskError::new("list", &self.path, errno);
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(fail)? {
-            let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
-            if name != "." && name != ".." {
-                names.push(name);
-            }
+            names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
         }
+        names.retain(|name| name != "." && name != "..");
         names.sort();
         Ok(names)
     }

@@ -11,6 +11,7 @@ pub mod finding;
 pub mod key;
 pub mod layout;
 pub mod name;
+pub mod openbao;
 pub mod pcr;
 pub mod profile;
 pub mod reason;

@@ -122,7 +122,7 @@ impl Sealing<'_> {
         let place = Arc::new(Place::open(self.trees, name)?);
         let key = private_key(self.store, &place, certificate, live)?;
         let material = Material { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
-        let validated = validate(material, &certificate.request, &self.trees.settings().anchor, now)
+        let validated = validate(material, &certificate.request, &certificate.issuer, &self.trees.settings().anchor, now)
             .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
         Ok(Ready { place, key, validated })

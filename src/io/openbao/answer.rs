@@ -14,6 +14,7 @@ use crate::io::http::Answer;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
+use crate::model::request::Signed;
 use crate::model::secret::Token;
 
 /// Warnings of one answer that are kept.
@@ -50,17 +51,6 @@ impl Health {
     pub(super) fn unknown(text: String) -> Self {
         Self { state: HealthState::Unknown(text), skew: None, version: None }
     }
-}
-
-/// What a role signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed {
-    /// The leaf as sent, PEM. Not judged.
-    pub leaf_pem: String,
-    /// `ca_chain`, or `issuing_ca` where there is none, PEM. Not judged; may hold the root (facts/openbao §4).
-    pub others: Vec<String>,
-    /// What OpenBao warns of, and what we do.
-    pub warnings: Vec<Warning>,
 }
 
 #[derive(Deserialize)]

@@ -2,8 +2,11 @@
 //! server asks of it, or retry: whoever calls decides that from the [`Problem`].
 
 mod answer;
+mod auth;
 mod grant;
+mod login;
 mod refusal;
+mod session;
 mod skew;
 mod untrusted;
 
@@ -15,15 +18,18 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::http::{Answer, Client, HttpError, Request};
-use super::tls::{Identity, TlsError};
+use super::tls::TlsError;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::request::Signed;
 use crate::model::secret::Token;
 
-pub use answer::{Health, HealthState, Signed};
+pub use answer::{Health, HealthState};
 pub use grant::Grant;
+pub use login::{Granted, Refusals, Tried, is_the_servers_matter};
 pub use refusal::Problem;
+pub use session::{Session, Unrevoked, ask_health};
 pub use skew::Skew;
 
 /// One OpenBao server.
@@ -41,17 +47,6 @@ struct SignRequest<'a> {
     ttl: String,
     // The only value that a hardened policy allows (facts/openbao §6); pem_bundle would mix the root in.
     format: &'static str,
-}
-
-#[derive(Serialize)]
-struct AppRoleLogin<'a> {
-    role_id: &'a str,
-    secret_id: &'a str,
-}
-
-#[derive(Serialize)]
-struct CertLogin<'a> {
-    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -89,24 +84,7 @@ impl Server {
         }
     }
 
-    /// Logs in by AppRole.
-    ///
-    /// # Errors
-    /// No answer, or the login is refused.
-    pub async fn approle(&self, mount: &str, role_id: Token, secret_id: Token) -> Result<Grant, Problem> {
-        let body = json(&AppRoleLogin { role_id: role_id.expose(), secret_id: secret_id.expose() })?;
-        self.log_in(&self.http, mount, body, vec![role_id, secret_id]).await
-    }
-
-    /// Logs in by a TLS client certificate, over a connection of its own.
-    ///
-    /// # Errors
-    /// No answer, or the login is refused.
-    pub async fn cert(&self, mount: &str, role: &str, identity: &Identity) -> Result<Grant, Problem> {
-        let http = Client::new(&self.address, &self.roots, Some(identity), self.clock).map_err(|why| Problem::last(setup(&why)))?;
-        self.log_in(&http, mount, json(&CertLogin { name: role })?, Vec::new()).await
-    }
-
+    /// Asks an auth method for a token. What was `presented` for it is kept out of every text of the server.
     async fn log_in(&self, http: &Client, mount: &str, body: Zeroizing<Vec<u8>>, presented: Vec<Token>) -> Result<Grant, Problem> {
         let path = format!("auth/{mount}/login");
         let secrets: Vec<&str> = presented.iter().map(Token::expose).collect();
@@ -121,23 +99,6 @@ impl Server {
         }
         let (token, lease) = answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))?;
         Ok(Grant::ours(token, lease, presented))
-    }
-
-    /// Checks a token that somebody else made by asking it about itself. A policy may forbid that question; then the token is good.
-    ///
-    /// # Errors
-    /// No answer, or the token is not accepted.
-    pub async fn token(&self, token: Token) -> Result<Grant, Problem> {
-        let path = "auth/token/lookup-self";
-        if !answer::is_carried_by_a_header(token.expose()) {
-            return Err(Problem::definite(refusal::login_refused("the token holds characters that no token has".to_owned())));
-        }
-        let grant = Grant::given(token);
-        let answer = self.ask(path, &grant, None).await?;
-        if !is_success(&answer) {
-            refusal::of_own_token(path, &answer, &grant.secrets(), self.clock.now())?;
-        }
-        Ok(grant)
     }
 
     /// Asks `MOUNT/sign/ROLE` to sign a CSR (PEM). Not idempotent: an answer that is lost leaves a certificate behind.

@@ -152,7 +152,9 @@ fn ready_to_keep(place: &Place, now: Time) -> Result<Option<Warning>, Failure> {
 
 /// The gate, with what it noted.
 fn judge(context: &Context<'_>, task: &mut Task<'_>, material: Material) -> Result<Validated, Box<Rejection>> {
-    let validated = validate(material, &task.certificate().request, &context.settings.anchor, context.clock.now()).map_err(|why| why.1)?;
+    let certificate = task.certificate();
+    let validated = validate(material, &certificate.request, &certificate.issuer, &context.settings.anchor, context.clock.now());
+    let validated = validated.map_err(|why| why.1)?;
     task.journal.set_findings(validated.findings());
     Ok(validated)
 }

@@ -85,7 +85,6 @@ mod tests {
         Request {
             name: CertName::parse("web").expect("a name"),
             profile: Arc::new(profile),
-            role: "web".to_owned(),
             ttl: Duration::from_secs(3600),
             common_name: common_name.to_owned(),
             dns: dns.iter().map(|name| (*name).to_owned()).collect(),
