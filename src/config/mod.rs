@@ -3,6 +3,7 @@
 
 mod certificate;
 mod driver;
+pub mod service;
 mod files;
 mod host;
 mod login;

@@ -314,11 +314,7 @@ mod tests {
                 Known { live: Some(due), published: false, ..calm.clone() },
                 Plan::Issue(Issue { otherwise: given_back, ..issue(Some(LIVE)) }),
             ),
-            (
-                "debt",
-                Known { debt: debt(false), newer: newer.clone(), ..calm.clone() },
-                Plan::Settle(settle(DEBT, Why::Debt, Some(LIVE))),
-            ),
+            ("debt", Known { debt: debt(false), newer: newer.clone(), ..calm.clone() }, Plan::Settle(settle(DEBT, Why::Debt, Some(LIVE)))),
             (
                 "debt and an expired certificate",
                 Known { live: Some(expired), debt: debt(false), newer: newer.clone(), ..calm.clone() },

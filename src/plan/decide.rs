@@ -46,25 +46,26 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
     judged.decision(reasons, plan)
 }
 
-/// Plans a person's rollback to the generation that was committed before `live`, or else to the newest older one.
+/// Plans a person's rollback.
 ///
 /// # Errors
-/// Why there is none, in words.
+/// Why there is nothing to go back to, in words.
 pub fn rollback(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time) -> Result<Decision, String> {
+    let (live, settle) = before_live(tree)?;
+    let text = format!("from {live} back to {}, asked for by a person", settle.generation);
+    let judged = Judged { settings, certificate, tree, now, force: false };
+    Ok(judged.decision(vec![Reason::new(ReasonCode::Forced, text)], Plan::Settle(settle)))
+}
+
+/// `live`, and the generation that was committed before it, or else the newest older one.
+fn before_live(tree: &Tree) -> Result<(Generation, Settle), String> {
     let live = tree.live.as_ref().map(|kept| kept.generation).ok_or("nothing was committed yet")?;
     let noted = tree.state.previous.filter(|g| *g < live && tree.complete.contains(g));
     let newest = tree.complete.iter().copied().filter(|g| *g < live).max();
-    let target = noted.or(newest).ok_or_else(|| format!("there is no generation before {live}"))?;
-    let judged = Judged { settings, certificate, tree, now, force: false };
-    let reason = Reason::new(ReasonCode::Forced, format!("from {live} back to {target}, asked for by a person"));
-    let plan = Plan::Settle(Settle {
-        generation: target,
-        why: Why::Rollback,
-        // Noted before anything moves: a kill from there on must not bring one of them back as debt.
-        withdraw: tree.complete.iter().copied().filter(|g| *g > target).collect(),
-        fallback: Some(live),
-    });
-    Ok(judged.decision(vec![reason], plan))
+    let generation = noted.or(newest).ok_or_else(|| format!("there is no generation before {live}"))?;
+    // Noted before anything moves: a kill from there on must not bring one of them back as debt.
+    let withdraw = tree.complete.iter().copied().filter(|g| *g > generation).collect();
+    Ok((live, Settle { generation, why: Why::Rollback, withdraw, fallback: Some(live) }))
 }
 
 /// What a decision is made from.
@@ -179,4 +180,37 @@ fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept,
     let blocking: Vec<String> =
         against.iter().filter(|f| f.blocks()).map(|f| format!("expected {}, found {}", f.expected, f.found)).collect();
     (!blocking.is_empty()).then(|| blocking.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::key::Keep;
+    use crate::model::state::State;
+
+    #[test]
+    fn a_rollback_goes_to_what_was_committed_before() {
+        let g = Generation;
+        let tree = |live: Option<u64>, complete: &[u64], previous: Option<u64>| Tree {
+            live: live.map(|live| Kept::for_tests(g(live), Keep::File, Condition::Intact)),
+            complete: complete.iter().copied().map(g).collect(),
+            state: State { previous: previous.map(g), ..State::default() },
+            ..Tree::default()
+        };
+        let rows = [
+            ("nothing committed", tree(None, &[1, 2], Some(1)), Err("nothing was committed yet".to_owned())),
+            ("nothing before", tree(Some(3), &[3, 4], None), Err("there is no generation before gen-3".to_owned())),
+            ("as noted", tree(Some(5), &[2, 3, 4, 5], Some(3)), Ok((3, vec![4, 5]))),
+            ("noted and gone", tree(Some(5), &[2, 4, 5], Some(3)), Ok((4, vec![5]))),
+            ("noted and newer", tree(Some(5), &[2, 5, 6], Some(6)), Ok((2, vec![5, 6]))),
+            ("not noted", tree(Some(5), &[1, 2, 5], None), Ok((2, vec![5]))),
+        ];
+        for (what, tree, expected) in rows {
+            let found = before_live(&tree).map(|(live, settle)| {
+                assert_eq!((settle.why, settle.fallback), (Why::Rollback, Some(live)), "{what}");
+                (settle.generation.0, settle.withdraw.iter().map(|g| g.0).collect::<Vec<_>>())
+            });
+            assert_eq!(found, expected, "{what}");
+        }
+    }
 }

@@ -298,3 +298,11 @@ impl Kept {
         bytes.strip_prefix(self.files.fullchain.as_slice()).is_some_and(|rest| rest == key)
     }
 }
+
+#[cfg(test)]
+impl Kept {
+    /// A generation without files, for tables of tests.
+    pub(crate) fn for_tests(generation: Generation, keep: Keep, condition: Condition) -> Self {
+        Self { keep, ..Self::unusable(generation, condition, None) }
+    }
+}

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::debt::{debt_of, proof_of_live};
 use super::choice::Plan;
+use super::debt::{debt_of, proof_of_live};
 use super::decide::{Decision, decide};
 use super::generation::Condition;
 use super::inventory::{self, Tree};

@@ -48,9 +48,17 @@ impl Committed {
     }
 }
 
+#[cfg(test)]
+impl Committed {
+    /// One that nobody committed, for tables of tests.
+    pub(in crate::steps) const fn for_tests(generation: Generation, proof: Proof, facts: Facts) -> Self {
+        Self { generation, previous: None, proof, facts }
+    }
+}
+
 /// What may be committed.
 #[derive(Debug)]
-pub enum Deployed {
+pub enum Committing {
     /// It is proven, or its services are stopped.
     Proven(Proven),
     /// It is not, and there is nothing to go back to (`swap/ondisk.md`, "No fallback"): it stays as debt.
@@ -64,7 +72,7 @@ pub enum Deployed {
     },
 }
 
-impl Deployed {
+impl Committing {
     const fn published(&self) -> &Published {
         match self {
             Self::Proven(proven) => proven.published(),
@@ -85,8 +93,8 @@ impl Deployed {
 ///
 /// # Errors
 /// The value and why, when the link cannot be renamed or flushed. The generation is debt then and settled by the next run.
-pub fn commit(deployed: Deployed) -> Result<Committed, Box<(Deployed, Failure)>> {
-    let (place, generation) = (deployed.published().place().clone(), deployed.published().generation());
+pub fn commit(committing: Committing) -> Result<Committed, Box<(Committing, Failure)>> {
+    let (place, generation) = (committing.published().place().clone(), committing.published().generation());
     let previous = place.committed().filter(|live| *live != generation);
     let moved = if place.committed() == Some(generation) {
         Ok(())
@@ -94,8 +102,8 @@ pub fn commit(deployed: Deployed) -> Result<Committed, Box<(Deployed, Failure)>>
         place.var().and_then(|var| write::replace_link(&var, layout::LIVE, &generation.to_string()))
     };
     match moved {
-        Ok(()) => Ok(Committed { generation, previous, proof: deployed.proof(), facts: deployed.published().facts().clone() }),
-        Err(why) => Err(Box::new((deployed, disk_failure(Stage::Commit, &why)))),
+        Ok(()) => Ok(Committed { generation, previous, proof: committing.proof(), facts: committing.published().facts().clone() }),
+        Err(why) => Err(Box::new((committing, disk_failure(Stage::Commit, &why)))),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::commit::{Committed, Deployed, commit};
+use super::commit::{Committed, Committing, commit};
 use super::flow::{End, Journal, collect_sealing_keys, describe_leaf};
 use super::run::{Begun, Run};
 use super::seal::{KeyStore as _, SealedStore, seal};
@@ -104,7 +104,7 @@ impl Sealing<'_> {
         let mut report = CertReport { generation: tree.published.generation, previous: tree.published.generation, ..unknown(certificate) };
         describe_leaf(&mut report, tree.published.facts.as_ref());
         report.proof = proof_of_live(&tree);
-        let again = match plan::reseal(certificate, &tree) {
+        let again = match plan::reseal(certificate.name(), &tree) {
             Ok(Reseal::Again(again)) => again,
             Ok(Reseal::Leave(reason)) => return CertReport { outcome: Outcome::Kept, reasons: vec![reason], ..report },
             Err(failure) => return self.run.failed(report, failure),
@@ -149,7 +149,7 @@ impl Sealing<'_> {
         let published = Published::new(staged).map_err(|why| why.1)?;
         journal.add_warnings(published.warnings().iter().cloned());
         journal.set_new(again.to, published.facts());
-        commit(Deployed::Resealed { published, proof: again.proof }).map_err(|why| why.1)
+        commit(Committing::Resealed { published, proof: again.proof }).map_err(|why| why.1)
     }
 }
 

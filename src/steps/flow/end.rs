@@ -111,3 +111,104 @@ pub(super) fn told(end: &End, plan: &Plan, shortfall: Option<&End>, is_back: boo
     let error = end.failure().cloned().or_else(|| shortfall.filter(|_| committed).and_then(End::failure).cloned());
     Told { outcome, error, stage: committed.then_some(Stage::Commit), proof }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::cert::Facts;
+    use crate::judge::kit::Pki;
+    use crate::model::code::Code;
+    use crate::plan::choice::{Issue, Settle, Why};
+
+    const NEW: Generation = Generation(7);
+
+    fn failure(stage: Stage) -> Failure {
+        Failure::new(stage, Code::OldLeaf, "what happened")
+    }
+
+    fn issue() -> Plan {
+        Plan::Issue(Issue { generation: NEW, withdraw: Vec::new(), supersede: Vec::new(), fallback: None, otherwise: None })
+    }
+
+    fn settle(why: Why) -> Plan {
+        Plan::Settle(Settle { generation: NEW, why, withdraw: Vec::new(), fallback: None })
+    }
+
+    /// Each end of each kind of plan: outcome, stage of the ledger line, proof, and whether an error is told.
+    #[test]
+    fn each_end_is_told_as_it_is() {
+        let leaf = Facts::parse(&Pki::new().leaf()).unwrap();
+        let committed = |proof| Box::new(Committed::for_tests(NEW, proof, leaf.clone()));
+        let served = || End::Committed { committed: committed(Proof::Served), stopped: Vec::new() };
+        let back = |unseen: Option<Failure>| End::Back { failure: failure(Stage::Verify), generation: NEW, unseen };
+        let refused = || {
+            let (failure, refused_pem) = (failure(Stage::Validate), None);
+            End::Refused(Box::new(Rejection { findings: Vec::new(), failure, sha256: None, serial: None, refused_pem }))
+        };
+        let not_deployable = || End::NotDeployable { failure: failure(Stage::Publish), generation: NEW };
+        let unproven = || End::Unproven { committed: committed(Proof::None), failure: failure(Stage::Reload) };
+        let lost = || End::ProofLost { committed: committed(Proof::Served), failure: failure(Stage::Verify) };
+        let (rollback, debt) = (settle(Why::Rollback), settle(Why::Debt));
+        let rows = [
+            (served(), issue(), false, Outcome::Renewed, Some(Stage::Commit), Some(Proof::Served), false),
+            (served(), debt.clone(), false, Outcome::Settled, Some(Stage::Commit), Some(Proof::Served), false),
+            (served(), rollback.clone(), false, Outcome::RolledBack, Some(Stage::Commit), Some(Proof::Served), false),
+            (
+                End::Committed { committed: committed(Proof::ServiceStopped), stopped: vec!["nginx".to_owned()] },
+                issue(),
+                false,
+                Outcome::Renewed,
+                Some(Stage::Commit),
+                Some(Proof::ServiceStopped),
+                false,
+            ),
+            (End::StillStopped, settle(Why::ServiceStopped), false, Outcome::NotDue, None, None, false),
+            (back(None), issue(), true, Outcome::RolledBack, None, None, true),
+            (back(None), issue(), false, Outcome::Failed, None, None, true),
+            (back(None), rollback.clone(), true, Outcome::Failed, None, None, true),
+            (back(Some(failure(Stage::Verify))), issue(), true, Outcome::RolledBack, None, Some(Proof::None), true),
+            (unproven(), issue(), false, Outcome::Failed, None, Some(Proof::None), true),
+            (lost(), debt.clone(), false, Outcome::Failed, None, Some(Proof::None), true),
+            (refused(), issue(), false, Outcome::Refused, None, None, true),
+            (not_deployable(), debt, false, Outcome::Failed, None, None, true),
+            (not_deployable(), rollback, false, Outcome::Refused, None, None, true),
+            (End::Blocked(failure(Stage::Attest)), issue(), false, Outcome::Blocked, None, None, true),
+            (End::Exhausted(failure(Stage::Issue)), issue(), false, Outcome::Exhausted, None, None, true),
+            (End::failed(failure(Stage::Seal)), issue(), false, Outcome::Failed, None, None, true),
+            (
+                End::Resealed { committed: committed(Proof::File), from: Generation(6) },
+                Plan::Rest,
+                false,
+                Outcome::Resealed,
+                Some(Stage::Commit),
+                Some(Proof::File),
+                false,
+            ),
+        ];
+        for (end, plan, is_back, outcome, stage, proof, is_error) in rows {
+            let told = told(&end, &plan, None, is_back);
+            let found = (told.outcome, told.stage, told.proof, told.error.is_some());
+            assert_eq!(found, (outcome, stage, proof, is_error), "{end:?} of {plan:?}");
+        }
+    }
+
+    /// What was given back to consumers may be deployed well: that no new certificate came is what is told all the same.
+    #[test]
+    fn a_first_task_that_fell_short_is_not_hidden_by_the_second() {
+        let leaf = Facts::parse(&Pki::new().leaf()).unwrap();
+        let committed = || Box::new(Committed::for_tests(NEW, Proof::Served, leaf.clone()));
+        let first = End::Exhausted(failure(Stage::Issue));
+        let second = End::Committed { committed: committed(), stopped: Vec::new() };
+        let expected = Told {
+            outcome: Outcome::Exhausted,
+            error: Some(failure(Stage::Issue)),
+            stage: Some(Stage::Commit),
+            proof: Some(Proof::Served),
+        };
+        assert_eq!(told(&second, &settle(Why::Unpublished), Some(&first), false), expected);
+        // What went wrong last is what there is to mend first.
+        let second = End::Unproven { committed: committed(), failure: failure(Stage::Verify) };
+        let told = told(&second, &settle(Why::Unpublished), Some(&first), false);
+        assert_eq!((told.outcome, told.error), (Outcome::Failed, Some(failure(Stage::Verify))));
+    }
+}

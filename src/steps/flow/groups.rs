@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Due;
-use crate::config::service::ServiceId;
+use crate::config::service::{Service as _, ServiceId};
 
 /// Splits the due certificates into groups that share no service.
 pub(super) fn by_service(due: Vec<Due<'_>>) -> Vec<Vec<Due<'_>>> {

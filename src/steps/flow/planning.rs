@@ -1,8 +1,8 @@
 //! The planning stage of a run: what is there, what is to be done about it, and, where a plan would publish a sealed key, whether that key
 //! opens. After this nothing is decided again.
 
+use super::Due;
 use super::found::report_of;
-use super::{Due, Request};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Time;
@@ -17,7 +17,7 @@ use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::Tree;
 use crate::plan::sealing::plaintext_warning;
 use crate::steps::run::Run;
-use crate::steps::seal::{SealedStore, Stores};
+use crate::steps::seal::{KeyStore as _, SealedStore, Stores};
 use crate::steps::swap::{Trees, is_whole};
 
 /// What the planning stage gave.

@@ -14,14 +14,15 @@ use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
+use crate::model::name::Generation;
 use crate::model::report::CertReport;
+use crate::model::secret::PlainKey;
 use crate::plan::choice::{Issue, Plan, Settle, Why};
-use crate::steps::attest;
 use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::record::Notes;
 use crate::steps::seal::seal;
 use crate::steps::swap::{Place, Staged, demand_memory, disk_failure, put_back, reopen};
-use crate::steps::validate::{Material, Validated, validate};
+use crate::steps::validate::{Material, Rejection, Validated, validate};
 
 /// What came of preparing a certificate.
 pub(super) enum Prepared<'a> {
@@ -93,7 +94,7 @@ async fn make_room(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue) ->
 }
 
 /// Notes that this run acts on the certificate, and what must not be published again.
-async fn begin(context: &Context<'_>, task: &Task<'_>, withdraw: &[crate::model::name::Generation]) -> Result<(), Failure> {
+async fn begin(context: &Context<'_>, task: &Task<'_>, withdraw: &[Generation]) -> Result<(), Failure> {
     let (notes, now, withdraw) = (task.journal.notes.clone(), context.clock.now(), withdraw.to_vec());
     block(Stage::Plan, move || notes.begin(now, &withdraw)).await
 }
@@ -106,7 +107,7 @@ async fn new_generation(
 ) -> Result<Staged, End> {
     task.journal.reach(Stage::Issue);
     let issued = tokio::select! {
-        issued = ask(context, task, issue) => issued?,
+        issued = ask(context, task) => issued?,
         () = context.ending.grace_is_over() => return Err(End::failed(ending::not_answered())),
     };
     // The CA has answered: the next one's turn, while this one is judged and written.
@@ -123,10 +124,9 @@ async fn new_generation(
 }
 
 /// Asks for a certificate, once attestation, budget and key store allow it.
-async fn ask(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue) -> Result<Issued, End> {
+async fn ask(context: &Context<'_>, task: &mut Task<'_>) -> Result<Issued, End> {
     // Not even a login is asked for what the budget does not allow.
     task.journal.notes.allowance(context.clock.now()).map_err(End::Exhausted)?;
-    let attested = attest::gate(context).await.map_err(End::Blocked)?;
     let (place, now) = (task.place.clone(), context.clock.now());
     // Before anything is asked of the CA: an absent TPM costs no signature.
     let warning = block(Stage::Seal, move || ready_to_keep(&place, now)).await.map_err(End::failed)?;
@@ -159,7 +159,13 @@ fn judge(context: &Context<'_>, task: &mut Task<'_>, material: Material) -> Resu
     Ok(validated)
 }
 
-async fn keep_and_stage(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue, validated: Validated, key: PlainKey) -> Result<Staged, End> {
+async fn keep_and_stage(
+    context: &Context<'_>,
+    task: &mut Task<'_>,
+    issue: &Issue,
+    validated: Validated,
+    key: PlainKey,
+) -> Result<Staged, End> {
     let (generation, now) = (issue.generation, context.clock.now());
     task.journal.reach(Stage::Seal);
     let place = task.place.clone();

@@ -78,5 +78,10 @@ impl<'a> Task<'a> {
 /// The services to ask for a certificate.
 fn services(certificate: &Certificate, plan: &Plan, stopped: &[String]) -> Vec<Arc<dyn Service>> {
     let owed = matches!(plan, Plan::Settle(Settle { why: Why::ServiceStopped, .. })) && !stopped.is_empty();
-    certificate.reload.iter().filter(|service| !owed || stopped.contains(&service.name())).cloned().collect()
+    certificate
+        .reload
+        .iter()
+        .filter(|service| !owed || stopped.contains(&service.name()))
+        .map(|s| Arc::new(s.clone()) as Arc<dyn Service>)
+        .collect()
 }

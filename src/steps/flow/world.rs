@@ -8,7 +8,6 @@ use crate::config::settings::Settings;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Clock;
 use crate::model::report::Watch;
-use crate::steps::attest::Attester;
 use crate::steps::issue::{self, Issuer};
 use crate::steps::prove::{Prover, Wire};
 use crate::steps::seal::Stores;
@@ -17,8 +16,6 @@ use crate::steps::seal::Stores;
 pub struct World<'a> {
     /// Who signs.
     pub issuer: Arc<dyn Issuer>,
-    /// Who says whether this host is in the state that the settings demand; where they demand none, nobody.
-    pub attester: Option<Arc<dyn Attester>>,
     /// Who looks at what is served.
     pub prover: Arc<dyn Prover>,
     /// Where private keys rest.
@@ -37,7 +34,6 @@ impl<'a> World<'a> {
     pub fn of(settings: &Settings, clock: Clock, watch: &'a dyn Watch) -> Self {
         Self {
             issuer: issue::of(settings, clock),
-            attester: None,
             prover: Arc::new(Wire),
             stores: Arc::new(Stores::of(settings, Unanswered::default())),
             clock,

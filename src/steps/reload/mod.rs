@@ -131,3 +131,39 @@ fn not_run(why: &NotRun) -> Failure {
         NotRun::Broken { .. } => failure,
     }
 }
+
+use crate::config::service as joint;
+use futures_util::future::BoxFuture;
+impl joint::Service for Driver {
+    fn id(&self) -> joint::ServiceId {
+        joint::ServiceId::new(&format!("{self:?}"))
+    }
+    fn name(&self) -> String {
+        name(self)
+    }
+    fn state(&self) -> BoxFuture<'_, Result<joint::ServiceState, Failure>> {
+        Box::pin(async {
+            Ok(match state(self).await? {
+                ServiceState::Failed => joint::ServiceState::Failed,
+                ServiceState::Running => joint::ServiceState::Running,
+                ServiceState::Stopped => joint::ServiceState::Stopped,
+            })
+        })
+    }
+    fn ask(&self, state: joint::ServiceState) -> BoxFuture<'_, Result<joint::Answer, Failure>> {
+        let state = match state {
+            joint::ServiceState::Failed => ServiceState::Failed,
+            joint::ServiceState::Running => ServiceState::Running,
+            joint::ServiceState::Stopped => ServiceState::Stopped,
+        };
+        Box::pin(async move {
+            Ok(match take_up(self, state).await? {
+                TakenUp::Asked(w) => joint::Answer::Asked(w),
+                TakenUp::Stopped => joint::Answer::Stopped,
+            })
+        })
+    }
+    fn stopped_is_certain(&self) -> bool {
+        !matches!(self, Self::Nginx(Nginx::Process { pid: Some(_), .. }))
+    }
+}

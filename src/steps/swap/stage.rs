@@ -147,9 +147,9 @@ fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskErro
         files: files.iter().map(|(name, bytes, _)| ((*name).to_owned(), Fingerprint::of(bytes))).collect::<BTreeMap<_, _>>(),
         published_key_sha256: stored.kept.published_sha256.clone(),
     };
-    let meta = serde_json::to_vec_pretty(&meta).unwrap_or_default();
     let staging = format!(".{generation}");
     let var = place.var()?;
+    let meta = write::json(&var, layout::META, &meta)?;
     let (dir, _) = write::make_dir(&var, &staging, 0o700, Ownership::default())?;
     for (name, bytes, mode) in files.into_iter().chain([(layout::META, meta.as_slice(), 0o644)]) {
         write::write_new(&dir, name, bytes, mode, Ownership::default())?;

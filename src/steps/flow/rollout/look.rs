@@ -8,10 +8,9 @@ use crate::judge::cert::Facts;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::plan::choice::{Plan, Settle, Why};
-use crate::steps::flow::{Context, block};
 use crate::steps::flow::task::Task;
-use crate::steps::prove::{self, Claim, Proven};
-use crate::steps::service;
+use crate::steps::flow::{Context, block};
+use crate::steps::prove::{self, Claim};
 use crate::steps::swap::{Place, Published, put_back};
 
 /// Gives consumers the generation back that the plan falls back to, if there is one.
@@ -32,7 +31,7 @@ pub(super) async fn ask_one(context: &Context<'_>, service: &dyn Service) -> Res
         let text = format!("{} had its one start in this run and has failed again", service.name());
         return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("its own log says why"));
     }
-    service::ask(service, state).await
+    service.ask(state).await
 }
 
 /// What is looked for.
@@ -85,7 +84,9 @@ pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted
     };
     match looked {
         // Committed like that already: nothing happened, nothing is noted.
-        Ok(proven) if wanted.are_all_stopped() && wanted.knows_stopped && wanted.place.committed() == Some(proven.published().generation()) => {
+        Ok(proven)
+            if wanted.are_all_stopped() && wanted.knows_stopped && wanted.place.committed() == Some(proven.published().generation()) =>
+        {
             Looked::StillStopped
         }
         Ok(proven) => Looked::Proven(Box::new(proven)),

@@ -19,7 +19,7 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::report::CertReport;
 use crate::model::state::Proof;
-use crate::steps::commit::{Committed, Deployed, commit};
+use crate::steps::commit::{Committed, Committing, commit};
 use crate::steps::prove::Proven;
 use crate::steps::swap::{Published, Staged};
 
@@ -215,7 +215,7 @@ impl<'a> Rollout<'_, 'a> {
             _ => return self.see(number, Seen::Ended),
         };
         let generation = proven.published().generation();
-        match block(Stage::Commit, move || commit(Deployed::Proven(*proven)).map_err(|why| why.1)).await {
+        match block(Stage::Commit, move || commit(Committing::Proven(*proven)).map_err(|why| why.1)).await {
             Ok(committed) => {
                 if let Some(entry) = self.entry(number) {
                     entry.holds = Holds::Committed(Box::new(committed));
@@ -231,7 +231,7 @@ impl<'a> Rollout<'_, 'a> {
         let Holds::Published(published) = self.holds(number) else { return self.see(number, Seen::Ended) };
         let failure = self.failure(number);
         let generation = published.generation();
-        let end = match block(Stage::Commit, move || commit(Deployed::Unproven(*published)).map_err(|why| why.1)).await {
+        let end = match block(Stage::Commit, move || commit(Committing::Unproven(*published)).map_err(|why| why.1)).await {
             Ok(committed) => End::Unproven { committed: Box::new(committed), failure },
             Err(failure) => End::Failed { failure, waits: Some(generation) },
         };
