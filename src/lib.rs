@@ -29,7 +29,7 @@
 //!
 //! Doors are closed by clippy's `disallowed_methods`; a file that may open one says `#![expect]`, and the house test holds the list.
 //! Four joints are traits with one conformance suite each: [`steps::issue::Issuer`], [`steps::seal::KeyStore`],
-//! [`steps::reload::Reloader`], and the attester, which comes with attestation. Everything else is plain functions, structs and enums.
+//! [`config::service::Service`], and the attester, which comes with attestation. Everything else is plain functions, structs and enums.
 //!
 //! # What must always be true
 //! 1. A private key is made on this host and is in no request, log, argument, environment, core dump or report. Issuance is by CSR.

@@ -26,6 +26,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::model::clock::Clock;
+use crate::steps::service::DRIVERS;
 use arguments::Command;
 use output::Output;
 use screen::Screen;
@@ -65,7 +66,7 @@ pub fn run(environment: &Environment, clock: Clock, out: Box<dyn Write + Send>, 
     let mut output = Output::new(out);
     let code = match usage::parse(environment) {
         Ok(arguments) => {
-            let mut session = Session::new(environment, clock, arguments.global, &screen, &mut output);
+            let mut session = Session::new(environment, clock, arguments.global, &screen, &mut output, DRIVERS);
             dispatch(&mut session, &arguments.command)
         }
         Err(error) => usage::refuse(&error, environment, clock, &screen, &mut output),

@@ -4,7 +4,7 @@ pub mod issue;
 pub mod validate;
 pub mod seal;
 pub mod swap;
-pub mod reload;
+pub mod service;
 pub mod prove;
 pub mod commit;
 pub mod record;

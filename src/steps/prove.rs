@@ -1,10 +1,12 @@
-//! The proof: the new leaf seen on the wire, or read back where there is no endpoint. A reload's exit code proves nothing.
+//! The proof: the new leaf seen on the wire, what a driver proves by itself, or the files read back where there is neither. A reload's exit
+//! code proves nothing.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
 use super::swap::Published;
+use crate::config::service::{Deployed, Question, Seen, Service};
 use crate::config::settings::{Certificate, Endpoint, ServerName};
 use crate::io::handshake::{self, NotSeen, Target};
 use crate::judge::cert::Facts;
@@ -102,33 +104,72 @@ impl Prover for Wire {
     }
 }
 
-/// Looks for the proof of a published generation at every endpoint of its settings, and by each service that has a way of its own. With
-/// `some_stopped` an endpoint that nobody answers at is excused.
+/// A service that did what was asked.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// It.
+    pub service: &'a dyn Service,
+    /// What its driver noted before it asked.
+    pub before: &'a serde_json::Value,
+}
+
+/// What services were asked to read.
+#[derive(Debug)]
+pub struct Deployment<'a> {
+    /// The generation, as drivers are told of it.
+    pub deployed: &'a Deployed,
+    /// Those that did what was asked.
+    pub asked: Vec<Asked<'a>>,
+    /// Whether another one is stopped: an endpoint that nobody answers at is excused then.
+    pub some_stopped: bool,
+}
+
+/// Looks for the proof of a published generation at every endpoint of its settings, then by every driver that has a proof of its own, and
+/// where there is no endpoint by reading it back.
 ///
 /// # Errors
-/// The value and why: codes `old-leaf other-leaf unreachable handshake-refused untrusted`.
+/// The value and why: codes `old-leaf other-leaf unreachable handshake-refused untrusted`, and those of the drivers.
 pub async fn prove(
     prover: &dyn Prover,
     published: Published,
     claim: &Claim<'_>,
-    some_stopped: bool,
+    deployment: &Deployment<'_>,
 ) -> Result<Proven, Box<(Published, Failure)>> {
-    let stopped = |proof| if some_stopped { Proof::ServiceStopped } else { proof };
-    if claim.certificate.verify.is_empty() {
-        return match published.read_back() {
-            Ok(()) => Ok(Proven { published, proof: stopped(Proof::File) }),
-            Err(why) => Err(Box::new((published, why))),
-        };
+    let seen = match at_endpoints(prover, claim, deployment.some_stopped).await {
+        Ok(seen) => by_drivers(claim, deployment).await.map(|own| own.max(seen)),
+        Err(why) => Err(why),
+    };
+    let is_read_back = || if claim.certificate.verify.is_empty() { published.read_back() } else { Ok(()) };
+    match seen.and_then(|seen| is_read_back().map(|()| seen)) {
+        Err(why) => Err(Box::new((published, why))),
+        Ok(_) if deployment.some_stopped => Ok(Proven { published, proof: Proof::ServiceStopped }),
+        Ok(Seen::Leaf) => Ok(Proven { published, proof: Proof::Served }),
+        Ok(Seen::Read | Seen::Nothing) => Ok(Proven { published, proof: Proof::File }),
     }
+}
+
+async fn at_endpoints(prover: &dyn Prover, claim: &Claim<'_>, some_stopped: bool) -> Result<Seen, Failure> {
+    let mut seen = Seen::Nothing;
     for endpoint in &claim.certificate.verify {
         let deadline = if some_stopped { endpoint.deadline.min(STOPPED) } else { endpoint.deadline };
         match prover.until_steady(Look { endpoint, claim, deadline }).await {
             Err(why) if some_stopped && why.code == Code::Unreachable => {}
-            Err(why) => return Err(Box::new((published, why))),
-            Ok(()) => {}
+            looked => looked?,
         }
+        seen = Seen::Leaf;
     }
-    Ok(Proven { published, proof: stopped(Proof::Served) })
+    Ok(seen)
+}
+
+/// The most that any driver saw.
+async fn by_drivers(claim: &Claim<'_>, deployment: &Deployment<'_>) -> Result<Seen, Failure> {
+    let (endpoints, anchor, clock) = (claim.certificate.verify.as_slice(), claim.anchor, claim.clock);
+    let mut most = Seen::Nothing;
+    for Asked { service, before } in &deployment.asked {
+        let question = Question { deployed: deployment.deployed, before, endpoints, anchor, clock };
+        most = most.max(service.prove(&question).await?);
+    }
+    Ok(most)
 }
 
 /// The proof of a generation whose services were all found stopped: it is proven once one runs. A service whose state rests on a pid file

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Due;
-use crate::config::service::{Service as _, ServiceId};
+use crate::config::service::ServiceId;
 
 /// Splits the due certificates into groups that share no service.
 pub(super) fn by_service(due: Vec<Due<'_>>) -> Vec<Vec<Due<'_>>> {
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn who_shares_a_service_through_others_is_in_one_group() {
-        let of = |names: &[&str]| names.iter().copied().map(ServiceId::new).collect::<BTreeSet<_>>();
+        let of = |names: &[&str]| names.iter().map(|name| ServiceId::new("unit", [Some(*name)])).collect::<BTreeSet<_>>();
         let groups = labels(&[of(&["a"]), of(&[]), of(&["b", "nginx"]), of(&["b", "a"]), of(&[]), of(&["nginx"])]);
         assert_eq!(groups[0], groups[3]);
         assert_eq!(groups[2], groups[3]);

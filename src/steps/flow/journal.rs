@@ -15,6 +15,7 @@ use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::finding::Finding;
 use crate::model::key::Keep;
 use crate::model::name::Generation;
+use crate::model::reason::Reason;
 use crate::model::report::{CertReport, Debt, Watch};
 use crate::model::state::{Proof, State};
 use crate::plan::choice::Plan;
@@ -113,6 +114,11 @@ impl<'a> Journal<'a> {
     /// The committed generation was given back to its consumers, who lacked it.
     pub(super) fn gave_back(&mut self, facts: Facts) {
         self.leaves.fallback.get_or_insert(facts);
+    }
+
+    /// Why it was due.
+    pub(super) fn reasons(&self) -> &[Reason] {
+        &self.report.reasons
     }
 
     /// Fingerprint of the leaf that consumers found at the start: one that still serves it has not read its files.

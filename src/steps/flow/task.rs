@@ -6,9 +6,12 @@ use super::end::End;
 use super::found::report_of;
 use super::journal::Journal;
 use super::{Context, Due, block};
-use crate::config::service::Service;
+use crate::config::service::{Deployed, Service};
 use crate::config::settings::Certificate;
+use crate::judge::cert::Facts;
 use crate::model::failure::{Failure, Stage};
+use crate::model::layout;
+use crate::model::name::Generation;
 use crate::model::report::CertReport;
 use crate::plan::choice::{Issue, Plan, Settle, Why};
 use crate::steps::run::interrupted;
@@ -52,6 +55,18 @@ impl<'a> Task<'a> {
         self.place.certificate()
     }
 
+    /// What a service is told that is asked to read this generation.
+    pub(super) fn deployed(&self, generation: Generation, leaf: &Facts) -> Deployed {
+        let settings = self.place.settings();
+        Deployed {
+            certificate: self.place.name().clone(),
+            generation,
+            directory: layout::run_generation(&settings.paths.run, self.place.name(), generation),
+            leaf: leaf.clone(),
+            reasons: self.journal.reasons().to_vec(),
+        }
+    }
+
     /// Ends the first task of a certificate, and gives the second one where the plan has it: what consumers were given back is brought to
     /// its services, although no new certificate came.
     ///
@@ -78,10 +93,5 @@ impl<'a> Task<'a> {
 /// The services to ask for a certificate.
 fn services(certificate: &Certificate, plan: &Plan, stopped: &[String]) -> Vec<Arc<dyn Service>> {
     let owed = matches!(plan, Plan::Settle(Settle { why: Why::ServiceStopped, .. })) && !stopped.is_empty();
-    certificate
-        .reload
-        .iter()
-        .filter(|service| !owed || stopped.contains(&service.name()))
-        .map(|s| Arc::new(s.clone()) as Arc<dyn Service>)
-        .collect()
+    certificate.reload.iter().filter(|service| !owed || stopped.contains(&service.name())).cloned().collect()
 }

@@ -186,8 +186,7 @@ pub(super) fn stage_run(place: &Place, kept: &Kept, pem: &dyn Fn() -> Result<Pem
             pem()?
         }
     };
-    let nginx = nginx_conf(place.settings(), place.certificate(), kept);
-    let filled = fill(place, &dir, kept, &key, &nginx).and_then(|()| {
+    let filled = fill(place, &dir, kept, &key).and_then(|()| {
         // A damaged generation of this number is exchanged, in one step where the file system can, so that `live` does not name nothing.
         write::exchange(&run, &staging, &generation.to_string())?;
         write::remove(&run, &staging)?;
@@ -196,7 +195,7 @@ pub(super) fn stage_run(place: &Place, kept: &Kept, pem: &dyn Fn() -> Result<Pem
     filled.map_err(disk)
 }
 
-fn fill(place: &Place, dir: &Dir, kept: &Kept, key: &[u8], nginx: &str) -> Result<(), DiskError> {
+fn fill(place: &Place, dir: &Dir, kept: &Kept, key: &[u8]) -> Result<(), DiskError> {
     let certificate = place.certificate();
     let owner = place::file_owner(certificate);
     for (name, bytes) in kept.published_files(key) {
@@ -204,12 +203,10 @@ fn fill(place: &Place, dir: &Dir, kept: &Kept, key: &[u8], nginx: &str) -> Resul
         let mode = if secret { key_mode(certificate.owner.gid) } else { 0o644 };
         write::write_new(dir, name, &bytes, mode, owner)?;
     }
-    write::write_new(dir, layout::NGINX, nginx.as_bytes(), 0o644, owner)?;
+    for file in place.settings().rendered(certificate, kept.generation) {
+        write::write_new(dir, &file.name, &file.bytes, 0o644, owner)?;
+    }
     write::sync(dir)
-}
-
-fn nginx_conf(settings: &Settings, certificate: &Certificate, kept: &Kept) -> String {
-    layout::nginx_conf(&layout::run_generation(&settings.paths.run, certificate.name(), kept.generation))
 }
 
 /// Refuses a directory that is not in memory (ONDISK, Sealing).
@@ -238,6 +235,6 @@ pub fn is_whole(trees: &Trees, certificate: &Certificate, kept: &Kept) -> bool {
 }
 
 fn is_whole_in(run: &Dir, settings: &Settings, certificate: &Certificate, kept: &Kept) -> bool {
-    let nginx = nginx_conf(settings, certificate, kept);
-    files_differ(run, kept, certificate.owner, &nginx).is_ok_and(|difference| difference.is_none())
+    let rendered = settings.rendered(certificate, kept.generation);
+    files_differ(run, kept, certificate.owner, &rendered).is_ok_and(|difference| difference.is_none())
 }

@@ -1,16 +1,18 @@
 //! Asking one service and looking at one certificate: what the moves of a rollout are made of.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use super::{Entry, Looked};
-use crate::config::service::{Answer, Service, ServiceState};
+use crate::config::service::{Deployed, Reply, Service, ServiceId, ServiceState};
 use crate::judge::cert::Facts;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::plan::choice::{Plan, Settle, Why};
 use crate::steps::flow::task::Task;
 use crate::steps::flow::{Context, block};
-use crate::steps::prove::{self, Claim};
+use crate::steps::prove::{self, Asked, Claim};
+use crate::steps::service;
 use crate::steps::swap::{Place, Published, put_back};
 
 /// Gives consumers the generation back that the plan falls back to, if there is one.
@@ -24,14 +26,14 @@ pub(super) async fn put_fallback_back(context: &Context<'_>, task: &mut Task<'_>
 }
 
 /// Asks one service to read its files again. One that has failed gets one start in a run, whatever is tried after that.
-pub(super) async fn ask_one(context: &Context<'_>, service: &dyn Service) -> Result<Answer, Failure> {
+pub(super) async fn ask_one(context: &Context<'_>, service: &dyn Service, deployed: &[Deployed]) -> Result<Reply, Failure> {
     let state = service.state().await?;
     let is_first = || context.started.lock().unwrap_or_else(PoisonError::into_inner).insert(service.id());
     if state == ServiceState::Failed && !is_first() {
         let text = format!("{} had its one start in this run and has failed again", service.name());
         return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("its own log says why"));
     }
-    service.ask(state).await
+    service::take_up(service, state, deployed).await
 }
 
 /// What is looked for.
@@ -39,6 +41,9 @@ pub(super) struct Wanted {
     place: Arc<Place>,
     services: Vec<Arc<dyn Service>>,
     stopped: Vec<String>,
+    /// What the drivers of the others noted before they asked.
+    before: BTreeMap<ServiceId, serde_json::Value>,
+    deployed: Deployed,
     /// The leaf that consumers found at the start.
     previous: Option<Facts>,
     /// Whether nothing is to be noted where all services are still stopped.
@@ -46,13 +51,15 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn of(entry: &Entry<'_>) -> Self {
+    pub(super) fn of(entry: &Entry<'_>, published: &Published) -> Self {
         let task = &entry.task;
         let knows_stopped = matches!(task.plan, Plan::Settle(Settle { why: Why::ServiceStopped, .. })) && !task.journal.has_shortfall();
         Self {
             place: task.place.clone(),
             services: task.services.clone(),
             stopped: entry.stopped.clone(),
+            before: entry.before.clone(),
+            deployed: task.deployed(published.generation(), published.facts()),
             previous: task.journal.found().cloned(),
             knows_stopped,
         }
@@ -78,7 +85,12 @@ pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted
         prove::all_stopped(prover, published, &claim, is_certain).await
     } else {
         match context.looks.acquire().await {
-            Ok(_permit) => prove::prove(prover, published, &claim, !wanted.stopped.is_empty()).await,
+            Ok(_permit) => {
+                let asked = wanted.services.iter().filter_map(|service| Some((service, wanted.before.get(&service.id())?)));
+                let asked = asked.map(|(service, before)| Asked { service: service.as_ref(), before }).collect();
+                let deployed = prove::Deployment { deployed: &wanted.deployed, asked, some_stopped: !wanted.stopped.is_empty() };
+                prove::prove(prover, published, &claim, &deployed).await
+            }
             Err(_) => Err(Box::new((published, is_ending()))),
         }
     };

@@ -14,7 +14,7 @@ use self::next::{Member, Move, Refusal, Seen};
 use super::end::End;
 use super::task::Task;
 use super::{Context, block};
-use crate::config::service::{Answer, Service, ServiceId};
+use crate::config::service::{Deployed, Rank, Reply, Service, ServiceId};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::report::CertReport;
@@ -24,7 +24,7 @@ use crate::steps::prove::Proven;
 use crate::steps::swap::{Published, Staged};
 
 /// What each service answered when it was last asked.
-type Answers = BTreeMap<ServiceId, Result<Answer, Failure>>;
+type Answers = BTreeMap<ServiceId, Result<Reply, Failure>>;
 
 /// A certificate of the rollout. `None` where its part is over.
 struct Entry<'a> {
@@ -34,6 +34,26 @@ struct Entry<'a> {
     failure: Option<Failure>,
     /// Those of its services that were found stopped.
     stopped: Vec<String>,
+    /// What the drivers of the others noted before they asked.
+    before: BTreeMap<ServiceId, serde_json::Value>,
+}
+
+/// Which of its generations a service is to read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    New,
+    Fallback,
+}
+
+impl Entry<'_> {
+    /// What a service is told of this certificate; nothing where the leaf is not known.
+    fn deployed(&self, reads: Reads) -> Option<Deployed> {
+        match (reads, &self.holds) {
+            (Reads::New, Holds::Published(published)) => Some(self.task.deployed(published.generation(), published.facts())),
+            (Reads::New, _) => None,
+            (Reads::Fallback, _) => Some(self.task.deployed(self.task.plan.fallback()?, self.task.journal.fallback()?)),
+        }
+    }
 }
 
 /// How far a certificate has come; each step takes the value of the one before.
@@ -68,7 +88,7 @@ pub(super) async fn roll_out<'a>(context: &Context<'a>, staged: Vec<(Task<'a>, S
         rollout.publish(task, staged).await;
     }
     let all: Vec<usize> = (0..rollout.entries.len()).collect();
-    let answers = rollout.ask(&all).await;
+    let answers = rollout.ask(&all, Reads::New).await;
     for number in all {
         rollout.see_answers(number, &answers, Refusal::Together);
     }
@@ -92,7 +112,7 @@ impl<'a> Rollout<'_, 'a> {
                     refusal: Refusal::None,
                 });
                 let holds = Holds::Published(Box::new(published));
-                self.entries.push(Some(Entry { task, holds, failure: None, stopped: Vec::new() }));
+                self.entries.push(Some(Entry { task, holds, failure: None, stopped: Vec::new(), before: BTreeMap::new() }));
             }
             Err(failure) => {
                 put_fallback_back(self.context, &mut task).await;
@@ -140,38 +160,55 @@ impl<'a> Rollout<'_, 'a> {
         self.entry(number).map_or(Holds::Away, |entry| std::mem::replace(&mut entry.holds, Holds::Away))
     }
 
-    /// Asks every service of these certificates once.
-    async fn ask(&mut self, who: &[usize]) -> Answers {
-        let mut services: BTreeMap<ServiceId, Arc<dyn Service>> = BTreeMap::new();
+    /// Asks every service of these certificates once: rank after rank, those of one rank at the same time.
+    async fn ask(&mut self, who: &[usize], reads: Reads) -> Answers {
+        let mut services: BTreeMap<ServiceId, (Arc<dyn Service>, Vec<Deployed>)> = BTreeMap::new();
         for number in who {
             let Some(entry) = self.entry(*number) else { continue };
             if !entry.task.services.is_empty() {
                 entry.task.journal.reach(Stage::Reload);
             }
-            services.extend(entry.task.services.iter().map(|service| (service.id(), service.clone())));
+            let deployed = entry.deployed(reads);
+            for service in &entry.task.services {
+                let (_, all) = services.entry(service.id()).or_insert_with(|| (service.clone(), Vec::new()));
+                all.extend(deployed.clone());
+            }
         }
-        let context = self.context;
-        let asked = services.into_iter().map(|(id, service)| async move { (id, ask_one(context, service.as_ref()).await) });
-        join_all(asked).await.into_iter().collect()
+        let mut ranks: BTreeMap<Rank, Vec<_>> = BTreeMap::new();
+        for (id, (service, deployed)) in services {
+            ranks.entry(service.rank()).or_default().push((id, service, deployed));
+        }
+        let (context, mut answers) = (self.context, Answers::new());
+        for rank in ranks.into_values() {
+            let asked = rank.into_iter().map(|(id, service, deployed)| async move {
+                let reply = ask_one(context, service.as_ref(), &deployed).await;
+                (id, reply)
+            });
+            answers.extend(join_all(asked).await);
+        }
+        answers
     }
 
     /// Takes down what a certificate's services answered.
     fn see_answers(&mut self, number: usize, answers: &Answers, refusal: Refusal) {
         let Some(entry) = self.entry(number) else { return };
-        let own = entry.task.services.iter().filter_map(|service| answers.get(&service.id()).map(|answer| (service.name(), answer)));
-        let (mut stopped, mut warnings, mut refused) = (Vec::new(), Vec::new(), None);
-        for (name, answer) in own {
-            match answer {
-                Ok(Answer::Asked(said)) => warnings.extend(said.iter().cloned()),
-                Ok(Answer::Stopped) => stopped.push(name),
-                Err(failure) => refused = refused.or(Some(failure.clone())),
+        let (mut stopped, mut warnings, mut refused, mut before) = (Vec::new(), Vec::new(), None, BTreeMap::new());
+        for service in &entry.task.services {
+            match answers.get(&service.id()) {
+                Some(Ok(Reply::Done(done))) => {
+                    warnings.extend(done.warnings.iter().cloned());
+                    before.insert(service.id(), done.before.clone());
+                }
+                Some(Ok(Reply::Stopped)) => stopped.push(service.name()),
+                Some(Err(failure)) => refused = refused.or_else(|| Some(failure.clone())),
+                None => {}
             }
         }
         let seen = if refused.is_some() { Seen::Refused } else { Seen::Asked };
         if refused.is_none() {
             entry.task.journal.add_warnings(warnings);
         }
-        entry.stopped = stopped;
+        (entry.stopped, entry.before) = (stopped, before);
         entry.failure = refused.or(entry.failure.take());
         if let Some(member) = self.members.get_mut(number) {
             member.seen = seen;
@@ -187,7 +224,7 @@ impl<'a> Rollout<'_, 'a> {
         for number in who {
             let Holds::Published(published) = self.holds(*number) else { continue };
             let Some(entry) = self.entry(*number) else { continue };
-            let wanted = Wanted::of(entry);
+            let wanted = Wanted::of(entry, &published);
             if !wanted.are_all_stopped() {
                 entry.task.journal.reach(Stage::Verify);
             }
@@ -252,7 +289,7 @@ impl<'a> Rollout<'_, 'a> {
                 put_fallback_back(context, &mut entry.task).await;
             }
         }
-        let answers = self.ask(who).await;
+        let answers = self.ask(who, Reads::Fallback).await;
         for number in who {
             self.see(*number, Seen::Back);
         }
@@ -294,7 +331,7 @@ impl<'a> Rollout<'_, 'a> {
             }
             return self.see(number, Seen::Refused);
         }
-        let answers = self.ask(&[number]).await;
+        let answers = self.ask(&[number], Reads::New).await;
         self.see_answers(number, &answers, Refusal::TriedAlone);
     }
 

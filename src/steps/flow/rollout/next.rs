@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn member(seen: Seen, has_fallback: bool, refusal: Refusal) -> Member {
-        Member { seen, has_fallback, services: BTreeSet::from([ServiceId::new("nginx")]), refusal }
+        Member { seen, has_fallback, services: BTreeSet::from([ServiceId::new("nginx", [Some("nginx.service")])]), refusal }
     }
 
     #[test]
