@@ -271,10 +271,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_done_and_why() {
-        let live = |proof| Live { generation: LIVE, due: false, publishable: true, valid: true, proof };
-        let calm = Known {
+    fn live(proof: Proof) -> Live {
+        Live { generation: LIVE, due: false, publishable: true, valid: true, proof }
+    }
+
+    /// Nothing to do.
+    fn calm() -> Known {
+        Known {
             live: Some(live(Proof::Served)),
             debt: None,
             newer: Vec::new(),
@@ -283,56 +286,65 @@ mod tests {
             published: true,
             force: false,
             next: NEXT,
-        };
+        }
+    }
+
+    fn issue(fallback: Option<Generation>) -> Issue {
+        Issue { generation: NEXT, withdraw: Vec::new(), supersede: Vec::new(), fallback, otherwise: None }
+    }
+
+    fn settle(generation: Generation, why: Why, fallback: Option<Generation>) -> Settle {
+        Settle { generation, why, withdraw: Vec::new(), fallback }
+    }
+
+    #[test]
+    fn what_is_done_about_a_committed_certificate_and_why() {
         let due = Live { due: true, ..live(Proof::Served) };
         let damaged = Live { due: true, publishable: false, ..live(Proof::Served) };
         let expired = Live { due: true, valid: false, ..live(Proof::Served) };
-        let debt = |void| Some(Debt { generation: DEBT, void });
-        let issue = |fallback| Issue { generation: NEXT, withdraw: Vec::new(), supersede: Vec::new(), fallback, otherwise: None };
-        let settle = |generation, why, fallback| Settle { generation, why, withdraw: Vec::new(), fallback };
         let again = |why| Plan::Settle(settle(LIVE, why, None));
-        let newer = vec![DEBT];
+        let stopped = || Some(live(Proof::ServiceStopped));
         let given_back = Some(settle(LIVE, Why::Unpublished, None));
         let rows = [
-            ("nothing", calm.clone(), Plan::Rest),
-            ("nothing committed", Known { live: None, ..calm.clone() }, Plan::Issue(issue(None))),
-            ("in its window", Known { live: Some(due), ..calm.clone() }, Plan::Issue(issue(Some(LIVE)))),
-            ("expired", Known { live: Some(expired), ..calm.clone() }, Plan::Issue(issue(None))),
-            ("damaged", Known { live: Some(damaged), ..calm.clone() }, Plan::Issue(issue(None))),
-            ("forced", Known { force: true, ..calm.clone() }, Plan::Issue(issue(Some(LIVE)))),
-            ("unpublished", Known { published: false, ..calm.clone() }, again(Why::Unpublished)),
-            ("interrupted", Known { begun: true, ..calm.clone() }, again(Why::Interrupted)),
-            ("unproven", Known { live: Some(live(Proof::None)), ..calm.clone() }, again(Why::NotProven)),
-            ("stopped", Known { live: Some(live(Proof::ServiceStopped)), ..calm.clone() }, again(Why::ServiceStopped)),
-            (
-                "stopped in an interrupted run",
-                Known { live: Some(live(Proof::ServiceStopped)), begun: true, ..calm.clone() },
-                again(Why::Interrupted),
-            ),
+            ("nothing", calm(), Plan::Rest),
+            ("nothing committed", Known { live: None, ..calm() }, Plan::Issue(issue(None))),
+            ("in its window", Known { live: Some(due), ..calm() }, Plan::Issue(issue(Some(LIVE)))),
+            ("expired", Known { live: Some(expired), ..calm() }, Plan::Issue(issue(None))),
+            ("damaged", Known { live: Some(damaged), ..calm() }, Plan::Issue(issue(None))),
+            ("forced", Known { force: true, ..calm() }, Plan::Issue(issue(Some(LIVE)))),
+            ("unpublished", Known { published: false, ..calm() }, again(Why::Unpublished)),
+            ("interrupted", Known { begun: true, ..calm() }, again(Why::Interrupted)),
+            ("unproven", Known { live: Some(live(Proof::None)), ..calm() }, again(Why::NotProven)),
+            ("stopped", Known { live: stopped(), ..calm() }, again(Why::ServiceStopped)),
+            ("stopped in an interrupted run", Known { live: stopped(), begun: true, ..calm() }, again(Why::Interrupted)),
             (
                 "in its window and lacked by consumers",
-                Known { live: Some(due), published: false, ..calm.clone() },
+                Known { live: Some(due), published: false, ..calm() },
                 Plan::Issue(Issue { otherwise: given_back, ..issue(Some(LIVE)) }),
             ),
-            ("debt", Known { debt: debt(false), newer: newer.clone(), ..calm.clone() }, Plan::Settle(settle(DEBT, Why::Debt, Some(LIVE)))),
-            (
-                "debt and an expired certificate",
-                Known { live: Some(expired), debt: debt(false), newer: newer.clone(), ..calm.clone() },
-                Plan::Settle(settle(DEBT, Why::Debt, None)),
-            ),
-            (
-                "debt that may not be published",
-                Known { debt: debt(true), newer: newer.clone(), ..calm.clone() },
-                Plan::Issue(Issue { withdraw: newer.clone(), ..issue(Some(LIVE)) }),
-            ),
+        ];
+        for (what, known, expected) in rows {
+            assert_eq!(choose(&known), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_about_what_is_newer_and_why() {
+        let expired = Live { due: true, valid: false, ..live(Proof::Served) };
+        let newer = vec![DEBT];
+        let owes = |void| Known { debt: Some(Debt { generation: DEBT, void }), newer: vec![DEBT], ..calm() };
+        let rows = [
+            ("debt", owes(false), Plan::Settle(settle(DEBT, Why::Debt, Some(LIVE)))),
+            ("debt, and expired", Known { live: Some(expired), ..owes(false) }, Plan::Settle(settle(DEBT, Why::Debt, None))),
+            ("void debt", owes(true), Plan::Issue(Issue { withdraw: newer.clone(), ..issue(Some(LIVE)) })),
             (
                 "debt and a person who wants a new one",
-                Known { debt: debt(false), newer: newer.clone(), force: true, ..calm.clone() },
+                Known { force: true, ..owes(false) },
                 Plan::Issue(Issue { supersede: newer.clone(), ..issue(Some(LIVE)) }),
             ),
             (
                 "a state that cannot be read",
-                Known { live: Some(live(Proof::None)), newer: newer.clone(), knows_withdrawn: false, ..calm },
+                Known { live: Some(live(Proof::None)), newer: newer.clone(), knows_withdrawn: false, ..calm() },
                 Plan::Settle(Settle { withdraw: newer, ..settle(LIVE, Why::NotProven, None) }),
             ),
         ];

@@ -119,69 +119,74 @@ mod tests {
         Member { seen, has_fallback, services: BTreeSet::from([ServiceId::new("nginx", [Some("nginx.service")])]), refusal }
     }
 
+    /// What a member is made of.
+    type Row = (Seen, bool, Refusal);
+
+    fn check(rows: &[(&str, &[Row], Option<Move>)]) {
+        for (what, members, expected) in rows {
+            let members: Vec<Member> = members.iter().map(|(seen, fallback, refusal)| member(*seen, *fallback, *refusal)).collect();
+            assert_eq!(next(&members), *expected, "{what}");
+        }
+    }
+
     #[test]
     fn each_rule_in_its_order() {
-        use Refusal::{None as Calm, Together, TriedAlone};
-        let rows: Vec<(&str, Vec<(Seen, bool, Refusal)>, Option<Move>)> = vec![
-            ("nobody", vec![], None),
-            ("asked", vec![(Seen::Asked, true, Calm), (Seen::Asked, false, Calm)], Some(Move::Look(vec![0, 1]))),
+        use Refusal::{None as Calm, Together};
+        check(&[
+            ("nobody", &[], None),
+            ("asked", &[(Seen::Asked, true, Calm), (Seen::Asked, false, Calm)], Some(Move::Look(vec![0, 1]))),
             (
                 "a refused reload takes back what can go, before anything is looked at",
-                vec![(Seen::Refused, true, Together), (Seen::Refused, false, Together), (Seen::Asked, true, Calm)],
+                &[(Seen::Refused, true, Together), (Seen::Refused, false, Together), (Seen::Asked, true, Calm)],
                 Some(Move::Revert(vec![0])),
             ),
-            ("refused, with nothing to go back to", vec![(Seen::Refused, false, Together)], Some(Move::Stay(vec![0]))),
+            ("refused, with nothing to go back to", &[(Seen::Refused, false, Together)], Some(Move::Stay(vec![0]))),
             (
                 "proven before others go back",
-                vec![(Seen::NotProven, true, Calm), (Seen::Proven, true, Calm), (Seen::NotProven, false, Calm)],
+                &[(Seen::NotProven, true, Calm), (Seen::Proven, true, Calm), (Seen::NotProven, false, Calm)],
                 Some(Move::Commit(vec![1])),
             ),
             (
                 "not proven: back by one reload",
-                vec![(Seen::NotProven, true, Calm), (Seen::Committed, true, Calm), (Seen::NotProven, true, Calm)],
+                &[(Seen::NotProven, true, Calm), (Seen::Committed, true, Calm), (Seen::NotProven, true, Calm)],
                 Some(Move::Revert(vec![0, 2])),
             ),
-            ("not proven, nothing to go back to", vec![(Seen::NotProven, false, Calm)], Some(Move::Stay(vec![0]))),
-            ("one that was refused is not tried alone", vec![(Seen::Back, true, Together)], Some(Move::EndBack(vec![0]))),
-            ("several are", vec![(Seen::Back, true, Together), (Seen::Back, true, Together)], Some(Move::TryAlone(0))),
+            ("not proven, nothing to go back to", &[(Seen::NotProven, false, Calm)], Some(Move::Stay(vec![0]))),
+        ]);
+    }
+
+    #[test]
+    fn what_was_refused_is_tried_alone_and_the_rest_follows() {
+        use Refusal::{None as Calm, Together, TriedAlone};
+        check(&[
+            ("one that was refused is not tried alone", &[(Seen::Back, true, Together)], Some(Move::EndBack(vec![0]))),
+            ("several are", &[(Seen::Back, true, Together), (Seen::Back, true, Together)], Some(Move::TryAlone(0))),
             (
                 "what is tried alone is looked at before the next one",
-                vec![(Seen::Asked, true, TriedAlone), (Seen::Back, true, Together), (Seen::Asked, true, Calm)],
+                &[(Seen::Asked, true, TriedAlone), (Seen::Back, true, Together), (Seen::Asked, true, Calm)],
                 Some(Move::Look(vec![0])),
             ),
-            (
-                "one failure alone is not the end",
-                vec![(Seen::Back, true, TriedAlone), (Seen::Back, true, Together)],
-                Some(Move::TryAlone(1)),
-            ),
+            ("one failure alone is not the end", &[(Seen::Back, true, TriedAlone), (Seen::Back, true, Together)], Some(Move::TryAlone(1))),
             (
                 "two are",
-                vec![(Seen::Back, true, TriedAlone), (Seen::Back, true, TriedAlone), (Seen::Back, true, Together)],
+                &[(Seen::Back, true, TriedAlone), (Seen::Back, true, TriedAlone), (Seen::Back, true, Together)],
                 Some(Move::EndBack(vec![0, 1, 2])),
             ),
-            (
-                "what stayed counts among several",
-                vec![(Seen::Ended, false, Together), (Seen::Back, true, Together)],
-                Some(Move::TryAlone(1)),
-            ),
+            ("what stayed counts among several", &[(Seen::Ended, false, Together), (Seen::Back, true, Together)], Some(Move::TryAlone(1))),
             (
                 "others are looked at once nobody is tried alone any more",
-                vec![(Seen::Committed, true, TriedAlone), (Seen::Back, true, TriedAlone), (Seen::Asked, true, Calm)],
+                &[(Seen::Committed, true, TriedAlone), (Seen::Back, true, TriedAlone), (Seen::Asked, true, Calm)],
                 Some(Move::Look(vec![2])),
             ),
-            ("went back for want of a proof", vec![(Seen::Back, true, Calm), (Seen::Back, true, Calm)], Some(Move::EndBack(vec![0, 1]))),
+            ("went back for want of a proof", &[(Seen::Back, true, Calm), (Seen::Back, true, Calm)], Some(Move::EndBack(vec![0, 1]))),
             (
                 "committed and disturbed",
-                vec![(Seen::Ended, true, Calm), (Seen::CommittedInDoubt, true, Calm), (Seen::Committed, true, Calm)],
+                &[(Seen::Ended, true, Calm), (Seen::CommittedInDoubt, true, Calm), (Seen::Committed, true, Calm)],
                 Some(Move::LookAgain(vec![1])),
             ),
-            ("committed", vec![(Seen::Committed, true, Calm)], Some(Move::End(vec![0]))),
-            ("all over", vec![(Seen::Ended, true, Calm)], None),
-        ];
-        for (what, members, expected) in rows {
-            let members: Vec<Member> = members.into_iter().map(|(seen, fallback, refusal)| member(seen, fallback, refusal)).collect();
-            assert_eq!(next(&members), expected, "{what}");
-        }
+            ("committed", &[(Seen::Committed, true, Calm)], Some(Move::End(vec![0]))),
+            ("all over", &[(Seen::Ended, true, Calm)], None),
+        ]);
     }
 
     /// One course of a rollout: what was done to each certificate so far.
