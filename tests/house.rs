@@ -47,7 +47,7 @@ const DOORS: &[&str] = &[
 ];
 
 /// Files that are longer than they should be, with their limit; an entry that is no longer needed is an error too.
-const LONG: &[(&str, usize)] = &[];
+const LONG: &[(&str, usize)] = &[("plan/generation.rs", 310)];
 const MAX_LINES: usize = 300;
 
 /// One source file: its path below src/ and its text.
