@@ -19,7 +19,7 @@ use quote::ToTokens as _;
 const ROOMS: [&str; 8] = ["model", "judge", "io", "config", "plan", "steps", "audit", "cli"];
 
 /// The steps in the order of a renewal; each imports only earlier ones.
-const STEPS: [&str; 10] = ["attest", "issue", "validate", "seal", "swap", "service", "prove", "commit", "record", "run"];
+const STEPS: [&str; 11] = ["attest", "key", "issue", "validate", "keep", "swap", "service", "prove", "commit", "record", "run"];
 
 /// What stands above the steps and may use all of them.
 const WHOLE: [&str; 5] = ["flow", "restore", "reseal", "rollback", "install"];

@@ -15,7 +15,7 @@ use crate::model::key::Keep;
 use crate::model::layout::{self, Meta};
 use crate::model::name::Generation;
 use crate::model::sealed::SealedKeyFile;
-use crate::model::secret::PlainKey;
+use crate::model::secret::{Material, PlainKey};
 
 /// What a generation's files say about themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,10 +78,12 @@ impl Kept {
             Err(why) if !why.denied() => Ok(None),
             read => Ok::<_, DiskError>(read?.map(|content| content.bytes)),
         };
-        let (keep, key) = match file(layout::SEALED_KEY)? {
-            Some(sealed) => (Keep::Sealed, Some(sealed)),
-            None => (Keep::File, file(layout::KEY)?),
-        };
+        let (mut keep, mut key) = (Keep::File, None);
+        for other in Keep::ALL {
+            if key.is_none() {
+                (keep, key) = (other, file(other.file())?);
+            }
+        }
         let found = (file(layout::CERT)?, file(layout::CHAIN)?, file(layout::FULLCHAIN)?, key);
         let meta = file(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (Some(cert), Some(chain), Some(fullchain), Some(key)) = found else {
@@ -123,21 +125,23 @@ impl Kept {
 
     /// The private key's PEM, where it needs nobody to open it.
     pub(crate) fn plain_key(&self) -> Option<&[u8]> {
-        (self.keep == Keep::File).then_some(self.files.key.as_slice())
+        self.keep.rests_in_clear().then_some(self.files.key.as_slice())
     }
 
-    /// The files consumers get, with their names, except those that drivers render; `key` is the private key's PEM.
-    pub(crate) fn published_files(&self, key: &[u8]) -> [(&'static str, Bytes); 5] {
-        let mut combined = Zeroizing::new(Vec::with_capacity(self.files.fullchain.len() + key.len()));
-        combined.extend_from_slice(&self.files.fullchain);
-        combined.extend_from_slice(key);
-        [
-            (layout::CERT, self.files.cert.clone()),
-            (layout::CHAIN, self.files.chain.clone()),
-            (layout::FULLCHAIN, self.files.fullchain.clone()),
-            (layout::KEY, Zeroizing::new(key.to_vec())),
-            (layout::COMBINED, combined),
-        ]
+    /// The files consumers get, with their names, except those that drivers render. Only a key that is given away itself is in a file together
+    /// with its certificate.
+    pub(crate) fn published_files(&self, material: &Material) -> Vec<(&'static str, Bytes)> {
+        let mut files: Vec<(&'static str, Bytes)> = self.public_files().map(|(name, bytes)| (name, bytes.to_vec().into())).into();
+        if let Some(pem) = material.pem() {
+            files.push((layout::KEY, Zeroizing::new(pem.to_vec())));
+        }
+        if let Material::Pem(pem) = material {
+            let mut combined = Zeroizing::new(Vec::with_capacity(self.files.fullchain.len() + pem.len()));
+            combined.extend_from_slice(&self.files.fullchain);
+            combined.extend_from_slice(pem);
+            files.push((layout::COMBINED, combined));
+        }
+        files
     }
 }
 
@@ -161,7 +165,7 @@ impl Files {
             Keep::Sealed => self.sealed_belongs((name, generation), spki),
         };
         match belongs {
-            Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", key_file(keep))),
+            Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", keep.file())),
             Ok(false) => Condition::KeyMismatch,
             Ok(true) => Condition::Changed(changed),
         }
@@ -182,18 +186,9 @@ impl Files {
 
     fn difference(&self, meta: &Meta, keep: Keep) -> Option<String> {
         let all =
-            [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (key_file(keep), &self.key)];
+            [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (keep.file(), &self.key)];
         let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name) != Some(&Fingerprint::of(bytes));
         all.iter().find(|file| differs(file)).map(|(name, _)| format!("{name} is not the one that was staged"))
-    }
-}
-
-/// The file of a generation that its key rests in.
-#[must_use]
-pub const fn key_file(keep: Keep) -> &'static str {
-    match keep {
-        Keep::File => layout::KEY,
-        Keep::Sealed => layout::SEALED_KEY,
     }
 }
 
@@ -258,7 +253,7 @@ pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, rendered: &[Rend
         return Ok(Some(format!("{} is gone", published.join(&name).display())));
     };
     // In clear a sealed key lies in memory or not at all (ONDISK, Sealing).
-    if kept.keep == Keep::Sealed && !dir.is_memory_backed()? {
+    if kept.keep.is_only_in_memory() && !dir.is_memory_backed()? {
         return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
     }
     let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));

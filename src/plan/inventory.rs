@@ -9,7 +9,6 @@ use crate::judge::cert::Facts;
 use crate::judge::pem;
 use crate::model::canonical;
 use crate::model::clock::Time;
-use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::state::{self, State};
@@ -151,7 +150,7 @@ pub fn tree(settings: &Settings, certificate: &Certificate, (certs, run): TopDir
     if let Some(var) = &var {
         (tree.state, tree.state_broken) = read_state(var)?;
         (tree.complete, tree.leftovers) = generations(var)?;
-        if certificate.keep == Keep::Sealed {
+        if !certificate.keep.rests_in_clear() {
             tree.in_clear = in_clear(var, &tree.complete);
         }
         let link = var.link(layout::LIVE)?;

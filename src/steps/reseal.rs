@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use super::commit::{Committed, Committing, commit};
 use super::flow::{End, Journal, collect_sealing_keys, describe_leaf};
+use super::keep::keep;
+use super::key::{Key, KeyStore as _, SealedStore};
 use super::run::{Begun, Run};
-use super::seal::{KeyStore as _, SealedStore, seal};
 use super::swap::{Place, Published, Staged, Trees, demand_memory, disk_failure};
-use super::validate::{Material, Validated, validate};
+use super::validate::{Unvalidated, Validated, validate};
 use crate::config::settings::{Certificate, Settings};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
@@ -17,7 +18,7 @@ use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
 use crate::model::report::{CertReport, Report, RunError, Unwatched};
-use crate::model::secret::PlainKey;
+use crate::model::secret::Material;
 use crate::plan::choice::Plan;
 use crate::plan::debt::proof_of_live;
 use crate::plan::generation::Kept;
@@ -86,7 +87,7 @@ struct Sealing<'a> {
 /// All that can be known before anything is written for a certificate.
 struct Ready {
     place: Arc<Place>,
-    key: PlainKey,
+    key: Key,
     validated: Validated,
 }
 
@@ -109,20 +110,21 @@ impl Sealing<'_> {
             Ok(Reseal::Leave(reason)) => return CertReport { outcome: Outcome::Kept, reasons: vec![reason], ..report },
             Err(failure) => return self.run.failed(report, failure),
         };
-        match self.ready(certificate, &tree) {
+        match self.ready(certificate, &tree, again) {
             Ok(ready) => self.anew(ready, again, report, tree),
             Err(failure) => self.run.failed(report, failure),
         }
     }
 
     /// Everything that may fail before anything is written.
-    fn ready(&self, certificate: &Certificate, tree: &Tree) -> Result<Ready, Failure> {
+    fn ready(&self, certificate: &Certificate, tree: &Tree, again: Again) -> Result<Ready, Failure> {
         let (name, now) = (certificate.name(), self.clock.now());
         let live = tree.live.as_ref().ok_or_else(|| no_key(name, "nothing was committed yet"))?;
         let place = Arc::new(Place::open(self.trees, name)?);
-        let key = private_key(self.store, &place, certificate, live)?;
-        let material = Material { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
-        let validated = validate(material, &certificate.request, &certificate.issuer, &self.trees.settings().anchor, now)
+        let material = private_key(self.store, &place, certificate, live)?;
+        let key = self.store.keep(name, again.to, &material)?;
+        let unvalidated = Unvalidated { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
+        let validated = validate(unvalidated, &certificate.request, &certificate.issuer, &self.trees.settings().anchor, now)
             .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
         Ok(Ready { place, key, validated })
@@ -144,8 +146,8 @@ impl Sealing<'_> {
 
     fn swap(&self, ready: Ready, again: Again, journal: &mut Journal<'_>) -> Result<Committed, Failure> {
         let Ready { place, key, validated } = ready;
-        let stored = seal(self.store, place.name(), again.to, validated, &key).map_err(|why| why.1)?;
-        let staged = Staged::new(&place, stored, &key, self.clock.now()).map_err(|why| why.1)?;
+        let stored = keep(place.name(), again.to, validated, key).map_err(|why| why.1)?;
+        let staged = Staged::new(&place, stored, self.clock.now()).map_err(|why| why.1)?;
         let published = Published::new(staged).map_err(|why| why.1)?;
         journal.add_warnings(published.warnings().iter().cloned());
         journal.set_new(again.to, published.facts());
@@ -154,12 +156,12 @@ impl Sealing<'_> {
 }
 
 /// The private key: as it rests if that opens, and else as consumers have it.
-fn private_key(store: &SealedStore, place: &Place, certificate: &Certificate, live: &Kept) -> Result<PlainKey, Failure> {
+fn private_key(store: &SealedStore, place: &Place, certificate: &Certificate, live: &Kept) -> Result<Material, Failure> {
     let why = match store.open(certificate.name(), live.generation, live.key_at_rest()) {
-        Ok(key) => return Ok(key),
+        Ok(key) => return key.material(),
         Err(why) => why,
     };
-    let published = place.published_key().map_err(|disk| disk_failure(Stage::Seal, &disk))?;
-    let own = published.filter(|key| live.facts.as_ref().is_some_and(|facts| facts.spki == key.spki()));
+    let spki = live.facts.as_ref().map(|facts| facts.spki.as_slice()).unwrap_or_default();
+    let own = place.published_key(spki).map_err(|disk| disk_failure(Stage::Seal, &disk))?;
     own.ok_or_else(|| no_key(certificate.name(), &format!("{}; and the run directory does not hold it either", why.text)))
 }

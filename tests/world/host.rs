@@ -13,10 +13,11 @@ use omens::judge::cert::Facts;
 use omens::model::name::CertName;
 use omens::model::report::{Report, Unwatched};
 use omens::plan::view::{self, StatusDocument};
+use omens::steps::attest::AttestationGate;
 use omens::steps::flow::ending::{Ender, Ending};
 use omens::steps::flow::world::World;
 use omens::steps::flow::{self, Request};
-use omens::steps::seal::Stores;
+use omens::steps::key::Stores;
 use omens::steps::{restore, rollback};
 use tempfile::TempDir;
 
@@ -92,6 +93,7 @@ impl Host {
     fn with_world<T>(&self, ending: Ending, work: impl FnOnce(&World<'_>) -> T) -> T {
         let world = World {
             issuer: Arc::new(Desk(self.authority.clone())),
+            gate: AttestationGate::open(),
             prover: self.eyes.clone(),
             stores: Arc::new(Stores::of(&self.settings, Unanswered::default())),
             clock: time_of_day::clock(),

@@ -25,6 +25,8 @@ pub(in crate::steps) enum End {
     Refused(Box<Rejection>),
     /// What lies here must not be deployed.
     NotDeployable { failure: Failure, generation: Generation },
+    /// Attestation forbids asking for one.
+    Blocked(Failure),
     /// The budget of signing requests is used up.
     Exhausted(Failure),
     /// Anything else went wrong. A generation that is whole in the state directory all the same waits.
@@ -48,6 +50,7 @@ impl End {
             | Self::Back { failure, .. }
             | Self::NotDeployable { failure, .. }
             | Self::Failed { failure, .. }
+            | Self::Blocked(failure)
             | Self::Exhausted(failure) => Some(failure),
         }
     }
@@ -96,6 +99,7 @@ pub(super) fn told(end: &End, plan: &Plan, shortfall: Option<&End>, is_back: boo
         End::Back { .. } if is_back && !rollback => Outcome::RolledBack,
         End::Refused(_) => Outcome::Refused,
         End::NotDeployable { .. } if rollback => Outcome::Refused,
+        End::Blocked(_) => Outcome::Blocked,
         End::Exhausted(_) => Outcome::Exhausted,
         End::Unproven { .. } | End::ProofLost { .. } | End::Back { .. } | End::NotDeployable { .. } | End::Failed { .. } => Outcome::Failed,
     };
@@ -168,6 +172,7 @@ mod tests {
             (refused(), issue(), false, Outcome::Refused, None, None, true),
             (not_deployable(), debt, false, Outcome::Failed, None, None, true),
             (not_deployable(), rollback, false, Outcome::Refused, None, None, true),
+            (End::Blocked(failure(Stage::Attest)), issue(), false, Outcome::Blocked, None, None, true),
             (End::Exhausted(failure(Stage::Issue)), issue(), false, Outcome::Exhausted, None, None, true),
             (End::failed(failure(Stage::Seal)), issue(), false, Outcome::Failed, None, None, true),
             (

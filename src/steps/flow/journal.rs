@@ -13,7 +13,6 @@ use crate::model::code::Code;
 use crate::model::entry::{self, Entry, Outcome};
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::finding::Finding;
-use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::model::reason::Reason;
 use crate::model::report::{CertReport, Debt, Watch};
@@ -237,7 +236,7 @@ impl<'a> Journal<'a> {
 
     /// What lay in the state directory in clear at the start may have gone.
     fn plaintext(&self) -> Option<Warning> {
-        let var = self.place.var().ok().filter(|_| self.place.certificate().keep == Keep::Sealed)?;
+        let var = self.place.var().ok().filter(|_| !self.place.certificate().keep.rests_in_clear())?;
         let all: Vec<Generation> = var.names().ok()?.iter().filter_map(|name| Generation::parse(name)).collect();
         plaintext_warning(&in_clear(&var, &all))
     }

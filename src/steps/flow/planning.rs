@@ -1,6 +1,8 @@
 //! The planning stage of a run: what is there, what is to be done about it, and, where a plan would publish a sealed key, whether that key
 //! opens. After this nothing is decided again.
 
+use std::collections::BTreeSet;
+
 use super::Due;
 use super::found::report_of;
 use crate::config::settings::{Certificate, Settings};
@@ -16,8 +18,8 @@ use crate::plan::decide::{Decision, decide};
 use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::Tree;
 use crate::plan::sealing::plaintext_warning;
+use crate::steps::key::Stores;
 use crate::steps::run::Run;
-use crate::steps::seal::{KeyStore as _, SealedStore, Stores};
 use crate::steps::swap::{Trees, is_whole};
 
 /// What the planning stage gave.
@@ -61,7 +63,7 @@ impl Opening<'_> {
     /// a file: then that TPM is not needed any more, and waiting for it would leave no way on.
     fn with_keys(&self, trees: &Trees, due: &mut Due<'_>) -> Result<(), Failure> {
         while let Some(kept) = due.decision.plan.publishes().and_then(|generation| find(&mut due.tree, generation)) {
-            let asks = kept.keep == Keep::Sealed && kept.condition == Condition::Intact;
+            let asks = kept.keep.needs_tpm() && kept.condition == Condition::Intact;
             if !asks || is_whole(trees, self.certificate, kept) {
                 break;
             }
@@ -69,9 +71,7 @@ impl Opening<'_> {
                 Ok(_) => break,
                 Err(why) if self.is_lost(&due.decision, &why) => {
                     // Nothing is given up before its successor could be kept: a pin that cannot be read looks like a damaged key here.
-                    if self.certificate.keep == Keep::Sealed {
-                        trees.stores().keeping(Keep::Sealed)?.make_ready(self.now)?;
-                    }
+                    trees.stores().keeping(self.certificate.keep)?.make_ready(self.now)?;
                     due.warnings.push(Warning::new(why.code, why.text.clone()));
                     kept.condition = Condition::Unreadable(why.text);
                     due.decision = decide(self.settings, self.certificate, &due.tree, self.now, self.force);
@@ -83,7 +83,7 @@ impl Opening<'_> {
     }
 
     fn is_lost(&self, decision: &Decision, why: &Failure) -> bool {
-        let leaves = matches!(decision.plan, Plan::Issue(_)) && self.certificate.keep == Keep::File;
+        let leaves = matches!(decision.plan, Plan::Issue(_)) && !self.certificate.keep.needs_tpm();
         leaves || matches!(why.code, Code::PcrChanged | Code::BlobDamaged)
     }
 }
@@ -92,34 +92,32 @@ fn find(tree: &mut Tree, generation: Generation) -> Option<&mut Kept> {
     tree.live.iter_mut().chain(&mut tree.debt).find(|kept| kept.generation == generation)
 }
 
-/// Opens the TPM for what is to be sealed, and closes it, before certificates go their ways: from then on children are started, and libtss2
+/// Opens the TPM for the keys that need it, and closes it, before certificates go their ways: from then on children are started, and libtss2
 /// opens it without close-on-exec. What fails is kept by the store, and each certificate says it in its turn.
 fn make_ready(trees: &Trees, due: &[Due<'_>], now: Time) {
-    let seals = |due: &Due<'_>| due.certificate.keep == Keep::Sealed && matches!(due.decision.plan, Plan::Issue(_));
-    if let Some(store) = trees.stores().sealed().filter(|_| due.iter().any(seals))
-        && let Err(why) = store.make_ready(now)
-    {
-        tracing::debug!(%why, "no key can be sealed");
+    let issued = due.iter().filter(|due| matches!(due.decision.plan, Plan::Issue(_)));
+    let keeps: BTreeSet<Keep> = issued.map(|due| due.certificate.keep).collect();
+    for keep in keeps {
+        if let Err(why) = trees.stores().keeping(keep).and_then(|store| store.make_ready(now)) {
+            tracing::debug!(%why, "no key can be kept");
+        }
     }
 }
 
 /// Removes what a killed run left among the sealing keys, where nothing is due: half-written ones, and those that nothing needs any more.
 pub(super) fn clean_sealing_keys(settings: &Settings) {
-    let stores = Stores::of(settings, Unanswered::default());
-    let Some(store) = stores.sealed() else { return };
-    if let Err(why) = store.clean().and_then(|()| collect(store)) {
-        tracing::warn!(%why, "the remains of a killed run stay");
+    for store in Stores::of(settings, Unanswered::default()).all() {
+        if let Err(why) = store.clean().and_then(|()| store.collect()) {
+            tracing::warn!(%why, "the remains of a killed run stay");
+        }
     }
 }
 
 /// Removes the sealing keys that nothing needs any more.
 pub(in crate::steps) fn collect_sealing_keys(trees: &Trees) {
-    if let Some(Err(why)) = trees.stores().sealed().map(collect) {
-        tracing::warn!(%why, "a sealing key that nothing needs was not removed");
+    for store in trees.stores().all() {
+        if let Err(why) = store.collect() {
+            tracing::warn!(%why, "a sealing key that nothing needs was not removed");
+        }
     }
-}
-
-fn collect(store: &SealedStore) -> Result<(), Failure> {
-    let needed = if store.has_several()? { store.referenced()? } else { None };
-    needed.map_or(Ok(()), |needed| store.collect(needed).map(drop))
 }

@@ -13,16 +13,15 @@ use super::{Context, Due, block};
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::model::report::CertReport;
-use crate::model::secret::PlainKey;
 use crate::plan::choice::{Issue, Plan, Settle, Why};
 use crate::steps::issue::{self, Budget, Issued};
+use crate::steps::keep::keep;
+use crate::steps::key::Key;
 use crate::steps::record::Notes;
-use crate::steps::seal::seal;
 use crate::steps::swap::{Place, Staged, demand_memory, disk_failure, put_back, reopen};
-use crate::steps::validate::{Material, Rejection, Validated, validate};
+use crate::steps::validate::{Rejection, Unvalidated, Validated, validate};
 
 /// What came of preparing a certificate.
 pub(super) enum Prepared<'a> {
@@ -107,7 +106,7 @@ async fn new_generation(
 ) -> Result<Staged, End> {
     task.journal.reach(Stage::Issue);
     let issued = tokio::select! {
-        issued = ask(context, task) => issued?,
+        issued = ask(context, task, issue) => issued?,
         () = context.ending.grace_is_over() => return Err(End::failed(ending::not_answered())),
     };
     // The CA has answered: the next one's turn, while this one is judged and written.
@@ -115,7 +114,7 @@ async fn new_generation(
     task.journal.reach(Stage::Validate);
     let (key, signed) = issued.into_parts();
     task.journal.add_warnings(signed.warnings);
-    let material = Material { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
+    let material = Unvalidated { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
     let validated = judge(context, task, material).map_err(End::Refused)?;
     if !issue.supersede.is_empty() {
         begin(context, task, &issue.supersede).await.map_err(End::failed)?;
@@ -124,7 +123,8 @@ async fn new_generation(
 }
 
 /// Asks for a certificate, once attestation, budget and key store allow it.
-async fn ask(context: &Context<'_>, task: &mut Task<'_>) -> Result<Issued, End> {
+async fn ask(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue) -> Result<Issued, End> {
+    let attested = context.world.gate.pass(context.clock).await.map_err(End::Blocked)?;
     // Not even a login is asked for what the budget does not allow.
     task.journal.notes.allowance(context.clock.now()).map_err(End::Exhausted)?;
     let (place, now) = (task.place.clone(), context.clock.now());
@@ -134,24 +134,31 @@ async fn ask(context: &Context<'_>, task: &mut Task<'_>) -> Result<Issued, End> 
         task.journal.warn_once(warning);
     }
     let until = context.clock.instant() + issue::LIMIT;
+    let asking = issue::open(&attested, context.world.issuer.as_ref(), until).await.map_err(End::failed)?;
+    let (place, generation) = (task.place.clone(), issue.generation);
+    let made = tokio::task::spawn_blocking(move || {
+        let certificate = place.certificate();
+        place.stores().keeping(certificate.keep)?.make(place.name(), generation, certificate.request.algorithm)
+    });
+    let key = asking.in_time(task.place.name(), made).await.map_err(End::failed)?;
     let budget = RequestBudget { notes: task.journal.notes.clone(), clock: context.clock };
     let certificate = task.certificate();
     let wanted = issue::Wanted { request: &certificate.request, issuer: &certificate.issuer, budget: &budget };
-    let asked = issue::issue(context.world.issuer.as_ref(), wanted, until).await;
+    let asked = asking.issue(key, wanted).await;
     asked.map_err(|failure| if failure.code == Code::Exhausted { End::Exhausted(failure) } else { End::failed(failure) })
 }
 
 /// Sees to it that the new key can be kept and published.
 fn ready_to_keep(place: &Place, now: Time) -> Result<Option<Warning>, Failure> {
     let keep = place.certificate().keep;
-    if keep == Keep::Sealed {
+    if keep.is_only_in_memory() {
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
     }
     place.stores().keeping(keep)?.make_ready(now)
 }
 
 /// The gate, with what it noted.
-fn judge(context: &Context<'_>, task: &mut Task<'_>, material: Material) -> Result<Validated, Box<Rejection>> {
+fn judge(context: &Context<'_>, task: &mut Task<'_>, material: Unvalidated) -> Result<Validated, Box<Rejection>> {
     let certificate = task.certificate();
     let validated = validate(material, &certificate.request, &certificate.issuer, &context.settings.anchor, context.clock.now());
     let validated = validated.map_err(|why| why.1)?;
@@ -159,25 +166,14 @@ fn judge(context: &Context<'_>, task: &mut Task<'_>, material: Material) -> Resu
     Ok(validated)
 }
 
-async fn keep_and_stage(
-    context: &Context<'_>,
-    task: &mut Task<'_>,
-    issue: &Issue,
-    validated: Validated,
-    key: PlainKey,
-) -> Result<Staged, End> {
+async fn keep_and_stage(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue, validated: Validated, key: Key) -> Result<Staged, End> {
     let (generation, now) = (issue.generation, context.clock.now());
     task.journal.reach(Stage::Seal);
-    let place = task.place.clone();
-    let keeping = block(Stage::Seal, move || {
-        let store = place.stores().keeping(place.certificate().keep)?;
-        seal(store, place.name(), generation, validated, &key).map(|stored| (stored, key)).map_err(|why| why.1)
-    });
-    let (stored, key) = keeping.await.map_err(End::failed)?;
+    let stored = keep(task.place.name(), generation, validated, key).map_err(|why| End::failed(why.1))?;
     task.journal.set_new(generation, stored.facts());
     task.journal.reach(Stage::Publish);
     let place = task.place.clone();
-    let staged = block(Stage::Publish, move || Staged::new(&place, stored, &key, now).map_err(|why| why.1)).await;
+    let staged = block(Stage::Publish, move || Staged::new(&place, stored, now).map_err(|why| why.1)).await;
     // Whole in the state directory, it is debt, whatever was wrong with the other tree.
     staged.map_err(|failure| End::Failed { failure, waits: task.place.is_complete(generation).then_some(generation) })
 }
@@ -204,7 +200,7 @@ async fn stage_again(context: &Context<'_>, task: &mut Task<'_>, planned: &Settl
     task.journal.reach(Stage::Validate);
     let (place, generation) = (task.place.clone(), planned.generation);
     let reopened = block(Stage::Publish, move || reopen(&place, generation)).await?;
-    let material = Material { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.spki().to_vec() };
+    let material = Unvalidated { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.spki().to_vec() };
     let validated = judge(context, task, material).map_err(|rejection| rejection.failure)?;
     task.journal.set_new(generation, validated.facts());
     task.journal.reach(Stage::Publish);

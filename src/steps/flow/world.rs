@@ -8,14 +8,17 @@ use crate::config::settings::Settings;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Clock;
 use crate::model::report::Watch;
+use crate::steps::attest::AttestationGate;
 use crate::steps::issue::{self, Issuer};
+use crate::steps::key::Stores;
 use crate::steps::prove::{Prover, Wire};
-use crate::steps::seal::Stores;
 
 /// The outside of a run.
 pub struct World<'a> {
     /// Who signs.
     pub issuer: Arc<dyn Issuer>,
+    /// Whether this host is in the state that the settings demand: without that nobody is asked to sign.
+    pub gate: AttestationGate,
     /// Who looks at what is served.
     pub prover: Arc<dyn Prover>,
     /// Where private keys rest.
@@ -34,6 +37,8 @@ impl<'a> World<'a> {
     pub fn of(settings: &Settings, clock: Clock, watch: &'a dyn Watch) -> Self {
         Self {
             issuer: issue::of(settings, clock),
+            // `[attestation] required` is not available in this build.
+            gate: AttestationGate::open(),
             prover: Arc::new(Wire),
             stores: Arc::new(Stores::of(settings, Unanswered::default())),
             clock,

@@ -61,7 +61,7 @@ impl Writing {
             }
             End::Refused(rejection) => failed(&rejection.failure, None)?,
             End::NotDeployable { failure, generation } => failed(failure, Some(*generation))?,
-            End::Exhausted(failure) => failed(failure, None)?,
+            End::Blocked(failure) | End::Exhausted(failure) => failed(failure, None)?,
             End::Failed { failure, waits } => failed(failure, *waits)?,
             End::Resealed { committed, from } => return notes.resealed(*from, committed.generation()),
         }

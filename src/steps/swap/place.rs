@@ -12,9 +12,9 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::secret::PlainKey;
+use crate::model::secret::Material;
 use crate::plan::generation::key_of_pem;
-use crate::steps::seal::Stores;
+use crate::steps::key::Stores;
 
 /// Both trees of a run, opened once: two descriptors, however many certificates are on their way.
 #[derive(Debug)]
@@ -173,15 +173,16 @@ impl Place {
         live(self.var())
     }
 
-    /// The private key that consumers find at `live`; `None` where there is none that can be read.
+    /// The private key that consumers find at `live`, if it is the one of this public key (DER of the SubjectPublicKeyInfo).
     ///
     /// # Errors
     /// When it is there and may not be read.
-    pub fn published_key(&self) -> Result<Option<PlainKey>, DiskError> {
+    pub fn published_key(&self, spki: &[u8]) -> Result<Option<Material>, DiskError> {
         let run = self.run()?;
         let Some(link) = run.link(layout::LIVE)? else { return Ok(None) };
         let content = run.child(&link)?.map_or(Ok(None), |dir| dir.read(layout::KEY))?;
-        Ok(content.and_then(|content| key_of_pem(&content.bytes).ok()))
+        let own = content.filter(|content| key_of_pem(&content.bytes).is_ok_and(|key| key.spki() == spki));
+        Ok(own.map(|content| Material::Pem(content.bytes)))
     }
 
     /// Whether the state directory holds this generation whole.
