@@ -3,16 +3,17 @@
 use serde::Serialize;
 
 use super::arguments::CheckConfig;
+use super::exit::{OK, REFUSED};
 use super::online::{self, Check, Severity};
 use super::session::Session;
-use super::{OK, REFUSED, show};
+use super::show;
 use crate::config::settings::Settings;
 use crate::io::dir::Dir;
+use crate::io::runtime::runtime;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
-use crate::steps::run::runtime;
 
 #[derive(Serialize)]
 struct Document {

@@ -5,6 +5,7 @@
 
 mod certificate;
 mod driver;
+pub mod endpoint;
 mod files;
 mod host;
 mod login;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
-use super::settings::Endpoint;
+use super::endpoint::Endpoint;
 use super::shape::Errors;
 use super::tree::Node;
 use crate::judge::cert::Facts;

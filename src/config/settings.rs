@@ -1,10 +1,10 @@
 //! Validated settings: parsed types, nothing optional that is required. Only `config::load` makes them.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::endpoint::{Endpoint, ServerName};
 use super::service::{Drivers, Rendered, Service};
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
@@ -175,24 +175,4 @@ pub enum Part {
     Fullchain,
     /// The private key.
     Key,
-}
-
-/// `{ tls = { address, server_name, deadline } }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// `HOST:PORT`.
-    pub address: String,
-    /// SNI, and the name the served certificate must have.
-    pub server_name: ServerName,
-    /// How long the new certificate may take to appear (default 15 s).
-    pub deadline: Duration,
-}
-
-/// A DNS name or an address, as in a SAN.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerName {
-    /// A DNS name.
-    Dns(String),
-    /// An IP address.
-    Ip(IpAddr),
 }
