@@ -76,7 +76,7 @@ fn bench() {
     let bao = OpenBao::start(Options::REAL);
     let rivals = Rivals::new(&bao);
     if rivals.consul_template("probe", 1, None).is_none() {
-        println!("*** consul-template is not built here (../shared/lab/peers.sh build consul-template): its figures are missing");
+        println!("*** consul-template is not built here (tests/lab/peers.sh build consul-template): its figures are missing");
     }
     ten_not_due(&bao, &rivals);
     one_renewal(&bao, &rivals);
