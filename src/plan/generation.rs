@@ -3,6 +3,7 @@
 use p256::pkcs8::SecretDocument;
 use zeroize::Zeroizing;
 
+use crate::config::service::Rendered;
 use crate::config::settings::Owner;
 use crate::io::dir::{Content, Dir, DiskError};
 use crate::judge::cert::Facts;
@@ -127,7 +128,7 @@ impl Kept {
         self.keep.rests_in_clear().then_some(self.files.key.as_slice())
     }
 
-    /// The files consumers get, with their names, except the nginx include. Only a key that is given away itself is in a file together
+    /// The files consumers get, with their names, except those that drivers render. Only a key that is given away itself is in a file together
     /// with its certificate.
     pub(crate) fn published_files(&self, material: &Material) -> Vec<(&'static str, Bytes)> {
         let mut files: Vec<(&'static str, Bytes)> = self.public_files().map(|(name, bytes)| (name, bytes.to_vec().into())).into();
@@ -225,26 +226,28 @@ pub const fn key_mode(gid: Option<u32>) -> u32 {
 ///
 /// # Errors
 /// Where reading fails, such as for lack of permission.
-pub fn difference(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<Option<String>, DiskError> {
+pub fn difference(published: &Dir, kept: &Kept, owner: Owner, rendered: &[Rendered]) -> Result<Option<String>, DiskError> {
     let name = kept.generation.to_string();
     if published.link(layout::LIVE)?.as_deref() != Some(name.as_str()) {
         return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
     }
-    if published.link(layout::NGINX)?.as_deref() != Some("live/nginx.conf") {
-        return Ok(Some(format!("{} is gone", published.join(layout::NGINX).display())));
+    for file in rendered {
+        if published.link(&file.name)?.as_deref() != Some(file.link().as_str()) {
+            return Ok(Some(format!("{} is gone", published.join(&file.name).display())));
+        }
     }
     let (mode, ..) = published.owner()?;
     if mode & 0o022 != 0 {
         return Ok(Some(format!("{} may be written by others: mode {mode:04o}", published.path().display())));
     }
-    files_differ(published, kept, owner, nginx)
+    files_differ(published, kept, owner, rendered)
 }
 
 /// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
 ///
 /// # Errors
 /// Where reading fails.
-pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<Option<String>, DiskError> {
+pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, rendered: &[Rendered]) -> Result<Option<String>, DiskError> {
     let name = kept.generation.to_string();
     let Some(dir) = published.child(&name)? else {
         return Ok(Some(format!("{} is gone", published.join(&name).display())));
@@ -254,7 +257,7 @@ pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> 
         return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
     }
     let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));
-    for (file, expected) in kept.public_files().into_iter().chain([(layout::NGINX, nginx.as_bytes())]) {
+    for (file, expected) in kept.public_files().into_iter().chain(rendered.iter().map(|file| (file.name.as_str(), file.bytes.as_slice()))) {
         if dir.read(file)?.is_none_or(|found| found.bytes.as_slice() != expected) {
             return Ok(differs(file));
         }
@@ -291,5 +294,13 @@ impl Kept {
 
     fn is_combined(&self, bytes: &[u8], key: &[u8]) -> bool {
         bytes.strip_prefix(self.files.fullchain.as_slice()).is_some_and(|rest| rest == key)
+    }
+}
+
+#[cfg(test)]
+impl Kept {
+    /// A generation without files, for tables of tests.
+    pub(crate) fn for_tests(generation: Generation, keep: Keep, condition: Condition) -> Self {
+        Self { keep, ..Self::unusable(generation, condition, None) }
     }
 }

@@ -226,8 +226,7 @@ fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, Di
 pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, live: &Kept) -> Result<Option<String>, DiskError> {
     let name = cert.name();
     let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    let nginx = layout::nginx_conf(&layout::run_generation(&settings.paths.run, name, live.generation));
-    if let Some(text) = difference(run, live, cert.owner, &nginx)? {
+    if let Some(text) = difference(run, live, cert.owner, &settings.rendered(cert, live.generation))? {
         return Ok(Some(text));
     }
     // A sealed key is never copied: its certificate has copies only since the settings changed, and is due for that.

@@ -4,7 +4,7 @@
 pub mod lints;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::audit::consumer::nginx;
@@ -12,7 +12,7 @@ use crate::audit::facts::chains;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::given::NamedFile;
 use crate::audit::facts::service::Service;
-use crate::config::settings::{Certificate, Driver, Nginx, Settings};
+use crate::config::settings::{Certificate, Settings};
 use crate::io::look::View;
 use crate::judge::assess::{Question, Requirements, assess};
 use crate::judge::lint::{self, Lint, PAIR_MISMATCH};
@@ -50,12 +50,10 @@ pub fn settings_are_wrong(errors: &[SettingsError], findings: &mut HostFindings)
 /// The main files of nginx that the settings name: instances that are at no usual place.
 #[must_use]
 pub fn named_files(settings: &Settings) -> Vec<NamedFile> {
-    let drivers = settings.certificates.iter().flat_map(|certificate| &certificate.reload);
-    let files = drivers.filter_map(|driver| match driver {
-        Driver::Nginx(Nginx::Process { conf: Some(conf), .. }) => Some(conf.clone()),
-        _ => None,
-    });
-    files.collect::<BTreeSet<_>>().into_iter().map(|path| NamedFile { service: nginx::SERVICE.name, path }).collect()
+    let services = settings.certificates.iter().flat_map(|certificate| &certificate.reload);
+    let files = services.filter(|service| service.id().driver() == nginx::SERVICE.name).filter_map(|service| service.configuration());
+    let files: BTreeSet<PathBuf> = files.map(Path::to_path_buf).collect();
+    files.into_iter().map(|path| NamedFile { service: nginx::SERVICE.name, path }).collect()
 }
 
 /// Judges every certificate of the settings by what lies on the disk.
