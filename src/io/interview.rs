@@ -117,7 +117,7 @@ pub async fn ask(question: &Question, clock: Clock) -> Answer {
     };
     let record = Arc::new(Record::default());
     let first = FirstBytes::default();
-    let all = attempt(question, name, (&record, &first), clock);
+    let all = attempt(question, name, &record, &first, clock);
     let end = tokio::time::timeout(question.deadline, all).await.unwrap_or(End::Stalled);
     let seen = record.take();
     let version = seen.proven.map(|version| if version == ProtocolVersion::TLSv1_2 { Version::Tls12 } else { Version::Tls13 });
@@ -125,7 +125,7 @@ pub async fn ask(question: &Question, clock: Clock) -> Answer {
     Answer { chain: seen.chain, version, client_auth: seen.client_auth, end }
 }
 
-async fn attempt(question: &Question, name: ServerName<'static>, (record, first): (&Arc<Record>, &FirstBytes), clock: Clock) -> End {
+async fn attempt(question: &Question, name: ServerName<'static>, record: &Arc<Record>, first: &FirstBytes, clock: Clock) -> End {
     let target = Target { address: question.address.clone(), server_name: String::new(), only: None, deadline: question.deadline };
     let stream = match connect(&target).await {
         Ok(stream) => stream,

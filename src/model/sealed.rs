@@ -173,12 +173,24 @@ pub struct SealedKeyFile {
     pub ciphertext: Bytes,
 }
 
+/// What one private key is put under.
+#[derive(Debug)]
+pub struct Under {
+    /// The sealing key.
+    pub seal: SealId,
+    /// Name of the storage root key that the sealing key is sealed to.
+    pub srk: Vec<u8>,
+    /// Fresh salt of the derived key.
+    pub salt: [u8; SALT],
+    /// Fresh nonce of the cipher.
+    pub nonce: [u8; NONCE],
+}
+
 impl SealedKeyFile {
     /// A header to which the ciphertext is still to come.
     #[must_use]
-    pub fn header(of: (&CertName, Generation), seal: SealId, srk: Vec<u8>, spki: &[u8], random: ([u8; SALT], [u8; NONCE])) -> Self {
-        let (name, generation) = of;
-        let (salt, nonce) = random;
+    pub fn header(name: &CertName, generation: Generation, under: Under, spki: &[u8]) -> Self {
+        let Under { seal, srk, salt, nonce } = under;
         Self {
             v: VERSION,
             seal,

@@ -178,14 +178,14 @@ fn planned(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Tim
 /// What may not be read.
 pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<StatusDocument, DiskError> {
     let inventory = inventory::take(settings, wanted)?;
-    let around = (inventory.last_run, &inventory.sealing);
+    let host = OfHost { settings, last_run: inventory.last_run, sealing: &inventory.sealing, now };
     let mut certificates = Vec::new();
     for (observed, certificate) in inventory.certificates.into_iter().zip(wanted) {
         let standing = match observed.tree {
-            Ok(tree) => standing(settings, certificate, tree, around, now),
+            Ok(tree) => standing(&host, certificate, tree),
             Err(why) => {
                 let tree = Tree { state_broken: Some(why.to_string()), ..Tree::default() };
-                Standing { planned: strange(certificate, why)?, ..standing(settings, certificate, tree, around, now) }
+                Standing { planned: strange(certificate, why)?, ..standing(&host, certificate, tree) }
             }
         };
         certificates.push(standing);
@@ -202,10 +202,17 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
     })
 }
 
-/// When the last run took the lock, and the sealing keys: what all certificates of a host share.
-type Around<'a> = (Option<Time>, &'a SealingKeys);
+/// What all certificates of a host share in its report.
+#[derive(Clone, Copy)]
+struct OfHost<'a> {
+    settings: &'a Settings,
+    last_run: Option<Time>,
+    sealing: &'a SealingKeys,
+    now: Time,
+}
 
-fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_run, sealing): Around<'_>, now: Time) -> Standing {
+fn standing(host: &OfHost<'_>, certificate: &Certificate, tree: Tree) -> Standing {
+    let OfHost { settings, last_run, sealing, now } = *host;
     let planned = planned(settings, certificate, &tree, now);
     let debt = debt_of(&tree);
     let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());

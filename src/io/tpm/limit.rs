@@ -12,20 +12,25 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// What was given up and still waits for its TPM: shared by all runs of a process, so that their threads do not pile up before it.
 #[derive(Clone, Debug, Default)]
-pub struct Unanswered(Arc<Mutex<Option<Asked>>>);
+pub struct Unanswered(Arc<Mutex<Option<GivenUp>>>);
 
-/// A TPM, and the thread that waits for it as long as that lives.
-type Asked = (Tcti, Weak<()>);
+/// A TPM that owes an answer.
+#[derive(Debug)]
+struct GivenUp {
+    tcti: Tcti,
+    /// The thread that waits for it, as long as that lives.
+    thread: Weak<()>,
+}
 
 impl Unanswered {
-    fn lock(&self) -> MutexGuard<'_, Option<Asked>> {
+    fn lock(&self) -> MutexGuard<'_, Option<GivenUp>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether something waits now.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.lock().as_ref().is_some_and(|(_, thread)| thread.strong_count() > 0)
+        self.lock().as_ref().is_some_and(|given_up| given_up.thread.strong_count() > 0)
     }
 
     /// Does something that asks the TPM, on a thread of its own. Where nothing comes back in time that thread is left to itself: it ends with
@@ -45,7 +50,7 @@ impl Unanswered {
             hint: "see `dmesg | grep -i tpm`, and whether `tpm2_getrandom 8` answers; a TPM that hangs wants the host powered off and on"
                 .to_owned(),
         };
-        if self.is_waiting() && self.lock().as_ref().is_some_and(|(asked, _)| asked == tcti) {
+        if self.is_waiting() && self.lock().as_ref().is_some_and(|given_up| given_up.tcti == *tcti) {
             return Err(unanswered("it has still not answered what an earlier run asked".to_owned()));
         }
         let (done, wait) = mpsc::sync_channel(1);
@@ -59,7 +64,7 @@ impl Unanswered {
         spawned.map_err(|why| unanswered(format!("there is no thread to ask it on: {why}")))?;
         wait.recv_timeout(limit).map_err(|why| match why {
             RecvTimeoutError::Timeout => {
-                self.lock().replace((tcti.clone(), thread));
+                self.lock().replace(GivenUp { tcti: tcti.clone(), thread });
                 unanswered(format!("it did not answer within {} s", limit.as_secs()))
             }
             RecvTimeoutError::Disconnected => unanswered("asking it ended in the middle".to_owned()),

@@ -23,7 +23,7 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::{Keep, KeyAlgorithm};
 use crate::model::name::{CertName, Generation};
-use crate::model::sealed::{NONCE, SALT, SealId, SealedKeyFile};
+use crate::model::sealed::{NONCE, SALT, SealId, SealedKeyFile, Under};
 use crate::model::secret::Material;
 use crate::model::tcti::Tcti;
 
@@ -196,7 +196,7 @@ impl SealedStore {
         let (mut salt, mut nonce) = ([0; SALT], [0; NONCE]);
         random(&mut salt)?;
         random(&mut nonce)?;
-        let header = SealedKeyFile::header((name, generation), id.clone(), active.srk.clone(), key.spki(), (salt, nonce));
+        let header = SealedKeyFile::header(name, generation, Under { seal: id.clone(), srk: active.srk.clone(), salt, nonce }, key.spki());
         let sealed = envelope::close(&active.key, header, key.pkcs8()).map_err(|_| failed("the cipher refuses"))?;
         drop(open);
         self.kept(key, Zeroizing::new(sealed.to_bytes()))
