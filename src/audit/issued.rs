@@ -44,7 +44,13 @@ pub fn in_use(settings: &Settings) -> Vec<Used> {
         let der = pem::read(&view.text(&path).ok()?, &mut Findings::new(&none)).into_iter().next()?;
         let facts = Facts::parse(&der).ok()?;
         let sha256 = Object::certificate(&facts.sha256);
-        Some(Used { serial: facts.serial, role: certificate.request.role.clone(), name: name.to_owned(), sha256, place: Place::file(path) })
+        Some(Used {
+            serial: facts.serial,
+            role: certificate.issuer.role().to_owned(),
+            name: name.to_owned(),
+            sha256,
+            place: Place::file(path),
+        })
     };
     settings.certificates.iter().filter_map(of).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::arguments::{Command, Install, Renew, Reseal, Rollback};
 use super::session::Session;
 use crate::io::tpm::limit::Unanswered;
+use crate::model::code::Code;
 use crate::model::report::RunError;
 use crate::steps::flow::ending::Ending;
 use crate::steps::flow::{self, Options};
@@ -40,7 +41,7 @@ pub(super) fn reseal(session: &mut Session<'_>, command: &Command, arguments: &R
     };
     if settings.sealing.is_none() {
         let (text, hint) = ("the settings name no TPM to seal to", "add [tpm] with tcti = \"device:/dev/tpmrm0\"");
-        let error = RunError { code: "missing".to_owned(), text: text.to_owned(), hint: Some(hint.to_owned()) };
+        let error = RunError { code: Code::Missing, text: text.to_owned(), hint: Some(hint.to_owned()) };
         return session.refuse(command, error);
     }
     let options = reseal::Options { new_tpm: arguments.new_tpm, wait: arguments.wait.wait };

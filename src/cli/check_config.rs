@@ -8,6 +8,7 @@ use super::session::Session;
 use super::{OK, REFUSED, show};
 use crate::config::settings::Settings;
 use crate::io::dir::Dir;
+use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::key::Keep;
 use crate::model::report::SettingsError;
@@ -35,7 +36,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     };
     let certificates = settings.as_ref().map_or(0, |settings| settings.certificates.len());
     let mut warnings = if errors.is_empty() && certificates == 0 {
-        vec![Warning::new("no-certificates", "the settings name no certificate, so there is nothing to renew; add a [[certificate]]")]
+        vec![Warning::new(Code::NoCertificates, "the settings name no certificate, so there is nothing to renew; add a [[certificate]]")]
     } else {
         Vec::new()
     };
@@ -44,7 +45,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     for check in checks.iter().flatten().filter(|check| !check.ok) {
         match check.severity {
             Severity::Error => errors.push(as_error(&file, check)),
-            Severity::Info | Severity::Warning => warnings.push(Warning::new(&check.code, &*check.text)),
+            Severity::Info | Severity::Warning => warnings.push(Warning::new(check.code, &*check.text)),
         }
     }
     let ok = errors.is_empty();
@@ -78,12 +79,12 @@ fn not_in_memory(settings: &Settings) -> Option<Warning> {
         "{} is not on tmpfs or ramfs: no sealed key will be published there; set paths.run to a directory in memory, such as /run/omens",
         settings.paths.run.display()
     );
-    Some(Warning::new("run-not-tmpfs", text))
+    Some(Warning::new(Code::RunNotTmpfs, text))
 }
 
 /// What OpenBao denies is an error of the settings as a whole: it has no line.
 fn as_error(file: &str, check: &Check) -> SettingsError {
-    let (code, text, suggestion) = (check.code.clone(), check.text.clone(), check.hint.clone());
+    let (code, text, suggestion) = (check.code, check.text.clone(), check.hint.clone());
     SettingsError { file: file.to_owned(), line: None, column: None, code, text, suggestion }
 }
 
@@ -96,7 +97,7 @@ fn text(session: &Session<'_>, document: &Document) -> String {
         text = format!("{}: {}, {count} {certificates}\n", one_line(&document.file, 500), style.good("ok"));
     }
     for check in document.checks.iter().flatten().filter(|check| check.ok) {
-        text.push_str(&format!("  {}: {}\n", style.good(&check.code), one_line(&check.text, 500)));
+        text.push_str(&format!("  {}: {}\n", style.good(check.code.as_str()), one_line(&check.text, 500)));
     }
     for warning in &document.warnings {
         text.push_str(&format!("{}: {}: {}\n", style.warn("warning"), warning.code, warning.text));

@@ -7,6 +7,7 @@ use super::{FAILED, OK, REFUSED, UNKNOWN, show};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::reason::Reason;
 use crate::model::report::RunError;
 use crate::model::span;
@@ -65,7 +66,7 @@ const _: () = assert!(UNKNOWN != REFUSED, "ExecCondition= tells 255 from all els
 
 /// What may not be read is an error, never "due".
 fn unreadable(why: &DiskError) -> RunError {
-    RunError { code: if why.denied() { "permission" } else { "disk" }.to_owned(), text: why.to_string(), hint: Some(why.hint()) }
+    RunError { code: if why.denied() { Code::Permission } else { Code::Disk }, text: why.to_string(), hint: Some(why.hint()) }
 }
 
 fn reasons(reasons: &[Reason]) -> String {

@@ -8,6 +8,7 @@ use clap::CommandFactory as _;
 use super::arguments::{Arguments, Man};
 use super::session::Session;
 use super::{FAILED, OK, show};
+use crate::model::code::Code;
 use crate::model::report::RunError;
 
 pub(super) fn run(session: &mut Session<'_>, arguments: &Man) -> u8 {
@@ -35,7 +36,7 @@ fn page() -> io::Result<Vec<u8>> {
 fn failure(dir: Option<&Path>, error: &io::Error) -> RunError {
     let place = dir.map_or_else(|| "stdout".to_owned(), |dir| dir.display().to_string());
     RunError {
-        code: "unwritable".to_owned(),
+        code: Code::Unwritable,
         text: format!("cannot write the manual pages to {place}: {error}"),
         hint: Some("name a directory that exists and that you may write to".to_owned()),
     }

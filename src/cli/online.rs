@@ -7,12 +7,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::config::settings::Settings;
-use crate::io::openbao::{Grant, Health, HealthState, Server, sign_path};
+use crate::io::openbao::{Grant, Granted, Health, HealthState, Server, Session, Tried, Unrevoked, ask_health, sign_path};
 use crate::io::tpm::Tpm;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Warning};
-use crate::steps::issue::{ask_health, log_in};
 
 /// How bad a result is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -30,7 +30,7 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// Stable word for machines.
-    pub code: String,
+    pub code: Code,
     /// Whether it is as it should be.
     pub ok: bool,
     /// How bad it is if not.
@@ -42,8 +42,8 @@ pub struct Check {
 }
 
 impl Check {
-    fn new(code: &str, severity: Severity, text: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), ok: severity == Severity::Info, severity, text: text.into(), hint: None }
+    fn new(code: Code, severity: Severity, text: impl Into<String>) -> Self {
+        Self { code, ok: severity == Severity::Info, severity, text: text.into(), hint: None }
     }
 
     fn hint(mut self, hint: &str) -> Self {
@@ -56,7 +56,7 @@ impl Check {
     }
 
     fn warned(warning: Warning) -> Self {
-        Self::new(&warning.code, Severity::Warning, warning.text)
+        Self::new(warning.code, Severity::Warning, warning.text)
     }
 }
 
@@ -94,9 +94,9 @@ pub fn tpm(settings: &Settings) -> Option<Check> {
     let tcti = sealing.tcti.clone();
     let asked = Unanswered::default().within(LIMIT, &sealing.tcti, move || Tpm::has_storage_key(&tcti)).and_then(|found| found);
     Some(match asked {
-        Ok(true) => Check::new("tpm", Severity::Info, format!("the TPM at {} answers and has a storage root key", sealing.tcti)),
+        Ok(true) => Check::new(Code::Tpm, Severity::Info, format!("the TPM at {} answers and has a storage root key", sealing.tcti)),
         Ok(false) => {
-            Check::new("tpm", Severity::Info, format!("the TPM at {} answers; its storage root key is made at first use", sealing.tcti))
+            Check::new(Code::Tpm, Severity::Info, format!("the TPM at {} answers; its storage root key is made at first use", sealing.tcti))
         }
         Err(why) => Check::failed(Severity::Error, why.failure()),
     })
@@ -104,44 +104,33 @@ pub fn tpm(settings: &Settings) -> Option<Check> {
 
 /// Asks OpenBao.
 pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>) -> Vec<Check> {
-    let mut checks = Vec::new();
-    let server = match Server::new(&settings.openbao.address, &settings.openbao.ca, clock) {
-        Ok(server) => server,
+    let session = match Session::open(&settings.openbao, credentials, clock).await {
+        Ok(session) => session,
         Err(failure) => return vec![Check::failed(Severity::Error, failure)],
     };
-    match ask_health(&server).await {
-        Err(failure) => return vec![Check::failed(Severity::Error, failure)],
-        Ok(health) => {
-            checks.extend(of_health(settings, &server, &health));
-            if matches!(health.state, HealthState::Sealed | HealthState::Uninitialised) {
-                return checks;
-            }
-        }
+    let mut checks = of_health(settings, session.server(), session.health());
+    if matches!(session.health().state, HealthState::Sealed | HealthState::Uninitialised) {
+        return checks;
     }
     checks.push(pin(settings, clock).await);
-    let mut granted = Vec::new();
-    for login in &settings.openbao.login {
-        match log_in(&server, login, credentials).await {
-            Ok(grant) => granted.push((login.method(), grant)),
-            Err(failure) => checks.push(Check::failed(Severity::Warning, failure)),
-        }
-    }
+    let Tried { granted, refused } = session.try_every_method().await;
+    checks.extend(refused.into_iter().map(|failure| Check::failed(Severity::Warning, failure)));
     if granted.is_empty() {
         // Each reason is listed above; none of them is harmless now.
-        checks.iter_mut().filter(|check| check.code == "login-refused").for_each(|check| check.severity = Severity::Error);
-        checks.push(Check::new("login", Severity::Error, "no login of the settings is granted").hint("correct one of openbao.login"));
+        checks.iter_mut().filter(|check| check.code == Code::LoginRefused).for_each(|check| check.severity = Severity::Error);
+        checks.push(Check::new(Code::Login, Severity::Error, "no login of the settings is granted").hint("correct one of openbao.login"));
     }
-    if let Some((method, grant)) = granted.first() {
-        let others: Vec<&str> = granted.iter().skip(1).map(|(method, _)| *method).collect();
+    if let [first, others @ ..] = granted.as_slice() {
+        let others: Vec<&str> = others.iter().map(|granted| granted.method).collect();
         let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
-        checks.push(Check::new("login", Severity::Info, format!("login by {method} works{also}")));
-        checks.extend(paths(settings, &server, grant).await);
+        checks.push(Check::new(Code::Login, Severity::Info, format!("login by {} works{also}", first.method)));
+        checks.extend(paths(settings, session.server(), &first.grant).await);
     }
-    for (method, grant) in granted.iter().filter(|(_, grant)| grant.is_ours()) {
-        if let Err(problem) = server.revoke_self(grant).await {
+    for Granted { method, grant } in &granted {
+        if let Some(Unrevoked { problem, .. }) = session.end(grant).await {
             let text = format!("the token of the login by {method} could not be revoked: {}", problem.failure.text);
             checks.push(
-                Check::new("token-not-revoked", Severity::Warning, text)
+                Check::new(Code::TokenNotRevoked, Severity::Warning, text)
                     .hint("allow `update` on auth/token/revoke-self, or give the login a short token_ttl"),
             );
         }
@@ -153,18 +142,18 @@ fn of_health(settings: &Settings, server: &Server, health: &Health) -> Vec<Check
     let name = server.name();
     let version = health.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
     let mut checks = vec![match &health.state {
-        HealthState::Active => Check::new("reachable", Severity::Info, format!("{name} is reachable and active{version}")),
+        HealthState::Active => Check::new(Code::Reachable, Severity::Info, format!("{name} is reachable and active{version}")),
         HealthState::Standby => {
-            Check::new("standby", Severity::Warning, format!("{name} is a standby node{version}; it forwards to the active one"))
+            Check::new(Code::Standby, Severity::Warning, format!("{name} is a standby node{version}; it forwards to the active one"))
         }
         HealthState::Sealed => {
-            Check::new("server-sealed", Severity::Error, format!("{name} is sealed{version}")).hint("an operator must unseal it")
+            Check::new(Code::ServerSealed, Severity::Error, format!("{name} is sealed{version}")).hint("an operator must unseal it")
         }
         HealthState::Uninitialised => {
-            Check::new("server-sealed", Severity::Error, format!("{name} is not initialised{version}")).hint("check openbao.address")
+            Check::new(Code::ServerSealed, Severity::Error, format!("{name} is not initialised{version}")).hint("check openbao.address")
         }
         HealthState::Unknown(text) => {
-            Check::new("health-unknown", Severity::Warning, text.as_str()).hint("check that openbao.address names OpenBao itself")
+            Check::new(Code::HealthUnknown, Severity::Warning, text.as_str()).hint("check that openbao.address names OpenBao itself")
         }
     }];
     let Some(skew) = health.skew else { return checks };
@@ -173,7 +162,7 @@ fn of_health(settings: &Settings, server: &Server, health: &Health) -> Vec<Check
     checks.push(match (first_wrong, skew.warning(name)) {
         (Some(failure), _) => Check::failed(Severity::Error, failure),
         (None, Some(warning)) => Check::warned(warning),
-        (None, None) => Check::new("clock-skew", Severity::Info, format!("the clocks of this host and {name} agree")),
+        (None, None) => Check::new(Code::ClockSkew, Severity::Info, format!("the clocks of this host and {name} agree")),
     });
     checks
 }
@@ -186,11 +175,13 @@ async fn pin(settings: &Settings, clock: Clock) -> Check {
         Err(failure) => Err(failure),
     };
     match asked {
-        Ok(_) => Check::new("root-pin", Severity::Info, format!("OpenBao's own chain ends at the pinned root {}", settings.anchor.sha256)),
-        Err(failure) if failure.code == "tls-untrusted" => {
+        Ok(_) => {
+            Check::new(Code::RootPin, Severity::Info, format!("OpenBao's own chain ends at the pinned root {}", settings.anchor.sha256))
+        }
+        Err(failure) if failure.code == Code::TlsUntrusted => {
             let text =
                 format!("OpenBao's own chain is trusted by openbao.ca, but does not end at the pinned root {}", settings.anchor.sha256);
-            Check::new("root-pin", Severity::Warning, text)
+            Check::new(Code::RootPin, Severity::Warning, text)
                 .hint("leave openbao.ca out once OpenBao's listener has a certificate of the pinned root")
         }
         Err(failure) => Check::failed(Severity::Warning, failure),
@@ -200,7 +191,7 @@ async fn pin(settings: &Settings, clock: Clock) -> Check {
 /// What the login is allowed: all that is needed, and nothing that is dangerous.
 async fn paths(settings: &Settings, server: &Server, grant: &Grant) -> Vec<Check> {
     let mount = &settings.openbao.mount;
-    let roles: BTreeSet<&str> = settings.certificates.iter().map(|certificate| certificate.request.role.as_str()).collect();
+    let roles: BTreeSet<&str> = settings.certificates.iter().map(|certificate| certificate.issuer.role()).collect();
     let needed: Vec<String> = roles.iter().map(|role| sign_path(mount, role)).collect();
     let dangerous: Vec<(Vec<String>, &str)> = DANGEROUS.iter().map(|(templates, why)| (expand(templates, mount, &roles), *why)).collect();
     let asked: Vec<String> = needed.iter().chain(dangerous.iter().flat_map(|(paths, _)| paths)).cloned().collect();
@@ -209,7 +200,7 @@ async fn paths(settings: &Settings, server: &Server, grant: &Grant) -> Vec<Check
         Err(problem) => {
             let text = format!("what the login may do cannot be seen: {}", problem.failure.text);
             vec![
-                Check::new("capabilities-unknown", Severity::Warning, text)
+                Check::new(Code::CapabilitiesUnknown, Severity::Warning, text)
                     .hint("allow `update` on sys/capabilities-self to have it checked here"),
             ]
         }
@@ -231,10 +222,10 @@ fn judge(needed: &[String], dangerous: &[(Vec<String>, &str)], allowed: &BTreeMa
     let mut checks = Vec::new();
     for path in needed {
         checks.push(if may(path, &["update", "root"]) {
-            Check::new("path-allowed", Severity::Info, format!("`update` on {path} is allowed"))
+            Check::new(Code::PathAllowed, Severity::Info, format!("`update` on {path} is allowed"))
         } else {
             let text = format!("`update` on {path} is not allowed, and a renewal needs it");
-            Check::new("permission-denied", Severity::Error, text)
+            Check::new(Code::PermissionDenied, Severity::Error, text)
                 .hint("add it to the policy of the login, with allowed_parameters csr, ttl and format")
         });
     }
@@ -242,8 +233,9 @@ fn judge(needed: &[String], dangerous: &[(Vec<String>, &str)], allowed: &BTreeMa
         let open: Vec<&str> = paths.iter().map(String::as_str).filter(|path| may(path, &CHANGING)).collect();
         if !open.is_empty() {
             let text = format!("the login may also change or use {}, which {why}", open.join(", "));
-            checks
-                .push(Check::new("dangerous-path", Severity::Warning, text).hint("take it out of the policy: a renewal needs none of it"));
+            checks.push(
+                Check::new(Code::DangerousPath, Severity::Warning, text).hint("take it out of the policy: a renewal needs none of it"),
+            );
         }
     }
     checks

@@ -16,6 +16,7 @@ use crate::io::tls::Identity;
 use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::pem;
+use crate::model::code::Code;
 use crate::model::report::RunError;
 use crate::steps::run::runtime;
 
@@ -60,7 +61,11 @@ fn asking(session: &Session<'_>, arguments: &Probe) -> Result<Asking, RunError> 
     for file in &arguments.trust {
         let found = ders(&bytes(file)?);
         if found.is_empty() {
-            return Err(refused("malformed", format!("--trust {}: no certificate in it", file.display()), "give it a PEM file of roots"));
+            return Err(refused(
+                Code::Malformed,
+                format!("--trust {}: no certificate in it", file.display()),
+                "give it a PEM file of roots",
+            ));
         }
         trust.extend(found);
     }
@@ -76,18 +81,19 @@ fn identity(cert: &Path, key: &Path) -> Result<(Identity, Ours), RunError> {
     let (certificates, key_bytes) = (bytes(cert)?, zeroize::Zeroizing::new(bytes(key)?));
     let identity = Identity::from_pem(&certificates, &key_bytes).map_err(|why| {
         refused(
-            "identity",
+            Code::Identity,
             format!("--cert {} --key {}: {why}", cert.display(), key.display()),
             "give it a PEM chain and its unencrypted key",
         )
     })?;
     let mut facts = ders(&certificates).into_iter().filter_map(|der| Facts::parse(&der).ok());
-    let leaf = facts.next().ok_or_else(|| refused("identity", format!("--cert {}: the certificate does not parse", cert.display()), ""))?;
+    let leaf =
+        facts.next().ok_or_else(|| refused(Code::Identity, format!("--cert {}: the certificate does not parse", cert.display()), ""))?;
     Ok((identity, Ours { leaf, above: facts.collect() }))
 }
 
 fn bytes(file: &Path) -> Result<Vec<u8>, RunError> {
-    read::file(file, read::LIMIT).map_err(|error| refused("unreadable", error.to_string(), &error.hint()))
+    read::file(file, read::LIMIT).map_err(|error| refused(Code::Unreadable, error.to_string(), &error.hint()))
 }
 
 fn ders(bytes: &[u8]) -> Vec<Vec<u8>> {
@@ -98,8 +104,8 @@ fn ders(bytes: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
-fn refused(code: &str, text: String, hint: &str) -> RunError {
-    RunError { code: code.to_owned(), text, hint: (!hint.is_empty()).then(|| hint.to_owned()) }
+fn refused(code: Code, text: String, hint: &str) -> RunError {
+    RunError { code, text, hint: (!hint.is_empty()).then(|| hint.to_owned()) }
 }
 
 fn text(document: &Document, style: Style) -> String {

@@ -9,6 +9,7 @@ use super::{Environment, REFUSED, UNKNOWN, show};
 use crate::config::settings::Settings;
 use crate::config::{self, LoadOptions};
 use crate::model::clock::{Clock, Time};
+use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
 
@@ -113,7 +114,7 @@ fn unknown(settings: &Settings, names: &[CertName]) -> Option<RunError> {
     let missing: Vec<&str> = names.iter().filter(|name| settings.certificate(name).is_none()).map(CertName::as_str).collect();
     let known: Vec<&str> = settings.certificates.iter().map(|c| c.name().as_str()).collect();
     (!missing.is_empty()).then(|| RunError {
-        code: "unknown-name".to_owned(),
+        code: Code::UnknownName,
         text: format!("the settings have no certificate {}", missing.join(", ")),
         hint: Some(if known.is_empty() { "add a [[certificate]]".to_owned() } else { format!("known here: {}", known.join(", ")) }),
     })

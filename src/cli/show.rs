@@ -95,7 +95,7 @@ pub(super) fn debt(debt: &Debt) -> String {
         1 => ", tried once".to_owned(),
         attempts => format!(", tried {attempts} times"),
     };
-    let last = debt.stage.zip(debt.code.as_deref()).map_or(String::new(), |(stage, code)| format!(", last failed at {stage}: {code}"));
+    let last = debt.stage.zip(debt.code).map_or(String::new(), |(stage, code)| format!(", last failed at {stage}: {code}"));
     one_line(&format!("{} is issued but not taken up{since}{tried}{last}", debt.generation), LINE)
 }
 
@@ -117,7 +117,7 @@ pub fn settings_errors(errors: &[SettingsError], style: Style) -> String {
         let at = [error.line, error.column].iter().flatten().map(|number| format!(":{number}")).collect::<String>();
         let place = one_line(&format!("{}{at}", error.file), LINE);
         let text = one_line(&error.text, LINE);
-        format!("{}: {}: {text}\n{}", style.name(&place), style.bad(&error.code), hint(error.suggestion.as_deref(), style))
+        format!("{}: {}: {text}\n{}", style.name(&place), style.bad(error.code.as_str()), hint(error.suggestion.as_deref(), style))
     };
     errors.iter().map(show).collect()
 }
@@ -126,6 +126,7 @@ pub fn settings_errors(errors: &[SettingsError], style: Style) -> String {
 mod tests {
     use super::*;
     use crate::model::clock::Time;
+    use crate::model::code::Code;
     use crate::model::failure::Stage;
     use crate::model::finding::Finding;
     use crate::model::name::{CertName, Generation};
@@ -144,7 +145,7 @@ mod tests {
         report.not_after = Time::parse("2026-11-25T01:46:00Z");
         report.proof = Some(Proof::Served);
         report.reasons = vec![Reason::new(ReasonCode::InWindow, "since 2026-11-24T17:40:00Z")];
-        report.warnings = vec![Warning::new("clock-skew", "the server is 70s ahead")];
+        report.warnings = vec![Warning::new(Code::ClockSkew, "the server is 70s ahead")];
         report.findings = vec![Finding::new("ku.beyond", Severity::Medium, "digitalSignature", "keyEncipherment as well")];
         assert_eq!(
             certificate(&report, Style::PLAIN),
@@ -159,13 +160,13 @@ mod tests {
         let mut report = some(Outcome::RolledBack);
         report.generation = Some(Generation(2));
         report.previous = Some(Generation(2));
-        report.error = Some(Failure::new(Stage::Verify, "old-leaf", "127.0.0.1:443 serves gen-2\nafter 15s").hint("see `nginx -t`"));
+        report.error = Some(Failure::new(Stage::Verify, Code::OldLeaf, "127.0.0.1:443 serves gen-2\nafter 15s").hint("see `nginx -t`"));
         report.debt = Some(Debt {
             generation: Generation(3),
             sha256: None,
             since: Time::parse("2026-11-24T01:46:00Z"),
             stage: Some(Stage::Verify),
-            code: Some("old-leaf".to_owned()),
+            code: Some(Code::OldLeaf),
             attempts: 1,
         });
         assert_eq!(
@@ -189,7 +190,7 @@ mod tests {
             file: "/etc/omens/omens.toml".to_owned(),
             line: Some(3),
             column: Some(7),
-            code: "unknown-key".to_owned(),
+            code: Code::UnknownKey,
             text: "[host] has no key \"n\x1b[2Jme\"".to_owned(),
             suggestion: Some("did you mean \"name\"?".to_owned()),
         };

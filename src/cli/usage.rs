@@ -11,6 +11,7 @@ use super::screen::Screen;
 use super::style::Style;
 use super::{Environment, OK, REFUSED, UNKNOWN, session};
 use crate::model::clock::Clock;
+use crate::model::code::Code;
 use crate::model::report::{Report, RunError};
 use crate::model::text::one_line;
 
@@ -41,7 +42,7 @@ pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Cloc
         let says = says.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
         let text = says.split_whitespace().collect::<Vec<_>>().join(" ");
         let hint = command.map_or_else(|| "see omens --help".to_owned(), |command| format!("see omens {command} --help"));
-        let error = RunError { code: "usage".to_owned(), text: one_line(&text, 500), hint: Some(hint) };
+        let error = RunError { code: Code::Usage, text: one_line(&text, 500), hint: Some(hint) };
         // Which command it should have been nobody knows where there is none.
         output.document(&Report { error: Some(error), ..session::empty(command.unwrap_or(&"error"), now, now, code) });
     }

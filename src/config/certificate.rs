@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use super::driver::{self, DraftEndpoint, DraftInstall};
 use super::profile::Profiles;
-use super::settings::{Certificate, Endpoint, Install, InstallKind, Owner, Paths, ServerName};
+use super::settings::{Certificate, Endpoint, Install, InstallKind, IssuerSettings, Owner, Paths, ServerName};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
 use super::tree::{self, Node, Place, Value};
 use super::value;
 use crate::io::account::{self, AccountError};
+use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
 use crate::model::name::CertName;
 use crate::model::profile::Profile;
@@ -112,8 +113,16 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let (names, keep) = (names.filter(|_| wildcards)?, key?.keep);
     let Names { common_name: (_, common_name), dns, ip } = names;
     let dns = dns.into_iter().map(|(_, name)| name).collect();
-    let request = Request { name: name?, profile: profile?, role: role?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
-    Some(Certificate { request, keep, owner: owner?, install: install?, reload: reload?, verify: verify? })
+    let request = Request { name: name?, profile: profile?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
+    Some(Certificate {
+        request,
+        issuer: IssuerSettings::OpenBao { role: role? },
+        keep,
+        owner: owner?,
+        install: install?,
+        reload: reload?,
+        verify: verify?,
+    })
 }
 
 /// How errors name this certificate.
@@ -166,7 +175,7 @@ fn key<'a>(node: &'a Node, errors: &'a Errors, around: &Neighbours<'_>) -> Optio
         }
         // No TPM where the settings ask for one is an error, never a silent fall-back to a file.
         if keep == Some(Keep::Sealed) && !around.has_tpm {
-            let wrong = Wrong::new("missing", "keep = \"sealed\" needs a TPM to seal to, and there is no [tpm]");
+            let wrong = Wrong::new(Code::Missing, "keep = \"sealed\" needs a TPM to seal to, and there is no [tpm]");
             errors.at(&node.place, wrong.suggest("add [tpm] with tcti = \"device:/dev/tpmrm0\", or write keep = \"file\""));
             return None;
         }
@@ -221,7 +230,7 @@ impl<'a> Names<'a> {
             good = false;
         }
         if profile.purpose.server() && self.ip.is_empty() && self.dns_names().next().is_none() {
-            let wrong = Wrong::new("missing", "a certificate for a TLS server has at least one DNS name or IP address");
+            let wrong = Wrong::new(Code::Missing, "a certificate for a TLS server has at least one DNS name or IP address");
             errors.at(certificate, wrong.suggest("add \"dns\" or \"ip\", or make the common name a host name"));
             good = false;
         }

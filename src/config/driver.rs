@@ -1,5 +1,6 @@
 //! The shapes of pluggable entries: `reload`, `verify` and `install`. What they do is in `steps`.
 
+use crate::model::code::Code;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -144,7 +145,8 @@ fn install_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftInstall<
     if files.is_empty() {
         errors.at(
             &node.place,
-            Wrong::new("missing", "install entry names no file").suggest("add at least one of cert, key, chain, fullchain, combined, ca"),
+            Wrong::new(Code::Missing, "install entry names no file")
+                .suggest("add at least one of cert, key, chain, fullchain, combined, ca"),
         );
         return None;
     }

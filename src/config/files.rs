@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::shape::{Errors, Wrong, quoted};
 use super::tree::{self, Document, Entry, Node, Place, Value};
 use crate::io::read::{self, ReadError};
+use crate::model::code::Code;
 use crate::model::report::SettingsError;
 
 /// The key whose entries are collected from all files.
@@ -45,8 +46,8 @@ fn document(file: &Path, errors: &Errors, otherwise: &str) -> Option<Document> {
 }
 
 fn unreadable(file: &str, error: &ReadError, otherwise: &str) -> SettingsError {
-    let suggestion = if error.code() == "permissions" || error.is_denied() { error.hint() } else { otherwise.to_owned() };
-    let (code, text) = (error.code().to_owned(), error.to_string());
+    let suggestion = if error.code() == Code::Permissions || error.is_denied() { error.hint() } else { otherwise.to_owned() };
+    let (code, text) = (error.code(), error.to_string());
     SettingsError { file: file.to_owned(), line: None, column: None, code, text, suggestion: Some(suggestion) }
 }
 
@@ -93,7 +94,7 @@ pub(super) fn certificates<'a>(node: &'a Node, errors: &Errors) -> Option<&'a [N
     match &node.value {
         Value::Array(items) => Some(items),
         other => {
-            let wrong = Wrong::new("wrong-type", format!("expected [[certificate]], found {}", other.kind()));
+            let wrong = Wrong::new(Code::WrongType, format!("expected [[certificate]], found {}", other.kind()));
             errors.at(&node.place, wrong.suggest("write [[certificate]] above each certificate, with two brackets"));
             None
         }

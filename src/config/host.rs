@@ -3,17 +3,15 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use super::settings::{Login, OpenBao, Paths};
-use super::shape::{Errors, Shape, Wrong, list, parsed, placed, tagged};
+use super::login;
+use super::settings::Paths;
+use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
 use super::tree::{Node, Place};
 use super::value;
 use crate::io::read;
 use crate::model::anchor::{Anchor, Fingerprint};
-use crate::model::report::SettingsError;
-use crate::model::secret::SecretSource;
-
-/// Ways to log in of DESIGN that need a TPM or SPIRE.
-const LATER_LOGINS: [&str; 2] = ["tpm_identity", "jwt_svid"];
+use crate::model::code::Code;
+use crate::model::openbao::OpenBao;
 
 /// `[host]`.
 pub(super) fn host(node: &Node, errors: &Errors) -> Option<String> {
@@ -74,7 +72,7 @@ fn pinned(file: &Path, anchor: &Anchor, place: &Place, pin: &Fingerprint, errors
     let same = anchor.sha256 == *pin;
     if !same {
         let file = file.display();
-        let wrong = Wrong::new("anchor-pin", format!("the certificate in {file} has the SHA-256 {}, expected {pin}", anchor.sha256));
+        let wrong = Wrong::new(Code::AnchorPin, format!("the certificate in {file} has the SHA-256 {}, expected {pin}", anchor.sha256));
         errors.at(place, wrong.suggest(format!(
             "find out which is right where the root was made (openssl x509 -noout -fingerprint -sha256 -in {file}): put the right root into that file, or its fingerprint here"
         )));
@@ -126,7 +124,7 @@ pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, che
     let mount = shape.required("mount", parsed(value::mount));
     let login = shape.required("login", |node, errors| {
         let absent = RefCell::new(Vec::new());
-        let ways = list(|node, errors| login(node, errors, &absent, check_secrets))(node, errors)?;
+        let ways = list(|node, errors| login::method(node, errors, &absent, check_secrets))(node, errors)?;
         // Ways are tried in order: one without its secret is an error only where none of them has its own.
         if absent.borrow().iter().all(|errors: &Vec<_>| !errors.is_empty()) {
             errors.extend(absent.into_inner().into_iter().flatten());
@@ -143,44 +141,4 @@ pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, che
         None => vec![anchor?.der.clone()],
     };
     Some(OpenBao { address: address?, ca, mount: mount?, login: login? })
-}
-
-/// One way to log in; the secrets that are not there go to `absent`, one list for each way.
-fn login(node: &Node, errors: &Errors, absent: &RefCell<Vec<Vec<SettingsError>>>, check_secrets: bool) -> Option<Login> {
-    let (kind, node) = tagged("way to log in", &["approle", "cert", "token"], &LATER_LOGINS, node, errors)?;
-    let shape = Shape::of(format!("login {kind}"), node, errors)?;
-    let own = Errors::default();
-    let secret = |key| shape.required(key, |node, errors| secret(node, errors, &own, check_secrets));
-    let mount = shape.or("mount", kind.to_owned(), parsed(value::mount));
-    let login = match kind {
-        "approle" => {
-            let (role_id, secret_id) = (secret("role_id"), secret("secret_id"));
-            mount.and_then(|mount| Some(Login::AppRole { mount, role_id: role_id?, secret_id: secret_id? }))
-        }
-        "cert" => {
-            let (role, key) = (shape.required("role", parsed(value::role)), secret("key"));
-            let cert = shape.required("cert", parsed(value::path));
-            mount.and_then(|mount| Some(Login::Cert { mount, role: role?, cert: cert?, key: key? }))
-        }
-        // A token is used as it is; which mount made it changes nothing.
-        _ => secret("token").map(|token| Login::Token { token }),
-    };
-    shape.finish();
-    absent.borrow_mut().push(own.into_inner());
-    login
-}
-
-fn secret(node: &Node, errors: &Errors, absent: &Errors, check: bool) -> Option<SecretSource> {
-    let source = parsed(value::secret)(node, errors)?;
-    match if check { read::check_secret(&source) } else { Ok(()) } {
-        Ok(()) => Some(source),
-        Err(error) if error.is_not_found() => {
-            absent.at(&node.place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()));
-            Some(source)
-        }
-        Err(error) => {
-            errors.at(&node.place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()));
-            None
-        }
-    }
 }

@@ -5,6 +5,7 @@ mod certificate;
 mod driver;
 mod files;
 mod host;
+mod login;
 mod profile;
 pub mod settings;
 mod shape;
@@ -15,6 +16,7 @@ mod value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::model::code::Code;
 use crate::model::profile::Profile;
 use crate::model::report::SettingsError;
 use certificate::Neighbours;
@@ -64,8 +66,8 @@ pub fn profile(word: &str, policies: &Path) -> Result<Arc<Profile>, Vec<Settings
 /// is left out: the syntax error is its cause.
 fn in_order(mut errors: Vec<SettingsError>, main: &str, broken: bool) -> Vec<SettingsError> {
     if broken {
-        let lines: Vec<_> = errors.iter().filter(|e| e.code == "syntax").map(|e| (e.file.clone(), e.line)).collect();
-        errors.retain(|e| e.code == "syntax" || (e.code != "missing" && !lines.contains(&(e.file.clone(), e.line))));
+        let lines: Vec<_> = errors.iter().filter(|e| e.code == Code::Syntax).map(|e| (e.file.clone(), e.line)).collect();
+        errors.retain(|e| e.code == Code::Syntax || (e.code != Code::Missing && !lines.contains(&(e.file.clone(), e.line))));
     }
     errors.sort_by(|a, b| (a.file != main, &a.file, a.line, a.column).cmp(&(b.file != main, &b.file, b.line, b.column)));
     errors

@@ -9,6 +9,7 @@ use super::shape::{Errors, Shape, Wrong, boolean, list, nearest, one_of, parsed,
 use super::tree::{self, Entry, Node, Place, Value};
 use super::value;
 use crate::io::read;
+use crate::model::code::Code;
 use crate::model::finding::Severity;
 use crate::model::key::KeyAlgorithm;
 use crate::model::profile::{Profile, Purpose, Usage};
@@ -84,7 +85,7 @@ impl Profiles {
         known.sort_unstable();
         known.dedup();
         let wrong = Wrong::new(
-            "unknown-profile",
+            Code::UnknownProfile,
             format!("there is no profile {} (neither shipped nor in {})", quoted(name), self.directory.display()),
         );
         let all = known.join(", ");

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
 use crate::model::name::CertName;
+use crate::model::openbao::OpenBao;
 use crate::model::pcr::PcrList;
 use crate::model::request::Request;
-use crate::model::secret::SecretSource;
 use crate::model::tcti::Tcti;
 
 /// Everything a run needs to know.
@@ -65,57 +65,22 @@ pub struct Paths {
     pub policies: PathBuf,
 }
 
-/// `[openbao]`.
-#[derive(Clone, Debug)]
-pub struct OpenBao {
-    /// `https://HOST[:PORT]`, without a path or a trailing slash.
-    pub address: String,
-    /// The roots the server's certificate is checked against, DER. Only these.
-    pub ca: Vec<Vec<u8>>,
-    /// The PKI mount, such as `pki_int`.
-    pub mount: String,
-    /// Ways to log in, tried in order.
-    pub login: Vec<Login>,
-}
-
-/// One way to log in; `mount` is the auth method's path below `auth/`.
-#[derive(Clone, Debug)]
-pub enum Login {
-    /// `role_id` and `secret_id`.
-    AppRole {
-        /// Default `approle`.
-        mount: String,
-        /// The role id; its file is treated like a secret.
-        role_id: SecretSource,
-        /// The secret id, as plain value.
-        secret_id: SecretSource,
-    },
-    /// A TLS client certificate.
-    Cert {
-        /// Default `cert`.
-        mount: String,
-        /// The role of the auth method (`name` of the login).
+/// What a certificate says of the issuer that signs it: a variant for each kind of issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IssuerSettings {
+    /// OpenBao's PKI secrets engine.
+    OpenBao {
+        /// The role of the mount that signs it.
         role: String,
-        /// PEM file: leaf, then intermediates.
-        cert: PathBuf,
-        /// PEM file of the private key.
-        key: SecretSource,
-    },
-    /// A token that somebody else made and renews; it is never revoked by us.
-    Token {
-        /// Where the token lies.
-        token: SecretSource,
     },
 }
 
-impl Login {
-    /// The word in the settings.
+impl IssuerSettings {
+    /// The role to name in a remedy.
     #[must_use]
-    pub const fn method(&self) -> &'static str {
+    pub fn role(&self) -> &str {
         match self {
-            Self::AppRole { .. } => "approle",
-            Self::Cert { .. } => "cert",
-            Self::Token { .. } => "token",
+            Self::OpenBao { role } => role,
         }
     }
 }
@@ -125,6 +90,8 @@ impl Login {
 pub struct Certificate {
     /// What is asked of the CA.
     pub request: Request,
+    /// Who signs it.
+    pub issuer: IssuerSettings,
     /// Where the private key rests.
     pub keep: Keep,
     /// Who may read the published key.

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use super::tree::{Entry, Node, Place, Value};
+use crate::model::code::Code;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
 
@@ -41,24 +42,24 @@ impl Errors {
 /// What is wrong with a value, before it is known where it stands.
 #[derive(Debug)]
 pub(super) struct Wrong {
-    code: &'static str,
+    code: Code,
     text: String,
     suggestion: Option<String>,
 }
 
 impl Wrong {
-    pub(super) fn new(code: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
         Self { code, text: text.into(), suggestion: None }
     }
 
     /// A value of the right type that is none of those allowed.
     pub(super) fn value(text: impl Into<String>) -> Self {
-        Self::new("bad-value", text)
+        Self::new(Code::BadValue, text)
     }
 
     /// Understood, but this build does not do it.
     pub(super) fn not_available(what: &str, instead: impl Into<String>) -> Self {
-        Self::new("not-available", format!("this build does not support {what} yet")).suggest(instead)
+        Self::new(Code::NotAvailable, format!("this build does not support {what} yet")).suggest(instead)
     }
 
     pub(super) fn suggest(mut self, suggestion: impl Into<String>) -> Self {
@@ -121,7 +122,7 @@ impl<'a> Shape<'a> {
     pub(super) fn required<T>(&self, key: &'static str, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<T> {
         let node = self.get(key);
         if node.is_none() {
-            let wrong = Wrong::new("missing", format!("{} has no \"{key}\"", self.what));
+            let wrong = Wrong::new(Code::Missing, format!("{} has no \"{key}\"", self.what));
             let table = self.what == TOP_LEVEL;
             self.errors.at(
                 self.place,
@@ -145,14 +146,14 @@ impl<'a> Shape<'a> {
     pub(super) fn finish(self) {
         let known = self.known.into_inner();
         for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let wrong = Wrong::new("unknown-key", format!("{} has no key {}", self.what, quoted(&entry.key)));
+            let wrong = Wrong::new(Code::UnknownKey, format!("{} has no key {}", self.what, quoted(&entry.key)));
             self.errors.at(&entry.place, wrong.suggest(instead(&entry.key, &known)));
         }
     }
 }
 
 fn wrong_type<T>(expected: &str, node: &Node, errors: &Errors) -> Option<T> {
-    let wrong = Wrong::new("wrong-type", format!("expected {expected}, found {}", node.value.kind()));
+    let wrong = Wrong::new(Code::WrongType, format!("expected {expected}, found {}", node.value.kind()));
     errors.at(
         &node.place,
         wrong.suggest(match (&node.value, expected) {
@@ -238,7 +239,7 @@ pub(super) fn tagged<'a>(
         if later.contains(&entry.key.as_str()) {
             Wrong::not_available(&format!("the {what} \"{}\"", entry.key), format!("use one of: {}", known.join(", ")))
         } else {
-            Wrong::new("unknown-key", format!("there is no {what} {}", quoted(&entry.key))).suggest(instead(&entry.key, known))
+            Wrong::new(Code::UnknownKey, format!("there is no {what} {}", quoted(&entry.key))).suggest(instead(&entry.key, known))
         },
     );
     None

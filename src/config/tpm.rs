@@ -6,6 +6,7 @@ use super::settings::Sealing;
 use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
 use super::tree::{Node, Value};
 use super::value;
+use crate::model::code::Code;
 use crate::model::pcr::PcrList;
 use crate::model::span;
 use crate::model::tcti::Tcti;
@@ -37,7 +38,7 @@ fn pcrs(node: &Node, errors: &Errors) -> Option<PcrList> {
         Value::Other { raw, .. } if raw.parse::<u32>().is_ok() => raw.parse::<u32>().ok(),
         other => {
             let found = if let Value::Other { raw, .. } = other { raw.as_str() } else { other.kind() };
-            let wrong = Wrong::new("wrong-type", format!("expected the number of a PCR, found {found}"));
+            let wrong = Wrong::new(Code::WrongType, format!("expected the number of a PCR, found {found}"));
             errors.at(&node.place, wrong.suggest("write numbers without quotes: [7]"));
             None
         }

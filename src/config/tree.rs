@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::model::code::Code;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
 
@@ -43,10 +44,10 @@ impl Place {
     }
 
     /// An error at this point.
-    pub(super) fn error(&self, code: &str, text: impl Into<String>) -> SettingsError {
+    pub(super) fn error(&self, code: Code, text: impl Into<String>) -> SettingsError {
         let (line, column) = self.position();
         let file = self.source.name.clone();
-        SettingsError { file, line: Some(line), column: Some(column), code: code.to_owned(), text: text.into(), suggestion: None }
+        SettingsError { file, line: Some(line), column: Some(column), code, text: text.into(), suggestion: None }
     }
 }
 
@@ -126,7 +127,7 @@ pub(super) fn parse(name: &str, bytes: Vec<u8>) -> Document {
             }
             _ => ("expected UTF-8 text, found a byte that is none", "save the file as UTF-8"),
         };
-        let error = SettingsError { suggestion: Some(suggestion.to_owned()), ..at(offset).error("syntax", text) };
+        let error = SettingsError { suggestion: Some(suggestion.to_owned()), ..at(offset).error(Code::Syntax, text) };
         return Document { start: at(0), entries: Vec::new(), errors: vec![error], broken: true };
     }
     let (root, mut errors) = DeTable::parse_recoverable(&source.text);
@@ -173,20 +174,21 @@ fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, entries: &[Entry]
     if !is_duplicate(error) {
         let (text, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), "what TOML allows"));
         let suggestion = Some(one_line(&format!("write {expected} here"), 200));
-        return SettingsError { suggestion, ..place.error("syntax", one_line(text, 200)) };
+        return SettingsError { suggestion, ..place.error(Code::Syntax, one_line(text, 200)) };
     }
     let key = one_line(source.text.get(span.clone()).unwrap_or_default().trim_matches(['"', '\'']), 80);
     match first_of(&key, &place, entries) {
         Some(first) => duplicate(&format!("\"{key}\""), &place, &first),
-        None => {
-            SettingsError { suggestion: Some("keep one of them".to_owned()), ..place.error("duplicate", format!("\"{key}\" is set twice")) }
-        }
+        None => SettingsError {
+            suggestion: Some("keep one of them".to_owned()),
+            ..place.error(Code::Duplicate, format!("\"{key}\" is set twice"))
+        },
     }
 }
 
 /// What is said about the second of two.
 pub(super) fn duplicate(what: &str, second: &Place, first: &Place) -> SettingsError {
-    let error = second.error("duplicate", format!("{what} is set twice, first at {first}"));
+    let error = second.error(Code::Duplicate, format!("{what} is set twice, first at {first}"));
     SettingsError { suggestion: Some("keep one of them".to_owned()), ..error }
 }
 

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
 /// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
@@ -43,10 +44,10 @@ impl DiskError {
     #[must_use]
     pub fn failure(&self, stage: Stage) -> Failure {
         let code = match self.errno {
-            Errno::NOSPC | Errno::DQUOT => "disk-full",
-            Errno::LOOP => "link-refused",
-            _ if self.denied() => "permission",
-            _ => "disk",
+            Errno::NOSPC | Errno::DQUOT => Code::DiskFull,
+            Errno::LOOP => Code::LinkRefused,
+            _ if self.denied() => Code::Permission,
+            _ => Code::Disk,
         };
         Failure::new(stage, code, self.to_string()).hint(self.hint())
     }
@@ -261,11 +262,9 @@ impl Dir {
         let fail = |errno| DiskError::new("list", &self.path, errno);
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(fail)? {
-            let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
-            if name != "." && name != ".." {
-                names.push(name);
-            }
+            names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
         }
+        names.retain(|name| name != "." && name != "..");
         names.sort();
         Ok(names)
     }

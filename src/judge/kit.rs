@@ -143,7 +143,6 @@ pub(crate) fn request() -> Request {
     Request {
         name: CertName::parse("web").unwrap(),
         profile: Arc::new(profile()),
-        role: "web-servers".to_owned(),
         ttl: Duration::from_secs(86_400),
         common_name: "web.funlab.casa".to_owned(),
         dns: vec!["localhost".to_owned()],

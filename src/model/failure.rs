@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::code::Code;
+
 /// The stages of a renewal (DESIGN: the way through the house), in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -59,7 +61,7 @@ pub struct Failure {
     /// Where on the way.
     pub stage: Stage,
     /// Stable word for machines.
-    pub code: String,
+    pub code: Code,
     /// What happened.
     pub text: String,
     /// What to do.
@@ -69,8 +71,8 @@ pub struct Failure {
 impl Failure {
     /// A failure without a hint.
     #[must_use]
-    pub fn new(stage: Stage, code: &str, text: impl Into<String>) -> Self {
-        Self { stage, code: code.to_owned(), text: text.into(), hint: None }
+    pub fn new(stage: Stage, code: Code, text: impl Into<String>) -> Self {
+        Self { stage, code, text: text.into(), hint: None }
     }
 
     /// The same with a hint.
@@ -93,7 +95,7 @@ impl std::error::Error for Failure {}
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
     /// Stable word for machines.
-    pub code: String,
+    pub code: Code,
     /// What was seen; sanitised like [`Failure::text`].
     pub text: String,
 }
@@ -101,7 +103,7 @@ pub struct Warning {
 impl Warning {
     /// A warning.
     #[must_use]
-    pub fn new(code: &str, text: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), text: text.into() }
+    pub fn new(code: Code, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anchor::Fingerprint;
 use super::clock::Time;
+use super::code::Code;
 use super::entry::Outcome;
 use super::failure::{Failure, Stage, Warning};
 use super::finding::Finding;
@@ -15,7 +16,7 @@ use super::state::Proof;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunError {
     /// Stable word for machines, such as `locked`.
-    pub code: String,
+    pub code: Code,
     /// What happened.
     pub text: String,
     /// What to do.
@@ -32,7 +33,7 @@ pub struct SettingsError {
     /// Column from 1, in characters.
     pub column: Option<usize>,
     /// Stable word for machines, such as `unknown-key`.
-    pub code: String,
+    pub code: Code,
     /// What is expected and what was found.
     pub text: String,
     /// What would be right.
@@ -51,7 +52,7 @@ pub struct Debt {
     /// Where it failed last.
     pub stage: Option<Stage>,
     /// How.
-    pub code: Option<String>,
+    pub code: Option<Code>,
     /// How often it was tried.
     pub attempts: u32,
 }

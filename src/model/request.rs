@@ -1,9 +1,10 @@
-//! What is asked of the CA for one certificate, and what the answer is judged by.
+//! What is asked of the CA for one certificate, what the answer is judged by, and the answer itself.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::failure::Warning;
 use super::key::KeyAlgorithm;
 use super::name::CertName;
 use super::profile::Profile;
@@ -15,8 +16,6 @@ pub struct Request {
     pub name: CertName,
     /// The profile it is judged by.
     pub profile: Arc<Profile>,
-    /// The role of the PKI mount that signs it.
-    pub role: String,
     /// The lifetime asked for.
     pub ttl: Duration,
     /// Subject common name.
@@ -27,6 +26,17 @@ pub struct Request {
     pub ip: Vec<IpAddr>,
     /// The key to make.
     pub algorithm: KeyAlgorithm,
+}
+
+/// What a certification authority signed. Nothing in it has been judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The leaf as sent, PEM.
+    pub leaf_pem: String,
+    /// Everything else that was sent, PEM, in any order; may hold the root (facts/openbao §4).
+    pub others: Vec<String>,
+    /// What the authority warns of, and what we do.
+    pub warnings: Vec<Warning>,
 }
 
 impl Request {

@@ -134,7 +134,7 @@ pub fn debt_of(tree: &Tree) -> Option<Debt> {
         sha256: kept.facts.as_ref().map(|facts| facts.sha256.clone()),
         since: noted.map(|debt| debt.since).or_else(|| kept.meta.as_ref().map(|meta| meta.staged)),
         stage: noted.map(|debt| debt.failure.stage),
-        code: noted.map(|debt| debt.failure.code.clone()),
+        code: noted.map(|debt| debt.failure.code),
         attempts: noted.map_or(0, |debt| debt.attempts),
     })
 }

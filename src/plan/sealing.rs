@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::generation::{Condition, Kept};
 use crate::io::dir::{Dir, DiskError};
 use crate::model::canonical::{Bytes, Format as _};
+use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::layout;
 use crate::model::name::Generation;
@@ -88,5 +89,5 @@ pub fn plaintext_warning(in_clear: &[Generation]) -> Option<Warning> {
          sealed one is proven in its place",
         all.join(", ")
     );
-    (!all.is_empty()).then(|| Warning::new("plaintext-key", text))
+    (!all.is_empty()).then(|| Warning::new(Code::PlaintextKey, text))
 }

@@ -9,6 +9,7 @@ use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings}
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write;
 use crate::model::clock::Clock;
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
@@ -44,7 +45,7 @@ fn entries(settings: &Arc<Settings>, certificate: &Certificate, report: &mut Cer
     if live.is_none() {
         let text = format!("{name} has no certificate yet: nothing was installed");
         return Err(
-            Failure::new(Stage::Publish, "missing", text).hint(format!("`omens renew {name}` first, or `omens restore` after a boot"))
+            Failure::new(Stage::Publish, Code::Missing, text).hint(format!("`omens renew {name}` first, or `omens restore` after a boot"))
         );
     }
     let place = Place::open(&Trees::open(settings)?, certificate.name())?;
@@ -61,7 +62,8 @@ fn entry(place: &Place, install: &Install, report: &mut CertReport) -> Result<bo
     let disk = |why: DiskError| disk_failure(Stage::Publish, &why);
     let missing = || {
         let text = format!("the directory {} does not exist", install.dir.display());
-        Failure::new(Stage::Publish, "missing", text).hint("make it with the owner and mode its service wants, or mend `dir` in `install`")
+        Failure::new(Stage::Publish, Code::Missing, text)
+            .hint("make it with the owner and mode its service wants, or mend `dir` in `install`")
     };
     let dir = Dir::open(&install.dir).map_err(disk)?.ok_or_else(missing)?;
     match install.kind {

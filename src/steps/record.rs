@@ -8,6 +8,7 @@ use super::swap::{Place, disk_failure};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::entry::Entry;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
@@ -107,7 +108,7 @@ impl Notes {
             self.place.name(),
             span::show(ttl / 3)
         );
-        Err(Failure::new(Stage::Issue, "exhausted", text)
+        Err(Failure::new(Stage::Issue, Code::Exhausted, text)
             .hint(format!("mend what last_error in `omens status` names; the next request is possible at {next}")))
     }
 
@@ -194,7 +195,7 @@ impl Notes {
             note_debt(state, generation, Some(failure), now);
         }
         // "Exhausted" sends people to the reason of the failures before it, which therefore stays.
-        if failure.code != "exhausted" || state.last_error.is_none() {
+        if failure.code != Code::Exhausted || state.last_error.is_none() {
             state.last_error = Some(LastError { at: now, failure: failure.clone() });
         }
         self.save(state)
@@ -231,7 +232,7 @@ impl Notes {
 }
 
 fn note_debt(state: &mut State, generation: Generation, failure: Option<&Failure>, now: Time) {
-    let unknown = || Failure::new(Stage::Commit, "interrupted", "its run did not finish");
+    let unknown = || Failure::new(Stage::Commit, Code::Interrupted, "its run did not finish");
     let earlier = state.debt.take().filter(|debt| debt.generation == generation);
     state.debt = Some(DebtState {
         generation,

@@ -14,6 +14,7 @@ use super::validate::{Material, Validated, validate};
 use super::verify::Proven;
 use crate::config::settings::{Certificate, Settings};
 use crate::model::clock::Clock;
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
@@ -62,7 +63,7 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
 /// Where nothing can be sealed the run has failed, also when no certificate would have been.
 fn without_a_key(run: Run, sealed: &[&Certificate], failure: &Failure) -> Report {
     let reports = sealed.iter().map(|c| run.failed(unknown(c), failure.clone())).collect();
-    let error = RunError { code: failure.code.clone(), text: failure.text.clone(), hint: failure.hint.clone() };
+    let error = RunError { code: failure.code, text: failure.text.clone(), hint: failure.hint.clone() };
     Report { exit: 1, error: Some(error), ..run.end(reports) }
 }
 
@@ -72,7 +73,7 @@ fn unknown(certificate: &Certificate) -> CertReport {
 
 fn with_warning(mut report: CertReport, other_tpm: Option<bool>) -> CertReport {
     if other_tpm == Some(false) {
-        report.warnings.push(Warning::new("same-tpm", "--new-tpm was given, and the TPM is the one that was pinned"));
+        report.warnings.push(Warning::new(Code::SameTpm, "--new-tpm was given, and the TPM is the one that was pinned"));
     }
     report
 }
@@ -140,7 +141,7 @@ impl Shared<'_> {
         let place = Arc::new(Place::open(self.trees, name)?);
         let key = private_key(self.store, &place, certificate, &live)?;
         let material = Material { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
-        let validated = validate(material, &certificate.request, &self.trees.settings().anchor, now)
+        let validated = validate(material, &certificate.request, &certificate.issuer, &self.trees.settings().anchor, now)
             .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
         Ok(Ready { place, key, validated, proof, from: live.generation, next, state: tree.state })
@@ -153,7 +154,7 @@ impl Shared<'_> {
         let notes = Notes::new(place.clone(), &self.run.id, state);
         let began = notes.begin(self.clock.now(), &[]);
         let warn = |report: &mut CertReport, noted: Result<(), Failure>| {
-            report.warnings.extend(noted.err().map(|why| Warning::new("state-not-written", why.text)));
+            report.warnings.extend(noted.err().map(|why| Warning::new(Code::StateNotWritten, why.text)));
         };
         match began.and_then(|()| self.swap(&place, next, (validated, proof), &key)) {
             Ok(said) => {
@@ -203,7 +204,7 @@ fn unsettled(certificate: &Certificate, tree: &Tree) -> Result<(), Failure> {
         (None, Some(begun)) => format!("the run that began at {} did not finish, and nobody knows what its services serve", begun.at),
         (None, None) => return Ok(()),
     };
-    Err(Failure::new(Stage::Plan, "debt", text).hint(format!("`omens renew {name}` settles it; then `omens reseal` again")))
+    Err(Failure::new(Stage::Plan, Code::Debt, text).hint(format!("`omens renew {name}` settles it; then `omens reseal` again")))
 }
 
 /// The private key: as it rests if that opens, and else as consumers have it.
@@ -219,6 +220,6 @@ fn private_key(store: &SealedStore, place: &Place, certificate: &Certificate, li
 
 fn no_key(certificate: &Certificate, why: &str) -> Failure {
     let name = certificate.name();
-    Failure::new(Stage::Seal, "blob-damaged", format!("the private key of {name} is nowhere to be had: {why}"))
+    Failure::new(Stage::Seal, Code::BlobDamaged, format!("the private key of {name} is nowhere to be had: {why}"))
         .hint(format!("`omens renew {name} --force` makes a new key and certificate"))
 }

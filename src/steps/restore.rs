@@ -11,6 +11,7 @@ use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
 use crate::model::clock::{Clock, Time};
+use crate::model::code::Code;
 use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
@@ -117,7 +118,7 @@ fn one(settings: &Settings, certificate: &Certificate, trees: &dyn Fn() -> Resul
     match trees().and_then(|trees| Place::open(&trees, certificate.name())).and_then(|place| put_back(&place, generation, now)) {
         Err(mut failure) => {
             // Keeping the key is what failed where its file does not open; everything else is publishing.
-            if failure.code == "blob-damaged" {
+            if failure.code == Code::BlobDamaged {
                 failure.stage = Stage::Seal;
             }
             failed(report, failure)
@@ -152,13 +153,13 @@ fn choose<'a>(
                 Some(_) => "the committed certificate is damaged",
                 None => "nothing was committed yet",
             };
-            report.warnings.push(Warning::new("debt-published", format!("{why}; {} was issued and is valid", debt.generation)));
+            report.warnings.push(Warning::new(Code::DebtPublished, format!("{why}; {} was issued and is valid", debt.generation)));
             Some((debt, true))
         }
         (Some(live), None) => {
             if expired {
                 let text = "the committed certificate has expired and is published all the same; run `omens renew --all`";
-                report.warnings.push(Warning::new("expired", text));
+                report.warnings.push(Warning::new(Code::Expired, text));
             }
             Some((live, false))
         }
@@ -189,15 +190,17 @@ fn while_locked(settings: &Settings, state: &Dir) -> (Vec<CertReport>, Option<Ru
                 if tree.live.is_some() && (tree.unpublished.is_some() || !whole) && !ahead {
                     incomplete.push(certificate.name().to_string());
                     let text = format!("{} is not complete, and another run holds the lock", certificate.name());
-                    report =
-                        failed(report, Failure::new(Stage::Publish, "locked", text).hint("`omens restore` again when that run has ended"));
+                    report = failed(
+                        report,
+                        Failure::new(Stage::Publish, Code::Locked, text).hint("`omens restore` again when that run has ended"),
+                    );
                 }
             }
         }
         reports.push(report);
     }
     let error = (!incomplete.is_empty()).then(|| RunError {
-        code: "locked".to_owned(),
+        code: Code::Locked,
         text: format!("another run holds {}; not complete: {}", state.join(layout::LOCK).display(), incomplete.join(", ")),
         hint: Some("that run publishes what is missing; restore again when it has ended".to_owned()),
     });

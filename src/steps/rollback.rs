@@ -11,6 +11,7 @@ use super::swap::{Place, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
 use crate::model::clock::Clock;
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::Generation;
@@ -34,7 +35,7 @@ pub fn rollback(settings: &Arc<Settings>, certificate: &Certificate, wait: Durat
             Err(why) => {
                 let text = format!("{}: {why}", certificate.name());
                 let failure =
-                    Failure::new(Stage::Plan, "nothing-to-go-back-to", text).hint("`omens renew NAME --force` makes a new one instead");
+                    Failure::new(Stage::Plan, Code::NothingToGoBackTo, text).hint("`omens renew NAME --force` makes a new one instead");
                 run.refused(report, failure)
             }
             Ok((live, target)) => attempt(settings, certificate, &run, tree, (live, target), (clock, watch)),
@@ -89,7 +90,7 @@ fn attempt(
     if report.outcome != Outcome::RolledBack
         && let Err(why) = keep_live(settings, certificate, run, &before, report.outcome == Outcome::Refused)
     {
-        report.warnings.push(Warning::new("state-not-written", why.text));
+        report.warnings.push(Warning::new(Code::StateNotWritten, why.text));
     }
     report
 }

@@ -10,6 +10,7 @@ use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
 use crate::io::write;
 use crate::model::clock::{Clock, Time};
+use crate::model::code::Code;
 use crate::model::entry::{self, Entry, Outcome};
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
@@ -169,7 +170,7 @@ fn wait_for_lock(state: &Dir, wait: Duration, clock: Clock) -> Result<Option<Loc
 
 fn locked(state: &Dir, wait: Duration) -> RunError {
     RunError {
-        code: "locked".to_owned(),
+        code: Code::Locked,
         text: format!("another run holds {} and did not end within {} s", state.join(layout::LOCK).display(), wait.as_secs()),
         hint: Some("wait for it, or give more time with --wait; the lock is freed by itself when its holder ends".to_owned()),
     }
@@ -215,7 +216,7 @@ pub fn interrupted(tree: &Tree, name: &CertName, now: Time) -> Option<Entry> {
     let text = format!("interrupted at {stage}: the run that began at {} did not finish", begun.at);
     let mut entry = line(&begun.run, name, stage, Outcome::Interrupted, now);
     entry.generation = generation;
-    entry.error = Some(Failure::new(stage, "interrupted", text));
+    entry.error = Some(Failure::new(stage, Code::Interrupted, text));
     Some(entry)
 }
 
@@ -225,7 +226,7 @@ pub fn interrupted(tree: &Tree, name: &CertName, now: Time) -> Option<Entry> {
 /// When the system gives no more threads or descriptors.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(|why| {
-        Failure::new(Stage::Plan, "no-runtime", format!("the system gives no event loop: {why}"))
+        Failure::new(Stage::Plan, Code::NoRuntime, format!("the system gives no event loop: {why}"))
             .hint("look at the limits of open files and processes")
     })
 }

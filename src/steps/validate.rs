@@ -1,11 +1,13 @@
 //! `Issued` becomes `Validated` here and nowhere else: the gate between what a CA answered and everything that serves it.
 //! It must never let anything through that `judge::gate` refuses, and never decide by itself.
 
+use crate::config::settings::IssuerSettings;
 use crate::judge::cert::Facts;
 use crate::judge::lint::{self, Findings};
 use crate::judge::{self, Gate, pem};
 use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::finding::Finding;
 use crate::model::request::Request;
@@ -84,11 +86,17 @@ pub struct Rejection {
     pub refused_pem: Option<String>,
 }
 
-/// Judges an answer by what was asked, the pinned anchor and the time.
+/// Judges an answer by what was asked, the pinned anchor and the time. What is said of a refusal names the settings of the issuer.
 ///
 /// # Errors
 /// The material, untouched, and all reasons at once.
-pub fn validate(material: Material, request: &Request, anchor: &Anchor, now: Time) -> Result<Validated, (Material, Box<Rejection>)> {
+pub fn validate(
+    material: Material,
+    request: &Request,
+    issuer: &IssuerSettings,
+    anchor: &Anchor,
+    now: Time,
+) -> Result<Validated, (Material, Box<Rejection>)> {
     let mut input = Findings::new(&request.profile.lints);
     let mut certificates = pem::read(&material.leaf_pem, &mut input);
     let has_leaf = !certificates.is_empty();
@@ -97,7 +105,7 @@ pub fn validate(material: Material, request: &Request, anchor: &Anchor, now: Tim
     }
     if !has_leaf {
         input.add(&lint::PEM_NO_CERTIFICATE, "a CERTIFICATE block", "none");
-        let refused = reject(request, input.into_vec(), None, None, &certificates);
+        let refused = reject(issuer, input.into_vec(), None, None, &certificates);
         return Err((material, refused));
     }
     let leaf = certificates.remove(0);
@@ -109,18 +117,24 @@ pub fn validate(material: Material, request: &Request, anchor: &Anchor, now: Tim
         (Some(facts), Some(chain)) if !blocked => Ok(Validated { leaf, chain, facts, spki: material.spki, findings }),
         (facts, _) => {
             certificates.insert(0, leaf);
-            let refused = reject(request, findings, certificates.first(), facts, &certificates);
+            let refused = reject(issuer, findings, certificates.first(), facts, &certificates);
             Err((material, refused))
         }
     }
 }
 
-fn reject(request: &Request, findings: Vec<Finding>, leaf: Option<&Vec<u8>>, facts: Option<Facts>, all: &[Vec<u8>]) -> Box<Rejection> {
+fn reject(
+    issuer: &IssuerSettings,
+    findings: Vec<Finding>,
+    leaf: Option<&Vec<u8>>,
+    facts: Option<Facts>,
+    all: &[Vec<u8>],
+) -> Box<Rejection> {
     let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.blocks()).collect();
     let words: Vec<String> = blocking.iter().map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found)).collect();
-    let mut failure = Failure::new(Stage::Validate, "refused", text::one_line(&words.join("; "), MAX_TEXT));
-    let remedy = blocking.iter().find_map(|finding| lint::find(&finding.id)?.remedy_for(&request.role));
-    let look = || format!("look at role {} and at the issuer behind it; the ledger keeps what was refused", request.role);
+    let mut failure = Failure::new(Stage::Validate, Code::Refused, text::one_line(&words.join("; "), MAX_TEXT));
+    let remedy = blocking.iter().find_map(|finding| lint::find(&finding.id)?.remedy_for(issuer.role()));
+    let look = || format!("look at role {} and at the issuer behind it; the ledger keeps what was refused", issuer.role());
     failure.hint = Some(remedy.unwrap_or_else(look));
     Box::new(Rejection {
         failure,
@@ -153,7 +167,8 @@ mod tests {
     }
 
     fn run(pki: &Pki, material: Material) -> Result<Validated, (Material, Box<Rejection>)> {
-        validate(material, &request(), &pki.root.anchor(), now())
+        let issuer = IssuerSettings::OpenBao { role: "web-servers".to_owned() };
+        validate(material, &request(), &issuer, &pki.root.anchor(), now())
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::judge::cert::Facts;
 use crate::judge::{self, pair};
 use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::clock::Clock;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::state::Proof;
 
@@ -88,7 +89,7 @@ pub async fn verify(
             look.deadline = look.deadline.min(STOPPED);
         }
         match look.until_steady().await {
-            Err(why) if some_stopped && why.code == "unreachable" => {}
+            Err(why) if some_stopped && why.code == Code::Unreachable => {}
             Err(why) => return Err(Box::new((published, why))),
             Ok(()) => {}
         }
@@ -120,7 +121,7 @@ pub async fn is_silent(
 ) -> Result<(), Failure> {
     for endpoint in endpoints {
         match (Look { endpoint, leaf, previous, anchor, clock, deadline: STOPPED }).once(&mut None).await {
-            Err(why) if !matches!(why.code.as_str(), "unreachable" | "handshake-refused") => {
+            Err(why) if !matches!(why.code, Code::Unreachable | Code::HandshakeRefused) => {
                 return Err(why.hint("its pid file names no running nginx, but something answers: check `pid` in `reload`"));
             }
             Ok(()) | Err(_) => {}
@@ -188,18 +189,18 @@ impl Look<'_> {
         let address = &self.endpoint.address;
         let found_text = found.map_or_else(|| "no certificate".to_owned(), |f| format!("leaf {f}"));
         if found.is_some() && found == self.previous {
-            return Failure::new(Stage::Verify, "old-leaf", format!("{address} still serves the previous certificate, {found_text}"))
+            return Failure::new(Stage::Verify, Code::OldLeaf, format!("{address} still serves the previous certificate, {found_text}"))
                 .hint("the service did not read the new files: look at its own log, and at the paths in its configuration");
         }
         let text = format!("{address} serves another certificate: expected leaf {}, found {found_text}", self.leaf.sha256);
-        Failure::new(Stage::Verify, "other-leaf", text)
+        Failure::new(Stage::Verify, Code::OtherLeaf, text)
             .hint("check `address` and `server_name` in `verify`, and which files the service's configuration names")
     }
 
     fn untrusted(&self, why: &str) -> Failure {
         Failure::new(
             Stage::Verify,
-            "untrusted",
+            Code::Untrusted,
             format!("{} serves the expected leaf, but its chain is not good: {why}", self.endpoint.address),
         )
         .hint("let the service send fullchain.pem (leaf and intermediates), not cert.pem alone")
@@ -213,9 +214,9 @@ impl Look<'_> {
                 } else {
                     "the service has no certificate for this name and key type; look at its log"
                 };
-                Failure::new(Stage::Verify, "handshake-refused", why.to_string()).hint(hint)
+                Failure::new(Stage::Verify, Code::HandshakeRefused, why.to_string()).hint(hint)
             }
-            NotSeen::Stalled(_) | NotSeen::Unreachable(_) => Failure::new(Stage::Verify, "unreachable", why.to_string())
+            NotSeen::Stalled(_) | NotSeen::Unreachable(_) => Failure::new(Stage::Verify, Code::Unreachable, why.to_string())
                 .hint("is the service running and listening there? see `address` in `verify`"),
         }
     }

@@ -4,6 +4,7 @@ use omens::audit::probe;
 use omens::model::anchor::Fingerprint;
 use omens::model::audit;
 use omens::model::clock::Time;
+use omens::model::code::Code;
 use omens::model::entry::{self, Entry, Outcome};
 use omens::model::failure::{Failure, Stage, Warning};
 use omens::model::finding::{Finding, Severity};
@@ -25,7 +26,7 @@ fn name() -> CertName {
 }
 
 fn failure() -> Failure {
-    Failure::new(Stage::Verify, "old-leaf", "127.0.0.1:443 still serves the previous certificate").hint("look at the service's own log")
+    Failure::new(Stage::Verify, Code::OldLeaf, "127.0.0.1:443 still serves the previous certificate").hint("look at the service's own log")
 }
 
 fn debt() -> Debt {
@@ -34,7 +35,7 @@ fn debt() -> Debt {
         sha256: Some(Fingerprint::of(b"leaf 3")),
         since: Some(at(0)),
         stage: Some(Stage::Verify),
-        code: Some("old-leaf".to_owned()),
+        code: Some(Code::OldLeaf),
         attempts: 2,
     }
 }
@@ -44,7 +45,7 @@ fn settings_error() -> SettingsError {
         file: "/etc/omens/omens.toml".to_owned(),
         line: Some(14),
         column: Some(3),
-        code: "unknown-key".to_owned(),
+        code: Code::UnknownKey,
         text: "[[certificate]] has no key \"comon_name\"".to_owned(),
         suggestion: Some("did you mean \"common_name\"?".to_owned()),
     }
@@ -61,12 +62,12 @@ fn report(schema: &str) -> Report {
         not_after: Some(at(86_340)),
         proof: Some(Proof::Served),
         debt: Some(debt()),
-        warnings: vec![Warning::new("clock-skew", "the server is 70 s ahead")],
+        warnings: vec![Warning::new(Code::ClockSkew, "the server is 70 s ahead")],
         findings: vec![Finding::new("ku.ec-key-encipherment", Severity::Medium, "digitalSignature", "keyEncipherment as well")],
         error: Some(failure()),
         ..CertReport::new(name(), Outcome::RolledBack)
     };
-    let error = RunError { code: "locked".to_owned(), text: "another run holds the lock".to_owned(), hint: Some("wait for it".to_owned()) };
+    let error = RunError { code: Code::Locked, text: "another run holds the lock".to_owned(), hint: Some("wait for it".to_owned()) };
     Report {
         schema: schema.to_owned(),
         host: "www.example.net".to_owned(),
@@ -108,7 +109,7 @@ fn standing() -> Standing {
         last_error: Some(LastError { at: at(9), failure: failure() }),
         last_run: Some(at(9)),
         copies: vec!["/etc/web/key.pem".to_owned()],
-        warnings: vec![Warning::new("plaintext-key", "gen-1 lies in clear")],
+        warnings: vec![Warning::new(Code::PlaintextKey, "gen-1 lies in clear")],
     }
 }
 

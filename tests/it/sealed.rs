@@ -180,7 +180,7 @@ fn a_key_opens_only_as_what_it_is() {
     let sealed = keep(&store, 3);
     for (name, generation) in [("web", 4), ("mail", 3)] {
         let why = store.open(&CertName::parse(name).unwrap(), Generation(generation), &sealed).unwrap_err();
-        assert!(why.code == "blob-damaged" && why.text.contains("web gen-3"), "{why:?}");
+        assert!(why.code.as_str() == "blob-damaged" && why.text.contains("web gen-3"), "{why:?}");
     }
     // Renamed in the file itself, where the cipher sees it.
     let text = String::from_utf8(sealed).unwrap();
@@ -239,8 +239,8 @@ fn a_damaged_sealing_key_is_replaced_and_said() {
     let other = if &text[at..=at] == "A" { "B" } else { "A" };
     std::fs::write(&file, format!("{}{other}{}", &text[..at], &text[at + 1..])).unwrap();
     let second = store(&state, &swtpm, &[7]);
-    assert_eq!(second.make_ready(now()).unwrap().unwrap().code, "blob-damaged");
-    assert_eq!(open(&second, 1, &sealed).unwrap_err().code, "blob-damaged");
+    assert_eq!(second.make_ready(now()).unwrap().unwrap().code.as_str(), "blob-damaged");
+    assert_eq!(open(&second, 1, &sealed).unwrap_err().code.as_str(), "blob-damaged");
     let new = keep(&second, 2);
     drop(second);
     assert!(open(&store(&state, &swtpm, &[7]), 2, &new).is_ok());
@@ -258,14 +258,14 @@ fn a_changed_pcr_is_a_warning_to_a_renewal_and_an_error_to_a_boot() {
     let boot = store(&state, &swtpm, &[4, 7]);
     for _ in 0..3 {
         let why = open(&boot, 1, &sealed).unwrap_err();
-        assert_eq!(why.code, "pcr-changed");
+        assert_eq!(why.code.as_str(), "pcr-changed");
         assert!(why.text.contains("web gen-1") && why.text.contains("PCR 7 changed"), "{why:?}");
     }
     assert_eq!(boot.unseals(), 1, "what failed is not tried again");
     drop(boot);
     let renewal = store(&state, &swtpm, &[4, 7]);
     let warning = renewal.make_ready(now()).unwrap().unwrap();
-    assert!(warning.code == "pcr-changed" && warning.text.contains("PCR 7 changed"), "{warning:?}");
+    assert!(warning.code.as_str() == "pcr-changed" && warning.text.contains("PCR 7 changed"), "{warning:?}");
     let new = keep(&renewal, 2);
     drop(renewal);
     let next = store(&state, &swtpm, &[4, 7]);
@@ -290,9 +290,9 @@ fn another_list_of_pcrs_takes_another_sealing_key() {
     swtpm.extend(7, "a new firmware");
     let boot = store(&state, &swtpm, &[7]);
     assert!(open(&boot, 1, &old).is_ok());
-    assert_eq!(open(&boot, 2, &new).unwrap_err().code, "pcr-changed");
+    assert_eq!(open(&boot, 2, &new).unwrap_err().code.as_str(), "pcr-changed");
     drop(boot);
-    assert_eq!(store(&state, &swtpm, &[0]).make_ready(now()).unwrap_err().code, "pcr-unmeasured");
+    assert_eq!(store(&state, &swtpm, &[0]).make_ready(now()).unwrap_err().code.as_str(), "pcr-unmeasured");
 }
 
 #[test]
@@ -306,18 +306,18 @@ fn another_tpm_waits_for_a_person() {
     let before = files(&state);
     let strange = store(&state, &other, &[7]);
     for why in [strange.make_ready(now()).unwrap_err(), open(&strange, 1, &sealed).unwrap_err()] {
-        assert_eq!(why.code, "tpm-replaced");
+        assert_eq!(why.code.as_str(), "tpm-replaced");
         assert!(why.hint.unwrap().contains("omens reseal --new-tpm"));
     }
     // A lost pin is no licence: the sealing keys still know their TPM.
     std::fs::remove_file(state.join("seal/srk.json")).unwrap();
-    assert_eq!(store(&state, &other, &[7]).make_ready(now()).unwrap_err().code, "tpm-replaced");
+    assert_eq!(store(&state, &other, &[7]).make_ready(now()).unwrap_err().code.as_str(), "tpm-replaced");
     assert!(!state.join("seal/srk.json").exists());
     assert_eq!(store(&state, &one, &[7]).make_ready(now()), Ok(None));
     assert_eq!(files(&state), before, "the same TPM is pinned again");
     // A pin that cannot be read stops everything too.
     std::fs::write(state.join("seal/srk.json"), "{}").unwrap();
-    assert_eq!(store(&state, &one, &[7]).make_ready(now()).unwrap_err().code, "blob-damaged");
+    assert_eq!(store(&state, &one, &[7]).make_ready(now()).unwrap_err().code.as_str(), "blob-damaged");
     // The person.
     let pinned = store(&state, &other, &[7]);
     let before = std::fs::read(state.join("seal/srk.json")).unwrap();
@@ -330,7 +330,7 @@ fn another_tpm_waits_for_a_person() {
     assert!(open(&next, 2, &new).is_ok());
     let why = open(&next, 1, &sealed).unwrap_err();
     drop(next);
-    assert!(why.code == "blob-damaged" && why.text.contains("no longer the pinned one"), "{why:?}");
+    assert!(why.code.as_str() == "blob-damaged" && why.text.contains("no longer the pinned one"), "{why:?}");
     assert_eq!(store(&state, &other, &[7]).adopt_tpm(), Ok(false));
 }
 
@@ -346,7 +346,7 @@ fn where_every_trace_of_the_tpm_is_lost_it_is_pinned_anew_and_said() {
     drop(first);
     std::fs::remove_dir_all(state.join("seal")).unwrap();
     let warning = store(&state, &swtpm, &[]).make_ready(now()).unwrap().expect("a warning");
-    assert_eq!(warning.code, "tpm-pinned-anew");
+    assert_eq!(warning.code.as_str(), "tpm-pinned-anew");
     assert_eq!(store(&state, &swtpm, &[]).make_ready(now()), Ok(None), "once");
 }
 
@@ -356,7 +356,7 @@ fn a_cleared_tpm_is_a_replaced_one() {
     let state = place::directory("state");
     store(&state, &swtpm, &[]).make_ready(now()).unwrap();
     swtpm.tool("tpm2_clear", &["-c", "p"]);
-    assert_eq!(store(&state, &swtpm, &[]).make_ready(now()).unwrap_err().code, "tpm-replaced");
+    assert_eq!(store(&state, &swtpm, &[]).make_ready(now()).unwrap_err().code.as_str(), "tpm-replaced");
 }
 
 #[test]
@@ -409,7 +409,7 @@ fn the_newest_sealing_key_serves_also_among_those_of_one_second() {
 fn a_missing_tpm_is_an_error_and_never_a_file() {
     let state = place::directory("state");
     let store = SealedStore::new(&state, sealing(&format!("swtpm:host=127.0.0.1,port={}", free_port()), &[]));
-    assert_eq!(store.make_ready(now()).unwrap_err().code, "tpm-unreachable");
+    assert_eq!(store.make_ready(now()).unwrap_err().code.as_str(), "tpm-unreachable");
     assert!(store.keep(&name(), Generation(1), &p256()).is_err());
     assert_eq!((store.unseals(), store.tpm_commands()), (0, 0));
     assert!(!state.join("seal").exists());
@@ -452,13 +452,13 @@ fn a_tpm_that_was_given_up_is_not_asked_again_and_what_it_says_late_changes_noth
     let first = store();
     for _ in 0..3 {
         let why = first.make_ready(now()).unwrap_err();
-        assert!(why.code == "tpm-unreachable" && why.text.contains("did not answer within"), "{why:?}");
+        assert!(why.code.as_str() == "tpm-unreachable" && why.text.contains("did not answer within"), "{why:?}");
     }
     drop(first);
     let second = store();
     let before = std::time::Instant::now();
     let why = second.make_ready(now()).unwrap_err();
-    assert!(why.code == "tpm-unreachable" && why.text.contains("has still not answered"), "{why:?}");
+    assert!(why.code.as_str() == "tpm-unreachable" && why.text.contains("has still not answered"), "{why:?}");
     assert!(before.elapsed() < Duration::from_millis(100), "{:?}", before.elapsed());
     assert!(unanswered.is_waiting());
     // It wakes up: nothing is pinned and nothing made for a run that has ended.

@@ -393,7 +393,7 @@ fn secrets_are_looked_at_only_where_that_is_asked_for() {
     let etc = Etc::new();
     etc.write("omens.toml", &HEAD.replace("/etc/omens/role-id", "DIR/role-id"));
     let check = |check_secrets| {
-        load(&LoadOptions { file: etc.path("omens.toml"), credentials: None, check_secrets }).map_err(|e| e[0].code.clone())
+        load(&LoadOptions { file: etc.path("omens.toml"), credentials: None, check_secrets }).map_err(|e| e[0].code.as_str())
     };
     assert!(check(false).is_ok());
     assert_eq!(check(true).unwrap_err(), "unreadable");

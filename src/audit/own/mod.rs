@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::drawn;
 use super::sheet::{Draft, Sheet};
-use crate::config::settings::{Certificate, Driver, Login, Nginx, Settings};
+use crate::config::settings::{Certificate, Driver, Nginx, Settings};
 use crate::io::look::View;
 use crate::judge::assess::{Asked, Question, assess};
 use crate::judge::lint::{Lint, PAIR_MISMATCH};
@@ -18,6 +18,7 @@ use crate::model::audit::{Object, Place, Target, Verdict};
 use crate::model::finding::Severity;
 use crate::model::key::Keep;
 use crate::model::layout;
+use crate::model::openbao::{AuthMethod, Cert};
 use crate::model::profile::Purpose;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::SettingsError;
@@ -79,7 +80,7 @@ pub fn judge(settings: &Settings, sheet: &mut Sheet) {
 /// Certificates that log in at OpenBao: without one nothing is renewed any more, and nothing renews it unless it is among the settings.
 fn logins(settings: &Settings, sheet: &mut Sheet) {
     for login in &settings.openbao.login {
-        let Login::Cert { cert, .. } = login else { continue };
+        let AuthMethod::Cert(Cert { cert, .. }) = login else { continue };
         let target = || Target::new("login", cert.display().to_string());
         let text = match View::host().text(cert) {
             Ok(text) => text,
@@ -204,7 +205,7 @@ fn by_profile(settings: &Settings, certificate: &Certificate, live: &Kept, sheet
     let (object, place) = (Object::certificate(&facts.sha256), Place::file(directory(settings, certificate).join(layout::CERT)));
     for finding in &verdict.findings {
         let Some(draft) = Draft::of(finding, target(certificate), object.clone()) else { continue };
-        let remedy = super::catalogue::find(&finding.id).and_then(|lint| lint.remedy_for(&request.role));
+        let remedy = super::catalogue::find(&finding.id).and_then(|lint| lint.remedy_for(certificate.issuer.role()));
         let draft = draft.file(place.clone());
         sheet.add(match remedy {
             Some(remedy) => draft.remedy(remedy),

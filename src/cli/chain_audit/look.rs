@@ -18,6 +18,7 @@ use crate::judge::assess::Asked;
 use crate::judge::lint::Findings;
 use crate::judge::pem;
 use crate::model::audit::Document;
+use crate::model::code::Code;
 use crate::model::profile::Purpose;
 
 /// Profiles, where no settings name another directory.
@@ -27,7 +28,7 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
     let view = match &arguments.root {
         None => View::host(),
         Some(directory) => View::root(directory).map_err(|error| {
-            refused("root", format!("--root {}: {error}", directory.display()), "give it the root directory of a host's files")
+            refused(Code::Root, format!("--root {}: {error}", directory.display()), "give it the root directory of a host's files")
         })?,
     };
     let inside = |word: &str| word_inside(arguments.root.as_deref(), word);
@@ -36,10 +37,10 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
     let exists = |word: &str| view.meta(&start.join(inside(word))).is_ok();
     let parse = |word: &String| Where::parse(&inside(word), exists).map(|target| target.below(start));
     let targets: Result<Vec<Where>, String> = arguments.targets.iter().map(parse).collect();
-    let targets = targets.map_err(|text| refused("usage", text, "see omens chain-audit --help"))?;
+    let targets = targets.map_err(|text| refused(Code::Usage, text, "see omens chain-audit --help"))?;
     if view.is_elsewhere() && targets.iter().any(|target| matches!(target, Where::Endpoint(_))) {
         return Err(refused(
-            "usage",
+            Code::Usage,
             "an endpoint cannot be asked with --root: nothing is asked over the network then".to_owned(),
             "leave out --root, or the endpoint",
         ));
@@ -96,7 +97,7 @@ fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
         Some(word) => Some(config::profile(word, Path::new(POLICIES)).map_err(|errors| {
             let words: Vec<String> = errors.iter().map(|error| error.text.clone()).collect();
             let hint = errors.iter().find_map(|error| error.suggestion.clone()).unwrap_or_default();
-            refused("profile", format!("--profile {word}: {}", words.join("; ")), &hint)
+            refused(Code::Profile, format!("--profile {word}: {}", words.join("; ")), &hint)
         })?),
     };
     let purpose = match arguments.purpose {
@@ -121,11 +122,11 @@ fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
 fn keys(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refused> {
     let mut all = Vec::new();
     for file in files {
-        let bytes = read::file(file, look::LIMIT).map_err(|error| refused("unreadable", error.to_string(), &error.hint()))?;
+        let bytes = read::file(file, look::LIMIT).map_err(|error| refused(Code::Unreadable, error.to_string(), &error.hint()))?;
         let found = material::public_keys(&zeroize::Zeroizing::new(bytes));
         if found.is_empty() {
             let text = format!("--key {}: no private key in it that can be read", file.display());
-            return Err(refused("malformed", text, "give it a PEM file of an unencrypted private key (PKCS#8, PKCS#1 or SEC 1)"));
+            return Err(refused(Code::Malformed, text, "give it a PEM file of an unencrypted private key (PKCS#8, PKCS#1 or SEC 1)"));
         }
         all.extend(found);
     }
@@ -146,7 +147,7 @@ fn ders(view: &View, files: &[PathBuf], blocks: Blocks) -> Result<Vec<Vec<u8>>, 
     for file in files {
         let read = read::file(file, look::LIMIT).or_else(|error| match view.bytes(file) {
             Ok(bytes) if view.is_elsewhere() => Ok(bytes.to_vec()),
-            _ => Err(refused("unreadable", error.to_string(), &error.hint())),
+            _ => Err(refused(Code::Unreadable, error.to_string(), &error.hint())),
         });
         let bytes = read?;
         let found = std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")).map(blocks);

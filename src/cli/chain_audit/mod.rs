@@ -13,6 +13,7 @@ use super::{FAILED, OK, REFUSED};
 use crate::audit::{catalogue, report};
 use crate::io::read;
 use crate::model::audit::{Document, Verdict};
+use crate::model::code::Code;
 use crate::model::finding::Severity;
 use crate::model::report::RunError;
 
@@ -75,17 +76,17 @@ fn print(session: &mut Session<'_>, options: AuditReport, document: &Document) {
 fn merge(files: &[PathBuf]) -> Result<Document, Refused> {
     let mut documents = Vec::new();
     for file in files {
-        let bytes = read::file(file, report::merge::LIMIT).map_err(|error| refused("unreadable", error.to_string(), &error.hint()))?;
+        let bytes = read::file(file, report::merge::LIMIT).map_err(|error| refused(Code::Unreadable, error.to_string(), &error.hint()))?;
         let document: Document = serde_json::from_slice(&bytes).map_err(|error| {
-            refused("malformed", format!("{}: {error}", file.display()), "give it what `omens chain-audit --format json` printed")
+            refused(Code::Malformed, format!("{}: {error}", file.display()), "give it what `omens chain-audit --format json` printed")
         })?;
         documents.push(document);
     }
     Ok(report::merge::join(documents))
 }
 
-fn refused(code: &str, text: String, hint: &str) -> Refused {
-    RunError { code: code.to_owned(), text, hint: (!hint.is_empty()).then(|| hint.to_owned()) }
+fn refused(code: Code, text: String, hint: &str) -> Refused {
+    RunError { code, text, hint: (!hint.is_empty()).then(|| hint.to_owned()) }
 }
 
 #[derive(Serialize)]

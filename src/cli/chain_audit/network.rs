@@ -12,10 +12,10 @@ use crate::audit::wiring::Wiring;
 use crate::audit::{issued, openbao, served};
 use crate::config::settings::Settings;
 use crate::io::look::View;
-use crate::io::openbao::{Grant, HealthState, Server};
-use crate::model::failure::Failure;
+use crate::io::openbao::{self as bao, Grant, HealthState, Server};
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
 use crate::model::profile::Profile;
-use crate::steps::issue::{ask_health, log_in};
 use crate::steps::run::runtime;
 
 /// What was found in files, and what was asked for.
@@ -41,7 +41,7 @@ pub(super) fn look(session: &Session<'_>, work: &Work<'_>, sheet: &mut Sheet) ->
     if looks.is_empty() && own.is_none() {
         return Ok(());
     }
-    let runtime = runtime().map_err(|why| refused(&why.code, why.text.clone(), why.hint.as_deref().unwrap_or_default()))?;
+    let runtime = runtime().map_err(|why| refused(why.code, why.text.clone(), why.hint.as_deref().unwrap_or_default()))?;
     runtime.block_on(async {
         served::look(&looks, work.given, session.clock, sheet).await;
         if let Some(settings) = own.filter(|settings| !settings.certificates.is_empty()) {
@@ -53,54 +53,42 @@ pub(super) fn look(session: &Session<'_>, work: &Work<'_>, sheet: &mut Sheet) ->
 
 /// OpenBao is asked with the first login that is granted; certificates may be looked up without any.
 async fn ask(session: &Session<'_>, settings: &Settings, sheet: &mut Sheet) {
-    let server = match open(session, settings).await {
-        Ok(server) => server,
+    let asked = match open(session, settings).await {
+        Ok(asked) => asked,
         Err(failure) => return issued::not_asked(settings, &failure, sheet),
     };
-    let grant = match login(session, settings, &server).await {
+    let server = asked.server();
+    let grant = match asked.grant().await {
         Ok(grant) => Some(grant),
-        Err(failure) => {
-            issued::not_asked(settings, &failure, sheet);
+        Err(refusals) => {
+            issued::not_asked(settings, &refusals.last(), sheet);
             None
         }
     };
     let unstored = match &grant {
-        Some(grant) => roles(settings, &server, grant, sheet).await,
+        Some(grant) => roles(settings, server, grant, sheet).await,
         None => BTreeSet::new(),
     };
     for used in issued::in_use(settings) {
         let path = format!("{}/cert/{}", settings.openbao.mount, used.serial.replace(':', "-"));
         // What cannot be asked has been said above, or is nobody's fault here.
-        if let Ok(answer) = server.read(&path, grant.as_ref()).await {
+        if let Ok(answer) = server.read(&path, grant.as_deref()).await {
             let is_kept = !unstored.contains(&used.role);
             issued::judge(&used, answer.as_ref(), is_kept, sheet);
         }
     }
-    if let Some(grant) = grant.filter(Grant::is_ours) {
-        // Its lease ends it otherwise; `check-config --online` tells of that.
-        server.revoke_self(&grant).await.ok();
-    }
+    // Its lease ends a token that could not be revoked; `check-config --online` tells of that.
+    drop(asked.close().await);
 }
 
-async fn open(session: &Session<'_>, settings: &Settings) -> Result<Server, Failure> {
-    let server = Server::new(&settings.openbao.address, &settings.openbao.ca, session.clock)?;
-    match ask_health(&server).await?.state {
+async fn open(session: &Session<'_>, settings: &Settings) -> Result<bao::Session, Failure> {
+    let asked = bao::Session::open(&settings.openbao, session.environment.credentials.as_deref(), session.clock).await?;
+    match asked.health().state {
         HealthState::Sealed | HealthState::Uninitialised => {
-            Err(Failure::new(crate::model::failure::Stage::Issue, "server-sealed", format!("{} is sealed", server.name())))
+            Err(Failure::new(Stage::Issue, Code::ServerSealed, format!("{} is sealed", asked.server().name())))
         }
-        HealthState::Active | HealthState::Standby | HealthState::Unknown(_) => Ok(server),
+        HealthState::Active | HealthState::Standby | HealthState::Unknown(_) => Ok(asked),
     }
-}
-
-async fn login(session: &Session<'_>, settings: &Settings, server: &Server) -> Result<Grant, Failure> {
-    let mut last = None;
-    for login in &settings.openbao.login {
-        match log_in(server, login, session.environment.credentials.as_deref()).await {
-            Ok(grant) => return Ok(grant),
-            Err(failure) => last = Some(failure),
-        }
-    }
-    Err(last.unwrap_or_else(|| Failure::new(crate::model::failure::Stage::Issue, "login-refused", "the settings name no login")))
 }
 
 /// Judges every role and its issuer, as far as they may be read, and gives those that keep no certificate to look up.
@@ -108,7 +96,7 @@ async fn roles(settings: &Settings, server: &Server, grant: &Grant, sheet: &mut 
     let mount = &settings.openbao.mount;
     let mut profiles: BTreeMap<&str, &Profile> = BTreeMap::new();
     for certificate in &settings.certificates {
-        profiles.entry(&certificate.request.role).or_insert(&certificate.request.profile);
+        profiles.entry(certificate.issuer.role()).or_insert(&certificate.request.profile);
     }
     let (mut unstored, mut issuers) = (BTreeSet::new(), BTreeSet::new());
     for (role, profile) in profiles {

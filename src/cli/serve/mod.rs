@@ -20,6 +20,7 @@ use super::session::{self, Session};
 use super::{FAILED, OK, REFUSED};
 use crate::io::signal::{Asked, Signals};
 use crate::io::tpm::limit::Unanswered;
+use crate::model::code::Code;
 use crate::model::report::{Report, RunError};
 use crate::model::span;
 use crate::model::text::one_line;
@@ -54,7 +55,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Run)
         Ok(()) => OK,
         Err(text) => {
             let hint = Some("look at the limits of open files and processes".to_owned());
-            let error = Some(RunError { code: "not-served".to_owned(), text, hint });
+            let error = Some(RunError { code: Code::NotServed, text, hint });
             let report = Report { error, ..session.empty(command.name(), FAILED) };
             session.report(&report)
         }
@@ -179,7 +180,7 @@ impl Service<'_, '_> {
     fn ended(&mut self, report: Option<Report>) {
         let Some(Running { began, .. }) = self.running.take() else { return };
         let Some(mut report) = report else { return self.after(began, "the run broke off; ", false) };
-        let locked = report.error.as_mut().filter(|error| error.code == "locked");
+        let locked = report.error.as_mut().filter(|error| error.code == Code::Locked);
         if let Some(error) = locked {
             error.hint = Some("the next run tries again".to_owned());
         }
@@ -211,7 +212,7 @@ impl Service<'_, '_> {
         self.failed += 1;
         let began = self.running.take().map_or_else(|| self.session.clock.now(), |running| running.began.wall);
         let error = RunError {
-            code: "interrupted".to_owned(),
+            code: Code::Interrupted,
             text: format!("the run under way {why}"),
             hint: Some("the next one goes on from what it left".to_owned()),
         };

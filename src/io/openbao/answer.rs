@@ -12,7 +12,9 @@ use super::skew::Skew;
 use super::warnings;
 use crate::io::http::Answer;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::Warning;
+use crate::model::request::Signed;
 use crate::model::secret::Token;
 
 /// Warnings of one answer that are kept.
@@ -49,17 +51,6 @@ impl Health {
     pub(super) fn unknown(text: String) -> Self {
         Self { state: HealthState::Unknown(text), skew: None, version: None }
     }
-}
-
-/// What a role signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signed {
-    /// The leaf as sent, PEM. Not judged.
-    pub leaf_pem: String,
-    /// `ca_chain`, or `issuing_ca` where there is none, PEM. Not judged; may hold the root (facts/openbao §4).
-    pub others: Vec<String>,
-    /// What OpenBao warns of, and what we do.
-    pub warnings: Vec<Warning>,
 }
 
 #[derive(Deserialize)]
@@ -149,7 +140,7 @@ pub(super) fn signed(body: &[u8], secrets: &[&str]) -> Result<Signed, String> {
     let mut found = warnings(&body.warnings.unwrap_or_default(), secrets);
     if data.private_key.is_some() {
         let text = "the answer holds a private key although only a CSR was sent; it was thrown away and the server may keep a copy";
-        found.push(Warning::new("private-key-in-answer", text));
+        found.push(Warning::new(Code::PrivateKeyInAnswer, text));
     }
     Ok(Signed { leaf_pem, others, warnings: found })
 }

@@ -45,10 +45,4 @@ impl Grant {
     pub const fn is_ours(&self) -> bool {
         self.ours
     }
-
-    /// A grant that no server gave, for tests of what follows one.
-    #[cfg(test)]
-    pub(crate) fn for_tests(lease: Option<Duration>) -> Self {
-        Self::ours(Token::new(String::from("t").into()), lease, Vec::new())
-    }
 }

@@ -2,8 +2,11 @@
 //! server asks of it, or retry: whoever calls decides that from the [`Problem`].
 
 mod answer;
+mod auth;
 mod grant;
+mod login;
 mod refusal;
+mod session;
 mod skew;
 mod untrusted;
 
@@ -15,14 +18,18 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::http::{Answer, Client, HttpError, Request};
-use super::tls::{Identity, TlsError};
+use super::tls::TlsError;
 use crate::model::clock::Clock;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::request::Signed;
 use crate::model::secret::Token;
 
-pub use answer::{Health, HealthState, Signed};
+pub use answer::{Health, HealthState};
 pub use grant::Grant;
+pub use login::{Granted, Refusals, Tried, is_the_servers_matter};
 pub use refusal::Problem;
+pub use session::{Session, Unrevoked, ask_health};
 pub use skew::Skew;
 
 /// One OpenBao server.
@@ -40,17 +47,6 @@ struct SignRequest<'a> {
     ttl: String,
     // The only value that a hardened policy allows (facts/openbao §6); pem_bundle would mix the root in.
     format: &'static str,
-}
-
-#[derive(Serialize)]
-struct AppRoleLogin<'a> {
-    role_id: &'a str,
-    secret_id: &'a str,
-}
-
-#[derive(Serialize)]
-struct CertLogin<'a> {
-    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -88,24 +84,7 @@ impl Server {
         }
     }
 
-    /// Logs in by AppRole.
-    ///
-    /// # Errors
-    /// No answer, or the login is refused.
-    pub async fn approle(&self, mount: &str, role_id: Token, secret_id: Token) -> Result<Grant, Problem> {
-        let body = json(&AppRoleLogin { role_id: role_id.expose(), secret_id: secret_id.expose() })?;
-        self.log_in(&self.http, mount, body, vec![role_id, secret_id]).await
-    }
-
-    /// Logs in by a TLS client certificate, over a connection of its own.
-    ///
-    /// # Errors
-    /// No answer, or the login is refused.
-    pub async fn cert(&self, mount: &str, role: &str, identity: &Identity) -> Result<Grant, Problem> {
-        let http = Client::new(&self.address, &self.roots, Some(identity), self.clock).map_err(|why| Problem::last(setup(&why)))?;
-        self.log_in(&http, mount, json(&CertLogin { name: role })?, Vec::new()).await
-    }
-
+    /// Asks an auth method for a token. What was `presented` for it is kept out of every text of the server.
     async fn log_in(&self, http: &Client, mount: &str, body: Zeroizing<Vec<u8>>, presented: Vec<Token>) -> Result<Grant, Problem> {
         let path = format!("auth/{mount}/login");
         let secrets: Vec<&str> = presented.iter().map(Token::expose).collect();
@@ -120,23 +99,6 @@ impl Server {
         }
         let (token, lease) = answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))?;
         Ok(Grant::ours(token, lease, presented))
-    }
-
-    /// Checks a token that somebody else made by asking it about itself. A policy may forbid that question; then the token is good.
-    ///
-    /// # Errors
-    /// No answer, or the token is not accepted.
-    pub async fn token(&self, token: Token) -> Result<Grant, Problem> {
-        let path = "auth/token/lookup-self";
-        if !answer::is_carried_by_a_header(token.expose()) {
-            return Err(Problem::definite(refusal::login_refused("the token holds characters that no token has".to_owned())));
-        }
-        let grant = Grant::given(token);
-        let answer = self.ask(path, &grant, None).await?;
-        if !is_success(&answer) {
-            refusal::of_own_token(path, &answer, &grant.secrets(), self.clock.now())?;
-        }
-        Ok(grant)
     }
 
     /// Asks `MOUNT/sign/ROLE` to sign a CSR (PEM). Not idempotent: an answer that is lost leaves a certificate behind.
@@ -197,7 +159,7 @@ impl Server {
     fn malformed(&self, path: &str, why: &str) -> Problem {
         let text = format!("{} answers to {path} with {why}", self.name());
         Problem::last(
-            Failure::new(Stage::Issue, "answer-malformed", text)
+            Failure::new(Stage::Issue, Code::AnswerMalformed, text)
                 .hint("check that openbao.address names OpenBao itself and no proxy's error page"),
         )
     }
@@ -207,20 +169,22 @@ impl Server {
         match why {
             HttpError::Unreachable { .. } => {
                 let hint = "check that OpenBao runs and that openbao.address is right and reachable from here; the certificate in use keeps serving";
-                Problem::lost(failure("unreachable").hint(hint))
+                Problem::lost(failure(Code::Unreachable).hint(hint))
             }
             HttpError::Untrusted(distrust) => Problem::last(untrusted::failure(self.name(), distrust, &self.roots)),
             HttpError::Tls(_) => {
-                Problem::last(failure("tls-untrusted").hint(
+                Problem::last(failure(Code::TlsUntrusted).hint(
                     "check that openbao.address names OpenBao's TLS listener; a listener that demands client certificates refuses us",
                 ))
             }
             HttpError::Redirected { .. } => Problem::definite(
-                failure("server-error")
+                failure(Code::ServerError)
                     .hint("set openbao.address to the server that answers; behind a load balancer it must forward, not redirect"),
             ),
-            HttpError::Malformed(_) => Problem::last(failure("answer-malformed").hint("check that openbao.address names OpenBao itself")),
-            HttpError::Invalid(_) => Problem::last(failure("unreachable").hint("correct openbao.address and the login's secrets")),
+            HttpError::Malformed(_) => {
+                Problem::last(failure(Code::AnswerMalformed).hint("check that openbao.address names OpenBao itself"))
+            }
+            HttpError::Invalid(_) => Problem::last(failure(Code::Unreachable).hint("correct openbao.address and the login's secrets")),
         }
     }
 }
@@ -249,18 +213,18 @@ fn setup(why: &TlsError) -> Failure {
         TlsError::Root { source, .. } => format!("{why}: {source}"),
         other => other.to_string(),
     };
-    Failure::new(Stage::Issue, "tls-untrusted", text).hint("check the certificates in openbao.ca (default: trust.anchor)")
+    Failure::new(Stage::Issue, Code::TlsUntrusted, text).hint("check the certificates in openbao.ca (default: trust.anchor)")
 }
 
 fn json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Problem> {
     // Room in advance, so that growing leaves no copies of a secret behind.
     let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
     serde_json::to_writer(&mut *body, value)
-        .map_err(|why| Problem::last(Failure::new(Stage::Issue, "answer-malformed", format!("cannot write a request: {why}"))))?;
+        .map_err(|why| Problem::last(Failure::new(Stage::Issue, Code::AnswerMalformed, format!("cannot write a request: {why}"))))?;
     Ok(body)
 }
 
 /// Warnings of a server as records.
 fn warnings(texts: &[String], secrets: &[&str]) -> Vec<Warning> {
-    texts.iter().take(answer::MAX_WARNINGS).map(|text| Warning::new("openbao", crate::model::text::of_server(text, secrets))).collect()
+    texts.iter().take(answer::MAX_WARNINGS).map(|text| Warning::new(Code::Openbao, crate::model::text::of_server(text, secrets))).collect()
 }

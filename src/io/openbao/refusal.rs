@@ -9,11 +9,12 @@ use time::format_description::well_known::Rfc2822;
 
 use crate::io::http::Answer;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::text;
 
 /// The code of a sealed server.
-const SEALED: &str = "server-sealed";
+const SEALED: Code = Code::ServerSealed;
 /// Wait before a second try, unless the server asks for another.
 const WAIT: Duration = Duration::from_secs(1);
 /// The longest wait a server can ask for; more is absurd within a run.
@@ -130,7 +131,7 @@ pub(super) fn of_login(path: &str, answer: &Answer, secrets: &[&str], now: Time)
 
 /// A login that was not granted.
 pub(super) fn login_refused(text: String) -> Failure {
-    Failure::new(Stage::Issue, "login-refused", text)
+    Failure::new(Stage::Issue, Code::LoginRefused, text)
         .hint("check the login's mount, role and secret or client certificate; an expired or used-up secret is refused like a wrong one")
 }
 
@@ -139,7 +140,7 @@ pub(super) fn of_own_token(path: &str, answer: &Answer, secrets: &[&str], now: T
     let problem = of_call(path, answer, secrets, now);
     if problem.token_not_accepted {
         let hint = "the token is unknown, expired or revoked: put a new one where the login reads it";
-        return Err(Problem::definite(Failure::new(Stage::Issue, "login-refused", problem.failure.text).hint(hint)));
+        return Err(Problem::definite(Failure::new(Stage::Issue, Code::LoginRefused, problem.failure.text).hint(hint)));
     }
     if problem.failure.code == SEALED || problem.again.is_some() { Err(problem) } else { Ok(()) }
 }
@@ -156,17 +157,17 @@ pub(super) fn of_call(path: &str, answer: &Answer, secrets: &[&str], now: Time) 
                 "the token is good, but its policy lacks `update` on {path} (or its allowed_parameters leave out csr, ttl or format); \
                  `omens check-config --online` lists what is missing"
             );
-            Problem::definite(failure("permission-denied", hint))
+            Problem::definite(failure(Code::PermissionDenied, hint))
         }
         Class::TokenNotAccepted => {
             let hint =
                 "the token is unknown, expired or revoked: check the login's token_ttl and token_num_uses, or the token file".to_owned();
-            Problem { token_not_accepted: true, ..Problem::definite(failure("permission-denied", hint)) }
+            Problem { token_not_accepted: true, ..Problem::definite(failure(Code::PermissionDenied, hint)) }
         }
-        Class::NotFound => Problem::definite(failure("role-refused", format!("check openbao.mount: nothing is mounted at {path}"))),
+        Class::NotFound => Problem::definite(failure(Code::RoleRefused, format!("check openbao.mount: nothing is mounted at {path}"))),
         Class::Refused => {
             let hint = format!("change the role behind {path} or the certificate's names, key and ttl so that they agree");
-            Problem::definite(failure("role-refused", hint))
+            Problem::definite(failure(Code::RoleRefused, hint))
         }
         Class::RateLimited | Class::Sealed | Class::ServerError | Class::Unexpected => general(class, text, answer, now),
     }
@@ -183,15 +184,15 @@ fn general(class: Class, text: String, answer: &Answer, now: Time) -> Problem {
         Class::RateLimited => {
             let again = Some(retry_after(answer.retry_after.as_deref(), now));
             let hint = "a rate limit quota of OpenBao holds; the next run tries again";
-            Problem { again, ..Problem::definite(failure("rate-limited", hint)) }
+            Problem { again, ..Problem::definite(failure(Code::RateLimited, hint)) }
         }
         Class::ServerError => {
             let hint = "look into OpenBao's own log; the next run tries again";
             // A gateway that lost the answer or did not wait for it (RFC 9110 §15.6.3, §15.6.5) does not know whether OpenBao acted.
             let definite = !matches!(answer.status, 502 | 504);
-            Problem { again: Some(WAIT), definite, ..Problem::definite(failure("server-error", hint)) }
+            Problem { again: Some(WAIT), definite, ..Problem::definite(failure(Code::ServerError, hint)) }
         }
-        _ => Problem::definite(failure("server-error", "check that openbao.address names OpenBao itself")),
+        _ => Problem::definite(failure(Code::ServerError, "check that openbao.address names OpenBao itself")),
     }
 }
 
@@ -285,7 +286,7 @@ mod tests {
             (500, String::new(), Some("server-error")),
         ] {
             let got = of_own_token("auth/token/lookup-self", &answer(status, &body), &["t"], Time::from_unix(0));
-            assert_eq!(got.err().map(|problem| problem.failure.code).as_deref(), code, "{status} {body}");
+            assert_eq!(got.err().map(|problem| problem.failure.code.as_str()), code, "{status} {body}");
         }
     }
 
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_comes_back_by_another_way_is_taken_out_as_well() {
-        let problem = Problem::lost(Failure::new(Stage::Issue, "server-error", "redirects to 'https://x/?t=s3cr3t'"));
+        let problem = Problem::lost(Failure::new(Stage::Issue, Code::ServerError, "redirects to 'https://x/?t=s3cr3t'"));
         assert_eq!(problem.without(&["", "s3cr3t"]).failure.text, "redirects to 'https://x/?t=[redacted]'");
     }
 

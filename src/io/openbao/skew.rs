@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 
 /// OpenBao dates a certificate back by this much (facts/openbao §4): a server that is further ahead signs what begins in our future.
@@ -65,13 +66,13 @@ impl Skew {
                 "the clock of {server} is {} s behind this host's: certificates live shorter here than asked",
                 self.ahead.saturating_neg()
             );
-            Warning::new("clock-skew", text)
+            Warning::new(Code::ClockSkew, text)
         })
     }
 }
 
 fn skewed(text: String) -> Failure {
-    Failure::new(Stage::Issue, "clock-skew", text)
+    Failure::new(Stage::Issue, Code::ClockSkew, text)
         .hint("compare the clocks of this host and of OpenBao (timedatectl) and correct the wrong one")
 }
 

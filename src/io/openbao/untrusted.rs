@@ -5,6 +5,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::io::tls::Distrust;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::text;
 
@@ -28,7 +29,7 @@ pub(super) fn failure(server: &str, distrust: &Distrust, roots: &[Vec<u8>]) -> F
     let roots: Vec<Said> = roots.iter().filter_map(|der| read(der)).collect();
     let (why, hint) = explain(distrust, &chain, &roots);
     let text = format!("the certificate of {server} is not trusted: {why}; it sent {}", describe(distrust.chain.len(), &chain));
-    Failure::new(Stage::Issue, "tls-untrusted", text).hint(hint)
+    Failure::new(Stage::Issue, Code::TlsUntrusted, text).hint(hint)
 }
 
 fn explain(distrust: &Distrust, chain: &[Said], roots: &[Said]) -> (String, String) {

@@ -1,5 +1,6 @@
 //! Why a file was not read, and what to do about it. It must never hold what was in the file.
 
+use crate::model::code::Code;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -87,10 +88,10 @@ impl ReadError {
 
     /// The stable word for reports: `permissions` for what others could change or read, `unreadable` for the rest.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> Code {
         match self {
-            Self::Unsafe { .. } => "permissions",
-            _ => "unreadable",
+            Self::Unsafe { .. } => Code::Permissions,
+            _ => Code::Unreadable,
         }
     }
 

@@ -3,6 +3,7 @@
 use tss_esapi::Error as Tss;
 use tss_esapi::constants::response_code::{Tss2ResponseCode, Tss2ResponseCodeKind as Kind};
 
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::pcr;
 
@@ -77,15 +78,15 @@ const AGAIN: &str = "try again; the certificate in use keeps serving";
 impl TpmError {
     /// The word of the contract.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> Code {
         match self {
-            Self::Unreachable { .. } | Self::Refused { .. } => "tpm-unreachable",
-            Self::Busy { .. } => "tpm-busy",
-            Self::Lockout => "tpm-lockout",
-            Self::Replaced { .. } => "tpm-replaced",
-            Self::PcrChanged(_) => "pcr-changed",
-            Self::PcrUnmeasured { .. } => "pcr-unmeasured",
-            Self::Damaged(_) => "blob-damaged",
+            Self::Unreachable { .. } | Self::Refused { .. } => Code::TpmUnreachable,
+            Self::Busy { .. } => Code::TpmBusy,
+            Self::Lockout => Code::TpmLockout,
+            Self::Replaced { .. } => Code::TpmReplaced,
+            Self::PcrChanged(_) => Code::PcrChanged,
+            Self::PcrUnmeasured { .. } => Code::PcrUnmeasured,
+            Self::Damaged(_) => Code::BlobDamaged,
         }
     }
 

@@ -9,6 +9,7 @@ use super::job::Job;
 use super::undo;
 use super::{Shared, block};
 use crate::config::settings::{Driver, Nginx};
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
 use crate::model::state::Proof;
@@ -77,7 +78,7 @@ async fn take_up(shared: &Shared<'_>, driver: &Driver) -> Result<TakenUp, Failur
     let state = reload::state(driver).await?;
     if state == ServiceState::Failed && !shared.started.lock().unwrap_or_else(PoisonError::into_inner).insert(driver.clone()) {
         let text = format!("{} had its one start in this run and has failed again", reload::name(driver));
-        return Err(Failure::new(Stage::Reload, "reload-failed", text).hint("its own log says why"));
+        return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("its own log says why"));
     }
     reload::take_up(driver, state).await
 }
@@ -146,7 +147,7 @@ pub(super) async fn look(shared: &Shared<'_>, mut job: Job, published: Published
     let some_stopped = !job.stopped.is_empty();
     let verified = match shared.looks.acquire().await {
         Ok(_permit) => verify::verify(published, previous.as_ref(), some_stopped, shared.clock).await,
-        Err(_) => Err(Box::new((published, Failure::new(Stage::Verify, "interrupted", "the run is ending")))),
+        Err(_) => Err(Box::new((published, Failure::new(Stage::Verify, Code::Interrupted, "the run is ending")))),
     };
     match verified {
         Ok(proven) => (job, Look::Proven(Box::new(proven))),
@@ -187,7 +188,7 @@ pub(super) async fn commit_one(shared: &Shared<'_>, mut job: Job, proven: Proven
         Ok((committed, noted)) => {
             job.committed(&committed);
             if let Err(why) = noted {
-                job.warn("state-not-written", why.text);
+                job.warn(Code::StateNotWritten, why.text);
             }
             if let Some(failure) = failure {
                 job.fail(Outcome::Failed, failure);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
 /// How long an answer of the CA is still waited for. One takes well under a second where nothing is wrong.
@@ -64,11 +65,12 @@ impl Ending {
 
 /// A certificate whose turn had not come.
 pub(super) fn not_begun() -> Failure {
-    Failure::new(Stage::Plan, "interrupted", "the run was asked to end before this certificate's turn").hint("the next run takes its turn")
+    Failure::new(Stage::Plan, Code::Interrupted, "the run was asked to end before this certificate's turn")
+        .hint("the next run takes its turn")
 }
 
 /// A certificate that the CA had not answered for in time.
 pub(super) fn not_answered() -> Failure {
     let text = format!("the run was asked to end, and OpenBao did not answer within {} s", GRACE.as_secs());
-    Failure::new(Stage::Issue, "interrupted", text).hint("the next run asks again")
+    Failure::new(Stage::Issue, Code::Interrupted, text).hint("the next run asks again")
 }

@@ -11,6 +11,7 @@ use crate::config::settings::{Certificate, Driver};
 use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::entry::{self, Entry, Outcome};
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::finding::Finding;
@@ -112,12 +113,12 @@ impl Job {
     pub(super) async fn fail_noted(&mut self, outcome: Outcome, failure: Failure, debt: Option<Generation>, now: Time) {
         let (notes, said) = (self.notes.clone(), failure.clone());
         if let Err(why) = block(move || notes.failed(&said, debt, now)).await {
-            self.warn("state-not-written", why.text);
+            self.warn(Code::StateNotWritten, why.text);
         }
         self.fail(outcome, failure);
     }
 
-    pub(super) fn warn(&mut self, code: &str, text: impl Into<String>) {
+    pub(super) fn warn(&mut self, code: Code, text: impl Into<String>) {
         self.report.warnings.push(Warning::new(code, text));
     }
 
@@ -153,7 +154,7 @@ impl Job {
             sha256: self.new.as_ref().filter(|(g, _)| *g == debt.generation).map(|(_, facts)| facts.sha256.clone()),
             since: Some(debt.since),
             stage: Some(debt.failure.stage),
-            code: Some(debt.failure.code.clone()),
+            code: Some(debt.failure.code),
             attempts: debt.attempts,
         });
         let entry = (self.report.outcome != Outcome::NotDue).then(|| self.entry(run, now));
@@ -198,7 +199,7 @@ pub(in crate::steps) fn report_of(step: &Step, tree: &Tree) -> CertReport {
     describe_leaf(&mut report, tree.published.facts.as_ref());
     if let Some(why) = &tree.state_broken {
         let text = format!("state.json cannot be understood and is written anew: {why}");
-        report.warnings.push(Warning::new("state-broken", text));
+        report.warnings.push(Warning::new(Code::StateBroken, text));
     }
     report.debt = debt_of(tree);
     report

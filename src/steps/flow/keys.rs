@@ -4,6 +4,7 @@
 use crate::config::settings::{Certificate, Settings};
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Warning};
 use crate::model::key::Keep;
 use crate::model::name::Generation;
@@ -42,7 +43,7 @@ impl Undecided<'_> {
                     if self.certificate.keep == Keep::Sealed {
                         trees.stores().keeping(Keep::Sealed)?.make_ready(self.now)?;
                     }
-                    warnings.push(Warning::new(&why.code, why.text.clone()));
+                    warnings.push(Warning::new(why.code, why.text.clone()));
                     kept.condition = Condition::Unreadable(why.text);
                     step = decide(self.settings, self.certificate, tree, self.now, self.force);
                 }
@@ -54,7 +55,7 @@ impl Undecided<'_> {
 
     fn is_lost(&self, step: &Step, why: &Failure) -> bool {
         let leaves = step.action == Action::Issue && self.certificate.keep == Keep::File;
-        leaves || matches!(why.code.as_str(), "pcr-changed" | "blob-damaged")
+        leaves || matches!(why.code, Code::PcrChanged | Code::BlobDamaged)
     }
 }
 

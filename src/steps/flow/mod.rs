@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 
 pub(in crate::steps) use job::describe_leaf;
 pub(in crate::steps) use keys::collect_sealing_keys;
@@ -26,7 +26,7 @@ use self::ending::Ending;
 use self::job::{Job, report_of};
 use self::keys::{Undecided, clean_sealing_keys};
 use self::prepare::Prepared;
-use super::issue::Session;
+use super::issue::{self, Issuer};
 use super::record::Notes;
 use super::run::{Begun, Run, interrupted, runtime};
 use super::seal::KeyStore as _;
@@ -34,6 +34,7 @@ use super::swap::{Place, Trees, disk_failure};
 use crate::config::settings::{Certificate, Driver, Settings};
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::{Clock, Time};
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
@@ -77,21 +78,14 @@ struct Shared<'a> {
     looks: Semaphore,
     /// Failed services that had their one start.
     started: Mutex<BTreeSet<Driver>>,
-    session: OnceCell<Result<Session, Failure>>,
-}
-
-impl Shared<'_> {
-    /// The run's one session with OpenBao, opened when the first certificate needs it.
-    async fn session(&self) -> Result<&Session, Failure> {
-        let open = || Session::open(&self.settings.openbao, self.clock, self.settings.credentials.as_deref());
-        self.session.get_or_init(open).await.as_ref().map_err(Clone::clone)
-    }
+    /// Who signs; opened by the first certificate that needs it.
+    issuer: Arc<dyn Issuer>,
 }
 
 /// Runs blocking disk work off the network's thread.
 async fn block<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     let ended = tokio::task::spawn_blocking(work).await;
-    ended.unwrap_or_else(|why| Err(Failure::new(Stage::Commit, "interrupted", format!("the run is ending: {why}"))))
+    ended.unwrap_or_else(|why| Err(Failure::new(Stage::Commit, Code::Interrupted, format!("the run is ending: {why}"))))
 }
 
 /// Renews what is due.
@@ -238,7 +232,7 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, around: Around<'_>, run: &Run, d
         permits: Semaphore::new(AT_A_TIME),
         looks: Semaphore::new(LOOKS_AT_A_TIME),
         started: Mutex::default(),
-        session: OnceCell::new(),
+        issuer: issue::of(trees.settings(), clock),
     };
     let ended = runtime.block_on(all(shared, due));
     // A blocked name resolution must not hold up the end of a run.
@@ -253,9 +247,7 @@ async fn all(shared: Shared<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
         ended.extend(group);
     }
     drop(working);
-    if let Some(Ok(session)) = shared.session.into_inner() {
-        add_warnings(&mut ended, &session.close().await);
-    }
+    add_warnings(&mut ended, &shared.issuer.close().await);
     ended
 }
 

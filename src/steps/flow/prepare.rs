@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::sync::SemaphorePermit;
 
 use super::ending;
 use super::job::{Job, report_of};
 use super::{Shared, block};
 use crate::model::clock::{Clock, Time};
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
@@ -15,12 +18,12 @@ use crate::model::name::Generation;
 use crate::model::report::CertReport;
 use crate::plan::decide::{Action, Step};
 use crate::plan::inventory::Tree;
-use crate::steps::issue::{self, Budget, Issued};
+use crate::steps::issue::{self, Budget, Issued, Wanted};
 use crate::steps::record::Notes;
 use crate::steps::run::interrupted;
 use crate::steps::seal::seal;
 use crate::steps::swap::{Place, Staged, demand_memory, disk_failure, put_back, reopen};
-use crate::steps::validate::{Material, Rejection, validate};
+use crate::steps::validate::{Material, Rejection, Validated, validate};
 
 /// What came of preparing a certificate.
 pub(super) enum Prepared {
@@ -81,7 +84,7 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job, turn: Option<Semapho
     let issued = match asked {
         Ok(issued) => issued,
         Err(failure) => {
-            let outcome = if failure.code == "exhausted" { Outcome::Exhausted } else { Outcome::Failed };
+            let outcome = if failure.code == Code::Exhausted { Outcome::Exhausted } else { Outcome::Failed };
             return end_without(shared, job, outcome, failure).await;
         }
     };
@@ -90,7 +93,7 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job, turn: Option<Semapho
     let (key, signed) = issued.into_parts();
     job.report.warnings.extend(signed.warnings);
     let material = Material { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
-    let validated = match validate(material, &job.certificate().request, &shared.settings.anchor, shared.clock.now()) {
+    let validated = match judged(shared, job, material) {
         Ok(validated) => validated,
         Err((_, rejection)) => {
             let failure = refuse(job, *rejection);
@@ -151,12 +154,10 @@ async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
     let warning = block(move || ready_to_keep(&place, now)).await?;
     job.report.warnings.extend(warning);
     let until = shared.clock.instant() + issue::LIMIT;
-    let session = match tokio::time::timeout_at(until.into(), shared.session()).await {
-        Ok(session) => session?,
-        Err(_) => return Err(Failure::new(Stage::Issue, "unreachable", "OpenBao did not answer in time").hint("the next run tries again")),
-    };
     let budget = Purse { notes: job.notes.clone(), clock: shared.clock };
-    issue::issue(session, &job.certificate().request, &budget, until).await
+    let certificate = job.certificate();
+    let wanted = Wanted { request: &certificate.request, issuer: &certificate.issuer, budget: &budget };
+    issue::issue(&*shared.issuer, wanted, until).await
 }
 
 /// Sees to it that the new key can be kept and published.
@@ -175,17 +176,23 @@ struct Purse {
 }
 
 impl Budget for Purse {
-    async fn take(&self) -> Result<(), Failure> {
+    fn take(&self) -> BoxFuture<'_, Result<(), Failure>> {
         let (notes, now) = (self.notes.clone(), self.clock.now());
-        block(move || notes.take_request(now)).await
+        block(move || notes.take_request(now)).boxed()
     }
 
-    async fn give_back(&self) {
+    fn give_back(&self) -> BoxFuture<'_, ()> {
         let notes = self.notes.clone();
-        if let Err(failure) = block(move || notes.give_back_request()).await {
-            tracing::warn!(%failure, "a refused signing request stays counted");
-        }
+        let given_back = block(move || notes.give_back_request());
+        let told =
+            given_back.map(|done| done.unwrap_or_else(|failure| tracing::warn!(%failure, "a refused signing request stays counted")));
+        told.boxed()
     }
+}
+
+fn judged(shared: &Shared<'_>, job: &Job, material: Material) -> Result<Validated, (Material, Box<Rejection>)> {
+    let certificate = job.certificate();
+    validate(material, &certificate.request, &certificate.issuer, &shared.settings.anchor, shared.clock.now())
 }
 
 fn refuse(job: &mut Job, rejection: Rejection) -> Failure {
@@ -200,14 +207,14 @@ async fn end_without(shared: &Shared<'_>, job: &mut Job, outcome: Outcome, failu
     let now = shared.clock.now();
     let (notes, said, waits) = (job.notes.clone(), failure.clone(), job.waits);
     if let Err(why) = block(move || notes.failed(&said, waits, now)).await {
-        job.warn("state-not-written", why.text);
+        job.warn(Code::StateNotWritten, why.text);
     }
     job.fail(outcome, failure);
     let generation = job.step.republish?;
     match revalidate(shared, job, generation).await {
         Ok(staged) => Some(staged),
         Err(why) => {
-            job.warn("not-republished", why.text);
+            job.warn(Code::NotRepublished, why.text);
             None
         }
     }
@@ -243,8 +250,7 @@ async fn revalidate(shared: &Shared<'_>, job: &mut Job, generation: Generation) 
     let place = job.place.clone();
     let reopened = block(move || reopen(&place, generation)).await?;
     let material = Material { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.spki().to_vec() };
-    let now = shared.clock.now();
-    let validated = validate(material, &job.certificate().request, &shared.settings.anchor, now).map_err(|(_, why)| why.failure)?;
+    let validated = judged(shared, job, material).map_err(|(_, why)| why.failure)?;
     if job.report.error.is_none() {
         job.report.findings = validated.findings().to_vec();
     }

@@ -7,6 +7,7 @@ use super::job::Job;
 use super::{Shared, block};
 use crate::config::settings::Driver;
 use crate::judge::cert::Facts;
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
 use crate::model::state::Proof;
@@ -24,7 +25,7 @@ pub(super) async fn files_back(shared: &Shared<'_>, job: &mut Job) {
     let (place, now) = (job.place.clone(), shared.clock.now());
     match block(move || put_back(&place, generation, now)).await {
         Ok((_, warnings)) => job.report.warnings.extend(warnings),
-        Err(why) => job.warn("not-put-back", why.text),
+        Err(why) => job.warn(Code::NotPutBack, why.text),
     }
 }
 
@@ -74,7 +75,7 @@ pub(super) async fn after_refused_reload(shared: &Shared<'_>, refused: Vec<Out>,
 }
 
 fn with_refusal((job, published): Out, answers: &Answers) -> Undone {
-    let unknown = || Failure::new(Stage::Reload, "reload-failed", "its service refused the reload");
+    let unknown = || Failure::new(Stage::Reload, Code::ReloadFailed, "its service refused the reload");
     let failure = first_refusal(&job, answers).unwrap_or_else(unknown);
     (job, published, failure)
 }
@@ -161,14 +162,14 @@ async fn look_again(shared: &Shared<'_>, mut job: Job) -> Job {
 }
 
 async fn seen(shared: &Shared<'_>, job: &Job, facts: &Facts) -> Result<(), Failure> {
-    let _permit = shared.looks.acquire().await.map_err(|_| Failure::new(Stage::Verify, "interrupted", "the run is ending"))?;
+    let _permit = shared.looks.acquire().await.map_err(|_| Failure::new(Stage::Verify, Code::Interrupted, "the run is ending"))?;
     serves(&job.certificate().verify, facts, &shared.settings.anchor, shared.clock).await
 }
 
 async fn lost_proof(shared: &Shared<'_>, job: &mut Job, generation: crate::model::name::Generation, failure: &Failure) {
     let (notes, said, now) = (job.notes.clone(), failure.clone(), shared.clock.now());
     if let Err(why) = block(move || notes.lost_proof(generation, &said, now)).await {
-        job.warn("state-not-written", why.text);
+        job.warn(Code::StateNotWritten, why.text);
     }
     job.report.proof = Some(Proof::None);
 }
@@ -199,7 +200,7 @@ async fn judge_reverts(shared: &Shared<'_>, reverted: Vec<Undone>) -> Vec<Job> {
         if let Some((facts, previous)) = job.back.clone().zip(job.step.way_back)
             && let Err(why) = seen(shared, &job, &facts).await
         {
-            job.warn("previous-not-seen", format!("the previous certificate is back, but not seen on the wire: {}", why.text));
+            job.warn(Code::PreviousNotSeen, format!("the previous certificate is back, but not seen on the wire: {}", why.text));
             lost_proof(shared, &mut job, previous, &why).await;
         }
         job

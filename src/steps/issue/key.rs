@@ -4,6 +4,7 @@ use rcgen::string::Ia5String;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData as _, RsaKeySize, SanType};
 use zeroize::Zeroizing;
 
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::key::KeyAlgorithm;
 use crate::model::request::Request;
@@ -44,7 +45,7 @@ fn params(request: &Request) -> Result<CertificateParams, Failure> {
     for name in request.dns_names() {
         let ascii = Ia5String::try_from(name.as_str()).map_err(|_| {
             let text = format!("DNS name {name:?} of {} holds characters that no certificate can carry", request.name);
-            Failure::new(Stage::Issue, "role-refused", text).hint("write internationalised names in their xn-- form")
+            Failure::new(Stage::Issue, Code::RoleRefused, text).hint("write internationalised names in their xn-- form")
         })?;
         wanted.subject_alt_names.push(SanType::DnsName(ascii));
     }
@@ -53,7 +54,7 @@ fn params(request: &Request) -> Result<CertificateParams, Failure> {
 }
 
 fn failed(algorithm: KeyAlgorithm, why: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Stage::Issue, "not-available", format!("cannot make a key of type {algorithm} and its request: {why}"))
+    Failure::new(Stage::Issue, Code::NotAvailable, format!("cannot make a key of type {algorithm} and its request: {why}"))
 }
 
 #[cfg(test)]
@@ -84,7 +85,6 @@ mod tests {
         Request {
             name: CertName::parse("web").expect("a name"),
             profile: Arc::new(profile),
-            role: "web".to_owned(),
             ttl: Duration::from_secs(3600),
             common_name: common_name.to_owned(),
             dns: dns.iter().map(|name| (*name).to_owned()).collect(),

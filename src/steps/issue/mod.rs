@@ -1,50 +1,93 @@
 //! Issue: a new key on this host and a certificate for it by CSR. It must never send the key, ask for more names than the request has, or
 //! judge what comes back: that is `validate`.
+//!
+//! # How to add an issuer
+//! 1. `config/settings.rs`: a variant of [`IssuerSettings`] with what a certificate says of it, and the reader of that; what a host says of
+//!    it once is a table of its own, beside `[openbao]`.
+//! 2. A file here that implements [`Issuer`].
+//! 3. A line in [`of`].
+//!
+//! Everything before and after is the same for all: the key and the CSR are made here, the budget is counted on disk, what comes back is
+//! judged by `validate`. `tests/it/issuer.rs` runs one suite over every implementation; a new one joins it there.
 
 mod key;
-mod login;
-mod session;
+mod openbao;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::io::openbao::Signed;
-use crate::model::failure::{Failure, Stage};
+use futures_util::future::BoxFuture;
+
+use crate::config::settings::{IssuerSettings, Settings};
+use crate::model::clock::Clock;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
-use crate::model::request::Request;
+use crate::model::request::{Request, Signed};
 use crate::model::secret::PlainKey;
 
-pub(crate) use login::log_in;
-pub use session::Session;
-pub(crate) use session::ask_health;
+pub use openbao::OpenBaoIssuer;
 
 /// A certificate's issuing ends within this (CONTRACT), session, login and waits included.
 pub const LIMIT: Duration = Duration::from_secs(45);
 
-/// A certification authority that signs CSRs; the joint for others than OpenBao.
-pub trait Issuer: Sync {
-    /// Has `csr` (PEM, PKCS #10) signed as `request` says, before `until`. Asks `budget` before each signing request it sends.
+/// A certification authority that signs CSRs, for one run: one of the four joints. Any number of tasks may use it at a time.
+pub trait Issuer: std::fmt::Debug + Send + Sync {
+    /// Finds out whether the authority can be asked at all, the first time; after that it gives the same answer without asking again. The
+    /// first certificate that needs the authority opens it; where nothing is due nobody does, and nothing is sent.
     ///
     /// # Errors
-    /// Stage `issue`. What `budget` says comes back untouched.
-    fn sign<B: Budget>(
-        &self,
-        request: &Request,
-        csr: &str,
-        budget: &B,
-        until: Instant,
-    ) -> impl Future<Output = Result<Signed, Failure>> + Send;
+    /// Stage `issue`, for every certificate of the run.
+    fn open(&self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Has a CSR signed. Asks the order's budget before each signing request that it sends, and gives a request back that the authority
+    /// has definitely not signed. Opens the authority where that was not done.
+    ///
+    /// # Errors
+    /// Stage `issue`, before the order's time ends. What the budget says comes back untouched.
+    fn sign<'a>(&'a self, order: &'a Order<'a>) -> BoxFuture<'a, Result<Signed, Failure>>;
+
+    /// Ends what was begun there, such as a login, and gives what is worth saying about the run as a whole. Never fails a run.
+    fn close(&self) -> BoxFuture<'_, Vec<Warning>>;
+}
+
+/// The issuer of a run.
+#[must_use]
+pub fn of(settings: &Settings, clock: Clock) -> Arc<dyn Issuer> {
+    Arc::new(OpenBaoIssuer::new(settings, clock))
+}
+
+/// One CSR to sign.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// What is asked for.
+    pub request: &'a Request,
+    /// What the certificate says of its issuer.
+    pub issuer: &'a IssuerSettings,
+    /// PEM (PKCS #10, RFC 2986).
+    pub csr: &'a str,
+    /// Asked before each signing request.
+    pub budget: &'a dyn Budget,
+    /// When the answer must be there.
+    pub until: Instant,
+}
+
+impl std::fmt::Debug for Order<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order").field("request", self.request).field("issuer", self.issuer).finish_non_exhaustive()
+    }
 }
 
 /// The signing requests a certificate may still send (ONDISK, "Budget").
-pub trait Budget: Sync {
+pub trait Budget: Send + Sync {
     /// Counts one request; it is durable when this returns, and only then is the request sent.
     ///
     /// # Errors
     /// `exhausted`, or the count cannot be kept: nothing may be sent.
-    fn take(&self) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn take(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Takes that back: the authority has answered, and did not sign.
-    fn give_back(&self) -> impl Future<Output = ()> + Send;
+    fn give_back(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A key and what an authority signed for it. Nothing in it has been checked.
@@ -62,18 +105,42 @@ impl Issued {
     }
 }
 
-/// Makes a key and has it certified.
+/// What is to be issued.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// What is asked for.
+    pub request: &'a Request,
+    /// What the certificate says of its issuer.
+    pub issuer: &'a IssuerSettings,
+    /// What it may still ask for.
+    pub budget: &'a dyn Budget,
+}
+
+impl std::fmt::Debug for Wanted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wanted").field("request", self.request).field("issuer", self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// Opens the issuer, makes a key and has it certified.
 ///
 /// # Errors
 /// Stage `issue`, before `until`. A signing request that was under way when the time ended stays counted.
-pub async fn issue<I: Issuer, B: Budget>(issuer: &I, request: &Request, budget: &B, until: Instant) -> Result<Issued, Failure> {
+pub async fn issue(issuer: &dyn Issuer, wanted: Wanted<'_>, until: Instant) -> Result<Issued, Failure> {
+    let Wanted { request, issuer: settings, budget } = wanted;
+    let opened = tokio::time::timeout_at(until.into(), issuer.open()).await;
+    opened.unwrap_or_else(|_| Err(no_answer()))?;
     let made = tokio::time::timeout_at(until.into(), key::make(request)).await;
     let (key, csr) = made.unwrap_or_else(|_| Err(too_slow(&request.name)))?;
-    let signed = issuer.sign(request, &csr, budget, until).await?;
+    let signed = issuer.sign(&Order { request, issuer: settings, csr: &csr, budget, until }).await?;
     Ok(Issued { key, signed })
+}
+
+fn no_answer() -> Failure {
+    Failure::new(Stage::Issue, Code::Unreachable, "OpenBao did not answer in time").hint("the next run tries again")
 }
 
 fn too_slow(name: &CertName) -> Failure {
     let text = format!("no certificate for {name} within {} s", LIMIT.as_secs());
-    Failure::new(Stage::Issue, "unreachable", text).hint("OpenBao answers too slowly; the next run tries again")
+    Failure::new(Stage::Issue, Code::Unreachable, text).hint("OpenBao answers too slowly; the next run tries again")
 }

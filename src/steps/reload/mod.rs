@@ -5,6 +5,7 @@ mod systemd;
 
 use crate::config::settings::{Driver, Nginx, UnitAction};
 use crate::io::process::{self, NotRun};
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 
 /// Whether a service runs.
@@ -84,7 +85,7 @@ pub async fn take_up(driver: &Driver, state: ServiceState) -> Result<TakenUp, Fa
     Ok(match (driver, taken) {
         (Driver::Nginx(Nginx::Unit(unit)), TakenUp::Asked(mut warnings)) if !process::systemd_booted() => {
             let text = format!("systemd does not run here; {unit} is reloaded by `nginx -s reload`");
-            warnings.push(Warning::new("no-systemd", text));
+            warnings.push(Warning::new(Code::NoSystemd, text));
             TakenUp::Asked(warnings)
         }
         (_, taken) => taken,
@@ -123,7 +124,7 @@ pub fn name(driver: &Driver) -> String {
 }
 
 fn not_run(why: &NotRun) -> Failure {
-    let failure = Failure::new(Stage::Reload, "reload-failed", why.to_string());
+    let failure = Failure::new(Stage::Reload, Code::ReloadFailed, why.to_string());
     match why {
         NotRun::Missing(program) => failure.hint(format!("install {program}, or name the right driver in `reload`")),
         NotRun::TooLong { .. } => failure.hint("look at what the service is waiting for; the next run tries again"),

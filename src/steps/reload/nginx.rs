@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Reloader, ServiceState, TakenUp, not_run};
 use crate::io::process::{self, NotRun};
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 
 /// An nginx master process. Nothing set: the one of the distribution's own configuration.
@@ -26,11 +27,11 @@ impl Process {
         let Some(file) = &self.pid else { return Err(not_run(missing)) };
         let Some(pid) = process::from_pid_file(file, "nginx") else { return Ok(TakenUp::Stopped) };
         process::hang_up(pid).map_err(|why| {
-            Failure::new(Stage::Reload, "reload-failed", format!("cannot signal nginx, pid {pid} of {}: {why}", file.display()))
+            Failure::new(Stage::Reload, Code::ReloadFailed, format!("cannot signal nginx, pid {pid} of {}: {why}", file.display()))
                 .hint("run omens as root or as the user of nginx's master process")
         })?;
         let text = format!("the nginx program is not to be found; its master, pid {pid}, got SIGHUP, whose outcome only `verify` can see");
-        Ok(TakenUp::Asked(vec![Warning::new("reload-by-signal", text)]))
+        Ok(TakenUp::Asked(vec![Warning::new(Code::ReloadBySignal, text)]))
     }
 }
 
@@ -63,7 +64,7 @@ impl Reloader for Process {
             return Ok(TakenUp::Stopped);
         }
         let code = ended.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-        Err(Failure::new(Stage::Reload, "reload-failed", format!("nginx -s reload ended with {code}: {}", ended.stderr))
+        Err(Failure::new(Stage::Reload, Code::ReloadFailed, format!("nginx -s reload ended with {code}: {}", ended.stderr))
             .hint("`nginx -t` with the same -c and -p says where; nginx goes on with what it had"))
     }
 

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use super::{Reloader, ServiceState, TakenUp, not_run};
 use crate::config::settings::UnitAction;
 use crate::io::process;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
 /// A unit and what to ask of it.
@@ -28,7 +29,7 @@ impl Unit {
         }
         let said = if ended.stderr.is_empty() { "it said nothing" } else { ended.stderr.as_str() };
         let code = ended.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-        Err(Failure::new(Stage::Reload, "reload-failed", format!("systemctl {verb} {} ended with {code}: {said}", self.unit))
+        Err(Failure::new(Stage::Reload, Code::ReloadFailed, format!("systemctl {verb} {} ended with {code}: {said}", self.unit))
             .hint(format!("`systemctl status {0}` and `journalctl -u {0}` say why; the service goes on with what it had", self.unit)))
     }
 }
@@ -41,7 +42,7 @@ impl Reloader for Unit {
         if ended.code != Some(0) || has("LoadState=not-found") {
             let said = if ended.stderr.is_empty() { "there is no such unit" } else { ended.stderr.as_str() };
             let text = format!("systemd does not know {}: {said}", self.unit);
-            return Err(Failure::new(Stage::Reload, "reload-failed", text).hint("check the unit's name in `reload`"));
+            return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("check the unit's name in `reload`"));
         }
         Ok(if has("ActiveState=failed") {
             ServiceState::Failed

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::{KeptKey, KeyStore, damaged};
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -38,7 +39,7 @@ impl KeyStore for FileStore {
 /// # Errors
 /// Stage `seal`, when the key is no PKCS#8.
 pub(in crate::steps) fn key_pem(key: &PlainKey) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let wrong = |why: String| Failure::new(Stage::Seal, "blob-damaged", format!("the private key cannot be written as PEM: {why}"));
+    let wrong = |why: String| Failure::new(Stage::Seal, Code::BlobDamaged, format!("the private key cannot be written as PEM: {why}"));
     let document = SecretDocument::try_from(key.expose()).map_err(|why| wrong(why.to_string()))?;
     let pem = document.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|why| wrong(why.to_string()))?;
     Ok(Zeroizing::new(pem.as_bytes().to_vec()))

@@ -8,6 +8,7 @@ use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
 use crate::model::canonical::Format as _;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
@@ -27,7 +28,7 @@ impl Writes {
     fn allowed<T>(&self, write: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         let forbidden = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if *forbidden {
-            return Err(Failure::new(Stage::Seal, "tpm-unreachable", "the TPM answered too late: the run that asked it has ended"));
+            return Err(Failure::new(Stage::Seal, Code::TpmUnreachable, "the TPM answered too late: the run that asked it has ended"));
         }
         write()
     }
@@ -78,7 +79,7 @@ impl Keys {
         let name = id.file();
         let path = self.state.join(layout::SEAL).join(&name);
         let damaged = |why: &str| {
-            Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {} cannot be used: {why}", path.display())).hint(
+            Failure::new(Stage::Seal, Code::BlobDamaged, format!("the sealing key {} cannot be used: {why}", path.display())).hint(
                 "`omens renew --all` makes new keys and certificates where this one is needed; a backup of that file would do as well",
             )
         };
@@ -101,7 +102,7 @@ impl Keys {
         };
         let pin = SrkPin::parse(&content.bytes).map_err(|why| {
             let path = self.state.join(layout::SEAL).join(layout::SRK);
-            Failure::new(Stage::Seal, "blob-damaged", format!("the pinned storage root key {} cannot be read: {why}", path.display()))
+            Failure::new(Stage::Seal, Code::BlobDamaged, format!("the pinned storage root key {} cannot be read: {why}", path.display()))
                 .hint("if this is the same TPM as before, `omens reseal --new-tpm` pins it anew")
         })?;
         Ok(Some(pin.name.0))

@@ -15,6 +15,7 @@ use crate::judge::cert::Facts;
 use crate::judge::pem;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::finding::Finding;
 use crate::model::name::{CertName, Generation};
@@ -74,7 +75,7 @@ pub trait KeyStore {
 
 /// A kept key that cannot be given back.
 fn damaged(name: &CertName, generation: Generation, why: &str) -> Failure {
-    Failure::new(Stage::Seal, "blob-damaged", format!("the private key of {name} {generation} cannot be read: {why}"))
+    Failure::new(Stage::Seal, Code::BlobDamaged, format!("the private key of {name} {generation} cannot be read: {why}"))
         .hint(format!("`omens renew {name} --force` makes a new key and certificate"))
 }
 
@@ -131,7 +132,7 @@ pub fn seal(
     key: &PlainKey,
 ) -> Result<Stored, Box<(Validated, Failure)>> {
     if key.spki() != validated.spki() {
-        let why = Failure::new(Stage::Seal, "blob-damaged", format!("the key of {name} {generation} is not the one that was validated"));
+        let why = Failure::new(Stage::Seal, Code::BlobDamaged, format!("the key of {name} {generation} is not the one that was validated"));
         return Err(Box::new((validated, why)));
     }
     match store.keep(name, generation, key) {

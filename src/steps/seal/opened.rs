@@ -9,6 +9,7 @@ use crate::config::settings::Sealing;
 use crate::io::tpm::{Sealed, Tpm};
 use crate::io::write;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::sealed::{KEY, PAYLOAD, SealId, SealingKeyFile};
 use crate::model::secret::SealingKey;
@@ -106,11 +107,11 @@ impl Open {
             }
             Err(why) => why,
         };
-        if !matches!(why.code.as_str(), "pcr-changed" | "blob-damaged") {
+        if !matches!(why.code, Code::PcrChanged | Code::BlobDamaged) {
             return Err(why);
         }
         self.make(now)?;
-        self.replaced = Some(Warning::new(&why.code, format!("{}; a new sealing key was made", why.text)));
+        self.replaced = Some(Warning::new(why.code, format!("{}; a new sealing key was made", why.text)));
         Ok(self.replaced.clone())
     }
 
@@ -121,7 +122,7 @@ impl Open {
         }
         let text = "the pin of the TPM's storage root key and all sealing keys are gone, and there are keys that were sealed: the TPM that is \
                     there now is pinned; look at what removed seal/ below the state directory";
-        Ok(Some(Warning::new("tpm-pinned-anew", text)))
+        Ok(Some(Warning::new(Code::TpmPinnedAnew, text)))
     }
 
     /// The TPM, opened once; it must be the pinned one.
@@ -140,14 +141,14 @@ impl Open {
             let opened = self.files.read(id).and_then(|file| self.unseal(&file));
             self.opened.insert(id.clone(), opened);
         }
-        let gone = || Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {id} is gone"));
+        let gone = || Failure::new(Stage::Seal, Code::BlobDamaged, format!("the sealing key {id} is gone"));
         self.opened.get(id).ok_or_else(gone)?.as_ref().map_err(Clone::clone)
     }
 
     fn unseal(&mut self, file: &SealingKeyFile) -> Result<OpenKey, Failure> {
         let id = &file.id;
         let broken = |why: &str| {
-            Failure::new(Stage::Seal, "blob-damaged", format!("the sealing key {id} cannot be opened: {why}"))
+            Failure::new(Stage::Seal, Code::BlobDamaged, format!("the sealing key {id} cannot be opened: {why}"))
                 .hint("`omens renew --all` makes new keys and certificates where this one is needed")
         };
         let tpm = self.tpm()?;
@@ -211,5 +212,5 @@ pub(super) fn random(bytes: &mut [u8]) -> Result<(), Failure> {
 }
 
 fn no_randomness() -> Failure {
-    Failure::new(Stage::Seal, "no-randomness", "the system gives no random bytes").hint("see the kernel's log")
+    Failure::new(Stage::Seal, Code::NoRandomness, "the system gives no random bytes").hint("see the kernel's log")
 }

@@ -18,6 +18,7 @@ use crate::judge::pair;
 use crate::model::anchor::Fingerprint;
 use crate::model::canonical::Format as _;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -58,7 +59,7 @@ impl KeyStore for SealedStore {
 
     fn keep(&self, name: &CertName, generation: Generation, key: &PlainKey) -> Result<KeptKey, Failure> {
         let failed = |why: &str| {
-            Failure::new(Stage::Seal, "blob-damaged", format!("the private key of {name} {generation} cannot be sealed: {why}"))
+            Failure::new(Stage::Seal, Code::BlobDamaged, format!("the private key of {name} {generation} cannot be sealed: {why}"))
         };
         let open = self.lock()?;
         let ready = open.active.as_ref().and_then(|id| Some((id, open.opened.get(id)?.as_ref().ok()?)));

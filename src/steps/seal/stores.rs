@@ -3,6 +3,7 @@
 use super::{FileStore, KeyStore, SealedStore};
 use crate::config::settings::Settings;
 use crate::io::tpm::limit::Unanswered;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::key::Keep;
 use crate::model::name::CertName;
@@ -32,7 +33,7 @@ impl Stores {
         match (keep, &self.sealed) {
             (Keep::File, _) => Ok(&self.file),
             (Keep::Sealed, Some(sealed)) => Ok(sealed),
-            (Keep::Sealed, None) => Err(Failure::new(Stage::Seal, "tpm-unreachable", "the key is sealed, and the settings name no TPM")
+            (Keep::Sealed, None) => Err(Failure::new(Stage::Seal, Code::TpmUnreachable, "the key is sealed, and the settings name no TPM")
                 .hint("put [tpm] back, or `omens renew --all` makes a new key and certificate")),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write;
+use crate::model::code::Code;
 use crate::model::failure::Warning;
 
 /// The first name under which a file that was there is kept.
@@ -19,10 +20,10 @@ pub fn keep_aside(dir: &Dir, file: &str, warnings: &mut Vec<Warning>) -> Result<
         let aside = if number == 1 { format!("{file}.{ASIDE}") } else { format!("{file}.{ASIDE}-{number}") };
         match write::keep_aside(dir, file, &aside) {
             Ok(()) => {
-                warnings.push(Warning::new("kept-aside", format!("{} is now {}", dir.join(file).display(), dir.join(&aside).display())));
+                warnings.push(Warning::new(Code::KeptAside, format!("{} is now {}", dir.join(file).display(), dir.join(&aside).display())));
                 if is_plaintext_key(dir, &aside) {
                     let text = format!("{} holds a private key in clear text: remove it when nothing needs it", dir.join(&aside).display());
-                    warnings.push(Warning::new("plaintext-key", text));
+                    warnings.push(Warning::new(Code::PlaintextKey, text));
                 }
                 return Ok(());
             }

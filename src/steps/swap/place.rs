@@ -8,6 +8,7 @@ use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::tpm::limit::Unanswered;
 use crate::io::write::{self, Ownership};
 use crate::judge::pem;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -31,7 +32,7 @@ fn foreign(path: &Path, uid: u32) -> Failure {
         path.display()
     );
     let hint = format!("give it back with chown, after a look at what lies in {}", path.display());
-    Failure::new(Stage::Publish, "foreign-owner", text).hint(hint)
+    Failure::new(Stage::Publish, Code::ForeignOwner, text).hint(hint)
 }
 
 impl Trees {

@@ -10,6 +10,7 @@ use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write;
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
 use crate::model::layout;
@@ -91,7 +92,7 @@ impl Published {
             Ok(_) => {
                 let run = self.place.settings().paths.run.join(self.place.name().as_str());
                 let text = format!("expected {} through {}/live, found other files", self.generation(), run.display());
-                Err(Failure::new(Stage::Verify, "other-leaf", text).hint("something else writes into the run directory"))
+                Err(Failure::new(Stage::Verify, Code::OtherLeaf, text).hint("something else writes into the run directory"))
             }
             Err(why) => Err(place::failure(Stage::Verify, &why)),
         }
@@ -109,7 +110,7 @@ pub fn put_back(place: &Place, generation: Generation, now: Time) -> Result<(Fac
         Some(facts) if publishable(place.settings(), place.certificate(), &kept, now) => facts.clone(),
         _ => {
             let text = format!("{generation} of {} cannot be published: {}", place.name(), condition_text(&kept.condition));
-            return Err(Failure::new(Stage::Publish, "blob-damaged", text)
+            return Err(Failure::new(Stage::Publish, Code::BlobDamaged, text)
                 .hint(format!("`omens renew {} --force` makes a new key and certificate", place.name())));
         }
     };
@@ -135,7 +136,7 @@ fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
     if kept.keep == Keep::Sealed && copied.clone().next().is_some() {
         // Only on the way back to a generation from before the settings changed.
         let text = format!("the key of {} is sealed and never copied: consumers of copies keep what they have", kept.generation);
-        warnings.push(Warning::new("not-copied", text));
+        warnings.push(Warning::new(Code::NotCopied, text));
         return Ok(warnings);
     }
     for install in copied {
@@ -153,7 +154,7 @@ pub fn write_copies(place: &Place, install: &Install, generation: Generation) ->
     let mut warnings = Vec::new();
     if kept.keep == Keep::Sealed {
         let text = format!("the key of {generation} is sealed and never copied; `omens renew --all` makes one that may be");
-        return Ok(vec![Warning::new("not-copied", text)]);
+        return Ok(vec![Warning::new(Code::NotCopied, text)]);
     }
     copy(place, install, &kept, &mut warnings)?;
     Ok(warnings)

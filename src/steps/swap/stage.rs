@@ -12,6 +12,7 @@ use crate::io::write::{self, Ownership};
 use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::key::Keep;
 use crate::model::layout::{self, Meta};
@@ -68,7 +69,7 @@ pub fn reopen(place: &Place, generation: Generation) -> Result<Reopened, Failure
     let kept = place.var().and_then(|var| Kept::read(&var, generation)).map_err(|why| place::failure(Stage::Publish, &why))?;
     if !matches!(kept.condition, Condition::Intact) {
         let text = format!("{generation} of {} cannot be published: {}", place.name(), condition_text(&kept.condition));
-        return Err(Failure::new(Stage::Publish, "blob-damaged", text)
+        return Err(Failure::new(Stage::Publish, Code::BlobDamaged, text)
             .hint(format!("`omens renew {} --force` makes a new key and certificate", place.name())));
     }
     let complete = is_complete(place, &kept).map_err(|why| place::failure(Stage::Publish, &why))?;
@@ -221,7 +222,7 @@ pub fn demand_memory(dir: &Dir) -> Result<(), Failure> {
     }
     let text =
         format!("expected {} on tmpfs or ramfs, found another file system: no sealed key is written there in clear", dir.path().display());
-    Err(Failure::new(Stage::Seal, "run-not-tmpfs", text)
+    Err(Failure::new(Stage::Seal, Code::RunNotTmpfs, text)
         .hint("set paths.run to a directory in memory, such as /run/omens, or below /dev/shm or $XDG_RUNTIME_DIR"))
 }
 

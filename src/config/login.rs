@@ -1,0 +1,80 @@
+//! `openbao.login`: the auth methods, each with the reader of its fields.
+
+use std::cell::RefCell;
+
+use super::shape::{Errors, Shape, Wrong, parsed, tagged};
+use super::tree::Node;
+use super::value;
+use crate::io::read;
+use crate::model::openbao::{AppRole, AuthMethod, Cert, GivenToken};
+use crate::model::report::SettingsError;
+use crate::model::secret::SecretSource;
+
+/// One auth method of the settings.
+struct Method {
+    word: &'static str,
+    read: fn(&Fields<'_>) -> Option<AuthMethod>,
+}
+
+/// The auth methods there are.
+const METHODS: [Method; 3] = [
+    Method { word: AppRole::WORD, read: |fields| fields.approle() },
+    Method { word: Cert::WORD, read: |fields| fields.cert() },
+    Method { word: GivenToken::WORD, read: |fields| fields.token() },
+];
+
+/// Those of DESIGN that need a TPM or SPIRE.
+const LATER: [&str; 2] = ["tpm_identity", "jwt_svid"];
+
+/// One auth method; errors about secrets that are not there go to `absent`, one list for each method.
+pub(super) fn method(node: &Node, errors: &Errors, absent: &RefCell<Vec<Vec<SettingsError>>>, check_secrets: bool) -> Option<AuthMethod> {
+    let words = METHODS.map(|method| method.word);
+    let (word, node) = tagged("way to log in", &words, &LATER, node, errors)?;
+    let shape = Shape::of(format!("login {word}"), node, errors)?;
+    let mount = shape.or("mount", word.to_owned(), parsed(value::mount));
+    let fields = Fields { shape, mount, absent: Errors::default(), check_secrets };
+    let method = METHODS.iter().find(|method| method.word == word).and_then(|method| (method.read)(&fields));
+    fields.shape.finish();
+    absent.borrow_mut().push(fields.absent.into_inner());
+    method
+}
+
+/// The fields of one auth method.
+struct Fields<'a> {
+    shape: Shape<'a>,
+    /// Its path below `auth/`, by default its word.
+    mount: Option<String>,
+    absent: Errors,
+    check_secrets: bool,
+}
+
+impl Fields<'_> {
+    fn approle(&self) -> Option<AuthMethod> {
+        let (role_id, secret_id) = (self.secret("role_id"), self.secret("secret_id"));
+        Some(AuthMethod::AppRole(AppRole { mount: self.mount.clone()?, role_id: role_id?, secret_id: secret_id? }))
+    }
+
+    fn cert(&self) -> Option<AuthMethod> {
+        let (role, key) = (self.shape.required("role", parsed(value::role)), self.secret("key"));
+        let cert = self.shape.required("cert", parsed(value::path));
+        Some(AuthMethod::Cert(Cert { mount: self.mount.clone()?, role: role?, cert: cert?, key: key? }))
+    }
+
+    fn token(&self) -> Option<AuthMethod> {
+        self.secret("token").map(|token| AuthMethod::Token(GivenToken { token }))
+    }
+
+    fn secret(&self, key: &'static str) -> Option<SecretSource> {
+        self.shape.required(key, |node, errors| self.checked(node, errors))
+    }
+
+    fn checked(&self, node: &Node, errors: &Errors) -> Option<SecretSource> {
+        let source = parsed(value::secret)(node, errors)?;
+        let checked = if self.check_secrets { read::check_secret(&source) } else { Ok(()) };
+        let Err(error) = checked else { return Some(source) };
+        let absent = error.is_not_found();
+        let list = if absent { &self.absent } else { errors };
+        list.at(&node.place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()));
+        absent.then_some(source)
+    }
+}

@@ -1,0 +1,137 @@
+//! Logging in by the auth methods of the settings, in their order: the one loop of all who log in at OpenBao.
+
+use std::path::Path;
+
+use super::{Grant, Problem, Server, auth, pause};
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
+use crate::model::openbao::AuthMethod;
+
+/// How far the auth methods of the settings are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Until one grants a token, or the server itself cannot: the next method would meet the same.
+    Granted,
+    /// All of them, whatever comes of each.
+    AllTried,
+}
+
+/// A token, and the auth method that granted it.
+#[derive(Debug)]
+pub struct Granted {
+    /// The word of the auth method.
+    pub method: &'static str,
+    /// The token.
+    pub grant: Grant,
+}
+
+/// What came of trying.
+#[derive(Debug)]
+pub struct Tried {
+    /// Those that granted a token, in the order of the settings.
+    pub granted: Vec<Granted>,
+    /// Why the others did not; each text begins with the method.
+    pub refused: Vec<Failure>,
+}
+
+/// Tries the auth methods in order.
+pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], credentials: Option<&Path>, until: Until) -> Tried {
+    let mut tried = Tried { granted: Vec::new(), refused: Vec::new() };
+    for method in methods {
+        let ends = match by(server, method, credentials).await {
+            Ok(grant) => {
+                tried.granted.push(Granted { method: method.word(), grant });
+                true
+            }
+            Err(failure) => {
+                let ends = is_the_servers_matter(failure.code);
+                tried.refused.push(failure);
+                ends
+            }
+        };
+        if ends && until == Until::Granted {
+            break;
+        }
+    }
+    tried
+}
+
+/// Logs in by one method, with one more try where that can help.
+async fn by(server: &Server, method: &AuthMethod, credentials: Option<&Path>) -> Result<Grant, Failure> {
+    let last = match auth::log_in(server, method, credentials).await {
+        Err(Problem { again: Some(wait), .. }) => {
+            pause(wait).await;
+            auth::log_in(server, method, credentials).await
+        }
+        other => other,
+    };
+    last.map_err(|Problem { failure, .. }| Failure { text: format!("login by {}: {}", method.word(), failure.text), ..failure })
+}
+
+/// Failures that every auth method would meet, and every request.
+#[must_use]
+pub const fn is_the_servers_matter(code: Code) -> bool {
+    matches!(code, Code::Unreachable | Code::TlsUntrusted | Code::ServerSealed)
+}
+
+/// Why no auth method granted a token, in the order in which they were tried.
+#[derive(Clone, Debug)]
+pub struct Refusals(pub(super) Vec<Failure>);
+
+impl Refusals {
+    /// All of it in one failure. What is the server's matter stands alone. Where no login was refused as such (a quota, an error of the
+    /// server), the first one's code stays.
+    #[must_use]
+    pub fn together(&self) -> Failure {
+        if let Some(last) = self.0.last().filter(|last| is_the_servers_matter(last.code)) {
+            return last.clone();
+        }
+        let Some(first) = self.0.first() else { return none_set() };
+        let telling = self.0.iter().find(|failure| failure.code == Code::LoginRefused).unwrap_or(first);
+        let text = self.0.iter().map(|failure| failure.text.as_str()).collect::<Vec<_>>().join("; ");
+        Failure { text, ..telling.clone() }
+    }
+
+    /// The last one.
+    #[must_use]
+    pub fn last(&self) -> Failure {
+        self.0.last().cloned().unwrap_or_else(none_set)
+    }
+}
+
+/// The settings name at least one, and say so where they do not.
+fn none_set() -> Failure {
+    Failure::new(Stage::Issue, Code::LoginRefused, "the settings name no login").hint("set openbao.login")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_refused_logins_are_told_and_the_code_is_the_telling_one() {
+        for (codes, expected) in [
+            (vec![], "login-refused"),
+            (vec!["login-refused", "login-refused"], "login-refused"),
+            (vec!["rate-limited", "login-refused"], "login-refused"),
+            (vec!["rate-limited", "server-error"], "rate-limited"),
+            (vec!["answer-malformed"], "answer-malformed"),
+        ] {
+            let refused = |(n, code): (usize, &&str)| Failure::new(Stage::Issue, Code::parse(code), format!("login {n}"));
+            let failures: Vec<Failure> = codes.iter().enumerate().map(refused).collect();
+            let all = Refusals(failures.clone()).together();
+            assert_eq!(all.code, expected, "{codes:?}");
+            assert!(failures.iter().all(|failure| all.text.contains(&failure.text)), "{}", all.text);
+            assert_eq!(Refusals(failures.clone()).last().text, failures.last().map_or("the settings name no login", |last| &last.text));
+        }
+    }
+
+    #[test]
+    fn what_is_the_servers_matter_stands_alone() {
+        let failure = |code, text: &str| Failure::new(Stage::Issue, code, text);
+        for code in [Code::Unreachable, Code::TlsUntrusted, Code::ServerSealed] {
+            let all = Refusals(vec![failure(Code::LoginRefused, "first"), failure(code, "second")]).together();
+            assert_eq!((all.code, all.text.as_str()), (code, "second"));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Dealings with one OpenBao server over a time: its health once, one login when something first needs it, the end of the token. It must
+//! never log in where nothing is asked, nor more than once again, nor keep a token beyond its end.
+//!
+//! Used by all who deal with OpenBao: the issuer of a run, `check-config --online` and `chain-audit`. What each makes of an answer, and what
+//! it says of it, is its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::login::{self, Granted, Refusals, Tried, Until};
+use super::{Grant, Health, Problem, Server, pause};
+use crate::model::clock::Clock;
+use crate::model::failure::Failure;
+use crate::model::openbao::OpenBao;
+
+/// An open session. Any number of tasks may use it at a time.
+#[derive(Debug)]
+pub struct Session {
+    server: Server,
+    settings: OpenBao,
+    credentials: Option<PathBuf>,
+    health: Health,
+    login: AsyncMutex<State>,
+    passed_over: Mutex<Vec<Failure>>,
+}
+
+/// How far the session's login is.
+#[derive(Debug)]
+enum State {
+    /// Nobody needed it yet.
+    NotYet,
+    /// Granted; `again` after the one repetition.
+    Granted { grant: Arc<Grant>, again: bool },
+    /// Refused, for all who ask.
+    Refused(Refusals),
+}
+
+/// A token of ours that could not be revoked.
+#[derive(Clone, Debug)]
+pub struct Unrevoked {
+    /// Why not.
+    pub problem: Problem,
+    /// How long it lives, if the login said so.
+    pub lease: Option<std::time::Duration>,
+}
+
+impl Session {
+    /// Asks a server for its health, and nothing else. `credentials` is systemd's `$CREDENTIALS_DIRECTORY`.
+    ///
+    /// # Errors
+    /// `unreachable`, `tls-untrusted` …: there is no answer at all. What the answer says stops nothing here.
+    pub async fn open(settings: &OpenBao, credentials: Option<&Path>, clock: Clock) -> Result<Self, Failure> {
+        let server = Server::new(&settings.address, &settings.ca, clock)?;
+        let health = ask_health(&server).await?;
+        Ok(Self {
+            server,
+            settings: settings.clone(),
+            credentials: credentials.map(Path::to_path_buf),
+            health,
+            login: AsyncMutex::new(State::NotYet),
+            passed_over: Mutex::default(),
+        })
+    }
+
+    /// The server.
+    #[must_use]
+    pub const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// What it said of itself.
+    #[must_use]
+    pub const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The session's one login, made when first needed.
+    ///
+    /// # Errors
+    /// Why no auth method granted one; the same to all who ask.
+    pub async fn grant(&self) -> Result<Arc<Grant>, Refusals> {
+        let mut state = self.login.lock().await;
+        match &*state {
+            State::Granted { grant, .. } => Ok(Arc::clone(grant)),
+            State::Refused(refusals) => Err(refusals.clone()),
+            State::NotYet => self.fill(&mut state, false).await,
+        }
+    }
+
+    /// Another login in place of a token that is no longer accepted: once a session, whoever asks first. `None` after that.
+    ///
+    /// # Errors
+    /// As [`Session::grant`].
+    pub async fn grant_instead_of(&self, stale: &Arc<Grant>) -> Result<Option<Arc<Grant>>, Refusals> {
+        let mut state = self.login.lock().await;
+        match &*state {
+            State::Granted { grant, .. } if !Arc::ptr_eq(grant, stale) => Ok(Some(Arc::clone(grant))),
+            State::Refused(refusals) => Err(refusals.clone()),
+            State::Granted { again: true, .. } => Ok(None),
+            State::Granted { .. } | State::NotYet => self.fill(&mut state, true).await.map(Some),
+        }
+    }
+
+    async fn fill(&self, state: &mut State, again: bool) -> Result<Arc<Grant>, Refusals> {
+        let Tried { granted, refused } = self.log_in(Until::Granted).await;
+        let Some(Granted { grant, .. }) = granted.into_iter().next() else {
+            let refusals = Refusals(refused);
+            *state = State::Refused(refusals.clone());
+            return Err(refusals);
+        };
+        self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).extend(refused);
+        let grant = Arc::new(grant);
+        *state = State::Granted { grant: Arc::clone(&grant), again };
+        Ok(grant)
+    }
+
+    /// Logs in by every auth method of the settings, to see which work. Whoever asked ends each of the tokens.
+    pub async fn try_every_method(&self) -> Tried {
+        self.log_in(Until::AllTried).await
+    }
+
+    async fn log_in(&self, until: Until) -> Tried {
+        login::log_in(&self.server, &self.settings.login, self.credentials.as_deref(), until).await
+    }
+
+    /// Why auth methods before the one that granted did not.
+    #[must_use]
+    pub fn passed_over(&self) -> Vec<Failure> {
+        self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Revokes a token, if it is ours.
+    pub async fn end(&self, grant: &Grant) -> Option<Unrevoked> {
+        if !grant.is_ours() {
+            return None;
+        }
+        let problem = self.server.revoke_self(grant).await.err()?;
+        Some(Unrevoked { problem, lease: grant.lease() })
+    }
+
+    /// Revokes the token of the session's login, if there was one and it is ours.
+    pub async fn close(&self) -> Option<Unrevoked> {
+        let state = std::mem::replace(&mut *self.login.lock().await, State::NotYet);
+        match state {
+            State::Granted { grant, .. } => self.end(&grant).await,
+            State::NotYet | State::Refused(_) => None,
+        }
+    }
+}
+
+/// Health, asked twice where the connection is lost.
+///
+/// # Errors
+/// There is no answer.
+pub async fn ask_health(server: &Server) -> Result<Health, Failure> {
+    let asked = match server.health().await {
+        Err(Problem { again: Some(wait), .. }) => {
+            pause(wait).await;
+            server.health().await
+        }
+        other => other,
+    };
+    asked.map_err(|problem| problem.failure)
+}

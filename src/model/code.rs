@@ -1,0 +1,254 @@
+//! The stable words for machines in every document, state and ledger line: a closed set, so that control flow compares values and strings
+//! exist only where something is printed or read.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Makes the enum and both directions of its spelling from one list.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// What a failure, a warning or an error of the settings is about. Only ever added to (`cli/contract.md`).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+            /// A word of a newer version, in a file that it wrote.
+            Unknown,
+        }
+
+        impl Code {
+            /// All of them, without [`Code::Unknown`].
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word in JSON and on the terminal.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                    Self::Unknown => "unknown",
+                }
+            }
+
+            /// The code of a word.
+            #[must_use]
+            pub fn parse(word: &str) -> Self {
+                match word {
+                    $($word => Self::$name,)*
+                    _ => Self::Unknown,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The trust anchor in the settings is another certificate than the pinned one.
+    AnchorPin = "anchor-pin",
+    /// A value of the settings is not possible.
+    BadValue = "bad-value",
+    /// An answer of the server that is none of the API's.
+    AnswerMalformed = "answer-malformed",
+    /// A kept private key, or what it needs to be opened, is not as it was written.
+    BlobDamaged = "blob-damaged",
+    /// What the token may do could not be found out.
+    CapabilitiesUnknown = "capabilities-unknown",
+    /// The clocks of this host and of the server are too far apart.
+    ClockSkew = "clock-skew",
+    /// The token may do more than a renewal needs.
+    DangerousPath = "dangerous-path",
+    /// Something was issued and is not deployed yet.
+    Debt = "debt",
+    /// A generation that is debt was published, since nothing committed could be.
+    DebtPublished = "debt-published",
+    /// The file system refuses.
+    Disk = "disk",
+    /// No space, or no quota, is left.
+    DiskFull = "disk-full",
+    /// A key of the settings that stands there twice.
+    Duplicate = "duplicate",
+    /// The budget of signing requests is used up.
+    Exhausted = "exhausted",
+    /// What is published has expired.
+    Expired = "expired",
+    /// A directory of ours belongs to somebody else.
+    ForeignOwner = "foreign-owner",
+    /// The service refused the TLS handshake.
+    HandshakeRefused = "handshake-refused",
+    /// The server did not say in which state it is.
+    HealthUnknown = "health-unknown",
+    /// A client certificate or key cannot be used.
+    Identity = "identity",
+    /// A run ended before this was done.
+    Interrupted = "interrupted",
+    /// A file of somebody else was renamed, not overwritten.
+    KeptAside = "kept-aside",
+    /// A symbolic link where none may be.
+    LinkRefused = "link-refused",
+    /// Another run holds the lock.
+    Locked = "locked",
+    /// A login was granted.
+    Login = "login",
+    /// No auth method granted a token.
+    LoginRefused = "login-refused",
+    /// A file is not of the kind that it should be.
+    Malformed = "malformed",
+    /// Something that is needed is not there.
+    Missing = "missing",
+    /// The settings name no certificate.
+    NoCertificates = "no-certificates",
+    /// The system gives no random bytes.
+    NoRandomness = "no-randomness",
+    /// The system gives no event loop.
+    NoRuntime = "no-runtime",
+    /// systemd does not run here.
+    NoSystemd = "no-systemd",
+    /// This build, or this server, cannot do what was asked.
+    NotAvailable = "not-available",
+    /// A copy at a consumer's own path was not written.
+    NotCopied = "not-copied",
+    /// The committed generation could not be published again.
+    NotPutBack = "not-put-back",
+    /// The committed generation could not be given to its consumers.
+    NotRepublished = "not-republished",
+    /// The scheduler could not begin.
+    NotServed = "not-served",
+    /// There is no generation before the committed one.
+    NothingToGoBackTo = "nothing-to-go-back-to",
+    /// The service still serves the previous certificate.
+    OldLeaf = "old-leaf",
+    /// A warning in the server's own words.
+    Openbao = "openbao",
+    /// The service serves a certificate that is neither the new one nor the previous one.
+    OtherLeaf = "other-leaf",
+    /// The token may use the path.
+    PathAllowed = "path-allowed",
+    /// PCRs are not as they were when the key was sealed.
+    PcrChanged = "pcr-changed",
+    /// A PCR that nothing measures into.
+    PcrUnmeasured = "pcr-unmeasured",
+    /// The file system denies access.
+    Permission = "permission",
+    /// The server denies access.
+    PermissionDenied = "permission-denied",
+    /// A file that others could change or read.
+    Permissions = "permissions",
+    /// A private key lies in clear where it should be sealed.
+    PlaintextKey = "plaintext-key",
+    /// The previous certificate is published again, and not seen on the wire.
+    PreviousNotSeen = "previous-not-seen",
+    /// The server sent a private key that nobody asked for.
+    PrivateKeyInAnswer = "private-key-in-answer",
+    /// A profile cannot be used.
+    Profile = "profile",
+    /// A rate limit quota of the server holds.
+    RateLimited = "rate-limited",
+    /// The server answers.
+    Reachable = "reachable",
+    /// The answer of the CA did not pass `validate`.
+    Refused = "refused",
+    /// A service was only signalled, whose outcome nobody can tell.
+    ReloadBySignal = "reload-by-signal",
+    /// The service refused to read its files again, or its state is not known.
+    ReloadFailed = "reload-failed",
+    /// The role, or the mount, refuses the request.
+    RoleRefused = "role-refused",
+    /// The directory that should be a host's root cannot be used.
+    Root = "root",
+    /// Whether the mount's issuer leads to the pinned trust anchor.
+    RootPin = "root-pin",
+    /// A sealed key would be published in clear on something that is no memory.
+    RunNotTmpfs = "run-not-tmpfs",
+    /// A new TPM was announced, and it is the pinned one.
+    SameTpm = "same-tpm",
+    /// The server failed.
+    ServerError = "server-error",
+    /// The server is sealed or not initialised.
+    ServerSealed = "server-sealed",
+    /// The server is a standby node.
+    Standby = "standby",
+    /// `state.json` cannot be understood.
+    StateBroken = "state-broken",
+    /// `state.json` could not be written.
+    StateNotWritten = "state-not-written",
+    /// Text that is no TOML.
+    Syntax = "syntax",
+    /// The server's certificate is not trusted.
+    TlsUntrusted = "tls-untrusted",
+    /// The run's token lives on.
+    TokenNotRevoked = "token-not-revoked",
+    /// The TPM answers.
+    Tpm = "tpm",
+    /// The TPM has no slot free.
+    TpmBusy = "tpm-busy",
+    /// The TPM is in dictionary attack lockout.
+    TpmLockout = "tpm-lockout",
+    /// The pin of the storage root key was lost, and the TPM that is there was pinned.
+    TpmPinnedAnew = "tpm-pinned-anew",
+    /// The TPM is another one than the pinned one.
+    TpmReplaced = "tpm-replaced",
+    /// The TPM does not answer.
+    TpmUnreachable = "tpm-unreachable",
+    /// A key of the settings that does not exist.
+    UnknownKey = "unknown-key",
+    /// A certificate that the settings do not name.
+    UnknownName = "unknown-name",
+    /// A profile that does not exist.
+    UnknownProfile = "unknown-profile",
+    /// Nobody answers.
+    Unreachable = "unreachable",
+    /// A file cannot be read.
+    Unreadable = "unreadable",
+    /// The served chain is not good.
+    Untrusted = "untrusted",
+    /// A file cannot be written.
+    Unwritable = "unwritable",
+    /// The command line is not understood.
+    Usage = "usage",
+    /// A value of the settings has another type.
+    WrongType = "wrong-type",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::parse(&std::borrow::Cow::<'de, str>::deserialize(deserializer)?))
+    }
+}
+
+/// Tests compare with the word as it is printed.
+#[cfg(test)]
+impl PartialEq<&str> for Code {
+    fn eq(&self, word: &&str) -> bool {
+        self.as_str() == *word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_is_one_code_and_back() {
+        for code in Code::ALL {
+            assert_eq!(Code::parse(code.as_str()), *code);
+            assert_eq!(serde_json::from_str::<Code>(&serde_json::to_string(code).unwrap()).unwrap(), *code);
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_a_newer_version_is_no_damage() {
+        assert_eq!(serde_json::from_str::<Code>("\"of-tomorrow\"").unwrap(), Code::Unknown);
+    }
+}

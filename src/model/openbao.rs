@@ -1,0 +1,87 @@
+//! Which OpenBao server signs, and by which auth methods tokens are had there: what the settings say, read into types.
+
+use std::path::PathBuf;
+
+use super::secret::SecretSource;
+
+/// `[openbao]` of the settings.
+#[derive(Clone, Debug)]
+pub struct OpenBao {
+    /// `https://HOST[:PORT]`, without a path or a trailing slash.
+    pub address: String,
+    /// The roots the server's certificate is checked against, DER. Only these.
+    pub ca: Vec<Vec<u8>>,
+    /// The PKI mount, such as `pki_int`.
+    pub mount: String,
+    /// Auth methods, tried in order.
+    pub login: Vec<AuthMethod>,
+}
+
+/// One auth method as the settings name it.
+#[derive(Clone, Debug)]
+pub enum AuthMethod {
+    /// `role_id` and `secret_id`.
+    AppRole(AppRole),
+    /// A TLS client certificate.
+    Cert(Cert),
+    /// A token that somebody else made and renews; it is never revoked by us.
+    Token(GivenToken),
+}
+
+impl AuthMethod {
+    /// The word in the settings.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::AppRole(_) => AppRole::WORD,
+            Self::Cert(_) => Cert::WORD,
+            Self::Token(_) => GivenToken::WORD,
+        }
+    }
+}
+
+/// `{ approle = { … } }`.
+#[derive(Clone, Debug)]
+pub struct AppRole {
+    /// The auth method's path below `auth/`; default `approle`.
+    pub mount: String,
+    /// The role id; its file is treated like a secret.
+    pub role_id: SecretSource,
+    /// The secret id, as plain value.
+    pub secret_id: SecretSource,
+}
+
+impl AppRole {
+    /// The word in the settings.
+    pub const WORD: &'static str = "approle";
+}
+
+/// `{ cert = { … } }`.
+#[derive(Clone, Debug)]
+pub struct Cert {
+    /// The auth method's path below `auth/`; default `cert`.
+    pub mount: String,
+    /// The role of the auth method (`name` of the login).
+    pub role: String,
+    /// PEM file: leaf, then intermediates.
+    pub cert: PathBuf,
+    /// PEM file of the private key.
+    pub key: SecretSource,
+}
+
+impl Cert {
+    /// The word in the settings.
+    pub const WORD: &'static str = "cert";
+}
+
+/// `{ token = { … } }`. Which mount made the token changes nothing.
+#[derive(Clone, Debug)]
+pub struct GivenToken {
+    /// Where the token lies.
+    pub token: SecretSource,
+}
+
+impl GivenToken {
+    /// The word in the settings.
+    pub const WORD: &'static str = "token";
+}

@@ -1,0 +1,231 @@
+//! OpenBao as issuer: a certificate's role signs, in one session with the server for the whole run. It must never send a request that its
+//! budget does not allow, nor ask again what a second try cannot cure.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::OnceCell;
+
+use super::{Issuer, Order, too_slow};
+use crate::config::settings::{IssuerSettings, Settings};
+use crate::io::openbao::{Health, HealthState, Problem, Session, Unrevoked, is_the_servers_matter, pause};
+use crate::model::clock::Clock;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::openbao::OpenBao;
+use crate::model::request::Signed;
+use crate::model::span;
+
+/// A token that cannot be revoked but ends within this is not worth a warning.
+const SHORT_LEASE: Duration = Duration::from_secs(3600);
+
+/// The PKI secrets engine of one OpenBao server.
+#[derive(Debug)]
+pub struct OpenBaoIssuer {
+    settings: OpenBao,
+    credentials: Option<PathBuf>,
+    clock: Clock,
+    opened: OnceCell<Result<Opened, Failure>>,
+    /// Certificates in a row that the server had no answer for. After three the rest of the run is not asked for: each would wait its
+    /// full time, and use up its budget.
+    in_vain: Mutex<Vec<Failure>>,
+}
+
+/// A session, and what its health is worth saying about the run.
+#[derive(Debug)]
+struct Opened {
+    session: Session,
+    warnings: Vec<Warning>,
+}
+
+impl OpenBaoIssuer {
+    /// The issuer of these settings. Nothing is sent yet.
+    #[must_use]
+    pub fn new(settings: &Settings, clock: Clock) -> Self {
+        Self::at(&settings.openbao, settings.credentials.as_deref(), clock)
+    }
+
+    /// The issuer at one server. `credentials` is systemd's `$CREDENTIALS_DIRECTORY`.
+    #[must_use]
+    pub fn at(settings: &OpenBao, credentials: Option<&Path>, clock: Clock) -> Self {
+        Self {
+            settings: settings.clone(),
+            credentials: credentials.map(Path::to_path_buf),
+            clock,
+            opened: OnceCell::new(),
+            in_vain: Mutex::default(),
+        }
+    }
+
+    async fn opened(&self) -> Result<&Opened, Failure> {
+        let open = || async {
+            let session = Session::open(&self.settings, self.credentials.as_deref(), self.clock).await?;
+            let warnings = judge_health(session.server().name(), session.health())?;
+            Ok(Opened { session, warnings })
+        };
+        self.opened.get_or_init(open).await.as_ref().map_err(Clone::clone)
+    }
+
+    async fn signed(&self, order: &Order<'_>) -> Result<Signed, Failure> {
+        let late = || too_slow(&order.request.name);
+        let opened = tokio::time::timeout_at(order.until.into(), self.opened()).await;
+        let Opened { session, .. } = opened.unwrap_or_else(|_| Err(late()))?;
+        if let Some(skew) = session.health().skew {
+            skew.for_lifetime(session.server().name(), order.request.ttl)?;
+        }
+        if let [_, _, last, ..] = lock(&self.in_vain).as_slice() {
+            return Err(last.clone());
+        }
+        let asked = tokio::time::timeout_at(order.until.into(), self.ask(session, order)).await;
+        let signed = asked.unwrap_or_else(|_| Err(late()));
+        let mut in_vain = lock(&self.in_vain);
+        match &signed {
+            Err(failure) if is_the_servers_matter(failure.code) => in_vain.push(failure.clone()),
+            _ => in_vain.clear(),
+        }
+        signed
+    }
+
+    /// Sends the request, within the budget, until it is signed or more tries cannot help.
+    async fn ask(&self, session: &Session, order: &Order<'_>) -> Result<Signed, Failure> {
+        let IssuerSettings::OpenBao { role } = order.issuer;
+        let mut grant = session.grant().await.map_err(|refusals| refusals.together())?;
+        let mut tried_again = false;
+        let mut refused: Option<Failure> = None;
+        loop {
+            // Where the budget of this run ends a retry, what was refused is what counts.
+            order.budget.take().await.map_err(|stop| refused.take().unwrap_or(stop))?;
+            let Problem { failure, again, definite, token_not_accepted } =
+                match session.server().sign(&grant, &self.settings.mount, role, order.csr, order.request.ttl).await {
+                    Ok(signed) => return Ok(signed),
+                    Err(problem) => problem,
+                };
+            if definite {
+                order.budget.give_back().await;
+            }
+            if token_not_accepted {
+                // Ends: the second refusal of a run comes back as it is.
+                let other = session.grant_instead_of(&grant).await.map_err(|refusals| refusals.together())?;
+                grant = other.ok_or_else(|| failure.clone())?;
+                refused = Some(failure);
+            } else if let (Some(wait), false) = (again, tried_again) {
+                tried_again = true;
+                refused = Some(failure);
+                pause(wait).await;
+            } else {
+                return Err(failure);
+            }
+        }
+    }
+
+    /// Revokes the run's token, if it is ours, and gives all warnings of the run.
+    async fn closed(&self) -> Vec<Warning> {
+        let Some(Ok(Opened { session, warnings })) = self.opened.get() else { return Vec::new() };
+        let passed_over = session.passed_over().into_iter().map(|failure| Warning::new(Code::LoginRefused, failure.text));
+        let mut warnings: Vec<Warning> = warnings.iter().cloned().chain(passed_over).collect();
+        warnings.extend(session.close().await.as_ref().and_then(not_revoked));
+        warnings
+    }
+}
+
+impl Issuer for OpenBaoIssuer {
+    fn open(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        async { self.opened().await.map(drop) }.boxed()
+    }
+
+    fn sign<'a>(&'a self, order: &'a Order<'a>) -> BoxFuture<'a, Result<Signed, Failure>> {
+        self.signed(order).boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Vec<Warning>> {
+        self.closed().boxed()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What health says about asking at all.
+fn judge_health(name: &str, health: &Health) -> Result<Vec<Warning>, Failure> {
+    let mut warnings = Vec::new();
+    match &health.state {
+        HealthState::Active => {}
+        HealthState::Sealed => {
+            let hint = "an operator must unseal OpenBao (bao operator unseal); the certificate in use keeps serving";
+            return Err(Failure::new(Stage::Issue, Code::ServerSealed, format!("{name} is sealed")).hint(hint));
+        }
+        HealthState::Uninitialised => {
+            let hint = "an operator must initialise OpenBao; check that openbao.address names the right server";
+            return Err(Failure::new(Stage::Issue, Code::ServerSealed, format!("{name} is not initialised")).hint(hint));
+        }
+        HealthState::Standby => {
+            warnings.push(Warning::new(Code::Standby, format!("{name} is a standby node; it forwards to the active one")))
+        }
+        HealthState::Unknown(text) => {
+            warnings.push(Warning::new(Code::HealthUnknown, format!("{text}; going on without knowing its state and clock")))
+        }
+    }
+    if let Some(skew) = health.skew {
+        skew.for_all(name)?;
+        warnings.extend(skew.warning(name));
+    }
+    Ok(warnings)
+}
+
+fn not_revoked(unrevoked: &Unrevoked) -> Option<Warning> {
+    let Unrevoked { problem, lease } = unrevoked;
+    // A policy without that right is a choice (facts/openbao §6), and harmless where the token soon ends by itself.
+    if problem.definite && lease.is_some_and(|lease| lease <= SHORT_LEASE) {
+        return None;
+    }
+    let until = lease.map_or_else(|| "for a time it did not say".to_owned(), |lease| format!("for up to {}", span::show(lease)));
+    Some(Warning::new(
+        Code::TokenNotRevoked,
+        format!("the run's token could not be revoked and lives on {until}: {}", problem.failure.text),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::io::openbao::Skew;
+
+    fn refused(code: Code, text: &str) -> Failure {
+        Failure::new(Stage::Issue, code, text)
+    }
+
+    #[test]
+    fn a_server_that_cannot_sign_is_not_asked() {
+        let health = |state, ahead| Health { state, skew: Some(Skew { ahead }), version: None };
+        let unknown = || HealthState::Unknown("bao.example:8200 answers to sys/health with status 404 and no state".to_owned());
+        for (state, ahead, expected) in [
+            (HealthState::Active, 0, Ok(vec![])),
+            (HealthState::Active, 31, Err("clock-skew")),
+            (HealthState::Active, -61, Ok(vec!["clock-skew"])),
+            (HealthState::Standby, 0, Ok(vec!["standby"])),
+            (unknown(), 0, Ok(vec!["health-unknown"])),
+            (HealthState::Sealed, 0, Err("server-sealed")),
+            (HealthState::Uninitialised, 0, Err("server-sealed")),
+        ] {
+            let judged = judge_health("bao.example:8200", &health(state.clone(), ahead));
+            let found = judged.as_ref().map(|warnings| warnings.iter().map(|w| w.code.as_str()).collect()).map_err(|why| why.code.as_str());
+            assert_eq!(found, expected, "{state:?} {ahead}");
+        }
+    }
+
+    #[test]
+    fn a_token_left_behind_is_worth_a_warning_unless_it_soon_ends_by_itself() {
+        let problem =
+            |definite| Problem { failure: refused(Code::PermissionDenied, "no"), again: None, definite, token_not_accepted: false };
+        for (lease, definite, warned) in [(Some(600), true, false), (Some(3601), true, true), (None, true, true), (Some(600), false, true)]
+        {
+            let got = not_revoked(&Unrevoked { problem: problem(definite), lease: lease.map(Duration::from_secs) });
+            assert_eq!(got.is_some(), warned, "{lease:?} {definite}");
+        }
+    }
+}
