@@ -4,7 +4,7 @@ use p256::pkcs8::SecretDocument;
 use zeroize::Zeroizing;
 
 use crate::config::settings::Owner;
-use crate::io::dir::{Content, Dir, DiskError};
+use crate::io::dir::{Buffer, Dir, DiskError, Glance};
 use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::{pair, pem};
@@ -182,7 +182,7 @@ impl Files {
     fn difference(&self, meta: &Meta, keep: Keep) -> Option<String> {
         let all =
             [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (key_file(keep), &self.key)];
-        let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name) != Some(&Fingerprint::of(bytes));
+        let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name).is_none_or(|noted| !noted.is_of(bytes));
         all.iter().find(|file| differs(file)).map(|(name, _)| format!("{name} is not the one that was staged"))
     }
 }
@@ -226,13 +226,20 @@ pub const fn key_mode(gid: Option<u32>) -> u32 {
     if gid.is_some() { 0o640 } else { 0o600 }
 }
 
-/// How what consumers read differs from this generation; `None` where it is complete and equal.
+/// How what consumers read differs from this generation; `None` where it is complete and equal. `named` is what the run tree's `live` says.
 ///
 /// # Errors
 /// Where reading fails, such as for lack of permission.
-pub fn difference(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<Option<String>, DiskError> {
+pub(super) fn difference(
+    published: &Dir,
+    named: Option<&str>,
+    kept: &Kept,
+    owner: Owner,
+    nginx: &str,
+    buffer: &mut Buffer,
+) -> Result<Option<String>, DiskError> {
     let name = kept.generation.to_string();
-    if published.link(layout::LIVE)?.as_deref() != Some(name.as_str()) {
+    if named != Some(name.as_str()) {
         return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
     }
     if published.link(layout::NGINX)?.as_deref() != Some("live/nginx.conf") {
@@ -242,7 +249,7 @@ pub fn difference(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Re
     if mode & 0o022 != 0 {
         return Ok(Some(format!("{} may be written by others: mode {mode:04o}", published.path().display())));
     }
-    files_differ(published, kept, owner, nginx)
+    contents_differ(published, kept, owner, nginx, buffer)
 }
 
 /// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
@@ -250,6 +257,10 @@ pub fn difference(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Re
 /// # Errors
 /// Where reading fails.
 pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<Option<String>, DiskError> {
+    contents_differ(published, kept, owner, nginx, &mut Buffer::default())
+}
+
+fn contents_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
     let name = kept.generation.to_string();
     let Some(dir) = published.child(&name)? else {
         return Ok(Some(format!("{} is gone", published.join(&name).display())));
@@ -260,19 +271,19 @@ pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> 
     }
     let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));
     for (file, expected) in kept.public_files().into_iter().chain([(layout::NGINX, nginx.as_bytes())]) {
-        if dir.read(file)?.is_none_or(|found| found.bytes.as_slice() != expected) {
+        if dir.glance(file, buffer)?.is_none_or(|found| found.bytes != expected) {
             return Ok(differs(file));
         }
     }
-    let Some(key) = dir.read(layout::KEY)?.filter(|key| mode_is_right(key, owner) && kept.is_key(&key.bytes)) else {
+    let Some(key) = dir.read(layout::KEY)?.filter(|key| mode_is_right(key.as_glance(), owner) && kept.is_key(&key.bytes)) else {
         return Ok(differs(layout::KEY));
     };
-    let combined = dir.read(layout::COMBINED)?;
-    let right = combined.is_some_and(|found| kept.is_combined(&found.bytes, &key.bytes) && mode_is_right(&found, owner));
+    let combined = dir.glance(layout::COMBINED, buffer)?;
+    let right = combined.is_some_and(|found| kept.is_combined(found.bytes, &key.bytes) && mode_is_right(found, owner));
     Ok(if right { None } else { differs(layout::COMBINED) })
 }
 
-fn mode_is_right(content: &Content, owner: Owner) -> bool {
+fn mode_is_right(content: Glance<'_>, owner: Owner) -> bool {
     let owned = owner.uid.is_none_or(|uid| uid == content.uid) && owner.gid.is_none_or(|gid| gid == content.gid);
     content.mode == key_mode(owner.gid) && owned
 }
@@ -289,7 +300,7 @@ impl Kept {
         let noted = self.meta.as_ref().and_then(|meta| meta.published_key_sha256.as_ref());
         match (self.plain_key(), noted) {
             (Some(plain), _) => plain == pem,
-            (None, Some(noted)) => *noted == Fingerprint::of(pem),
+            (None, Some(noted)) => noted.is_of(pem),
             (None, None) => key_of_pem(pem).is_ok_and(|key| self.facts.as_ref().is_some_and(|facts| facts.spki == key.spki())),
         }
     }
