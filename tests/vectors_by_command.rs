@@ -23,7 +23,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use limbo::LIMBO;
+use limbo::MISSING;
 use omens::judge::assess::{Asked, Judge, Question, assess};
 use omens::model::audit::Verdict;
 use omens::model::clock::Time;
@@ -127,7 +127,7 @@ fn of_limbo(case: &limbo::Case, verdict: &str) -> Run {
 #[test]
 fn cases_of_others_get_the_same_verdict_on_the_command_line() {
     let Some(all) = limbo::Case::all() else {
-        return skipped(&format!("x509-limbo through the command line: its data is not at {LIMBO}"));
+        return skipped(&format!("x509-limbo through the command line: {MISSING}"));
     };
     let authored: Vec<&limbo::Case> = all.iter().filter(|case| !case.id.starts_with("bettertls::")).collect();
     // BetterTLS has thousands of cases that differ little: every fifth, with all that must fail.

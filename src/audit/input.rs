@@ -1,4 +1,5 @@
-//! What could not be looked at: a finding, never the end of a report (CONTRACT). It must never guess what was in there.
+//! What could not be looked at: a finding, never the end of a report ([Audit report](crate::cli#audit-report)). It must never guess what
+//! was in there.
 
 use super::sheet::{Draft, Sheet};
 use crate::io::look::LookError;

@@ -3,6 +3,10 @@
 //! It reads a host through [`crate::io::look::View`] and the network through the doors that only look. It starts no process and changes nothing.
 //! Readers (`nginx`, `keylime`, `spire`, `openbao`, `systemd`, `scripts`) say what a service is told; [`material`] judges what they name;
 //! [`wiring`] holds what both speak about.
+//!
+#![doc = include_str!("keylime.md")]
+//!
+#![doc = include_str!("spire.md")]
 
 pub mod address;
 pub mod catalogue;

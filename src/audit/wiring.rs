@@ -61,7 +61,7 @@ pub struct Pair {
     pub passphrase: bool,
     /// The account that reads the key, where it is not root.
     pub account: Option<String>,
-    /// It sends the leaf alone, whatever the file holds (facts/keylime §6).
+    /// It sends the leaf alone, whatever the file holds ([TLS](crate::audit#tls)).
     pub leaf_only: bool,
 }
 
@@ -79,11 +79,13 @@ impl Pair {
 pub enum Needs {
     /// The self-signed root: OpenSSL without partial chains (nginx, Keylime).
     Root,
-    /// Root and intermediate: the peers send their leaf alone (facts/keylime §5, `trusted_server_ca`).
+    /// Root and intermediate: the peers send their leaf alone ([Options that go wrong](crate::audit#options-that-go-wrong),
+    /// `trusted_server_ca`).
     RootAndIntermediate,
-    /// Any certificate above the leaf: Go takes each one of the file as an anchor (facts/spire §4).
+    /// Any certificate above the leaf: Go takes each one of the file as an anchor ([The Keylime plugin](crate::audit#the-keylime-plugin)).
     Any,
-    /// Only the first certificate of the file is read, and it must be the root (facts/keylime §5, push agent).
+    /// Only the first certificate of the file is read, and it must be the root
+    /// ([Options that go wrong](crate::audit#options-that-go-wrong), push agent).
     FirstIsRoot,
 }
 

@@ -1,5 +1,7 @@
 //! One file per subcommand: arguments in, documents and exit codes out. It must never hold a rule about certificates: those are in the
 //! rooms above.
+//!
+#![doc = include_str!("contract.md")]
 
 pub mod arguments;
 pub mod audit_arguments;

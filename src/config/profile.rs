@@ -39,7 +39,7 @@ const KEY_USAGES: [&str; 7] =
     ["digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement", "encipherOnly", "decipherOnly"];
 const CA_KEY_USAGES: [&str; 2] = ["keyCertSign", "cRLSign"];
 
-/// Areas of checks that no profile may change (DESIGN §4), and single checks.
+/// Areas of checks that no profile may change ([Profile](crate::config#profile)), and single checks.
 const FIXED_AREAS: [&str; 6] = ["names", "pair", "path", "pin", "signature", "validity"];
 const FIXED_IDS: [&str; 1] = ["eku.absent"];
 

@@ -11,7 +11,7 @@ use crate::model::pcr::PcrList;
 use crate::model::span;
 use crate::model::tcti::Tcti;
 
-/// How old a sealing key grows where the settings say nothing (ONDISK, Sealing).
+/// How old a sealing key grows where the settings say nothing ([Sealing](crate::steps::swap#sealing)).
 const MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
 /// A sealing key that is changed more often than this is made for nearly every run.
 const MAX_AGE_MIN: Duration = Duration::from_secs(3600);

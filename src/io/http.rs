@@ -28,7 +28,8 @@ const WORDS: usize = 200;
 /// How hyper begins to say that a peer does not speak HTTP; its type for that is not among our dependencies.
 const NO_HTTP: [&str; 2] = ["invalid HTTP", "message head is too large"];
 
-/// A client of one server, with its own connections: a TLS identity belongs to the connection (facts/openbao §5).
+/// A client of one server, with its own connections: a TLS identity belongs to the connection
+/// ([Logging in](crate::io::openbao#logging-in)).
 #[derive(Debug)]
 pub struct Client {
     inner: reqwest::Client,

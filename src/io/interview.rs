@@ -144,7 +144,7 @@ async fn attempt(question: &Question, name: ServerName<'static>, (record, first)
     }
 }
 
-/// In TLS 1.3 the client is done before the server has looked at its certificate: the refusal comes afterwards (CONTRACT).
+/// In TLS 1.3 the client is done before the server has looked at its certificate: the refusal comes afterwards ([Probe](crate::cli#probe)).
 async fn afterwards(mut stream: TlsStream<Overheard>, tickets: &Tickets) -> End {
     let (_, connection) = stream.get_ref();
     let asked_in_13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);

@@ -1,4 +1,6 @@
 //! The only code that touches the outside: one door each, given plain values.
+//!
+#![doc = include_str!("host.md")]
 
 pub mod account;
 pub mod dir;

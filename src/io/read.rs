@@ -87,7 +87,8 @@ pub fn secret(source: &SecretSource, credentials_dir: Option<&Path>) -> Result<Z
             (path.clone(), file, meta)
         }
         SecretSource::Credential(name) => {
-            // systemd's directory: mode 0500 and an access list that modes do not show (facts/host §6), so only the kind is judged.
+            // systemd's directory: mode 0500 and an access list that modes do not show (io/host.md, "Credentials"), so only the kind is
+            // judged.
             let path = credentials_dir.ok_or_else(|| ReadError::NoCredentials(name.clone()))?.join(name);
             let (file, meta) = open(&path, &path, OFlags::NOFOLLOW)?;
             (path, file, meta)

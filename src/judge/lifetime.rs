@@ -8,7 +8,8 @@ use crate::model::clock::Time;
 use crate::model::profile::Profile;
 use crate::model::request::Request;
 
-/// How far OpenBao dates notBefore back (`not_before_duration`, facts/x509 §3); it makes a lifetime that much longer than the ttl.
+/// How far OpenBao dates notBefore back (`not_before_duration`, [OpenBao's roles](crate::judge#openbaos-roles)); it makes a lifetime that
+/// much longer than the ttl.
 pub const BACKDATING: i64 = 30;
 /// Seconds that rounding and a slow signature may take from a lifetime.
 const ROUNDING: i64 = 5;
@@ -30,7 +31,7 @@ pub fn check(findings: &mut Findings<'_>, leaf: &Facts, request: &Request, now: 
 }
 
 /// Judges the dates of a leaf that nobody here asked for. Soon is a fraction of its life: 30 days are nothing to one of a year and more
-/// than all to one of a day (facts/x509 §1).
+/// than all to one of a day ([Lifetimes as fractions](crate::judge#lifetimes-as-fractions)).
 pub fn plain(findings: &mut Findings<'_>, leaf: &Facts, profile: Option<&Profile>, now: Time) {
     if leaf.not_after < leaf.not_before {
         findings.add(&lint::INVERTED, format!("an end after {}", leaf.not_before), leaf.not_after.to_string());

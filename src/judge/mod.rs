@@ -2,6 +2,8 @@
 //!
 //! [`gate()`] decides whether what a CA answered may go further: every check runs, all rejections are collected, and a certificate
 //! without a path to the one pinned anchor is always refused. [`fits`] is the part of it that needs no signature.
+//!
+#![doc = include_str!("facts.md")]
 
 pub mod assess;
 mod beside;

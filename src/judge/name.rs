@@ -75,7 +75,7 @@ fn addresses(findings: &mut Findings<'_>, san: &Names, request: &Request) {
 fn common_name(findings: &mut Findings<'_>, leaf: &Facts, request: &Request) {
     let asked = request.common_name.as_str();
     let names = &leaf.subject.common_names;
-    // OpenBao keeps the case of the CSR and host names have none (facts/openbao §4).
+    // OpenBao keeps the case of the CSR and host names have none (io/openbao/facts.md, "Signing").
     if let Some(other) = names.iter().find(|name| !name.eq_ignore_ascii_case(asked)) {
         let expected = if asked.is_empty() { "none".to_owned() } else { format!("cn:{asked}") };
         findings.add(&lint::NAME_CN_OTHER, expected, format!("cn:{other}"));
@@ -126,7 +126,7 @@ mod tests {
         findings.into_vec()
     }
 
-    /// OpenBao keeps the case of the CSR (facts/openbao §4).
+    /// OpenBao keeps the case of the CSR ([Signing](crate::io::openbao#signing)).
     #[test]
     fn names_have_no_case() {
         let mut params = kit::leaf();

@@ -1,4 +1,5 @@
-//! What peers of other kinds would say, by the measured matrix of facts/x509 §4. It must never be taken for our own verdict: it predicts.
+//! What peers of other kinds would say, by a table of measurements ([Peers](crate::judge#peers)). It must never be taken for our own
+//! verdict: it predicts.
 
 use super::cert::Facts;
 use super::lint;

@@ -212,7 +212,7 @@ pub struct Finding {
     pub object: Option<Object>,
 }
 
-/// What a peer of each kind says (facts/x509 §4): `accept` or `reject`.
+/// What a peer of each kind says ([Peers](crate::judge#peers)): `accept` or `reject`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peers {
     /// webpki, as in rustls.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::code::Code;
 
-/// The stages of a renewal (DESIGN: the way through the house), in their order.
+/// The stages of a renewal ([The flow](crate#the-flow)), in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {

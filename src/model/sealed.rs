@@ -1,4 +1,5 @@
-//! The formats of sealed keys on disk (README, "Sealing"), pinned by fixtures: each value has exactly one form in bytes.
+//! The formats of sealed keys on disk ([Sealing](crate::steps::swap#sealing)), pinned by fixtures: each value has exactly one form in
+//! bytes.
 //! It must never hold a key that is not sealed, and knows neither cipher nor TPM.
 
 use aws_lc_rs::digest::{SHA256, digest};

@@ -35,7 +35,7 @@ const SWTPM: &str = "write it like \"swtpm:host=127.0.0.1,port=2321\"";
 
 impl Tcti {
     /// Reads a text of the settings. libtss2 takes more than it understands: a bare `device` means /dev/tpm0 to it, and
-    /// `swtpm:path=/x` becomes localhost:2321 (facts/tpm §1). Hence what is not known here is refused.
+    /// `swtpm:path=/x` becomes localhost:2321 ([The library](crate::io::tpm#the-library)). Hence what is not known here is refused.
     ///
     /// # Errors
     /// What is wrong and what to write.

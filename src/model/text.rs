@@ -1,6 +1,6 @@
 //! Text from outside made safe to print: one line, bounded, without control characters and without our secrets.
 
-/// The longest text of a server that is kept (CONTRACT).
+/// The longest text of a server that is kept ([Everywhere](crate::cli#everywhere)).
 pub const SERVER_TEXT: usize = 300;
 
 /// Escapes control and bidirectional-override characters, joins lines, and cuts after `limit` characters.

@@ -1,5 +1,6 @@
 //! When a certificate is due: at a fraction of its lifetime, the same on every run, spread over hosts and certificates.
-//! It must never look at what remains of a lifetime, which starves after restarts (facts/peers §1.6).
+//! It must never look at what remains of a lifetime, which starves after restarts
+//! ([Renewing by what remains](crate::plan#renewing-by-what-remains)).
 
 use aws_lc_rs::digest;
 

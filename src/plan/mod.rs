@@ -1,5 +1,7 @@
 //! What is there (`inventory`) and what to do about it (`decide`): a plain, serialisable value with ordered reasons.
 //! No network, no TPM, no writing; nothing here starts a process.
+//!
+#![doc = include_str!("peers.md")]
 
 pub mod copies;
 pub mod debt;

@@ -1,4 +1,6 @@
 //! The steps of a renewal, each taking the value of the step before; `flow` alone knows the whole order.
+//!
+#![doc = include_str!("services.md")]
 
 pub mod issue;
 pub mod validate;

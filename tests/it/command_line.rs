@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::web::issued;
+
 fn omens(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_omens"));
     command.current_dir(dir).args(arguments).env_remove("NO_COLOR").env_remove("CREDENTIALS_DIRECTORY").stdin(Stdio::null());
@@ -121,4 +123,20 @@ fn a_reader_that_leaves_does_not_break_a_run_and_a_full_disk_is_not_success() {
     let full = omens(dir.path(), &["man"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(full.status.code(), Some(1));
     assert!(String::from_utf8(full.stderr).unwrap().starts_with("error: cannot write the result: "));
+}
+
+#[test]
+fn with_v_every_step_is_told_and_with_vv_every_question() {
+    let (_hostile, estate) = issued();
+    let stderr = |flag: &str| {
+        let run = estate.plain(&["renew", "--all", "--force", flag]);
+        assert_eq!(run.code, 0, "{run:?}");
+        run.stderr
+    };
+    let told = stderr("-v");
+    for words in ["web: issue", "web: validate", "web: publish", "web: renewed"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("answered"), "{told}");
+    assert!(stderr("-vv").contains("/sign/"));
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::lab::client::served_leaf;
 use crate::lab::estate::{Cert, Estate};
+use crate::lab::hostile::Hostile;
 use crate::lab::nginx::Nginx;
 use crate::lab::openbao::OpenBao;
 use crate::web::{NAME, Web};
@@ -262,4 +263,65 @@ fn the_server_process_is_what_the_lab_thinks_it_is() {
     let before = two.reloads();
     assert_eq!(two.nginx.reload().code, 0);
     crate::lab::wait_for("the log line", Duration::from_secs(2), || two.reloads() == before + 1);
+}
+
+#[test]
+fn forcing_costs_no_good_debt_while_the_ca_does_not_answer() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    estate.renew().expect(0, "web", "renewed");
+    // A service that refuses every reload: what is issued waits.
+    let broken = format!("{{ nginx = {{ conf = \"{}/no-such.conf\" }} }}", estate.dir.display());
+    let mut estate = Estate { certs: vec![Cert::web("web").reloaded_by(&broken)], ..estate };
+    estate.write();
+    estate.force().expect(1, "web", "rolled-back");
+    hostile.lie(crate::lab::hostile::Lie::Status(500));
+    let run = estate.force();
+    run.expect(1, "web", "failed");
+    assert_eq!(run.cert("web")["error"]["stage"], "issue", "{run}");
+    hostile.lie(crate::lab::hostile::Lie::Nothing);
+    estate.certs = vec![Cert::web("web")];
+    estate.write();
+    let before = hostile.requests().iter().filter(|r| r.path.contains("/sign/")).count();
+    let run = estate.renew();
+    run.expect(0, "web", "settled");
+    assert_eq!(run.cert("web")["generation"], 2, "{run}");
+    assert_eq!(hostile.requests().iter().filter(|r| r.path.contains("/sign/")).count(), before);
+}
+
+#[test]
+fn of_two_services_the_one_that_runs_is_not_reloaded_again_and_again() {
+    let mut web = Web::stopped(Estate::at_openbao());
+    let asleep = Nginx::new(None);
+    web.estate.certs[0] = web.estate.certs[0].clone().reloaded_by(&asleep.driver());
+    web.estate.write();
+    web.estate.renew().expect(0, "web", "renewed");
+    web.nginx.start();
+    let run = web.estate.renew();
+    run.expect(0, "web", "settled");
+    assert_eq!(run.cert("web")["proof"], "service-stopped", "one of them sleeps: {run}");
+    let lines = web.estate.ledger().len();
+    let reloads = || web.nginx.log().matches("signal 1 (SIGHUP) received").count();
+    let before = reloads();
+    for _ in 0..3 {
+        web.estate.renew().expect(0, "web", "not-due");
+    }
+    assert_eq!((web.estate.ledger().len(), reloads()), (lines, before), "nothing happened");
+    assert_eq!(web.estate.omens(&["status"]).code, 0);
+}
+
+#[test]
+fn a_wrong_pid_file_does_not_switch_the_proof_off() {
+    let web = Web::serving();
+    let old = web.served().unwrap();
+    let pid = web.nginx.pid_file();
+    let right = std::fs::read_to_string(&pid).unwrap();
+    std::fs::write(&pid, "999999999\n").unwrap();
+    let run = web.estate.force();
+    run.expect(1, "web", "rolled-back");
+    assert_eq!(run.cert("web")["error"]["code"], "old-leaf", "{run}");
+    assert!(run.cert("web")["error"]["hint"].as_str().unwrap().contains("pid"), "{run}");
+    web.agrees_on(1, &old);
+    std::fs::write(&pid, right).unwrap();
+    web.estate.renew().expect(0, "web", "settled");
 }

@@ -1,4 +1,4 @@
-//! Files as ONDISK has them: layout, modes, links that are refused, one run at a time, restore, rollback and install.
+//! Files as swap/ondisk.md has them: layout, modes, links that are refused, one run at a time, restore, rollback and install.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::lab::estate::{Cert, Estate};
 use crate::lab::hostile::{Hostile, Lie};
+use crate::lab::pki::pem_blocks;
 use crate::lab::place;
-use crate::web::Web;
+use crate::web::{Web, issued};
 
 fn mode(path: &Path) -> u32 {
     std::fs::symlink_metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).permissions().mode() & 0o7777
@@ -365,4 +366,12 @@ fn a_full_disk_is_said_and_the_old_one_serves_on_until_there_is_room() {
     estate.force().expect(0, "web", "renewed");
     assert!(estate.committed("web") > Some(1));
     assert_eq!(estate.omens(&["status"]).code, 0);
+}
+
+#[test]
+fn the_certificate_at_live_is_a_leaf_and_its_chain_without_the_root() {
+    let (_hostile, estate) = issued();
+    let live = estate.run_dir().join("web/live");
+    let count = |file: &str| pem_blocks(&std::fs::read_to_string(live.join(file)).unwrap()).len();
+    assert_eq!((count("cert.pem"), count("chain.pem"), count("fullchain.pem")), (1, 1, 2));
 }

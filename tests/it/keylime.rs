@@ -1,4 +1,4 @@
-//! `probe` and `chain-audit` on a real Keylime: what they say agrees with what its verifier does, and with what OpenSSL sees of it. Needs `../shared/lab/keylime-lab.sh`.
+//! `probe` and `chain-audit` on a real Keylime: what they say agrees with what its verifier does, and with what OpenSSL sees of it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,11 +9,10 @@ use serde_json::Value;
 use crate::lab::child::run;
 use crate::lab::estate::omens;
 use crate::lab::pki::{Ca, CaKeys, Leaf, ec_key};
-use crate::lab::place;
+use crate::lab::{place, tool};
 
 /// The lab while it runs.
 struct Keylime {
-    tool: PathBuf,
     state: PathBuf,
     json: Value,
 }
@@ -21,14 +20,9 @@ struct Keylime {
 impl Keylime {
     /// `None` where it cannot be started here, which is said.
     fn up() -> Option<Self> {
-        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/lab/keylime-lab.sh");
-        if !tool.is_file() {
-            crate::skipped("probe and chain-audit on a real Keylime: ../shared/lab/keylime-lab.sh is not there");
-            return None;
-        }
         let state = place::directory("keylime");
         let mut command = Command::new("bash");
-        command.arg(&tool).arg("up").arg(&state).args(["--mode", "push", "--venvs"]);
+        command.arg(tool("keylime-lab.sh")).arg("up").arg(&state).args(["--mode", "push", "--venvs"]);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/keylime")).env("OMENS_LAB_PARENT", std::process::id().to_string());
         let output = run(command, Duration::from_secs(400));
         if output.code == 125 {
@@ -37,7 +31,7 @@ impl Keylime {
         }
         assert_eq!(output.code, 0, "{}", output.stderr);
         let json = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{why}: {}", output.stdout));
-        Some(Self { tool, state, json })
+        Some(Self { state, json })
     }
 
     fn text(&self, pointer: &str) -> &str {
@@ -60,7 +54,7 @@ impl Keylime {
 impl Drop for Keylime {
     fn drop(&mut self) {
         let mut command = Command::new("bash");
-        command.arg(&self.tool).arg("down").arg(&self.state);
+        command.arg(tool("keylime-lab.sh")).arg("down").arg(&self.state);
         run(command, Duration::from_secs(30));
     }
 }

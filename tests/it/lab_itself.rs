@@ -93,7 +93,7 @@ fn nginx_serves_reloads_and_refuses_a_broken_configuration() {
     std::thread::sleep(Duration::from_millis(300));
     let second = put();
     assert_eq!(nginx.reload().code, 0, "{}", nginx.log());
-    // Old workers answer for a moment after the first new answer (facts/host §3).
+    // Old workers answer for a moment after the first new answer (steps/services.md, "nginx").
     let steadily = || {
         (0..10).all(|_| {
             std::thread::sleep(Duration::from_millis(30));

@@ -1,4 +1,5 @@
-//! The integration tests: the binary on real parts, and on one that lies. Names are claims.
+//! The integration tests: the binary on real parts, and on one that lies. Names are claims; `tests/README.md` maps the invariants of the
+//! design to them.
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -18,29 +19,36 @@
 #[allow(dead_code, reason = "tests, demo and bench each use a part of the lab")]
 mod lab;
 
+mod boot;
+mod check_config;
+mod command_line;
+mod copies;
 mod crash;
 mod debt;
 mod disk;
 mod documents;
-mod edges;
+mod failures;
+mod invariants;
 mod keylime;
 mod lab_itself;
+mod lab_tools;
 mod lies;
-mod ordinary;
+mod owners;
 mod probe;
 mod renew;
 mod reseal;
+mod restore;
+mod rollback;
 mod scheduler;
-mod secrets;
 mod sealed;
-mod boot;
-mod check_config;
-mod command_line;
+mod sealed_damage;
+mod secrets;
 mod served;
 mod settings;
 mod systemd;
 mod tpm;
-mod trouble;
+mod tpm_refuses;
+mod tpm_use;
 mod units;
 mod vm;
 mod web;

@@ -1,9 +1,12 @@
 //! The way that goes well: first issue, proof, not due, forced, every key and every login, counted in OpenBao's audit log.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::lab::client::Load;
 use crate::lab::estate::{Authority, Cert, Estate};
+use crate::lab::hostile::Hostile;
 use crate::lab::openbao::OpenBao;
 use crate::lab::pki::pem_blocks;
 use crate::web::{NAME, Web};
@@ -233,4 +236,17 @@ fn one_bad_certificate_does_not_stop_the_others() {
     assert_eq!(plain.code, 1);
     assert!(plain.stdout.contains("bad") || plain.stderr.contains("bad"), "{plain:?}");
     assert!(format!("{}{}", plain.stdout, plain.stderr).contains("hint:"), "{plain:?}");
+}
+
+#[test]
+fn more_certificates_than_open_files_are_renewed() {
+    let hostile = Hostile::start();
+    let mut estate = hostile.estate();
+    estate.certs = (0..150).map(|n| Cert::web(&format!("c{n}"))).collect();
+    estate.write();
+    let omens = estate.command(&["renew", "--all"]);
+    let output =
+        Command::new("prlimit").arg("--nofile=100:100").arg("--").arg(omens.get_program()).args(omens.get_args()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout).chars().take(600).collect::<String>());
+    assert!(estate.published_leaf("c149").is_some());
 }

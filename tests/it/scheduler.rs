@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::lab::child::{Server, run};
 use crate::lab::estate::{Cert, Estate, omens};
 use crate::lab::hostile::{Hostile, Lie};
+use crate::lab::impostor::{Impostor, impostor};
 use crate::lab::{is_root, program, wait_for};
-use crate::trouble::{Impostor, impostor};
 use crate::web::Web;
 
 /// `omens run` at work.

@@ -58,7 +58,7 @@ fn analyze(dir: &Path, arguments: &[&str]) -> Option<Output> {
     Some(run(command, Duration::from_secs(60)))
 }
 
-/// An unknown key only warns and exits 0 (facts/host §5): what counts is that nothing is said.
+/// An unknown key only warns and exits 0 (io/host.md, "Processes and units"): what counts is that nothing is said.
 fn verify(dir: &Path, unit: &str) -> Option<String> {
     // The manual pages that the units name are made by `omens man`; here they are not installed.
     let output = analyze(dir, &["verify", "--man=no", unit])?;

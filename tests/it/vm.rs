@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::lab::child::run;
 use crate::lab::estate::omens;
-use crate::lab::{is_root, openbao, place, program};
+use crate::lab::{is_root, openbao, place, program, tool};
 
 /// Beside what vmlab.sh asks for itself: for this side, and from this host's packages for the disk of the guest.
 const NEEDED: [(&str, &str); 8] = [
@@ -115,7 +115,6 @@ fn well(command: &mut Command) -> String {
 /// One machine: what is on its disk and in its TPM stays from boot to boot.
 struct Machine {
     root: PathBuf,
-    lab: PathBuf,
     dir: PathBuf,
 }
 
@@ -123,10 +122,6 @@ impl Machine {
     /// With a CA that was furnished here, where that takes seconds; `Err` says what is missing.
     fn new() -> Result<Self, String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
-        let lab = root.join("../shared/lab");
-        if !lab.join("vmlab.sh").is_file() {
-            return Err("../shared/lab/vmlab.sh is not there".to_owned());
-        }
         if !is_root() {
             return Err("needs root".to_owned());
         }
@@ -134,7 +129,7 @@ impl Machine {
         if !missing.is_empty() {
             return Err(format!("missing Debian packages: {}", missing.join(" ")));
         }
-        let machine = Self { root, lab: lab.canonicalize().expect("the lab"), dir: place::directory("vm") };
+        let machine = Self { root, dir: place::directory("vm") };
         std::fs::create_dir_all(machine.dir.join("out")).expect("out");
         machine.furnish();
         Ok(machine)
@@ -145,14 +140,14 @@ impl Machine {
         let (state, second) = (self.dir.join("state"), self.dir.join("second"));
         let bao = openbao::binary().expect("OpenBao").canonicalize().expect("OpenBao");
         let ca = |what: &str| {
-            let mut command = Command::new(self.lab.join("openbao-lab.sh"));
+            let mut command = Command::new(tool("openbao-lab.sh"));
             command.arg(what).arg(&state).env("BAO", &bao).env("OMENS_LAB_PARENT", std::process::id().to_string());
             well(&mut command)
         };
         std::fs::write(self.dir.join("out/lab.json"), ca("up")).expect("lab.json");
         ca("stop");
         place::make_private(&second);
-        well(Command::new("cp").arg("-rL").args([&state, &bao, &self.lab.join("openbao-lab.sh"), &self.root.join("units"), &second]));
+        well(Command::new("cp").arg("-rL").args([&state, &bao, &tool("openbao-lab.sh"), &self.root.join("units"), &second]));
         well(Command::new("strip").args(["-g", "-o"]).args([&second.join("omens"), &omens()]));
         well(Command::new("mkfs.ext4").args(["-q", "-d"]).args([&second, &self.dir.join("second.img")]).arg("450M"));
         well(Command::new("cp").args([&self.root.join("tests/guest/vm.sh"), &self.dir.join("out/vm.sh")]));
@@ -161,7 +156,7 @@ impl Machine {
     /// Boots, runs a script of tests/guest, and gives what it printed; `Err` says why nothing could be booted here.
     fn boot(&self, script: &str, with: &[&str]) -> Result<Vec<String>, String> {
         let at = |name: &str| self.dir.join(name);
-        let mut command = Command::new(self.lab.join("vmlab.sh"));
+        let mut command = Command::new(tool("vmlab.sh"));
         // The cache is removed by `cargo clean`.
         command.args(["-S", "-m", "1536", "-t", "240", "-p", "nginx-light nginx-common jq strace", "-q", "-smp 2", "-c"]);
         command.arg(self.root.join("target/lab/vmlab"));

@@ -1,10 +1,11 @@
-//! What most tests start from: a host whose nginx serves one proven certificate.
+//! What most tests start from: a host whose nginx serves one proven certificate, or one with a certificate and no service.
 
 use std::time::Duration;
 
 use crate::lab::child::User;
 use crate::lab::client::served_leaf;
-use crate::lab::estate::{Cert, Estate};
+use crate::lab::estate::{Cert, Estate, Run};
+use crate::lab::hostile::Hostile;
 use crate::lab::nginx::Nginx;
 use crate::lab::wait_for;
 
@@ -63,4 +64,17 @@ impl Web {
         assert_eq!(self.estate.published_leaf("web").as_deref(), Some(leaf), "/run cert.pem");
         wait_for("nginx to serve it", Duration::from_secs(3), || self.served().as_deref() == Some(leaf));
     }
+}
+
+/// A host whose certificate `web` came from a server that can lie; no service uses it.
+pub fn issued() -> (Hostile, Estate) {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    estate.renew().expect(0, "web", "renewed");
+    (hostile, estate)
+}
+
+/// Whether the report of `web` has a warning of this code.
+pub fn warned(run: &Run, code: &str) -> bool {
+    run.cert("web")["warnings"].as_array().unwrap().iter().any(|w| w["code"] == code)
 }

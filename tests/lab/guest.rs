@@ -1,4 +1,4 @@
-//! A systemd of its own as PID 1 (sdlab.sh of the shared lab) that runs a script of tests/guest with the binary, an OpenBao and the units.
+//! A systemd of its own as PID 1 (`sdlab.sh`) that runs a script of tests/guest with the binary, an OpenBao and the units.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,26 +6,23 @@ use std::time::Duration;
 
 use super::child::{Output, run};
 use super::estate::omens;
-use super::{is_root, openbao};
+use super::{is_root, openbao, tool};
 
 /// Boots, runs the script with these variables, and powers off; `Err` says why that cannot be done here.
 pub fn boot(script: &str, variables: &[&str], limit: Duration) -> Result<Output, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let lab = root.join("../shared/lab");
-    if !lab.join("sdlab.sh").is_file() {
-        return Err("../shared/lab/sdlab.sh is not there".to_owned());
-    }
     if !is_root() {
         return Err("needs root (namespaces)".to_owned());
     }
-    let lab = lab.canonicalize().expect("the lab");
     // The guest has a /tmp of its own: what it needs is brought in, wherever this checkout lies.
     let bao = openbao::binary().expect("OpenBao").canonicalize().expect("OpenBao");
-    let mut command = Command::new(lab.join("sdlab.sh"));
-    for (file, inside) in [(omens(), "/usr/bin/omens"), (bao, "/usr/bin/bao")] {
+    let mut command = Command::new(tool("sdlab.sh"));
+    let tools = ["openbao-lab.sh", "swtpm.sh"].map(|name| (tool(name), format!("/opt/lab/{name}")));
+    for (file, inside) in [(omens(), "/usr/bin/omens".to_owned()), (bao, "/usr/bin/bao".to_owned())].into_iter().chain(tools) {
         command.arg("-b").arg(format!("{}:{inside}", file.display()));
     }
-    for (dir, inside) in [(lab.clone(), "/opt/lab"), (root.join("units"), "/opt/units"), (root.join("tests/guest"), "/opt/guest")] {
+    for (dir, inside) in [("units", "/opt/units"), ("tests/guest", "/opt/guest")] {
+        let dir = root.join(dir);
         command.arg("-d").arg(format!("{}:{inside}", dir.display()));
     }
     for variable in ["BAO=/usr/bin/bao"].iter().chain(variables) {

@@ -1,4 +1,5 @@
-//! The launchers for real parts (OpenBao, nginx) and the hostile fake, once, for tests, demo and bench.
+//! The launchers for real parts (OpenBao, nginx) and the hostile fake, once, for tests, demo and bench; the test tools beside them have a
+//! page of their own, `README.md`.
 //! Everything lies in one private directory per process and ends with it; nothing here may need root or touch what it did not start.
 
 pub mod child;
@@ -6,6 +7,7 @@ pub mod client;
 pub mod estate;
 pub mod guest;
 pub mod hostile;
+pub mod impostor;
 pub mod nginx;
 pub mod openbao;
 pub mod pki;
@@ -59,6 +61,11 @@ pub fn wait_for(what: &str, limit: Duration, mut yes: impl FnMut() -> bool) {
 pub fn program(name: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).map(|d| d.join(name)).find(|p| p.is_file())
+}
+
+/// A test tool of this directory.
+pub fn tool(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab").join(name)
 }
 
 /// Whether this process is root.

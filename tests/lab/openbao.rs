@@ -1,5 +1,5 @@
 //! A real OpenBao (not `-dev`): TLS, audit device, "Eye of Thundera" over "Book of Omens", hardened and weak roles, three logins.
-//! The root's key never enters the server (facts/openbao §2-§6).
+//! The root's key never enters the server (io/openbao/facts.md).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
@@ -109,7 +109,7 @@ impl OpenBao {
     fn write_config(&self) {
         place::make_private(&self.dir.join("data"));
         let (dir, port, peers) = (self.dir.display(), self.port, free_port());
-        // Without performance_multiplier a lone node waits 8 s for its first election (facts/openbao §2).
+        // Without performance_multiplier a lone node waits 8 s for its first election (io/openbao/facts.md, "A server for tests").
         let storage = match self.options.storage {
             Storage::InMemory => "storage \"inmem\" {}\n".to_owned(),
             Storage::Raft => {
@@ -227,7 +227,8 @@ audit "file" "lab" {{
             CaKeys::Rsa2048 => ("rsa", 2048),
             CaKeys::Rsa4096 => ("rsa", 4096),
         };
-        // A ceiling for ttl only: a request's not_after passes by it, which is why the roles forbid not_after (facts/openbao §1.5).
+        // A ceiling for ttl only: a request's not_after passes by it, which is why the roles forbid not_after (io/openbao/facts.md,
+        // "Signing").
         let mount = json!({ "type": "pki", "config": { "default_lease_ttl": "24h", "max_lease_ttl": "8760h" } });
         self.api("POST", &format!("sys/mounts/{MOUNT}"), Some(mount));
         let ask = json!({ "common_name": INTERMEDIATE, "key_type": kind, "key_bits": bits });
@@ -237,7 +238,7 @@ audit "file" "lab" {{
         self.api("POST", &format!("{MOUNT}/intermediate/set-signed"), Some(json!({ "certificate": self.intermediate })));
     }
 
-    /// facts/openbao §6, and the same undone.
+    /// io/openbao/facts.md, "Roles and policies", and the same undone.
     fn make_roles(&self) {
         let ec = json!({ "key_type": "ec", "key_bits": 256, "key_usage": ["DigitalSignature"] });
         let rsa = json!({ "key_type": "rsa", "key_bits": 2048, "key_usage": ["DigitalSignature", "KeyEncipherment"] });
@@ -346,7 +347,7 @@ audit "file" "lab" {{
         (format!("{}\n{}", leaf.trim_end(), self.intermediate), key.serialize_pem())
     }
 
-    /// Puts a certificate of its own PKI under the listener, as the estate has it (facts/openbao §8).
+    /// Puts a certificate of its own PKI under the listener, as the estate has it (io/openbao/facts.md, "The listener's own certificate").
     fn swap_listener(&self) {
         let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).expect("a key");
         let (cert, key) = self.pair_for(&key, "openbao-listener", "spire.funlab.casa");

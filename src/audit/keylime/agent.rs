@@ -100,7 +100,7 @@ fn is_uuid(text: &str) -> bool {
     hex && (lengths == [8, 4, 4, 4, 12] || lengths == [32])
 }
 
-/// `KEYLIME_DIR` wins over `keylime_dir` (facts/keylime §5).
+/// `KEYLIME_DIR` wins over `keylime_dir` ([Files and layers](crate::audit#files-and-layers)).
 fn directory(all: &mut Whole<'_>, settings: &Settings, environment: &[Variable]) -> PathBuf {
     let written = settings.text("keylime_dir", "/var/lib/keylime").trim();
     let written = if written.is_empty() { "/var/lib/keylime" } else { written };

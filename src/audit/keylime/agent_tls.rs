@@ -18,7 +18,7 @@ fn is_own(settings: &Settings, option: &str) -> bool {
     !matches!(settings.text(option, "default").trim(), "" | "default")
 }
 
-/// The agent that is asked: it listens, sends its leaf alone, and refuses who shows no certificate (facts/keylime §6).
+/// The agent that is asked: it listens, sends its leaf alone, and refuses who shows no certificate ([TLS](crate::audit#tls)).
 pub(super) fn pull(all: &mut Whole<'_>, settings: &Settings, directory: &Path) {
     let with_tls = settings.flag("enable_agent_mtls", true);
     if !with_tls {

@@ -94,7 +94,7 @@ const WEIGHTY: &str = "\
     server_cert server_key tls_dir tls_port trusted_client_ca trusted_server_ca uuid verifier_ip verifier_port \
     verifier_tls_ca_cert registrar_tls_ca_cert verifier_url ek_check_script tpm_cert_store";
 
-/// Without one of these the verifier ends with an exception (facts/keylime §5).
+/// Without one of these the verifier ends with an exception ([Files and layers](crate::audit#files-and-layers)).
 pub(super) const MANDATORY: &[(&str, &str)] = &[
     ("verifier", "measured_boot_imports"),
     ("verifier", "severity_labels"),

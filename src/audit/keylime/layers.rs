@@ -1,4 +1,5 @@
-//! Which files a part reads and in which order, and what it makes of them (facts/keylime §5). It must never look at a value's meaning.
+//! Which files a part reads and in which order, and what it makes of them ([Files and layers](crate::audit#files-and-layers)). It must
+//! never look at a value's meaning.
 
 use std::path::{Path, PathBuf};
 

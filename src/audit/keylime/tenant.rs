@@ -9,7 +9,7 @@ use crate::model::finding::Severity;
 /// Reads it; the verifier's settings are those of the same host.
 pub(super) fn read(all: &mut Whole<'_>, settings: &Settings, verifier: Option<&Settings>, base: &Base) {
     let push = verifier.is_some_and(|verifier| verifier.text("mode", "pull").trim() == "push");
-    // It asks pull agents for a quote itself, and they send their leaf alone (facts/keylime §5, §6).
+    // It asks pull agents for a quote itself, and they send their leaf alone (audit/keylime.md, "Options that go wrong" and "TLS").
     let needs = if push { Needs::Root } else { Needs::RootAndIntermediate };
     let pair = tls::pair(all, settings, base, Side::Client);
     let trust = tls::trust(all, settings, base, Side::Client, needs);

@@ -81,7 +81,7 @@ fn mode(all: &mut Whole<'_>, settings: &Settings) -> bool {
     }
 }
 
-/// Five intervals are waited for a push agent's next quote (facts/keylime §5).
+/// Five intervals are waited for a push agent's next quote ([Options that go wrong](crate::audit#options-that-go-wrong)).
 fn interval(all: &mut Whole<'_>, settings: &Settings, agent: Option<&Settings>) {
     let Ok(interval) = settings.text("quote_interval", "2").trim().parse::<f64>() else { return };
     let period = agent.and_then(|agent| agent.text("attestation_interval_seconds", "60").trim().parse::<f64>().ok()).unwrap_or(PUSH_PERIOD);

@@ -62,7 +62,7 @@ pub(super) fn bits(spki: &[u8]) -> Option<Vec<u8>> {
     SubjectPublicKeyInfo::from_der(spki).ok().map(|(_, info)| info.subject_public_key.data.into_owned())
 }
 
-/// Whether it is the text of our own sealed key file (ONDISK, Sealing).
+/// Whether it is the text of our own sealed key file ([Sealing](crate::steps::swap#sealing)).
 pub(super) fn is_sealed_json(text: &str) -> bool {
     text.trim_start().starts_with('{') && ["\"seal\"", "\"ciphertext\"", "\"spki_sha256\""].iter().all(|member| text.contains(member))
 }

@@ -177,7 +177,7 @@ pub(super) const fn is_openssl(service: Service) -> bool {
 }
 
 /// Whether it completes what it sends from its own trust list: OpenSSL does, where no chain is configured (`SSL_MODE_NO_AUTO_CHAIN` is not
-/// set); Keylime's agent sends its leaf only (facts/keylime §6).
+/// set); Keylime's agent sends its leaf only ([TLS](crate::audit#tls)).
 pub(super) const fn completes(service: Service) -> bool {
     is_openssl(service) && !matches!(service, Service::KeylimeAgent)
 }

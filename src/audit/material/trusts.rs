@@ -149,7 +149,8 @@ fn complete(room: &Room<'_>, list: &List<'_>, sheet: &mut Sheet) {
     }
 }
 
-/// The three-hour failure: OpenSSL builds up to a self-signed certificate, and the list ends below it (facts/keylime §5).
+/// OpenSSL builds up to a self-signed certificate, and the list ends below it
+/// ([Options that go wrong](crate::audit#options-that-go-wrong)).
 fn no_root(room: &Room<'_>, list: &List<'_>, sheet: &mut Sheet) {
     let within = |cert: &Cert| list.certs.iter().any(|(other, ..)| other.facts.subject.der == cert.facts.issuer.der);
     let Some((top, ..)) = list.certs.iter().find(|(cert, ..)| !within(cert)).or(list.certs.first()) else { return };

@@ -116,7 +116,8 @@ impl Call<'_> {
         format!("{}{end}", self.start)
     }
 
-    /// Whether a client certificate alone makes an administrator there (facts/keylime §4.9), or lets in.
+    /// Whether a client certificate alone makes an administrator there ([Who is an administrator](crate::audit#who-is-an-administrator)),
+    /// or lets in.
     fn is_administrative(&self, shows: &Directive) -> bool {
         const PORTS: &[u16] = &[8881, 8891, 8200, 8201];
         const WORDS: &[&str] = &["keylime", "verifier", "registrar", "openbao", "vault"];
@@ -159,7 +160,7 @@ fn looked_for(reading: &mut Reading<'_>, call: &Call<'_>) -> String {
     let place = said.unwrap_or(call.line);
     let draft = |found: String| at(&lints::UPSTREAM_NAME, place).expected("a DNS name of the upstream's certificate").found(found);
     if name.parse::<std::net::IpAddr>().is_ok() {
-        // X509_check_host() looks at DNS names only (facts/crates: measured with 1.22).
+        // X509_check_host() looks at DNS names only (steps/services.md, "nginx").
         let draft = draft(format!("the address {name}")).evidence("nginx never compares addresses: every call fails");
         reading.sheet.add(draft.severity(Severity::High).breaks("nginx"));
     } else if call.pass.group && said.is_none() && !name.contains('.') {

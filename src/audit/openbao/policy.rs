@@ -1,4 +1,5 @@
-//! Policies: grants that reach past the roles of the PKI (facts/openbao §6). It must never guess which mount is a PKI: the endpoint's name tells.
+//! Policies: grants that reach past the roles of the PKI ([Roles and policies](crate::io::openbao#roles-and-policies)). It must never
+//! guess which mount is a PKI: the endpoint's name tells.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! A PKI role against the profile of the certificates that it signs (facts/openbao §6). It must never judge a certificate, and never
+//! A PKI role against the profile of the certificates that it signs ([Roles and policies](crate::io::openbao#roles-and-policies)). It must
+//! never judge a certificate, and never
 //! recommend `bao write`, which puts every field that it does not name back to its default.
 
 use std::collections::BTreeSet;

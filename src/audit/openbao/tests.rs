@@ -209,7 +209,7 @@ fn profile(name: &str, purpose: Purpose, eku: &[&str]) -> Profile {
     }
 }
 
-/// As facts/openbao §6 wants it.
+/// As [Roles and policies](crate::io::openbao#roles-and-policies) wants it.
 fn good() -> Value {
     json!({
         "allow_any_name": false, "allow_bare_domains": true, "allow_subdomains": false, "allow_glob_domains": false, "allow_ip_sans": true,

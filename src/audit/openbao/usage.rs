@@ -37,7 +37,7 @@ pub(super) fn strings(role: &Value, field: &str) -> Vec<String> {
     }
 }
 
-/// The union of flags, names and OIDs (facts/openbao §6).
+/// The union of flags, names and OIDs ([Roles and policies](crate::io::openbao#roles-and-policies)).
 pub(super) fn purposes(role: &Value) -> BTreeSet<String> {
     let flags =
         FLAGS.iter().filter(|(flag, _)| role.get(flag).and_then(Value::as_bool) == Some(true)).map(|(_, purpose)| (*purpose).to_owned());

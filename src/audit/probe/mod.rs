@@ -19,7 +19,7 @@ use crate::model::anchor::Fingerprint;
 use crate::model::clock::{Clock, Time};
 use crate::model::text::{self, one_line};
 
-/// What `probe --json` prints (CONTRACT).
+/// What `probe --json` prints ([Probe](crate::cli#probe)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Document {
     /// `omens.probe/1`.

@@ -42,7 +42,7 @@ fn rule(lint: &crate::judge::lint::Lint) -> Value {
     rule
 }
 
-/// SARIF error, warning, note, note (CONTRACT).
+/// SARIF error, warning, note, note ([Audit report](crate::cli#audit-report)).
 const fn level(severity: Severity) -> &'static str {
     match severity {
         Severity::High => "error",

@@ -96,7 +96,7 @@ fn clustered_k(word: &str) -> bool {
     letters.chars().take_while(|c| !VALUED.contains(c)).any(|c| c == 'k')
 }
 
-/// What a service does when it gets a signal (facts/keylime §1.1, facts/spire §1.1).
+/// What a service does when it gets a signal ([Signals](crate::steps#signals)).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Named {
     Keylime,
@@ -217,7 +217,7 @@ fn reload(looked: &Looked<'_>, command: &Command, fixed: &BTreeSet<String>, shee
     }
     for word in command.words.iter().filter(|word| !word.starts_with('-') && *word != "reload") {
         let unit = if word.contains('.') { word.clone() } else { format!("{word}.service") };
-        // Upstream's units have none (facts/keylime §1.1).
+        // Upstream's units have none (steps/services.md, "Signals").
         if fixed.contains(&unit) || (unit.starts_with("keylime_") && !fixed.contains(&format!("+{unit}"))) {
             let draft = looked.draft(&lints::NO_RELOAD).expected("a unit with ExecReload=").found(format!("{unit} has none"));
             sheet.add(draft);

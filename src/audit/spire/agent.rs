@@ -7,7 +7,7 @@ use crate::audit::wiring::{Connection, Needs, Trust};
 use crate::model::audit::Place;
 use crate::model::profile::Purpose;
 
-/// A longer one cannot be bound (facts/spire §6).
+/// A longer one cannot be bound ([Limits](crate::audit#limits)).
 const SOCKET: usize = 107;
 
 /// Reads the section.

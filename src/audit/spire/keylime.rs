@@ -1,4 +1,5 @@
-//! The Keylime attestor's two halves: what they show to the verifier and to the agent, and whom they believe (facts/spire §4). It must never
+//! The Keylime attestor's two halves: what they show to the verifier and to the agent, and whom they believe
+//! ([The Keylime plugin](crate::audit#the-keylime-plugin)). It must never
 //! take an option for granted that the plugin does not have.
 
 use super::plugin::Plugin;
@@ -87,7 +88,7 @@ fn verifier(reading: &mut Reading<'_>, plugin: &Plugin) {
         reading.add(draft.found(format!("keylime_verifier_port = \"{port}\", {what}")).breaks("spire-server"));
     }
     let consumer = reading.consumer(&plugin.spot("keylime_verifier_host"));
-    // Upstream's plugin checks no name; the one that is in use does (facts/spire §4).
+    // Upstream's plugin checks no name; the one that is in use does (audit/spire.md, "The Keylime plugin").
     let name = Some(host.clone());
     reading.wiring.connections.push(Connection { consumer, host, port, tls: true, name, trust: Some(trust), pair: Some(pair) });
 }
@@ -115,7 +116,8 @@ fn agent(reading: &mut Reading<'_>, plugin: &Plugin) {
     reading.wiring.connections.push(Connection { consumer, host, port, tls, name: None, trust, pair });
 }
 
-/// The pair that is loaded once, and that opens the verifier too where that trusts its authority (facts/spire §1.5, §1.10).
+/// The pair that is loaded once, and that opens the verifier too where that trusts its authority
+/// ([The Keylime plugin](crate::audit#the-keylime-plugin)).
 fn client(reading: &mut Reading<'_>, plugin: &Plugin, certificate: &str, key: Option<&str>) -> usize {
     let draft =
         plugin.draft(reading, &lints::KEYLIME_ADMIN, "keylime_agent_client_cert").expected("an authority of its own for this certificate");

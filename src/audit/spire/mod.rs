@@ -1,6 +1,6 @@
 //! SPIRE server and agent configuration: SPIRE's own sections, plugin blocks with their data, and what the Keylime plugin, x509pop and the
 //! upstream authorities make of them. It must never judge a certificate, or believe `spire-server validate`, which calls misspelled plugin
-//! options valid (facts/spire §1.7).
+//! options valid ([Unknown options](crate::audit#unknown-options)).
 
 mod agent;
 mod attestors;

@@ -6,7 +6,7 @@ use super::reading::{Reading, Side};
 use crate::audit::hcl::{Body, Item, Value};
 use crate::model::finding::Severity;
 
-/// SPIRE ends at a key that it does not know (facts/spire §1.7); telemetry and plugins are let pass.
+/// SPIRE ends at a key that it does not know ([Unknown options](crate::audit#unknown-options)); telemetry and plugins are let pass.
 pub(super) fn keys(reading: &mut Reading<'_>, body: &Body) {
     section(reading, body, &mut Vec::new(), &mut 0);
 }

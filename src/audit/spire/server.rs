@@ -7,7 +7,7 @@ use crate::audit::hcl::Body;
 use crate::audit::wiring::{ClientAuth, Connection, Listener, Pair};
 use crate::model::profile::Purpose;
 
-/// From here on `/ready` is 500; three bytes more, and it hangs at its start (facts/spire §6).
+/// From here on `/ready` is 500; three bytes more, and it hangs at its start ([Limits](crate::audit#limits)).
 const SOCKET: usize = 105;
 
 /// As many partners are read.

@@ -1,5 +1,7 @@
 //! The calls of OpenBao's API that this program makes, typed. It must never call a path that returns or takes a private key, follow what a
 //! server asks of it, or retry: whoever calls decides that from the [`Problem`].
+//!
+#![doc = include_str!("facts.md")]
 
 pub mod answer;
 mod auth;

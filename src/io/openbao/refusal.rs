@@ -1,4 +1,5 @@
-//! What a refusal means, by status and text (facts/openbao, "Which failure means what"): its code, whether trying again can help, and what to
+//! What a refusal means, by status and text ([What a refusal means](crate::io::openbao#what-a-refusal-means)): its code, whether trying
+//! again can help, and what to
 //! do. It must never show a secret, nor call something temporary that a second try cannot cure.
 
 use std::time::Duration;
@@ -119,7 +120,7 @@ fn said(answer: &Answer, errors: &[String], secrets: &[&str]) -> String {
 pub(super) fn of_login(path: &str, answer: &Answer, secrets: &[&str], now: Time) -> Problem {
     let errors = errors(answer);
     let class = classify(answer.status, &errors);
-    // OpenBao calls a client certificate it cannot verify a server error (facts/openbao §5): no second try, another login.
+    // OpenBao calls a client certificate it cannot verify a server error (io/openbao/facts.md, "Logging in"): no second try, another login.
     let own_certificate = answer.status == 500 && errors.iter().any(|text| text.contains("x509:"));
     let text = format!("{path}: {}", said(answer, &errors, secrets));
     match class {
@@ -135,7 +136,8 @@ pub(super) fn login_refused(text: String) -> Failure {
         .hint("check the login's mount, role and secret or client certificate; an expired or used-up secret is refused like a wrong one")
 }
 
-/// The answer to a token's question about itself. A policy may forbid that question (facts/openbao §6): then the token is known, so good.
+/// The answer to a token's question about itself. A policy may forbid that question
+/// ([Roles and policies](crate::io::openbao#roles-and-policies)): then the token is known, so good.
 pub(super) fn of_own_token(path: &str, answer: &Answer, secrets: &[&str], now: Time) -> Result<(), Problem> {
     let problem = of_call(path, answer, secrets, now);
     if problem.token_not_accepted {

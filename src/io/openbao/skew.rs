@@ -6,7 +6,8 @@ use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 
-/// OpenBao dates a certificate back by this much (facts/openbao §4): a server that is further ahead signs what begins in our future.
+/// OpenBao dates a certificate back by this much ([Signing](crate::io::openbao#signing)): a server that is further ahead signs what begins
+/// in our future.
 const BACKDATING: i64 = 30;
 /// A difference that is worth saying.
 const WORTH_SAYING: i64 = 60;

@@ -1,5 +1,6 @@
 //! The one verifier that judges nothing: it records what a server sends, for `handshake`, where a chain must be seen before it can be judged.
-//! It must never be given to anything that sends application data, and what it saw is always judged afterwards (DESIGN §1.7).
+//! It must never be given to anything that sends application data, and what it saw is always judged afterwards
+//! ([What must always be true](crate#what-must-always-be-true), 7).
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +19,7 @@ use crate::model::key::KeyAlgorithm;
 /// it sends no application data, does not resume, and what it saw is judged afterwards.
 ///
 /// With `only`, the signature schemes of that kind of key are offered and no others: a server with several certificates answers by what
-/// is offered (CONTRACT, verify defaults).
+/// is offered ([Proof on the wire](crate::cli#proof-on-the-wire)).
 ///
 /// # Errors
 /// rustls does not take the configuration.

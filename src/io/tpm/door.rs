@@ -9,7 +9,7 @@ use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{Private, Public, SymmetricDefinition};
 use tss_esapi::{Error as Tss, Result as TssResult, WrapperErrorKind};
 
-/// A connection. What it still holds when it is dropped, libtss2's wrapper flushes (facts/tpm §1).
+/// A connection. What it still holds when it is dropped, libtss2's wrapper flushes ([The library](crate::io::tpm#the-library)).
 #[derive(Debug)]
 pub(super) struct Door {
     context: Context,

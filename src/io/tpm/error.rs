@@ -1,4 +1,4 @@
-//! What goes wrong with a TPM, in words with a remedy (facts/tpm §4). It must never hold what a TPM keeps secret.
+//! What goes wrong with a TPM, in words with a remedy ([Errors](crate::io::tpm#errors)). It must never hold what a TPM keeps secret.
 
 use tss_esapi::Error as Tss;
 use tss_esapi::constants::response_code::{Tss2ResponseCode, Tss2ResponseCodeKind as Kind};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::error::TpmError;
 use crate::model::tcti::Tcti;
 
-/// How long one piece of work may take: chips sign a few times a second and make keys in seconds (facts/tpm §5).
+/// How long one piece of work may take: chips sign a few times a second and make keys in seconds ([Times](crate::io::tpm#times)).
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// What was given up and still waits for its TPM: shared by all runs of a process, so that their threads do not pile up before it.

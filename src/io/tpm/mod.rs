@@ -3,6 +3,8 @@
 //! Commands block. Nothing that is secret crosses the connection in clear: sessions are salted to the storage root key and encrypted in both
 //! directions. That stops a listener; one who plays a storage root key of his own is stopped by the pin alone.
 //! It must never print or log a secret, nor open another TPM than the one it was given.
+//!
+#![doc = include_str!("facts.md")]
 
 mod door;
 mod error;
@@ -26,7 +28,8 @@ use door::{Door, Loaded};
 pub use error::TpmError;
 use srk::Srk;
 
-/// How often a PCR may move between asking for its value and using it; systemd tries as often (facts/tpm §9).
+/// How often a PCR may move between asking for its value and using it; systemd tries as often
+/// ([Policies and PCRs](crate::io::tpm#policies-and-pcrs)).
 const TRIES: u32 = 30;
 /// One TPM2_PCR_Read gives this many values (TPM 2.0 Part 2, §10.9.7).
 const PCRS_AT_ONCE: usize = 8;
@@ -226,7 +229,8 @@ fn unseal(loaded: &mut Loaded<'_>, session: AuthSession) -> TssResult<Option<Zer
 }
 
 /// `None` where the policy does not hold. Any PCR that moves between policy and use fails the use with PCR_CHANGED, also one that the policy
-/// does not name; a host with IMA does that all the time (facts/tpm §0). So it is asked again, on the same session.
+/// does not name; a host with IMA does that all the time ([Policies and PCRs](crate::io::tpm#policies-and-pcrs)). So it is asked again, on
+/// the same session.
 fn unseal_under_policy(loaded: &mut Loaded<'_>, session: AuthSession, pcrs: &PcrValues) -> TssResult<Option<Zeroizing<Vec<u8>>>> {
     let policy = PolicySession::try_from(session)?;
     for _ in 0..TRIES {

@@ -12,7 +12,8 @@ use crate::model::pcr::PcrValues;
 
 /// What the object of these PCRs looks like; `unique` is the TPM's part of it.
 ///
-/// Under a policy userWithAuth is CLEAR: with it set, an empty password opens the object and the policy is never asked (facts/tpm §3).
+/// Under a policy userWithAuth is CLEAR: with it set, an empty password opens the object and the policy is never asked
+/// ([Policies and PCRs](crate::io::tpm#policies-and-pcrs)).
 /// Without PCRs there is no policy and userWithAuth is set, with an empty password: bound to this TPM only. A policy over no PCR at all would
 /// protect no more and fail whenever any PCR moves. Both are noDA: there is nothing to guess, and a lockout must not stop a boot.
 pub(super) fn template(pcrs: &PcrValues, unique: Digest) -> TssResult<Public> {

@@ -1,4 +1,5 @@
-//! Opens the one TPM of the settings, and finds out why where that fails: libtss2 says "response code not recognized" (facts/tpm §1).
+//! Opens the one TPM of the settings, and finds out why where that fails: libtss2 says "response code not recognized"
+//! ([The library](crate::io::tpm#the-library)).
 #![expect(clippy::disallowed_methods, reason = "a device or port that does not open is tried once more by hand, to say why")]
 
 use std::net::ToSocketAddrs as _;

@@ -1,4 +1,5 @@
-//! The storage root key at 0x81000001: found or made, never recomputed, since the templates in use differ (facts/tpm §0).
+//! The storage root key at 0x81000001: found or made, never recomputed, since the templates in use differ
+//! ([The storage root key](crate::io::tpm#the-storage-root-key)).
 
 use tss_esapi::attributes::ObjectAttributesBuilder;
 use tss_esapi::constants::CapabilityType;
@@ -98,7 +99,8 @@ fn short(name: &[u8]) -> String {
     hex(name.get(2..10).unwrap_or(name))
 }
 
-/// The TCG's template for an ECC P-256 storage root key (TCG EK Credential Profile, Provisioning Guidance; facts/tpm §2).
+/// The TCG's template for an ECC P-256 storage root key (TCG EK Credential Profile, Provisioning Guidance;
+/// [The storage root key](crate::io::tpm#the-storage-root-key)).
 fn template() -> TssResult<Public> {
     let attributes = ObjectAttributesBuilder::new()
         .with_fixed_tpm(true)

@@ -1,4 +1,5 @@
-//! The cipher around one private key: AES-256-GCM under a key derived for this one generation (README, "Sealing"). It knows no file and no TPM.
+//! The cipher around one private key: AES-256-GCM under a key derived for this one generation ([Sealing](crate::steps::swap#sealing)). It
+//! knows no file and no TPM.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;

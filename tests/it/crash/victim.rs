@@ -1,6 +1,6 @@
-//! A host whose two trees are where the shared lab's `crash.py` mounts its own, and the judging of what every cut left there (`left.py`).
+//! A host whose two trees are where `crash.py` mounts its own, and the judging of what every cut left there (`left.py`).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,18 +10,11 @@ use serde_json::json;
 use crate::lab::child::run;
 use crate::lab::estate::{Cert, Estate, omens};
 use crate::lab::hostile::Hostile;
-use crate::lab::is_root;
 use crate::lab::swtpm::Swtpm;
+use crate::lab::{is_root, tool};
 
 /// Signs what setup needs.
 pub(super) const FIRST: &str = "\"$BIN\" --config \"$CONF\" renew --all";
-
-/// The shared lab's tool, where this checkout stands beside it.
-fn tool() -> Option<PathBuf> {
-    let path =
-        std::env::var_os("CRASHPY").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/lab/crash.py"), PathBuf::from);
-    path.is_file().then_some(path)
-}
 
 /// The interpreter itself: where `python3` is a version manager's shim, each start of it takes longer than what it judges.
 fn python() -> String {
@@ -218,16 +211,13 @@ impl Victim {
     /// Cuts a program of more than one run.
     pub(super) fn cut_program(&self, how: &[&str], case: &Case, program: &[String]) {
         let name = format!("{} ({})", case.name, how.join(" "));
-        let Some(tool) = tool() else {
-            return crate::skipped(&format!("crash test '{name}': ../shared/lab/crash.py is not there"));
-        };
         if !is_root() {
             return crate::skipped(&format!("crash test '{name}': needs root (mounts, namespaces)"));
         }
         let dir = &self.estate.dir;
         let script = self.script(how, case);
         let mut command = Command::new("python3");
-        command.arg(&tool).args(how).args(["--timeout", "30"]).arg("--state").arg(dir.join("disk"));
+        command.arg(tool("crash.py")).args(how).args(["--timeout", "30"]).arg("--state").arg(dir.join("disk"));
         command.arg("--volatile").arg(dir.join("tmpfs"));
         let variables = format!(
             "BIN='{}' CONF='{}' DISK='{2}/disk/state' RUN='{2}/tmpfs/run'",

@@ -20,7 +20,7 @@ const OF_ISSUED: [&str; 10] = ["eku.", "ku.", "name.", "bc.", "aki.", "ski.", "p
 /// Judges the chain, and gives the root that it leads to.
 pub(super) fn judge(room: &Room<'_>, case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) -> Option<Vec<u8>> {
     let pair = case.pair;
-    // Where the leaf is sent alone its peers hold the intermediates themselves (facts/keylime §6): `room.sent` is empty then.
+    // Where the leaf is sent alone its peers hold the intermediates themselves (audit/keylime.md, "TLS"): `room.sent` is empty then.
     let sent = room.sent(pair, leaf);
     let judged = paths::judge(room, leaf, &sent, pair);
     let target = pair.consumer.target.clone().at_line(pair.consumer.place.line);

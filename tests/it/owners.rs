@@ -1,0 +1,87 @@
+//! Who may write, and who runs: directories and settings of other users are used for nothing, and everything also runs as an ordinary user
+//! in a private directory.
+
+use crate::lab::child::{NOBODY, User, as_user, run};
+use crate::lab::estate::Estate;
+use crate::lab::is_root;
+use crate::web::{Web, issued};
+
+#[test]
+fn a_run_directory_that_others_may_write_is_mended_without_signing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (hostile, estate) = issued();
+    let directory = estate.run_dir().join("web");
+    let before = std::fs::metadata(&directory).unwrap().permissions().mode();
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let plan = estate.omens(&["plan"]);
+    assert_eq!(plan.reasons("web"), ["unpublished"], "{plan}");
+    estate.renew().expect(0, "web", "settled");
+    assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode(), before);
+    assert_eq!(hostile.sign_requests(), 1);
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_used_for_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        return crate::skipped("directories of another user: only root can make them");
+    }
+    for which in [Estate::state, Estate::run_dir] {
+        let (hostile, estate) = issued();
+        std::os::unix::fs::chown(which(&estate), Some(12_345), None).unwrap();
+        let run = estate.force();
+        run.expect(1, "web", "failed").because("web", "publish/foreign-owner");
+        assert_eq!((hostile.sign_requests(), estate.committed("web")), (1, Some(1)), "{run}");
+        std::os::unix::fs::chown(which(&estate), Some(0), None).unwrap();
+        estate.force().expect(0, "web", "renewed");
+    }
+}
+
+#[test]
+fn settings_of_another_user_are_refused() {
+    if !rustix::process::geteuid().is_root() {
+        return crate::skipped("settings_of_another_user_are_refused: needs root to give files away");
+    }
+    let (_hostile, estate) = issued();
+    std::os::unix::fs::chown(estate.settings(), Some(65534), None).unwrap();
+    let run = estate.omens(&["check-config"]);
+    assert_eq!((run.code, &run.json["errors"][0]["code"]), (2, &"permissions".into()), "{run}");
+}
+
+/// Somebody who is not root: nobody where we are root, ourselves where not.
+fn somebody() -> Option<User> {
+    is_root().then_some(NOBODY)
+}
+
+#[test]
+fn an_ordinary_user_gets_a_certificate_served_renewed_and_put_back() {
+    let web = Web::stopped_as(Estate::at_openbao(), somebody()).proven();
+    web.estate.force().expect(0, "web", "renewed");
+    web.agrees_on(2, &web.estate.published_leaf("web").unwrap());
+    web.nginx.write_broken();
+    web.estate.force().expect(1, "web", "rolled-back");
+    web.nginx.write();
+    web.estate.renew().expect(0, "web", "settled");
+    assert_eq!(web.estate.omens(&["status"]).code, 0);
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(web.estate.run_dir().join("web/live/key.pem")).unwrap());
+    assert_eq!(owner, somebody().map_or_else(|| rustix::process::geteuid().as_raw(), |u| u.uid));
+}
+
+#[test]
+fn what_may_not_be_read_is_an_error_and_never_due() {
+    if !is_root() {
+        // A file of somebody else needs root to be made.
+        crate::skipped("what_may_not_be_read_is_an_error_and_never_due: needs root to own files as another user");
+        return;
+    }
+    let web = Web::stopped(Estate::at_openbao());
+    web.estate.renew().expect(0, "web", "renewed");
+    let mut command = as_user(Some(NOBODY), None, &crate::lab::estate::omens());
+    // The settings may be read, the state may not.
+    std::fs::set_permissions(&web.estate.dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for file in ["omens.toml", "eye-of-thundera.pem"] {
+        std::fs::set_permissions(web.estate.dir.join(file), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    command.arg("--config").arg(web.estate.settings()).args(["--json", "plan"]).env_clear();
+    let output = run(command, std::time::Duration::from_secs(10));
+    assert_eq!(output.code, 2, "{output:?}");
+}

@@ -1,0 +1,55 @@
+//! `rollback`: what a person rejected does not come back, and one that is refused or not taken up leaves what was live.
+
+use crate::web::{Web, issued};
+
+#[test]
+fn a_second_rollback_does_not_bring_back_what_was_rejected() {
+    let (_hostile, estate) = issued();
+    estate.force().expect(0, "web", "renewed");
+    estate.omens(&["rollback", "web"]).expect(0, "web", "rolled-back");
+    assert_eq!(estate.committed("web"), Some(1));
+    estate.force().expect(0, "web", "renewed");
+    assert_eq!(estate.committed("web"), Some(3));
+    let run = estate.omens(&["rollback", "web"]);
+    run.expect(0, "web", "rolled-back");
+    assert_eq!((estate.committed("web"), estate.published("web")), (Some(1), Some(1)), "2 was rejected by a person: {run}");
+}
+
+#[test]
+fn a_rollback_that_is_not_taken_up_leaves_what_was_live() {
+    let web = Web::serving();
+    web.estate.force().expect(0, "web", "renewed");
+    let live = web.served().unwrap();
+    web.nginx.write_broken();
+    let run = web.estate.omens(&["rollback", "web"]);
+    run.expect(1, "web", "failed");
+    assert_eq!(run.cert("web")["error"]["code"], "reload-failed", "{run}");
+    web.agrees_on(2, &live);
+    assert_eq!(web.estate.omens(&["status"]).json["certificates"][0]["last_error"]["failure"]["code"], "reload-failed");
+    web.nginx.write();
+    web.estate.renew().expect(0, "web", "not-due");
+    web.agrees_on(2, &live);
+}
+
+#[test]
+fn a_rollback_that_is_refused_changes_nothing_that_status_says() {
+    let (_hostile, estate) = issued();
+    let standing = || estate.omens(&["status"]);
+    let (code, before) = (standing().code, estate.state_json("web"));
+    assert_eq!(code, 0);
+    // There is nothing to go back to.
+    estate.omens(&["rollback", "web"]).expect(1, "web", "refused");
+    assert_eq!((standing().code, estate.state_json("web")), (0, before));
+    assert_eq!(estate.ledger().last().unwrap()["outcome"], "refused");
+    // What is there to go back to does not pass; an earlier failure is not forgotten for that.
+    estate.force().expect(0, "web", "renewed");
+    let kept = estate.state().join("certs/web/gen-1");
+    std::fs::copy(estate.state().join("certs/web/gen-2/cert.pem"), kept.join("cert.pem")).unwrap();
+    let failure = serde_json::json!({ "stage": "issue", "code": "unreachable", "text": "nobody there", "hint": null });
+    let mut state = estate.state_json("web");
+    state["last_error"] = serde_json::json!({ "at": "2026-01-01T00:02:00Z", "failure": failure });
+    std::fs::write(estate.state().join("certs/web/state.json"), state.to_string()).unwrap();
+    let run = estate.omens(&["rollback", "web"]);
+    run.expect(1, "web", "refused");
+    assert_eq!(estate.state_json("web")["last_error"], state["last_error"], "{run}");
+}
