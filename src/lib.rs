@@ -10,7 +10,7 @@
 //!
 //! # The flow
 //! ```text
-//! Settings ─plan(Tree, now)→ Step ─issue→ Issued ─validate(now)→ Validated ─seal→ Stored
+//! Settings ─plan(Tree, now)→ Step ─attest→ Attested ─key→ Key ─issue→ Issued ─validate(now)→ Validated ─keep→ Stored
 //!    ─stage→ Staged ─publish→ Published ─reload→ (the service was asked) ─verify→ Proven ─commit→ Committed ─record→ Entry
 //! ```
 //! Each value can be built only in the file of its step (private fields), so a skipped step does not compile: nothing is published that
@@ -34,8 +34,8 @@
 //! | [`cli`] | one file per kind of command: arguments in, documents and exit codes out |
 //!
 //! Doors are closed by clippy's `disallowed_methods`; a file that may open one says `#![expect]`, and the house test holds the list.
-//! Four joints are traits with one conformance suite each: [`steps::issue::Issuer`], [`steps::seal::KeyStore`],
-//! [`steps::reload::Reloader`], and the attester, which comes with attestation. Everything else is plain functions, structs and enums.
+//! Four joints are traits with one conformance suite each: [`steps::issue::Issuer`], [`steps::key::KeyStore`],
+//! [`steps::reload::Reloader`] and [`steps::attest::Attester`]; the page of each says how to add one. Everything else is plain functions, structs and enums.
 //!
 //! # What must always be true
 //! 1. A private key is made on the host that uses it, and is in no request, log, argument, environment, core dump or report. Issuance is by
@@ -93,6 +93,8 @@
 //! | due | to be worked on in this run, for a reason that `plan` prints |
 //! | budget | the signing requests that a certificate may still send |
 //! | gate | everything that an answer has to pass before it is staged |
+//! | attestation gate | whether anything may be asked of an issuer, by the verdict on this host's state |
+//! | handle | what uses a private key without seeing it |
 //! | consumer, service, driver | who reads the files; what is asked to read them; how it is asked |
 //! | finding | what a check saw: id, severity, expected, found |
 //! | proven, unproven | with proof; committed while its service was stopped |

@@ -19,7 +19,7 @@ use quote::ToTokens as _;
 const ROOMS: [&str; 8] = ["model", "judge", "io", "config", "plan", "steps", "audit", "cli"];
 
 /// The steps in the order of a renewal; each imports only earlier ones.
-const STEPS: [&str; 10] = ["attest", "issue", "validate", "seal", "swap", "reload", "verify", "commit", "record", "run"];
+const STEPS: [&str; 11] = ["attest", "key", "issue", "validate", "keep", "swap", "reload", "verify", "commit", "record", "run"];
 
 /// What stands above the steps and may use all of them.
 const WHOLE: [&str; 5] = ["flow", "restore", "reseal", "rollback", "install"];
@@ -50,6 +50,51 @@ const DOORS: &[&str] = &[
 const LONG: &[(&str, usize)] = &[];
 const MAX_LINES: usize = 300;
 
+/// Commands that only look, by file or directory below src/: they reach nothing of [`CHANGES`] either.
+const COMMANDS: &[&str] = &["cli/chain_audit/", "cli/check_config.rs", "cli/look.rs", "cli/probe.rs"];
+/// What changes a host.
+const CHANGES: &[&str] = &["io::write", "io::process", "steps"];
+
+/// Circles that are still there, as the test names them; an entry that is no longer needed is an error too.
+const CIRCLES: &[&str] = &[
+    "audit/openbao/{listener, seal, server, storage}",
+    "audit/spire/{attestors, disk, keylime, plugin, upstream}",
+    "audit/{catalogue, input, issued, keylime, material, nginx, openbao, own, report, run, scripts, served, sheet, spire, systemd}",
+    "plan/{debt, decide}",
+    "steps/flow/{deploy, undo}",
+];
+
+/// How many tuples the type aliases and the parameters of a file still hold; an entry that says too many is an error too.
+const TUPLES: &[(&str, usize)] = &[
+    ("audit/keylime/agent_tls.rs", 1),
+    ("audit/material/age.rs", 1),
+    ("audit/material/pairs.rs", 1),
+    ("audit/material/targets.rs", 1),
+    ("audit/nginx/syntax.rs", 1),
+    ("audit/systemd/told.rs", 1),
+    ("io/interview.rs", 1),
+    ("io/tpm/limit.rs", 1),
+    ("model/sealed.rs", 2),
+    ("plan/generation.rs", 2),
+    ("plan/inventory.rs", 1),
+    ("plan/view.rs", 1),
+    ("steps/flow/deploy.rs", 1),
+    ("steps/flow/mod.rs", 2),
+    ("steps/flow/undo.rs", 1),
+    ("steps/reseal.rs", 1),
+    ("steps/rollback.rs", 2),
+];
+
+/// What is listed above and may be another list in a small house.
+#[derive(Clone, Copy, Default)]
+struct Lists<'a> {
+    doors: &'a [&'a str],
+    long: &'a [(&'a str, usize)],
+    commands: &'a [&'a str],
+    circles: &'a [&'a str],
+    tuples: &'a [(&'a str, usize)],
+}
+
 /// One source file: its path below src/ and its text.
 type Sources = BTreeMap<String, String>;
 
@@ -58,6 +103,8 @@ struct Seen {
     module: Vec<String>,
     uses: BTreeSet<Vec<String>>,
     lines: usize,
+    /// Type aliases of tuples and parameters that are tuples.
+    tuples: Vec<String>,
 }
 
 #[test]
@@ -65,7 +112,8 @@ fn the_house_is_in_order() {
     let mut sources = Sources::new();
     collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), "", &mut sources);
     assert!(sources.len() > 15, "found only {} files", sources.len());
-    let faults = inspect(&sources, DOORS, LONG);
+    let lists = Lists { doors: DOORS, long: LONG, commands: COMMANDS, circles: CIRCLES, tuples: TUPLES };
+    let faults = inspect(&sources, &lists);
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
@@ -83,21 +131,28 @@ fn collect(dir: &Path, prefix: &str, into: &mut Sources) {
 }
 
 /// Every fault of these sources, one line each.
-fn inspect(sources: &Sources, doors: &[&str], long: &[(&str, usize)]) -> Vec<String> {
+fn inspect(sources: &Sources, lists: &Lists<'_>) -> Vec<String> {
     let mut faults = Vec::new();
     let mut seen = BTreeMap::new();
     for (path, text) in sources.iter().filter(|(path, _)| !is_test(path, sources)) {
-        form(path, text, doors, &mut faults);
+        form(path, text, lists.doors, &mut faults);
         match look(path, text) {
             Ok(file) => {
-                length(path, file.lines, long, &mut faults);
+                length(path, file.lines, lists.long, &mut faults);
+                tuples(path, &file.tuples, lists.tuples, &mut faults);
                 seen.insert(path.clone(), file);
             }
             Err(why) => faults.push(format!("{path}: does not parse: {why}")),
         }
     }
-    for stale in doors.iter().filter(|d| !sources.contains_key(**d)) {
+    for stale in lists.doors.iter().filter(|d| !sources.contains_key(**d)) {
         faults.push(format!("{stale}: listed as a door, but there is no such file"));
+    }
+    for stale in lists.commands.iter().filter(|c| !sources.keys().any(|path| path.starts_with(**c))) {
+        faults.push(format!("{stale}: listed as a command that only looks, but there is no such file"));
+    }
+    for (stale, _) in lists.tuples.iter().filter(|(path, _)| !sources.contains_key(*path)) {
+        faults.push(format!("{stale}: listed for its tuples, but there is no such file"));
     }
     let modules: BTreeMap<Vec<String>, &str> = seen.iter().map(|(path, file)| (file.module.clone(), path.as_str())).collect();
     let graph: BTreeMap<&str, BTreeSet<&str>> = seen
@@ -108,7 +163,8 @@ fn inspect(sources: &Sources, doors: &[&str], long: &[(&str, usize)]) -> Vec<Str
         rooms(path, file, &mut faults);
         steps(path, file, &mut faults);
     }
-    reach(&seen, &graph, &mut faults);
+    circles(&seen, &graph, lists.circles, &mut faults);
+    reach(&seen, &graph, lists.commands, &mut faults);
     faults.sort();
     faults
 }
@@ -166,8 +222,8 @@ fn look(path: &str, text: &str) -> Result<Seen, String> {
     // What `use` and `mod` bind in this file, first: a path may begin with such a name.
     let tokens = file.into_token_stream();
     scan.bind(tokens.clone());
-    scan.paths(tokens);
-    Ok(Seen { module, uses: scan.uses, lines })
+    scan.paths(tokens.clone());
+    Ok(Seen { module, uses: scan.uses, lines, tuples: tuples_in(tokens) })
 }
 
 /// `steps/swap/stage.rs` is `steps::swap::stage`; lib.rs and main.rs are the crate itself.
@@ -370,12 +426,13 @@ fn steps(path: &str, file: &Seen, faults: &mut Vec<String>) {
     }
 }
 
-/// Rooms that only look reach no door, through any number of files.
-fn reach(seen: &BTreeMap<String, Seen>, graph: &BTreeMap<&str, BTreeSet<&str>>, faults: &mut Vec<String>) {
-    for (start, doors) in seen.iter().filter_map(|(path, file)| {
-        let room = file.module.first()?;
-        LOOKERS.iter().find(|(looker, _)| looker == room).map(|(_, doors)| (path.as_str(), *doors))
-    }) {
+/// Rooms and commands that only look reach no door, through any number of files.
+fn reach(seen: &BTreeMap<String, Seen>, graph: &BTreeMap<&str, BTreeSet<&str>>, commands: &[&str], faults: &mut Vec<String>) {
+    let room = |file: &Seen| LOOKERS.iter().find(|(looker, _)| file.module.first().is_some_and(|room| room == looker));
+    let command = |path: &str| commands.iter().any(|command| path.starts_with(command)).then_some(CHANGES);
+    for (start, doors) in
+        seen.iter().filter_map(|(path, file)| Some((path.as_str(), room(file).map(|(_, doors)| *doors).or_else(|| command(path))?)))
+    {
         let forbidden = |path: &str| seen.get(path).is_some_and(|f| doors.iter().any(|d| f.module.join("::").starts_with(d)));
         let mut from: BTreeMap<&str, &str> = BTreeMap::new();
         let mut todo = vec![start];
@@ -399,10 +456,152 @@ fn reach(seen: &BTreeMap<String, Seen>, graph: &BTreeMap<&str, BTreeSet<&str>>, 
     }
 }
 
+/// Who takes something from whom among the parts of one module, with the files by which it is seen.
+type Ties<'a> = BTreeMap<&'a str, BTreeMap<&'a str, String>>;
+
+/// Inside a room the parts of a module make no circle. A part is a file with the directory of its name; a module and its own parts aside.
+fn circles(seen: &BTreeMap<String, Seen>, graph: &BTreeMap<&str, BTreeSet<&str>>, known: &[&str], faults: &mut Vec<String>) {
+    let mut modules: BTreeMap<&[String], Ties<'_>> = BTreeMap::new();
+    for (from, to) in graph.iter().flat_map(|(from, all)| all.iter().map(move |to| (*from, *to))) {
+        let (a, b) = (&seen[from].module, &seen[to].module);
+        let common = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+        // Above the rooms there is another rule.
+        if let (1.., Some(user), Some(used)) = (common, a.get(common), b.get(common)) {
+            let ties = modules.entry(&a[..common]).or_default().entry(user).or_default();
+            ties.entry(used).or_insert_with(|| format!("{from} → {to}"));
+        }
+    }
+    let mut found: BTreeSet<String> = BTreeSet::new();
+    for (module, ties) in &modules {
+        let reached: BTreeMap<&str, BTreeSet<&str>> = ties.keys().map(|part| (*part, everybody_below(part, ties))).collect();
+        for part in ties.keys() {
+            let both = |other: &&&str| reached[part].contains(**other) && reached.get(**other).is_some_and(|back| back.contains(part));
+            let circle: Vec<&str> = ties.keys().filter(both).copied().collect();
+            // Each circle once: from the first of its parts.
+            if circle.first() != Some(part) {
+                continue;
+            }
+            let name = format!("{}/{{{}}}", module.join("/"), circle.join(", "));
+            let inside = ties.iter().filter(|(user, _)| circle.contains(user)).flat_map(|(_, used)| used);
+            let files: Vec<&str> = inside.filter(|(used, _)| circle.contains(used)).map(|(_, files)| files.as_str()).collect();
+            if !known.contains(&name.as_str()) {
+                faults.push(format!("{name}: a circle ({})", files.join("; ")));
+            }
+            found.insert(name);
+        }
+    }
+    for stale in known.iter().filter(|name| !found.contains(**name)) {
+        faults.push(format!("{stale}: is no circle any more: take it off the list"));
+    }
+}
+
+/// All that a part takes something from, through any number of others.
+fn everybody_below<'a>(part: &'a str, ties: &Ties<'a>) -> BTreeSet<&'a str> {
+    let mut reached = BTreeSet::new();
+    let mut todo = vec![part];
+    while let Some(here) = todo.pop() {
+        todo.extend(ties.get(here).into_iter().flat_map(BTreeMap::keys).copied().filter(|next| reached.insert(*next)));
+    }
+    reached
+}
+
+/// Nothing is called by its place in a tuple where a name could be given: no type alias and no parameter is one.
+fn tuples(path: &str, found: &[String], known: &[(&str, usize)], faults: &mut Vec<String>) {
+    let granted = known.iter().find(|(name, _)| *name == path).map_or(0, |(_, count)| *count);
+    match found.len() {
+        count if count > granted => {
+            faults.push(format!("{path}: {}; a struct has names for its fields ({count}, granted {granted})", found.join("; ")))
+        }
+        count if count < granted => faults.push(format!("{path}: {count} tuples: lower its entry, which says {granted}")),
+        _ => {}
+    }
+}
+
+/// Type aliases that hold a tuple, and parameters that are one.
+fn tuples_in(tokens: TokenStream) -> Vec<String> {
+    let trees: Vec<TokenTree> = tokens.into_iter().collect();
+    let mut found = Vec::new();
+    for (at, tree) in trees.iter().enumerate() {
+        let name = trees.get(at + 1).map(ToString::to_string).unwrap_or_default();
+        match tree {
+            TokenTree::Ident(word) if word == "type" => {
+                let item = trees[at..].split(|tree| is_punct(tree, ';')).next().unwrap_or_default().iter().cloned();
+                let semicolon = TokenTree::Punct(proc_macro2::Punct::new(';', proc_macro2::Spacing::Alone));
+                let alias = syn::parse2::<syn::ItemType>(item.chain([semicolon]).collect());
+                if alias.is_ok_and(|alias| holds_tuple(&alias.ty)) {
+                    found.push(format!("type {name} is a tuple"));
+                }
+            }
+            TokenTree::Ident(word) if word == "fn" => {
+                if let Some(parameters) = parameters(&trees[at + 1..])
+                    && let Ok(parameters) = syn::parse::Parser::parse2(Parameters::parse_terminated, parameters)
+                {
+                    let are = parameters.iter().filter(|parameter| match parameter {
+                        syn::FnArg::Typed(typed) => is_tuple(&typed.ty),
+                        syn::FnArg::Receiver(_) => false,
+                    });
+                    found.extend(are.map(|parameter| format!("{name}: {} is a tuple", parameter.to_token_stream())));
+                }
+            }
+            TokenTree::Group(group) => found.extend(tuples_in(group.stream())),
+            _ => {}
+        }
+    }
+    found
+}
+
+type Parameters = syn::punctuated::Punctuated<syn::FnArg, syn::Token![,]>;
+
+/// The parameters behind `fn`: the first parentheses that are not inside of `<…>`.
+fn parameters(trees: &[TokenTree]) -> Option<TokenStream> {
+    let mut depth = 0_usize;
+    for (at, tree) in trees.iter().enumerate() {
+        match tree {
+            tree if is_punct(tree, '<') => depth += 1,
+            tree if is_punct(tree, '>') && !is_punct(&trees[at - 1], '-') => depth -= 1,
+            TokenTree::Group(group) if depth == 0 => return (group.delimiter() == Delimiter::Parenthesis).then(|| group.stream()),
+            tree if is_punct(tree, ';') => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A tuple, or a reference to one; `()` is none.
+fn is_tuple(ty: &syn::Type) -> bool {
+    match ty {
+        syn::Type::Tuple(tuple) => !tuple.elems.is_empty(),
+        syn::Type::Reference(reference) => is_tuple(&reference.elem),
+        syn::Type::Paren(inner) => is_tuple(&inner.elem),
+        _ => false,
+    }
+}
+
+/// A tuple anywhere in a type, or behind what it is generic over.
+fn holds_tuple(ty: &syn::Type) -> bool {
+    fn below(tokens: TokenStream) -> bool {
+        let trees: Vec<TokenTree> = tokens.into_iter().collect();
+        trees.iter().enumerate().any(|(at, tree)| match tree {
+            TokenTree::Group(group) => {
+                // `Fn(A, B)` and `fn(A, B)` take parameters.
+                let called = at > 0 && matches!(&trees[at - 1], TokenTree::Ident(_));
+                let comma = group.stream().into_iter().any(|tree| is_punct(&tree, ','));
+                (group.delimiter() == Delimiter::Parenthesis && comma && !called) || below(group.stream())
+            }
+            _ => false,
+        })
+    }
+    below(ty.to_token_stream())
+}
+
 /// A small house in which one thing is wrong.
 fn faults_of(files: &[(&str, &str)], doors: &[&str], long: &[(&str, usize)]) -> Vec<String> {
+    faults_by(files, &Lists { doors, long, ..Lists::default() })
+}
+
+fn faults_by(files: &[(&str, &str)], lists: &Lists<'_>) -> Vec<String> {
     let sources = files.iter().map(|(path, text)| ((*path).to_owned(), format!("//! A file.\n{text}"))).collect();
-    inspect(&sources, doors, long)
+    inspect(&sources, lists)
 }
 
 #[test]
@@ -482,7 +681,84 @@ fn length_counts_what_is_not_a_test() {
 #[test]
 fn a_file_says_what_it_is_for() {
     let sources = BTreeMap::from([("io/a.rs".to_owned(), "use std::fmt;".to_owned())]);
-    assert_eq!(inspect(&sources, &[], &[]), ["io/a.rs: does not open with `//!`"]);
+    assert_eq!(inspect(&sources, &Lists::default()), ["io/a.rs: does not open with `//!`"]);
     let sources = BTreeMap::from([("io/door.rs".to_owned(), "//! A door.".to_owned())]);
-    assert_eq!(inspect(&sources, &["io/gone.rs"], &[]), ["io/gone.rs: listed as a door, but there is no such file"]);
+    let lists = Lists { doors: &["io/gone.rs"], ..Lists::default() };
+    assert_eq!(inspect(&sources, &lists), ["io/gone.rs: listed as a door, but there is no such file"]);
+}
+
+#[test]
+fn a_circle_is_seen_through_any_number_of_files_and_modules() {
+    let files = [
+        ("audit/mod.rs", "pub mod a; pub mod b; pub mod c; pub mod sheet; use a::A;"),
+        ("audit/a/mod.rs", "mod x; mod y; use super::Host; use y::Y; pub struct A;"),
+        ("audit/a/x.rs", "use super::A; use crate::audit::b::deep;"),
+        ("audit/a/y.rs", "use super::A; use super::x::X;"),
+        ("audit/b.rs", "pub mod deep;"),
+        ("audit/b/deep.rs", "use crate::audit::c;"),
+        ("audit/c.rs", "fn f() { super::a::y::Y }"),
+        ("audit/sheet.rs", "use super::a::A;\n#[cfg(test)]\nmod tests { use super::super::c; }"),
+    ];
+    let circle = "audit/{a, b, c}";
+    let words = "audit/{a, b, c}: a circle (audit/a/x.rs → audit/b/deep.rs; audit/b/deep.rs → audit/c.rs; audit/c.rs → audit/a/y.rs)";
+    assert_eq!(faults_of(&files, &[], &[]), [words]);
+    assert_eq!(faults_by(&files, &Lists { circles: &[circle], ..Lists::default() }), Vec::<String>::new());
+    let inside = [("judge/a.rs", "mod b; mod c;"), ("judge/a/b.rs", "use super::c::C;"), ("judge/a/c.rs", "use crate::judge::a::b::B;")];
+    assert_eq!(faults_of(&inside, &[], &[]), ["judge/a/{b, c}: a circle (judge/a/b.rs → judge/a/c.rs; judge/a/c.rs → judge/a/b.rs)"]);
+    let none = [("judge/a.rs", "mod b; use b::B;"), ("judge/a/b.rs", "use super::A;")];
+    let stale = faults_by(&none, &Lists { circles: &["judge/{a, b}"], ..Lists::default() });
+    assert_eq!(stale, ["judge/{a, b}: is no circle any more: take it off the list"]);
+}
+
+#[test]
+fn commands_that_only_look_reach_no_door() {
+    let lists = Lists { commands: &["cli/audit/", "cli/plan.rs"], ..Lists::default() };
+    let house = [
+        ("cli/audit/mod.rs", "mod network; use super::exit::OK;"),
+        ("cli/audit/network.rs", "use crate::io::http::ask;"),
+        ("cli/exit.rs", ""),
+        ("cli/plan.rs", "use super::exit::OK; use crate::io::read;"),
+        ("cli/renew.rs", "use crate::steps::flow;"),
+        ("cli/mod.rs", "mod renew; use renew::run;"),
+        ("io/http.rs", ""),
+        ("io/process.rs", ""),
+        ("io/write.rs", ""),
+        ("io/read.rs", ""),
+        ("steps/flow.rs", ""),
+    ];
+    assert_eq!(faults_by(&house, &lists), Vec::<String>::new());
+    for (path, text, fault) in [
+        ("cli/audit/network.rs", "use crate::steps::flow;", "cli/audit/network.rs: reaches steps/flow.rs"),
+        ("cli/plan.rs", "use crate::io::write::file;", "cli/plan.rs: reaches io/write.rs"),
+        ("cli/plan.rs", "use super::FAILED;", "(cli/plan.rs → cli/mod.rs → cli/renew.rs → steps/flow.rs)"),
+        ("io/http.rs", "use super::process;", "(cli/audit/network.rs → io/http.rs → io/process.rs)"),
+    ] {
+        let files: Vec<(&str, &str)> = house.iter().copied().filter(|(p, _)| *p != path).chain([(path, text)]).collect();
+        let faults = faults_by(&files, &lists);
+        assert!(faults.iter().any(|found| found.contains(fault)), "{path}: {text}\nexpected: {fault}\nfound: {faults:#?}");
+    }
+    let gone = faults_by(&house[..6], &Lists { commands: &["cli/gone.rs"], ..lists });
+    assert!(gone.contains(&"cli/gone.rs: listed as a command that only looks, but there is no such file".to_owned()), "{gone:#?}");
+}
+
+#[test]
+fn a_tuple_is_no_type_alias_and_no_parameter() {
+    for (text, count) in [
+        ("type Row = (u8, u8);", 1),
+        ("pub type Rows<'a> = Vec<(&'a str, u8)>;", 1),
+        ("type Ask = fn(u8, u8) -> u8; type Nothing = Result<(), u8>; type Call = Box<dyn Fn(u8, u8)>;", 0),
+        ("fn f((a, b): (u8, u8), c: &(u8,)) {}", 2),
+        ("impl X { fn f<F: Fn(u8) -> u8>(&self, f: F, rows: &[(u8, u8)]) -> (u8, u8) { f } }", 0),
+        ("trait X { fn f(&self, pair: (u8, u8)); }", 1),
+        ("fn f() { fn g(pair: &(u8, u8)) {} }", 1),
+        ("#[cfg(test)]\nmod tests { fn f(pair: (u8, u8)) {} }", 0),
+    ] {
+        let faults = faults_of(&[("io/a.rs", text)], &[], &[]);
+        assert_eq!(faults.len(), usize::from(count > 0), "{text}: {faults:#?}");
+        assert!(faults.iter().all(|fault| fault.contains(&format!("({count}, granted 0)"))), "{text}: {faults:#?}");
+        let granted = faults_by(&[("io/a.rs", text)], &Lists { tuples: &[("io/a.rs", 2)], ..Lists::default() });
+        assert_eq!(granted.is_empty(), count == 2, "{text}: {granted:#?}");
+    }
+    let gone = faults_by(&[("io/a.rs", "")], &Lists { tuples: &[("io/gone.rs", 1)], ..Lists::default() });
+    assert_eq!(gone, ["io/gone.rs: listed for its tuples, but there is no such file"]);
 }

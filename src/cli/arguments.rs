@@ -7,7 +7,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
 use super::help;
-use super::serve::when::{Expression, every};
+use super::when::{Expression, every};
 use crate::model::name::CertName;
 use crate::model::span;
 

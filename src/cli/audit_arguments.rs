@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::judge::assess::Wanted;
+use crate::judge::wanted::Wanted;
 use crate::model::clock::Time;
 
 /// `chain-audit`.

@@ -54,7 +54,7 @@ pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: 
         Err(code) => return code,
     };
     // `begin` refused a name that the settings do not have.
-    let Some(certificate) = settings.certificate(&arguments.name) else { return super::REFUSED };
+    let Some(certificate) = settings.certificate(&arguments.name) else { return super::exit::REFUSED };
     let progress = session.progress();
     let report = rollback::rollback(&settings, certificate, arguments.wait.wait, session.clock, &progress);
     drop(progress);

@@ -3,17 +3,17 @@
 use serde::Serialize;
 
 use super::arguments::CheckConfig;
+use super::exit::{OK, REFUSED};
 use super::online::{self, Check, Severity};
 use super::session::Session;
-use super::{OK, REFUSED, show};
+use super::show;
 use crate::config::settings::Settings;
 use crate::io::dir::Dir;
+use crate::io::runtime::runtime;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
-use crate::model::key::Keep;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
-use crate::steps::run::runtime;
 
 #[derive(Serialize)]
 struct Document {
@@ -70,7 +70,7 @@ fn ask(session: &Session<'_>, settings: &Settings) -> Vec<Check> {
 
 /// Where the run directory will be, or is: a sealed key is published in memory or not at all.
 fn not_in_memory(settings: &Settings) -> Option<Warning> {
-    settings.certificates.iter().find(|certificate| certificate.keep == Keep::Sealed)?;
+    settings.certificates.iter().find(|certificate| certificate.keep.is_only_in_memory())?;
     let there = settings.paths.run.ancestors().find_map(|path| Dir::open(path).ok().flatten())?;
     if there.is_memory_backed().ok()? {
         return None;

@@ -2,8 +2,8 @@
 
 use clap::CommandFactory as _;
 
-use super::OK;
 use super::arguments::{Arguments, Completions};
+use super::exit::OK;
 use super::session::Session;
 
 pub(super) fn run(session: &mut Session<'_>, arguments: &Completions) -> u8 {

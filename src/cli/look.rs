@@ -1,9 +1,10 @@
 //! The commands that only look: `plan` and `status`. They cannot change a host.
 
 use super::arguments::{Command, Status};
+use super::exit::{FAILED, OK, REFUSED, UNKNOWN};
 use super::session::Session;
+use super::show;
 use super::style::Style;
-use super::{FAILED, OK, REFUSED, UNKNOWN, show};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
 use crate::model::clock::Time;

@@ -6,8 +6,9 @@ use std::path::Path;
 use clap::CommandFactory as _;
 
 use super::arguments::{Arguments, Man};
+use super::exit::{FAILED, OK};
 use super::session::Session;
-use super::{FAILED, OK, show};
+use super::show;
 use crate::model::code::Code;
 use crate::model::report::RunError;
 

@@ -9,6 +9,8 @@ mod chain_audit;
 mod change;
 mod check_config;
 mod completions;
+mod environment;
+pub mod exit;
 mod help;
 mod look;
 mod man;
@@ -22,44 +24,16 @@ mod session;
 pub mod show;
 pub mod style;
 mod usage;
+pub mod when;
 
-use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 
 use crate::model::clock::Clock;
 use arguments::Command;
+pub use environment::Environment;
 use output::Output;
 use screen::Screen;
 use session::Session;
-
-/// Nothing went wrong.
-pub const OK: u8 = 0;
-/// Something could not be done.
-pub const FAILED: u8 = 1;
-/// Wrong settings or usage: nothing was attempted.
-pub const REFUSED: u8 = 2;
-/// An error of `status --due`, where 1 means "not due" (facts/crates §4: systemd takes 1 to 254 as "skip").
-pub const UNKNOWN: u8 = 255;
-
-/// What the process was started with.
-#[derive(Clone, Debug)]
-pub struct Environment {
-    /// The command line, the program's name first.
-    pub arguments: Vec<OsString>,
-    /// The working directory: where relative names of the command line begin.
-    pub directory: PathBuf,
-    /// `$CREDENTIALS_DIRECTORY`.
-    pub credentials: Option<PathBuf>,
-    /// Whether `$NO_COLOR` is set.
-    pub no_color: bool,
-    /// Whether `$TERM` cannot move a cursor.
-    pub dumb: bool,
-    /// Whether stdout is a terminal.
-    pub stdout_is_terminal: bool,
-    /// Whether stderr is a terminal.
-    pub stderr_is_terminal: bool,
-}
 
 /// Does what the command line says and gives the exit code.
 pub fn run(environment: &Environment, clock: Clock, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> u8 {

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
 
+use super::exit::{FAILED, OK};
 use super::screen::Screen;
-use super::{FAILED, OK};
 
 /// Where the result goes; remembers the first failure and keeps quiet after it.
 pub(super) struct Output {

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::arguments::{Command, Probe};
+use super::exit::{FAILED, OK};
 use super::session::Session;
 use super::style::Style;
-use super::{FAILED, OK};
 use crate::audit::probe::{self, Asking, Document, Known, Ours, Side};
 use crate::audit::run;
 use crate::audit::sheet::Sheet;
 use crate::io::look::View;
 use crate::io::read;
+use crate::io::runtime::runtime;
 use crate::io::tls::Identity;
 use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::pem;
 use crate::model::code::Code;
 use crate::model::report::RunError;
-use crate::steps::run::runtime;
 
 pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Probe) -> u8 {
     let asking = match asking(session, arguments) {

@@ -1,11 +1,13 @@
 //! What all commands share: settings, where to print, how to end. It must never print a secret: it is given none.
 
 use super::arguments::{Command, Global};
+use super::environment::Environment;
+use super::exit::{REFUSED, UNKNOWN};
 use super::output::Output;
 use super::progress::Progress;
 use super::screen::Screen;
+use super::show;
 use super::style::Style;
-use super::{Environment, REFUSED, UNKNOWN, show};
 use crate::config::settings::Settings;
 use crate::config::{self, LoadOptions};
 use crate::model::clock::{Clock, Time};

@@ -1,7 +1,7 @@
 //! Colours as plain functions. It must never decide by itself whether there are any: that is said at the start of a run.
 
-use super::Environment;
 use super::arguments::Color;
+use super::environment::Environment;
 
 /// Whether what is printed carries colours.
 #[derive(Clone, Copy, Debug)]

@@ -6,10 +6,12 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
 
 use super::arguments::{Arguments, Color};
+use super::environment::Environment;
+use super::exit::{OK, REFUSED, UNKNOWN};
 use super::output::Output;
 use super::screen::Screen;
+use super::session;
 use super::style::Style;
-use super::{Environment, OK, REFUSED, UNKNOWN, session};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::report::{Report, RunError};

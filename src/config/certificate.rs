@@ -23,6 +23,9 @@ use crate::model::span;
 /// The shortest lifetime that leaves room for a renewal (DESIGN §4).
 const TTL_MIN: Duration = Duration::from_secs(60);
 
+/// Where a key of DESIGN may rest, and this build cannot keep one.
+const LATER_KEEPS: [&str; 1] = ["resident"];
+
 /// What certificates share while they are read: their profiles, and what no two of them may have.
 #[derive(Debug)]
 pub(super) struct Neighbours<'a> {
@@ -54,7 +57,7 @@ impl<'a> Neighbours<'a> {
     }
 
     fn install(&self, draft: DraftInstall<'a>, keep: Option<Keep>, errors: &Errors) -> Option<Install> {
-        if keep == Some(Keep::Sealed) && draft.install.kind == InstallKind::Copy {
+        if keep.is_some_and(Keep::is_only_in_memory) && draft.install.kind == InstallKind::Copy {
             let wrong = Wrong::value("copies would put the plaintext of a sealed key on a disk");
             errors.at(draft.dir, wrong.suggest("write as = \"link\", or keep = \"file\" for this certificate"));
             return None;
@@ -167,15 +170,17 @@ fn key<'a>(node: &'a Node, errors: &'a Errors, around: &Neighbours<'_>) -> Optio
     let shape = Shape::of("key", node, errors)?;
     let algorithm = shape.optional("algorithm", placed(one_of(&KeyAlgorithm::ALL.map(|a| (a.as_str(), a)))));
     let keep = shape.or("keep", around.keep(), |node, errors| {
-        let words = [("file", Some(Keep::File)), ("sealed", Some(Keep::Sealed)), ("resident", None)];
+        let mut words: Vec<(&str, Option<Keep>)> = Keep::ALL.into_iter().rev().map(|keep| (keep.as_str(), Some(keep))).collect();
+        words.extend(LATER_KEEPS.map(|word| (word, None)));
         let keep = one_of(&words)(node, errors)?;
         if keep.is_none() {
             let instead = "write keep = \"sealed\": the key is then bound to the TPM, and in clear only in memory";
             errors.at(&node.place, Wrong::not_available("keys that never leave the TPM", instead));
         }
         // No TPM where the settings ask for one is an error, never a silent fall-back to a file.
-        if keep == Some(Keep::Sealed) && !around.has_tpm {
-            let wrong = Wrong::new(Code::Missing, "keep = \"sealed\" needs a TPM to seal to, and there is no [tpm]");
+        if let Some(keep) = keep.filter(|keep| keep.needs_tpm() && !around.has_tpm) {
+            let text = format!("keep = \"{}\" needs a TPM to seal to, and there is no [tpm]", keep.as_str());
+            let wrong = Wrong::new(Code::Missing, text);
             errors.at(&node.place, wrong.suggest("add [tpm] with tcti = \"device:/dev/tpmrm0\", or write keep = \"file\""));
             return None;
         }

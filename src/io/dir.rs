@@ -2,6 +2,7 @@
 //! A symbolic link is never followed here, and nothing is ever changed.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which our own trees are read")]
 
+mod buffer;
 mod error;
 
 use std::mem::MaybeUninit;
@@ -12,6 +13,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+pub use buffer::{Buffer, Glance};
 pub use error::DiskError;
 
 /// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
@@ -51,38 +53,6 @@ impl Content {
     #[must_use]
     pub fn as_glance(&self) -> Glance<'_> {
         Glance { bytes: &self.bytes, mode: self.mode, uid: self.uid, gid: self.gid }
-    }
-}
-
-/// A file that was glanced at.
-#[derive(Clone, Copy, Debug)]
-pub struct Glance<'b> {
-    /// Its bytes.
-    pub bytes: &'b [u8],
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
-
-/// Room that one file after the other is read into; wiped when dropped, since some of them are keys.
-#[derive(Default)]
-pub struct Buffer(Zeroizing<Vec<u8>>);
-
-impl std::fmt::Debug for Buffer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Buffer").finish_non_exhaustive()
-    }
-}
-
-impl Buffer {
-    fn of(&mut self, size: usize) -> &mut [u8] {
-        if self.0.len() < size {
-            self.0 = Zeroizing::new(vec![0; size.max(ROOM)]);
-        }
-        self.0.get_mut(..size).unwrap_or_default()
     }
 }
 

@@ -8,24 +8,15 @@ use super::beside::{self, MAX_BESIDE};
 use super::cert::Facts;
 use super::crl::Lists;
 use super::lint::{self, Findings, audit};
-use super::path::{Anchors, Parsed, Search, Way};
+use super::parsed::Parsed;
+use super::path::{Anchors, Search, Way};
+use super::wanted::Wanted;
 use super::{chain, form, lifetime, pair, peers, strict, usage, wanted};
 use crate::model::anchor::Fingerprint;
 use crate::model::audit::{Peers, Verdict};
 use crate::model::clock::Time;
 use crate::model::finding::{Finding, Severity};
 use crate::model::profile::{Profile, Purpose};
-
-/// A name that the leaf must be for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// A DNS name, matched as RFC 6125 does.
-    Dns(String),
-    /// An IP address.
-    Ip(std::net::IpAddr),
-    /// A URI, such as a SPIFFE ID, equal to one of the leaf's.
-    Uri(String),
-}
 
 /// What is asked of every chain of one run.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::lint::{self, Findings};
-use super::path::{Anchors, Parsed, signed_by};
+use super::parsed::Parsed;
+use super::path::{Anchors, signed_by};
 
 /// As many certificates are read beside one leaf; a bundle of all public roots has some 150.
 pub(super) const MAX_BESIDE: usize = 512;

@@ -312,7 +312,7 @@ mod tests {
         assert_eq!((facts.spki.clone(), facts.key.text.as_str()), (pki.spki(), "ec-p256"));
         let san = facts.extensions.san.clone().unwrap();
         assert_eq!((san.dns, san.ip), (vec!["web.funlab.casa".to_owned(), "localhost".to_owned()], vec![[127, 0, 0, 1].into()]));
-        assert_eq!(facts.extensions.eku.unwrap().values, [super::super::usage::SERVER_AUTH]);
+        assert_eq!(facts.extensions.eku.unwrap().values, [super::super::oid::SERVER_AUTH]);
         assert_eq!(facts.extensions.key_usage.unwrap().values, ["digitalSignature"]);
         let middle = Facts::parse(&pki.middle.der).unwrap();
         assert_eq!(facts.extensions.authority_key.unwrap().key_id, middle.extensions.subject_key.map(|key| key.key_id));

@@ -3,8 +3,8 @@
 use super::cert::{AuthorityKey, Facts, NameConstraints};
 use super::form;
 use super::lint::{self, Findings, audit};
-use super::path::Parsed;
-use super::usage;
+use super::oid;
+use super::parsed::Parsed;
 use crate::model::anchor::hex;
 use crate::model::clock::Time;
 
@@ -126,7 +126,7 @@ fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now
         _ => {}
     }
     if let Some(eku) = &anchor.extensions.eku {
-        let found: Vec<&str> = eku.values.iter().map(|oid| usage::eku_name(oid)).collect();
+        let found: Vec<&str> = eku.values.iter().map(|oid| oid::eku_name(oid)).collect();
         findings.add(&lint::ANCHOR_EKU, "none", format!("{}{of}", found.join(", ")));
     }
 }

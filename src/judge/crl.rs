@@ -15,7 +15,8 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::cert::Facts;
 use super::lint::{Findings, Lint, audit};
-use super::path::{self, Parsed, Way};
+use super::parsed::Parsed;
+use super::path::{self, Way};
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 

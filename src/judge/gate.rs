@@ -8,7 +8,8 @@ use webpki::EndEntityCert;
 
 use super::cert::Facts;
 use super::lint::{self, Findings};
-use super::path::{Anchors, Parsed, Search, Way};
+use super::parsed::Parsed;
+use super::path::{Anchors, Search, Way};
 use super::{chain, form, lifetime, name, pair, path, usage};
 use crate::model::anchor::Anchor;
 use crate::model::clock::Time;

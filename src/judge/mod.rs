@@ -17,7 +17,9 @@ pub(crate) mod kit;
 pub mod lifetime;
 pub mod lint;
 pub mod name;
+pub mod oid;
 pub mod pair;
+pub mod parsed;
 pub mod path;
 pub mod peers;
 pub mod pem;
@@ -26,6 +28,6 @@ mod properties;
 mod signature;
 mod strict;
 pub mod usage;
-mod wanted;
+pub mod wanted;
 
 pub use gate::{Gate, Verdict, fits, gate, named, served};

@@ -93,6 +93,14 @@ pub fn algorithm_of_spki(spki: &[u8]) -> Result<KeyAlgorithm, KeyFault> {
     key.algorithm.ok_or(KeyFault::Kind(key.text))
 }
 
+/// The subjectPublicKey of a SubjectPublicKeyInfo (RFC 5280 §4.1), without its algorithm.
+///
+/// # Errors
+/// Not a public key.
+pub fn subject_public_key(spki: &[u8]) -> Result<Vec<u8>, KeyFault> {
+    Ok(parse(spki)?.subject_public_key.data.into_owned())
+}
+
 /// Whether it is a public key in fact: the point is on its curve, modulus and exponent are odd, the exponent is no smaller than 65537.
 ///
 /// # Errors

@@ -3,7 +3,6 @@
 
 mod explain;
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -12,7 +11,8 @@ use webpki::{
     RevocationOptions, VerifiedPath,
 };
 
-use super::cert::{Facts, Malformed};
+use super::cert::Facts;
+use super::parsed::Parsed;
 use super::signature;
 use crate::model::clock::Time;
 use crate::model::profile::Purpose;
@@ -21,33 +21,6 @@ pub(super) use explain::{signed_by, words};
 
 /// webpki looks at as many certificates in one search. Its own limit of 200,000 is seconds of work for a hostile bundle.
 const MAX_STEPS: usize = 5_000;
-
-/// A certificate's bytes with what they say.
-#[derive(Clone, Debug)]
-pub struct Parsed<'a> {
-    /// The DER.
-    pub der: Cow<'a, [u8]>,
-    /// Read from it.
-    pub facts: Facts,
-}
-
-impl<'a> Parsed<'a> {
-    /// Reads the bytes.
-    ///
-    /// # Errors
-    /// What keeps them from being a certificate.
-    pub fn new(der: &'a [u8]) -> Result<Self, Malformed> {
-        Ok(Self { der: Cow::Borrowed(der), facts: Facts::parse(der)? })
-    }
-
-    /// Reads the bytes and keeps them.
-    ///
-    /// # Errors
-    /// What keeps them from being a certificate.
-    pub fn owned(der: &[u8]) -> Result<Parsed<'static>, Malformed> {
-        Ok(Parsed { der: Cow::Owned(der.to_vec()), facts: Facts::parse(der)? })
-    }
-}
 
 /// Certificates that are trusted, read once. They need not be self-signed.
 #[derive(Debug, Default)]

@@ -2,9 +2,10 @@
 
 use std::slice::from_ref;
 
-use super::assess::{Asked, Assessment, Question, Wanted, assess};
+use super::assess::{Asked, Assessment, Question, assess};
 use super::cert::{Facts, Names};
 use super::kit::*;
+use super::wanted::Wanted;
 use crate::model::anchor::Fingerprint;
 use crate::model::audit::Verdict;
 use crate::model::profile::Purpose;

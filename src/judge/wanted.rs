@@ -4,12 +4,22 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::assess::Wanted;
 use super::cert::{Facts, Names};
 use super::lint::{self, Findings, audit};
-use super::path::Parsed;
+use super::parsed::Parsed;
 use crate::model::profile::Purpose;
 use crate::model::request::is_host_name;
+
+/// A name that the leaf must be for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A DNS name, matched as RFC 6125 does.
+    Dns(String),
+    /// An IP address.
+    Ip(std::net::IpAddr),
+    /// A URI, such as a SPIFFE ID, equal to one of the leaf's.
+    Uri(String),
+}
 
 /// Judges the form of all names of a leaf.
 pub(super) fn form(findings: &mut Findings<'_>, leaf: &Facts, purpose: Option<Purpose>, wildcard: bool) {

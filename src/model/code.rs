@@ -206,6 +206,28 @@ codes! {
     Usage = "usage",
     /// A value of the settings has another type.
     WrongType = "wrong-type",
+    /// The verifier's policy names nothing to appraise.
+    VerdictEmptyPolicy = "verdict-empty-policy",
+    /// The host is in another state than the verifier expects.
+    VerdictFailed = "verdict-failed",
+    /// The verifier repeats an old result.
+    VerdictFrozen = "verdict-frozen",
+    /// The verifier knows another host under this one's name.
+    VerdictIdentityMismatch = "verdict-identity-mismatch",
+    /// The verifier's answer is none, or is dated in the future.
+    VerdictMalformed = "verdict-malformed",
+    /// No evidence of this host was appraised yet.
+    VerdictNever = "verdict-never",
+    /// The last pass is too old.
+    VerdictStale = "verdict-stale",
+    /// The verifier waited in vain for evidence.
+    VerdictTimeout = "verdict-timeout",
+    /// The verifier does not know this host.
+    VerdictUnknownAgent = "verdict-unknown-agent",
+    /// The verifier does not answer.
+    VerdictUnreachable = "verdict-unreachable",
+    /// The verifier is not trusted.
+    VerdictUntrusted = "verdict-untrusted",
 }
 
 impl fmt::Display for Code {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::layout;
+
 /// The algorithms a certificate may ask for; OpenBao's `key_type`/`key_bits` in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -59,7 +61,7 @@ impl std::fmt::Display for KeyAlgorithm {
 }
 
 /// Where a private key rests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
     /// A PKCS#8 file with mode 0600 in the state directory.
@@ -68,13 +70,55 @@ pub enum Keep {
     Sealed,
 }
 
+/// What is true of all keys that are kept in one way.
+struct Kind {
+    word: &'static str,
+    file: &'static str,
+    rests_in_clear: bool,
+    needs_tpm: bool,
+    is_only_in_memory: bool,
+}
+
 impl Keep {
+    /// All of them, in the order in which a generation is searched for its key.
+    pub const ALL: [Self; 2] = [Self::Sealed, Self::File];
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::File => Kind { word: "file", file: layout::KEY, rests_in_clear: true, needs_tpm: false, is_only_in_memory: false },
+            Self::Sealed => {
+                Kind { word: "sealed", file: layout::SEALED_KEY, rests_in_clear: false, needs_tpm: true, is_only_in_memory: true }
+            }
+        }
+    }
+
     /// The word in the settings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Sealed => "sealed",
-        }
+        self.kind().word
+    }
+
+    /// The file of a generation in the state directory that the key rests in.
+    #[must_use]
+    pub const fn file(self) -> &'static str {
+        self.kind().file
+    }
+
+    /// Whether whoever reads that file has the key.
+    #[must_use]
+    pub const fn rests_in_clear(self) -> bool {
+        self.kind().rests_in_clear
+    }
+
+    /// Whether a TPM has to be asked before a key can be used.
+    #[must_use]
+    pub const fn needs_tpm(self) -> bool {
+        self.kind().needs_tpm
+    }
+
+    /// Whether consumers are given the key itself, and only in memory (ONDISK, Sealing).
+    #[must_use]
+    pub const fn is_only_in_memory(self) -> bool {
+        self.kind().is_only_in_memory
     }
 }

@@ -35,6 +35,34 @@ impl fmt::Debug for PlainKey {
     }
 }
 
+/// What consumers are given of a private key.
+pub enum Material {
+    /// The key itself: PKCS#8 PEM (RFC 5958, RFC 7468 §10).
+    Pem(Zeroizing<Vec<u8>>),
+    /// Of a key that stays in its device: PEM by which a program uses it there. It is no secret; nothing, where no program could.
+    Handle(Option<Vec<u8>>),
+}
+
+impl Material {
+    /// The PEM that consumers find in `key.pem`, if there is any.
+    pub(crate) fn pem(&self) -> Option<&[u8]> {
+        match self {
+            Self::Pem(pem) => Some(pem),
+            Self::Handle(pem) => pem.as_deref(),
+        }
+    }
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Pem(_) => "Pem",
+            Self::Handle(_) => "Handle",
+        };
+        f.debug_struct(name).finish_non_exhaustive()
+    }
+}
+
 /// A sealing key of this host: what the TPM seals and every sealed private key is derived under.
 pub struct SealingKey(Zeroizing<Vec<u8>>);
 

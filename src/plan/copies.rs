@@ -9,6 +9,7 @@ use crate::config::settings::{Install, Owner, Part, Settings};
 use crate::io::dir::{Content, Dir, DiskError, Kind};
 use crate::judge::pem;
 use crate::model::layout;
+use crate::model::secret::Material;
 
 /// Temporary names of a consumer's copies that a killed run left behind; nothing else in a directory that is not ours.
 #[must_use]
@@ -62,7 +63,7 @@ pub fn copy_is_right(dir: &Dir, file: &str, bytes: &[u8], part: Part, owner: Own
 #[must_use]
 pub fn part_bytes(settings: &Settings, kept: &Kept, part: Part) -> Zeroizing<Vec<u8>> {
     let anchor = || Zeroizing::new(pem::write(&settings.anchor.der).into_bytes());
-    let files = kept.published_files(kept.plain_key().unwrap_or_default());
+    let files = kept.published_files(&Material::Pem(Zeroizing::new(kept.plain_key().unwrap_or_default().to_vec())));
     part_file(part).and_then(|name| files.into_iter().find(|(n, _)| *n == name)).map_or_else(anchor, |(_, bytes)| bytes)
 }
 

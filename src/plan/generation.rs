@@ -1,10 +1,11 @@
 //! One generation as it lies in the state directory, and whether what consumers read equals it. Only reads.
 
+mod published;
+
 use p256::pkcs8::SecretDocument;
 use zeroize::Zeroizing;
 
-use crate::config::settings::Owner;
-use crate::io::dir::{Buffer, Dir, DiskError, Glance};
+use crate::io::dir::{Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::{pair, pem};
@@ -14,7 +15,9 @@ use crate::model::key::Keep;
 use crate::model::layout::{self, Meta};
 use crate::model::name::Generation;
 use crate::model::sealed::SealedKeyFile;
-use crate::model::secret::PlainKey;
+use crate::model::secret::{Material, PlainKey};
+pub(super) use published::difference;
+pub use published::files_differ;
 
 /// What a generation's files say about themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,10 +80,12 @@ impl Kept {
             Err(why) if !why.denied() => Ok(None),
             read => Ok::<_, DiskError>(read?.map(|content| content.bytes)),
         };
-        let (keep, key) = match file(layout::SEALED_KEY)? {
-            Some(sealed) => (Keep::Sealed, Some(sealed)),
-            None => (Keep::File, file(layout::KEY)?),
-        };
+        let (mut keep, mut key) = (Keep::File, None);
+        for other in Keep::ALL {
+            if key.is_none() {
+                (keep, key) = (other, file(other.file())?);
+            }
+        }
         let found = (file(layout::CERT)?, file(layout::CHAIN)?, file(layout::FULLCHAIN)?, key);
         let meta = file(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (Some(cert), Some(chain), Some(fullchain), Some(key)) = found else {
@@ -122,21 +127,23 @@ impl Kept {
 
     /// The private key's PEM, where it needs nobody to open it.
     pub(crate) fn plain_key(&self) -> Option<&[u8]> {
-        (self.keep == Keep::File).then_some(self.files.key.as_slice())
+        self.keep.rests_in_clear().then_some(self.files.key.as_slice())
     }
 
-    /// The files consumers get, with their names, except the nginx include; `key` is the private key's PEM.
-    pub(crate) fn published_files(&self, key: &[u8]) -> [(&'static str, Bytes); 5] {
-        let mut combined = Zeroizing::new(Vec::with_capacity(self.files.fullchain.len() + key.len()));
-        combined.extend_from_slice(&self.files.fullchain);
-        combined.extend_from_slice(key);
-        [
-            (layout::CERT, self.files.cert.clone()),
-            (layout::CHAIN, self.files.chain.clone()),
-            (layout::FULLCHAIN, self.files.fullchain.clone()),
-            (layout::KEY, Zeroizing::new(key.to_vec())),
-            (layout::COMBINED, combined),
-        ]
+    /// The files consumers get, with their names, except the nginx include. Only a key that is given away itself is in a file together
+    /// with its certificate.
+    pub(crate) fn published_files(&self, material: &Material) -> Vec<(&'static str, Bytes)> {
+        let mut files: Vec<(&'static str, Bytes)> = self.public_files().map(|(name, bytes)| (name, bytes.to_vec().into())).into();
+        if let Some(pem) = material.pem() {
+            files.push((layout::KEY, Zeroizing::new(pem.to_vec())));
+        }
+        if let Material::Pem(pem) = material {
+            let mut combined = Zeroizing::new(Vec::with_capacity(self.files.fullchain.len() + pem.len()));
+            combined.extend_from_slice(&self.files.fullchain);
+            combined.extend_from_slice(pem);
+            files.push((layout::COMBINED, combined));
+        }
+        files
     }
 }
 
@@ -160,7 +167,7 @@ impl Files {
             Keep::Sealed => self.sealed_belongs((name, generation), spki),
         };
         match belongs {
-            Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", key_file(keep))),
+            Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", keep.file())),
             Ok(false) => Condition::KeyMismatch,
             Ok(true) => Condition::Changed(changed),
         }
@@ -181,18 +188,9 @@ impl Files {
 
     fn difference(&self, meta: &Meta, keep: Keep) -> Option<String> {
         let all =
-            [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (key_file(keep), &self.key)];
+            [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (keep.file(), &self.key)];
         let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name).is_none_or(|noted| !noted.is_of(bytes));
         all.iter().find(|file| differs(file)).map(|(name, _)| format!("{name} is not the one that was staged"))
-    }
-}
-
-/// The file of a generation that its key rests in.
-#[must_use]
-pub const fn key_file(keep: Keep) -> &'static str {
-    match keep {
-        Keep::File => layout::KEY,
-        Keep::Sealed => layout::SEALED_KEY,
     }
 }
 
@@ -224,88 +222,4 @@ pub(crate) fn pkcs8_of_pem(bytes: &[u8]) -> Result<SecretDocument, String> {
 #[must_use]
 pub const fn key_mode(gid: Option<u32>) -> u32 {
     if gid.is_some() { 0o640 } else { 0o600 }
-}
-
-/// How what consumers read differs from this generation; `None` where it is complete and equal. `named` is what the run tree's `live` says.
-///
-/// # Errors
-/// Where reading fails, such as for lack of permission.
-pub(super) fn difference(
-    published: &Dir,
-    named: Option<&str>,
-    kept: &Kept,
-    owner: Owner,
-    nginx: &str,
-    buffer: &mut Buffer,
-) -> Result<Option<String>, DiskError> {
-    let name = kept.generation.to_string();
-    if named != Some(name.as_str()) {
-        return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
-    }
-    if published.link(layout::NGINX)?.as_deref() != Some("live/nginx.conf") {
-        return Ok(Some(format!("{} is gone", published.join(layout::NGINX).display())));
-    }
-    let (mode, ..) = published.owner()?;
-    if mode & 0o022 != 0 {
-        return Ok(Some(format!("{} may be written by others: mode {mode:04o}", published.path().display())));
-    }
-    contents_differ(published, kept, owner, nginx, buffer)
-}
-
-/// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
-///
-/// # Errors
-/// Where reading fails.
-pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<Option<String>, DiskError> {
-    contents_differ(published, kept, owner, nginx, &mut Buffer::default())
-}
-
-fn contents_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
-    let name = kept.generation.to_string();
-    let Some(dir) = published.child(&name)? else {
-        return Ok(Some(format!("{} is gone", published.join(&name).display())));
-    };
-    // In clear a sealed key lies in memory or not at all (ONDISK, Sealing).
-    if kept.keep == Keep::Sealed && !dir.is_memory_backed()? {
-        return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
-    }
-    let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));
-    for (file, expected) in kept.public_files().into_iter().chain([(layout::NGINX, nginx.as_bytes())]) {
-        if dir.glance(file, buffer)?.is_none_or(|found| found.bytes != expected) {
-            return Ok(differs(file));
-        }
-    }
-    let Some(key) = dir.read(layout::KEY)?.filter(|key| mode_is_right(key.as_glance(), owner) && kept.is_key(&key.bytes)) else {
-        return Ok(differs(layout::KEY));
-    };
-    let combined = dir.glance(layout::COMBINED, buffer)?;
-    let right = combined.is_some_and(|found| kept.is_combined(found.bytes, &key.bytes) && mode_is_right(found, owner));
-    Ok(if right { None } else { differs(layout::COMBINED) })
-}
-
-fn mode_is_right(content: Glance<'_>, owner: Owner) -> bool {
-    let owned = owner.uid.is_none_or(|uid| uid == content.uid) && owner.gid.is_none_or(|gid| gid == content.gid);
-    content.mode == key_mode(owner.gid) && owned
-}
-
-impl Kept {
-    fn public_files(&self) -> [(&'static str, &[u8]); 3] {
-        let files = &self.files;
-        [(layout::CERT, files.cert.as_slice()), (layout::CHAIN, &files.chain), (layout::FULLCHAIN, &files.fullchain)]
-    }
-
-    /// Whether this is the PEM of its key. A sealed one is known by what was noted when it was staged, and else by its public key:
-    /// neither needs the TPM.
-    fn is_key(&self, pem: &[u8]) -> bool {
-        let noted = self.meta.as_ref().and_then(|meta| meta.published_key_sha256.as_ref());
-        match (self.plain_key(), noted) {
-            (Some(plain), _) => plain == pem,
-            (None, Some(noted)) => noted.is_of(pem),
-            (None, None) => key_of_pem(pem).is_ok_and(|key| self.facts.as_ref().is_some_and(|facts| facts.spki == key.spki())),
-        }
-    }
-
-    fn is_combined(&self, bytes: &[u8], key: &[u8]) -> bool {
-        bytes.strip_prefix(self.files.fullchain.as_slice()).is_some_and(|rest| rest == key)
-    }
 }

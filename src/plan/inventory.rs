@@ -1,5 +1,7 @@
 //! What is there: both trees and `state.json` of every certificate. Reads files only; never the ledger, the network or the TPM.
 
+mod listing;
+
 use super::copies::copy_differs;
 use super::generation::{Condition, Kept, certificates, difference};
 use super::sealing::{SealingKeys, in_clear};
@@ -9,10 +11,10 @@ use crate::judge::cert::Facts;
 use crate::judge::pem;
 use crate::model::canonical;
 use crate::model::clock::Time;
-use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::state::{self, State};
+use listing::Listing;
 
 /// Below this number a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 64;
@@ -153,30 +155,6 @@ fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<String>, DiskError> {
     Ok(certs.names()?.into_iter().filter(|n| !n.starts_with('.') && !named.contains(n.as_str())).collect())
 }
 
-/// What a directory of generations holds.
-struct Listing {
-    /// The complete ones, sorted.
-    generations: Vec<Generation>,
-    /// Whether there are dot-names: what a killed run left half-made.
-    leftovers: bool,
-}
-
-impl Listing {
-    fn of(dir: &mut Dir) -> Result<Self, DiskError> {
-        let mut listing = Self { generations: Vec::new(), leftovers: false };
-        dir.each_name(|name| {
-            listing.generations.extend(Generation::parse(name));
-            listing.leftovers |= name.starts_with('.');
-        })?;
-        listing.generations.sort_unstable();
-        Ok(listing)
-    }
-
-    fn largest(&self) -> u64 {
-        self.generations.last().map_or(0, |generation| generation.0)
-    }
-}
-
 /// Where the trees of all certificates lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Roots<'a> {
@@ -237,7 +215,7 @@ fn committed(certificate: &Certificate, var: &mut Dir, keys: &SealingKeys, tree:
     let listing = Listing::of(var)?;
     tree.largest = listing.largest().max(tree.state.largest);
     (tree.complete, tree.leftovers) = (listing.generations, listing.leftovers);
-    if certificate.keep == Keep::Sealed {
+    if !certificate.keep.rests_in_clear() {
         tree.in_clear = in_clear(var, &tree.complete);
     }
     let link = var.link(layout::LIVE)?;

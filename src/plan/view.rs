@@ -192,7 +192,7 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_ru
     let errorless = last_error.is_none();
     let unexpired = facts.is_some_and(|facts| facts.not_after > now);
     let keep = tree.live.as_ref().filter(|live| !live.key_at_rest().is_empty()).map_or(certificate.keep, |live| live.keep);
-    let pcrs = if keep == Keep::Sealed { pcrs_of(settings, &tree, sealing) } else { Vec::new() };
+    let pcrs = if keep.needs_tpm() { pcrs_of(settings, &tree, sealing) } else { Vec::new() };
     Standing {
         // `restore` leaves no error in the state, which may be read-only at a boot: what it could not publish is seen here.
         healthy: debt.is_none() && usable && unexpired && errorless && tree.unpublished.is_none(),

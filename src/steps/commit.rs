@@ -6,7 +6,6 @@ use crate::io::dir::DiskError;
 use crate::io::write;
 use crate::judge::cert::Facts;
 use crate::model::failure::{Failure, Stage};
-use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::state::{Proof, Proven, State};
@@ -83,7 +82,7 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
     let debt = all.iter().copied().filter(|g| *g > live && !state.withdrawn.contains(g)).max();
     let is_proven = |p: &Proven| p.generation == live && matches!(p.proof, Proof::Served | Proof::File);
     let gives_away = |g: &Generation| {
-        place.certificate().keep == Keep::Sealed && state.proven.as_ref().is_some_and(is_proven) && !in_clear(&var, &[*g]).is_empty()
+        !place.certificate().keep.rests_in_clear() && state.proven.as_ref().is_some_and(is_proven) && !in_clear(&var, &[*g]).is_empty()
     };
     let sealed = state.previous.filter(|g| !gives_away(g));
     for (dir, previous) in [(&var, sealed), (&run, state.previous)] {

@@ -2,9 +2,11 @@
 //!
 #![doc = include_str!("services.md")]
 
+pub mod attest;
+pub mod key;
 pub mod issue;
 pub mod validate;
-pub mod seal;
+pub mod keep;
 pub mod swap;
 pub mod reload;
 pub mod verify;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::commit::{collect, commit};
 use super::flow::{collect_sealing_keys, describe_leaf};
+use super::keep::keep;
+use super::key::{Key, KeyStore as _, SealedStore};
 use super::record::Notes;
 use super::run::{Begun, Run, line};
-use super::seal::{KeyStore as _, SealedStore, seal};
 use super::swap::{Place, Published, Staged, Trees, demand_memory, disk_failure};
-use super::validate::{Material, Validated, validate};
+use super::validate::{Unvalidated, Validated, validate};
 use super::verify::Proven;
 use crate::config::settings::{Certificate, Settings};
 use crate::model::clock::Clock;
@@ -21,7 +22,7 @@ use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError};
-use crate::model::secret::PlainKey;
+use crate::model::secret::Material;
 use crate::model::state::{Proof, State};
 use crate::plan::debt::proof_of_live;
 use crate::plan::generation::{Condition, Kept};
@@ -89,7 +90,7 @@ struct Shared<'a> {
 /// All that can be known before anything is written for a certificate.
 struct Ready {
     place: Arc<Place>,
-    key: PlainKey,
+    key: Key,
     validated: Validated,
     proof: Proof,
     from: Generation,
@@ -139,9 +140,10 @@ impl Shared<'_> {
         let (next, proof) = (Generation(tree.largest + 1), proof_of_live(&tree).unwrap_or(Proof::None));
         let Some(live) = tree.live.take() else { return Err(no_key(certificate, "nothing was committed yet")) };
         let place = Arc::new(Place::open(self.trees, name)?);
-        let key = private_key(self.store, &place, certificate, &live)?;
-        let material = Material { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
-        let validated = validate(material, &certificate.request, &certificate.issuer, &self.trees.settings().anchor, now)
+        let material = private_key(self.store, &place, certificate, &live)?;
+        let key = self.store.keep(name, next, &material)?;
+        let again = Unvalidated { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
+        let validated = validate(again, &certificate.request, &certificate.issuer, &self.trees.settings().anchor, now)
             .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
         Ok(Ready { place, key, validated, proof, from: live.generation, next, state: tree.state })
@@ -156,7 +158,7 @@ impl Shared<'_> {
         let warn = |report: &mut CertReport, noted: Result<(), Failure>| {
             report.warnings.extend(noted.err().map(|why| Warning::new(Code::StateNotWritten, why.text)));
         };
-        match began.and_then(|()| self.swap(&place, next, (validated, proof), &key)) {
+        match began.and_then(|()| self.swap(&place, next, (validated, proof), key)) {
             Ok(said) => {
                 report.warnings.extend(said);
                 // From here on it is what boots, whatever becomes of the notes.
@@ -185,10 +187,10 @@ impl Shared<'_> {
         place: &Arc<Place>,
         next: Generation,
         (validated, proof): (Validated, Proof),
-        key: &PlainKey,
+        key: Key,
     ) -> Result<Vec<Warning>, Failure> {
-        let stored = seal(self.store, place.name(), next, validated, key).map_err(|why| why.1)?;
-        let staged = Staged::new(place, stored, key, self.clock.now()).map_err(|why| why.1)?;
+        let stored = keep(place.name(), next, validated, key).map_err(|why| why.1)?;
+        let staged = Staged::new(place, stored, self.clock.now()).map_err(|why| why.1)?;
         let published = Published::new(staged).map_err(|why| why.1)?;
         let warnings = published.warnings().to_vec();
         commit(Proven::resealed(published, proof)).map_err(|why| why.1)?;
@@ -208,13 +210,13 @@ fn unsettled(certificate: &Certificate, tree: &Tree) -> Result<(), Failure> {
 }
 
 /// The private key: as it rests if that opens, and else as consumers have it.
-fn private_key(store: &SealedStore, place: &Place, certificate: &Certificate, live: &Kept) -> Result<PlainKey, Failure> {
+fn private_key(store: &SealedStore, place: &Place, certificate: &Certificate, live: &Kept) -> Result<Material, Failure> {
     let why = match store.open(certificate.name(), live.generation, live.key_at_rest()) {
-        Ok(key) => return Ok(key),
+        Ok(key) => return key.material(),
         Err(why) => why,
     };
-    let published = place.published_key().map_err(|disk| disk_failure(Stage::Seal, &disk))?;
-    let own = published.filter(|key| live.facts.as_ref().is_some_and(|facts| facts.spki == key.spki()));
+    let spki = live.facts.as_ref().map(|facts| facts.spki.as_slice()).unwrap_or_default();
+    let own = place.published_key(spki).map_err(|disk| disk_failure(Stage::Seal, &disk))?;
     own.ok_or_else(|| no_key(certificate, &format!("{}; and the run directory does not hold it either", why.text)))
 }
 

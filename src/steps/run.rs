@@ -8,6 +8,7 @@ use super::swap::disk_failure;
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
+pub use crate::io::runtime::runtime;
 use crate::io::write;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
@@ -218,15 +219,4 @@ pub fn interrupted(tree: &Tree, name: &CertName, now: Time) -> Option<Entry> {
     entry.generation = generation;
     entry.error = Some(Failure::new(stage, Code::Interrupted, text));
     Some(entry)
-}
-
-/// A runtime for the parts of a run that wait for others. One thread: a run waits far more than it works.
-///
-/// # Errors
-/// When the system gives no more threads or descriptors.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build().map_err(|why| {
-        Failure::new(Stage::Plan, Code::NoRuntime, format!("the system gives no event loop: {why}"))
-            .hint("look at the limits of open files and processes")
-    })
 }

@@ -20,7 +20,7 @@ const MAX_TEXT: usize = 1_000;
 
 /// What is to be validated: an answer of a CA, or a generation that was never taken up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Material {
+pub struct Unvalidated {
     /// PEM of the leaf; where it holds several certificates (`pem_bundle`), the first is the leaf.
     pub leaf_pem: String,
     /// PEM texts of whatever came with it, each with any number of certificates.
@@ -91,12 +91,12 @@ pub struct Rejection {
 /// # Errors
 /// The material, untouched, and all reasons at once.
 pub fn validate(
-    material: Material,
+    material: Unvalidated,
     request: &Request,
     issuer: &IssuerSettings,
     anchor: &Anchor,
     now: Time,
-) -> Result<Validated, (Material, Box<Rejection>)> {
+) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
     let mut input = Findings::new(&request.profile.lints);
     let mut certificates = pem::read(&material.leaf_pem, &mut input);
     let has_leaf = !certificates.is_empty();
@@ -162,11 +162,11 @@ mod tests {
     use super::*;
     use crate::judge::kit::{self, *};
 
-    fn material(pki: &Pki, leaf: &[u8], others: &[&[u8]]) -> Material {
-        Material { leaf_pem: pem::write(leaf), others: others.iter().map(|der| pem::write(der)).collect(), spki: pki.spki() }
+    fn material(pki: &Pki, leaf: &[u8], others: &[&[u8]]) -> Unvalidated {
+        Unvalidated { leaf_pem: pem::write(leaf), others: others.iter().map(|der| pem::write(der)).collect(), spki: pki.spki() }
     }
 
-    fn run(pki: &Pki, material: Material) -> Result<Validated, (Material, Box<Rejection>)> {
+    fn run(pki: &Pki, material: Unvalidated) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
         let issuer = IssuerSettings::OpenBao { role: "web-servers".to_owned() };
         validate(material, &request(), &issuer, &pki.root.anchor(), now())
     }
@@ -250,7 +250,7 @@ mod tests {
         let pki = Pki::new();
         for leaf_pem in ["", "<html>", "-----BEGIN CERTIFICATE-----\nAAAA\n"] {
             let others = vec![pem::write(&pki.leaf()), pem::write(&pki.middle.der)];
-            let (_, rejection) = run(&pki, Material { leaf_pem: leaf_pem.to_owned(), others, spki: pki.spki() }).unwrap_err();
+            let (_, rejection) = run(&pki, Unvalidated { leaf_pem: leaf_pem.to_owned(), others, spki: pki.spki() }).unwrap_err();
             assert!(rejection.findings.iter().any(|f| f.id == "pem.no-certificate"), "{leaf_pem}");
             assert_eq!((rejection.sha256, rejection.serial), (None, None));
         }

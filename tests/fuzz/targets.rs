@@ -149,7 +149,7 @@ fn pem(data: &[u8]) {
             assert!(!facts.spki.is_empty());
         }
     }
-    judge::pem::lists(&text);
+    assert_eq!(judge::pem::lists(&text), judge::pem::lists(&text), "lists read twice");
 }
 
 /// A key that is read has one public half, and no text says anything of the rest.

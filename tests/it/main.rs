@@ -19,6 +19,11 @@
 #[allow(dead_code, reason = "tests, demo and bench each use a part of the lab")]
 mod lab;
 
+#[path = "../fakes/mod.rs"]
+#[allow(dead_code, reason = "each test uses a part of the fakes")]
+mod fakes;
+
+mod attester;
 mod boot;
 mod check_config;
 mod command_line;
@@ -29,7 +34,9 @@ mod disk;
 mod documents;
 mod failures;
 mod invariants;
+mod issuer;
 mod keylime;
+mod keys;
 mod lab_itself;
 mod lab_tools;
 mod lies;

@@ -1,4 +1,4 @@
-//! Keeping private keys, in a file and under a TPM: one suite for both, then what only sealing promises.
+//! Keeping private keys under a TPM: what only sealing promises. What every store promises is in `keys`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use omens::config::settings::Sealing;
 use omens::io::tpm::limit::Unanswered;
 use omens::model::clock::Time;
-use omens::model::failure::{Failure, Stage};
+use omens::model::failure::Failure;
 use omens::model::name::{CertName, Generation};
 use omens::model::pcr::PcrList;
-use omens::model::secret::PlainKey;
+use omens::model::secret::Material;
 use omens::model::tcti::Tcti;
-use omens::steps::seal::{FileStore, KeyStore, SealedStore};
+use omens::steps::key::{Key, KeyStore, SealedStore};
 use zeroize::Zeroizing;
 
 use crate::lab::swtpm::{Relay, Swtpm};
@@ -38,31 +38,21 @@ fn store(state: &Path, swtpm: &Swtpm, pcrs: &[u32]) -> SealedStore {
     SealedStore::new(state, sealing(&swtpm.tcti(), pcrs))
 }
 
-/// A private key as PKCS#8, with the SubjectPublicKeyInfo that belongs to it.
-fn key(algorithm: &'static rcgen::SignatureAlgorithm) -> (Vec<u8>, PlainKey) {
+/// A private key as PKCS#8, and as consumers get it.
+fn key(algorithm: &'static rcgen::SignatureAlgorithm) -> (Vec<u8>, Material) {
     let pair = rcgen::KeyPair::generate_for(algorithm).unwrap();
-    let pkcs8 = pair.serialize_der();
-    let spki = omens::judge::pair::spki_of_pkcs8(&pkcs8).unwrap();
-    (pkcs8.clone(), PlainKey::new(Zeroizing::new(pkcs8), spki))
+    (pair.serialize_der(), Material::Pem(Zeroizing::new(pair.serialize_pem().into_bytes())))
 }
 
-fn p256() -> PlainKey {
+fn p256() -> Material {
     key(&rcgen::PKCS_ECDSA_P256_SHA256).1
 }
 
-/// The PKCS#8 of a key, by the one way it leaves omens: the file that consumers read.
-fn pkcs8(key: &PlainKey) -> Vec<u8> {
-    let pem = FileStore.keep(&name(), Generation(1), key).unwrap();
-    let (label, der) = p256::pkcs8::SecretDocument::from_pem(std::str::from_utf8(pem.as_bytes()).unwrap()).unwrap();
-    assert_eq!(label, "PRIVATE KEY");
-    der.as_bytes().to_vec()
-}
-
 fn keep(store: &dyn KeyStore, generation: u64) -> Vec<u8> {
-    store.keep(&name(), Generation(generation), &p256()).unwrap().as_bytes().to_vec()
+    store.keep(&name(), Generation(generation), &p256()).unwrap().at_rest().as_bytes().to_vec()
 }
 
-fn open(store: &dyn KeyStore, generation: u64, bytes: &[u8]) -> Result<PlainKey, Failure> {
+fn open(store: &dyn KeyStore, generation: u64, bytes: &[u8]) -> Result<Key, Failure> {
     store.open(&name(), Generation(generation), bytes)
 }
 
@@ -77,34 +67,6 @@ fn key_file(state: &Path) -> PathBuf {
     let keys: Vec<PathBuf> = files(state).into_iter().filter(|path| !path.ends_with("srk.json")).collect();
     assert_eq!(keys.len(), 1, "{keys:?}");
     keys[0].clone()
-}
-
-/// What every key store must hold to.
-fn conformance(store: &dyn KeyStore) {
-    assert_eq!(store.make_ready(now()), Ok(None));
-    for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_RSA_SHA256] {
-        let (original, key) = key(algorithm);
-        let kept = store.keep(&name(), Generation(3), &key).unwrap();
-        assert_eq!(kept.file, store.file());
-        let opened = store.open(&name(), Generation(3), kept.as_bytes()).unwrap();
-        assert_eq!((pkcs8(&opened), opened.spki()), (original, key.spki()));
-        let half = &kept.as_bytes()[..kept.as_bytes().len() / 2];
-        for damaged in [&b""[..], b"\xff", b"no key", b"{}", half] {
-            let why = store.open(&name(), Generation(3), damaged).unwrap_err();
-            assert_eq!((why.stage, why.code.as_str()), (Stage::Seal, "blob-damaged"));
-            assert!(why.text.contains("web gen-3") && why.hint.is_some(), "{why:?}");
-        }
-        assert!(!format!("{kept:?} {opened:?}").contains("bytes"));
-    }
-}
-
-#[test]
-fn both_stores_give_back_what_they_kept_and_refuse_damage() {
-    conformance(&FileStore);
-    let Some(swtpm) = start(&[7]) else { return };
-    for pcrs in [&[][..], &[7]] {
-        conformance(&store(&place::directory("state"), &swtpm, pcrs));
-    }
 }
 
 #[test]
@@ -152,7 +114,8 @@ fn what_lies_on_the_disk_is_private_and_holds_no_key() {
     let store = store(&state, &swtpm, &[7]);
     store.make_ready(now()).unwrap();
     let (original, key) = key(&rcgen::PKCS_ECDSA_P256_SHA256);
-    let sealed = store.keep(&name(), Generation(1), &key).unwrap();
+    let kept = store.keep(&name(), Generation(1), &key).unwrap();
+    let sealed = kept.at_rest();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(&state.join("seal")), 0o700);
     let all = files(&state);
@@ -376,19 +339,19 @@ fn a_reseal_makes_a_new_sealing_key_and_unneeded_ones_go() {
     std::fs::write(generation(2), keep(&store, 2)).unwrap();
     let needed = store.referenced().unwrap().unwrap();
     assert_eq!((needed.len(), needed.contains(&new)), (2, true));
-    assert_eq!(store.collect(needed), Ok(vec![]));
+    assert_eq!(store.collect_but(needed), Ok(vec![]));
     // A generation that cannot be read: nobody knows what it needs.
     std::fs::write(generation(3), "torn").unwrap();
     assert_eq!(store.referenced(), Ok(None));
     std::fs::remove_dir_all(state.join("certs/web/gen-3")).unwrap();
     std::fs::remove_dir_all(state.join("certs/web/gen-1")).unwrap();
-    let removed = store.collect(store.referenced().unwrap().unwrap()).unwrap();
+    let removed = store.collect_but(store.referenced().unwrap().unwrap()).unwrap();
     assert!(removed.len() == 1 && old.ends_with(removed[0].file()), "{removed:?}");
     assert!(!old.exists());
     // The one that new keys will come under stays, even while nothing needs it.
     std::fs::remove_dir_all(state.join("certs")).unwrap();
     let fresh = SealedStore::new(&state, sealing(&swtpm.tcti(), &[7]));
-    assert_eq!(fresh.collect(fresh.referenced().unwrap().unwrap()), Ok(vec![]));
+    assert_eq!(fresh.collect_but(fresh.referenced().unwrap().unwrap()), Ok(vec![]));
     assert!(key_file(&state).ends_with(new.file()));
 }
 
@@ -421,7 +384,7 @@ fn a_tpm_that_is_not_needed_is_not_asked() {
     let relay = Relay::recording(&swtpm);
     let store = SealedStore::new(&place::directory("state"), sealing(&relay.tcti(), &[]));
     assert!(open(&store, 1, b"no key").is_err());
-    store.collect(store.referenced().unwrap().unwrap()).unwrap();
+    store.collect_but(store.referenced().unwrap().unwrap()).unwrap();
     assert!(relay.codes().is_empty());
     store.make_ready(now()).unwrap();
     let ready = store.tpm_commands();

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use omens::judge::assess::{Asked, Wanted};
+use omens::judge::assess::Asked;
 use omens::judge::lint::Findings;
 use omens::judge::pem;
+use omens::judge::wanted::Wanted;
 use omens::model::clock::Time;
 use omens::model::profile::Purpose;
 use serde::Deserialize;

@@ -15,7 +15,7 @@ use crate::audit::sheet::{Draft, Sheet};
 use crate::audit::wiring::{Pair, Service};
 use crate::io::look::LookError;
 use crate::judge::lint::{self, Lint, audit};
-use crate::judge::usage;
+use crate::judge::oid;
 use crate::model::audit::Place;
 use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
@@ -186,12 +186,12 @@ fn agent(case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) {
         return;
     }
     let eku = leaf.facts.extensions.eku.as_ref();
-    let is_client = eku.is_none_or(|eku| eku.values.iter().any(|oid| oid == usage::CLIENT_AUTH || oid == usage::ANY_EKU));
+    let is_client = eku.is_none_or(|eku| eku.values.iter().any(|oid| oid == oid::CLIENT_AUTH || oid == oid::ANY_EKU));
     let names = &leaf.facts.subject.common_names;
     if is_client && !names.is_empty() && !leaf.facts.self_issued() {
         let usages = eku.map_or_else(
             || "no extended key usage".to_owned(),
-            |eku| eku.values.iter().map(|oid| usage::eku_name(oid)).collect::<Vec<_>>().join(", "),
+            |eku| eku.values.iter().map(|oid| oid::eku_name(oid)).collect::<Vec<_>>().join(", "),
         );
         let draft = case.about(&lints::AGENT_ADMIN, &case.pair.certificate);
         sheet.add(draft.expected("serverAuth alone").found(format!("{usages}; common name {}", names.join(", "))));

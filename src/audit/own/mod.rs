@@ -16,7 +16,6 @@ use crate::judge::lint::{Lint, PAIR_MISMATCH};
 use crate::judge::{Gate, gate};
 use crate::model::audit::{Object, Place, Target, Verdict};
 use crate::model::finding::Severity;
-use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::openbao::{AuthMethod, Cert};
 use crate::model::profile::Purpose;
@@ -176,7 +175,7 @@ const fn lint_of(reason: &Reason) -> Option<(&'static Lint, Severity)> {
 }
 
 fn keeping(settings: &Settings, certificate: &Certificate, kept: &Kept, sheet: &mut Sheet) {
-    if certificate.keep == Keep::Sealed && kept.keep == Keep::File {
+    if !certificate.keep.rests_in_clear() && kept.keep.rests_in_clear() {
         let generation = directory(settings, certificate).with_file_name(kept.generation.to_string());
         let draft = Draft::at(&lints::PLAIN_KEY, target(certificate), Place::file(generation.join(layout::KEY)));
         sheet.add(draft.expected("keep = \"sealed\"").found("a key file in clear").file(Place::file(&settings.file)));

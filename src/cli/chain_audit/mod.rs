@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::arguments::{AuditFormat, AuditMerge, AuditReport, AuditVerdict, ChainAudit, FailOn};
+use super::exit::{FAILED, OK, REFUSED};
 use super::session::Session;
-use super::{FAILED, OK, REFUSED};
 use crate::audit::{catalogue, report};
 use crate::io::read;
 use crate::model::audit::{Document, Verdict};

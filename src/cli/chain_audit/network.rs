@@ -13,10 +13,10 @@ use crate::audit::{issued, openbao, served};
 use crate::config::settings::Settings;
 use crate::io::look::View;
 use crate::io::openbao::{self as bao, Grant, HealthState, Server};
+use crate::io::runtime::runtime;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::profile::Profile;
-use crate::steps::run::runtime;
 
 /// What was found in files, and what was asked for.
 pub(super) struct Work<'a> {

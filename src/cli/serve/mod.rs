@@ -3,7 +3,6 @@
 
 mod printer;
 mod timetable;
-pub mod when;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +13,11 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError, SimpleJobCode, 
 
 use self::printer::Printer;
 use self::timetable::Timetable;
-use self::when::{Moment, Schedule};
 use super::arguments::{Command, Run};
+use super::exit::{FAILED, OK, REFUSED};
 use super::session::{self, Session};
-use super::{FAILED, OK, REFUSED};
+use super::when::{Moment, Schedule};
+use crate::io::runtime::runtime;
 use crate::io::signal::{Asked, Signals};
 use crate::io::tpm::limit::Unanswered;
 use crate::model::code::Code;
@@ -26,7 +26,6 @@ use crate::model::span;
 use crate::model::text::one_line;
 use crate::steps::flow::ending::Ender;
 use crate::steps::flow::{self, Options};
-use crate::steps::run::runtime;
 
 /// How long a run may go on after the first signal: less than the 30 s and more after which service and container managers kill.
 const BOUND: Duration = Duration::from_secs(25);

@@ -14,7 +14,7 @@ use tokio_cron_scheduler::job::job_data::{JobAndNextTick, JobStoredData};
 use tokio_cron_scheduler::store::{DataStore, InitStore};
 use tokio_cron_scheduler::{JobSchedulerError, MetaDataStorage};
 
-use super::when::{Look, Moment, Schedule, Wait};
+use super::super::when::{Look, Moment, Schedule, Wait};
 use crate::model::clock::{Clock, Time};
 
 /// A second after 1970 began: due by any clock. What decides has decided.

@@ -85,9 +85,9 @@ fn merge(into: &mut Option<Usages>, critical: bool, values: Vec<String>) {
 
 fn eku_oids(eku: &ExtendedKeyUsage<'_>) -> Vec<String> {
     let flags = [
-        (eku.any, super::super::usage::ANY_EKU),
-        (eku.server_auth, super::super::usage::SERVER_AUTH),
-        (eku.client_auth, super::super::usage::CLIENT_AUTH),
+        (eku.any, super::super::oid::ANY_EKU),
+        (eku.server_auth, super::super::oid::SERVER_AUTH),
+        (eku.client_auth, super::super::oid::CLIENT_AUTH),
         (eku.code_signing, "1.3.6.1.5.5.7.3.3"),
         (eku.email_protection, "1.3.6.1.5.5.7.3.4"),
         (eku.time_stamping, "1.3.6.1.5.5.7.3.8"),

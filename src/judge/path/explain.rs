@@ -9,7 +9,8 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::super::cert::Facts;
 use super::super::chain;
 use super::super::lint::{self, Findings, Lint};
-use super::{Parsed, Search, Way};
+use super::super::parsed::Parsed;
+use super::{Search, Way};
 use crate::model::anchor::hex;
 
 impl<'a> Search<'a> {

@@ -15,7 +15,6 @@ use crate::model::code::Code;
 use crate::model::entry::{self, Entry, Outcome};
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::finding::Finding;
-use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::model::report::{CertReport, Debt};
 use crate::model::state::Proof;
@@ -163,7 +162,7 @@ impl Job {
 
     /// What is true at the end: what lay there in clear at the start may have gone.
     fn plaintext(&self) -> Option<Warning> {
-        let var = self.place.var().ok().filter(|_| self.certificate().keep == Keep::Sealed)?;
+        let var = self.place.var().ok().filter(|_| !self.certificate().keep.rests_in_clear())?;
         let all: Vec<Generation> = var.names().ok()?.iter().filter_map(|name| Generation::parse(name)).collect();
         plaintext_warning(&in_clear(&var, &all))
     }

@@ -6,12 +6,11 @@ use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Warning};
-use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::plan::decide::{Action, Step, decide};
 use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::Tree;
-use crate::steps::seal::{SealedStore, Stores};
+use crate::steps::key::Stores;
 use crate::steps::swap::{Trees, is_whole};
 
 /// A certificate and what was decided about it from what its files say.
@@ -32,7 +31,7 @@ impl Undecided<'_> {
     pub(super) fn with_keys(&self, trees: &Trees, tree: &mut Tree, mut step: Step) -> Result<(Step, Vec<Warning>), Failure> {
         let mut warnings = Vec::new();
         while let Some(kept) = to_publish(&step).and_then(|generation| find(tree, generation)) {
-            let asks = kept.keep == Keep::Sealed && kept.condition == Condition::Intact;
+            let asks = kept.keep.needs_tpm() && kept.condition == Condition::Intact;
             if !asks || is_whole(trees, self.certificate, kept) {
                 break;
             }
@@ -40,9 +39,7 @@ impl Undecided<'_> {
                 Ok(_) => break,
                 Err(why) if self.is_lost(&step, &why) => {
                     // Nothing is given up before its successor could be kept: a pin that cannot be read looks like a damaged key here.
-                    if self.certificate.keep == Keep::Sealed {
-                        trees.stores().keeping(Keep::Sealed)?.make_ready(self.now)?;
-                    }
+                    trees.stores().keeping(self.certificate.keep)?.make_ready(self.now)?;
                     warnings.push(Warning::new(why.code, why.text.clone()));
                     kept.condition = Condition::Unreadable(why.text);
                     step = decide(self.settings, self.certificate, tree, self.now, self.force);
@@ -54,7 +51,7 @@ impl Undecided<'_> {
     }
 
     fn is_lost(&self, step: &Step, why: &Failure) -> bool {
-        let leaves = step.action == Action::Issue && self.certificate.keep == Keep::File;
+        let leaves = step.action == Action::Issue && !self.certificate.keep.needs_tpm();
         leaves || matches!(why.code, Code::PcrChanged | Code::BlobDamaged)
     }
 }
@@ -74,21 +71,18 @@ fn find(tree: &mut Tree, generation: Generation) -> Option<&mut Kept> {
 
 /// Removes what a killed run left among the sealing keys, where nothing is due: half-written ones, and those that nothing needs any more.
 pub(super) fn clean_sealing_keys(settings: &Settings) {
-    let stores = Stores::of(settings, Unanswered::default());
-    let Some(store) = stores.sealed() else { return };
-    if let Err(why) = store.clean().and_then(|()| collect(store)) {
-        tracing::warn!(%why, "the remains of a killed run stay");
+    for store in Stores::of(settings, Unanswered::default()).all() {
+        if let Err(why) = store.clean().and_then(|()| store.collect()) {
+            tracing::warn!(%why, "the remains of a killed run stay");
+        }
     }
 }
 
 /// Removes the sealing keys that nothing needs any more.
 pub(in crate::steps) fn collect_sealing_keys(trees: &Trees) {
-    if let Some(Err(why)) = trees.stores().sealed().map(collect) {
-        tracing::warn!(%why, "a sealing key that nothing needs was not removed");
+    for store in trees.stores().all() {
+        if let Err(why) = store.collect() {
+            tracing::warn!(%why, "a sealing key that nothing needs was not removed");
+        }
     }
-}
-
-fn collect(store: &SealedStore) -> Result<(), Failure> {
-    let needed = if store.has_several()? { store.referenced()? } else { None };
-    needed.map_or(Ok(()), |needed| store.collect(needed).map(drop))
 }

@@ -26,10 +26,10 @@ use self::ending::Ending;
 use self::job::{Job, report_of};
 use self::keys::{Undecided, clean_sealing_keys};
 use self::prepare::Prepared;
+use super::attest::AttestationGate;
 use super::issue::{self, Issuer};
 use super::record::Notes;
 use super::run::{Begun, Run, interrupted, runtime};
-use super::seal::KeyStore as _;
 use super::swap::{Place, Trees, disk_failure};
 use crate::config::settings::{Certificate, Driver, Settings};
 use crate::io::tpm::limit::Unanswered;
@@ -80,6 +80,8 @@ struct Shared<'a> {
     started: Mutex<BTreeSet<Driver>>,
     /// Who signs; opened by the first certificate that needs it.
     issuer: Arc<dyn Issuer>,
+    /// Whether they may be asked.
+    gate: AttestationGate,
 }
 
 /// Runs blocking disk work off the network's thread.
@@ -180,14 +182,15 @@ fn renew_due(
     ended
 }
 
-/// Opens the TPM for what is to be sealed, and closes it, before certificates go their ways: from then on children are started, and libtss2
+/// Opens the TPM for the keys that need it, and closes it, before certificates go their ways: from then on children are started, and libtss2
 /// opens it without close-on-exec. What fails is kept by the store, and each certificate says it in its turn.
 fn make_ready(trees: &Trees, ready: &[Due<'_>], now: Time) {
-    let seals = |(certificate, step, _): &Due<'_>| certificate.keep == Keep::Sealed && step.action == Action::Issue;
-    if let Some(store) = trees.stores().sealed().filter(|_| ready.iter().any(seals))
-        && let Err(why) = store.make_ready(now)
-    {
-        tracing::debug!(%why, "no key can be sealed");
+    let issued = ready.iter().filter(|(_, step, _)| step.action == Action::Issue);
+    let keeps: BTreeSet<Keep> = issued.map(|(certificate, ..)| certificate.keep).collect();
+    for keep in keeps {
+        if let Err(why) = trees.stores().keeping(keep).and_then(|store| store.make_ready(now)) {
+            tracing::debug!(%why, "no key can be kept");
+        }
     }
 }
 
@@ -233,6 +236,8 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, around: Around<'_>, run: &Run, d
         looks: Semaphore::new(LOOKS_AT_A_TIME),
         started: Mutex::default(),
         issuer: issue::of(trees.settings(), clock),
+        // `[attestation] required` is not available in this build.
+        gate: AttestationGate::open(),
     };
     let ended = runtime.block_on(all(shared, due));
     // A blocked name resolution must not hold up the end of a run.

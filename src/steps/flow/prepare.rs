@@ -13,17 +13,16 @@ use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::model::report::CertReport;
 use crate::plan::decide::{Action, Step};
 use crate::plan::inventory::Tree;
 use crate::steps::issue::{self, Budget, Issued, Wanted};
+use crate::steps::keep::keep;
 use crate::steps::record::Notes;
 use crate::steps::run::interrupted;
-use crate::steps::seal::seal;
 use crate::steps::swap::{Place, Staged, demand_memory, disk_failure, put_back, reopen};
-use crate::steps::validate::{Material, Rejection, Validated, validate};
+use crate::steps::validate::{Rejection, Unvalidated, Validated, validate};
 
 /// What came of preparing a certificate.
 pub(super) enum Prepared {
@@ -84,7 +83,11 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job, turn: Option<Semapho
     let issued = match asked {
         Ok(issued) => issued,
         Err(failure) => {
-            let outcome = if failure.code == Code::Exhausted { Outcome::Exhausted } else { Outcome::Failed };
+            let outcome = match (failure.stage, failure.code) {
+                (Stage::Attest, _) => Outcome::Blocked,
+                (_, Code::Exhausted) => Outcome::Exhausted,
+                _ => Outcome::Failed,
+            };
             return end_without(shared, job, outcome, failure).await;
         }
     };
@@ -92,7 +95,7 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job, turn: Option<Semapho
     job.reach(Stage::Validate);
     let (key, signed) = issued.into_parts();
     job.report.warnings.extend(signed.warnings);
-    let material = Material { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
+    let material = Unvalidated { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
     let validated = match judged(shared, job, material) {
         Ok(validated) => validated,
         Err((_, rejection)) => {
@@ -110,18 +113,14 @@ async fn new_generation(shared: &Shared<'_>, job: &mut Job, turn: Option<Semapho
     let generation = job.step.next;
     shared.watch.stage(&job.step.name, Stage::Seal);
     let (place, now) = (job.place.clone(), shared.clock.now());
-    let stored = block(move || {
-        let store = place.stores().keeping(place.certificate().keep)?;
-        seal(store, place.name(), generation, validated, &key).map(|stored| (stored, key)).map_err(|why| why.1)
-    });
-    let (stored, key) = match stored.await {
+    let stored = match keep(place.name(), generation, validated, key) {
         Ok(stored) => stored,
-        Err(why) => return end_without(shared, job, Outcome::Failed, why).await,
+        Err(why) => return end_without(shared, job, Outcome::Failed, why.1).await,
     };
     job.new = Some((generation, stored.facts().clone()));
     let place = job.place.clone();
     shared.watch.stage(&job.step.name, Stage::Publish);
-    match block(move || Staged::new(&place, stored, &key, now).map_err(|why| why.1)).await {
+    match block(move || Staged::new(&place, stored, now).map_err(|why| why.1)).await {
         Ok(staged) => Some(staged),
         Err(failure) => {
             // Whole in the state directory, it is debt, whatever was wrong with the other tree.
@@ -147,6 +146,7 @@ async fn make_ready(shared: &Shared<'_>, job: &mut Job) -> Result<(), Failure> {
 }
 
 async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
+    let attested = shared.gate.pass(shared.clock).await?;
     // Not even a login is asked for what the budget does not allow.
     job.notes.allowance(shared.clock.now())?;
     let (place, now) = (job.place.clone(), shared.clock.now());
@@ -154,16 +154,23 @@ async fn ask(shared: &Shared<'_>, job: &mut Job) -> Result<Issued, Failure> {
     let warning = block(move || ready_to_keep(&place, now)).await?;
     job.report.warnings.extend(warning);
     let until = shared.clock.instant() + issue::LIMIT;
+    let asking = issue::open(&attested, &*shared.issuer, until).await?;
+    let (place, generation) = (job.place.clone(), job.step.next);
+    let made = tokio::task::spawn_blocking(move || {
+        let certificate = place.certificate();
+        place.stores().keeping(certificate.keep)?.make(place.name(), generation, certificate.request.algorithm)
+    });
+    let key = asking.in_time(job.place.name(), made).await?;
     let budget = Purse { notes: job.notes.clone(), clock: shared.clock };
     let certificate = job.certificate();
     let wanted = Wanted { request: &certificate.request, issuer: &certificate.issuer, budget: &budget };
-    issue::issue(&*shared.issuer, wanted, until).await
+    asking.issue(key, wanted).await
 }
 
 /// Sees to it that the new key can be kept and published.
 fn ready_to_keep(place: &Place, now: Time) -> Result<Option<Warning>, Failure> {
     let keep = place.certificate().keep;
-    if keep == Keep::Sealed {
+    if keep.is_only_in_memory() {
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
     }
     place.stores().keeping(keep)?.make_ready(now)
@@ -190,7 +197,7 @@ impl Budget for Purse {
     }
 }
 
-fn judged(shared: &Shared<'_>, job: &Job, material: Material) -> Result<Validated, (Material, Box<Rejection>)> {
+fn judged(shared: &Shared<'_>, job: &Job, material: Unvalidated) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
     let certificate = job.certificate();
     validate(material, &certificate.request, &certificate.issuer, &shared.settings.anchor, shared.clock.now())
 }
@@ -249,7 +256,7 @@ async fn revalidate(shared: &Shared<'_>, job: &mut Job, generation: Generation) 
     shared.watch.stage(&job.step.name, Stage::Validate);
     let place = job.place.clone();
     let reopened = block(move || reopen(&place, generation)).await?;
-    let material = Material { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.spki().to_vec() };
+    let material = Unvalidated { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.spki().to_vec() };
     let validated = judged(shared, job, material).map_err(|(_, why)| why.failure)?;
     if job.report.error.is_none() {
         job.report.findings = validated.findings().to_vec();

@@ -1,5 +1,5 @@
-//! Issue: a new key on this host and a certificate for it by CSR. It must never send the key, ask for more names than the request has, or
-//! judge what comes back: that is `validate`.
+//! Issue: a certificate by CSR for a key of this host. It must never ask before the host's state was vouched for where that is required, send
+//! a key, ask for more names than the request has, or judge what comes back: that is `validate`.
 //!
 //! # How to add an issuer
 //! 1. `config/settings.rs`: a variant of [`IssuerSettings`] with what a certificate says of it, and the reader of that; what a host says of
@@ -7,16 +7,17 @@
 //! 2. A file here that implements [`Issuer`].
 //! 3. A line in [`of`].
 //!
-//! Everything before and after is the same for all: the key and the CSR are made here, the budget is counted on disk, what comes back is
-//! judged by `validate`. `tests/it/issuer.rs` runs one suite over every implementation; a new one joins it there.
+//! Everything before and after is the same for all: the CSR is made here, the budget is counted on disk, what comes back is judged by
+//! `validate`. `tests/it/issuer.rs` runs one suite over every implementation; a new one joins it there.
 
-mod key;
+mod csr;
 mod openbao;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use tokio::task::JoinHandle;
 
 use crate::config::settings::{IssuerSettings, Settings};
 use crate::model::clock::Clock;
@@ -24,7 +25,8 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
 use crate::model::request::{Request, Signed};
-use crate::model::secret::PlainKey;
+use crate::steps::attest::Attested;
+use crate::steps::key::Key;
 
 pub use openbao::OpenBaoIssuer;
 
@@ -90,19 +92,42 @@ pub trait Budget: Send + Sync {
     fn give_back(&self) -> BoxFuture<'_, ()>;
 }
 
-/// A key and what an authority signed for it. Nothing in it has been checked.
+/// What an authority signed for a key. Nothing in it has been checked.
 #[derive(Debug)]
 pub struct Issued {
-    key: PlainKey,
+    key: Key,
     signed: Signed,
 }
 
 impl Issued {
     /// The key and the answer.
     #[must_use]
-    pub fn into_parts(self) -> (PlainKey, Signed) {
+    pub fn into_parts(self) -> (Key, Signed) {
         (self.key, self.signed)
     }
+}
+
+/// An authority that may be asked: the host was vouched for, or need not be, and the authority is open.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    issuer: &'a dyn Issuer,
+    until: Instant,
+}
+
+impl std::fmt::Debug for Asking<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asking").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// Opens the authority for one certificate, whose issuing ends at `until`. Nothing of an authority can be asked without what the gate gives.
+///
+/// # Errors
+/// Stage `issue`: it cannot be asked now.
+pub async fn open<'a>(_: &Attested, issuer: &'a dyn Issuer, until: Instant) -> Result<Asking<'a>, Failure> {
+    let opened = tokio::time::timeout_at(until.into(), issuer.open()).await;
+    opened.unwrap_or_else(|_| Err(no_answer()))?;
+    Ok(Asking { issuer, until })
 }
 
 /// What is to be issued.
@@ -122,18 +147,31 @@ impl std::fmt::Debug for Wanted<'_> {
     }
 }
 
-/// Opens the issuer, makes a key and has it certified.
-///
-/// # Errors
-/// Stage `issue`, before `until`. A signing request that was under way when the time ended stays counted.
-pub async fn issue(issuer: &dyn Issuer, wanted: Wanted<'_>, until: Instant) -> Result<Issued, Failure> {
-    let Wanted { request, issuer: settings, budget } = wanted;
-    let opened = tokio::time::timeout_at(until.into(), issuer.open()).await;
-    opened.unwrap_or_else(|_| Err(no_answer()))?;
-    let made = tokio::time::timeout_at(until.into(), key::make(request)).await;
-    let (key, csr) = made.unwrap_or_else(|_| Err(too_slow(&request.name)))?;
-    let signed = issuer.sign(&Order { request, issuer: settings, csr: &csr, budget, until }).await?;
-    Ok(Issued { key, signed })
+impl Asking<'_> {
+    /// Has a key certified.
+    ///
+    /// # Errors
+    /// Stage `issue`, before the time ends, or why the key cannot sign. A signing request that was under way when the time ended stays
+    /// counted.
+    pub async fn issue(&self, key: Key, wanted: Wanted<'_>) -> Result<Issued, Failure> {
+        let Wanted { request, issuer, budget } = wanted;
+        let csr = {
+            let (key, request) = (key.clone(), request.clone());
+            let signed = tokio::task::spawn_blocking(move || csr::signed_by(key.handle(), &request));
+            self.in_time(&wanted.request.name, signed).await?
+        };
+        let signed = self.issuer.sign(&Order { request, issuer, csr: &csr, budget, until: self.until }).await?;
+        Ok(Issued { key, signed })
+    }
+
+    /// Work of other threads for this certificate, such as making its key: other certificates go on meanwhile.
+    ///
+    /// # Errors
+    /// The work's own, or that the time has ended.
+    pub async fn in_time<T>(&self, name: &CertName, work: JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
+        let Ok(done) = tokio::time::timeout_at(self.until.into(), work).await else { return Err(too_slow(name)) };
+        done.unwrap_or_else(|why| Err(Failure::new(Stage::Issue, Code::Interrupted, format!("the run is ending: {why}"))))
+    }
 }
 
 fn no_answer() -> Failure {

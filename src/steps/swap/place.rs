@@ -12,9 +12,9 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::secret::PlainKey;
+use crate::model::secret::Material;
 use crate::plan::generation::key_of_pem;
-use crate::steps::seal::Stores;
+use crate::steps::key::Stores;
 
 /// Both trees of a run, opened once: two descriptors, however many certificates are on their way.
 #[derive(Debug)]
@@ -49,7 +49,15 @@ impl Trees {
     /// # Errors
     /// The same.
     pub fn open_after(settings: &Arc<Settings>, unanswered: Unanswered) -> Result<Arc<Self>, Failure> {
-        let trees = Self::make(settings, unanswered).map_err(|why| failure(Stage::Publish, &why))?;
+        Self::open_with(settings, Stores::of(settings, unanswered))
+    }
+
+    /// The same with stores from outside.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_with(settings: &Arc<Settings>, stores: Stores) -> Result<Arc<Self>, Failure> {
+        let trees = Self::make(settings, stores).map_err(|why| failure(Stage::Publish, &why))?;
         for path in [&settings.paths.state, &settings.paths.run] {
             let found = Dir::open(path).and_then(|dir| dir.map_or(Ok(None), |dir| dir.foreign_owner()));
             if let Some(uid) = found.map_err(|why| failure(Stage::Publish, &why))? {
@@ -59,7 +67,7 @@ impl Trees {
         Ok(Arc::new(trees))
     }
 
-    fn make(settings: &Arc<Settings>, unanswered: Unanswered) -> Result<Self, DiskError> {
+    fn make(settings: &Arc<Settings>, stores: Stores) -> Result<Self, DiskError> {
         let state = write::make_path(&settings.paths.state, 0o700)?;
         let (certs, made) = write::make_dir(&state, layout::CERTS, 0o700, Ownership::default())?;
         if made {
@@ -68,7 +76,7 @@ impl Trees {
         // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (ONDISK).
         let run = write::make_path(&settings.paths.run, 0o755)?;
         show_anchor(&run, settings)?;
-        Ok(Self { settings: settings.clone(), certs, run, stores: Stores::of(settings, unanswered) })
+        Ok(Self { settings: settings.clone(), certs, run, stores })
     }
 
     /// The settings.
@@ -173,15 +181,16 @@ impl Place {
         live(self.var())
     }
 
-    /// The private key that consumers find at `live`; `None` where there is none that can be read.
+    /// The private key that consumers find at `live`, if it is the one of this public key (DER of the SubjectPublicKeyInfo).
     ///
     /// # Errors
     /// When it is there and may not be read.
-    pub fn published_key(&self) -> Result<Option<PlainKey>, DiskError> {
+    pub fn published_key(&self, spki: &[u8]) -> Result<Option<Material>, DiskError> {
         let run = self.run()?;
         let Some(link) = run.link(layout::LIVE)? else { return Ok(None) };
         let content = run.child(&link)?.map_or(Ok(None), |dir| dir.read(layout::KEY))?;
-        Ok(content.and_then(|content| key_of_pem(&content.bytes).ok()))
+        let own = content.filter(|content| key_of_pem(&content.bytes).is_ok_and(|key| key.spki() == spki));
+        Ok(own.map(|content| Material::Pem(content.bytes)))
     }
 
     /// Whether the state directory holds this generation whole.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::aside::keep_aside;
 use super::place::{self, Place};
-use super::stage::{Staged, condition_text, open_pem, stage_run};
+use super::stage::{Staged, condition_text, open_material, stage_run};
 use crate::config::settings::{Install, InstallKind, Part};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write;
@@ -12,7 +12,6 @@ use crate::judge::cert::Facts;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::Generation;
 use crate::plan::copies::{copy_is_right, leftovers, part_bytes, part_mode};
@@ -118,7 +117,7 @@ pub fn put_back(place: &Place, generation: Generation, now: Time) -> Result<(Fac
 }
 
 fn stage_and_show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, Failure> {
-    stage_run(place, kept, &|| open_pem(place, kept))?;
+    stage_run(place, kept, &|| open_material(place, kept))?;
     show(place, kept).map_err(|why| place::failure(Stage::Publish, &why))
 }
 
@@ -133,7 +132,7 @@ fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
     }
     let mut warnings = Vec::new();
     let copied = place.certificate().install.iter().filter(|i| i.kind == InstallKind::Copy);
-    if kept.keep == Keep::Sealed && copied.clone().next().is_some() {
+    if kept.keep.is_only_in_memory() && copied.clone().next().is_some() {
         // Only on the way back to a generation from before the settings changed.
         let text = format!("the key of {} is sealed and never copied: consumers of copies keep what they have", kept.generation);
         warnings.push(Warning::new(Code::NotCopied, text));
@@ -152,7 +151,7 @@ fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
 pub fn write_copies(place: &Place, install: &Install, generation: Generation) -> Result<Vec<Warning>, DiskError> {
     let kept = Kept::read(&place.var()?, generation)?;
     let mut warnings = Vec::new();
-    if kept.keep == Keep::Sealed {
+    if kept.keep.is_only_in_memory() {
         let text = format!("the key of {generation} is sealed and never copied; `omens renew --all` makes one that may be");
         return Ok(vec![Warning::new(Code::NotCopied, text)]);
     }

@@ -14,12 +14,12 @@ use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
-use crate::model::key::Keep;
 use crate::model::layout::{self, Meta};
 use crate::model::name::Generation;
-use crate::model::secret::PlainKey;
+use crate::model::secret::Material;
 use crate::plan::generation::{Condition, Kept, files_differ, key_mode};
-use crate::steps::seal::{Stored, key_pem};
+use crate::steps::keep::Stored;
+use crate::steps::key::Key;
 use crate::steps::validate::Validated;
 
 /// A generation that is complete in both trees and not yet published.
@@ -37,7 +37,7 @@ pub struct Reopened {
     /// DER of its public key.
     spki: Vec<u8>,
     /// Its private key, where the run tree has to be given it.
-    key: Option<PlainKey>,
+    key: Option<Key>,
 }
 
 impl Reopened {
@@ -73,7 +73,7 @@ pub fn reopen(place: &Place, generation: Generation) -> Result<Reopened, Failure
             .hint(format!("`omens renew {} --force` makes a new key and certificate", place.name())));
     }
     let complete = is_complete(place, &kept).map_err(|why| place::failure(Stage::Publish, &why))?;
-    let known = kept.facts.as_ref().filter(|_| complete && kept.keep == Keep::Sealed).map(|facts| facts.spki.clone());
+    let known = kept.facts.as_ref().filter(|_| complete && !kept.keep.rests_in_clear()).map(|facts| facts.spki.clone());
     if let Some(spki) = known {
         return Ok(Reopened { kept, spki, key: None });
     }
@@ -94,12 +94,12 @@ impl Staged {
     ///
     /// # Errors
     /// The value and why, when a file cannot be written; what was half-made is removed by the next run.
-    pub fn new(place: &Arc<Place>, stored: Stored, key: &PlainKey, now: Time) -> Result<Self, Box<(Stored, Failure)>> {
+    pub fn new(place: &Arc<Place>, stored: Stored, now: Time) -> Result<Self, Box<(Stored, Failure)>> {
         let disk = |why: DiskError| place::failure(Stage::Publish, &why);
         let staged = stage_state(place, &stored, now)
             .and_then(|()| Kept::read(&place.var()?, stored.generation()))
             .map_err(disk)
-            .and_then(|kept| stage_run(place, &kept, &|| key_pem(key)).map(|()| kept));
+            .and_then(|kept| stage_run(place, &kept, &|| stored.key.material()).map(|()| kept));
         match staged {
             Ok(kept) => Ok(Self { place: place.clone(), facts: stored.facts().clone(), kept }),
             Err(why) => Err(Box::new((stored, why))),
@@ -111,11 +111,11 @@ impl Staged {
     /// # Errors
     /// The value and why, when the run tree cannot be written.
     pub fn again(place: &Arc<Place>, reopened: Reopened, validated: &Validated) -> Result<Self, Box<(Reopened, Failure)>> {
-        let pem = || match &reopened.key {
-            Some(key) => key_pem(key),
-            None => open_pem(place, &reopened.kept),
+        let material = || match &reopened.key {
+            Some(key) => key.material(),
+            None => open_material(place, &reopened.kept),
         };
-        match stage_run(place, &reopened.kept, &pem) {
+        match stage_run(place, &reopened.kept, &material) {
             Ok(()) => Ok(Self { place: place.clone(), facts: validated.facts().clone(), kept: reopened.kept }),
             Err(why) => Err(Box::new((reopened, why))),
         }
@@ -135,7 +135,7 @@ fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskErro
         (layout::CERT, stored.cert.as_bytes(), 0o644),
         (layout::CHAIN, stored.chain.as_bytes(), 0o644),
         (layout::FULLCHAIN, fullchain.as_bytes(), 0o644),
-        (stored.kept.file, &stored.kept.bytes, 0o600),
+        (stored.key.at_rest().file(), stored.key.at_rest().as_bytes(), 0o600),
     ];
     let meta = Meta {
         v: 1,
@@ -145,7 +145,7 @@ fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskErro
         spki_sha256: Fingerprint::of(&stored.facts().spki),
         anchor_sha256: place.settings().anchor.sha256.clone(),
         files: files.iter().map(|(name, bytes, _)| ((*name).to_owned(), Fingerprint::of(bytes))).collect::<BTreeMap<_, _>>(),
-        published_key_sha256: stored.kept.published_sha256.clone(),
+        published_key_sha256: stored.key.at_rest().published_sha256().cloned(),
     };
     let meta = serde_json::to_vec_pretty(&meta).unwrap_or_default();
     let staging = format!(".{generation}");
@@ -159,16 +159,14 @@ fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskErro
     write::sync(&var)
 }
 
-/// The PEM of a generation's private key, opened by its store.
-pub(super) fn open_pem(place: &Place, kept: &Kept) -> Result<Pem, Failure> {
-    key_pem(&place.stores().open(place.name(), kept)?)
+/// What consumers are given of a generation's private key, opened by its store.
+pub(super) fn open_material(place: &Place, kept: &Kept) -> Result<Material, Failure> {
+    place.stores().open(place.name(), kept)?.material()
 }
-
-type Pem = Zeroizing<Vec<u8>>;
 
 /// Makes the run tree's `gen-N` complete and equal; what is right already is left alone, and its key is not asked for. On tmpfs a flush
 /// means nothing, elsewhere it costs little.
-pub(super) fn stage_run(place: &Place, kept: &Kept, pem: &dyn Fn() -> Result<Pem, Failure>) -> Result<(), Failure> {
+pub(super) fn stage_run(place: &Place, kept: &Kept, material: &dyn Fn() -> Result<Material, Failure>) -> Result<(), Failure> {
     let disk = |why: DiskError| place::failure(Stage::Publish, &why);
     let generation = kept.generation;
     if is_complete(place, kept).map_err(disk)? {
@@ -178,16 +176,16 @@ pub(super) fn stage_run(place: &Place, kept: &Kept, pem: &dyn Fn() -> Result<Pem
     let staging = format!(".{generation}");
     write::remove(&run, &staging).map_err(disk)?;
     let (dir, _) = write::make_dir(&run, &staging, 0o750, place::generation_owner(place.certificate())).map_err(disk)?;
-    let key = match kept.plain_key() {
-        Some(plain) => Pem::new(plain.to_vec()),
-        // In clear only into the very directory of which the kernel says that it is in memory.
-        None => {
-            demand_memory(&dir)?;
-            pem()?
-        }
+    // In clear only into the very directory of which the kernel says that it is in memory.
+    if kept.keep.is_only_in_memory() {
+        demand_memory(&dir)?;
+    }
+    let material = match kept.plain_key() {
+        Some(plain) => Material::Pem(Zeroizing::new(plain.to_vec())),
+        None => material()?,
     };
     let nginx = nginx_conf(place.settings(), place.certificate(), kept);
-    let filled = fill(place, &dir, kept, &key, &nginx).and_then(|()| {
+    let filled = fill(place, &dir, kept, &material, &nginx).and_then(|()| {
         // A damaged generation of this number is exchanged, in one step where the file system can, so that `live` does not name nothing.
         write::exchange(&run, &staging, &generation.to_string())?;
         write::remove(&run, &staging)?;
@@ -196,10 +194,10 @@ pub(super) fn stage_run(place: &Place, kept: &Kept, pem: &dyn Fn() -> Result<Pem
     filled.map_err(disk)
 }
 
-fn fill(place: &Place, dir: &Dir, kept: &Kept, key: &[u8], nginx: &str) -> Result<(), DiskError> {
+fn fill(place: &Place, dir: &Dir, kept: &Kept, material: &Material, nginx: &str) -> Result<(), DiskError> {
     let certificate = place.certificate();
     let owner = place::file_owner(certificate);
-    for (name, bytes) in kept.published_files(key) {
+    for (name, bytes) in kept.published_files(material) {
         let secret = matches!(name, layout::KEY | layout::COMBINED);
         let mode = if secret { key_mode(certificate.owner.gid) } else { 0o644 };
         write::write_new(dir, name, &bytes, mode, owner)?;

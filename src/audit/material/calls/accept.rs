@@ -6,8 +6,9 @@ use webpki::Error;
 use super::super::blocks::Cert;
 use super::super::room::Room;
 use crate::audit::wiring::{Needs, Trust};
-use crate::judge::path::{Anchors, Parsed, Search};
-use crate::judge::usage;
+use crate::judge::parsed::Parsed;
+use crate::judge::path::{Anchors, Search};
+use crate::judge::{oid, usage};
 use crate::model::profile::Purpose;
 
 /// Why it does not.
@@ -41,7 +42,7 @@ pub(super) fn judge(room: &Room<'_>, shown: &Shown<'_>, trust: &Trust, purpose: 
     }
     if let (Some(eku), Some(purpose)) = (&leaf.facts.extensions.eku, purpose) {
         let wanted = usage::purpose_oids(purpose);
-        let has = |oid: &str| eku.values.iter().any(|value| value == oid || value == usage::ANY_EKU);
+        let has = |oid: &str| eku.values.iter().any(|value| value == oid || value == oid::ANY_EKU);
         if !wanted.iter().all(|oid| has(oid)) {
             return Some(Refusal::Purpose);
         }

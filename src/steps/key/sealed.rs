@@ -9,21 +9,22 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::keys::{Keys, Writes};
+use super::file::of_material;
 use super::opened::{Open, random};
-use super::{KeptKey, KeyStore, damaged, envelope, key_pem};
+use super::sealing_keys::{Keys, Writes};
+use super::software::SoftwareKey;
+use super::{KeptKey, Key, KeyStore, PrivateKey as _, damaged, envelope};
 use crate::config::settings::Sealing;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
-use crate::judge::pair;
 use crate::model::anchor::Fingerprint;
 use crate::model::canonical::Format as _;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::layout;
+use crate::model::key::{Keep, KeyAlgorithm};
 use crate::model::name::{CertName, Generation};
 use crate::model::sealed::{NONCE, SALT, SealId, SealedKeyFile};
-use crate::model::secret::PlainKey;
+use crate::model::secret::Material;
 use crate::model::tcti::Tcti;
 
 /// Between two looks at whether somebody else is done with the TPM.
@@ -44,7 +45,7 @@ pub struct SealedStore {
 
 impl KeyStore for SealedStore {
     fn file(&self) -> &'static str {
-        layout::SEALED_KEY
+        Keep::Sealed.file()
     }
 
     /// Opens the TPM and the sealing key for new private keys, or makes one: before anything is asked of a CA. The warning says why a
@@ -57,23 +58,15 @@ impl KeyStore for SealedStore {
         self.with(move |open| open.make_ready(now))
     }
 
-    fn keep(&self, name: &CertName, generation: Generation, key: &PlainKey) -> Result<KeptKey, Failure> {
-        let failed = |why: &str| {
-            Failure::new(Stage::Seal, Code::BlobDamaged, format!("the private key of {name} {generation} cannot be sealed: {why}"))
-        };
-        let open = self.lock()?;
-        let ready = open.active.as_ref().and_then(|id| Some((id, open.opened.get(id)?.as_ref().ok()?)));
-        let (id, active) = ready.ok_or_else(|| failed("no sealing key was made ready"))?;
-        let (mut salt, mut nonce) = ([0; SALT], [0; NONCE]);
-        random(&mut salt)?;
-        random(&mut nonce)?;
-        let header = SealedKeyFile::header((name, generation), id.clone(), active.srk.clone(), key.spki(), (salt, nonce));
-        let sealed = envelope::close(&active.key, header, key.expose()).map_err(|_| failed("the cipher refuses"))?;
-        let published_sha256 = Some(Fingerprint::of(&key_pem(key)?));
-        Ok(KeptKey { file: self.file(), bytes: Zeroizing::new(sealed.to_bytes()), published_sha256 })
+    fn make(&self, name: &CertName, generation: Generation, algorithm: KeyAlgorithm) -> Result<Key, Failure> {
+        self.seal(name, generation, SoftwareKey::generate(algorithm)?)
     }
 
-    fn open(&self, name: &CertName, generation: Generation, bytes: &[u8]) -> Result<PlainKey, Failure> {
+    fn keep(&self, name: &CertName, generation: Generation, material: &Material) -> Result<Key, Failure> {
+        self.seal(name, generation, of_material(name, generation, material)?)
+    }
+
+    fn open(&self, name: &CertName, generation: Generation, bytes: &[u8]) -> Result<Key, Failure> {
         let broken = |why: &str| damaged(name, generation, why);
         let sealed = SealedKeyFile::parse(bytes).map_err(|why| broken(&why.to_string()))?;
         if sealed.name != name.as_str() || sealed.generation != generation {
@@ -94,11 +87,20 @@ impl KeyStore for SealedStore {
         }
         let pkcs8 = envelope::open(&key.key, &sealed).map_err(|_| broken("it is not as it was written"))?;
         drop(open);
-        let spki = pair::spki_of_pkcs8(&pkcs8).map_err(|why| broken(&why.to_string()))?;
-        if Fingerprint::of(&spki) != sealed.spki_sha256 {
+        let key = SoftwareKey::of_pkcs8(pkcs8).map_err(|why| broken(&why))?;
+        if Fingerprint::of(key.spki()) != sealed.spki_sha256 {
             return Err(broken("it is another key than it says"));
         }
-        Ok(PlainKey::new(pkcs8, spki))
+        self.kept(key, Zeroizing::new(bytes.to_vec()))
+    }
+
+    fn clean(&self) -> Result<(), Failure> {
+        self.lock()?.files.clean()
+    }
+
+    fn collect(&self) -> Result<(), Failure> {
+        let needed = if self.has_several()? { self.referenced()? } else { None };
+        needed.map_or(Ok(()), |needed| self.collect_but(needed).map(drop))
     }
 }
 
@@ -144,10 +146,7 @@ impl SealedStore {
     }
 
     /// Whether there are more sealing keys than the one that serves: without that there is nothing to collect.
-    ///
-    /// # Errors
-    /// A directory cannot be read.
-    pub fn has_several(&self) -> Result<bool, Failure> {
+    fn has_several(&self) -> Result<bool, Failure> {
         self.lock()?.files.are_several()
     }
 
@@ -163,7 +162,7 @@ impl SealedStore {
     ///
     /// # Errors
     /// A file cannot be removed.
-    pub fn collect(&self, mut referenced: BTreeSet<SealId>) -> Result<Vec<SealId>, Failure> {
+    pub fn collect_but(&self, mut referenced: BTreeSet<SealId>) -> Result<Vec<SealId>, Failure> {
         let open = self.lock()?;
         // Without a run that made one ready, the newest is the one that the next run will use.
         let active = match &open.active {
@@ -172,14 +171,6 @@ impl SealedStore {
         };
         referenced.extend(active);
         open.files.remove_others(&referenced)
-    }
-
-    /// Removes what a killed run left half-written. The TPM is not needed for that.
-    ///
-    /// # Errors
-    /// A file cannot be removed.
-    pub fn clean(&self) -> Result<(), Failure> {
-        self.lock()?.files.clean()
     }
 
     /// How often the TPM was asked to unseal.
@@ -192,6 +183,28 @@ impl SealedStore {
     #[must_use]
     pub fn tpm_commands(&self) -> u64 {
         self.lock().map_or(0, |open| open.commands)
+    }
+
+    /// Puts a key under the sealing key that was made ready.
+    fn seal(&self, name: &CertName, generation: Generation, key: SoftwareKey) -> Result<Key, Failure> {
+        let failed = |why: &str| {
+            Failure::new(Stage::Seal, Code::BlobDamaged, format!("the private key of {name} {generation} cannot be sealed: {why}"))
+        };
+        let open = self.lock()?;
+        let ready = open.active.as_ref().and_then(|id| Some((id, open.opened.get(id)?.as_ref().ok()?)));
+        let (id, active) = ready.ok_or_else(|| failed("no sealing key was made ready"))?;
+        let (mut salt, mut nonce) = ([0; SALT], [0; NONCE]);
+        random(&mut salt)?;
+        random(&mut nonce)?;
+        let header = SealedKeyFile::header((name, generation), id.clone(), active.srk.clone(), key.spki(), (salt, nonce));
+        let sealed = envelope::close(&active.key, header, key.pkcs8()).map_err(|_| failed("the cipher refuses"))?;
+        drop(open);
+        self.kept(key, Zeroizing::new(sealed.to_bytes()))
+    }
+
+    fn kept(&self, key: SoftwareKey, bytes: Zeroizing<Vec<u8>>) -> Result<Key, Failure> {
+        let at_rest = KeptKey::new(self.file(), bytes, Some(&key.material()?));
+        Ok(Key::new(Arc::new(key), at_rest))
     }
 
     /// Does something for which the TPM may be needed, and closes it; in time, or not at all in this run.

@@ -1,40 +1,64 @@
-//! A new private key and the CSR for it (RFC 2986). Nothing that holds the key may leave here but [`PlainKey`], which is wiped.
+//! The CSR (RFC 2986) for a key that its store holds: signed through the key's handle, so that it may lie in a device.
 
 use rcgen::string::Ia5String;
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData as _, RsaKeySize, SanType};
-use zeroize::Zeroizing;
+use rcgen::{CertificateParams, DistinguishedName, DnType, PublicKeyData, SanType, SignatureAlgorithm, SigningKey};
 
+use crate::judge::pair;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::key::KeyAlgorithm;
 use crate::model::request::Request;
-use crate::model::secret::PlainKey;
+use crate::steps::key::PrivateKey;
 
-/// A key of the request's algorithm, and a CSR (PEM) with exactly the request's names.
-pub(super) async fn make(request: &Request) -> Result<(PlainKey, String), Failure> {
+/// A CSR (PEM) with exactly the request's names, signed by this key.
+///
+/// # Errors
+/// A name that no certificate can carry, or a key that cannot sign now.
+pub(super) fn signed_by(key: &dyn PrivateKey, request: &Request) -> Result<String, Failure> {
     let wanted = params(request)?;
-    let algorithm = request.algorithm;
-    if algorithm.is_ec() {
-        return key_and_csr(algorithm, &wanted);
-    }
-    // An RSA key takes a tenth of a second and more (facts/crates §3): other certificates go on meanwhile.
-    let made = tokio::task::spawn_blocking(move || key_and_csr(algorithm, &wanted)).await;
-    made.unwrap_or_else(|why| Err(failed(algorithm, &why)))
+    let signer = Signer::new(key).map_err(|why| failed(key.algorithm(), &why))?;
+    let csr = wanted.serialize_request(&signer);
+    // What the key itself said tells more than that there is no signature.
+    let csr = csr.map_err(|why| signer.refused.into_inner().unwrap_or_else(|| failed(key.algorithm(), &why)))?;
+    csr.pem().map_err(|why| failed(key.algorithm(), &why))
 }
 
-fn key_and_csr(algorithm: KeyAlgorithm, wanted: &CertificateParams) -> Result<(PlainKey, String), Failure> {
-    let made = match algorithm {
-        KeyAlgorithm::EcP256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
-        KeyAlgorithm::EcP384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
-        KeyAlgorithm::Rsa2048 => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048),
-        KeyAlgorithm::Rsa3072 => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_3072),
-        KeyAlgorithm::Rsa4096 => KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_4096),
-    };
-    // rcgen keeps the PKCS#8 beside the key and wipes it only when told to; aws-lc wipes its own.
-    let pair = Zeroizing::new(made.map_err(|why| failed(algorithm, &why))?);
-    let pem = wanted.serialize_request(&*pair).and_then(|csr| csr.pem()).map_err(|why| failed(algorithm, &why))?;
-    let key = PlainKey::new(Zeroizing::new(pair.serialized_der().to_vec()), pair.subject_public_key_info());
-    Ok((key, pem))
+/// A key as rcgen wants to see it.
+struct Signer<'a> {
+    key: &'a dyn PrivateKey,
+    /// The subjectPublicKey of its SubjectPublicKeyInfo, without the algorithm.
+    public: Vec<u8>,
+    /// Why the key did not sign.
+    refused: std::cell::RefCell<Option<Failure>>,
+}
+
+impl<'a> Signer<'a> {
+    fn new(key: &'a dyn PrivateKey) -> Result<Self, pair::KeyFault> {
+        Ok(Self { key, public: pair::subject_public_key(key.spki())?, refused: std::cell::RefCell::default() })
+    }
+}
+
+impl PublicKeyData for Signer<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        match self.key.algorithm() {
+            KeyAlgorithm::EcP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyAlgorithm::EcP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => &rcgen::PKCS_RSA_SHA256,
+        }
+    }
+}
+
+impl SigningKey for Signer<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.key.sign(message).map_err(|why| {
+            self.refused.replace(Some(why));
+            rcgen::Error::RemoteKeyError
+        })
+    }
 }
 
 /// Names only: EKU, key usage and lifetime are the role's, and what a CSR says about them is dropped (facts/openbao §4).
@@ -69,6 +93,7 @@ mod tests {
 
     use crate::model::name::CertName;
     use crate::model::profile::{Profile, Purpose, Usage};
+    use crate::steps::key::software::SoftwareKey;
 
     fn request(algorithm: KeyAlgorithm, common_name: &str, dns: &[&str], ip: &[&str]) -> Request {
         let profile = Profile {
@@ -93,6 +118,10 @@ mod tests {
         }
     }
 
+    fn key(algorithm: KeyAlgorithm) -> SoftwareKey {
+        SoftwareKey::generate(algorithm).expect("a key")
+    }
+
     /// Subject and SANs of a CSR whose signature fits; and the DER of its public key.
     fn read(pem: &str) -> (String, Vec<String>, Vec<u8>) {
         let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).expect("PEM");
@@ -112,35 +141,35 @@ mod tests {
         (info.subject.to_string(), names.collect(), info.subject_pki.raw.to_vec())
     }
 
-    #[tokio::test]
-    async fn a_csr_has_exactly_the_names_of_the_request() {
+    #[test]
+    fn a_csr_has_exactly_the_names_of_the_request() {
         for (common_name, dns, ip, expected) in [
             ("Web.Example", vec!["localhost", "web.example"], vec!["127.0.0.1"], vec!["web.example", "localhost", "[127, 0, 0, 1]"]),
             ("A Service", vec!["*.example"], vec!["::1"], vec!["*.example", "[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]"]),
             ("A Service", vec![], vec![], vec![]),
         ] {
-            let (_, pem) = make(&request(KeyAlgorithm::EcP256, common_name, &dns, &ip)).await.expect("a CSR");
+            let pem = signed_by(&key(KeyAlgorithm::EcP256), &request(KeyAlgorithm::EcP256, common_name, &dns, &ip)).expect("a CSR");
             let (subject, names, _) = read(&pem);
             assert_eq!((subject, names), (format!("CN={common_name}"), expected.into_iter().map(str::to_owned).collect()));
         }
     }
 
-    #[tokio::test]
-    async fn the_key_kept_is_the_key_of_the_csr_and_of_the_algorithm_asked() {
+    #[test]
+    fn the_csr_is_for_the_key_that_signs_it() {
         for (algorithm, spki_length) in
             [(KeyAlgorithm::EcP256, 91), (KeyAlgorithm::EcP384, 120), (KeyAlgorithm::Rsa2048, 294), (KeyAlgorithm::Rsa3072, 422)]
         {
-            let (key, pem) = make(&request(algorithm, "web.example", &[], &[])).await.expect("a CSR");
+            let key = key(algorithm);
+            let pem = signed_by(&key, &request(algorithm, "web.example", &[], &[])).expect("a CSR");
             let (_, _, spki) = read(&pem);
             assert_eq!((key.spki(), spki.len()), (spki.as_slice(), spki_length), "{algorithm}");
-            let reloaded = Zeroizing::new(KeyPair::try_from(key.expose()).expect("PKCS#8"));
-            assert_eq!(reloaded.subject_public_key_info(), spki, "{algorithm}");
         }
     }
 
-    #[tokio::test]
-    async fn a_name_that_no_certificate_carries_is_refused_before_anything_is_sent() {
-        let why = make(&request(KeyAlgorithm::EcP256, "web.example", &["bücher.example"], &[])).await.expect_err("no such name");
+    #[test]
+    fn a_name_that_no_certificate_carries_is_refused_before_anything_is_sent() {
+        let wanted = request(KeyAlgorithm::EcP256, "web.example", &["bücher.example"], &[]);
+        let why = signed_by(&key(KeyAlgorithm::EcP256), &wanted).expect_err("no such name");
         assert_eq!(why.code, "role-refused");
     }
 }

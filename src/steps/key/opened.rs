@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::keys::Keys;
+use super::sealing_keys::Keys;
 use crate::config::settings::Sealing;
 use crate::io::tpm::{Sealed, Tpm};
 use crate::io::write;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::disk;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
 use crate::model::canonical::Format as _;
@@ -13,7 +14,6 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::sealed::{SealId, SealedKeyFile, SealingKeyFile, SrkPin};
-use crate::steps::seal::disk;
 
 /// Whether a run still writes: a thread that it gave up may come back when another run holds the lock.
 #[derive(Clone, Debug, Default)]

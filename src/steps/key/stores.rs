@@ -1,0 +1,73 @@
+//! The stores of one run, by where the settings keep keys. Nothing is opened before a key needs it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{FileStore, Key, KeyStore, SealedStore};
+use crate::config::settings::Settings;
+use crate::io::tpm::limit::Unanswered;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
+use crate::model::key::Keep;
+use crate::model::name::CertName;
+use crate::plan::generation::Kept;
+
+/// Where private keys of this host rest.
+#[derive(Debug, Default)]
+pub struct Stores {
+    by_keep: BTreeMap<Keep, Arc<dyn KeyStore>>,
+    sealed: Option<Arc<SealedStore>>,
+}
+
+impl Stores {
+    /// The stores of these settings, and what of earlier runs still waits for a TPM.
+    #[must_use]
+    pub fn of(settings: &Settings, unanswered: Unanswered) -> Self {
+        let sealed = settings.sealing.clone().map(|sealing| SealedStore::new(&settings.paths.state, sealing).after(unanswered));
+        let sealed = sealed.map(Arc::new);
+        let mut stores = Self::default().with(Keep::File, Arc::new(FileStore));
+        if let Some(sealed) = &sealed {
+            stores = stores.with(Keep::Sealed, sealed.clone());
+        }
+        Self { sealed, ..stores }
+    }
+
+    /// The same with this store for one kind of keeping.
+    #[must_use]
+    pub fn with(mut self, keep: Keep, store: Arc<dyn KeyStore>) -> Self {
+        self.by_keep.insert(keep, store);
+        self
+    }
+
+    /// The store of one kind of keeping.
+    ///
+    /// # Errors
+    /// Stage `seal`: a key is sealed, and the settings name no TPM (any more).
+    pub fn keeping(&self, keep: Keep) -> Result<&dyn KeyStore, Failure> {
+        let none = || {
+            let text = format!("the key is {}, and the settings name no TPM", keep.as_str());
+            Failure::new(Stage::Seal, Code::TpmUnreachable, text)
+                .hint("put [tpm] back, or `omens renew --all` makes a new key and certificate")
+        };
+        self.by_keep.get(&keep).map(|store| &**store).ok_or_else(none)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &dyn KeyStore> {
+        self.by_keep.values().map(|store| &**store)
+    }
+
+    /// The store of sealed keys, where there is one: only it has keys that can be sealed anew.
+    #[must_use]
+    pub fn sealed(&self) -> Option<&SealedStore> {
+        self.sealed.as_deref()
+    }
+
+    /// Opens the private key of a generation.
+    ///
+    /// # Errors
+    /// Stage `seal`: it cannot be opened.
+    pub fn open(&self, name: &CertName, kept: &Kept) -> Result<Key, Failure> {
+        self.keeping(kept.keep)?.open(name, kept.generation, kept.key_at_rest())
+    }
+}
