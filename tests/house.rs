@@ -76,7 +76,6 @@ const TUPLES: &[(&str, usize)] = &[
     ("io/tpm/limit.rs", 1),
     ("model/sealed.rs", 2),
     ("plan/generation.rs", 2),
-    ("plan/inventory.rs", 1),
     ("plan/view.rs", 1),
     ("steps/flow/deploy.rs", 1),
     ("steps/flow/mod.rs", 2),
