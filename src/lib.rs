@@ -6,7 +6,8 @@
 //! Beside this page: [`cli`] (the contract: commands, exit codes, documents), [`config`] (settings), [`steps::swap`] (what lies on disk, in
 //! which order it comes about, and what every cut leaves), [`steps`] (what services do with new files), [`judge`], [`io`], [`io::openbao`] and
 //! [`io::tpm`] (what validators, hosts, OpenBao and TPMs were seen to do), [`audit`] (Keylime's and SPIRE's configuration), [`plan`] (what
-//! other agents get wrong). Comments cite these pages by file and section.
+//! other agents get wrong). Comments cite these pages by file and section, and
+//! `tests/citations.rs` holds that both exist.
 //!
 //! # The flow
 //! ```text

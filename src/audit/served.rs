@@ -84,7 +84,8 @@ fn own(view: &View, settings: Option<&Settings>, certificate: &Certificate, host
     }
 }
 
-/// One look for each kind of key: a block with an RSA and an EC certificate answers by what is offered (CONTRACT).
+/// One look for each kind of key: a block with an RSA and an EC certificate answers by what is offered
+/// ([Proof on the wire](crate::cli#proof-on-the-wire)).
 fn insert(all: &mut BTreeMap<String, Look>, target: handshake::Target, leaves: &[Leaf], place: Option<Place>, host: &str) {
     for leaf in leaves {
         let only = leaf.facts.key.algorithm;

@@ -23,7 +23,7 @@ const METHODS: [Method; 3] = [
     Method { word: GivenToken::WORD, read: |fields| fields.token() },
 ];
 
-/// Those of DESIGN that need a TPM or SPIRE.
+/// Those that no build does yet: they need a TPM or SPIRE.
 const LATER: [&str; 2] = ["tpm_identity", "jwt_svid"];
 
 /// One auth method; errors about secrets that are not there go to `absent`, one list for each method.

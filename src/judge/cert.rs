@@ -239,7 +239,8 @@ impl Facts {
         self.issuer.der == self.subject.der
     }
 
-    /// Whether `time` lies within the validity. At notAfter itself OpenSSL says expired and webpki says valid: it is over (facts/x509 §4).
+    /// Whether `time` lies within the validity. At notAfter itself OpenSSL says expired and webpki says valid: it is over
+    /// ([Peers](crate::judge#peers)).
     #[must_use]
     pub fn valid_at(&self, time: Time) -> bool {
         self.not_before <= time && time < self.not_after

@@ -1,4 +1,5 @@
-//! What webpki leaves out about authorities and anchor (facts/x509 §2), and what else lies in a chain. It must never look for a path.
+//! What webpki leaves out about authorities and anchor ([webpki](crate::judge#webpki)), and what else lies in a chain. It must never look
+//! for a path.
 
 use super::cert::{AuthorityKey, Facts, NameConstraints};
 use super::form;
@@ -111,7 +112,7 @@ fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now
     }
     match anchor.extensions.basic {
         Some(basic) if basic.ca => {
-            // Self-issued ones count too, as in webpki: key rollover by them is not followed (facts/x509 §2).
+            // Self-issued ones count too, as in webpki: key rollover by them is not followed (judge/facts.md, "webpki").
             let count = authorities.len();
             if let Some(most) = basic.path_length.filter(|most| usize::try_from(*most).is_ok_and(|most| count > most)) {
                 findings.add(&lint::PATH_LENGTH, format!("at most {most} intermediates below the root"), count.to_string());
@@ -233,7 +234,7 @@ mod tests {
         tlv(0x30, &[tlv(0x17, from.as_bytes()), tlv(0x17, to.as_bytes())].concat())
     }
 
-    /// facts/x509 §2: webpki reads nothing of the anchor but name, key and name constraints.
+    /// [webpki](crate::judge#webpki): webpki reads nothing of the anchor but name, key and name constraints.
     #[test]
     fn the_anchor_is_judged_too() {
         type Change = fn(&mut Parts);

@@ -180,7 +180,7 @@ impl List {
             Some(true) => findings.add(&audit::CRL_NUMBER_CRITICAL, "not critical", format!("critical{of}")),
             Some(false) => {}
         }
-        // webpki asks this of intermediates only (facts/x509 §2). No keyUsage at all allows everything.
+        // webpki asks this of intermediates only (judge/facts.md, "webpki"). No keyUsage at all allows everything.
         if let Some(usage) = issuer.extensions.key_usage.as_ref().filter(|usage| !usage.values.iter().any(|value| value == "cRLSign")) {
             findings.add(&audit::CRL_NO_SIGN, "cRLSign", format!("{} of {}", usage.values.join(", "), issuer.subject));
             clean = false;

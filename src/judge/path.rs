@@ -156,7 +156,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Extended key usage of every certificate of a path, where it has one (facts/x509 §2), as webpki's own `server_auth` and `client_auth` do;
+/// Extended key usage of every certificate of a path, where it has one ([webpki](crate::judge#webpki)), as webpki's own `server_auth` and
+/// `client_auth` do;
 /// and a limit to how many certificates are tried.
 struct Usages {
     purpose: Option<Purpose>,
@@ -357,7 +358,7 @@ mod tests {
         assert_eq!(ids(&verdict.findings), ["path.name-constraints"]);
     }
 
-    /// facts/x509 §2: webpki alone takes a leaf without EKU for every purpose.
+    /// [webpki](crate::judge#webpki): webpki alone takes a leaf without EKU for every purpose.
     #[test]
     fn extended_key_usage_is_judged_for_every_purpose() {
         let both: &[Eku] = &[Eku::ServerAuth, Eku::ClientAuth];

@@ -33,7 +33,7 @@ fn without_freedom(der: &[u8]) -> Facts {
     facts.odd_dates = false;
     facts.extensions.subject_key = None;
     let lower = |names: &mut Vec<String>| names.iter_mut().for_each(|name| name.make_ascii_lowercase());
-    // Host names have no case (facts/openbao §4).
+    // Host names have no case (io/openbao/facts.md, "Signing").
     lower(&mut facts.subject.common_names);
     facts.subject.der.make_ascii_lowercase();
     lower(&mut facts.extensions.san.get_or_insert_with(Names::default).dns);
@@ -107,7 +107,7 @@ fn assessed(pki: &Pki, leaf: &[u8], middle: &[u8], asked: &Asked) -> Assessment 
 /// What only a request can say: names beyond the wanted ones, another kind of key than asked for.
 const BY_REQUEST: [&str; 4] = ["name.extra", "name.cn-other", "name.cn-absent", "key.other-algorithm"];
 
-/// What passes with a finding that says so (CONTRACT: no AKI is accepted).
+/// What passes with a finding that says so ([The gate](crate::cli#the-gate)).
 const TOLD: [&str; 1] = ["aki.absent"];
 
 /// Holds the gate and the audit against each other over one mutated leaf.

@@ -1,4 +1,5 @@
-//! Extended key usage and key usage of a leaf against its profile. webpki accepts a leaf without either (facts/x509 §2), so this is ours.
+//! Extended key usage and key usage of a leaf against its profile. webpki accepts a leaf without either ([webpki](crate::judge#webpki)),
+//! so this is ours.
 
 use super::cert::{Facts, Usages};
 use super::lint::{self, Findings, audit};
@@ -123,7 +124,8 @@ fn key_usage(findings: &mut Findings<'_>, leaf: &Facts, profile: &Profile) {
     }
 }
 
-/// Usages that the kind of key has no use for; OpenBao's default role sets both (facts/x509 §3). Those outside the profile are said already.
+/// Usages that the kind of key has no use for; OpenBao's default role sets both ([OpenBao's roles](crate::judge#openbaos-roles)). Those
+/// outside the profile are said already.
 fn unfit(findings: &mut Findings<'_>, leaf: &Facts, usage: &Usages, said: &[&str]) {
     let present = |words: &[&str]| -> Vec<String> {
         usage.values.iter().filter(|value| words.contains(&value.as_str()) && !said.contains(&value.as_str())).cloned().collect()
@@ -174,7 +176,8 @@ mod tests {
         parts.sign(&pki.middle.key)
     }
 
-    /// OpenBao's default role sets digitalSignature, keyEncipherment and keyAgreement for every key (facts/x509 §3).
+    /// OpenBao's default role sets digitalSignature, keyEncipherment and keyAgreement for every key
+    /// ([OpenBao's roles](crate::judge#openbaos-roles)).
     #[test]
     fn the_default_role_is_allowed_and_named_for_both_kinds_of_key() {
         let rsa = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();

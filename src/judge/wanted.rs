@@ -1,5 +1,5 @@
 //! Names of a leaf that nobody here asked a CA for: their form, and whether they cover what clients will look for. It must never look for a
-//! name in the common name: rustls and Go do not either (facts/x509 §4).
+//! name in the common name: rustls and Go do not either ([Peers](crate::judge#peers)).
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

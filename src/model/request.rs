@@ -33,7 +33,7 @@ pub struct Request {
 pub struct Signed {
     /// The leaf as sent, PEM.
     pub leaf_pem: String,
-    /// Everything else that was sent, PEM, in any order; may hold the root (facts/openbao §4).
+    /// Everything else that was sent, PEM, in any order; may hold the root ([Signing](crate::io::openbao#signing)).
     pub others: Vec<String>,
     /// What the authority warns of, and what we do.
     pub warnings: Vec<Warning>,
@@ -42,7 +42,8 @@ pub struct Signed {
 impl Request {
     /// The DNS names that must be in the certificate and no others: {common name if it is a host name} ∪ dns, lower case, each once.
     ///
-    /// OpenBao adds a common name that is a host name to the SANs and keeps its case (facts/openbao §4), so names are compared without case.
+    /// OpenBao adds a common name that is a host name to the SANs and keeps its case ([Signing](crate::io::openbao#signing)), so names are
+    /// compared without case.
     #[must_use]
     pub fn dns_names(&self) -> Vec<String> {
         let own = is_host_name(&self.common_name).then_some(&self.common_name);

@@ -87,7 +87,7 @@ fn beside_peers() -> OpenBao {
     let bao = OpenBao::start(Options::REAL);
     let rivals = Rivals::new(&bao);
     if rivals.consul_template("probe", 1, None).is_none() {
-        println!("*** consul-template is not built here: its figures are missing");
+        println!("*** consul-template is not built here (tests/lab/peers.sh build consul-template): its figures are missing");
     }
     not_due(&bao, &rivals, &TEN);
     not_due(&bao, &rivals, &THOUSAND);

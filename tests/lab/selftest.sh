@@ -31,6 +31,7 @@ T() { # NAME EXPECTED_STATUS COMMAND...
     if [ $rc = "$want" ]; then printf 'ok      %3d.%02d s  %s\n' $((t / 100)) $((t % 100)) "$name"
     elif [ $rc = 125 ]; then SKIP=1; printf 'missing            %s: %s\n' "$name" "$(grep -m 1 missing: "$W/log" || tail -1 "$W/log")"
     else BAD=1; printf 'FAILED  %3d.%02d s  %s: status %s, not %s\n' $((t / 100)) $((t % 100)) "$name" $rc "$want"; sed 's/^/    /' "$W/log"; fi
+    [ $rc = "$want" ]
 }
 has() { command -v "$2" >/dev/null || { SKIP=1; printf 'missing            %s: missing: %s (Debian package %s)\n' "$1" "$2" "$3"; false; }; }
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -158,8 +159,7 @@ lab() {
     local name=$1 claim=$2 shell=${*: -1}
     set -- "${@:3:$#-3}"
     mkdir -p "$W/$name.files"
-    T "$name-lab.sh: it comes up" 0 "$HERE/$name-lab.sh" up "$W/$name" "$@"
-    [ -d "$W/$name" ] || return 0
+    T "$name-lab.sh: it comes up" 0 "$HERE/$name-lab.sh" up "$W/$name" "$@" || return 0
     T "$name-lab.sh: $claim" 0 bash -euo pipefail -c "$shell" "$HERE/$name-lab.sh" "$W/$name" "$W/$name.files"
     T "$name-lab.sh: it goes down" 0 "$HERE/$name-lab.sh" down "$W/$name"
     # No process names a file of it.

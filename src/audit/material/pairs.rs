@@ -180,7 +180,7 @@ fn wanted_names(pair: &Pair, leaf: &Cert, sheet: &mut Sheet) {
     sheet.add(draft.expected(bare.join(", ")).found(names::list(&leaf.facts)).evidence(format!("certificate {}", leaf.words())));
 }
 
-/// facts/keylime §4, trap 8.
+/// A certificate of the Keylime agent must open no verifier ([Who is an administrator](crate::audit#who-is-an-administrator)).
 fn agent(case: &Case<'_>, leaf: &Cert, sheet: &mut Sheet) {
     if case.pair.consumer.service != Service::KeylimeAgent {
         return;

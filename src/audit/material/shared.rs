@@ -47,7 +47,7 @@ fn belong(a: &Paper, b: &Paper) -> bool {
     beside || (generation(&a.real).is_some() && generation(&b.real).is_some())
 }
 
-/// The number of the generation that a file lies in ([Layout](crate::steps::swap#layout)).
+/// The number of the generation that a file lies in ([What lies where](crate::steps::swap#what-lies-where)).
 fn generation(path: &Path) -> Option<u64> {
     path.parent()?.file_name()?.to_str()?.strip_prefix("gen-")?.parse().ok()
 }

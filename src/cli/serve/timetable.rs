@@ -1,4 +1,4 @@
-//! The store that tokio-cron-scheduler asks for what is next. It must never answer while a run is under way: two at a time is none too few.
+//! The store that tokio-cron-scheduler asks when the next run is. While a run is under way it does not answer: no second one begins beside it.
 //!
 //! The crate's own store is polled twice a second, makes up for every interval that a clock set forward seems to have missed, and sleeps
 //! through the time by which one is set back. This one answers when it is time, by the clocks that it was given; the crate's are not used.

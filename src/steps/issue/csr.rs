@@ -61,7 +61,8 @@ impl SigningKey for Signer<'_> {
     }
 }
 
-/// Names only: EKU, key usage and lifetime are the role's, and what a CSR says about them is dropped (facts/openbao §4).
+/// Names only: EKU, key usage and lifetime are the role's, and what a CSR says about them is dropped
+/// ([Signing](crate::io::openbao#signing)).
 fn params(request: &Request) -> Result<CertificateParams, Failure> {
     let mut wanted = CertificateParams::default();
     wanted.distinguished_name = DistinguishedName::new();

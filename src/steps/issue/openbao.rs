@@ -182,7 +182,8 @@ fn judge_health(name: &str, health: &Health) -> Result<Vec<Warning>, Failure> {
 
 fn not_revoked(unrevoked: &Unrevoked) -> Option<Warning> {
     let Unrevoked { problem, lease } = unrevoked;
-    // A policy without that right is a choice (facts/openbao §6), and harmless where the token soon ends by itself.
+    // A policy without that right is a choice (io/openbao/facts.md, "Roles and policies"), and harmless where the token soon ends by
+    // itself.
     if problem.definite && lease.is_some_and(|lease| lease <= SHORT_LEASE) {
         return None;
     }
