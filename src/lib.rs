@@ -36,7 +36,8 @@
 //!
 //! Doors are closed by clippy's `disallowed_methods`; a file that may open one says `#![expect]`, and the house test holds the list.
 //! Four joints are traits with one conformance suite each: [`steps::issue::Issuer`], [`steps::key::KeyStore`],
-//! [`steps::reload::Reloader`] and [`steps::attest::Attester`]; the page of each says how to add one. Everything else is plain functions, structs and enums.
+//! [`config::service::Service`] and [`steps::attest::Attester`]; the page of each says how to add one. Everything else is plain functions,
+//! structs and enums.
 //!
 //! # What must always be true
 //! 1. A private key is made on the host that uses it, and is in no request, log, argument, environment, core dump or report. Issuance is by

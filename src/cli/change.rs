@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::arguments::{Command, Install, Renew, Reseal, Rollback};
 use super::session::Session;
-use crate::io::tpm::limit::Unanswered;
 use crate::model::code::Code;
 use crate::model::report::RunError;
-use crate::steps::flow::ending::Ending;
-use crate::steps::flow::{self, Options};
+use crate::steps::flow::world::World;
+use crate::steps::flow::{self, Request};
 use crate::steps::{install, reseal, restore, rollback};
 
 pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Renew) -> u8 {
@@ -17,9 +16,10 @@ pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Re
         Err(code) => return code,
     };
     let (names, force, wait) = (arguments.names.clone(), arguments.force, arguments.wait.wait);
-    let options = Options { names, force, wait, ending: Ending::default(), unanswered: Unanswered::default() };
     let progress = session.progress();
-    let report = flow::renew(&settings, &options, session.clock, &progress);
+    let world = World::of(&settings, session.clock, &progress);
+    let report = flow::renew(&settings, &Request { names, force, wait }, &world);
+    drop(world);
     drop(progress);
     session.report(&report)
 }
@@ -56,7 +56,9 @@ pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: 
     // `begin` refused a name that the settings do not have.
     let Some(certificate) = settings.certificate(&arguments.name) else { return super::exit::REFUSED };
     let progress = session.progress();
-    let report = rollback::rollback(&settings, certificate, arguments.wait.wait, session.clock, &progress);
+    let world = World::of(&settings, session.clock, &progress);
+    let report = rollback::rollback(&settings, certificate, arguments.wait.wait, &world);
+    drop(world);
     drop(progress);
     session.report(&report)
 }

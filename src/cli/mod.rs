@@ -29,6 +29,7 @@ pub mod when;
 use std::io::Write;
 
 use crate::model::clock::Clock;
+use crate::steps::service::DRIVERS;
 use arguments::Command;
 pub use environment::Environment;
 use output::Output;
@@ -41,7 +42,7 @@ pub fn run(environment: &Environment, clock: Clock, out: Box<dyn Write + Send>, 
     let mut output = Output::new(out);
     let code = match usage::parse(environment) {
         Ok(arguments) => {
-            let mut session = Session::new(environment, clock, arguments.global, &screen, &mut output);
+            let mut session = Session::new(environment, clock, arguments.global, &screen, &mut output, DRIVERS);
             dispatch(&mut session, &arguments.command)
         }
         Err(error) => usage::refuse(&error, environment, clock, &screen, &mut output),

@@ -8,6 +8,7 @@ use super::progress::Progress;
 use super::screen::Screen;
 use super::show;
 use super::style::Style;
+use crate::config::service::Drivers;
 use crate::config::settings::Settings;
 use crate::config::{self, LoadOptions};
 use crate::model::clock::{Clock, Time};
@@ -26,22 +27,30 @@ pub(super) struct Session<'a> {
     pub(super) style: Style,
     /// For stderr.
     pub(super) log_style: Style,
+    drivers: Drivers,
     started: Time,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(environment: &'a Environment, clock: Clock, global: Global, screen: &'a Screen, output: &'a mut Output) -> Self {
+    pub(super) fn new(
+        environment: &'a Environment,
+        clock: Clock,
+        global: Global,
+        screen: &'a Screen,
+        output: &'a mut Output,
+        drivers: Drivers,
+    ) -> Self {
         let style = Style::of(global.color, environment.stdout_is_terminal, environment);
         let log_style = Style::of(global.color, environment.stderr_is_terminal, environment);
         screen.log(global.verbose, log_style.colors());
         let started = clock.now();
-        Self { environment, clock, global, screen, output, style, log_style, started }
+        Self { environment, clock, global, screen, output, style, log_style, drivers, started }
     }
 
     /// Reads the settings; with `check_secrets`, the owners and modes of `file:` secrets are part of it.
     pub(super) fn settings(&self, check_secrets: bool) -> Result<Settings, Vec<SettingsError>> {
         let credentials = self.environment.credentials.clone();
-        config::load(&LoadOptions { file: self.global.config.clone(), credentials, check_secrets })
+        config::load(&LoadOptions { file: self.global.config.clone(), credentials, check_secrets, drivers: self.drivers })
     }
 
     /// The settings and names that a command needs; what is wrong with them is said, and the exit code given.

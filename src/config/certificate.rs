@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::driver::{self, DraftEndpoint, DraftInstall};
 use super::profile::Profiles;
+use super::service::Drivers;
 use super::settings::{Certificate, Endpoint, Install, InstallKind, IssuerSettings, Owner, Paths, ServerName};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
 use super::tree::{self, Node, Place, Value};
@@ -32,13 +33,14 @@ pub(super) struct Neighbours<'a> {
     profiles: Profiles,
     paths: Paths,
     has_tpm: bool,
+    drivers: Drivers,
     names: RefCell<BTreeMap<CertName, &'a Place>>,
     targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
 }
 
 impl<'a> Neighbours<'a> {
-    pub(super) fn new(paths: Paths, has_tpm: bool) -> Self {
-        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, names: RefCell::default(), targets: RefCell::default() }
+    pub(super) fn new(paths: Paths, has_tpm: bool, drivers: Drivers) -> Self {
+        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, drivers, names: RefCell::default(), targets: RefCell::default() }
     }
 
     fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {
@@ -98,7 +100,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let key = shape.or("key", Key { algorithm: None, keep: around.keep() }, |node, errors| key(node, errors, around));
     let owner = owner(&shape);
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
-    let reload = shape.or("reload", Vec::new(), driver::reload);
+    let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
     let verify = shape.get("verify").map_or(Some(Vec::new()), |node| driver::verify(node, errors));
     shape.finish();
 

@@ -1,15 +1,17 @@
-//! The shapes of pluggable entries: `reload`, `verify` and `install`. What they do is in `steps`.
+//! The shapes of `reload`, `verify` and `install`. What a driver of `reload` is told is in the driver's own file.
 
 use crate::model::code::Code;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::{Driver, Install, InstallKind, Nginx, Part, ServerName, UnitAction};
-use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, placed, tagged};
+use super::service::{Drivers, Service};
+use super::settings::{Install, InstallKind, Part, ServerName};
+use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, tagged};
 use super::tree::{Node, Place};
 use super::value;
 
-/// Drivers of DESIGN §5 that come later.
+/// Drivers that come later; one that is in the table is here already, whatever this says.
 const LATER_DRIVERS: [&str; 6] = ["keylime_agent", "keylime_registrar", "keylime_verifier", "openbao", "spire_agent", "spire_server"];
 
 /// How long a new certificate may take to appear on the wire (CONTRACT).
@@ -19,50 +21,12 @@ const DEADLINE: Duration = Duration::from_secs(15);
 const DEADLINE_MAX: Duration = Duration::from_secs(600);
 
 /// `reload`.
-pub(super) fn reload(node: &Node, errors: &Errors) -> Option<Vec<Driver>> {
-    list(driver)(node, errors)
-}
-
-fn driver(node: &Node, errors: &Errors) -> Option<Driver> {
-    let (kind, node) = tagged("reload driver", &["nginx", "systemd"], &LATER_DRIVERS, node, errors)?;
-    match kind {
-        "nginx" => nginx(node, errors).map(Driver::Nginx),
-        _ => systemd(node, errors),
-    }
-}
-
-fn systemd(node: &Node, errors: &Errors) -> Option<Driver> {
-    let shape = Shape::of("reload driver systemd", node, errors)?;
-    let unit = shape.required("unit", parsed(value::unit));
-    let action = shape.or("action", UnitAction::Reload, one_of(&[("reload", UnitAction::Reload), ("restart", UnitAction::Restart)]));
-    let start = shape.or("start", false, boolean);
-    shape.finish();
-    Some(Driver::Systemd { unit: unit?, action: action?, start: start? })
-}
-
-fn nginx(node: &Node, errors: &Errors) -> Option<Nginx> {
-    let shape = Shape::of("reload driver nginx", node, errors)?;
-    let unit = shape.optional("unit", parsed(value::unit));
-    let path = |key| shape.optional(key, parsed(value::path));
-    let (conf, prefix, pid) = (path("conf"), path("prefix"), path("pid"));
-    shape.finish();
-    let process = [&conf, &prefix, &pid].iter().any(|path| !matches!(path, Some(None)));
-    let refuse = |text: &str, suggestion: &str| {
-        errors.at(&node.place, Wrong::value(text).suggest(suggestion));
-        None
-    };
-    match (unit?, process) {
-        (Some(unit), false) => Some(Nginx::Unit(unit)),
-        (None, true) => Some(Nginx::Process { conf: conf?, prefix: prefix?, pid: pid? }),
-        (Some(_), true) => refuse(
-            "nginx is either a unit of systemd or a process of its own, found both",
-            "keep \"unit\" where systemd runs nginx, or \"conf\", \"prefix\" and \"pid\" where it does not",
-        ),
-        (None, false) => refuse(
-            "expected where nginx is, found nothing",
-            "add unit = \"nginx.service\", or \"conf\", \"prefix\" or \"pid\" without systemd",
-        ),
-    }
+pub(super) fn reload(node: &Node, errors: &Errors, drivers: Drivers) -> Option<Vec<Arc<dyn Service>>> {
+    let known: Vec<&'static str> = drivers.iter().map(|kind| kind.name).collect();
+    list(|node, errors| {
+        let (name, node) = tagged("reload driver", &known, &LATER_DRIVERS, node, errors)?;
+        drivers.iter().find(|kind| kind.name == name).and_then(|kind| (kind.parse)(node, errors))
+    })(node, errors)
 }
 
 /// One entry of `verify` before it is known which names the certificate has.

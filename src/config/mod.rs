@@ -5,15 +5,17 @@
 
 mod certificate;
 mod driver;
+pub mod endpoint;
 mod files;
 mod host;
 mod login;
 mod profile;
+pub mod service;
 pub mod settings;
-mod shape;
+pub mod shape;
 mod tpm;
-mod tree;
-mod value;
+pub mod tree;
+pub mod value;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::model::profile::Profile;
 use crate::model::report::SettingsError;
 use certificate::Neighbours;
 use files::Merged;
+use service::Drivers;
 use settings::{Paths, Settings};
 use shape::{Errors, Shape, Wrong, boolean, list, parsed};
 use tree::Node;
@@ -36,6 +39,8 @@ pub struct LoadOptions {
     pub credentials: Option<PathBuf>,
     /// Whether `file:` secrets have to be there with the right owner and mode.
     pub check_secrets: bool,
+    /// The kinds of service that `reload` may name.
+    pub drivers: Drivers,
 }
 
 /// Reads and checks the settings and the profiles that they use.
@@ -84,7 +89,7 @@ fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<S
     let openbao = root.required("openbao", |node, errors| host::openbao(node, errors, anchor, options.check_secrets));
     let tpm = root.get("tpm");
     let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
-    let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some());
+    let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
     let certificates = root.or(files::CERTIFICATE, Vec::new(), |node, errors| {
         let nodes = files::certificates(node, errors)?;
         let read: Vec<_> = nodes.iter().map(|node| certificate::certificate(node, &around, errors)).collect();
@@ -96,7 +101,7 @@ fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<S
     let file = options.file.clone();
     let credentials = options.credentials.clone();
     let (host, paths, openbao, sealing, certificates) = (host?, paths?, openbao?, sealing?, certificates?);
-    Some(Settings { file, host, paths, anchor, anchor_file, openbao, sealing, certificates, credentials })
+    Some(Settings { file, host, paths, anchor, anchor_file, openbao, sealing, certificates, drivers: options.drivers, credentials })
 }
 
 /// `[attestation]`, of which this build knows only that nothing is required.

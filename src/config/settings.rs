@@ -1,12 +1,15 @@
 //! Validated settings: parsed types, nothing optional that is required. Only `config::load` makes them.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::endpoint::{Endpoint, ServerName};
+use super::service::{Drivers, Rendered, Service};
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
-use crate::model::name::CertName;
+use crate::model::layout;
+use crate::model::name::{CertName, Generation};
 use crate::model::openbao::OpenBao;
 use crate::model::pcr::PcrList;
 use crate::model::request::Request;
@@ -31,6 +34,8 @@ pub struct Settings {
     pub sealing: Option<Sealing>,
     /// All certificates, in the order of the files, names unique.
     pub certificates: Vec<Certificate>,
+    /// The kinds of service that they may name.
+    pub drivers: Drivers,
     /// `$CREDENTIALS_DIRECTORY`, where `credential:NAME` secrets lie.
     pub credentials: Option<PathBuf>,
 }
@@ -40,6 +45,20 @@ impl Settings {
     #[must_use]
     pub fn certificate(&self, name: &CertName) -> Option<&Certificate> {
         self.certificates.iter().find(|c| &c.request.name == name)
+    }
+
+    /// The files that drivers put into a generation of this certificate. Of two with one name it is the first: they are the same file.
+    #[must_use]
+    pub fn rendered(&self, certificate: &Certificate, generation: Generation) -> Vec<Rendered> {
+        let directory = layout::run_generation(&self.paths.run, certificate.name(), generation);
+        let always = self.drivers.iter().filter_map(|kind| kind.always).flat_map(|render| render(&directory));
+        let mut files: Vec<Rendered> = Vec::new();
+        for file in always.chain(certificate.reload.iter().flat_map(|service| service.files(&directory))) {
+            if files.iter().all(|known| known.name != file.name) {
+                files.push(file);
+            }
+        }
+        files
     }
 }
 
@@ -98,8 +117,8 @@ pub struct Certificate {
     pub owner: Owner,
     /// Consumers' own paths.
     pub install: Vec<Install>,
-    /// How its services take it up.
-    pub reload: Vec<Driver>,
+    /// The services that read it.
+    pub reload: Vec<Arc<dyn Service>>,
     /// Where it can be seen.
     pub verify: Vec<Endpoint>,
 }
@@ -156,65 +175,4 @@ pub enum Part {
     Fullchain,
     /// The private key.
     Key,
-}
-
-/// How a service takes a new certificate up (`reload`).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Driver {
-    /// nginx.
-    Nginx(Nginx),
-    /// Any unit that systemd runs.
-    Systemd {
-        /// The unit.
-        unit: String,
-        /// Reload or restart.
-        action: UnitAction,
-        /// Whether a stopped unit is started.
-        start: bool,
-    },
-}
-
-/// Where nginx is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Nginx {
-    /// A process without systemd.
-    Process {
-        /// `-c`, if set.
-        conf: Option<PathBuf>,
-        /// `-p`, if set.
-        prefix: Option<PathBuf>,
-        /// Its pid file, if set.
-        pid: Option<PathBuf>,
-    },
-    /// A unit, reloaded by systemd.
-    Unit(String),
-}
-
-/// What systemd is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum UnitAction {
-    /// `systemctl reload`.
-    Reload,
-    /// `systemctl restart`.
-    Restart,
-}
-
-/// `{ tls = { address, server_name, deadline } }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// `HOST:PORT`.
-    pub address: String,
-    /// SNI, and the name the served certificate must have.
-    pub server_name: ServerName,
-    /// How long the new certificate may take to appear (default 15 s).
-    pub deadline: Duration,
-}
-
-/// A DNS name or an address, as in a SAN.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerName {
-    /// A DNS name.
-    Dns(String),
-    /// An IP address.
-    Ip(IpAddr),
 }

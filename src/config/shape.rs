@@ -14,67 +14,70 @@ use crate::model::text::one_line;
 const SHOWN: usize = 80;
 
 /// How errors name a file outside all tables.
-pub(super) const TOP_LEVEL: &str = "the top level";
+pub(crate) const TOP_LEVEL: &str = "the top level";
 
 /// All that is wrong, in the order it was found.
 #[derive(Debug, Default)]
-pub(super) struct Errors(RefCell<Vec<SettingsError>>);
+pub struct Errors(RefCell<Vec<SettingsError>>);
 
 impl Errors {
-    pub(super) fn push(&self, error: SettingsError) {
+    pub(crate) fn push(&self, error: SettingsError) {
         self.0.borrow_mut().push(error);
     }
 
-    pub(super) fn extend(&self, errors: impl IntoIterator<Item = SettingsError>) {
+    pub(crate) fn extend(&self, errors: impl IntoIterator<Item = SettingsError>) {
         self.0.borrow_mut().extend(errors);
     }
 
     /// Adds what is wrong at a place.
-    pub(super) fn at(&self, place: &Place, wrong: Wrong) {
+    pub fn at(&self, place: &Place, wrong: Wrong) {
         self.push(SettingsError { suggestion: wrong.suggestion, ..place.error(wrong.code, wrong.text) });
     }
 
-    pub(super) fn into_inner(self) -> Vec<SettingsError> {
+    pub(crate) fn into_inner(self) -> Vec<SettingsError> {
         self.0.into_inner()
     }
 }
 
 /// What is wrong with a value, before it is known where it stands.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub struct Wrong {
     code: Code,
     text: String,
     suggestion: Option<String>,
 }
 
 impl Wrong {
-    pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
+    /// What is wrong in a sentence, under a code for machines.
+    pub fn new(code: Code, text: impl Into<String>) -> Self {
         Self { code, text: text.into(), suggestion: None }
     }
 
     /// A value of the right type that is none of those allowed.
-    pub(super) fn value(text: impl Into<String>) -> Self {
+    pub fn value(text: impl Into<String>) -> Self {
         Self::new(Code::BadValue, text)
     }
 
     /// Understood, but this build does not do it.
-    pub(super) fn not_available(what: &str, instead: impl Into<String>) -> Self {
+    pub(crate) fn not_available(what: &str, instead: impl Into<String>) -> Self {
         Self::new(Code::NotAvailable, format!("this build does not support {what} yet")).suggest(instead)
     }
 
-    pub(super) fn suggest(mut self, suggestion: impl Into<String>) -> Self {
+    /// The same with what to write instead.
+    #[must_use]
+    pub fn suggest(mut self, suggestion: impl Into<String>) -> Self {
         self.suggestion = Some(suggestion.into());
         self
     }
 }
 
 /// A value as it may be repeated in an error.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", one_line(text, SHOWN))
 }
 
 /// The word among `known` that is nearest to `word`, where one is near at all.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let distance = |candidate: &&str| strsim::damerau_levenshtein(&word, candidate);
     let best = known.iter().copied().min_by_key(distance)?;
@@ -90,7 +93,7 @@ fn instead(word: &str, known: &[&str]) -> String {
 
 /// A table whose keys are asked for one by one; what was never asked for is unknown.
 #[derive(Debug)]
-pub(super) struct Shape<'a> {
+pub struct Shape<'a> {
     what: String,
     place: &'a Place,
     entries: &'a [Entry],
@@ -100,12 +103,12 @@ pub(super) struct Shape<'a> {
 
 impl<'a> Shape<'a> {
     /// A shape over these entries; `what` names the table in errors.
-    pub(super) fn new(what: impl Into<String>, place: &'a Place, entries: &'a [Entry], errors: &'a Errors) -> Self {
+    pub(crate) fn new(what: impl Into<String>, place: &'a Place, entries: &'a [Entry], errors: &'a Errors) -> Self {
         Self { what: what.into(), place, entries, known: RefCell::new(Vec::new()), errors }
     }
 
     /// A shape over a node that has to be a table.
-    pub(super) fn of(what: impl Into<String>, node: &'a Node, errors: &'a Errors) -> Option<Self> {
+    pub fn of(what: impl Into<String>, node: &'a Node, errors: &'a Errors) -> Option<Self> {
         match &node.value {
             Value::Table(entries) => Some(Self::new(what, &node.place, entries, errors)),
             _ => wrong_type("a table", node, errors),
@@ -113,13 +116,13 @@ impl<'a> Shape<'a> {
     }
 
     /// The value of a key, where it is set.
-    pub(super) fn get(&self, key: &'static str) -> Option<&'a Node> {
+    pub(crate) fn get(&self, key: &'static str) -> Option<&'a Node> {
         self.known.borrow_mut().push(key);
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
     /// The value of a key that has to be there.
-    pub(super) fn required<T>(&self, key: &'static str, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<T> {
+    pub fn required<T>(&self, key: &'static str, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<T> {
         let node = self.get(key);
         if node.is_none() {
             let wrong = Wrong::new(Code::Missing, format!("{} has no \"{key}\"", self.what));
@@ -133,17 +136,17 @@ impl<'a> Shape<'a> {
     }
 
     /// The value of a key, or `default`; `None` only where the value is wrong.
-    pub(super) fn or<T>(&self, key: &'static str, default: T, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<T> {
+    pub fn or<T>(&self, key: &'static str, default: T, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<T> {
         self.get(key).map_or(Some(default), |node| read(node, self.errors))
     }
 
     /// The value of a key, if there is one; `None` only where the value is wrong.
-    pub(super) fn optional<T>(&self, key: &'static str, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<Option<T>> {
+    pub fn optional<T>(&self, key: &'static str, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<Option<T>> {
         self.get(key).map_or(Some(None), |node| read(node, self.errors).map(Some))
     }
 
     /// Reports the keys that nobody asked for.
-    pub(super) fn finish(self) {
+    pub fn finish(self) {
         let known = self.known.into_inner();
         for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let wrong = Wrong::new(Code::UnknownKey, format!("{} has no key {}", self.what, quoted(&entry.key)));
@@ -171,7 +174,7 @@ fn wrong_type<T>(expected: &str, node: &Node, errors: &Errors) -> Option<T> {
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(node: &Node, errors: &Errors) -> Option<bool> {
+pub fn boolean(node: &Node, errors: &Errors) -> Option<bool> {
     match &node.value {
         Value::Bool(value) => Some(*value),
         _ => wrong_type("a boolean", node, errors),
@@ -179,7 +182,7 @@ pub(super) fn boolean(node: &Node, errors: &Errors) -> Option<bool> {
 }
 
 /// A string of which `parse` makes a value.
-pub(super) fn parsed<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&Node, &Errors) -> Option<T> {
+pub fn parsed<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&Node, &Errors) -> Option<T> {
     move |node, errors| match &node.value {
         Value::Text(text) => parse(text).map_err(|wrong| errors.at(&node.place, wrong)).ok(),
         _ => wrong_type("a string", node, errors),
@@ -187,7 +190,7 @@ pub(super) fn parsed<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&No
 }
 
 /// One of a closed set of words.
-pub(super) fn one_of<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Node, &Errors) -> Option<T> {
+pub fn one_of<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Node, &Errors) -> Option<T> {
     parsed(move |text| {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
@@ -198,7 +201,7 @@ pub(super) fn one_of<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Node, &Errors) ->
 }
 
 /// An array, each element read; `None` when one of them is wrong.
-pub(super) fn list<'a, T>(read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> impl Fn(&'a Node, &'a Errors) -> Option<Vec<T>> {
+pub fn list<'a, T>(read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> impl Fn(&'a Node, &'a Errors) -> Option<Vec<T>> {
     move |node, errors| match &node.value {
         Value::Array(items) => {
             let read: Vec<Option<T>> = items.iter().map(|item| read(item, errors)).collect();
@@ -209,14 +212,14 @@ pub(super) fn list<'a, T>(read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> i
 }
 
 /// A value and where it stands, for checks that need more than itself.
-pub(super) fn placed<'a, T>(read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> impl Fn(&'a Node, &'a Errors) -> Option<(&'a Place, T)> {
+pub fn placed<'a, T>(read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> impl Fn(&'a Node, &'a Errors) -> Option<(&'a Place, T)> {
     move |node, errors| read(node, errors).map(|value| (&node.place, value))
 }
 
 /// The one entry of an externally tagged value, `{ TAG = { … } }`: the tag and what it is set to.
 ///
 /// Tags of `later` are those that are understood, but that this build does not do.
-pub(super) fn tagged<'a>(
+pub(crate) fn tagged<'a>(
     what: &str,
     known: &[&'static str],
     later: &[&str],

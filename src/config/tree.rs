@@ -14,7 +14,7 @@ const MAX_SYNTAX_ERRORS: usize = 50;
 
 /// A settings file as it was read.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     name: String,
     text: String,
     /// The offset at which each line starts.
@@ -30,7 +30,7 @@ impl Source {
 
 /// A point in a settings file.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub struct Place {
     source: Arc<Source>,
     offset: usize,
 }
@@ -44,7 +44,7 @@ impl Place {
     }
 
     /// An error at this point.
-    pub(super) fn error(&self, code: Code, text: impl Into<String>) -> SettingsError {
+    pub(crate) fn error(&self, code: Code, text: impl Into<String>) -> SettingsError {
         let (line, column) = self.position();
         let file = self.source.name.clone();
         SettingsError { file, line: Some(line), column: Some(column), code, text: text.into(), suggestion: None }
@@ -60,16 +60,17 @@ impl fmt::Display for Place {
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) value: Value,
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    pub(crate) value: Value,
     /// Where an inline table ends; one under a header is open to what follows.
     end: Option<usize>,
 }
 
 /// What stands there. No setting is a number or a date, so those keep only what is needed to say what was found.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Array(Vec<Node>),
     Bool(bool),
     Other { kind: &'static str, raw: String },
@@ -79,7 +80,7 @@ pub(super) enum Value {
 
 impl Value {
     /// What it is, in the words of TOML, with an article.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Array(_) => "an array",
             Self::Bool(_) => "a boolean",
@@ -92,27 +93,27 @@ impl Value {
 
 /// A key of a table, where it stands, and its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) place: Place,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) place: Place,
+    pub(crate) node: Node,
 }
 
 /// A file's tree, as far as it could be made out.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(crate) struct Document {
     /// The start of the file.
-    pub(super) start: Place,
+    pub(crate) start: Place,
     /// The entries of its root, in the order they are written.
-    pub(super) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// What is no TOML, and what is set twice within the file.
-    pub(super) errors: Vec<SettingsError>,
+    pub(crate) errors: Vec<SettingsError>,
     /// Whether parts of the file may be missing from the tree.
-    pub(super) broken: bool,
+    pub(crate) broken: bool,
 }
 
 /// Reads the bytes of a file as TOML and goes on past errors.
-pub(super) fn parse(name: &str, bytes: Vec<u8>) -> Document {
+pub(crate) fn parse(name: &str, bytes: Vec<u8>) -> Document {
     let (text, bad) = match String::from_utf8(bytes) {
         Ok(text) if text.starts_with('\u{feff}') => (text, Some(0)),
         Ok(text) => (text, None),
@@ -187,7 +188,7 @@ fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, entries: &[Entry]
 }
 
 /// What is said about the second of two.
-pub(super) fn duplicate(what: &str, second: &Place, first: &Place) -> SettingsError {
+pub(crate) fn duplicate(what: &str, second: &Place, first: &Place) -> SettingsError {
     let error = second.error(Code::Duplicate, format!("{what} is set twice, first at {first}"));
     SettingsError { suggestion: Some("keep one of them".to_owned()), ..error }
 }

@@ -19,7 +19,10 @@ const COMMON_NAME_MAX: usize = 64;
 const UNIT_TYPES: [&str; 5] = [".service", ".socket", ".target", ".path", ".timer"];
 
 /// An absolute path without `..`, written the shortest way.
-pub(super) fn path(text: &str) -> Result<PathBuf, Wrong> {
+///
+/// # Errors
+/// What is no such path.
+pub fn path(text: &str) -> Result<PathBuf, Wrong> {
     let path = Path::new(text);
     if !path.is_absolute() {
         return Err(Wrong::value(format!("expected an absolute path, found {}", quoted(text))).suggest("write the whole path, from /"));
@@ -32,7 +35,10 @@ pub(super) fn path(text: &str) -> Result<PathBuf, Wrong> {
 }
 
 /// The name of a file in a directory given elsewhere.
-pub(super) fn file_name(text: &str) -> Result<String, Wrong> {
+///
+/// # Errors
+/// What is no plain name.
+pub fn file_name(text: &str) -> Result<String, Wrong> {
     let plain = !matches!(text, "" | "." | "..") && text.len() <= 255 && !text.chars().any(|c| c == '/' || c.is_control());
     plain.then(|| text.to_owned()).ok_or_else(|| {
         Wrong::value(format!("expected a plain file name, found {}", quoted(text)))
@@ -41,7 +47,7 @@ pub(super) fn file_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// A host's own name.
-pub(super) fn host_name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn host_name(text: &str) -> Result<String, Wrong> {
     if is_host_name(text) && !text.starts_with("*.") {
         return Ok(text.to_owned());
     }
@@ -49,7 +55,7 @@ pub(super) fn host_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// A DNS name as in a SAN; a wildcard is the profile's matter.
-pub(super) fn dns_name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn dns_name(text: &str) -> Result<String, Wrong> {
     if is_host_name(text) {
         return Ok(text.to_owned());
     }
@@ -61,7 +67,7 @@ pub(super) fn dns_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// An IP address as in a SAN.
-pub(super) fn ip(text: &str) -> Result<IpAddr, Wrong> {
+pub(crate) fn ip(text: &str) -> Result<IpAddr, Wrong> {
     text.parse().map_err(|_| {
         let wrong = Wrong::value(format!("expected an IP address, found {}", quoted(text)));
         wrong.suggest(if is_host_name(text) {
@@ -73,7 +79,7 @@ pub(super) fn ip(text: &str) -> Result<IpAddr, Wrong> {
 }
 
 /// A subject common name.
-pub(super) fn common_name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn common_name(text: &str) -> Result<String, Wrong> {
     let fits = !text.trim().is_empty() && text.chars().count() <= COMMON_NAME_MAX && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned()).ok_or_else(|| {
         let wrong = Wrong::value(format!("expected a common name of 1 to {COMMON_NAME_MAX} characters, found {}", quoted(text)));
@@ -82,7 +88,7 @@ pub(super) fn common_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// A name of a certificate in the settings.
-pub(super) fn cert_name(text: &str) -> Result<CertName, Wrong> {
+pub(crate) fn cert_name(text: &str) -> Result<CertName, Wrong> {
     CertName::parse(text).map_err(|why| {
         let wrong = Wrong::value(format!("{why}, found {}", quoted(text)));
         let mut better: String =
@@ -97,12 +103,12 @@ pub(super) fn cert_name(text: &str) -> Result<CertName, Wrong> {
 }
 
 /// The name of a profile, which is a file's stem.
-pub(super) fn profile_name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn profile_name(text: &str) -> Result<String, Wrong> {
     cert_name(text).map(|name| name.as_str().to_owned())
 }
 
 /// A role of OpenBao (its GenericNameRegex).
-pub(super) fn role(text: &str) -> Result<String, Wrong> {
+pub(crate) fn role(text: &str) -> Result<String, Wrong> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let fits = text.starts_with(word) && text.ends_with(word) && text.chars().all(|c| word(c) || c == '-' || c == '.');
     fits.then(|| text.to_owned()).ok_or_else(|| {
@@ -112,7 +118,7 @@ pub(super) fn role(text: &str) -> Result<String, Wrong> {
 }
 
 /// Where something is mounted at OpenBao.
-pub(super) fn mount(text: &str) -> Result<String, Wrong> {
+pub(crate) fn mount(text: &str) -> Result<String, Wrong> {
     let segment = |s: &str| !s.is_empty() && s != "." && s != ".." && s.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
     if text.split('/').all(segment) && !text.starts_with("auth/") {
         return Ok(text.to_owned());
@@ -123,7 +129,7 @@ pub(super) fn mount(text: &str) -> Result<String, Wrong> {
 }
 
 /// `https://HOST[:PORT]`.
-pub(super) fn https(text: &str) -> Result<String, Wrong> {
+pub(crate) fn https(text: &str) -> Result<String, Wrong> {
     let example = "write it like \"https://openbao.example.net:8200\"";
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(Wrong::value(format!("expected https://HOST:PORT, found {}", quoted(text))).suggest(example));
@@ -157,7 +163,10 @@ pub(super) fn https(text: &str) -> Result<String, Wrong> {
 }
 
 /// `HOST:PORT` of something that listens; an IPv6 address stands in brackets.
-pub(super) fn address(text: &str) -> Result<String, Wrong> {
+///
+/// # Errors
+/// What is no such address.
+pub fn address(text: &str) -> Result<String, Wrong> {
     let valid = host_and_port(text).is_some_and(|(host, port)| server_name(host).is_some() && port.and_then(port_number).is_some());
     if valid {
         return Ok(text.to_owned());
@@ -166,7 +175,7 @@ pub(super) fn address(text: &str) -> Result<String, Wrong> {
 }
 
 /// The host of an address that [`address`] has accepted.
-pub(super) fn host_of(address: &str) -> Option<ServerName> {
+pub(crate) fn host_of(address: &str) -> Option<ServerName> {
     host_and_port(address).and_then(|(host, _)| server_name(host))
 }
 
@@ -185,7 +194,7 @@ fn port_number(text: &str) -> Option<u16> {
 }
 
 /// A DNS name without a wildcard, or an address.
-pub(super) fn server_name(text: &str) -> Option<ServerName> {
+pub(crate) fn server_name(text: &str) -> Option<ServerName> {
     match text.parse() {
         Ok(ip) => Some(ServerName::Ip(ip)),
         Err(_) => host_name(text).ok().map(ServerName::Dns),
@@ -193,7 +202,7 @@ pub(super) fn server_name(text: &str) -> Option<ServerName> {
 }
 
 /// `file:PATH` or `credential:NAME`. The value is not repeated in errors: it may be the secret itself.
-pub(super) fn secret(text: &str) -> Result<SecretSource, Wrong> {
+pub(crate) fn secret(text: &str) -> Result<SecretSource, Wrong> {
     if let Some(name) = text.strip_prefix("credential:") {
         return file_name(name).map(SecretSource::Credential);
     }
@@ -209,7 +218,10 @@ pub(super) fn secret(text: &str) -> Result<SecretSource, Wrong> {
 }
 
 /// A length of time with its unit.
-pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+///
+/// # Errors
+/// What is none.
+pub fn duration(text: &str) -> Result<Duration, Wrong> {
     span::parse(text).map_err(|why| {
         let number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         Wrong::value(why).suggest(if number {
@@ -221,7 +233,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
 }
 
 /// SHA-256 of a certificate, as digits.
-pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, Wrong> {
+pub(crate) fn fingerprint(text: &str) -> Result<Fingerprint, Wrong> {
     Fingerprint::parse(text).ok_or_else(|| {
         let wrong = Wrong::value(format!("expected the 64 hexadecimal digits of a SHA-256 fingerprint, found {}", quoted(text)));
         wrong.suggest("read it on a machine you trust: openssl x509 -noout -fingerprint -sha256 -in FILE")
@@ -229,7 +241,10 @@ pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, Wrong> {
 }
 
 /// The name of a systemd unit.
-pub(super) fn unit(text: &str) -> Result<String, Wrong> {
+///
+/// # Errors
+/// What is none, or a template without its instance.
+pub fn unit(text: &str) -> Result<String, Wrong> {
     let suggestion = if text.contains('@') {
         "name an instance: \"NAME@INSTANCE.service\"".to_owned()
     } else {

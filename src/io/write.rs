@@ -129,6 +129,20 @@ fn temporary(name: &str) -> Result<String, Errno> {
     Ok(format!(".{name}.{}", random_digits()?))
 }
 
+/// What is to be written to `name`: a document of ours as JSON. There is nothing to fall back to.
+///
+/// # Errors
+/// When it cannot be said in JSON.
+pub fn json(dir: &Dir, name: &str, document: &impl serde::Serialize) -> Result<Vec<u8>, DiskError> {
+    serde_json::to_vec_pretty(document).map_err(|_| not_json(dir, name))
+}
+
+/// A document that cannot be said in JSON.
+#[must_use]
+pub fn not_json(dir: &Dir, name: &str) -> DiskError {
+    DiskError::new("write as JSON", dir.join(name), Errno::INVAL)
+}
+
 /// Replaces a small file in one step and flushes file and directory. A link at its place is refused, not replaced.
 ///
 /// # Errors

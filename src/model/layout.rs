@@ -35,8 +35,6 @@ pub const SEAL: &str = "seal";
 pub const SRK: &str = "srk.json";
 /// Full chain, then key.
 pub const COMBINED: &str = "combined.pem";
-/// What an nginx server block includes; names its own generation's files.
-pub const NGINX: &str = "nginx.conf";
 /// Hashes of a generation.
 pub const META: &str = "meta.json";
 /// Directory of trust anchors in the run directory.
@@ -72,27 +70,4 @@ pub struct Meta {
 #[must_use]
 pub fn run_generation(run: &Path, name: &CertName, generation: Generation) -> std::path::PathBuf {
     run.join(name.as_str()).join(generation.to_string())
-}
-
-/// What [`NGINX`] holds. nginx opens certificate and key by path, one after the other, so the file names the paths of one generation:
-/// 0 failed `nginx -t` in 5,258 swaps, against 220 of 300 through `live` (ONDISK).
-#[must_use]
-pub fn nginx_conf(directory: &Path) -> String {
-    let quoted = |file: &str| directory.join(file).display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
-    format!("ssl_certificate \"{}\";\nssl_certificate_key \"{}\";\n", quoted(FULLCHAIN), quoted(KEY))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nginx_is_given_the_paths_of_one_generation() {
-        let name = CertName::parse("web").unwrap();
-        let text = nginx_conf(&run_generation(Path::new("/run/om ens"), &name, Generation(7)));
-        assert_eq!(
-            text,
-            "ssl_certificate \"/run/om ens/web/gen-7/fullchain.pem\";\nssl_certificate_key \"/run/om ens/web/gen-7/key.pem\";\n"
-        );
-    }
 }

@@ -1,66 +1,14 @@
-//! Debt: what was issued and not taken up. Whether it may still be published, what that means for the plan, and how reports show it.
-//! Pure; it never withdraws anything itself.
+//! Debt: what was issued and not deployed. Whether it may still be published, and how reports show it.
 
-use super::decide::time_reason;
 use super::generation::{Condition, Kept, certificates};
 use super::inventory::Tree;
+use super::validity::time_reason;
 use crate::config::settings::{Certificate, Settings};
 use crate::judge::{self, Gate};
 use crate::model::clock::Time;
 use crate::model::name::Generation;
-use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::Debt;
 use crate::model::state::Proof;
-
-/// What debt, or its absence, means for the plan.
-#[derive(Default)]
-pub(super) struct AboutDebt {
-    pub(super) settle: Option<Generation>,
-    pub(super) withdraw: Vec<Generation>,
-    pub(super) supersede: Vec<Generation>,
-    pub(super) must_issue: bool,
-}
-
-/// Decides about debt, and says why.
-pub(super) fn about_debt(
-    settings: &Settings,
-    certificate: &Certificate,
-    tree: &Tree,
-    now: Time,
-    force: bool,
-    reasons: &mut Vec<Reason>,
-) -> AboutDebt {
-    let mut about = AboutDebt::default();
-    let Some(debt) = &tree.debt else {
-        // Without a readable state nobody knows what was withdrawn: all that is newer than `live` is.
-        if tree.state_broken.is_some() {
-            about.withdraw.clone_from(&tree.newer);
-        }
-        if tree.live.is_none() {
-            reasons.push(Reason::new(ReasonCode::Missing, "no certificate was committed yet"));
-            about.must_issue = true;
-        }
-        return about;
-    };
-    let text = match debt_is_void(settings, certificate, debt, now) {
-        None if !force => {
-            about.settle = Some(debt.generation);
-            debt_text(tree, debt.generation)
-        }
-        // Good debt is kept until there is something better: a CA that does not answer must not cost it.
-        None => {
-            about.supersede.clone_from(&tree.newer);
-            format!("{} waits; a new one is to take its place", debt.generation)
-        }
-        Some(why) => {
-            about.withdraw.clone_from(&tree.newer);
-            about.must_issue = true;
-            format!("{} is withdrawn: {why}", debt.generation)
-        }
-    };
-    reasons.push(Reason::new(ReasonCode::Debt, text));
-    about
-}
 
 /// Debt is judged by today's settings and clock (ONDISK): why it must not be published, or `None`.
 #[must_use]
@@ -71,7 +19,7 @@ pub fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept,
         (Condition::Changed(text) | Condition::Unreadable(text), _) => return Some(text.clone()),
         (Condition::Intact, None) => return Some("its certificate does not parse".to_owned()),
     };
-    if let Some(reason) = time_reason(settings, certificate.name(), facts, now) {
+    if let Some(reason) = time_reason(&settings.host, certificate.name(), facts, now) {
         return Some(format!("{}: {}", reason.code.as_str(), reason.text));
     }
     if debt.keep != certificate.keep {

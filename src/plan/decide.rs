@@ -1,39 +1,25 @@
-//! What to do about each certificate, and why: pure, from what was found, the settings and one time. Executing decides nothing.
+//! What to do about each certificate, and why: pure, from what was found, the settings and one time. [`choice`](super::choice) chooses;
+//! here the facts for it are drawn from what lies on disk, together with the reasons in words.
 
-use serde::Serialize;
-
-use super::debt::{about_debt, debt_text, proof_of_live, publishable};
+use super::choice::{self, Known, Live, Plan, Settle, Why};
+use super::debt::{debt_is_void, debt_text, proof_of_live, publishable};
 use super::due::due_at;
 use super::generation::{Condition, Kept};
 use super::inventory::Tree;
+use super::validity::{fresh, is_valid, time_reason};
 use crate::config::settings::{Certificate, Settings};
 use crate::judge;
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
 use crate::model::name::{CertName, Generation};
 use crate::model::reason::{Reason, ReasonCode};
-use crate::model::span;
 use crate::model::state::Proof;
 
-/// What a run does to a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Ask the CA for a new one.
-    Issue,
-    /// Nothing.
-    Nothing,
-    /// Publish (where needed), reload and verify a generation that is already here.
-    Settle(Generation),
-}
-
-/// The plan for one certificate.
-#[derive(Clone, Debug, Serialize)]
-pub struct Step {
+/// The plan for one certificate, with its reasons.
+#[derive(Clone, Debug)]
+pub struct Decision {
     /// Its name.
     pub name: CertName,
-    /// Whether there is anything to do.
-    pub due: bool,
     /// When the committed certificate is due by its lifetime.
     pub due_at: Option<Time>,
     /// When it expires.
@@ -41,95 +27,145 @@ pub struct Step {
     /// Why, most telling first.
     pub reasons: Vec<Reason>,
     /// What to do.
-    pub action: Action,
-    /// Generations that must not be published again, noted before anything else.
-    pub withdraw: Vec<Generation>,
-    /// Generations that a new one takes the place of once it has passed the gate.
-    pub supersede: Vec<Generation>,
-    /// The committed generation, where consumers must be given it back before anything else.
-    pub republish: Option<Generation>,
-    /// The generation to go back to when the new one is not taken up.
-    pub way_back: Option<Generation>,
-    /// The number a new generation gets.
-    pub next: Generation,
-    /// Committed while its service was stopped: to be proven once it runs.
-    pub unproven: bool,
-    /// A person's rollback: the generation is older than the one to go back to if it fails.
-    pub going_back: bool,
+    pub plan: Plan,
 }
 
-/// Decides for one certificate.
+/// Decides for one certificate; `force`: a person wants a new one whatever is there.
 #[must_use]
-pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time, force: bool) -> Step {
-    let mut reasons = Vec::new();
-    let live = tree.live.as_ref();
-    let usable = live.filter(|k| publishable(settings, certificate, k, now));
-    let mut must_issue = reasons_of_live(settings, certificate, tree, now, &mut reasons);
-    let about = about_debt(settings, certificate, tree, now, force, &mut reasons);
-    must_issue |= about.must_issue;
-    let unproven = proof_reasons(tree, &mut reasons);
-    if let Some(text) = &tree.unpublished {
-        reasons.push(Reason::new(ReasonCode::Unpublished, text.clone()));
+pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time, force: bool) -> Decision {
+    let judged = Judged { settings, certificate, tree, now, force };
+    let mut reasons = judged.of_live();
+    let live_is_due = !reasons.is_empty();
+    let void = tree.debt.as_ref().and_then(|debt| debt_is_void(settings, certificate, debt, now));
+    reasons.extend(judged.of_debt(void.as_deref()));
+    reasons.extend(judged.of_the_rest());
+    let plan = choice::choose(&judged.known(live_is_due, void.is_some()));
+    if plan == Plan::Rest {
+        reasons.push(fresh(&settings.host, certificate.name(), judged.live_facts(), now));
     }
-    if force {
-        reasons.push(Reason::new(ReasonCode::Forced, "asked for by --force"));
-        must_issue = true;
-    }
-    if let Some(begun) = tree.state.begun.as_ref().filter(|_| live.is_some()) {
-        let text = format!("the run that began at {} did not finish; its services may serve something else", begun.at);
-        reasons.push(Reason::new(ReasonCode::Unproven, text));
-    }
-    let doubtful = unproven || not_proven(tree) || tree.state.begun.is_some();
-    let settle_live = live.filter(|_| doubtful || tree.unpublished.is_some()).map(|k| k.generation);
-    let action = match about.settle {
-        Some(generation) => Action::Settle(generation),
-        None if must_issue => Action::Issue,
-        None => settle_live.map_or(Action::Nothing, Action::Settle),
-    };
-    if action == Action::Nothing {
-        reasons.push(fresh(settings, certificate, live.and_then(|k| k.facts.as_ref()), now));
-    }
-    reasons.sort_by_key(|r| r.code);
-    let target = if let Action::Settle(generation) = action { Some(generation) } else { None };
-    let unexpired = usable.filter(|k| k.facts.as_ref().is_some_and(|f| f.not_after > now && f.not_before <= now));
-    let facts = live.and_then(|k| k.facts.as_ref());
-    Step {
-        name: certificate.name().clone(),
-        due: action != Action::Nothing,
-        due_at: facts.map(|f| due_at(&settings.host, certificate.name(), f.not_before, f.not_after)),
-        expires: facts.map(|f| f.not_after),
-        reasons,
-        action,
-        withdraw: about.withdraw,
-        supersede: about.supersede,
-        republish: usable.filter(|_| action == Action::Issue && tree.unpublished.is_some()).map(|k| k.generation),
-        way_back: unexpired.map(|k| k.generation).filter(|g| Some(*g) != target),
-        next: Generation(tree.largest + 1),
-        going_back: false,
-        unproven: unproven && tree.state.begun.is_none() && action == live.map_or(Action::Nothing, |k| Action::Settle(k.generation)),
-    }
+    judged.decision(reasons, plan)
 }
 
-/// The reasons in the committed certificate itself; true where a new one must be issued.
-fn reasons_of_live(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time, reasons: &mut Vec<Reason>) -> bool {
-    let Some(live) = &tree.live else { return false };
-    let before = reasons.len();
-    match &live.condition {
-        Condition::Intact => {}
-        Condition::Changed(text) => reasons.push(Reason::new(ReasonCode::ChangedOnDisk, text.clone())),
-        Condition::KeyMismatch => {
-            reasons
-                .push(Reason::new(ReasonCode::KeyMismatch, format!("certificate and key of {} do not belong together", live.generation)));
-        }
-        Condition::Unreadable(text) => reasons.push(Reason::new(ReasonCode::Unreadable, text.clone())),
+/// Plans a person's rollback.
+///
+/// # Errors
+/// Why there is nothing to go back to, in words.
+pub fn rollback(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time) -> Result<Decision, String> {
+    let (live, settle) = before_live(tree)?;
+    let text = format!("from {live} back to {}, asked for by a person", settle.generation);
+    let judged = Judged { settings, certificate, tree, now, force: false };
+    Ok(judged.decision(vec![Reason::new(ReasonCode::Forced, text)], Plan::Settle(settle)))
+}
+
+/// `live`, and the generation that was committed before it, or else the newest older one.
+fn before_live(tree: &Tree) -> Result<(Generation, Settle), String> {
+    let live = tree.live.as_ref().map(|kept| kept.generation).ok_or("nothing was committed yet")?;
+    let noted = tree.state.previous.filter(|g| *g < live && tree.complete.contains(g));
+    let newest = tree.complete.iter().copied().filter(|g| *g < live).max();
+    let generation = noted.or(newest).ok_or_else(|| format!("there is no generation before {live}"))?;
+    // Noted before anything moves: a kill from there on must not bring one of them back as debt.
+    let withdraw = tree.complete.iter().copied().filter(|g| *g > generation).collect();
+    Ok((live, Settle { generation, why: Why::Rollback, withdraw, fallback: Some(live) }))
+}
+
+/// What a decision is made from.
+struct Judged<'a> {
+    settings: &'a Settings,
+    certificate: &'a Certificate,
+    tree: &'a Tree,
+    now: Time,
+    force: bool,
+}
+
+impl Judged<'_> {
+    fn live_facts(&self) -> Option<&Facts> {
+        self.tree.live.as_ref()?.facts.as_ref()
     }
-    if let Some(facts) = &live.facts {
-        if let Some(text) = settings_changed(settings, certificate, live, facts) {
-            reasons.push(Reason::new(ReasonCode::SettingsChanged, text));
-        }
-        reasons.extend(time_reason(settings, certificate.name(), facts, now));
+
+    fn decision(&self, reasons: Vec<Reason>, plan: Plan) -> Decision {
+        let mut reasons = reasons;
+        reasons.sort_by_key(|reason| reason.code);
+        let (name, facts) = (self.certificate.name().clone(), self.live_facts());
+        let due_at = facts.map(|facts| due_at(&self.settings.host, &name, facts.not_before, facts.not_after));
+        Decision { due_at, expires: facts.map(|facts| facts.not_after), name, reasons, plan }
     }
-    reasons.len() > before
+
+    fn known(&self, due: bool, void: bool) -> Known {
+        let tree = self.tree;
+        let live = tree.live.as_ref().map(|kept| Live {
+            generation: kept.generation,
+            due,
+            publishable: publishable(self.settings, self.certificate, kept, self.now),
+            valid: kept.facts.as_ref().is_some_and(|facts| is_valid(facts, self.now)),
+            proof: proof_of_live(tree).unwrap_or(Proof::None),
+        });
+        Known {
+            live,
+            debt: tree.debt.as_ref().map(|kept| choice::Debt { generation: kept.generation, void }),
+            newer: tree.newer.clone(),
+            knows_withdrawn: tree.state_broken.is_none(),
+            begun: tree.state.begun.is_some(),
+            published: tree.unpublished.is_none(),
+            force: self.force,
+            next: Generation(tree.largest + 1),
+        }
+    }
+
+    /// The reasons in the committed certificate itself: each asks for a new one.
+    fn of_live(&self) -> Vec<Reason> {
+        let Some(live) = &self.tree.live else { return Vec::new() };
+        let files = match &live.condition {
+            Condition::Intact => None,
+            Condition::Changed(text) => Some(Reason::new(ReasonCode::ChangedOnDisk, text.clone())),
+            Condition::KeyMismatch => {
+                let text = format!("certificate and key of {} do not belong together", live.generation);
+                Some(Reason::new(ReasonCode::KeyMismatch, text))
+            }
+            Condition::Unreadable(text) => Some(Reason::new(ReasonCode::Unreadable, text.clone())),
+        };
+        let mut reasons: Vec<Reason> = files.into_iter().collect();
+        if let Some(facts) = &live.facts {
+            let changed = settings_changed(self.settings, self.certificate, live, facts);
+            reasons.extend(changed.map(|text| Reason::new(ReasonCode::SettingsChanged, text)));
+            reasons.extend(time_reason(&self.settings.host, self.certificate.name(), facts, self.now));
+        }
+        reasons
+    }
+
+    /// The reason in what was issued and not deployed, or in that nothing was ever committed; `void` is why it must not be published.
+    fn of_debt(&self, void: Option<&str>) -> Option<Reason> {
+        let Some(debt) = self.tree.debt.as_ref().map(|kept| kept.generation) else {
+            return self.tree.live.is_none().then(|| Reason::new(ReasonCode::Missing, "no certificate was committed yet"));
+        };
+        let text = match void {
+            Some(why) => format!("{debt} is withdrawn: {why}"),
+            None if self.force => format!("{debt} waits; a new one is to take its place"),
+            None => debt_text(self.tree, debt),
+        };
+        Some(Reason::new(ReasonCode::Debt, text))
+    }
+
+    /// The reasons outside of the certificates: proof, run directory, a person, a run that did not finish.
+    fn of_the_rest(&self) -> Vec<Reason> {
+        let (tree, mut reasons) = (self.tree, Vec::new());
+        let live = tree.live.as_ref().map(|kept| kept.generation);
+        match live.zip(proof_of_live(tree)) {
+            Some((live, Proof::None)) => reasons.push(Reason::new(ReasonCode::Debt, debt_text(tree, live))),
+            Some((live, Proof::ServiceStopped)) => {
+                reasons.push(Reason::new(ReasonCode::Unproven, format!("{live} was committed while its service was stopped")));
+            }
+            Some((_, Proof::Served | Proof::File)) | None => {}
+        }
+        reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
+        if self.force {
+            reasons.push(Reason::new(ReasonCode::Forced, "asked for by --force"));
+        }
+        if let Some(begun) = tree.state.begun.as_ref().filter(|_| live.is_some()) {
+            let text = format!("the run that began at {} did not finish; its services may serve something else", begun.at);
+            reasons.push(Reason::new(ReasonCode::Unproven, text));
+        }
+        reasons
+    }
 }
 
 fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept, facts: &Facts) -> Option<String> {
@@ -146,48 +182,35 @@ fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept,
     (!blocking.is_empty()).then(|| blocking.join("; "))
 }
 
-/// The reason in a certificate's validity, if there is one.
-pub(super) fn time_reason(settings: &Settings, name: &CertName, facts: &Facts, now: Time) -> Option<Reason> {
-    let due = due_at(&settings.host, name, facts.not_before, facts.not_after);
-    // As OpenSSL has it, the last second is over (facts/x509 §4).
-    if now >= facts.not_after {
-        return Some(Reason::new(
-            ReasonCode::Expired,
-            format!("since {} ({} ago)", facts.not_after, span::about(now.since(facts.not_after))),
-        ));
-    }
-    if now < facts.not_before {
-        return Some(Reason::new(ReasonCode::NotYetValid, format!("valid only from {}; is this host's clock right?", facts.not_before)));
-    }
-    let left = || format!("{} left until {}", span::about(facts.not_after.since(now)), facts.not_after);
-    (now >= due).then(|| Reason::new(ReasonCode::InWindow, format!("due since {due}, {}", left())))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::key::Keep;
+    use crate::model::state::State;
 
-fn fresh(settings: &Settings, certificate: &Certificate, facts: Option<&Facts>, now: Time) -> Reason {
-    let Some(facts) = facts else { return Reason::new(ReasonCode::Fresh, "nothing to do") };
-    let due = due_at(&settings.host, certificate.name(), facts.not_before, facts.not_after);
-    Reason::new(
-        ReasonCode::Fresh,
-        format!("valid since {} until {}, due in {} at {due}", facts.not_before, facts.not_after, span::about(due.since(now))),
-    )
-}
-
-fn not_proven(tree: &Tree) -> bool {
-    proof_of_live(tree) == Some(Proof::None)
-}
-
-/// Adds `debt` or `unproven` for a `live` that was not proven; true for `unproven`.
-fn proof_reasons(tree: &Tree, reasons: &mut Vec<Reason>) -> bool {
-    let Some(live) = &tree.live else { return false };
-    match proof_of_live(tree) {
-        Some(Proof::None) => {
-            reasons.push(Reason::new(ReasonCode::Debt, debt_text(tree, live.generation)));
-            false
+    #[test]
+    fn a_rollback_goes_to_what_was_committed_before() {
+        let g = Generation;
+        let tree = |live: Option<u64>, complete: &[u64], previous: Option<u64>| Tree {
+            live: live.map(|live| Kept::for_tests(g(live), Keep::File, Condition::Intact)),
+            complete: complete.iter().copied().map(g).collect(),
+            state: State { previous: previous.map(g), ..State::default() },
+            ..Tree::default()
+        };
+        let rows = [
+            ("nothing committed", tree(None, &[1, 2], Some(1)), Err("nothing was committed yet".to_owned())),
+            ("nothing before", tree(Some(3), &[3, 4], None), Err("there is no generation before gen-3".to_owned())),
+            ("as noted", tree(Some(5), &[2, 3, 4, 5], Some(3)), Ok((3, vec![4, 5]))),
+            ("noted and gone", tree(Some(5), &[2, 4, 5], Some(3)), Ok((4, vec![5]))),
+            ("noted and newer", tree(Some(5), &[2, 5, 6], Some(6)), Ok((2, vec![5, 6]))),
+            ("not noted", tree(Some(5), &[1, 2, 5], None), Ok((2, vec![5]))),
+        ];
+        for (what, tree, expected) in rows {
+            let found = before_live(&tree).map(|(live, settle)| {
+                assert_eq!((settle.why, settle.fallback), (Why::Rollback, Some(live)), "{what}");
+                (settle.generation.0, settle.withdraw.iter().map(|g| g.0).collect::<Vec<_>>())
+            });
+            assert_eq!(found, expected, "{what}");
         }
-        Some(Proof::ServiceStopped) => {
-            reasons.push(Reason::new(ReasonCode::Unproven, format!("{} was committed while its service was stopped", live.generation)));
-            true
-        }
-        Some(Proof::Served | Proof::File) | None => false,
     }
 }

@@ -130,7 +130,7 @@ impl Kept {
         self.keep.rests_in_clear().then_some(self.files.key.as_slice())
     }
 
-    /// The files consumers get, with their names, except the nginx include. Only a key that is given away itself is in a file together
+    /// The files consumers get, with their names, except those that drivers render. Only a key that is given away itself is in a file together
     /// with its certificate.
     pub(crate) fn published_files(&self, material: &Material) -> Vec<(&'static str, Bytes)> {
         let mut files: Vec<(&'static str, Bytes)> = self.public_files().map(|(name, bytes)| (name, bytes.to_vec().into())).into();
@@ -222,4 +222,12 @@ pub(crate) fn pkcs8_of_pem(bytes: &[u8]) -> Result<SecretDocument, String> {
 #[must_use]
 pub const fn key_mode(gid: Option<u32>) -> u32 {
     if gid.is_some() { 0o640 } else { 0o600 }
+}
+
+#[cfg(test)]
+impl Kept {
+    /// A generation without files, for tables of tests.
+    pub(crate) fn for_tests(generation: Generation, keep: Keep, condition: Condition) -> Self {
+        Self { keep, ..Self::unusable(generation, condition, None) }
+    }
 }

@@ -282,8 +282,7 @@ fn differs(
 ) -> Result<Option<String>, DiskError> {
     let name = cert.name();
     let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    let nginx = layout::nginx_conf(&layout::run_generation(&settings.paths.run, name, live.generation));
-    if let Some(text) = difference(run, named, live, cert.owner, &nginx, buffer)? {
+    if let Some(text) = difference(run, named, live, cert.owner, &settings.rendered(cert, live.generation), buffer)? {
         return Ok(Some(text));
     }
     // A sealed key is never copied: its certificate has copies only since the settings changed, and is due for that.

@@ -1,8 +1,9 @@
-//! What is there (`inventory`) and what to do about it (`decide`): a plain, serialisable value with ordered reasons.
+//! What is there (`inventory`) and what to do about it (`decide`, `choice`, `reseal`): a value with ordered reasons.
 //! No network, no TPM, no writing; nothing here starts a process.
 //!
 #![doc = include_str!("peers.md")]
 
+pub mod choice;
 pub mod copies;
 pub mod debt;
 pub mod decide;
@@ -10,4 +11,6 @@ pub mod due;
 pub mod generation;
 pub mod sealing;
 pub mod inventory;
+pub mod reseal;
+pub mod validity;
 pub mod view;

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::choice::Plan;
 use super::debt::{debt_of, proof_of_live};
-use super::decide::{Action, decide};
+use super::decide::{Decision, decide};
 use super::generation::Condition;
 use super::inventory::{self, Tree};
 use super::sealing::{SealingKeys, plaintext_warning};
@@ -36,6 +37,28 @@ pub struct PlanDocument {
     pub errors: Vec<SettingsError>,
     /// One for each certificate of the settings.
     pub certificates: Vec<Planned>,
+}
+
+/// What a run does to a certificate, in the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Ask the CA for a new one.
+    Issue,
+    /// Nothing.
+    Nothing,
+    /// Deploy a generation that is already here.
+    Settle(Generation),
+}
+
+impl From<&Plan> for Action {
+    fn from(plan: &Plan) -> Self {
+        match plan {
+            Plan::Rest => Self::Nothing,
+            Plan::Issue(_) => Self::Issue,
+            Plan::Settle(settle) => Self::Settle(settle.generation),
+        }
+    }
 }
 
 /// What a run would do to one certificate.
@@ -144,9 +167,9 @@ fn strange(certificate: &Certificate, why: DiskError) -> Result<Planned, DiskErr
 }
 
 fn planned(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time) -> Planned {
-    let step = decide(settings, certificate, tree, now, false);
-    let (name, due, due_at, expires) = (step.name, step.due, step.due_at, step.expires);
-    Planned { name, due, due_at, expires, reasons: step.reasons, action: step.action }
+    let Decision { name, due_at, expires, reasons, plan } = decide(settings, certificate, tree, now, false);
+    let action = Action::from(&plan);
+    Planned { name, due: action != Action::Nothing, due_at, expires, reasons, action }
 }
 
 /// Says where these certificates stand.

@@ -1,14 +1,14 @@
 //! The commit: the state directory's `live` names the proven generation, and is flushed. From here on it is what boots.
 
-use super::swap::Place;
-use super::verify;
+use super::prove::Proven;
+use super::swap::{Place, Published, disk_failure};
 use crate::io::dir::DiskError;
 use crate::io::write;
 use crate::judge::cert::Facts;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::model::state::{Proof, Proven, State};
+use crate::model::state::{self, Proof, State};
 use crate::plan::sealing::in_clear;
 
 /// A committed generation. Only this file makes one.
@@ -47,13 +47,53 @@ impl Committed {
     }
 }
 
+#[cfg(test)]
+impl Committed {
+    /// One that nobody committed, for tables of tests.
+    pub(in crate::steps) const fn for_tests(generation: Generation, proof: Proof, facts: Facts) -> Self {
+        Self { generation, previous: None, proof, facts }
+    }
+}
+
+/// What may be committed.
+#[derive(Debug)]
+pub enum Committing {
+    /// It is proven, or its services are stopped.
+    Proven(Proven),
+    /// It is not, and there is nothing to go back to (`swap/ondisk.md`, "No fallback"): it stays as debt.
+    Unproven(Published),
+    /// The certificate and private key of the committed generation in other files: how that is known to be in use is how this is.
+    Resealed {
+        /// The new generation.
+        published: Published,
+        /// What is known of the committed one.
+        proof: Proof,
+    },
+}
+
+impl Committing {
+    const fn published(&self) -> &Published {
+        match self {
+            Self::Proven(proven) => proven.published(),
+            Self::Unproven(published) | Self::Resealed { published, .. } => published,
+        }
+    }
+
+    const fn proof(&self) -> Proof {
+        match self {
+            Self::Proven(proven) => proven.proof(),
+            Self::Unproven(_) => Proof::None,
+            Self::Resealed { proof, .. } => *proof,
+        }
+    }
+}
+
 /// Moves the state directory's `live`.
 ///
 /// # Errors
 /// The value and why, when the link cannot be renamed or flushed. The generation is debt then and settled by the next run.
-pub fn commit(proven: verify::Proven) -> Result<Committed, Box<(verify::Proven, Failure)>> {
-    let place = proven.published().place().clone();
-    let generation = proven.published().generation();
+pub fn commit(committing: Committing) -> Result<Committed, Box<(Committing, Failure)>> {
+    let (place, generation) = (committing.published().place().clone(), committing.published().generation());
     let previous = place.committed().filter(|live| *live != generation);
     let moved = if place.committed() == Some(generation) {
         Ok(())
@@ -61,8 +101,8 @@ pub fn commit(proven: verify::Proven) -> Result<Committed, Box<(verify::Proven, 
         place.var().and_then(|var| write::replace_link(&var, layout::LIVE, &generation.to_string()))
     };
     match moved {
-        Ok(()) => Ok(Committed { generation, previous, proof: proven.proof(), facts: proven.published().facts().clone() }),
-        Err(why) => Err(Box::new((proven, super::swap::disk_failure(Stage::Commit, &why)))),
+        Ok(()) => Ok(Committed { generation, previous, proof: committing.proof(), facts: committing.published().facts().clone() }),
+        Err(why) => Err(Box::new((committing, disk_failure(Stage::Commit, &why)))),
     }
 }
 
@@ -80,7 +120,7 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
     let (var, run) = (place.var()?, place.run()?);
     let all: Vec<Generation> = var.names()?.iter().filter_map(|name| Generation::parse(name)).collect();
     let debt = all.iter().copied().filter(|g| *g > live && !state.withdrawn.contains(g)).max();
-    let is_proven = |p: &Proven| p.generation == live && matches!(p.proof, Proof::Served | Proof::File);
+    let is_proven = |p: &state::Proven| p.generation == live && matches!(p.proof, Proof::Served | Proof::File);
     let gives_away = |g: &Generation| {
         !place.certificate().keep.rests_in_clear() && state.proven.as_ref().is_some_and(is_proven) && !in_clear(&var, &[*g]).is_empty()
     };

@@ -49,9 +49,11 @@ impl Notes {
     }
 
     fn save(&self, state: &State) -> Result<(), Failure> {
-        let bytes = serde_json::to_vec_pretty(state).unwrap_or_default();
-        let saved = self.place.var().and_then(|var| write::replace_file(&var, layout::STATE, &bytes, 0o600));
-        saved.map_err(|why| disk_failure(Stage::Commit, &why))
+        let save = || {
+            let var = self.place.var()?;
+            write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, state)?, 0o600)
+        };
+        save().map_err(|why| disk_failure(Stage::Commit, &why))
     }
 
     /// Notes that this run begins to act on the certificate, and what must not be published again.
@@ -80,10 +82,12 @@ impl Notes {
     pub fn over(&self) -> Result<(), Failure> {
         let mut guard = self.lock();
         guard.0.begun = None;
-        let bytes = serde_json::to_vec_pretty(&guard.0).unwrap_or_default();
         // Not flushed: lost in a power cut, it costs a line in the ledger that says "interrupted" of a run that was not.
-        let saved = self.place.var().and_then(|var| write::replace_unflushed(&var, layout::STATE, &bytes, 0o600));
-        saved.map_err(|why| disk_failure(Stage::Commit, &why))
+        let save = || {
+            let var = self.place.var()?;
+            write::replace_unflushed(&var, layout::STATE, &write::json(&var, layout::STATE, &guard.0)?, 0o600)
+        };
+        save().map_err(|why| disk_failure(Stage::Commit, &why))
     }
 
     /// Whether the budget allows a signing request now.
@@ -253,8 +257,8 @@ pub fn note_failure(state: &Dir, name: &CertName, failure: &Failure, now: Time) 
     // A state that is there and cannot be understood is not overwritten by somebody who only has a failure to tell.
     let Ok(known) = read.transpose() else { return Ok(()) };
     let last_error = Some(LastError { at: now, failure: failure.clone() });
-    let bytes = serde_json::to_vec_pretty(&State { last_error, ..known.unwrap_or_default() }).unwrap_or_default();
-    write::replace_file(&var, layout::STATE, &bytes, 0o600)
+    let state = State { last_error, ..known.unwrap_or_default() };
+    write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
 }
 
 /// Appends lines to the ledger.
@@ -267,7 +271,7 @@ pub fn append(state: &Dir, entries: &[Entry], flush: bool) -> Result<(), DiskErr
     }
     let mut lines = String::new();
     for entry in entries {
-        lines.push_str(&serde_json::to_string(entry).unwrap_or_default());
+        lines.push_str(&serde_json::to_string(entry).map_err(|_| write::not_json(state, layout::LEDGER))?);
         lines.push('\n');
     }
     write::append(state, layout::LEDGER, &lines, flush)

@@ -88,6 +88,12 @@ impl Run {
         }
     }
 
+    /// The clock that it reads.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Appends one line to the ledger. That it cannot be written is an error of the run, said at its end.
     pub fn note(&self, entry: &Entry) {
         self.kept(record::append(&self.state, std::slice::from_ref(entry), false));

@@ -14,8 +14,7 @@ use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State};
-use omens::plan::decide::Action;
-use omens::plan::view::{PlanDocument, Planned, Standing, StatusDocument};
+use omens::plan::view::{Action, PlanDocument, Planned, Standing, StatusDocument};
 
 fn at(second: i64) -> Time {
     Time::from_unix(1_795_000_000 + second)

@@ -26,7 +26,7 @@ use crate::lab::runtime;
 const SECONDS: Duration = Duration::from_secs(20);
 
 fn settings(estate: &Estate) -> Settings {
-    let options = LoadOptions { file: estate.settings(), credentials: None, check_secrets: true };
+    let options = LoadOptions { file: estate.settings(), credentials: None, check_secrets: true, drivers: omens::steps::service::DRIVERS };
     load(&options).unwrap_or_else(|why| panic!("{why:#?}"))
 }
 

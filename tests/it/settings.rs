@@ -8,6 +8,7 @@ use omens::config::{LoadOptions, load};
 use omens::model::anchor::Fingerprint;
 use omens::model::key::Keep;
 use omens::model::report::SettingsError;
+use omens::steps::service::DRIVERS;
 
 /// A directory with an anchor, to write settings into.
 struct Etc {
@@ -35,7 +36,7 @@ impl Etc {
     }
 
     fn load(&self) -> Result<Settings, Vec<SettingsError>> {
-        load(&LoadOptions { file: self.path("omens.toml"), credentials: None, check_secrets: false })
+        load(&LoadOptions { file: self.path("omens.toml"), credentials: None, check_secrets: false, drivers: DRIVERS })
     }
 
     /// `LINE:COLUMN CODE: TEXT | SUGGESTION`, with the file in front where it is not `omens.toml`.
@@ -393,7 +394,8 @@ fn secrets_are_looked_at_only_where_that_is_asked_for() {
     let etc = Etc::new();
     etc.write("omens.toml", &HEAD.replace("/etc/omens/role-id", "DIR/role-id"));
     let check = |check_secrets| {
-        load(&LoadOptions { file: etc.path("omens.toml"), credentials: None, check_secrets }).map_err(|e| e[0].code.as_str())
+        load(&LoadOptions { file: etc.path("omens.toml"), credentials: None, check_secrets, drivers: DRIVERS })
+            .map_err(|e| e[0].code.as_str())
     };
     assert!(check(false).is_ok());
     assert_eq!(check(true).unwrap_err(), "unreadable");
@@ -410,7 +412,7 @@ fn a_login_without_its_secret_is_no_error_where_another_has_its_own() {
     let two = "login = [ { token = { token = \"file:DIR/gone\" } }, { token = { token = \"file:DIR/here\" } } ]";
     let head = HEAD.lines().map(|line| if line.starts_with("login") { two } else { line }).collect::<Vec<_>>().join("\n");
     etc.write("omens.toml", &head);
-    let check = || load(&LoadOptions { file: etc.path("omens.toml"), credentials: None, check_secrets: true });
+    let check = || load(&LoadOptions { file: etc.path("omens.toml"), credentials: None, check_secrets: true, drivers: DRIVERS });
     assert_eq!(check().unwrap_err().len(), 2, "none of them has a secret");
     etc.write("here", "t\n");
     std::os::unix::fs::chown(etc.path("here"), None, None).unwrap();

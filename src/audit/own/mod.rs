@@ -4,12 +4,12 @@
 pub mod lints;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::drawn;
 use super::sheet::{Draft, Sheet};
-use crate::config::settings::{Certificate, Driver, Nginx, Settings};
+use crate::config::settings::{Certificate, Settings};
 use crate::io::look::View;
 use crate::judge::assess::{Asked, Question, assess};
 use crate::judge::lint::{Lint, PAIR_MISMATCH};
@@ -44,12 +44,9 @@ pub fn settings_are_wrong(errors: &[SettingsError], sheet: &mut Sheet) {
 /// The main files of nginx that the settings name: instances that are at no usual place.
 #[must_use]
 pub fn nginx(settings: &Settings) -> Vec<PathBuf> {
-    let drivers = settings.certificates.iter().flat_map(|certificate| &certificate.reload);
-    let files = drivers.filter_map(|driver| match driver {
-        Driver::Nginx(Nginx::Process { conf: Some(conf), .. }) => Some(conf.clone()),
-        _ => None,
-    });
-    files.collect::<BTreeSet<_>>().into_iter().collect()
+    let services = settings.certificates.iter().flat_map(|certificate| &certificate.reload);
+    let files = services.filter(|service| service.id().driver() == "nginx").filter_map(|service| service.configuration());
+    files.map(Path::to_path_buf).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Judges every certificate of the settings by what lies on the disk.

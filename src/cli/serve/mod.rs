@@ -25,7 +25,8 @@ use crate::model::report::{Report, RunError};
 use crate::model::span;
 use crate::model::text::one_line;
 use crate::steps::flow::ending::Ender;
-use crate::steps::flow::{self, Options};
+use crate::steps::flow::world::World;
+use crate::steps::flow::{self, Request};
 
 /// How long a run may go on after the first signal: less than the 30 s and more after which service and container managers kill.
 const BOUND: Duration = Duration::from_secs(25);
@@ -163,8 +164,10 @@ impl Service<'_, '_> {
             Ok(settings) => {
                 let (settings, clock, progress) = (Arc::new(settings), self.session.clock, self.session.progress());
                 let (ending, unanswered) = (self.ender.ending(), self.unanswered.clone());
-                let options = Options { names: Vec::new(), force: false, wait: WAIT, ending, unanswered };
-                let task = tokio::task::spawn_blocking(move || flow::renew(&settings, &options, clock, &progress));
+                let task = tokio::task::spawn_blocking(move || {
+                    let world = World::of(&settings, clock, &progress).after(&settings, unanswered, ending);
+                    flow::renew(&settings, &Request { names: Vec::new(), force: false, wait: WAIT }, &world)
+                });
                 self.running = Some(Running { began, task });
             }
             Err(errors) => {

@@ -1,6 +1,7 @@
 //! Whether what consumers read equals a generation of the state directory: every byte, and the mode and owner of what holds a key.
 
 use super::{Kept, key_mode, key_of_pem};
+use crate::config::service::Rendered;
 use crate::config::settings::Owner;
 use crate::io::dir::{Buffer, Dir, DiskError, Glance};
 use crate::model::layout;
@@ -14,32 +15,40 @@ pub(in crate::plan) fn difference(
     named: Option<&str>,
     kept: &Kept,
     owner: Owner,
-    nginx: &str,
+    rendered: &[Rendered],
     buffer: &mut Buffer,
 ) -> Result<Option<String>, DiskError> {
     let name = kept.generation.to_string();
     if named != Some(name.as_str()) {
         return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
     }
-    if published.link(layout::NGINX)?.as_deref() != Some("live/nginx.conf") {
-        return Ok(Some(format!("{} is gone", published.join(layout::NGINX).display())));
+    for file in rendered {
+        if published.link(&file.name)?.as_deref() != Some(file.link().as_str()) {
+            return Ok(Some(format!("{} is gone", published.join(&file.name).display())));
+        }
     }
     let (mode, ..) = published.owner()?;
     if mode & 0o022 != 0 {
         return Ok(Some(format!("{} may be written by others: mode {mode:04o}", published.path().display())));
     }
-    contents_differ(published, kept, owner, nginx, buffer)
+    contents_differ(published, kept, owner, rendered, buffer)
 }
 
 /// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
 ///
 /// # Errors
 /// Where reading fails.
-pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str) -> Result<Option<String>, DiskError> {
-    contents_differ(published, kept, owner, nginx, &mut Buffer::default())
+pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, rendered: &[Rendered]) -> Result<Option<String>, DiskError> {
+    contents_differ(published, kept, owner, rendered, &mut Buffer::default())
 }
 
-fn contents_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
+fn contents_differ(
+    published: &Dir,
+    kept: &Kept,
+    owner: Owner,
+    rendered: &[Rendered],
+    buffer: &mut Buffer,
+) -> Result<Option<String>, DiskError> {
     let name = kept.generation.to_string();
     let Some(dir) = published.child(&name)? else {
         return Ok(Some(format!("{} is gone", published.join(&name).display())));
@@ -49,7 +58,7 @@ fn contents_differ(published: &Dir, kept: &Kept, owner: Owner, nginx: &str, buff
         return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
     }
     let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));
-    for (file, expected) in kept.public_files().into_iter().chain([(layout::NGINX, nginx.as_bytes())]) {
+    for (file, expected) in kept.public_files().into_iter().chain(rendered.iter().map(|file| (file.name.as_str(), file.bytes.as_slice()))) {
         if dir.glance(file, buffer)?.is_none_or(|found| found.bytes != expected) {
             return Ok(differs(file));
         }

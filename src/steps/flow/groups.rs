@@ -1,28 +1,28 @@
 //! Which certificates must be brought out together: those that share a service, directly or through others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Due;
-use crate::config::settings::Driver;
+use crate::config::service::ServiceId;
 
 /// Splits the due certificates into groups that share no service.
 pub(super) fn by_service(due: Vec<Due<'_>>) -> Vec<Vec<Due<'_>>> {
-    let drivers: Vec<Vec<Driver>> = due.iter().map(|(certificate, ..)| certificate.reload.clone()).collect();
-    let labels = labels(&drivers);
+    let services: Vec<BTreeSet<ServiceId>> =
+        due.iter().map(|due| due.certificate.reload.iter().map(|service| service.id()).collect()).collect();
     let mut groups: BTreeMap<usize, Vec<Due<'_>>> = BTreeMap::new();
-    for (one, label) in due.into_iter().zip(labels) {
+    for (one, label) in due.into_iter().zip(labels(&services)) {
         groups.entry(label).or_default().push(one);
     }
     groups.into_values().collect()
 }
 
 /// A number for each member, equal for those that are connected.
-fn labels(drivers: &[Vec<Driver>]) -> Vec<usize> {
-    let mut labels: Vec<usize> = (0..drivers.len()).collect();
-    let mut first_user: BTreeMap<&Driver, usize> = BTreeMap::new();
-    for (member, own) in drivers.iter().enumerate() {
-        for driver in own {
-            let other = *first_user.entry(driver).or_insert(member);
+fn labels(services: &[BTreeSet<ServiceId>]) -> Vec<usize> {
+    let mut labels: Vec<usize> = (0..services.len()).collect();
+    let mut first_user: BTreeMap<&ServiceId, usize> = BTreeMap::new();
+    for (member, own) in services.iter().enumerate() {
+        for service in own {
+            let other = *first_user.entry(service).or_insert(member);
             let (a, b) = (labels.get(member).copied(), labels.get(other).copied());
             if let (Some(a), Some(b)) = (a, b)
                 && a != b
@@ -37,13 +37,11 @@ fn labels(drivers: &[Vec<Driver>]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::{Nginx, UnitAction};
 
     #[test]
     fn who_shares_a_service_through_others_is_in_one_group() {
-        let unit = |name: &str| Driver::Systemd { unit: name.to_owned(), action: UnitAction::Reload, start: false };
-        let nginx = Driver::Nginx(Nginx::Unit("nginx.service".to_owned()));
-        let groups = labels(&[vec![unit("a")], vec![], vec![unit("b"), nginx.clone()], vec![unit("b"), unit("a")], vec![], vec![nginx]]);
+        let of = |names: &[&str]| names.iter().map(|name| ServiceId::new("unit", [Some(*name)])).collect::<BTreeSet<_>>();
+        let groups = labels(&[of(&["a"]), of(&[]), of(&["b", "nginx"]), of(&["b", "a"]), of(&[]), of(&["nginx"])]);
         assert_eq!(groups[0], groups[3]);
         assert_eq!(groups[2], groups[3]);
         assert_eq!(groups[5], groups[3]);

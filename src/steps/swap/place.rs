@@ -22,7 +22,7 @@ pub struct Trees {
     settings: Arc<Settings>,
     certs: Dir,
     run: Dir,
-    stores: Stores,
+    stores: Arc<Stores>,
 }
 
 /// Whoever owns a directory can put something else in the place of what lies in it.
@@ -41,22 +41,14 @@ impl Trees {
     /// # Errors
     /// When a directory cannot be made or opened, or something that is not ours lies in its place.
     pub fn open(settings: &Arc<Settings>) -> Result<Arc<Self>, Failure> {
-        Self::open_after(settings, Unanswered::default())
+        Self::open_with(settings, Arc::new(Stores::of(settings, Unanswered::default())))
     }
 
-    /// The same after other runs of this process.
+    /// The same with stores that there are already.
     ///
     /// # Errors
     /// The same.
-    pub fn open_after(settings: &Arc<Settings>, unanswered: Unanswered) -> Result<Arc<Self>, Failure> {
-        Self::open_with(settings, Stores::of(settings, unanswered))
-    }
-
-    /// The same with stores from outside.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn open_with(settings: &Arc<Settings>, stores: Stores) -> Result<Arc<Self>, Failure> {
+    pub fn open_with(settings: &Arc<Settings>, stores: Arc<Stores>) -> Result<Arc<Self>, Failure> {
         let trees = Self::make(settings, stores).map_err(|why| failure(Stage::Publish, &why))?;
         for path in [&settings.paths.state, &settings.paths.run] {
             let found = Dir::open(path).and_then(|dir| dir.map_or(Ok(None), |dir| dir.foreign_owner()));
@@ -67,7 +59,7 @@ impl Trees {
         Ok(Arc::new(trees))
     }
 
-    fn make(settings: &Arc<Settings>, stores: Stores) -> Result<Self, DiskError> {
+    fn make(settings: &Arc<Settings>, stores: Arc<Stores>) -> Result<Self, DiskError> {
         let state = write::make_path(&settings.paths.state, 0o700)?;
         let (certs, made) = write::make_dir(&state, layout::CERTS, 0o700, Ownership::default())?;
         if made {
@@ -92,7 +84,7 @@ impl Trees {
 
     /// The run's stores of private keys.
     #[must_use]
-    pub const fn stores(&self) -> &Stores {
+    pub fn stores(&self) -> &Stores {
         &self.stores
     }
 }

@@ -123,8 +123,11 @@ fn stage_and_show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, Failure> {
 
 fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
     let run = place.run()?;
-    if run.link(layout::NGINX)?.as_deref() != Some("live/nginx.conf") {
-        write::replace_link(&run, layout::NGINX, "live/nginx.conf")?;
+    for file in place.settings().rendered(place.certificate(), kept.generation) {
+        let link = file.link();
+        if run.link(&file.name)?.as_deref() != Some(link.as_str()) {
+            write::replace_link(&run, &file.name, &link)?;
+        }
     }
     let target = kept.generation.to_string();
     if run.link(layout::LIVE)?.as_deref() != Some(target.as_str()) {

@@ -147,9 +147,9 @@ fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskErro
         files: files.iter().map(|(name, bytes, _)| ((*name).to_owned(), Fingerprint::of(bytes))).collect::<BTreeMap<_, _>>(),
         published_key_sha256: stored.key.at_rest().published_sha256().cloned(),
     };
-    let meta = serde_json::to_vec_pretty(&meta).unwrap_or_default();
     let staging = format!(".{generation}");
     let var = place.var()?;
+    let meta = write::json(&var, layout::META, &meta)?;
     let (dir, _) = write::make_dir(&var, &staging, 0o700, Ownership::default())?;
     for (name, bytes, mode) in files.into_iter().chain([(layout::META, meta.as_slice(), 0o644)]) {
         write::write_new(&dir, name, bytes, mode, Ownership::default())?;
@@ -184,8 +184,7 @@ pub(super) fn stage_run(place: &Place, kept: &Kept, material: &dyn Fn() -> Resul
         Some(plain) => Material::Pem(Zeroizing::new(plain.to_vec())),
         None => material()?,
     };
-    let nginx = nginx_conf(place.settings(), place.certificate(), kept);
-    let filled = fill(place, &dir, kept, &material, &nginx).and_then(|()| {
+    let filled = fill(place, &dir, kept, &material).and_then(|()| {
         // A damaged generation of this number is exchanged, in one step where the file system can, so that `live` does not name nothing.
         write::exchange(&run, &staging, &generation.to_string())?;
         write::remove(&run, &staging)?;
@@ -194,7 +193,7 @@ pub(super) fn stage_run(place: &Place, kept: &Kept, material: &dyn Fn() -> Resul
     filled.map_err(disk)
 }
 
-fn fill(place: &Place, dir: &Dir, kept: &Kept, material: &Material, nginx: &str) -> Result<(), DiskError> {
+fn fill(place: &Place, dir: &Dir, kept: &Kept, material: &Material) -> Result<(), DiskError> {
     let certificate = place.certificate();
     let owner = place::file_owner(certificate);
     for (name, bytes) in kept.published_files(material) {
@@ -202,12 +201,10 @@ fn fill(place: &Place, dir: &Dir, kept: &Kept, material: &Material, nginx: &str)
         let mode = if secret { key_mode(certificate.owner.gid) } else { 0o644 };
         write::write_new(dir, name, &bytes, mode, owner)?;
     }
-    write::write_new(dir, layout::NGINX, nginx.as_bytes(), 0o644, owner)?;
+    for file in place.settings().rendered(certificate, kept.generation) {
+        write::write_new(dir, &file.name, &file.bytes, 0o644, owner)?;
+    }
     write::sync(dir)
-}
-
-fn nginx_conf(settings: &Settings, certificate: &Certificate, kept: &Kept) -> String {
-    layout::nginx_conf(&layout::run_generation(&settings.paths.run, certificate.name(), kept.generation))
 }
 
 /// Refuses a directory that is not in memory (ONDISK, Sealing).
@@ -236,6 +233,6 @@ pub fn is_whole(trees: &Trees, certificate: &Certificate, kept: &Kept) -> bool {
 }
 
 fn is_whole_in(run: &Dir, settings: &Settings, certificate: &Certificate, kept: &Kept) -> bool {
-    let nginx = nginx_conf(settings, certificate, kept);
-    files_differ(run, kept, certificate.owner, &nginx).is_ok_and(|difference| difference.is_none())
+    let rendered = settings.rendered(certificate, kept.generation);
+    files_differ(run, kept, certificate.owner, &rendered).is_ok_and(|difference| difference.is_none())
 }

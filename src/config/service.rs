@@ -1,0 +1,225 @@
+//! The joint between a certificate and the services that read it: what a driver of `reload` can do, and the table that names the drivers.
+//! There is no driver here; they are in `steps::service`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+
+use super::endpoint::Endpoint;
+use super::shape::Errors;
+use super::tree::Node;
+use crate::judge::cert::Facts;
+use crate::model::anchor::Anchor;
+use crate::model::clock::Clock;
+use crate::model::failure::{Failure, Warning};
+use crate::model::layout;
+use crate::model::name::{CertName, Generation};
+use crate::model::reason::Reason;
+
+/// What a service answers in its own time.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, Failure>>;
+
+/// A service that reads certificates and can be made to read them again.
+pub trait Service: fmt::Debug + Send + Sync {
+    /// Which service this is. What is equal is one service: it is asked once in a run, whatever number of certificates name it.
+    fn id(&self) -> ServiceId;
+
+    /// Its name, for people and for `state.json`.
+    fn name(&self) -> String;
+
+    /// Its place in the order in which the services of a host are asked.
+    fn rank(&self) -> Rank {
+        Rank::default()
+    }
+
+    /// Whether it runs, without asking anything of it.
+    ///
+    /// # Errors
+    /// Stage `reload`, when that cannot be found out.
+    fn state(&self) -> Answer<'_, ServiceState>;
+
+    /// The least disruptive action after which it has read its files, which are those of `deployed`.
+    ///
+    /// # Errors
+    /// Stage `reload`, when it refuses; it goes on with what it had.
+    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply>;
+
+    /// Starts it, so that it reads those files.
+    ///
+    /// # Errors
+    /// Stage `reload`, when it does not start.
+    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply>;
+
+    /// Whether the settings want it started when it is stopped.
+    fn wants_start(&self) -> bool {
+        false
+    }
+
+    /// Whether "stopped" is the word of somebody who knows, such as systemd. A pid file is only a file: where that alone says it, the
+    /// endpoints of `verify` are asked as well, since with a wrong one a service would never be proven again and nobody would know.
+    fn stopped_is_certain(&self) -> bool {
+        true
+    }
+
+    /// The driver's own proof that the service has read a generation, beside the entries of `verify`. It waits as long as it may take.
+    ///
+    /// # Errors
+    /// Stage `verify`, when the service has not read it.
+    fn prove<'a>(&'a self, _question: &'a Question<'a>) -> Answer<'a, Seen> {
+        ready(Ok(Seen::Nothing)).boxed()
+    }
+
+    /// The files that it wants in a generation, which is to lie at this path. Always the same for the same path.
+    fn files(&self, _generation: &Path) -> Vec<Rendered> {
+        Vec::new()
+    }
+
+    /// The main file of its own configuration, where the settings name it.
+    fn configuration(&self) -> Option<&Path> {
+        None
+    }
+}
+
+/// The identity of a service: the driver's name in the settings, and what tells one of its services from another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId {
+    driver: &'static str,
+    parts: Vec<Option<PathBuf>>,
+}
+
+impl ServiceId {
+    /// The identity of a service of this driver. `parts` are the values of its settings, always in the same order, `None` for one that is
+    /// not set.
+    pub fn new<P: Into<PathBuf>>(driver: &'static str, parts: impl IntoIterator<Item = Option<P>>) -> Self {
+        Self { driver, parts: parts.into_iter().map(|part| part.map(Into::into)).collect() }
+    }
+
+    /// The driver's name in the settings.
+    #[must_use]
+    pub const fn driver(&self) -> &'static str {
+        self.driver
+    }
+}
+
+/// When a service is asked: the lowest first, equal ones at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rank(pub u8);
+
+impl Default for Rank {
+    /// After all that have an order among themselves.
+    fn default() -> Self {
+        Self(u8::MAX)
+    }
+}
+
+/// Whether a service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceState {
+    /// It failed; it gets one start.
+    Failed,
+    /// It runs.
+    Running,
+    /// Nobody started it, and nor do we.
+    Stopped,
+}
+
+/// How a service replied to being asked or started.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// It did what was asked; whether it serves the new files is for the proof to see.
+    Done(Done),
+    /// It does not run.
+    Stopped,
+}
+
+impl Reply {
+    /// It did what was asked, and there is nothing to say about that.
+    #[must_use]
+    pub fn done() -> Self {
+        Self::Done(Done::default())
+    }
+}
+
+/// What is known after a service did what was asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Done {
+    /// What is worth saying.
+    pub warnings: Vec<Warning>,
+    /// What the driver noted about the service before it asked, for its own proof; null where it needs no note.
+    pub before: serde_json::Value,
+}
+
+/// A generation that was published and that a service is to read.
+#[derive(Clone, Debug)]
+pub struct Deployed {
+    /// The certificate.
+    pub certificate: CertName,
+    /// The generation.
+    pub generation: Generation,
+    /// Where it lies in the run directory.
+    pub directory: PathBuf,
+    /// Its leaf.
+    pub leaf: Facts,
+    /// Why it was made or published.
+    pub reasons: Vec<Reason>,
+}
+
+/// What a driver's own proof is asked.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// What the service should have read.
+    pub deployed: &'a Deployed,
+    /// What the driver noted before it asked ([`Done::before`]).
+    pub before: &'a serde_json::Value,
+    /// Where the certificate can be seen, by the settings.
+    pub endpoints: &'a [Endpoint],
+    /// The pinned root.
+    pub anchor: &'a Anchor,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What a driver's own proof saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Seen {
+    /// The driver has no proof of its own.
+    Nothing,
+    /// The service says that it read the generation.
+    Read,
+    /// The service serves the leaf.
+    Leaf,
+}
+
+/// A file that a driver puts into a generation: public, mode 0644. Beside `live` a constant link of the same name leads to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// Its name, which is no name of `model::layout`.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Rendered {
+    /// What the constant link beside `live` holds.
+    #[must_use]
+    pub fn link(&self) -> String {
+        format!("{}/{}", layout::LIVE, self.name)
+    }
+}
+
+/// A kind of service, as `reload` names it.
+#[derive(Debug)]
+pub struct DriverKind {
+    /// The key in the settings: `{ NAME = { … } }`.
+    pub name: &'static str,
+    /// Reads the value of that key.
+    pub parse: fn(&Node, &Errors) -> Option<Arc<dyn Service>>,
+    /// Files of every generation, of certificates too that do not name this driver; the argument is the generation's path.
+    pub always: Option<fn(&Path) -> Vec<Rendered>>,
+}
+
+/// The kinds of service that the settings may name.
+pub type Drivers = &'static [&'static DriverKind];

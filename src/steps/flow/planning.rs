@@ -1,0 +1,123 @@
+//! The planning stage of a run: what is there, what is to be done about it, and, where a plan would publish a sealed key, whether that key
+//! opens. After this nothing is decided again.
+
+use std::collections::BTreeSet;
+
+use super::Due;
+use super::found::report_of;
+use crate::config::settings::{Certificate, Settings};
+use crate::io::tpm::limit::Unanswered;
+use crate::model::clock::Time;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Warning};
+use crate::model::key::Keep;
+use crate::model::name::Generation;
+use crate::model::report::CertReport;
+use crate::plan::choice::Plan;
+use crate::plan::decide::{Decision, decide};
+use crate::plan::generation::{Condition, Kept};
+use crate::plan::inventory::Tree;
+use crate::plan::sealing::plaintext_warning;
+use crate::steps::key::Stores;
+use crate::steps::run::Run;
+use crate::steps::swap::{Trees, is_whole};
+
+/// What the planning stage gave.
+pub(super) struct Planned<'a> {
+    /// What is to be done.
+    pub(super) due: Vec<Due<'a>>,
+    /// Certificates whose part has ended: the key that they need cannot be opened now.
+    pub(super) ended: Vec<CertReport>,
+}
+
+/// Opens the keys that the plans would publish, and plans anew where one does not open: what cannot be opened is issued again
+/// (`swap/ondisk.md`, "Sealing").
+pub(super) fn with_keys<'a>(trees: &Trees, run: &Run, now: Time, force: bool, due: Vec<Due<'a>>) -> Planned<'a> {
+    let mut planned = Planned { due: Vec::new(), ended: Vec::new() };
+    for mut one in due {
+        let opening = Opening { settings: trees.settings(), certificate: one.certificate, now, force };
+        match opening.with_keys(trees, &mut one) {
+            Ok(()) => planned.due.push(one),
+            Err(failure) => {
+                let mut report = report_of(&one.decision, &one.tree);
+                report.warnings.extend(plaintext_warning(&one.tree.in_clear));
+                planned.ended.push(run.failed(report, failure));
+            }
+        }
+    }
+    make_ready(trees, &planned.due, now);
+    planned
+}
+
+/// A certificate whose plan is not certain before its key was opened.
+struct Opening<'a> {
+    settings: &'a Settings,
+    certificate: &'a Certificate,
+    now: Time,
+    force: bool,
+}
+
+impl Opening<'_> {
+    /// # Errors
+    /// Stage `seal`: the TPM cannot be asked, or is another one. Nothing is issued again for that, unless the settings keep the next key in
+    /// a file: then that TPM is not needed any more, and waiting for it would leave no way on.
+    fn with_keys(&self, trees: &Trees, due: &mut Due<'_>) -> Result<(), Failure> {
+        while let Some(kept) = due.decision.plan.publishes().and_then(|generation| find(&mut due.tree, generation)) {
+            let asks = kept.keep.needs_tpm() && kept.condition == Condition::Intact;
+            if !asks || is_whole(trees, self.certificate, kept) {
+                break;
+            }
+            match trees.stores().open(self.certificate.name(), kept) {
+                Ok(_) => break,
+                Err(why) if self.is_lost(&due.decision, &why) => {
+                    // Nothing is given up before its successor could be kept: a pin that cannot be read looks like a damaged key here.
+                    trees.stores().keeping(self.certificate.keep)?.make_ready(self.now)?;
+                    due.warnings.push(Warning::new(why.code, why.text.clone()));
+                    kept.condition = Condition::Unreadable(why.text);
+                    due.decision = decide(self.settings, self.certificate, &due.tree, self.now, self.force);
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_lost(&self, decision: &Decision, why: &Failure) -> bool {
+        let leaves = matches!(decision.plan, Plan::Issue(_)) && !self.certificate.keep.needs_tpm();
+        leaves || matches!(why.code, Code::PcrChanged | Code::BlobDamaged)
+    }
+}
+
+fn find(tree: &mut Tree, generation: Generation) -> Option<&mut Kept> {
+    tree.live.iter_mut().chain(&mut tree.debt).find(|kept| kept.generation == generation)
+}
+
+/// Opens the TPM for the keys that need it, and closes it, before certificates go their ways: from then on children are started, and libtss2
+/// opens it without close-on-exec. What fails is kept by the store, and each certificate says it in its turn.
+fn make_ready(trees: &Trees, due: &[Due<'_>], now: Time) {
+    let issued = due.iter().filter(|due| matches!(due.decision.plan, Plan::Issue(_)));
+    let keeps: BTreeSet<Keep> = issued.map(|due| due.certificate.keep).collect();
+    for keep in keeps {
+        if let Err(why) = trees.stores().keeping(keep).and_then(|store| store.make_ready(now)) {
+            tracing::debug!(%why, "no key can be kept");
+        }
+    }
+}
+
+/// Removes what a killed run left among the sealing keys, where nothing is due: half-written ones, and those that nothing needs any more.
+pub(super) fn clean_sealing_keys(settings: &Settings) {
+    for store in Stores::of(settings, Unanswered::default()).all() {
+        if let Err(why) = store.clean().and_then(|()| store.collect()) {
+            tracing::warn!(%why, "the remains of a killed run stay");
+        }
+    }
+}
+
+/// Removes the sealing keys that nothing needs any more.
+pub(in crate::steps) fn collect_sealing_keys(trees: &Trees) {
+    for store in trees.stores().all() {
+        if let Err(why) = store.collect() {
+            tracing::warn!(%why, "a sealing key that nothing needs was not removed");
+        }
+    }
+}

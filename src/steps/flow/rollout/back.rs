@@ -1,0 +1,130 @@
+//! The moves of a rollout that take back, try alone, look again and end.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+
+use super::look::{put_fallback_back, serves};
+use super::next::{Refusal, Seen};
+use super::{Holds, Reads, Rollout};
+use crate::config::service::ServiceId;
+use crate::model::failure::{Failure, Stage};
+use crate::model::state::Proof;
+use crate::steps::flow::block;
+use crate::steps::flow::end::End;
+
+impl Rollout<'_, '_> {
+    /// Publishes the fallbacks, and asks their services once. How they answer is not asked: a revert is judged on the wire. What stayed
+    /// published is seen anew by the answers without the others.
+    pub(super) async fn revert(&mut self, who: &[usize]) {
+        let context = self.context;
+        for number in who {
+            if let Some(entry) = self.entry(*number) {
+                put_fallback_back(context, &mut entry.task).await;
+            }
+        }
+        let answers = self.ask(who, Reads::Fallback).await;
+        for number in who {
+            self.see(*number, Seen::Back);
+        }
+        let asked: BTreeSet<ServiceId> = answers.keys().cloned().collect();
+        for number in 0..self.members.len() {
+            let Some(member) = self.members.get_mut(number) else { continue };
+            match member.seen {
+                Seen::Committed if !member.services.is_disjoint(&asked) => member.seen = Seen::CommittedInDoubt,
+                Seen::Refused if member.services.is_subset(&asked) => {
+                    // What stays is told by why it was refused first.
+                    let first = self.entry(number).and_then(|entry| entry.failure.take());
+                    self.see_answers(number, &answers, Refusal::Together);
+                    if let Some(entry) = self.entry(number) {
+                        entry.failure = first;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) async fn try_alone(&mut self, number: usize) {
+        if let Some(member) = self.members.get_mut(number) {
+            member.refusal = Refusal::TriedAlone;
+        }
+        let Holds::Published(published) = self.holds(number) else { return self.see(number, Seen::Ended) };
+        let generation = published.generation();
+        let (published, failure) = match block(Stage::Publish, move || Ok(published.again())).await {
+            Ok(Ok(published)) => (published, None),
+            Ok(Err(why)) => (why.0, Some(why.1)),
+            Err(failure) => return self.finish(number, End::Failed { failure, waits: Some(generation) }).await,
+        };
+        if let Some(entry) = self.entry(number) {
+            entry.holds = Holds::Published(Box::new(published));
+        }
+        if let Some(failure) = failure {
+            if let Some(entry) = self.entry(number) {
+                entry.failure = Some(failure);
+            }
+            return self.see(number, Seen::Refused);
+        }
+        let answers = self.ask(&[number], Reads::New).await;
+        self.see_answers(number, &answers, Refusal::TriedAlone);
+    }
+
+    /// Looks whether the previous certificates serve again; with that their part ends.
+    pub(super) async fn end_back(&mut self, who: &[usize]) {
+        let context = self.context;
+        let mut looks = Vec::new();
+        for number in who {
+            let Some(entry) = self.entry(*number) else { continue };
+            let leaf = entry.task.journal.fallback().cloned();
+            let place = entry.task.place.clone();
+            looks.push(async move {
+                let unseen = match leaf {
+                    Some(leaf) => serves(context, &place, &leaf).await.err(),
+                    None => None,
+                };
+                (*number, unseen)
+            });
+        }
+        for (number, unseen) in join_all(looks).await {
+            let Holds::Published(published) = self.holds(number) else { continue };
+            let (failure, generation) = (self.failure(number), published.generation());
+            self.finish(number, End::Back { failure, generation, unseen }).await;
+        }
+    }
+
+    /// Looks once more at what was proven before one of its services was asked again.
+    pub(super) async fn look_again(&mut self, who: &[usize]) {
+        for number in who {
+            let context = self.context;
+            let Some(entry) = self.entry(*number) else { continue };
+            let facts = match &entry.holds {
+                Holds::Committed(committed) if committed.proof() == Proof::Served => Some(committed.facts().clone()),
+                _ => None,
+            };
+            let place = entry.task.place.clone();
+            let lost = match facts {
+                Some(facts) => serves(context, &place, &facts).await.err(),
+                None => None,
+            };
+            self.end(*number, lost).await;
+        }
+    }
+
+    /// Ends the part of a certificate that is committed; `lost`: its proof does not hold any more.
+    pub(super) async fn end(&mut self, number: usize, lost: Option<Failure>) {
+        let Holds::Committed(committed) = self.holds(number) else { return self.see(number, Seen::Ended) };
+        let stopped = self.entry(number).map_or_else(Vec::new, |entry| std::mem::take(&mut entry.stopped));
+        let end = match lost {
+            Some(failure) => End::ProofLost { committed, failure },
+            None => End::Committed { committed, stopped },
+        };
+        self.finish(number, end).await;
+    }
+
+    pub(super) async fn finish(&mut self, number: usize, end: End) {
+        self.see(number, Seen::Ended);
+        if let Some(entry) = self.entries.get_mut(number).and_then(Option::take) {
+            self.reports.push(entry.task.finish(end).await);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Asking one service and looking at one certificate: what the moves of a rollout are made of.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use super::{Entry, Looked};
+use crate::config::service::{Deployed, Reply, Service, ServiceId, ServiceState};
+use crate::judge::cert::Facts;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
+use crate::plan::choice::{Plan, Settle, Why};
+use crate::steps::flow::task::Task;
+use crate::steps::flow::{Context, block};
+use crate::steps::prove::{self, Asked, Claim};
+use crate::steps::service;
+use crate::steps::swap::{Place, Published, put_back};
+
+/// Gives consumers the generation back that the plan falls back to, if there is one.
+pub(super) async fn put_fallback_back(context: &Context<'_>, task: &mut Task<'_>) {
+    let Some(generation) = task.plan.fallback() else { return };
+    let (place, now) = (task.place.clone(), context.clock.now());
+    match block(Stage::Publish, move || put_back(&place, generation, now)).await {
+        Ok((_, warnings)) => task.journal.add_warnings(warnings),
+        Err(why) => task.journal.warn(Code::NotPutBack, why.text),
+    }
+}
+
+/// Asks one service to read its files again. One that has failed gets one start in a run, whatever is tried after that.
+pub(super) async fn ask_one(context: &Context<'_>, service: &dyn Service, deployed: &[Deployed]) -> Result<Reply, Failure> {
+    let state = service.state().await?;
+    let is_first = || context.started.lock().unwrap_or_else(PoisonError::into_inner).insert(service.id());
+    if state == ServiceState::Failed && !is_first() {
+        let text = format!("{} had its one start in this run and has failed again", service.name());
+        return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("its own log says why"));
+    }
+    service::take_up(service, state, deployed).await
+}
+
+/// What is looked for.
+pub(super) struct Wanted {
+    place: Arc<Place>,
+    services: Vec<Arc<dyn Service>>,
+    stopped: Vec<String>,
+    /// What the drivers of the others noted before they asked.
+    before: BTreeMap<ServiceId, serde_json::Value>,
+    deployed: Deployed,
+    /// The leaf that consumers found at the start.
+    previous: Option<Facts>,
+    /// Whether nothing is to be noted where all services are still stopped.
+    knows_stopped: bool,
+}
+
+impl Wanted {
+    pub(super) fn of(entry: &Entry<'_>, published: &Published) -> Self {
+        let task = &entry.task;
+        let knows_stopped = matches!(task.plan, Plan::Settle(Settle { why: Why::ServiceStopped, .. })) && !task.journal.has_shortfall();
+        Self {
+            place: task.place.clone(),
+            services: task.services.clone(),
+            stopped: entry.stopped.clone(),
+            before: entry.before.clone(),
+            deployed: task.deployed(published.generation(), published.facts()),
+            previous: task.journal.found().cloned(),
+            knows_stopped,
+        }
+    }
+
+    pub(super) fn are_all_stopped(&self) -> bool {
+        !self.stopped.is_empty() && self.stopped.len() == self.services.len()
+    }
+}
+
+/// Looks for the proof of one certificate.
+pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted: Wanted) -> Looked {
+    let claim = Claim {
+        certificate: wanted.place.certificate(),
+        anchor: &context.settings.anchor,
+        leaf: published.facts().clone(),
+        previous: wanted.previous.as_ref().map(|facts| facts.sha256.clone()),
+        clock: context.clock,
+    };
+    let prover = context.world.prover.as_ref();
+    let looked = if wanted.are_all_stopped() {
+        let is_certain = wanted.services.iter().all(|service| service.stopped_is_certain());
+        prove::all_stopped(prover, published, &claim, is_certain).await
+    } else {
+        match context.looks.acquire().await {
+            Ok(_permit) => {
+                let asked = wanted.services.iter().filter_map(|service| Some((service, wanted.before.get(&service.id())?)));
+                let asked = asked.map(|(service, before)| Asked { service: service.as_ref(), before }).collect();
+                let deployed = prove::Deployment { deployed: &wanted.deployed, asked, some_stopped: !wanted.stopped.is_empty() };
+                prove::prove(prover, published, &claim, &deployed).await
+            }
+            Err(_) => Err(Box::new((published, is_ending()))),
+        }
+    };
+    match looked {
+        // Committed like that already: nothing happened, nothing is noted.
+        Ok(proven)
+            if wanted.are_all_stopped() && wanted.knows_stopped && wanted.place.committed() == Some(proven.published().generation()) =>
+        {
+            Looked::StillStopped
+        }
+        Ok(proven) => Looked::Proven(Box::new(proven)),
+        Err(why) => Looked::NotProven(Box::new(why.0), why.1),
+    }
+}
+
+/// Whether a leaf is what the endpoints of a certificate serve.
+pub(super) async fn serves(context: &Context<'_>, place: &Place, leaf: &Facts) -> Result<(), Failure> {
+    let _permit = context.looks.acquire().await.map_err(|_| is_ending())?;
+    let claim = Claim {
+        certificate: place.certificate(),
+        anchor: &context.settings.anchor,
+        leaf: leaf.clone(),
+        previous: None,
+        clock: context.clock,
+    };
+    prove::serves(context.world.prover.as_ref(), &claim).await
+}
+
+fn is_ending() -> Failure {
+    Failure::new(Stage::Verify, Code::Interrupted, "the run is ending")
+}

@@ -1,0 +1,282 @@
+//! A rollout: the staged certificates of one group of services are published, their services asked and looked at, and committed or taken
+//! back. What is done next is [`next`]'s to say; here it is carried out, one move after the other, until all have ended.
+
+mod back;
+mod look;
+mod next;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use self::look::{Wanted, ask_one, look_one, put_fallback_back};
+use self::next::{Member, Move, Refusal, Seen};
+use super::end::End;
+use super::task::Task;
+use super::{Context, block};
+use crate::config::service::{Deployed, Rank, Reply, Service, ServiceId};
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
+use crate::model::report::CertReport;
+use crate::steps::commit::{Committed, Committing, commit};
+use crate::steps::prove::Proven;
+use crate::steps::swap::{Published, Staged};
+
+/// What each service answered when it was last asked.
+type Answers = BTreeMap<ServiceId, Result<Reply, Failure>>;
+
+/// A certificate of the rollout. `None` where its part is over.
+struct Entry<'a> {
+    task: Task<'a>,
+    holds: Holds,
+    /// Why it goes, or stays without a proof.
+    failure: Option<Failure>,
+    /// Those of its services that were found stopped.
+    stopped: Vec<String>,
+    /// What the drivers of the others noted before they asked.
+    before: BTreeMap<ServiceId, serde_json::Value>,
+}
+
+/// Which of its generations a service is to read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    New,
+    Fallback,
+}
+
+impl Entry<'_> {
+    /// What a service is told of this certificate; nothing where the leaf is not known.
+    fn deployed(&self, reads: Reads) -> Option<Deployed> {
+        match (reads, &self.holds) {
+            (Reads::New, Holds::Published(published)) => Some(self.task.deployed(published.generation(), published.facts())),
+            (Reads::New, _) => None,
+            (Reads::Fallback, _) => Some(self.task.deployed(self.task.plan.fallback()?, self.task.journal.fallback()?)),
+        }
+    }
+}
+
+/// How far a certificate has come; each step takes the value of the one before.
+enum Holds {
+    Published(Box<Published>),
+    Proven(Box<Proven>),
+    /// All of its services are stopped, as when it was committed: there is nothing to do.
+    StillStopped,
+    Committed(Box<Committed>),
+    /// Its value is with a step that is under way.
+    Away,
+}
+
+/// What came of looking.
+enum Looked {
+    Proven(Box<Proven>),
+    StillStopped,
+    NotProven(Box<Published>, Failure),
+}
+
+struct Rollout<'c, 'a> {
+    context: &'c Context<'a>,
+    entries: Vec<Option<Entry<'a>>>,
+    members: Vec<Member>,
+    reports: Vec<CertReport>,
+}
+
+/// Rolls out what is staged, and gives the reports.
+pub(super) async fn roll_out<'a>(context: &Context<'a>, staged: Vec<(Task<'a>, Staged)>) -> Vec<CertReport> {
+    let mut rollout = Rollout { context, entries: Vec::new(), members: Vec::new(), reports: Vec::new() };
+    for (task, staged) in staged {
+        rollout.publish(task, staged).await;
+    }
+    let all: Vec<usize> = (0..rollout.entries.len()).collect();
+    let answers = rollout.ask(&all, Reads::New).await;
+    for number in all {
+        rollout.see_answers(number, &answers, Refusal::Together);
+    }
+    while let Some(step) = next::next(&rollout.members) {
+        rollout.carry_out(step).await;
+    }
+    rollout.reports
+}
+
+impl<'a> Rollout<'_, 'a> {
+    async fn publish(&mut self, mut task: Task<'a>, staged: Staged) {
+        let generation = staged.generation();
+        task.journal.reach(Stage::Publish);
+        match block(Stage::Publish, move || Published::new(staged).map_err(|why| why.1)).await {
+            Ok(published) => {
+                task.journal.add_warnings(published.warnings().iter().cloned());
+                self.members.push(Member {
+                    seen: Seen::Asked,
+                    has_fallback: task.plan.fallback().is_some(),
+                    services: task.services.iter().map(|service| service.id()).collect(),
+                    refusal: Refusal::None,
+                });
+                let holds = Holds::Published(Box::new(published));
+                self.entries.push(Some(Entry { task, holds, failure: None, stopped: Vec::new(), before: BTreeMap::new() }));
+            }
+            Err(failure) => {
+                put_fallback_back(self.context, &mut task).await;
+                self.reports.push(task.finish(End::Failed { failure, waits: Some(generation) }).await);
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, step: Move) {
+        match step {
+            Move::Look(who) => self.look(&who).await,
+            Move::Commit(who) => {
+                for number in who {
+                    self.commit(number).await;
+                }
+            }
+            Move::Stay(who) => {
+                for number in who {
+                    self.stay(number).await;
+                }
+            }
+            Move::Revert(who) => self.revert(&who).await,
+            Move::TryAlone(number) => self.try_alone(number).await,
+            Move::EndBack(who) => self.end_back(&who).await,
+            Move::LookAgain(who) => self.look_again(&who).await,
+            Move::End(who) => {
+                for number in who {
+                    self.end(number, None).await;
+                }
+            }
+        }
+    }
+
+    fn see(&mut self, number: usize, seen: Seen) {
+        if let Some(member) = self.members.get_mut(number) {
+            member.seen = seen;
+        }
+    }
+
+    fn entry(&mut self, number: usize) -> Option<&mut Entry<'a>> {
+        self.entries.get_mut(number)?.as_mut()
+    }
+
+    fn holds(&mut self, number: usize) -> Holds {
+        self.entry(number).map_or(Holds::Away, |entry| std::mem::replace(&mut entry.holds, Holds::Away))
+    }
+
+    /// Asks every service of these certificates once: rank after rank, those of one rank at the same time.
+    async fn ask(&mut self, who: &[usize], reads: Reads) -> Answers {
+        let mut services: BTreeMap<ServiceId, (Arc<dyn Service>, Vec<Deployed>)> = BTreeMap::new();
+        for number in who {
+            let Some(entry) = self.entry(*number) else { continue };
+            if !entry.task.services.is_empty() {
+                entry.task.journal.reach(Stage::Reload);
+            }
+            let deployed = entry.deployed(reads);
+            for service in &entry.task.services {
+                let (_, all) = services.entry(service.id()).or_insert_with(|| (service.clone(), Vec::new()));
+                all.extend(deployed.clone());
+            }
+        }
+        let mut ranks: BTreeMap<Rank, Vec<_>> = BTreeMap::new();
+        for (id, (service, deployed)) in services {
+            ranks.entry(service.rank()).or_default().push((id, service, deployed));
+        }
+        let (context, mut answers) = (self.context, Answers::new());
+        for rank in ranks.into_values() {
+            let asked = rank.into_iter().map(|(id, service, deployed)| async move {
+                let reply = ask_one(context, service.as_ref(), &deployed).await;
+                (id, reply)
+            });
+            answers.extend(join_all(asked).await);
+        }
+        answers
+    }
+
+    /// Takes down what a certificate's services answered.
+    fn see_answers(&mut self, number: usize, answers: &Answers, refusal: Refusal) {
+        let Some(entry) = self.entry(number) else { return };
+        let (mut stopped, mut warnings, mut refused, mut before) = (Vec::new(), Vec::new(), None, BTreeMap::new());
+        for service in &entry.task.services {
+            match answers.get(&service.id()) {
+                Some(Ok(Reply::Done(done))) => {
+                    warnings.extend(done.warnings.iter().cloned());
+                    before.insert(service.id(), done.before.clone());
+                }
+                Some(Ok(Reply::Stopped)) => stopped.push(service.name()),
+                Some(Err(failure)) => refused = refused.or_else(|| Some(failure.clone())),
+                None => {}
+            }
+        }
+        let seen = if refused.is_some() { Seen::Refused } else { Seen::Asked };
+        if refused.is_none() {
+            entry.task.journal.add_warnings(warnings);
+        }
+        (entry.stopped, entry.before) = (stopped, before);
+        entry.failure = refused.or(entry.failure.take());
+        if let Some(member) = self.members.get_mut(number) {
+            member.seen = seen;
+            if seen == Seen::Refused || refusal == Refusal::TriedAlone {
+                member.refusal = member.refusal.max(refusal);
+            }
+        }
+    }
+
+    async fn look(&mut self, who: &[usize]) {
+        let context = self.context;
+        let mut looks = Vec::new();
+        for number in who {
+            let Holds::Published(published) = self.holds(*number) else { continue };
+            let Some(entry) = self.entry(*number) else { continue };
+            let wanted = Wanted::of(entry, &published);
+            if !wanted.are_all_stopped() {
+                entry.task.journal.reach(Stage::Verify);
+            }
+            looks.push(async move { (*number, look_one(context, *published, wanted).await) });
+        }
+        for (number, looked) in join_all(looks).await {
+            let (seen, holds, failure) = match looked {
+                Looked::Proven(proven) => (Seen::Proven, Holds::Proven(proven), None),
+                Looked::StillStopped => (Seen::Proven, Holds::StillStopped, None),
+                Looked::NotProven(published, failure) => (Seen::NotProven, Holds::Published(published), Some(failure)),
+            };
+            if let Some(entry) = self.entry(number) {
+                entry.holds = holds;
+                entry.failure = failure;
+            }
+            self.see(number, seen);
+        }
+    }
+
+    /// Commits what is proven. Its part ends once no service of it can be asked any more for others.
+    async fn commit(&mut self, number: usize) {
+        let proven = match self.holds(number) {
+            Holds::Proven(proven) => proven,
+            Holds::StillStopped => return self.finish(number, End::StillStopped).await,
+            _ => return self.see(number, Seen::Ended),
+        };
+        let generation = proven.published().generation();
+        match block(Stage::Commit, move || commit(Committing::Proven(*proven)).map_err(|why| why.1)).await {
+            Ok(committed) => {
+                if let Some(entry) = self.entry(number) {
+                    entry.holds = Holds::Committed(Box::new(committed));
+                }
+                self.see(number, Seen::Committed);
+            }
+            Err(failure) => self.finish(number, End::Failed { failure, waits: Some(generation) }).await,
+        }
+    }
+
+    /// Commits what is not proven and has no fallback (`swap/ondisk.md`, "No fallback").
+    async fn stay(&mut self, number: usize) {
+        let Holds::Published(published) = self.holds(number) else { return self.see(number, Seen::Ended) };
+        let failure = self.failure(number);
+        let generation = published.generation();
+        let end = match block(Stage::Commit, move || commit(Committing::Unproven(*published)).map_err(|why| why.1)).await {
+            Ok(committed) => End::Unproven { committed: Box::new(committed), failure },
+            Err(failure) => End::Failed { failure, waits: Some(generation) },
+        };
+        self.finish(number, end).await;
+    }
+
+    fn failure(&mut self, number: usize) -> Failure {
+        let unknown = || Failure::new(Stage::Reload, Code::ReloadFailed, "its service refused the reload");
+        self.entry(number).and_then(|entry| entry.failure.clone()).unwrap_or_else(unknown)
+    }
+}

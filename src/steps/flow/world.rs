@@ -1,0 +1,61 @@
+//! What a run is given from outside: a certification authority, stores of private keys, eyes on the wire, a clock. Services come with the
+//! settings. Tests give it others (`tests/world`), and so run whole renewals in memory.
+
+use std::sync::Arc;
+
+use super::ending::Ending;
+use crate::config::settings::Settings;
+use crate::io::tpm::limit::Unanswered;
+use crate::model::clock::Clock;
+use crate::model::report::Watch;
+use crate::steps::attest::AttestationGate;
+use crate::steps::issue::{self, Issuer};
+use crate::steps::key::Stores;
+use crate::steps::prove::{Prover, Wire};
+
+/// The outside of a run.
+pub struct World<'a> {
+    /// Who signs.
+    pub issuer: Arc<dyn Issuer>,
+    /// Whether this host is in the state that the settings demand: without that nobody is asked to sign.
+    pub gate: AttestationGate,
+    /// Who looks at what is served.
+    pub prover: Arc<dyn Prover>,
+    /// Where private keys rest.
+    pub stores: Arc<Stores>,
+    /// The time.
+    pub clock: Clock,
+    /// Who wants to know where the run is.
+    pub watch: &'a dyn Watch,
+    /// Whether the run is asked to end early.
+    pub ending: Ending,
+}
+
+impl<'a> World<'a> {
+    /// The outside that the settings name. Nothing is opened and nobody is asked before a certificate needs it.
+    #[must_use]
+    pub fn of(settings: &Settings, clock: Clock, watch: &'a dyn Watch) -> Self {
+        Self {
+            issuer: issue::of(settings, clock),
+            // `[attestation] required` is not available in this build.
+            gate: AttestationGate::open(),
+            prover: Arc::new(Wire),
+            stores: Arc::new(Stores::of(settings, Unanswered::default())),
+            clock,
+            watch,
+            ending: Ending::default(),
+        }
+    }
+
+    /// The same for a process that has made runs before and may be asked to end: what earlier ones gave up still waits for its TPM.
+    #[must_use]
+    pub fn after(self, settings: &Settings, unanswered: Unanswered, ending: Ending) -> Self {
+        Self { stores: Arc::new(Stores::of(settings, unanswered)), ending, ..self }
+    }
+}
+
+impl std::fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,47 @@
+//! The drivers: how each kind of service is made to read what was published, and how it proves that it did.
+//!
+//! # How to add a driver
+//! 1. Write `steps/service/NAME.rs`: a struct with the settings it needs, `impl Service for` it, and a `pub(super) static KIND: DriverKind`
+//!    whose `parse` reads those settings with the words of [`crate::config::shape`].
+//! 2. Add `mod NAME;` and `&NAME::KIND` to [`DRIVERS`] below.
+//!
+//! Nothing else is touched: settings, planning, staging, flow and chain-audit know a driver only as [`Service`] and
+//! [`DriverKind`](crate::config::service::DriverKind), and
+//! `tests/it/service.rs` runs over every entry of the table. A driver with a proof of its own gives it in [`Service::prove`]; one that
+//! wants a file in every generation gives it in [`Service::files`]. Programs are run through [`crate::io::process`], units asked through
+//! the functions of `unit` here; a driver never starts a shell and never guesses: what it cannot find out is a failure with a hint.
+
+mod nginx;
+mod systemd;
+mod unit;
+
+use crate::config::service::{Deployed, Drivers, Reply, Service, ServiceState};
+use crate::io::process::NotRun;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
+
+/// Every driver, in the order in which errors name them.
+pub const DRIVERS: Drivers = &[&nginx::KIND, &systemd::KIND];
+
+/// Makes one service read what was published, given whether it runs: a stopped one is left alone unless the settings say otherwise, a
+/// failed one is started.
+///
+/// # Errors
+/// Stage `reload`.
+pub async fn take_up(service: &dyn Service, state: ServiceState, deployed: &[Deployed]) -> Result<Reply, Failure> {
+    match state {
+        ServiceState::Running => service.ask(deployed).await,
+        ServiceState::Failed => service.start(deployed).await,
+        ServiceState::Stopped if service.wants_start() => service.start(deployed).await,
+        ServiceState::Stopped => Ok(Reply::Stopped),
+    }
+}
+
+fn not_run(why: &NotRun) -> Failure {
+    let failure = Failure::new(Stage::Reload, Code::ReloadFailed, why.to_string());
+    match why {
+        NotRun::Missing(program) => failure.hint(format!("install {program}, or name the right driver in `reload`")),
+        NotRun::TooLong { .. } => failure.hint("look at what the service is waiting for; the next run tries again"),
+        NotRun::Broken { .. } => failure,
+    }
+}

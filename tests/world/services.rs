@@ -1,0 +1,157 @@
+//! Services in memory: they read through `live` what they are asked to read, refuse it, keep what they have in silence, are stopped, failed,
+//! or take the run down with them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use omens::config::service::{Answer, Deployed, DriverKind, Reply, Service, ServiceId, ServiceState};
+use omens::config::shape::{Errors, Shape, parsed};
+use omens::config::tree::Node;
+use omens::model::code::Code;
+use omens::model::failure::{Failure, Stage};
+
+use crate::host::Events;
+
+/// What a service does when it is asked to read its files again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Reads,
+    /// Says that it did, and serves what it had.
+    KeepsWhatItHas,
+    /// Refuses.
+    Refuses,
+    /// Refuses as long as this certificate is not the one that it serves already.
+    RefusesTheNew(String),
+    /// The run dies while it is asked.
+    Dies,
+}
+
+#[derive(Debug)]
+pub struct Daemon {
+    pub name: String,
+    run: PathBuf,
+    reads: Vec<String>,
+    pub manner: Mutex<Manner>,
+    pub state: Mutex<ServiceState>,
+    /// The leaf that it serves for each certificate, DER.
+    pub serves: Mutex<BTreeMap<String, Vec<u8>>>,
+    events: Events,
+}
+
+/// All daemons of this process, by name: the settings name them.
+static DAEMONS: Mutex<BTreeMap<String, Arc<Daemon>>> = Mutex::new(BTreeMap::new());
+
+impl Daemon {
+    pub fn start(name: &str, run: PathBuf, reads: &[&str], events: &Events) -> Arc<Self> {
+        let daemon = Arc::new(Self {
+            name: name.to_owned(),
+            run,
+            reads: reads.iter().map(|name| (*name).to_owned()).collect(),
+            manner: Mutex::new(Manner::Reads),
+            state: Mutex::new(ServiceState::Running),
+            serves: Mutex::default(),
+            events: events.clone(),
+        });
+        DAEMONS.lock().expect("daemons").insert(name.to_owned(), daemon.clone());
+        daemon
+    }
+
+    pub fn be(&self, manner: Manner) {
+        *self.manner.lock().expect("manner") = manner;
+    }
+
+    pub fn set(&self, state: ServiceState) {
+        *self.state.lock().expect("state") = state;
+        if state != ServiceState::Running {
+            self.serves.lock().expect("serves").clear();
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        *self.state.lock().expect("state") == ServiceState::Running
+    }
+
+    pub fn leaf(&self, certificate: &str) -> Option<Vec<u8>> {
+        self.serves.lock().expect("serves").get(certificate).cloned()
+    }
+
+    /// Reads every certificate through `live`, all or nothing, as nginx does; a pair that does not match is refused.
+    pub fn read(&self, refuses_new: Option<&str>) -> Result<(), String> {
+        let mut read = BTreeMap::new();
+        for name in &self.reads {
+            let live = self.run.join(name).join("live");
+            let Ok(cert) = std::fs::read_to_string(live.join("cert.pem")) else { continue };
+            let key = std::fs::read_to_string(live.join("key.pem")).map_err(|why| format!("{name}: key.pem: {why}"))?;
+            let leaf = crate::pki::pem_blocks(&cert).into_iter().next().ok_or("no certificate")?;
+            crate::host::pair_matches(&leaf, &key).map_err(|why| format!("{name}: {why}"))?;
+            if refuses_new == Some(name) && self.leaf(name).is_some_and(|old| old != leaf) {
+                return Err(format!("{name}: the new certificate does not please"));
+            }
+            read.insert(name.clone(), leaf);
+        }
+        *self.serves.lock().expect("serves") = read;
+        Ok(())
+    }
+}
+
+/// A daemon as the settings name it.
+#[derive(Debug)]
+struct Named(Arc<Daemon>);
+
+fn refused(text: impl Into<String>) -> Failure {
+    Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("ask the test")
+}
+
+impl Service for Named {
+    fn id(&self) -> ServiceId {
+        ServiceId::new("memory", [Some(self.0.name.clone())])
+    }
+
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+
+    fn state(&self) -> Answer<'_, ServiceState> {
+        Box::pin(async { Ok(*self.0.state.lock().expect("state")) })
+    }
+
+    fn ask<'a>(&'a self, _: &'a [Deployed]) -> Answer<'a, Reply> {
+        Box::pin(async {
+            self.0.events.add(format!("ask {}", short(&self.0.name)));
+            let manner = self.0.manner.lock().expect("manner").clone();
+            match manner {
+                Manner::Dies => panic!("the run dies while a service is asked"),
+                Manner::Refuses => Err(refused("it does not want to")),
+                Manner::KeepsWhatItHas => Ok(Reply::done()),
+                Manner::Reads => self.0.read(None).map(|()| Reply::done()).map_err(refused),
+                Manner::RefusesTheNew(name) => self.0.read(Some(&name)).map(|()| Reply::done()).map_err(refused),
+            }
+        })
+    }
+
+    fn start<'a>(&'a self, _: &'a [Deployed]) -> Answer<'a, Reply> {
+        Box::pin(async {
+            self.0.events.add(format!("start {}", short(&self.0.name)));
+            self.0.read(None).map_err(refused)?;
+            *self.0.state.lock().expect("state") = ServiceState::Running;
+            Ok(Reply::done())
+        })
+    }
+}
+
+/// The part of a name that a test wrote.
+fn short(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
+    let shape = Shape::of("reload driver memory", node, errors)?;
+    let name = shape.required("name", parsed(|name| Ok(name.to_owned())));
+    shape.finish();
+    let daemon = DAEMONS.lock().expect("daemons").get(&name?).cloned()?;
+    Some(Arc::new(Named(daemon)))
+}
+
+/// `{ memory = { name = "…" } }`.
+pub static KIND: DriverKind = DriverKind { name: "memory", parse, always: None };
