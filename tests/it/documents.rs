@@ -228,7 +228,7 @@ fn audited() -> audit::Document {
         key: object.key("key.readable-by-others"),
         hosts: vec!["www.example.net".to_owned()],
         target: audit::Target::new("nginx", "server www.example.net").at_line(Some(4)),
-        files: vec![audit::Place::line("/etc/nginx/sites-enabled/web", 4)],
+        files: vec![audit::Location::line("/etc/nginx/sites-enabled/web", 4)],
         expected: "mode 0600".to_owned(),
         found: "root:root 0644".to_owned(),
         evidence: vec!["owner, group and mode".to_owned()],
