@@ -2,90 +2,25 @@
 //! A symbolic link is never followed here, and nothing is ever changed.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which our own trees are read")]
 
-use std::fmt;
+mod buffer;
+mod error;
+
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use crate::model::code::Code;
-use crate::model::failure::{Failure, Stage};
+pub use buffer::{Buffer, Glance};
+pub use error::DiskError;
 
 /// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
 const OWN_FILE: usize = 4 << 20;
 
-/// An operation on a file or directory that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskError {
-    /// What was tried, such as `read`.
-    pub action: &'static str,
-    /// On what.
-    pub path: PathBuf,
-    /// What the system said.
-    pub errno: Errno,
-}
-
-impl DiskError {
-    /// An error of this action on this path.
-    #[must_use]
-    pub fn new(action: &'static str, path: impl Into<PathBuf>, errno: Errno) -> Self {
-        Self { action, path: path.into(), errno }
-    }
-
-    /// Whether permission is what is missing ([Commands and exit codes](crate::cli#commands-and-exit-codes): exit 2 in `plan`, never
-    /// "due").
-    #[must_use]
-    pub fn denied(&self) -> bool {
-        matches!(self.errno, Errno::ACCESS | Errno::PERM)
-    }
-
-    /// The same as a failure of a stage.
-    #[must_use]
-    pub fn failure(&self, stage: Stage) -> Failure {
-        let code = match self.errno {
-            Errno::NOSPC | Errno::DQUOT => Code::DiskFull,
-            Errno::LOOP => Code::LinkRefused,
-            _ if self.denied() => Code::Permission,
-            _ => Code::Disk,
-        };
-        Failure::new(stage, code, self.to_string()).hint(self.hint())
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        let path = self.path.display();
-        match self.errno {
-            Errno::ACCESS | Errno::PERM => format!(
-                "run omens as the owner of {path}, usually root; a group or owner in the settings needs the right to give files away"
-            ),
-            Errno::NOSPC | Errno::DQUOT => "make room on that file system; nothing that serves was changed".to_owned(),
-            Errno::ROFS => format!("{path} is on a read-only file system; under systemd see ReadWritePaths= and StateDirectory="),
-            Errno::LOOP | Errno::NOTDIR => {
-                format!("omens never follows a symbolic link here and found something it did not make; look at {path} and remove it")
-            }
-            Errno::ISDIR | Errno::EXIST | Errno::NOTSUP | Errno::INVAL => format!("omens did not make what lies at {path}; move it away"),
-            Errno::IO => "the disk reports an error; see the kernel's log".to_owned(),
-            _ => format!("look at {path}; nothing that serves was changed"),
-        }
-    }
-}
-
-impl fmt::Display for DiskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.errno {
-            Errno::LOOP => "it is a symbolic link, which is refused".to_owned(),
-            Errno::NOTSUP => "expected a regular file, found something else".to_owned(),
-            Errno::INVAL if self.action.contains("link") => "expected a link to a generation, found something else".to_owned(),
-            errno => std::io::Error::from(errno).to_string(),
-        };
-        write!(f, "cannot {} {}: {what}", self.action, self.path.display())
-    }
-}
-
-impl std::error::Error for DiskError {}
+/// Room for the names that the kernel gives at once, and for a file that is glanced at.
+const ROOM: usize = 4096;
 
 /// What a name in a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +46,14 @@ pub struct Content {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+}
+
+impl Content {
+    /// The same without a copy of its own.
+    #[must_use]
+    pub fn as_glance(&self) -> Glance<'_> {
+        Glance { bytes: &self.bytes, mode: self.mode, uid: self.uid, gid: self.gid }
+    }
 }
 
 /// An open directory.
@@ -165,6 +108,27 @@ impl Dir {
     /// # Errors
     /// When it cannot be read, is a link, no regular file, or larger than any file of ours.
     pub fn read(&self, name: &str) -> Result<Option<Content>, DiskError> {
+        let Some((fd, stat, size)) = self.open_file(name)? else { return Ok(None) };
+        let mut bytes = Zeroizing::new(vec![0_u8; size]);
+        let filled = fill(&fd, &mut bytes).map_err(|errno| DiskError::new("read", self.join(name), errno))?;
+        bytes.truncate(filled);
+        Ok(Some(Content { bytes, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }))
+    }
+
+    /// The same into room that is used again: for what is looked at and not kept.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn glance<'b>(&self, name: &str, buffer: &'b mut Buffer) -> Result<Option<Glance<'b>>, DiskError> {
+        let Some((fd, stat, size)) = self.open_file(name)? else { return Ok(None) };
+        let room = buffer.of(size);
+        let filled = fill(&fd, room).map_err(|errno| DiskError::new("read", self.join(name), errno))?;
+        let bytes = room.get(..filled).unwrap_or_default();
+        Ok(Some(Glance { bytes, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }))
+    }
+
+    /// A regular file, open for reading, and its size.
+    fn open_file(&self, name: &str) -> Result<Option<(OwnedFd, rustix::fs::Stat, usize)>, DiskError> {
         let fail = |errno| DiskError::new("read", self.join(name), errno);
         // NONBLOCK: a pipe somebody put here must not hang us.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -174,15 +138,11 @@ impl Dir {
             Err(errno) => return Err(fail(errno)),
         };
         let stat = rustix::fs::fstat(&fd).map_err(fail)?;
-        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(fail(Errno::NOTSUP));
         }
-        if size > OWN_FILE {
-            return Err(fail(Errno::FBIG));
-        }
-        let bytes = read_whole(&fd, size).map_err(fail)?;
-        Ok(Some(Content { bytes, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }))
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        if size > OWN_FILE { Err(fail(Errno::FBIG)) } else { Ok(Some((fd, stat, size))) }
     }
 
     /// What the link `name` says, `None` where there is nothing.
@@ -269,6 +229,25 @@ impl Dir {
         names.sort();
         Ok(names)
     }
+
+    /// Every name in this directory in no order, without `.` and `..`, through this very descriptor: nobody else lists it meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn each_name(&mut self, mut each: impl FnMut(&str)) -> Result<(), DiskError> {
+        let fail = |errno| DiskError::new("list", &self.path, errno);
+        rustix::fs::seek(&self.fd, SeekFrom::Start(0)).map_err(fail)?;
+        let mut room = [MaybeUninit::<u8>::uninit(); ROOM];
+        let mut entries = RawDir::new(&self.fd, &mut room);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name().to_string_lossy();
+            if !matches!(&*name, "." | "..") {
+                each(&name);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl AsFd for Dir {
@@ -282,11 +261,11 @@ fn is_link(at: BorrowedFd<'_>, name: &Path) -> bool {
     stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
-/// Reads to the end into a buffer that never grows, so that no copy of a key is left behind by a reallocation.
-fn read_whole(fd: &OwnedFd, size: usize) -> Result<Zeroizing<Vec<u8>>, Errno> {
-    let mut bytes = Zeroizing::new(vec![0_u8; size]);
+/// Reads until the room is full or the file ends, and says how much that was. The room never grows: a reallocation would leave a copy of
+/// a key behind.
+fn fill(fd: &OwnedFd, room: &mut [u8]) -> Result<usize, Errno> {
     let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match rustix::io::read(fd, rest) {
             Ok(0) => break,
             Ok(count) => filled += count,
@@ -294,8 +273,7 @@ fn read_whole(fd: &OwnedFd, size: usize) -> Result<Zeroizing<Vec<u8>>, Errno> {
             Err(errno) => return Err(errno),
         }
     }
-    bytes.truncate(filled);
-    Ok(bytes)
+    Ok(filled)
 }
 
 #[cfg(test)]

@@ -24,6 +24,15 @@ impl Fingerprint {
         (plain.len() == 64 && plain.bytes().all(|b| b.is_ascii_hexdigit())).then_some(Self(plain))
     }
 
+    /// Whether it is the one of these bytes.
+    #[must_use]
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        let digit = |value: u8| char::from_digit(u32::from(value), 16);
+        let digits = digest.as_ref().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]);
+        digits.eq(self.0.chars().map(Some))
+    }
+
     /// The 64 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -40,12 +49,13 @@ impl fmt::Display for Fingerprint {
 /// Bytes as lower-case hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0x0f));
+    }
+    text
 }
 
 /// The trust anchor (RFC 5280 §6.1.1 d): the root that every chain must end at, known by the SHA-256 of its DER, never by its name.

@@ -1,11 +1,11 @@
 //! One generation as it lies in the state directory, and whether what consumers read equals it. Only reads.
 
+mod published;
+
 use p256::pkcs8::SecretDocument;
 use zeroize::Zeroizing;
 
-use crate::config::service::Rendered;
-use crate::config::settings::Owner;
-use crate::io::dir::{Content, Dir, DiskError};
+use crate::io::dir::{Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::{pair, pem};
@@ -16,6 +16,8 @@ use crate::model::layout::{self, Meta};
 use crate::model::name::Generation;
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::{Material, PlainKey};
+pub(super) use published::difference;
+pub use published::files_differ;
 
 /// What a generation's files say about themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl Kept {
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
             Some(Err(why)) => Condition::Unreadable(format!("{}: {why}", dir.join(layout::CERT).display())),
-            Some(Ok(facts)) => files.condition(meta.as_ref(), (name_of(certificate), generation), keep, &facts.spki),
+            Some(Ok(facts)) => files.condition(meta.as_ref(), name_of(certificate), generation, keep, &facts.spki),
         };
         Ok(Self { generation, keep, sealed, facts: facts.and_then(Result::ok), condition, meta, files })
     }
@@ -151,8 +153,7 @@ fn name_of(certificate: &Dir) -> &str {
 }
 
 impl Files {
-    fn condition(&self, meta: Option<&Meta>, of: (&str, Generation), keep: Keep, spki: &[u8]) -> Condition {
-        let (name, generation) = of;
+    fn condition(&self, meta: Option<&Meta>, name: &str, generation: Generation, keep: Keep, spki: &[u8]) -> Condition {
         let changed = match meta {
             None => Some(format!("{} is missing or not readable", layout::META)),
             Some(meta) if meta.v != 1 || meta.generation != generation => Some(format!("{} is of another generation", layout::META)),
@@ -162,7 +163,7 @@ impl Files {
         let Some(changed) = changed else { return Condition::Intact };
         let belongs = match keep {
             Keep::File => self.plain_belongs(spki),
-            Keep::Sealed => self.sealed_belongs((name, generation), spki),
+            Keep::Sealed => self.sealed_belongs(name, generation, spki),
         };
         match belongs {
             Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", keep.file())),
@@ -176,7 +177,7 @@ impl Files {
     }
 
     /// By what its header says; whether that is true only the TPM can tell.
-    fn sealed_belongs(&self, (name, generation): (&str, Generation), spki: &[u8]) -> Result<bool, String> {
+    fn sealed_belongs(&self, name: &str, generation: Generation, spki: &[u8]) -> Result<bool, String> {
         let sealed = SealedKeyFile::parse(&self.key).map_err(|why| why.to_string())?;
         if sealed.name != name || sealed.generation != generation {
             return Err(format!("it is that of {} {}", sealed.name, sealed.generation));
@@ -187,7 +188,7 @@ impl Files {
     fn difference(&self, meta: &Meta, keep: Keep) -> Option<String> {
         let all =
             [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (keep.file(), &self.key)];
-        let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name) != Some(&Fingerprint::of(bytes));
+        let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name).is_none_or(|noted| !noted.is_of(bytes));
         all.iter().find(|file| differs(file)).map(|(name, _)| format!("{name} is not the one that was staged"))
     }
 }
@@ -220,81 +221,6 @@ pub(crate) fn pkcs8_of_pem(bytes: &[u8]) -> Result<SecretDocument, String> {
 #[must_use]
 pub const fn key_mode(gid: Option<u32>) -> u32 {
     if gid.is_some() { 0o640 } else { 0o600 }
-}
-
-/// How what consumers read differs from this generation; `None` where it is complete and equal.
-///
-/// # Errors
-/// Where reading fails, such as for lack of permission.
-pub fn difference(published: &Dir, kept: &Kept, owner: Owner, rendered: &[Rendered]) -> Result<Option<String>, DiskError> {
-    let name = kept.generation.to_string();
-    if published.link(layout::LIVE)?.as_deref() != Some(name.as_str()) {
-        return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
-    }
-    for file in rendered {
-        if published.link(&file.name)?.as_deref() != Some(file.link().as_str()) {
-            return Ok(Some(format!("{} is gone", published.join(&file.name).display())));
-        }
-    }
-    let (mode, ..) = published.owner()?;
-    if mode & 0o022 != 0 {
-        return Ok(Some(format!("{} may be written by others: mode {mode:04o}", published.path().display())));
-    }
-    files_differ(published, kept, owner, rendered)
-}
-
-/// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
-///
-/// # Errors
-/// Where reading fails.
-pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, rendered: &[Rendered]) -> Result<Option<String>, DiskError> {
-    let name = kept.generation.to_string();
-    let Some(dir) = published.child(&name)? else {
-        return Ok(Some(format!("{} is gone", published.join(&name).display())));
-    };
-    // In clear a sealed key lies in memory or not at all (swap/ondisk.md, "Sealing").
-    if kept.keep.is_only_in_memory() && !dir.is_memory_backed()? {
-        return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
-    }
-    let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));
-    for (file, expected) in kept.public_files().into_iter().chain(rendered.iter().map(|file| (file.name.as_str(), file.bytes.as_slice()))) {
-        if dir.read(file)?.is_none_or(|found| found.bytes.as_slice() != expected) {
-            return Ok(differs(file));
-        }
-    }
-    let Some(key) = dir.read(layout::KEY)?.filter(|key| mode_is_right(key, owner) && kept.is_key(&key.bytes)) else {
-        return Ok(differs(layout::KEY));
-    };
-    let combined = dir.read(layout::COMBINED)?;
-    let right = combined.is_some_and(|found| kept.is_combined(&found.bytes, &key.bytes) && mode_is_right(&found, owner));
-    Ok(if right { None } else { differs(layout::COMBINED) })
-}
-
-fn mode_is_right(content: &Content, owner: Owner) -> bool {
-    let owned = owner.uid.is_none_or(|uid| uid == content.uid) && owner.gid.is_none_or(|gid| gid == content.gid);
-    content.mode == key_mode(owner.gid) && owned
-}
-
-impl Kept {
-    fn public_files(&self) -> [(&'static str, &[u8]); 3] {
-        let files = &self.files;
-        [(layout::CERT, files.cert.as_slice()), (layout::CHAIN, &files.chain), (layout::FULLCHAIN, &files.fullchain)]
-    }
-
-    /// Whether this is the PEM of its key. A sealed one is known by what was noted when it was staged, and else by its public key:
-    /// neither needs the TPM.
-    fn is_key(&self, pem: &[u8]) -> bool {
-        let noted = self.meta.as_ref().and_then(|meta| meta.published_key_sha256.as_ref());
-        match (self.plain_key(), noted) {
-            (Some(plain), _) => plain == pem,
-            (None, Some(noted)) => *noted == Fingerprint::of(pem),
-            (None, None) => key_of_pem(pem).is_ok_and(|key| self.facts.as_ref().is_some_and(|facts| facts.spki == key.spki())),
-        }
-    }
-
-    fn is_combined(&self, bytes: &[u8], key: &[u8]) -> bool {
-        bytes.strip_prefix(self.files.fullchain.as_slice()).is_some_and(|rest| rest == key)
-    }
 }
 
 #[cfg(test)]

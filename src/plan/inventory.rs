@@ -1,10 +1,12 @@
 //! What is there: both trees and `state.json` of every certificate. Reads files only; never the ledger, the network or the TPM.
 
+mod listing;
+
 use super::copies::copy_differs;
 use super::generation::{Condition, Kept, certificates, difference};
 use super::sealing::{SealingKeys, in_clear};
 use crate::config::settings::{Certificate, InstallKind, Settings};
-use crate::io::dir::{Dir, DiskError};
+use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::judge::pem;
 use crate::model::canonical;
@@ -12,6 +14,7 @@ use crate::model::clock::Time;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::state::{self, State};
+use listing::Listing;
 
 /// Below this number a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 64;
@@ -76,39 +79,51 @@ pub struct Published {
     pub facts: Option<Facts>,
 }
 
+/// What the certificates of a host share.
+#[derive(Debug)]
+pub struct Host {
+    /// When the last run took the lock.
+    pub last_run: Option<Time>,
+    /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
+    pub unnamed: Vec<String>,
+    /// Whether the trust anchor for consumers is missing or another one, or a killed run left something half-made beside it.
+    pub half_made: bool,
+    /// The sealing keys.
+    pub sealing: SealingKeys,
+}
+
 /// Reads everything about these certificates.
 ///
 /// # Errors
 /// When the state directory itself cannot be read.
 pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
+    let observed = |_: &Host, certificate: &Certificate, tree| Observed { name: certificate.name().clone(), tree };
+    let (Host { last_run, unnamed, half_made, sealing }, certificates) = each(settings, wanted, observed)?;
+    Ok(Inventory { certificates, last_run, unnamed, half_made, sealing })
+}
+
+/// Reads everything about these certificates, one after the other, and keeps of each what `judge` makes of it, in the order of the
+/// settings: of thousands with nothing due no more than their reports is in memory at a time.
+///
+/// # Errors
+/// When the state directory itself cannot be read.
+pub fn each<T: Send>(
+    settings: &Settings,
+    wanted: &[&Certificate],
+    judge: impl Fn(&Host, &Certificate, Result<Tree, DiskError>) -> T + Sync,
+) -> Result<(Host, Vec<T>), DiskError> {
     let state = Dir::open(&settings.paths.state)?;
-    let certs = match &state {
-        Some(dir) => dir.child(layout::CERTS)?,
-        None => None,
-    };
-    let last_run = match &state {
-        Some(dir) => dir.modified(layout::LOCK)?.map(Time::from_unix),
-        None => None,
-    };
+    let certs = state.as_ref().map_or(Ok(None), |state| state.child(layout::CERTS))?;
     let run = Dir::open(&settings.paths.run)?;
-    let trust = run.as_ref().map_or(Ok(None), |run| run.child(layout::TRUST))?;
-    let half_made = match (&run, trust) {
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(_), Some(trust)) => {
-            let right =
-                trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == pem::write(&settings.anchor.der).as_bytes());
-            !right || trust.names()?.iter().any(|n| n.starts_with('.'))
-        }
+    let host = host(settings, state.as_ref(), certs.as_ref(), run.as_ref())?;
+    let roots = Roots { certs: certs.as_ref(), run: run.as_ref() };
+    let look = |part: &[&Certificate]| -> Vec<T> {
+        let mut buffer = Buffer::default();
+        part.iter()
+            .map(|certificate| judge(&host, certificate, look_at(settings, certificate, roots, &host.sealing, &mut buffer)))
+            .collect()
     };
-    let unnamed = certs.as_ref().map_or(Ok(Vec::new()), |dir| unnamed(dir, settings))?;
-    let sealing = SealingKeys::read(state.as_ref())?;
-    let trees = (certs.as_ref(), run.as_ref());
-    let look = |part: &[&Certificate]| -> Vec<Observed> {
-        let one = |c: &&Certificate| Observed { name: c.name().clone(), tree: tree(settings, c, trees, &sealing) };
-        part.iter().map(one).collect()
-    };
-    let certificates = if wanted.len() < WORTH_A_THREAD {
+    let all = if wanted.len() < WORTH_A_THREAD {
         look(wanted)
     } else {
         let (first, second) = wanted.split_at(wanted.len() / 2);
@@ -119,7 +134,20 @@ pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, D
             all
         })
     };
-    Ok(Inventory { certificates, last_run, unnamed, half_made, sealing })
+    Ok((host, all))
+}
+
+fn host(settings: &Settings, state: Option<&Dir>, certs: Option<&Dir>, run: Option<&Dir>) -> Result<Host, DiskError> {
+    let last_run = state.map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix);
+    let half_made = run.map_or(Ok(false), |run| trust_is_half_made(settings, run))?;
+    let unnamed = certs.map_or(Ok(Vec::new()), |certs| unnamed(certs, settings))?;
+    Ok(Host { last_run, unnamed, half_made, sealing: SealingKeys::read(state)? })
+}
+
+fn trust_is_half_made(settings: &Settings, run: &Dir) -> Result<bool, DiskError> {
+    let Some(trust) = run.child(layout::TRUST)? else { return Ok(true) };
+    let right = trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == pem::write(&settings.anchor.der).as_bytes());
+    Ok(!right || trust.names()?.iter().any(|n| n.starts_with('.')))
 }
 
 fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<String>, DiskError> {
@@ -127,53 +155,48 @@ fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<String>, DiskError> {
     Ok(certs.names()?.into_iter().filter(|n| !n.starts_with('.') && !named.contains(n.as_str())).collect())
 }
 
-/// The complete generations of a directory, sorted, and whether there are dot-names: what a killed run left half-made.
-fn generations(dir: &Dir) -> Result<(Vec<Generation>, bool), DiskError> {
-    let names = dir.names()?;
-    let mut all: Vec<Generation> = names.iter().filter_map(|n| Generation::parse(n)).collect();
-    all.sort();
-    Ok((all, names.iter().any(|n| n.starts_with('.'))))
+/// Where the trees of all certificates lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Roots<'a> {
+    /// `certs` of the state directory.
+    pub certs: Option<&'a Dir>,
+    /// The run directory.
+    pub run: Option<&'a Dir>,
 }
-
-/// `certs` of the state directory, and the run directory.
-pub type TopDirs<'a> = (Option<&'a Dir>, Option<&'a Dir>);
 
 /// Both trees of one certificate.
 ///
 /// # Errors
 /// When something that is there cannot be read.
-pub fn tree(settings: &Settings, certificate: &Certificate, (certs, run): TopDirs<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
-    let name = certificate.name();
-    let var = certs.map_or(Ok(None), |dir| dir.child(name.as_str()))?;
-    let run = run.map_or(Ok(None), |dir| dir.child(name.as_str()))?;
+pub fn tree(settings: &Settings, certificate: &Certificate, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
+    look_at(settings, certificate, roots, keys, &mut Buffer::default())
+}
+
+fn look_at(
+    settings: &Settings,
+    certificate: &Certificate,
+    roots: Roots<'_>,
+    keys: &SealingKeys,
+    buffer: &mut Buffer,
+) -> Result<Tree, DiskError> {
+    let name = certificate.name().as_str();
+    let mut var = roots.certs.map_or(Ok(None), |certs| certs.child(name))?;
+    let mut run = roots.run.map_or(Ok(None), |run| run.child(name))?;
     let mut tree = Tree::default();
-    if let Some(var) = &var {
-        (tree.state, tree.state_broken) = read_state(var)?;
-        (tree.complete, tree.leftovers) = generations(var)?;
-        if !certificate.keep.rests_in_clear() {
-            tree.in_clear = in_clear(var, &tree.complete);
-        }
-        let link = var.link(layout::LIVE)?;
-        let live = link.as_deref().map(|text| (Generation::parse(text), text));
-        tree.live = match live {
-            None => None,
-            Some((Some(generation), _)) => Some(Kept::read(var, generation)?),
-            Some((None, text)) => return Err(strange_link(var, text)),
-        };
-        choose_debt(&mut tree, var)?;
-        tree.live.iter_mut().chain(&mut tree.debt).for_each(|kept| keys.judge(kept));
+    if let Some(var) = &mut var {
+        committed(certificate, var, keys, &mut tree, buffer)?;
     }
-    let mut largest = tree.complete.iter().map(|g| g.0).max().unwrap_or(0).max(tree.state.largest);
-    if let Some(run) = &run {
-        let (generations, leftovers) = generations(run)?;
-        largest = generations.iter().map(|g| g.0).max().unwrap_or(0).max(largest);
-        tree.leftovers |= leftovers;
-        tree.published.generation = run.link(layout::LIVE)?.as_deref().and_then(Generation::parse);
+    let mut named = None;
+    if let Some(run) = &mut run {
+        let listing = Listing::of(run)?;
+        tree.largest = tree.largest.max(listing.largest());
+        tree.leftovers |= listing.leftovers;
+        named = run.link(layout::LIVE)?;
+        tree.published.generation = named.as_deref().and_then(Generation::parse);
     }
-    tree.largest = largest;
     // What is not what was staged is due for that reason, whatever consumers read.
     if let Some(live) = tree.live.as_ref().filter(|live| live.condition == Condition::Intact) {
-        tree.unpublished = unpublished(settings, certificate, run.as_ref(), live)?;
+        tree.unpublished = differs(settings, certificate, run.as_ref(), named.as_deref(), live, buffer)?;
         // Equal trees hold equal leaves: nothing is parsed twice.
         if tree.unpublished.is_none() && tree.published.generation == Some(live.generation) {
             tree.published.facts.clone_from(&live.facts);
@@ -186,14 +209,35 @@ pub fn tree(settings: &Settings, certificate: &Certificate, (certs, run): TopDir
     Ok(tree)
 }
 
+/// What the state directory holds of a certificate.
+fn committed(certificate: &Certificate, var: &mut Dir, keys: &SealingKeys, tree: &mut Tree, buffer: &mut Buffer) -> Result<(), DiskError> {
+    (tree.state, tree.state_broken) = read_state(var, buffer)?;
+    let listing = Listing::of(var)?;
+    tree.largest = listing.largest().max(tree.state.largest);
+    (tree.complete, tree.leftovers) = (listing.generations, listing.leftovers);
+    if !certificate.keep.rests_in_clear() {
+        tree.in_clear = in_clear(var, &tree.complete);
+    }
+    let link = var.link(layout::LIVE)?;
+    let live = link.as_deref().map(|text| (Generation::parse(text), text));
+    tree.live = match live {
+        None => None,
+        Some((Some(generation), _)) => Some(Kept::read(var, generation)?),
+        Some((None, text)) => return Err(strange_link(var, text)),
+    };
+    choose_debt(tree, var)?;
+    tree.live.iter_mut().chain(&mut tree.debt).for_each(|kept| keys.judge(kept));
+    Ok(())
+}
+
 fn strange_link(var: &Dir, text: &str) -> DiskError {
     tracing::warn!(link = %var.join(layout::LIVE).display(), target = text, "the link names no generation");
     DiskError::new("understand the link", var.join(layout::LIVE), rustix::io::Errno::INVAL)
 }
 
-fn read_state(var: &Dir) -> Result<(State, Option<String>), DiskError> {
-    let Some(content) = var.read(layout::STATE)? else { return Ok((State::default(), None)) };
-    match serde_json::from_slice::<State>(&content.bytes) {
+fn read_state(var: &Dir, buffer: &mut Buffer) -> Result<(State, Option<String>), DiskError> {
+    let Some(content) = var.glance(layout::STATE, buffer)? else { return Ok((State::default(), None)) };
+    match serde_json::from_slice::<State>(content.bytes) {
         Ok(state) if state.v == state::VERSION => Ok((state, None)),
         Ok(state) => Ok((State::default(), Some(format!("it has version {}, this build knows {}", state.v, state::VERSION)))),
         Err(why) => Ok((State::default(), Some(canonical::unreadable(&why, content.bytes.len())))),
@@ -224,9 +268,21 @@ fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, Di
 /// # Errors
 /// When something that is there cannot be read.
 pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, live: &Kept) -> Result<Option<String>, DiskError> {
+    let named = run.map_or(Ok(None), |run| run.link(layout::LIVE))?;
+    differs(settings, cert, run, named.as_deref(), live, &mut Buffer::default())
+}
+
+fn differs(
+    settings: &Settings,
+    cert: &Certificate,
+    run: Option<&Dir>,
+    named: Option<&str>,
+    live: &Kept,
+    buffer: &mut Buffer,
+) -> Result<Option<String>, DiskError> {
     let name = cert.name();
     let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    if let Some(text) = difference(run, live, cert.owner, &settings.rendered(cert, live.generation))? {
+    if let Some(text) = difference(run, named, live, cert.owner, &settings.rendered(cert, live.generation), buffer)? {
         return Ok(Some(text));
     }
     // A sealed key is never copied: its certificate has copies only since the settings changed, and is due for that.

@@ -19,7 +19,7 @@ use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError};
 use crate::plan::debt::{debt_is_void, proof_of_live, publishable};
 use crate::plan::generation::Kept;
-use crate::plan::inventory::{self, Tree};
+use crate::plan::inventory::{self, Roots, Tree};
 use crate::plan::sealing::SealingKeys;
 
 /// Restores every certificate of the settings.
@@ -93,7 +93,7 @@ fn tree_of(settings: &Settings, certificate: &Certificate) -> Result<Tree, DiskE
     let certs = state.as_ref().map_or(Ok(None), |dir| dir.child(layout::CERTS))?;
     let run = Dir::open(&settings.paths.run)?;
     let keys = SealingKeys::read(state.as_ref())?;
-    inventory::tree(settings, certificate, (certs.as_ref(), run.as_ref()), &keys)
+    inventory::tree(settings, certificate, Roots { certs: certs.as_ref(), run: run.as_ref() }, &keys)
 }
 
 /// Restores one certificate.

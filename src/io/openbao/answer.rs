@@ -96,7 +96,10 @@ struct Auth {
 }
 
 /// Reads the answer to a login: the token and its lease.
-pub(super) fn login(body: &[u8]) -> Result<(Token, Option<Duration>), String> {
+///
+/// # Errors
+/// What is wrong with it, by place.
+pub fn login(body: &[u8]) -> Result<(Token, Option<Duration>), String> {
     let body: LoginBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
     let auth = body.auth.ok_or("no login in it, expected \"auth\"")?;
     let token = Token::new(Zeroizing::new(auth.client_token));
@@ -131,7 +134,10 @@ struct SignData {
 }
 
 /// Reads the answer to `sign`. `secrets` are taken out of what is shown.
-pub(super) fn signed(body: &[u8], secrets: &[&str]) -> Result<Signed, String> {
+///
+/// # Errors
+/// What is wrong with it, by place.
+pub fn signed(body: &[u8], secrets: &[&str]) -> Result<Signed, String> {
     let body: SignBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
     let data = body.data.ok_or("no data in it, expected a certificate")?;
     let leaf_pem =
@@ -157,13 +163,19 @@ struct DataBody {
 }
 
 /// Reads the answer to `sys/capabilities-self`.
-pub(super) fn capabilities(body: &[u8]) -> Result<BTreeMap<String, Vec<String>>, String> {
+///
+/// # Errors
+/// What is wrong with it, by place.
+pub fn capabilities(body: &[u8]) -> Result<BTreeMap<String, Vec<String>>, String> {
     let body: CapabilitiesBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
     body.data.ok_or_else(|| "no data in it, expected paths".to_owned())
 }
 
 /// What an answer to a read holds.
-pub(super) fn data(body: &[u8]) -> Result<Value, String> {
+///
+/// # Errors
+/// What is wrong with it, by place.
+pub fn data(body: &[u8]) -> Result<Value, String> {
     let body: DataBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
     body.data.filter(Value::is_object).ok_or_else(|| "no data in it".to_owned())
 }

@@ -3,7 +3,7 @@
 //!
 #![doc = include_str!("facts.md")]
 
-mod answer;
+pub mod answer;
 mod auth;
 mod grant;
 mod login;

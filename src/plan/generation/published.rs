@@ -1,0 +1,99 @@
+//! Whether what consumers read equals a generation of the state directory: every byte, and the mode and owner of what holds a key.
+
+use super::{Kept, key_mode, key_of_pem};
+use crate::config::service::Rendered;
+use crate::config::settings::Owner;
+use crate::io::dir::{Buffer, Dir, DiskError, Glance};
+use crate::model::layout;
+
+/// How what consumers read differs from this generation; `None` where it is complete and equal. `named` is what the run tree's `live` says.
+///
+/// # Errors
+/// Where reading fails, such as for lack of permission.
+pub(in crate::plan) fn difference(
+    published: &Dir,
+    named: Option<&str>,
+    kept: &Kept,
+    owner: Owner,
+    rendered: &[Rendered],
+    buffer: &mut Buffer,
+) -> Result<Option<String>, DiskError> {
+    let name = kept.generation.to_string();
+    if named != Some(name.as_str()) {
+        return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
+    }
+    for file in rendered {
+        if published.link(&file.name)?.as_deref() != Some(file.link().as_str()) {
+            return Ok(Some(format!("{} is gone", published.join(&file.name).display())));
+        }
+    }
+    let (mode, ..) = published.owner()?;
+    if mode & 0o022 != 0 {
+        return Ok(Some(format!("{} may be written by others: mode {mode:04o}", published.path().display())));
+    }
+    contents_differ(published, kept, owner, rendered, buffer)
+}
+
+/// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
+///
+/// # Errors
+/// Where reading fails.
+pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, rendered: &[Rendered]) -> Result<Option<String>, DiskError> {
+    contents_differ(published, kept, owner, rendered, &mut Buffer::default())
+}
+
+fn contents_differ(
+    published: &Dir,
+    kept: &Kept,
+    owner: Owner,
+    rendered: &[Rendered],
+    buffer: &mut Buffer,
+) -> Result<Option<String>, DiskError> {
+    let name = kept.generation.to_string();
+    let Some(dir) = published.child(&name)? else {
+        return Ok(Some(format!("{} is gone", published.join(&name).display())));
+    };
+    // In clear a sealed key lies in memory or not at all (ONDISK, Sealing).
+    if kept.keep.is_only_in_memory() && !dir.is_memory_backed()? {
+        return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
+    }
+    let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));
+    for (file, expected) in kept.public_files().into_iter().chain(rendered.iter().map(|file| (file.name.as_str(), file.bytes.as_slice()))) {
+        if dir.glance(file, buffer)?.is_none_or(|found| found.bytes != expected) {
+            return Ok(differs(file));
+        }
+    }
+    let Some(key) = dir.read(layout::KEY)?.filter(|key| mode_is_right(key.as_glance(), owner) && kept.is_key(&key.bytes)) else {
+        return Ok(differs(layout::KEY));
+    };
+    let combined = dir.glance(layout::COMBINED, buffer)?;
+    let right = combined.is_some_and(|found| kept.is_combined(found.bytes, &key.bytes) && mode_is_right(found, owner));
+    Ok(if right { None } else { differs(layout::COMBINED) })
+}
+
+fn mode_is_right(content: Glance<'_>, owner: Owner) -> bool {
+    let owned = owner.uid.is_none_or(|uid| uid == content.uid) && owner.gid.is_none_or(|gid| gid == content.gid);
+    content.mode == key_mode(owner.gid) && owned
+}
+
+impl Kept {
+    pub(super) fn public_files(&self) -> [(&'static str, &[u8]); 3] {
+        let files = &self.files;
+        [(layout::CERT, files.cert.as_slice()), (layout::CHAIN, &files.chain), (layout::FULLCHAIN, &files.fullchain)]
+    }
+
+    /// Whether this is the PEM of its key. A sealed one is known by what was noted when it was staged, and else by its public key:
+    /// neither needs the TPM.
+    fn is_key(&self, pem: &[u8]) -> bool {
+        let noted = self.meta.as_ref().and_then(|meta| meta.published_key_sha256.as_ref());
+        match (self.plain_key(), noted) {
+            (Some(plain), _) => plain == pem,
+            (None, Some(noted)) => noted.is_of(pem),
+            (None, None) => key_of_pem(pem).is_ok_and(|key| self.facts.as_ref().is_some_and(|facts| facts.spki == key.spki())),
+        }
+    }
+
+    fn is_combined(&self, bytes: &[u8], key: &[u8]) -> bool {
+        bytes.strip_prefix(self.files.fullchain.as_slice()).is_some_and(|rest| rest == key)
+    }
+}
