@@ -19,7 +19,7 @@ mod skipped;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cases::{Case, MISSING};
-use omens::judge::assess::{Asked, Assessment, Question, assess};
+use omens::judge::assess::{Assessment, Question, Requirements, assess};
 use omens::model::audit::Verdict;
 use skipped::skipped;
 
@@ -30,7 +30,7 @@ fn rejects() -> Rejects {
     toml::from_str(include_str!("../fixtures/limbo-rejects.toml")).expect("the list of wrong rejects")
 }
 
-fn judged(case: &Case, asked: &Asked) -> Assessment {
+fn judged(case: &Case, asked: &Requirements) -> Assessment {
     let (leaf, candidates, anchors, crls) = (case.leaf(), case.intermediates(), case.anchors(), case.lists());
     assess(&Question { leaf: &leaf, candidates: &candidates, anchors: &anchors, crls: &crls, spki: None, asked, at: case.time() })
 }
@@ -43,7 +43,7 @@ struct Score {
 }
 
 /// Runs the cases and holds what deviates against the list.
-fn score(verdict: &str, cases: &[&Case], ask: impl Fn(&Case) -> Asked) {
+fn score(verdict: &str, cases: &[&Case], ask: impl Fn(&Case) -> Requirements) {
     let mut listed = rejects().remove(verdict).unwrap_or_default();
     listed.extend(rejects().remove("both").unwrap_or_default());
     let (mut topics, mut faults, mut rejected) = (BTreeMap::<&str, Score>::new(), Vec::new(), BTreeSet::new());
@@ -83,8 +83,8 @@ fn cases_of_others_get_the_verdict_they_ask_for() {
     let all: Vec<&Case> = all.iter().collect();
     let authored: Vec<&Case> = all.iter().copied().filter(|case| !case.id.starts_with("bettertls::")).collect();
     assert!(authored.len() > 100 && all.len() > 1_000, "{} cases", all.len());
-    score("path", &all, |case| Asked { path_only: true, ..case.asked() });
-    score("profile", &authored, |case| Asked { strict: true, ..case.asked() });
+    score("path", &all, |case| Requirements { path_only: true, ..case.asked() });
+    score("profile", &authored, |case| Requirements { strict: true, ..case.asked() });
 }
 
 /// A case may be refused for the wrong reason: the finding has to name the defect of the description.
@@ -126,7 +126,7 @@ fn refusals_name_the_defect_of_the_case() {
     ];
     for (id, lint) in rows {
         let case = all.iter().find(|case| case.id == id).expect("a case of this id");
-        for asked in [Asked { path_only: true, ..case.asked() }, Asked { strict: true, ..case.asked() }] {
+        for asked in [Requirements { path_only: true, ..case.asked() }, Requirements { strict: true, ..case.asked() }] {
             let found: Vec<String> = judged(case, &asked).findings.into_iter().filter(|f| f.blocks()).map(|f| f.id).collect();
             assert!(found.iter().any(|id| id == lint), "{id}: {found:?}");
         }

@@ -20,7 +20,7 @@ mod skipped;
 use std::collections::BTreeMap;
 
 use cases::{Case, anchor, data};
-use omens::judge::assess::{Asked, Judge};
+use omens::judge::assess::{Judge, Requirements};
 use omens::judge::cert::Facts;
 use omens::model::audit::Verdict;
 use omens::model::clock::Time;
@@ -32,7 +32,7 @@ fn no_test_of_pkits_without_policies_is_wrongly_accepted() {
         return skipped(&format!("NIST PKITS: its data is not at {} (./run test fetches it)", data().display()));
     };
     let anchor = anchor();
-    let asked = Asked { path_only: true, ..Asked::default() };
+    let asked = Requirements { path_only: true, ..Requirements::default() };
     let at = Time::parse("2015-01-01T00:00:00Z").expect("a time");
     let (mut passed, mut rejected, mut faults) = (0, BTreeMap::new(), Vec::new());
     for case in cases {

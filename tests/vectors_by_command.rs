@@ -24,7 +24,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use limbo::MISSING;
-use omens::judge::assess::{Asked, Judge, Question, assess};
+use omens::judge::assess::{Judge, Question, Requirements, assess};
 use omens::model::audit::Verdict;
 use omens::model::clock::Time;
 use serde_json::Value;
@@ -100,8 +100,8 @@ fn differing(runs: &[Run]) -> Vec<String> {
 
 fn of_limbo(case: &limbo::Case, verdict: &str) -> Run {
     let asked = match verdict {
-        "path" => Asked { path_only: true, ..case.asked() },
-        _ => Asked { strict: true, ..case.asked() },
+        "path" => Requirements { path_only: true, ..case.asked() },
+        _ => Requirements { strict: true, ..case.asked() },
     };
     let (leaf, intermediates, anchors, lists) = (case.leaf(), case.intermediates(), case.anchors(), case.lists());
     let question =
@@ -154,7 +154,7 @@ fn pkits_gets_the_same_verdict_on_the_command_line() {
         return skipped(&format!("NIST PKITS through the command line: its data is not at {}", pkits::data().display()));
     };
     let anchor = pkits::anchor();
-    let asked = Asked { path_only: true, ..Asked::default() };
+    let asked = Requirements { path_only: true, ..Requirements::default() };
     let at = Time::parse("2015-01-01T00:00:00Z").expect("a time");
     let arguments: Vec<String> =
         ["--verdict", "path", "--purpose", "any", "--at", "2015-01-01T00:00:00Z"].map(str::to_owned).into_iter().collect();

@@ -1,55 +1,59 @@
-//! What a person asks to look at: the TARGET words of the command line. It must never look itself.
+//! What a person asks to look at: the TARGET words of the command line.
 
 use std::path::{Path, PathBuf};
 
+use super::consumer;
+use super::facts::service::{Operand, Service, TargetKind};
+
 /// One TARGET.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Where {
+pub enum AuditTarget {
     /// A PEM or DER file, or a directory of them.
     Path(PathBuf),
     /// `HOST:PORT`.
     Endpoint(String),
-    /// `unit:NAME`.
-    Unit(String),
-    /// `nginx:FILE`.
-    Nginx(PathBuf),
-    /// `nginx-dump:FILE`: what `nginx -T` printed.
-    NginxDump(PathBuf),
-    /// `keylime:DIR`.
-    Keylime(PathBuf),
-    /// `spire:FILE`.
-    Spire(PathBuf),
-    /// `openbao:FILE`.
-    OpenBao(PathBuf),
+    /// `PREFIX:OPERAND` of a service.
+    Service(ServiceTarget),
 }
 
-impl Where {
+/// Something of a service, as one of its kinds of target names it.
+#[derive(Clone, Debug)]
+pub struct ServiceTarget {
+    /// What the prefix says.
+    pub kind: &'static TargetKind,
+    /// What stands behind the colon.
+    pub operand: PathBuf,
+}
+
+impl PartialEq for ServiceTarget {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind.prefix == other.kind.prefix && self.operand == other.operand
+    }
+}
+
+impl Eq for ServiceTarget {}
+
+impl AuditTarget {
     /// The file or directory that it names.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Path(path)
-            | Self::Nginx(path)
-            | Self::NginxDump(path)
-            | Self::Keylime(path)
-            | Self::Spire(path)
-            | Self::OpenBao(path) => Some(path),
-            Self::Endpoint(_) | Self::Unit(_) => None,
+            Self::Path(path) => Some(path),
+            Self::Service(target) if target.kind.operand == Operand::Path => Some(&target.operand),
+            Self::Endpoint(_) | Self::Service(_) => None,
         }
     }
 
     /// The same with a relative name begun at this directory.
     #[must_use]
     pub fn below(self, directory: &Path) -> Self {
-        let path = |path: PathBuf| directory.join(path).components().collect::<PathBuf>();
+        let path = |path: &Path| directory.join(path).components().collect::<PathBuf>();
         match self {
-            Self::Path(file) => Self::Path(path(file)),
-            Self::Nginx(file) => Self::Nginx(path(file)),
-            Self::NginxDump(file) => Self::NginxDump(path(file)),
-            Self::Keylime(file) => Self::Keylime(path(file)),
-            Self::Spire(file) => Self::Spire(path(file)),
-            Self::OpenBao(file) => Self::OpenBao(path(file)),
-            Self::Endpoint(_) | Self::Unit(_) => self,
+            Self::Path(file) => Self::Path(path(&file)),
+            Self::Service(target) if target.kind.operand == Operand::Path => {
+                Self::Service(ServiceTarget { operand: path(&target.operand), ..target })
+            }
+            Self::Endpoint(_) | Self::Service(_) => self,
         }
     }
 
@@ -58,23 +62,30 @@ impl Where {
     /// # Errors
     /// What is expected, when the word is none of the targets.
     pub fn parse(word: &str, exists: impl Fn(&str) -> bool) -> Result<Self, String> {
-        if let Some((kind, rest)) = word.split_once(':') {
-            let path = || if rest.is_empty() { Err(format!("expected a path after \"{kind}:\"")) } else { Ok(PathBuf::from(rest)) };
-            match kind {
-                "unit" if rest.is_empty() => return Err("expected a unit's name after \"unit:\"".to_owned()),
-                "unit" => return Ok(Self::Unit(rest.to_owned())),
-                "nginx" => return path().map(Self::Nginx),
-                "nginx-dump" => return path().map(Self::NginxDump),
-                "keylime" => return path().map(Self::Keylime),
-                "spire" => return path().map(Self::Spire),
-                "openbao" => return path().map(Self::OpenBao),
-                _ => {}
+        Self::parse_for(consumer::SERVICES, word, exists)
+    }
+
+    /// The same for these services.
+    ///
+    /// # Errors
+    /// What is expected, when the word is none of the targets.
+    pub fn parse_for(services: &[&'static Service], word: &str, exists: impl Fn(&str) -> bool) -> Result<Self, String> {
+        let kinds = consumer::targets(services);
+        if let Some((prefix, operand)) = word.split_once(':')
+            && let Some(kind) = kinds.iter().copied().find(|kind| kind.prefix == prefix)
+        {
+            if operand.is_empty() {
+                let expected = match kind.operand {
+                    Operand::Path => "a path",
+                    Operand::Name => "a unit's name",
+                };
+                return Err(format!("expected {expected} after \"{prefix}:\""));
             }
+            return Ok(Self::Service(ServiceTarget { kind, operand: PathBuf::from(operand) }));
         }
         if word.is_empty() {
-            return Err(
-                "expected a file, a directory, HOST:PORT, or unit:, nginx:, nginx-dump:, keylime:, spire:, openbao: and a name".to_owned()
-            );
+            let prefixes: Vec<String> = kinds.iter().map(|kind| format!("{}:", kind.prefix)).collect();
+            return Err(format!("expected a file, a directory, HOST:PORT, or {} and a name", prefixes.join(", ")));
         }
         if !exists(word) && !word.contains('/') && is_endpoint(word) {
             return Ok(Self::Endpoint(word.to_owned()));
@@ -95,29 +106,47 @@ fn is_endpoint(word: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// A target of a service, by its prefix.
+    fn of(prefix: &str, operand: &str) -> AuditTarget {
+        let kind = consumer::targets(consumer::SERVICES).into_iter().find(|kind| kind.prefix == prefix).unwrap();
+        AuditTarget::Service(ServiceTarget { kind, operand: operand.into() })
+    }
+
     #[test]
     fn words_mean_what_they_say() {
         let nothing = |_: &str| false;
         let rows = [
-            ("web.pem", Where::Path("web.pem".into())),
-            ("/etc/ssl", Where::Path("/etc/ssl".into())),
-            ("ca.funlab.casa:8200", Where::Endpoint("ca.funlab.casa:8200".into())),
-            ("[::1]:443", Where::Endpoint("[::1]:443".into())),
-            ("::1:443", Where::Path("::1:443".into())),
-            ("host:0", Where::Path("host:0".into())),
-            ("unit:nginx", Where::Unit("nginx".into())),
-            ("nginx:/etc/nginx/nginx.conf", Where::Nginx("/etc/nginx/nginx.conf".into())),
-            ("nginx-dump:d", Where::NginxDump("d".into())),
-            ("keylime:/etc/keylime", Where::Keylime("/etc/keylime".into())),
-            ("spire:s.conf", Where::Spire("s.conf".into())),
-            ("openbao:b.hcl", Where::OpenBao("b.hcl".into())),
+            ("web.pem", AuditTarget::Path("web.pem".into())),
+            ("/etc/ssl", AuditTarget::Path("/etc/ssl".into())),
+            ("ca.funlab.casa:8200", AuditTarget::Endpoint("ca.funlab.casa:8200".into())),
+            ("[::1]:443", AuditTarget::Endpoint("[::1]:443".into())),
+            ("::1:443", AuditTarget::Path("::1:443".into())),
+            ("host:0", AuditTarget::Path("host:0".into())),
+            ("unit:nginx", of("unit", "nginx")),
+            ("nginx:/etc/nginx/nginx.conf", of("nginx", "/etc/nginx/nginx.conf")),
+            ("nginx-dump:d", of("nginx-dump", "d")),
+            ("keylime:/etc/keylime", of("keylime", "/etc/keylime")),
+            ("spire:s.conf", of("spire", "s.conf")),
+            ("openbao:b.hcl", of("openbao", "b.hcl")),
         ];
         for (word, expected) in rows {
-            assert_eq!(Where::parse(word, nothing), Ok(expected), "{word}");
+            assert_eq!(AuditTarget::parse(word, nothing), Ok(expected), "{word}");
         }
-        assert_eq!(Where::parse("a:443", |_| true), Ok(Where::Path("a:443".into())));
-        for wrong in ["", "nginx:", "unit:"] {
-            assert!(Where::parse(wrong, nothing).is_err(), "{wrong}");
+        assert_eq!(AuditTarget::parse("a:443", |_| true), Ok(AuditTarget::Path("a:443".into())));
+        for (wrong, expected) in [
+            ("", "expected a file, a directory, HOST:PORT, or unit:, nginx:, nginx-dump:, keylime:, spire:, openbao: and a name"),
+            ("nginx:", "expected a path after \"nginx:\""),
+            ("unit:", "expected a unit's name after \"unit:\""),
+        ] {
+            assert_eq!(AuditTarget::parse(wrong, nothing), Err(expected.to_owned()), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_relative_path_begins_at_the_directory_and_a_units_name_nowhere() {
+        let below = |word: &str| AuditTarget::parse(word, |_| true).unwrap().below(Path::new("/srv"));
+        assert_eq!(below("nginx:./conf/n.conf"), of("nginx", "/srv/conf/n.conf"));
+        assert_eq!(below("unit:web"), of("unit", "web"));
+        assert_eq!(below("unit:web").path(), None);
     }
 }

@@ -86,7 +86,7 @@ pub enum Command {
     #[command(long_about = help::CHECK_CONFIG, after_long_help = help::CHECK_CONFIG_AFTER)]
     CheckConfig(CheckConfig),
     /// Say what is wrong with certificates, trust lists and the configurations that use them
-    #[command(long_about = help::CHAIN_AUDIT, after_long_help = help::CHAIN_AUDIT_AFTER)]
+    #[command(long_about = help::chain_audit(), after_long_help = help::CHAIN_AUDIT_AFTER)]
     ChainAudit(Box<ChainAudit>),
     /// Ask one endpoint who refuses whom, why, and what mends it
     #[command(long_about = help::PROBE, after_long_help = help::PROBE_AFTER)]

@@ -1,5 +1,7 @@
 //! The long help texts: what a command does, examples, exit codes. They promise what the README and the JSON fixtures promise.
 
+use crate::audit::consumer;
+
 pub(super) const OMENS: &str = "\
 omens keeps the short-lived certificates of a Linux host alive. It asks OpenBao's PKI to sign a CSR, checks the answer \
 against a profile and the pinned root, publishes certificate, key and chain in one step, makes the service take them up \
@@ -175,16 +177,18 @@ Exit codes:
   0  no error (warnings do not count)
   2  errors, each on stdout";
 
-pub(super) const CHAIN_AUDIT: &str = "\
-Looks at what the settings name and at the usual places of nginx, Keylime, SPIRE, OpenBao and systemd, or at the TARGETs \
-that are given, and says what is wrong: with the cause, the evidence, the files and lines to change, and who breaks by it. \
-It starts no process and changes nothing.
-
-TARGET is a PEM file or a directory of them, HOST:PORT, unit:NAME, nginx:FILE, nginx-dump:FILE (the output of `nginx -T`), \
-keylime:DIR, spire:FILE or openbao:FILE. With --root DIR, all paths are those of the host whose root directory DIR is: a \
-mounted image, a container, a copy of /etc; then nothing is asked over the network.
-
-Any chain is judged without settings by --anchor, --intermediates, --crl, --key, --profile, --purpose and --name.";
+/// What `chain-audit` looks at; services and kinds of target are those that the audit knows.
+pub(super) fn chain_audit() -> String {
+    format!(
+        "Looks at what the settings name and at the usual places of {titles}, or at the TARGETs that are given, and says what is wrong: with \
+         the cause, the evidence, the files and lines to change, and who breaks by it. It starts no process and changes nothing.\n\n\
+         TARGET is a PEM file or a directory of them, HOST:PORT, {targets}. With --root DIR, all paths are those of the host whose root \
+         directory DIR is: a mounted image, a container, a copy of /etc; then nothing is asked over the network.\n\n\
+         Any chain is judged without settings by --anchor, --intermediates, --crl, --key, --profile, --purpose and --name.",
+        titles = consumer::titles_in_words(consumer::SERVICES),
+        targets = consumer::targets_in_words(consumer::SERVICES),
+    )
+}
 
 pub(super) const CHAIN_AUDIT_AFTER: &str = "\
 Examples:

@@ -7,9 +7,9 @@ use super::arguments::{Command, Probe};
 use super::exit::{FAILED, OK};
 use super::session::Session;
 use super::style::Style;
+use crate::audit::facts::findings::HostFindings;
 use crate::audit::probe::{self, Asking, Document, Known, Ours, Side};
 use crate::audit::run;
-use crate::audit::sheet::Sheet;
 use crate::io::look::View;
 use crate::io::read;
 use crate::io::runtime::runtime;
@@ -45,7 +45,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Prob
 fn known(session: &Session<'_>, asking: &Asking) -> Option<Known> {
     let view = View::host();
     let host = view.host_name().unwrap_or_default();
-    let wiring = run::wiring(&view, &mut Sheet::new(session.clock.now(), &host));
+    let wiring = run::wiring(&view, &mut HostFindings::new(session.clock.now(), &host));
     Known::find(&view, &wiring, &asking.address, &host)
 }
 

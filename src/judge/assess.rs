@@ -20,7 +20,7 @@ use crate::model::profile::{Profile, Purpose};
 
 /// What is asked of every chain of one run.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct Requirements {
     /// The profile whose usages, keys, lifetimes and severities hold.
     pub profile: Option<Arc<Profile>>,
     /// What the leaf is used for; `None` asks nothing of its extended key usage.
@@ -50,7 +50,7 @@ pub struct Question<'a> {
     /// DER of the SubjectPublicKeyInfo that it must be for.
     pub spki: Option<&'a [u8]>,
     /// The rest.
-    pub asked: &'a Asked,
+    pub asked: &'a Requirements,
     /// When.
     pub at: Time,
 }
@@ -85,7 +85,7 @@ type Kept = Result<Arc<Parsed<'static>>, String>;
 /// What is the same for every chain of a run, read once: what is asked, anchors, revocation lists, and intermediates as they come.
 #[derive(Debug)]
 pub struct Judge {
-    asked: Asked,
+    asked: Requirements,
     severities: BTreeMap<String, Severity>,
     anchors: Anchors<'static>,
     crls: Lists,
@@ -95,7 +95,7 @@ pub struct Judge {
 impl Judge {
     /// Reads DER of anchors and revocation lists.
     #[must_use]
-    pub fn new(asked: &Asked, anchors: &[Vec<u8>], crls: &[Vec<u8>]) -> Self {
+    pub fn new(asked: &Requirements, anchors: &[Vec<u8>], crls: &[Vec<u8>]) -> Self {
         let mut severities = if asked.path_only || asked.strict { strict::severities() } else { BTreeMap::new() };
         if let Some(profile) = asked.profile.as_ref().filter(|_| !asked.path_only) {
             severities.extend(profile.lints.clone());

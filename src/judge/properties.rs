@@ -2,7 +2,7 @@
 
 use std::slice::from_ref;
 
-use super::assess::{Asked, Assessment, Question, assess};
+use super::assess::{Assessment, Question, Requirements, assess};
 use super::cert::{Facts, Names};
 use super::kit::*;
 use super::wanted::Wanted;
@@ -94,12 +94,12 @@ fn rearranged(der: &[u8]) -> Vec<Parts> {
     all
 }
 
-fn asked() -> Asked {
+fn asked() -> Requirements {
     let names = vec![Wanted::Dns("web.funlab.casa".to_owned()), Wanted::Dns("localhost".to_owned()), Wanted::Ip([127, 0, 0, 1].into())];
-    Asked { profile: Some(request().profile), purpose: Some(Purpose::Server), names, strict: true, ..Asked::default() }
+    Requirements { profile: Some(request().profile), purpose: Some(Purpose::Server), names, strict: true, ..Requirements::default() }
 }
 
-fn assessed(pki: &Pki, leaf: &[u8], middle: &[u8], asked: &Asked) -> Assessment {
+fn assessed(pki: &Pki, leaf: &[u8], middle: &[u8], asked: &Requirements) -> Assessment {
     let (candidates, anchors, spki) = ([middle.to_vec()], [pki.root.der.clone()], pki.spki());
     assess(&Question { leaf, candidates: &candidates, anchors: &anchors, crls: &[], spki: Some(&spki), asked, at: now() })
 }
@@ -111,7 +111,7 @@ const BY_REQUEST: [&str; 4] = ["name.extra", "name.cn-other", "name.cn-absent", 
 const TOLD: [&str; 1] = ["aki.absent"];
 
 /// Holds the gate and the audit against each other over one mutated leaf.
-fn hold(pki: &Pki, leaf: &[u8], good: &Facts, asked: &Asked, passed: &mut usize) {
+fn hold(pki: &Pki, leaf: &[u8], good: &Facts, asked: &Requirements, passed: &mut usize) {
     let verdict = pki.judge(leaf, from_ref(&pki.middle.der));
     let audit = assessed(pki, leaf, &pki.middle.der, asked);
     if !verdict.refused() {
@@ -163,7 +163,7 @@ fn an_authority_that_passes_changed_is_still_one() {
     let (leaf, good) = (pki.leaf(), Facts::parse(&pki.middle.der).unwrap());
     let mut all = flipped(&pki.middle.der);
     all.extend(rearranged(&pki.middle.der));
-    let (path, mut passed) = (Asked { path_only: true, profile: None, ..asked() }, 0);
+    let (path, mut passed) = (Requirements { path_only: true, profile: None, ..asked() }, 0);
     for parts in &all {
         let middle = parts.sign(&pki.root.key);
         let gate = pki.judge(&leaf, from_ref(&middle));

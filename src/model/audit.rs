@@ -89,7 +89,7 @@ impl fmt::Display for Target {
 
 /// A file, and a line of it. Paths are those of the host that was looked at, not of where its copy lies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Place {
+pub struct Location {
     /// Absolute path on the host.
     pub path: String,
     /// Counted from 1.
@@ -97,7 +97,7 @@ pub struct Place {
     pub line: Option<u32>,
 }
 
-impl Place {
+impl Location {
     /// A whole file.
     #[must_use]
     pub fn file(path: impl AsRef<std::path::Path>) -> Self {
@@ -111,7 +111,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}:{line}", self.path),
@@ -194,7 +194,7 @@ pub struct Finding {
     /// What it was found at.
     pub target: Target,
     /// The files to look at, the one to change first.
-    pub files: Vec<Place>,
+    pub files: Vec<Location>,
     /// What should be there.
     pub expected: String,
     /// What is there.

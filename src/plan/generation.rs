@@ -216,7 +216,7 @@ pub(crate) fn pkcs8_of_pem(bytes: &[u8]) -> Result<SecretDocument, String> {
     Ok(document)
 }
 
-/// Modes and group of what is published: 0640 for a group, 0600 without (ONDISK, Owners).
+/// Modes and group of what is published: 0640 for a group, 0600 without ([Owners and modes](crate::steps::swap#owners-and-modes)).
 #[must_use]
 pub const fn key_mode(gid: Option<u32>) -> u32 {
     if gid.is_some() { 0o640 } else { 0o600 }
@@ -252,7 +252,7 @@ pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, rendered: &[Rend
     let Some(dir) = published.child(&name)? else {
         return Ok(Some(format!("{} is gone", published.join(&name).display())));
     };
-    // In clear a sealed key lies in memory or not at all (ONDISK, Sealing).
+    // In clear a sealed key lies in memory or not at all (swap/ondisk.md, "Sealing").
     if kept.keep.is_only_in_memory() && !dir.is_memory_backed()? {
         return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
     }

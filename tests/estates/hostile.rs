@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use omens::audit::facts::findings::HostFindings;
 use omens::audit::report;
 use omens::audit::run::{self, Given};
-use omens::audit::sheet::Sheet;
 use omens::io::look::View;
 use omens::model::audit::Document;
 use omens::model::clock::Time;
@@ -94,9 +94,9 @@ fn mutated(original: &[u8], dice: &mut Dice) -> Vec<u8> {
 /// The report in all of its forms.
 fn audited(root: &Path) -> (Document, Vec<String>) {
     let view = View::root(root).expect("a root");
-    let mut sheet = Sheet::new(Time::parse(build::AT).expect("a time"), "host");
-    run::files(&view, &[], &Given::default(), &mut sheet);
-    let document = sheet.into_document();
+    let mut findings = HostFindings::new(Time::parse(build::AT).expect("a time"), "host");
+    run::files(&view, &[], &Given::default(), &mut findings);
+    let document = findings.into_document();
     let json = serde_json::to_string(&document).expect("JSON");
     let forms = vec![
         report::text::write(&document, false),

@@ -228,7 +228,7 @@ fn audited() -> audit::Document {
         key: object.key("key.readable-by-others"),
         hosts: vec!["www.example.net".to_owned()],
         target: audit::Target::new("nginx", "server www.example.net").at_line(Some(4)),
-        files: vec![audit::Place::line("/etc/nginx/sites-enabled/web", 4)],
+        files: vec![audit::Location::line("/etc/nginx/sites-enabled/web", 4)],
         expected: "mode 0600".to_owned(),
         found: "root:root 0644".to_owned(),
         evidence: vec!["owner, group and mode".to_owned()],
@@ -275,7 +275,7 @@ fn the_answer_of_a_probe_is_pinned() {
     pinned("probe.json", &document);
 }
 
-/// Ids of findings are only ever added to (CONTRACT): others filter by them.
+/// Ids of findings are only ever added to (cli/contract.md): others filter by them.
 #[test]
 fn no_finding_loses_its_id() {
     let ids: Vec<&str> = omens::audit::catalogue::all().map(|lint| lint.id).collect();

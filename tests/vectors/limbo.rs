@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use omens::judge::assess::Asked;
+use omens::judge::assess::Requirements;
 use omens::judge::lint::Findings;
 use omens::judge::pem;
 use omens::judge::wanted::Wanted;
@@ -70,14 +70,19 @@ impl Case {
     }
 
     /// What the case asks; mail addresses cannot be asked for.
-    pub(crate) fn asked(&self) -> Asked {
+    pub(crate) fn asked(&self) -> Requirements {
         let name = self.expected_peer_name.as_ref().and_then(|name| match name.kind.as_str() {
             "DNS" => Some(Wanted::Dns(name.value.clone())),
             "IP" => Some(Wanted::Ip(name.value.parse().expect("an address"))),
             _ => None,
         });
         let purpose = if self.validation_kind == "SERVER" { Purpose::Server } else { Purpose::Client };
-        Asked { purpose: Some(purpose), names: name.into_iter().collect(), max_depth: self.max_chain_depth, ..Asked::default() }
+        Requirements {
+            purpose: Some(purpose),
+            names: name.into_iter().collect(),
+            max_depth: self.max_chain_depth,
+            ..Requirements::default()
+        }
     }
 
     pub(crate) fn leaf(&self) -> Vec<u8> {

@@ -7,7 +7,7 @@ use super::lints;
 use super::remedy::Known;
 use super::{Asking, Heard};
 use crate::io::interview::{Answer, End};
-use crate::judge::assess::{Asked, Question, assess};
+use crate::judge::assess::{Question, Requirements, assess};
 use crate::judge::cert::{self, Facts};
 use crate::judge::lint::Lint;
 use crate::judge::wanted::Wanted;
@@ -139,7 +139,7 @@ fn alert_of(answer: &Answer) -> Option<String> {
 fn ours(asking: &Asking, answer: &Answer, trust: &[Vec<u8>], at: Time) -> Option<Found> {
     let (leaf, sent) = answer.chain.split_first()?;
     let name = asking.server_name.parse().map_or_else(|_| Wanted::Dns(asking.server_name.clone()), Wanted::Ip);
-    let asked = Asked { purpose: Some(Purpose::Server), names: vec![name], path_only: true, ..Asked::default() };
+    let asked = Requirements { purpose: Some(Purpose::Server), names: vec![name], path_only: true, ..Requirements::default() };
     let assessment = assess(&Question { leaf, candidates: sent, anchors: trust, crls: &[], spki: None, asked: &asked, at });
     if assessment.verdict == Verdict::Accept {
         return None;

@@ -1,4 +1,4 @@
-//! The causes that a probe can name. It must never hold a check.
+//! The causes that a probe can name.
 
 use crate::judge::lint::catalogue;
 

@@ -1,4 +1,4 @@
-//! Chains as trees from their roots down: every authority once, with what it signed below it. It must never draw.
+//! Chains as trees from their roots down: every authority once, with what it signed below it.
 
 use crate::model::audit::{Chain, Link, Verdict};
 

@@ -31,8 +31,8 @@ fn fails(finding: &Finding) -> bool {
 }
 
 fn case(out: &mut String, finding: &Finding) {
-    let place = finding.files.first().map_or_else(|| finding.target.to_string(), ToString::to_string);
-    put_line!(out, "  <testcase classname=\"{}\" name=\"{}\">", escape(&finding.id), escape(&place));
+    let location = finding.files.first().map_or_else(|| finding.target.to_string(), ToString::to_string);
+    put_line!(out, "  <testcase classname=\"{}\" name=\"{}\">", escape(&finding.id), escape(&location));
     let rows = [("expected", &finding.expected), ("found", &finding.found), ("remedy", &finding.remedy)];
     let body: Vec<String> = rows
         .into_iter()

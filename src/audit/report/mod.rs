@@ -1,4 +1,4 @@
-//! A document as text, SARIF, JUnit and Prometheus metrics, and several documents as one. It must never judge, and never leave a finding out.
+//! A document as text, SARIF, JUnit and Prometheus metrics, and several documents as one.
 
 /// Text at the end of a text.
 macro_rules! put {
@@ -39,27 +39,27 @@ pub fn escape(words: &str) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use crate::audit::sheet::{Draft, Sheet};
+    use crate::audit::facts::findings::{HostFindings, NewFinding};
     use crate::judge::lint;
-    use crate::model::audit::{Chain, Document, Link, Object, Peers, Place, Target, Verdict};
+    use crate::model::audit::{Chain, Document, Link, Location, Object, Peers, Target, Verdict};
     use crate::model::clock::Time;
 
     /// A document with one of everything, and names that try to break out.
     pub(crate) fn sample() -> Document {
         let at = Time::parse("2026-11-24T12:00:00Z").unwrap();
-        let mut sheet = Sheet::new(at, "auth.funlab.casa");
+        let mut findings = HostFindings::new(at, "auth.funlab.casa");
         let cert = Object::Certificate("ab".repeat(32));
-        sheet.add(
-            Draft::new(&lint::EKU_ABSENT, Target::new("nginx", "server \"<b>&web\""), cert)
-                .file(Place::line("/etc/nginx/sites-enabled/web", 7))
-                .file(Place::file("/etc/nginx/tls/web.pem"))
+        findings.add(
+            NewFinding::new(&lint::EKU_ABSENT, Target::new("nginx", "server \"<b>&web\""), cert)
+                .file(Location::line("/etc/nginx/sites-enabled/web", 7))
+                .file(Location::file("/etc/nginx/tls/web.pem"))
                 .expected("serverAuth")
                 .found("no extended key usage")
                 .evidence("subject CN=<script>alert(1)</script>")
                 .breaks("go")
                 .since(at.plus(-3600)),
         );
-        sheet.add(Draft::at(&lint::PEM_CRLF, Target::new("file", "/etc/x.pem"), Place::file("/etc/x.pem")).found("CR LF"));
+        findings.add(NewFinding::at(&lint::PEM_CRLF, Target::new("file", "/etc/x.pem"), Location::file("/etc/x.pem")).found("CR LF"));
         let link = |subject: &str, days: i64| Link {
             sha256: "cd".repeat(32),
             subject: subject.to_owned(),
@@ -69,7 +69,7 @@ pub(crate) mod tests {
             not_before: at.plus(-3600),
             not_after: at.plus(days * 86_400),
         };
-        sheet.chain(Chain {
+        findings.chain(Chain {
             target: Target::new("file", "/etc/nginx/tls/web.pem"),
             leaf_sha256: "ab".repeat(32),
             verdict: Verdict::Reject,
@@ -79,7 +79,7 @@ pub(crate) mod tests {
             elapsed: Some(0.042),
             renewals_left: Some(90),
         });
-        sheet.into_document()
+        findings.into_document()
     }
 
     #[test]

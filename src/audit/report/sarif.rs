@@ -61,10 +61,10 @@ fn result(finding: &Finding) -> Value {
     let locations: Vec<Value> = finding
         .files
         .iter()
-        .map(|place| {
+        .map(|location| {
             // Relative to the host's root: a scanner shows it below its own checkout (SARIF §3.4.4).
-            let mut physical = json!({"artifactLocation": {"uri": uri(place.path.trim_start_matches('/')), "uriBaseId": "ROOT"}});
-            if let (Some(line), Some(physical)) = (place.line, physical.as_object_mut()) {
+            let mut physical = json!({"artifactLocation": {"uri": uri(location.path.trim_start_matches('/')), "uriBaseId": "ROOT"}});
+            if let (Some(line), Some(physical)) = (location.line, physical.as_object_mut()) {
                 physical.insert("region".to_owned(), json!({"startLine": line.max(1)}));
             }
             json!({"physicalLocation": physical})
@@ -99,9 +99,9 @@ mod tests {
         let results = run["results"].as_array().unwrap();
         assert!(results.iter().all(|result| rules.contains(result["ruleId"].as_str().unwrap())));
         assert_eq!((results[0]["level"].as_str(), results[1]["level"].as_str()), (Some("error"), Some("note")));
-        let place = &results[0]["locations"][0]["physicalLocation"];
+        let location = &results[0]["locations"][0]["physicalLocation"];
         assert_eq!(
-            (place["artifactLocation"]["uri"].as_str(), place["region"]["startLine"].as_u64()),
+            (location["artifactLocation"]["uri"].as_str(), location["region"]["startLine"].as_u64()),
             (Some("etc/nginx/sites-enabled/web"), Some(7))
         );
         assert_eq!(uri("a b/ü"), "a%20b/%C3%BC");

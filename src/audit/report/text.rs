@@ -56,11 +56,11 @@ fn say(out: &mut String, finding: &Finding, host: &str, paint: Paint) {
     };
     let target = finding.target.to_string();
     let places: Vec<String> = finding.files.iter().map(ToString::to_string).collect();
-    if !places.iter().any(|place| place.starts_with(&target)) {
+    if !places.iter().any(|location| location.starts_with(&target)) {
         row("at", &target);
     }
-    for (index, place) in places.iter().enumerate() {
-        row(if index == 0 { "in" } else { "" }, place);
+    for (index, location) in places.iter().enumerate() {
+        row(if index == 0 { "in" } else { "" }, location);
     }
     row("expected", &finding.expected);
     row("found", &finding.found);

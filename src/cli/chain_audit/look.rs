@@ -1,4 +1,4 @@
-//! What `chain-audit` looks at: settings, targets and flags of the command line, made into one audit. It must never judge.
+//! What `chain-audit` looks at: settings, targets and flags of the command line, made into one audit.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use super::super::arguments::{AuditPurpose, AuditVerdict, ChainAudit};
 use super::super::session::Session;
 use super::{Refused, network, refused};
-use crate::audit::run::{self, Given};
-use crate::audit::sheet::Sheet;
-use crate::audit::target::Where;
-use crate::audit::{material, own};
+use crate::audit::consumer::own;
+use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::given::Given;
+use crate::audit::rules::material;
+use crate::audit::run;
+use crate::audit::target::AuditTarget;
 use crate::config;
 use crate::config::settings::Settings;
 use crate::io::look::{self, View};
 use crate::io::read;
-use crate::judge::assess::Asked;
+use crate::judge::assess::Requirements;
 use crate::judge::lint::Findings;
 use crate::judge::pem;
 use crate::model::audit::Document;
@@ -35,10 +37,10 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
     // Another host has no working directory of ours.
     let start = if view.is_elsewhere() { Path::new("/") } else { session.environment.directory.as_path() };
     let exists = |word: &str| view.meta(&start.join(inside(word))).is_ok();
-    let parse = |word: &String| Where::parse(&inside(word), exists).map(|target| target.below(start));
-    let targets: Result<Vec<Where>, String> = arguments.targets.iter().map(parse).collect();
+    let parse = |word: &String| AuditTarget::parse(&inside(word), exists).map(|target| target.below(start));
+    let targets: Result<Vec<AuditTarget>, String> = arguments.targets.iter().map(parse).collect();
     let targets = targets.map_err(|text| refused(Code::Usage, text, "see omens chain-audit --help"))?;
-    if view.is_elsewhere() && targets.iter().any(|target| matches!(target, Where::Endpoint(_))) {
+    if view.is_elsewhere() && targets.iter().any(|target| matches!(target, AuditTarget::Endpoint(_))) {
         return Err(refused(
             Code::Usage,
             "an endpoint cannot be asked with --root: nothing is asked over the network then".to_owned(),
@@ -48,27 +50,27 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
     let mut given = given(&view, arguments)?;
     let at = arguments.at.unwrap_or_else(|| session.clock.now());
     let host = view.host_name().unwrap_or_else(|| "localhost".to_owned());
-    let mut sheet = Sheet::new(at, &host);
-    let settings = settings(session, arguments, &mut sheet);
+    let mut findings = HostFindings::new(at, &host);
+    let settings = settings(session, arguments, &mut findings);
     if let Some(settings) = &settings {
         if given.anchors.is_empty() {
             given.anchors.push(settings.anchor.der.clone());
         }
         if targets.is_empty() {
-            own::judge(settings, &mut sheet);
-            given.nginx = own::nginx(settings);
+            own::judge(settings, &mut findings);
+            given.files = own::named_files(settings);
         }
     }
-    let wiring = run::files(&view, &targets, &given, &mut sheet);
+    let wiring = run::files(&view, &targets, &given, &mut findings);
     if !view.is_elsewhere() {
         let work = network::Work { view: &view, targets: &targets, given: &given, settings: settings.as_ref(), wiring: &wiring };
-        network::look(session, &work, &mut sheet)?;
+        network::look(session, &work, &mut findings)?;
     }
-    Ok(sheet.into_document())
+    Ok(findings.into_document())
 }
 
 /// This host's settings, where they are to be used; what is wrong in them is part of the report. Nobody has to have any.
-fn settings(session: &Session<'_>, arguments: &ChainAudit, sheet: &mut Sheet) -> Option<Settings> {
+fn settings(session: &Session<'_>, arguments: &ChainAudit, findings: &mut HostFindings) -> Option<Settings> {
     if arguments.no_config || arguments.root.is_some() {
         return None;
     }
@@ -76,7 +78,7 @@ fn settings(session: &Session<'_>, arguments: &ChainAudit, sheet: &mut Sheet) ->
     if file.as_path() == Path::new(super::super::arguments::CONFIG) && View::host().meta(file).is_err_and(|error| error.is_absent()) {
         return None;
     }
-    session.settings(false).map_err(|errors| own::settings_are_wrong(&errors, sheet)).ok()
+    session.settings(false).map_err(|errors| own::settings_are_wrong(&errors, findings)).ok()
 }
 
 /// A target below `--root` may be given with that directory's own path in front.
@@ -107,13 +109,13 @@ fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
         None => profile.as_ref().map(|profile| profile.purpose),
     };
     let path_only = arguments.verdict == AuditVerdict::Path;
-    let asked = Asked { profile, purpose, names: arguments.name.clone(), max_depth: arguments.max_depth, path_only, strict: false };
+    let asked = Requirements { profile, purpose, names: arguments.name.clone(), max_depth: arguments.max_depth, path_only, strict: false };
     Ok(Given {
         anchors: ders(view, &arguments.anchor, certificates)?,
         intermediates: ders(view, &arguments.intermediates, certificates)?,
         crls: ders(view, &arguments.crl, pem::lists)?,
         keys: keys(&arguments.key)?,
-        nginx: Vec::new(),
+        files: Vec::new(),
         asked,
     })
 }

@@ -1,0 +1,138 @@
+//! `listen`: addresses, ports and what is said behind them.
+
+use super::syntax::Directive;
+
+/// One address that is listened on, as a `listen` line says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Listen {
+    /// `0.0.0.0` and `::` for all; empty for a Unix socket.
+    pub(super) host: String,
+    /// `None` for a Unix socket.
+    pub(super) port: Option<u16>,
+    /// `ssl`, or `quic`, which always is.
+    pub(super) tls: bool,
+    pub(super) quic: bool,
+    pub(super) default: bool,
+    /// Options of the socket itself, which may be said once for an address.
+    pub(super) options: bool,
+}
+
+impl Listen {
+    /// The key by which nginx takes two lines for the same address; QUIC is UDP.
+    pub(super) fn address(&self) -> String {
+        let kind = if self.quic { "udp " } else { "" };
+        match self.port {
+            Some(port) => format!("{kind}{}:{port}", self.host),
+            None => format!("{kind}{}", self.host),
+        }
+    }
+
+    /// Whether only this host can reach it.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.host == "::1" || self.host.starts_with("127.")
+    }
+}
+
+/// What stands where there is no `listen` line at all.
+pub(super) fn unset() -> Listen {
+    Listen { host: "0.0.0.0".to_owned(), port: Some(80), tls: false, quic: false, default: false, options: false }
+}
+
+/// Reads a `listen` line; a range of ports gives its first. `default_port` is 80 in `http`, none in `stream`.
+pub(super) fn parse(directive: &Directive, default_port: Option<u16>) -> Result<Listen, String> {
+    let address = directive.arg();
+    let (host, port) = split(address, default_port).ok_or_else(|| format!("{address:?} is no address and no port"))?;
+    let mut listen = Listen { host, port, ..unset() };
+    for option in directive.args.iter().skip(1) {
+        match option.as_str() {
+            "ssl" => listen.tls = true,
+            "quic" => (listen.tls, listen.quic) = (true, true),
+            "default_server" | "default" => listen.default = true,
+            "http2" | "http3" | "spdy" | "proxy_protocol" | "udp" | "multipath" => {}
+            "bind" | "deferred" | "reuseport" => listen.options = true,
+            other => {
+                const VALUED: &[&str] = &["backlog", "rcvbuf", "sndbuf", "setfib", "fastopen", "so_keepalive", "ipv6only", "accept_filter"];
+                let name = other.split('=').next().unwrap_or_default();
+                if !other.contains('=') || !VALUED.contains(&name) {
+                    return Err(format!("the parameter {other:?} is not known"));
+                }
+                listen.options = true;
+            }
+        }
+    }
+    Ok(listen)
+}
+
+fn split(address: &str, default_port: Option<u16>) -> Option<(String, Option<u16>)> {
+    if let Some(path) = address.strip_prefix("unix:") {
+        return (!path.is_empty()).then(|| (format!("unix:{path}"), None));
+    }
+    if let Some(rest) = address.strip_prefix('[') {
+        let (host, after) = rest.split_once(']')?;
+        let port = match after.strip_prefix(':') {
+            Some(port) => number(port)?,
+            None => default_port.filter(|_| after.is_empty())?,
+        };
+        return Some((host.to_ascii_lowercase(), Some(port)));
+    }
+    if let Some(port) = number(address) {
+        return Some(("0.0.0.0".to_owned(), Some(port)));
+    }
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) => (host, number(port)?),
+        None => (address, default_port?),
+    };
+    let host = match host {
+        "" | "*" => "0.0.0.0",
+        "localhost" => "127.0.0.1",
+        host => host,
+    };
+    if host.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let written = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '$' | '{' | '}');
+    host.chars().all(written).then(|| (host.to_ascii_lowercase(), Some(port)))
+}
+
+fn number(text: &str) -> Option<u16> {
+    let first = text.split_once('-').map_or(text, |(first, _)| first);
+    first.parse().ok().filter(|port| *port > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Listen, String> {
+        let (list, _) = super::super::syntax::parse(&format!("listen {text};"), &std::rc::Rc::from(std::path::Path::new("/n")));
+        parse(&list[0], Some(80))
+    }
+
+    #[test]
+    fn every_form_of_an_address_is_read() {
+        for (text, address, tls) in [
+            ("443 ssl", "0.0.0.0:443", true),
+            ("80", "0.0.0.0:80", false),
+            ("*:8443 ssl http2", "0.0.0.0:8443", true),
+            ("10.0.0.1:9881", "10.0.0.1:9881", false),
+            ("127.0.0.1", "127.0.0.1:80", false),
+            ("localhost:8000", "127.0.0.1:8000", false),
+            ("[::]:443 ssl ipv6only=on", ":::443", true),
+            ("[::1]", "::1:80", false),
+            ("unix:/run/x.sock ssl", "unix:/run/x.sock", true),
+            ("443 quic reuseport", "udp 0.0.0.0:443", true),
+            ("8000-8010", "0.0.0.0:8000", false),
+        ] {
+            let listen = read(text).unwrap();
+            assert_eq!((listen.address().as_str(), listen.tls), (address, tls), "{text}");
+        }
+        assert!(read("443 default_server").unwrap().default && read("443 backlog=5").unwrap().options);
+    }
+
+    #[test]
+    fn what_is_no_address_is_said() {
+        for text in ["443 sssl", "https", "[::1", "0", "70000", "unix:", "a b:1", "443 ssl on"] {
+            assert!(read(text).is_err() || text == "https", "{text}");
+        }
+    }
+}

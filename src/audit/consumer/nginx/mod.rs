@@ -1,0 +1,140 @@
+//! nginx configuration as nginx itself would apply it: includes, inheritance, addresses and what would keep it from starting.
+
+mod check;
+mod glob;
+mod guard;
+mod http;
+mod known;
+pub mod lints;
+mod listen;
+pub mod program;
+mod proxy;
+mod reader;
+mod root;
+mod scope;
+mod server;
+mod source;
+mod syntax;
+mod upstream;
+
+use std::path::{Path, PathBuf};
+
+use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::service::{Operand, Service, Source as HostSource, TargetKind};
+use crate::audit::facts::unread;
+use crate::audit::facts::wiring::Wiring;
+use crate::io::look::View;
+use crate::model::audit::{Location, Target};
+use proxy::Module;
+use reader::NginxReader;
+use source::{Expansion, Source};
+use syntax::Directive;
+
+/// What the audit knows of nginx.
+pub static SERVICE: Service = Service {
+    title: Some("nginx"),
+    targets: &[
+        TargetKind { prefix: "nginx", operand: Operand::Path, value: "FILE", note: "", read: read_from },
+        TargetKind {
+            prefix: "nginx-dump",
+            operand: Operand::Path,
+            value: "FILE",
+            note: " (the output of `nginx -T`)",
+            read: read_dump_file,
+        },
+    ],
+    usual: mains,
+    read: read_from,
+    started_as: &["nginx"],
+    unit_words: &["nginx"],
+    programs: &[&program::NGINX],
+    ..Service::named("nginx", lints::ALL)
+};
+
+/// The main file where packages put it.
+const MAIN: &str = "/etc/nginx/nginx.conf";
+/// Where it lies where nginx was built by hand, or for another system.
+const OTHERS: &[&str] =
+    &["/usr/local/nginx/conf/nginx.conf", "/usr/local/etc/nginx/nginx.conf", "/opt/nginx/conf/nginx.conf", "/opt/nginx/nginx.conf"];
+/// Its name, wherever it lies.
+const MAIN_NAME: &str = "nginx.conf";
+
+/// The main files that are there at the usual places.
+fn mains(view: &View) -> Vec<PathBuf> {
+    std::iter::once(&MAIN).chain(OTHERS).map(PathBuf::from).filter(|path| view.is_file(path)).collect()
+}
+
+fn read_from(source: HostSource<'_>, start: &Path, findings: &mut HostFindings) -> Wiring {
+    read(source.view, start, findings)
+}
+
+fn read_dump_file(source: HostSource<'_>, file: &Path, findings: &mut HostFindings) -> Wiring {
+    match source.view.text(file) {
+        Ok(text) => read_dump(&text, source.view, findings),
+        Err(error) => {
+            unread::unreadable(findings, Target::new("nginx", file.display().to_string()), Location::file(file), &error);
+            Wiring::default()
+        }
+    }
+}
+
+/// Reads what nginx reads, from its main file on; a file that holds server blocks only is read as if `http` included it.
+#[must_use]
+pub fn read(view: &View, start: &Path, findings: &mut HostFindings) -> Wiring {
+    let prefix = prefix(view, start);
+    let source = Source::Host(view);
+    whole(&source, start, &prefix, findings)
+}
+
+/// Reads the output of `nginx -T`; the files it names beside the configuration are those of the host that is looked at.
+#[must_use]
+pub fn read_dump(text: &str, view: &View, findings: &mut HostFindings) -> Wiring {
+    let (main, source) = Source::dump(text, view);
+    let Some(main) = main else {
+        let expected = "lines \"# configuration file PATH:\"";
+        unread::malformed(findings, Target::new("nginx", "nginx -T"), Location::file("nginx -T"), expected, "none of them");
+        return Wiring::default();
+    };
+    let prefix = main.parent().unwrap_or(Path::new("/")).to_path_buf();
+    whole(&source, &main, &prefix, findings)
+}
+
+/// Where relative names begin: beside the main file (`ngx_conf_full_name`), which may lie above a file that is only a part.
+fn prefix(view: &View, start: &Path) -> PathBuf {
+    let beside = start.parent().unwrap_or(Path::new("/"));
+    if start.file_name().is_some_and(|name| name == MAIN_NAME) {
+        return beside.to_path_buf();
+    }
+    let above = beside.ancestors().find(|directory| view.is_file(&directory.join(MAIN_NAME)));
+    above.unwrap_or(beside).to_path_buf()
+}
+
+fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFindings) -> Wiring {
+    let (list, files) = Expansion::new(source, prefix, findings).run(main);
+    let has = |name: &str| list.iter().any(|line| line.name == name);
+    let part = !has("http") && !has("stream") && !has("mail") && !has("events") && (has("server") || has("upstream"));
+    check::block(&list, if part { "http" } else { "main" }, "", findings);
+    let mut reader = NginxReader::new(source.view(), prefix, findings);
+    let mut roots = root::Roots::default();
+    let worker = list.iter().find(|line| line.name == "user").map(Directive::arg);
+    if part {
+        http::read(&mut reader, &list, Module::Http);
+        roots.collect(&list, prefix);
+    }
+    for block in &list {
+        let module = match block.name.as_str() {
+            "http" if !part => Module::Http,
+            "stream" => Module::Stream,
+            "mail" => Module::Mail,
+            _ => continue,
+        };
+        http::read(&mut reader, block.inside(), module);
+        roots.collect(block.inside(), prefix);
+    }
+    root::judge(&mut reader, &roots, worker.unwrap_or("www-data"));
+    reader.wiring.files = files;
+    reader.wiring
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! What a reader of nginx carries along, and how a block's certificates, keys and trust lists become pairs and trusts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::lints;
+use super::program::NGINX;
+use super::scope::Scope;
+use super::source::{at, is_left_out};
+use super::syntax::Directive;
+use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::wiring::{Consumer, Needs, Pair, Trust, Wiring};
+use crate::io::look::View;
+use crate::judge::lint::Lint;
+use crate::model::audit::Target;
+use crate::model::finding::Severity;
+use crate::model::profile::Purpose;
+
+/// A configuration that is being read.
+#[derive(Debug)]
+pub(super) struct NginxReader<'a> {
+    pub(super) view: &'a View,
+    pub(super) prefix: PathBuf,
+    pub(super) findings: &'a mut HostFindings,
+    pub(super) wiring: Wiring,
+    trusts: BTreeMap<Vec<PathBuf>, Vec<(Purpose, usize)>>,
+}
+
+/// Which directives of a block hold its side of TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Side<'a> {
+    /// Empty for a listener; `proxy_`, `grpc_` or `uwsgi_` for a call.
+    pub(super) start: &'a str,
+    pub(super) purpose: Purpose,
+}
+
+/// Where a key or certificate is, as a value names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    File(PathBuf),
+    Inline,
+    Elsewhere,
+    Variable,
+}
+
+impl<'a> NginxReader<'a> {
+    pub(super) fn new(view: &'a View, prefix: &Path, findings: &'a mut HostFindings) -> Self {
+        Self { view, prefix: prefix.to_path_buf(), findings, wiring: Wiring::default(), trusts: BTreeMap::new() }
+    }
+
+    /// The file that a value names; relative ones are relative to where the main file lies.
+    pub(super) fn named(&self, value: &str) -> Named {
+        if value.starts_with("data:") {
+            return Named::Inline;
+        }
+        if value.starts_with("engine:") || value.starts_with("store:") {
+            return Named::Elsewhere;
+        }
+        if value.contains('$') { Named::Variable } else { Named::File(self.prefix.join(value)) }
+    }
+
+    /// The file a directive names; what else it names is said.
+    fn file(&mut self, directive: &Directive) -> Option<PathBuf> {
+        let value = directive.arg();
+        let (lint, found): (&'static Lint, &str) = match self.named(value) {
+            Named::File(path) => return Some(path),
+            Named::Variable => (&lints::FROM_VARIABLE, value),
+            Named::Elsewhere => (&lints::KEY_ELSEWHERE, value.split(':').next().unwrap_or_default()),
+            Named::Inline if value.contains("PRIVATE KEY") => (&lints::KEY_INLINE, "data: with a private key"),
+            Named::Inline => return None,
+        };
+        self.findings.add(at(lint, directive).expected("a file").found(found));
+        None
+    }
+
+    /// The pairs that a block uses on one side; one of which a half is missing is a finding.
+    pub(super) fn pairs(&mut self, scope: &Scope<'_>, side: Side<'_>, label: &str, names: &[String]) -> Vec<usize> {
+        let name = |end: &str| format!("{}{end}", side.start);
+        let certificates = scope.all(&name("ssl_certificate"));
+        let keys = scope.all(&name("ssl_certificate_key"));
+        let passphrase = scope.get(&name("ssl_password_file")).is_some();
+        let mut pairs = Vec::new();
+        for (index, directive) in certificates.iter().enumerate().filter(|(_, directive)| !directive.arg().is_empty()) {
+            let key = keys.get(index);
+            if key.is_none() && !scope.lacks_include() {
+                let expected = format!("as many {} as {}", name("ssl_certificate_key"), name("ssl_certificate"));
+                let found = format!("{} and {} in force for {label}", keys.len(), certificates.len());
+                self.findings.add(at(&lints::KEY_ABSENT, directive).expected(expected).found(found));
+            }
+            let key = key.and_then(|key| self.file(key));
+            let Some(certificate) = self.file(directive) else { continue };
+            let consumer = self.consumer(label, directive);
+            let pair = Pair {
+                consumer,
+                certificate,
+                key,
+                intermediates: Vec::new(),
+                purpose: side.purpose,
+                names: names.to_vec(),
+                passphrase,
+                account: None,
+                leaf_only: false,
+            };
+            let known = self.known(&pair);
+            pairs.push(known.unwrap_or_else(|| self.wiring.pair(pair)));
+        }
+        pairs
+    }
+
+    /// One that many blocks inherit is one pair; only the latest are compared, so that many pairs do not cost their square.
+    fn known(&self, pair: &Pair) -> Option<usize> {
+        const LATEST: usize = 200;
+        let skipped = self.wiring.pairs.len().saturating_sub(LATEST);
+        self.wiring.pairs.iter().skip(skipped).rposition(|known| known == pair).map(|index| index + skipped)
+    }
+
+    /// A trust list from the directives that name it, once for the same files.
+    pub(super) fn trust(&mut self, directives: &[&Directive], of: Purpose, label: &str) -> Option<usize> {
+        let first = directives.first()?;
+        let files: Vec<PathBuf> = directives.iter().filter_map(|directive| self.file(directive)).collect();
+        if files.is_empty() {
+            return None;
+        }
+        let known = self.trusts.entry(files.clone()).or_default();
+        if let Some((_, index)) = known.iter().find(|(purpose, _)| *purpose == of) {
+            return Some(*index);
+        }
+        let index = self.wiring.trusts.len();
+        known.push((of, index));
+        let consumer = self.consumer(label, first);
+        Some(self.wiring.trust(Trust { consumer, files, of, needs: Needs::Root }))
+    }
+
+    /// nginx, told in this line.
+    pub(super) fn consumer(&self, label: &str, directive: &Directive) -> Consumer {
+        Consumer { program: &NGINX, target: Target::new("nginx", label).at_line(Some(directive.line)), location: directive.location() }
+    }
+
+    /// Files that nginx opens at its start besides certificates and keys.
+    pub(super) fn must_exist(&mut self, scope: &Scope<'_>, names: &[&str]) {
+        for directive in names.iter().flat_map(|name| scope.own(name)) {
+            let Named::File(path) = self.named(directive.arg()) else { continue };
+            if !self.view.meta(&path).is_err_and(|error| error.is_absent()) {
+                continue;
+            }
+            let draft = at(&lints::FILE_ABSENT, directive).expected(path.display().to_string()).found("no such file");
+            let left_out = is_left_out(self.view, &path);
+            self.findings.add(if left_out { draft.severity(Severity::Low) } else { draft });
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The whole of a server's configuration, block by block. It must never be taken for all of it: `-config` may name a directory.
+
+use super::reader::{OpenBaoReader, flag, text};
+use super::{blocks, lints, listener, seal, storage};
+use crate::audit::facts::hcl::Body;
+
+/// Reads it.
+pub(super) fn read(reader: &mut OpenBaoReader<'_>, body: &Body) {
+    blocks::unknown(reader, body, "server", false);
+    for block in blocks::of(body, "listener").into_iter().take(blocks::MANY) {
+        listener::read(reader, block.kind, block.body, block.line);
+    }
+    seal::read(reader, body);
+    storage::read(reader, body);
+    addresses(reader, body);
+    if let Ok(true) = flag(body, "raw_storage_endpoint") {
+        let line = body.get("raw_storage_endpoint").map_or(1, |item| item.line);
+        let draft = reader.draft(&lints::RAW_ENDPOINT, "server", "raw_storage_endpoint", line).expected("raw_storage_endpoint = false");
+        reader.add(draft.found("raw_storage_endpoint = true"));
+    }
+    if let Some(item) = body.get("disable_mlock").filter(|_| !reader.is_vault())
+        && let Ok(false) = flag(body, "disable_mlock")
+    {
+        let draft =
+            reader.draft(&lints::MLOCK, "server", "disable_mlock", item.line).expected("no such line").found("disable_mlock = false");
+        reader.add(draft.breaks("openbao"));
+    }
+}
+
+fn addresses(reader: &mut OpenBaoReader<'_>, body: &Body) {
+    let secure = reader.wiring.listeners.iter().any(|listener| listener.tls);
+    for key in ["api_addr", "cluster_addr"] {
+        if let Some((url, line)) = text(body, key)
+            && url.to_ascii_lowercase().starts_with("http://")
+            && (secure || key == "cluster_addr")
+        {
+            let draft = reader
+                .draft(&lints::ADDRESS_HTTP, "server", key, line)
+                .expected(format!("{key} = \"https://…\""))
+                .found(format!("{key} = \"{url}\""));
+            reader.add(draft);
+        }
+    }
+}

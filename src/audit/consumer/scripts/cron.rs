@@ -1,0 +1,180 @@
+//! Cron tables: which files cron reads, their lines, and how often they run.
+
+use std::path::{Path, PathBuf};
+
+use super::lints;
+use super::schedule::{self, Schedule};
+use super::shell::Line;
+use crate::audit::facts::findings::{HostFindings, NewFinding};
+use crate::audit::facts::unread;
+use crate::io::look::{LookError, View};
+use crate::model::audit::{Location, Target};
+use crate::model::finding::Severity;
+
+/// As many tables are read.
+const TABLES: usize = 2_000;
+
+/// A line of a table.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) line: Line,
+    pub(super) account: Option<String>,
+    pub(super) schedule: Option<Schedule>,
+}
+
+/// A table, or a script in `/etc/cron.daily` and its like.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) path: PathBuf,
+    /// Settings of the environment, as lines.
+    pub(super) environment: Vec<Line>,
+    pub(super) jobs: Vec<Job>,
+}
+
+/// Every table of a host.
+pub(super) fn tables(view: &View, findings: &mut HostFindings) -> Vec<Table> {
+    let mut found = Vec::new();
+    let main = PathBuf::from("/etc/crontab");
+    let named = names(view, "/etc/cron.d").into_iter().filter(|path| is_read(view, path, "cron", findings));
+    let system: Vec<PathBuf> = std::iter::once(main).filter(|path| view.is_file(path)).chain(named).collect();
+    for path in system {
+        found.extend(table(view, &path, None, findings));
+    }
+    for directory in ["/var/spool/cron/crontabs", "/var/spool/cron"] {
+        for path in names(view, directory).into_iter().filter(|path| view.is_file(path)) {
+            let account = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+            found.extend(table(view, &path, account, findings));
+        }
+    }
+    found
+}
+
+/// The scripts of `/etc/cron.hourly` and its like, with the time between two runs.
+pub(super) fn parts(view: &View, findings: &mut HostFindings) -> Vec<(PathBuf, &'static str)> {
+    let mut found = Vec::new();
+    for period in ["hourly", "daily", "weekly", "monthly"] {
+        for path in names(view, &format!("/etc/cron.{period}")) {
+            if is_read(view, &path, "run-parts", findings) {
+                found.push((path, period));
+            }
+        }
+    }
+    found
+}
+
+fn names(view: &View, directory: &str) -> Vec<PathBuf> {
+    let names = view.list(Path::new(directory)).unwrap_or_default();
+    let hidden = |name: &String| name.starts_with('.');
+    names.into_iter().filter(|name| !hidden(name)).take(TABLES).map(|name| Path::new(directory).join(name)).collect()
+}
+
+/// Debian's cron and run-parts pass over names with a dot, and cron over tables that others may change, in silence.
+fn is_read(view: &View, path: &Path, who: &str, findings: &mut HostFindings) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let leftover = name.ends_with('~')
+        || [".dpkg-", ".rpm", ".ucf-", ".bak", ".swp", ".orig", ".disabled", ".old"].iter().any(|part| name.contains(part));
+    if leftover || !view.is_file(path) {
+        return false;
+    }
+    let target = || Target::new("cron", path.display().to_string());
+    let sound = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if !sound {
+        let debian = view.is_file(Path::new("/etc/debian_version"));
+        let draft = NewFinding::at(&lints::CRON_IGNORED, target(), Location::file(path))
+            .expected("a name of letters, digits, - and _")
+            .found(format!("{name}: {who} passes over it"));
+        findings.add(if debian {
+            draft
+        } else {
+            draft.severity(Severity::Medium).evidence("so does Debian's; others take names with a dot")
+        });
+    }
+    let open = view.meta(path).is_ok_and(|meta| meta.mode & 0o002 != 0);
+    if open && who == "cron" {
+        findings.add(
+            NewFinding::at(&lints::CRON_IGNORED, target(), Location::file(path))
+                .expected("mode 0644")
+                .found("everybody may write: cron refuses it"),
+        );
+    }
+    true
+}
+
+fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostFindings) -> Option<Table> {
+    let target = || Target::new("cron", path.display().to_string());
+    let text = match view.text(path) {
+        Ok(text) => text,
+        Err(LookError::Absent(_)) => return None,
+        Err(error) => {
+            unread::unreadable(findings, target(), Location::file(path), &error);
+            return None;
+        }
+    };
+    if !text.is_empty() && !text.ends_with('\n') {
+        let draft = NewFinding::at(&lints::CRON_IGNORED, target(), Location::file(path)).severity(Severity::Medium);
+        findings.add(draft.expected("a line end at its end").found("none: cron refuses the whole table"));
+    }
+    let mut table = Table { path: path.to_path_buf(), environment: Vec::new(), jobs: Vec::new() };
+    for (number, line) in (1_u32..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
+        let setting = line.split_once('=').is_some_and(|(name, _)| name.trim().chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        if setting {
+            table.environment.push(Line { number, text: line.replacen(" = ", "=", 1).trim().to_owned() });
+        } else if let Some(job) = job(line, number, account.clone()) {
+            table.jobs.push(job);
+        } else {
+            let draft = NewFinding::at(&lints::CRON_MALFORMED, target(), Location::line(path, number));
+            findings.add(
+                draft
+                    .expected("five fields of time, an account in /etc, a command")
+                    .found(line.split_whitespace().take(6).collect::<Vec<_>>().join(" ")),
+            );
+        }
+    }
+    Some(table)
+}
+
+/// A line; in /etc the account stands before the command.
+fn job(line: &str, number: u32, account: Option<String>) -> Option<Job> {
+    let short = line.trim_start().starts_with('@');
+    let mut rest = line.trim();
+    let mut fields = Vec::new();
+    let wanted = if short { 1 } else { 5 } + usize::from(account.is_none());
+    for _ in 0..wanted {
+        let (field, after) = rest.split_once(char::is_whitespace)?;
+        fields.push(field);
+        rest = after.trim_start();
+    }
+    let account = match account {
+        Some(account) => account,
+        None => fields.pop()?.to_owned(),
+    };
+    let schedule = Schedule::cron(&fields);
+    let sound = schedule.is_some() || fields == ["@reboot"];
+    let account = Some(account).filter(|account| account != "root");
+    (sound && !rest.is_empty()).then(|| Job { line: Line { number, text: rest.to_owned() }, account, schedule })
+}
+
+/// The time between two runs of a directory's scripts.
+pub(super) fn period(name: &str) -> Option<std::time::Duration> {
+    schedule::longest_gap(&[Schedule::cron(&[&format!("@{name}")])?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_a_table_are_taken_apart() {
+        let read = |line: &str, account: Option<&str>| {
+            job(line, 1, account.map(str::to_owned)).map(|job| (job.line.text, job.account.unwrap_or_default(), job.schedule.is_some()))
+        };
+        let found = |text: &str, account: &str, timed: bool| Some((text.to_owned(), account.to_owned(), timed));
+        assert_eq!(read("*/5 * * * * root /x  --y", None), found("/x  --y", "", true));
+        assert_eq!(read("@daily\tspire /x", None), found("/x", "spire", true));
+        assert_eq!(read("@reboot /x", Some("alice")), found("/x", "alice", false));
+        assert_eq!(read("0 3 * * 1 /x", Some("root")), found("/x", "", true));
+        for line in ["* * * *", "61 * * * * root /x", "@sometimes root /x", "0 0 * * * root"] {
+            assert_eq!(read(line, None), None, "{line}");
+        }
+    }
+}

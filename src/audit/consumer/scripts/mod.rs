@@ -1,0 +1,202 @@
+//! Renewal scripts and cron tables: what they do with certificates, keys and tokens, and what of it goes wrong in silence. It must never run
+//! one, nor take what it does not understand for a fault.
+
+pub mod access;
+mod answers;
+pub(super) mod check;
+mod cron;
+mod keys;
+pub mod lints;
+mod places;
+pub(super) mod run;
+pub mod schedule;
+pub(super) mod script;
+pub mod shell;
+pub mod token;
+mod variables;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::audit::facts::findings::{HostFindings, NewFinding};
+use crate::audit::facts::service::Service;
+use crate::audit::facts::timer::Timer;
+use crate::audit::facts::unread;
+use crate::io::look::View;
+use crate::model::audit::{Location, Target};
+use run::Runner;
+use script::{Does, ScriptContext};
+
+/// What the audit knows of scripts and cron. They are read with the units, before any service: what they run says where others lie.
+pub static SERVICE: Service = Service::named("scripts", lints::ALL);
+
+/// A script that a unit runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Whether the unit's `UMask=` keeps what it writes from others.
+    pub umask: bool,
+}
+
+/// What units run, as far as scripts have to do with it.
+#[derive(Clone, Debug, Default)]
+pub struct UnitCommands {
+    /// Scripts that they run.
+    pub scripts: Vec<Script>,
+    /// Services without `ExecReload=`; with a plus in front those that are known to have one.
+    pub fixed: BTreeSet<String>,
+    /// Paths and programs that their command lines speak of.
+    pub mentions: BTreeSet<String>,
+}
+
+/// As many scripts are read.
+const SCRIPTS: usize = 1_000;
+/// The largest text that is taken for a script.
+const LARGEST: usize = 1 << 20;
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Scripts {
+    /// Every script and table that was read.
+    pub files: Vec<PathBuf>,
+    /// What cron runs, and how often.
+    pub timers: Vec<Timer>,
+}
+
+/// Reads cron tables, what they and the units run, and the scripts at the usual places.
+#[must_use]
+pub fn read(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> Scripts {
+    let context = ScriptContext { fixed: units.fixed.clone(), umask: false };
+    let mut out = Scripts::default();
+    let mut wanted: BTreeMap<PathBuf, bool> = units.scripts.iter().map(|script| (script.path.clone(), script.umask)).collect();
+    let mut mentions: BTreeSet<String> = units.mentions.clone();
+    let mut jobs: Vec<(usize, Vec<PathBuf>)> = Vec::new();
+    for table in cron::tables(view, findings) {
+        tables(view, &table, &context, &mut out, &mut jobs, &mut mentions, findings);
+    }
+    for (path, period) in cron::parts(view, findings) {
+        let target = Target::new("cron", path.display().to_string());
+        let runner = Runner { target, location: Location::file(&path), account: None };
+        let command = shell::Command { words: vec![path.display().to_string()] };
+        let run = run::judge(view, &runner, &[command], findings);
+        jobs.push((out.timers.len(), run));
+        out.timers.push(Timer::cron(&path, None, cron::period(period), &path.display().to_string()));
+    }
+    let run: Vec<PathBuf> = jobs.iter().flat_map(|(_, run)| run.clone()).collect();
+    mentions.extend(run.iter().map(|path| path.display().to_string()));
+    wanted.extend(run.into_iter().map(|path| (path, false)));
+    let usual = places::usual(view);
+    wanted.extend(usual.iter().filter(|path| !wanted.contains_key(*path)).map(|path| (path.clone(), false)).collect::<Vec<_>>());
+    let does = all(view, wanted, &context, &mut out, &mut mentions, findings);
+    for (timer, run) in jobs {
+        if let Some(timer) = out.timers.get_mut(timer) {
+            timer.renews |= run.iter().any(|path| does.get(path).is_some_and(|does| does.issues));
+        }
+    }
+    orphans(&usual, &does, &mentions, findings);
+    out
+}
+
+/// Reads only what these units run, for a target that names one of them.
+#[must_use]
+pub fn of_units(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> Scripts {
+    let context = ScriptContext { fixed: units.fixed.clone(), umask: false };
+    let mut out = Scripts::default();
+    let wanted = units.scripts.iter().map(|script| (script.path.clone(), script.umask)).collect();
+    all(view, wanted, &context, &mut out, &mut BTreeSet::new(), findings);
+    out
+}
+
+fn tables(
+    view: &View,
+    table: &cron::Table,
+    context: &ScriptContext,
+    out: &mut Scripts,
+    jobs: &mut Vec<(usize, Vec<PathBuf>)>,
+    mentions: &mut BTreeSet<String>,
+    findings: &mut HostFindings,
+) {
+    let target = Target::new("cron", table.path.display().to_string());
+    let mut lines = table.environment.clone();
+    lines.extend(table.jobs.iter().map(|job| job.line.clone()));
+    mentions.extend(script::read(&target, &table.path, &lines, context, findings).mentions);
+    for job in &table.jobs {
+        let location = Location::line(&table.path, job.line.number);
+        let runner = Runner { target: target.clone(), location, account: job.account.clone() };
+        let run = run::judge(view, &runner, &shell::commands(&job.line.text), findings);
+        jobs.push((out.timers.len(), run));
+        let period = job.schedule.as_ref().and_then(|schedule| schedule::longest_gap(std::slice::from_ref(schedule)));
+        out.timers.push(Timer::cron(&table.path, Some(job.line.number), period, &job.line.text));
+    }
+    out.files.push(table.path.clone());
+}
+
+/// Reads scripts, and those that they name themselves.
+fn all(
+    view: &View,
+    wanted: BTreeMap<PathBuf, bool>,
+    context: &ScriptContext,
+    out: &mut Scripts,
+    mentions: &mut BTreeSet<String>,
+    findings: &mut HostFindings,
+) -> BTreeMap<PathBuf, Does> {
+    let mut does: BTreeMap<PathBuf, Does> = BTreeMap::new();
+    let mut queue: Vec<(PathBuf, bool)> = wanted.into_iter().collect();
+    queue.reverse();
+    while let Some((path, umask)) = queue.pop() {
+        if does.contains_key(&path) || does.len() >= SCRIPTS {
+            continue;
+        }
+        let Some(text) = text(view, &path, findings) else { continue };
+        let target = Target::new("script", path.display().to_string());
+        let context = ScriptContext { umask, ..context.clone() };
+        let found = script::read(&target, &path, &shell::lines(&text), &context, findings);
+        let named = found
+            .mentions
+            .iter()
+            .filter(|word| word.starts_with('/') && places::is_script_name(word))
+            .map(|word| (PathBuf::from(word), umask));
+        queue.extend(named);
+        mentions.extend(found.mentions.iter().cloned());
+        out.files.push(path.clone());
+        does.insert(path, found);
+    }
+    does
+}
+
+/// The text of a script: a first line `#!`, or a name that says so.
+fn text(view: &View, path: &Path, findings: &mut HostFindings) -> Option<String> {
+    let named = places::is_script_name(&path.display().to_string());
+    if !named && !view.is_file(path) {
+        return None;
+    }
+    match view.bytes(path) {
+        Ok(bytes) if bytes.len() <= LARGEST && (bytes.starts_with(b"#!") || (named && !bytes.contains(&0))) => {
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        Ok(_) => None,
+        Err(error) => {
+            if named && !error.is_absent() {
+                unread::unreadable(findings, Target::new("script", path.display().to_string()), Location::file(path), &error);
+            }
+            None
+        }
+    }
+}
+
+/// Scripts that renew and that nobody runs, such as those of an older way to renew.
+fn orphans(usual: &[PathBuf], does: &BTreeMap<PathBuf, Does>, mentions: &BTreeSet<String>, findings: &mut HostFindings) {
+    for (path, _) in usual.iter().filter_map(|path| does.get(path).filter(|does| does.issues).map(|does| (path, does))) {
+        let text = path.display().to_string();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if mentions.contains(&text) || mentions.contains(name) {
+            continue;
+        }
+        let draft = NewFinding::at(&lints::ORPHAN, Target::new("script", text.clone()), Location::file(path));
+        findings.add(draft.expected("a timer, a cron table or a unit that runs it").found("none"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! Services: what they run, which secrets stand in their environment, what a reload of them does, and settings that systemd does not know.
+
+use std::path::{Path, PathBuf};
+
+use super::lints;
+use super::unit::{self, Setting, Unit};
+use crate::audit::consumer::scripts::check::{self, ScriptLine};
+use crate::audit::consumer::scripts::run::{self, Runner};
+use crate::audit::consumer::scripts::script::{self, Does, ScriptContext};
+use crate::audit::consumer::scripts::shell::{self, Line, assignment};
+use crate::audit::consumer::scripts::{Script, access, token};
+use crate::audit::facts::findings::{HostFindings, NewFinding};
+use crate::io::look::View;
+use crate::model::audit::Location;
+use crate::model::finding::Severity;
+
+/// As many files of environment variables are read for one unit.
+const FILES: usize = 50;
+const TIMER: &[&str] = &[
+    "OnActiveSec",
+    "OnBootSec",
+    "OnStartupSec",
+    "OnUnitActiveSec",
+    "OnUnitInactiveSec",
+    "OnCalendar",
+    "AccuracySec",
+    "RandomizedDelaySec",
+    "RandomizedOffsetSec",
+    "DeferReactivation",
+    "FixedRandomDelay",
+    "OnClockChange",
+    "OnTimezoneChange",
+    "Unit",
+    "Persistent",
+    "WakeSystem",
+    "RemainAfterElapse",
+];
+const INSTALL: &[&str] = &["Alias", "WantedBy", "RequiredBy", "UpheldBy", "Also", "DefaultInstance"];
+/// What certificates hang on; systemd knows many more.
+const SERVICE: &[&str] = &[
+    "ExecCondition",
+    "ExecStartPre",
+    "ExecStart",
+    "ExecStartPost",
+    "ExecReload",
+    "ExecReloadPost",
+    "ExecStop",
+    "ExecStopPost",
+    "Environment",
+    "EnvironmentFile",
+    "LoadCredential",
+    "LoadCredentialEncrypted",
+    "SetCredential",
+    "SetCredentialEncrypted",
+    "ImportCredential",
+    "User",
+    "Group",
+    "UMask",
+];
+
+/// Judges a unit, and gives what it runs and what its own command lines do.
+pub(super) fn judge(view: &View, unit: &Unit, context: &ScriptContext, findings: &mut HostFindings) -> (Vec<Script>, Does) {
+    spelling(unit, findings);
+    environment(view, unit, findings);
+    credentials(view, unit, findings);
+    overridden(unit, findings);
+    let account = unit.get("Service", "User").map(|setting| setting.value.clone()).filter(|user| user != "root" && user != "0");
+    let umask = unit.get("Service", "UMask").is_some_and(|setting| setting.value.ends_with('7'));
+    let mut scripts = Vec::new();
+    let mut lines: Vec<(PathBuf, Line)> = Vec::new();
+    for setting in unit.commands() {
+        let line = Line { text: unprefixed(&setting.value).to_owned(), ..setting.as_line() };
+        let runner = Runner { target: unit.target().at_line(Some(setting.line)), location: setting.location(), account: account.clone() };
+        let commands = shell::commands(&line.text);
+        if !own_signal(unit, setting, &line, &commands, findings) {
+            scripts.extend(run::judge(view, &runner, &commands, findings).into_iter().map(|path| Script { path, umask }));
+            lines.push((setting.file.to_path_buf(), line));
+        }
+    }
+    let mut does = Does::default();
+    let context = ScriptContext { umask, ..context.clone() };
+    let mut files: Vec<&PathBuf> = lines.iter().map(|(file, _)| file).collect();
+    files.dedup();
+    for file in files {
+        let own: Vec<Line> = lines.iter().filter(|(of, _)| of == file).map(|(_, line)| line.clone()).collect();
+        let found = script::read(&unit.target(), file, &own, &context, findings);
+        does.issues |= found.issues;
+        does.mentions.extend(found.mentions);
+    }
+    (scripts, does)
+}
+
+/// `ExecReload=` that signals the unit's own main process.
+fn own_signal(unit: &Unit, setting: &Setting, line: &Line, commands: &[shell::Command], findings: &mut HostFindings) -> bool {
+    if setting.key != "ExecReload" {
+        return false;
+    }
+    let target = unit.target();
+    let line = ScriptLine { target: &target, location: setting.location(), raw: &line.text, text: &line.text, deep: &line.text, commands };
+    let starts: Vec<&str> = unit.all("Service", "ExecStart").iter().map(|start| start.value.as_str()).collect();
+    check::exec_reload(&line, &format!("{} {}", unit.name, starts.join(" ")), findings)
+}
+
+/// `-`, `@`, `:`, `+`, `!` before a command say how it is run.
+fn unprefixed(command: &str) -> &str {
+    command.trim_start_matches(['-', '@', ':', '+', '!', '|'])
+}
+
+fn spelling(unit: &Unit, findings: &mut HostFindings) {
+    for setting in &unit.settings {
+        let key = setting.key.as_str();
+        let (known, all) = match setting.section.as_str() {
+            "Timer" => (TIMER, true),
+            "Install" => (INSTALL, true),
+            "Service" => (SERVICE, false),
+            _ => continue,
+        };
+        if known.contains(&key) || key.starts_with("X-") {
+            continue;
+        }
+        let near = known.iter().map(|known| (strsim::osa_distance(&known.to_ascii_lowercase(), &key.to_ascii_lowercase()), *known)).min();
+        let meant = near.filter(|(distance, known)| *distance <= if all { 3 } else { 1 } && known.len() > 4).map(|(_, known)| known);
+        if !all && meant.is_none() {
+            continue;
+        }
+        let draft =
+            NewFinding::at(&lints::KEY_UNKNOWN, unit.target(), setting.location()).found(format!("{key}= in [{}]", setting.section));
+        findings.add(match meant {
+            Some(meant) => draft.expected(format!("{meant}=")).remedy(format!("write {meant}= for {key}=")),
+            None => draft.severity(Severity::Low).expected("a setting of this section"),
+        });
+    }
+}
+
+/// Secrets in `Environment=` and in files of variables.
+fn environment(view: &View, unit: &Unit, findings: &mut HostFindings) {
+    for setting in unit.all("Service", "Environment") {
+        if let Some(found) = unit::words(&setting.value).iter().find_map(|word| token::find(word)) {
+            findings
+                .add(NewFinding::at(&lints::TOKEN, unit.target(), setting.location()).expected("no secret in an environment").found(found));
+        }
+        switches(unit, setting, findings);
+    }
+    for setting in unit.all("Service", "EnvironmentFile").into_iter().take(FILES) {
+        let optional = setting.value.starts_with('-');
+        let path = PathBuf::from(setting.value.trim_start_matches('-'));
+        if setting.value.contains(['%', '*', '?']) || !path.is_absolute() {
+            continue;
+        }
+        match view.text(&path) {
+            Ok(text) => variables(view, unit, &path, &text, findings),
+            Err(error) if error.is_absent() && !optional => absent(view, unit, setting, &path, findings),
+            Err(_) => {}
+        }
+    }
+}
+
+/// A file of variables; its lines are judged like those of a script, its secrets by who may read it.
+fn variables(view: &View, unit: &Unit, path: &Path, text: &str, findings: &mut HostFindings) {
+    let lines: Vec<Line> = shell::lines(text).into_iter().filter(|line| !line.text.trim_start().starts_with(';')).collect();
+    let mut rest = Vec::new();
+    for line in lines {
+        let Some(found) = token::find(&line.text) else {
+            rest.push(line);
+            continue;
+        };
+        let location = Location::line(path, line.number);
+        let public = access::is_public(view, path);
+        let lint = if public { &lints::SECRET_PUBLIC } else { &lints::FILE_TOKEN };
+        let draft = NewFinding::at(lint, unit.target(), location).expected(if public { "mode 0600" } else { "a credential" });
+        findings.add(
+            draft
+                .found(format!("{found}{}", if public { ", in a file that everybody may read" } else { "" }))
+                .file(Location::file(&unit.file)),
+        );
+    }
+    script::read(&unit.target(), path, &rest, &ScriptContext::default(), findings);
+}
+
+/// `Environment=VAULT_SKIP_VERIFY=1` and the like.
+fn switches(unit: &Unit, setting: &Setting, findings: &mut HostFindings) {
+    let words = unit::words(&setting.value);
+    let words: Vec<String> = words.into_iter().filter(|word| assignment(word).is_some() && token::find(word).is_none()).collect();
+    let line = Line { number: setting.line, text: words.join(" ") };
+    script::read(&unit.target(), &setting.file, &[line], &ScriptContext::default(), findings);
+}
+
+/// Files behind `LoadCredential=`.
+fn credentials(view: &View, unit: &Unit, findings: &mut HostFindings) {
+    for setting in unit.all("Service", "LoadCredential") {
+        let Some((_, path)) = setting.value.split_once(':') else { continue };
+        let path = PathBuf::from(path);
+        if !path.is_absolute() || setting.value.contains('%') {
+            continue;
+        }
+        if view.meta(&path).is_err_and(|error| error.is_absent()) {
+            absent(view, unit, setting, &path, findings);
+        } else if view.is_file(&path) && access::is_public(view, &path) {
+            let draft = NewFinding::at(&lints::SECRET_PUBLIC, unit.target(), Location::file(&path)).file(setting.location());
+            findings.add(draft.expected("mode 0600").found(format!("{} is readable for everybody", path.display())));
+        }
+    }
+}
+
+fn absent(view: &View, unit: &Unit, setting: &Setting, path: &Path, findings: &mut HostFindings) {
+    let top: PathBuf = path.components().take(2).collect();
+    let severity = match (view.is_elsewhere(), view.is_directory(&top) && path.starts_with("/etc")) {
+        (false, _) => Severity::High,
+        (true, true) => Severity::Medium,
+        (true, false) => Severity::Low,
+    };
+    let draft =
+        NewFinding::at(&lints::SOURCE_ABSENT, unit.target(), setting.location()).expected(path.display().to_string()).found("no such file");
+    let draft = draft.severity(severity);
+    let copy = "the copy that was line at may have been made without it";
+    findings.add(if view.is_elsewhere() { draft.evidence(copy) } else { draft });
+}
+
+/// What a drop-in sets that the unit itself sets otherwise: what is in force, and where it comes from.
+fn overridden(unit: &Unit, findings: &mut HostFindings) {
+    const KEYS: &[(&str, &str)] = &[
+        ("Service", "ExecStart"),
+        ("Service", "ExecReload"),
+        ("Service", "User"),
+        ("Timer", "OnCalendar"),
+        ("Timer", "OnUnitActiveSec"),
+        ("Timer", "Unit"),
+    ];
+    for (section, key) in KEYS {
+        let own = unit.settings.iter().find(|setting| setting.section == *section && setting.key == *key && *setting.file == *unit.file);
+        let Some((own, effective)) = own.zip(unit.get(section, key)).filter(|(own, effective)| own.file != effective.file) else {
+            continue;
+        };
+        let draft = NewFinding::at(&lints::OVERRIDDEN, unit.target(), effective.location()).file(own.location());
+        findings.add(draft.expected(format!("{key}={}", own.value)).found(format!("{key}={}", effective.value)));
+    }
+}

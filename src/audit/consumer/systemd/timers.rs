@@ -1,0 +1,123 @@
+//! Timers: whether they are started, what they start, and how often.
+
+use std::time::Duration;
+
+use super::lints;
+use super::load::Tree;
+use super::unit::Unit;
+use crate::audit::consumer::scripts::schedule::{self, Schedule};
+use crate::audit::facts::findings::{HostFindings, NewFinding};
+use crate::audit::facts::timer::{Timer, renews};
+use crate::judge::lint::Lint;
+use crate::model::audit::Location;
+use crate::model::finding::Severity;
+
+/// Units of packages that a copy of /etc is made without.
+const VENDOR: &[&str] = &["certbot", "logrotate", "man-db", "apt-", "dpkg-", "fstrim", "e2scrub", "snap", "systemd-", "omens-"];
+const STEPS: &[&str] = &["OnUnitActiveSec", "OnUnitInactiveSec"];
+const ONCE: &[&str] = &["OnBootSec", "OnStartupSec", "OnActiveSec"];
+
+/// The unit that a timer starts.
+pub(super) fn starts(unit: &Unit) -> String {
+    let stem = unit.name.strip_suffix(".timer").unwrap_or(&unit.name);
+    unit.get("Timer", "Unit").map_or_else(|| format!("{stem}.service"), |setting| setting.value.clone())
+}
+
+/// Whether any timer renews that is not this one and will run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Others {
+    pub(super) enabled: bool,
+}
+
+/// Reads a timer. `service` is what it starts, where that is there.
+pub(super) fn read(tree: &Tree<'_>, unit: &Unit, service: Option<&Unit>, started: bool) -> Timer {
+    let commands = service.into_iter().flat_map(Unit::commands).map(|setting| setting.value.as_str());
+    let text = commands.fold(unit.name.clone(), |all, command| format!("{all} {command}"));
+    let runs = starts(unit);
+    let location = STEPS
+        .iter()
+        .chain(ONCE)
+        .chain(&["OnCalendar"])
+        .filter_map(|key| unit.get("Timer", key))
+        .map(super::unit::Setting::location)
+        .next_back();
+    let enabled = !unit.masked
+        && (started || !unit.wanted_by.is_empty())
+        && (service.is_some_and(|service| !service.masked) || tree.find(&runs).is_none());
+    let renews = renews(&text);
+    Timer {
+        target: unit.target(),
+        runs,
+        period: period(unit),
+        enabled,
+        renews,
+        location: location.unwrap_or_else(|| Location::file(&unit.file)),
+    }
+}
+
+/// The longest time between two runs, with the delay that may come on top.
+fn period(unit: &Unit) -> Option<Duration> {
+    let calendars: Vec<Schedule> = unit.all("Timer", "OnCalendar").iter().filter_map(|setting| Schedule::systemd(&setting.value)).collect();
+    let gap = schedule::longest_gap(&calendars);
+    let step = STEPS.iter().flat_map(|key| unit.all("Timer", key)).filter_map(|setting| schedule::span(&setting.value)).min();
+    let fixed = unit.get("Timer", "FixedRandomDelay").is_some_and(|setting| matches!(setting.value.as_str(), "yes" | "true" | "1" | "on"));
+    let delay = unit.get("Timer", "RandomizedDelaySec").and_then(|setting| schedule::span(&setting.value)).filter(|_| !fixed);
+    [gap, step].into_iter().flatten().min().map(|period| period + delay.unwrap_or_default())
+}
+
+/// Judges a timer that renews.
+pub(super) fn judge(tree: &Tree<'_>, unit: &Unit, timer: &Timer, others: Others, started: bool, findings: &mut HostFindings) {
+    let add = |lint: &'static Lint, location: Location| NewFinding::at(lint, unit.target(), location);
+    let file = Location::file(&unit.file);
+    if unit.masked {
+        let draft = add(&lints::TIMER_MASKED, file).expected("a timer that runs").found(format!("{} is masked", unit.name));
+        findings.add(if others.enabled { draft.severity(Severity::Low) } else { draft });
+        return;
+    }
+    times(unit, findings);
+    if unit.wanted_by.is_empty() && !started {
+        let found = "no link in a .wants directory, and no unit that asks for it";
+        let draft = add(&lints::TIMER_DISABLED, file.clone()).expected("a link in timers.target.wants").found(found);
+        // A package's timer may be left alone on purpose, and another may do the work.
+        let own = unit.file.starts_with("/etc") || unit.file.starts_with("/usr/local");
+        findings.add(match (others.enabled, own) {
+            (true, _) => draft.severity(Severity::Low).evidence("another timer that renews is enabled"),
+            (false, true) => draft,
+            (false, false) => draft.severity(Severity::Medium),
+        });
+    }
+    if tree.find(&timer.runs).is_none() {
+        let location = unit.get("Timer", "Unit").map_or(file, super::unit::Setting::location);
+        let draft = add(&lints::TIMER_NOWHERE, location).expected(timer.runs.clone()).found("no unit of this name in any unit directory");
+        let left_out = !tree.has_vendor() && VENDOR.iter().any(|start| timer.runs.starts_with(start));
+        findings.add(if left_out {
+            draft.severity(Severity::Low).evidence("the copy that was line at may have been made without it")
+        } else {
+            draft
+        });
+    }
+}
+
+/// Times that are none.
+fn times(unit: &Unit, findings: &mut HostFindings) {
+    let calendars = unit.all("Timer", "OnCalendar");
+    let mut sound = 0_usize;
+    for setting in &calendars {
+        if Schedule::systemd(&setting.value).is_some() {
+            sound += 1;
+        } else {
+            let draft = NewFinding::at(&lints::TIMER_ODD, unit.target(), setting.location());
+            findings.add(draft.expected("a calendar expression").found(format!("OnCalendar={}", setting.value)));
+        }
+    }
+    let some = |keys: &[&str]| keys.iter().any(|key| unit.get("Timer", key).is_some());
+    if sound > 0 || some(STEPS) || some(&["OnClockChange", "OnTimezoneChange"]) {
+        return;
+    }
+    let lint = if some(ONCE) { &lints::TIMER_ONCE } else { &lints::TIMER_SILENT };
+    if lint == &lints::TIMER_SILENT && !calendars.is_empty() {
+        return;
+    }
+    let draft = NewFinding::at(lint, unit.target(), Location::file(&unit.file)).expected("OnCalendar= or OnUnitActiveSec=");
+    findings.add(draft.found(if some(ONCE) { "OnBootSec= or its like alone" } else { "neither" }));
+}

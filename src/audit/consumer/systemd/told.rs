@@ -1,0 +1,78 @@
+//! What units tell services beside their configuration files: variables of the environment, and files named on the command line.
+
+use std::path::{Path, PathBuf};
+
+use super::unit::{self, Unit};
+use crate::audit::consumer::scripts::shell::{self, assignment};
+use crate::audit::facts::variable::Variable;
+use crate::io::look::View;
+use crate::model::audit::Location;
+
+/// Options that name a configuration file.
+const OPTIONS: [&str; 4] = ["-c", "-config", "--config", "-config-dir"];
+
+/// The variables of every unit that has this word in its name or its commands, in the order in which systemd applies them: files of
+/// variables come after `Environment=` (systemd.exec(5)).
+#[must_use]
+pub fn environment(view: &View, units: &[Unit], word: &str) -> Vec<Variable> {
+    let concerns = |unit: &&Unit| !unit.masked && (unit.name.contains(word) || unit.commands().any(|command| command.value.contains(word)));
+    units.iter().filter(concerns).flat_map(|unit| variables(view, unit)).collect()
+}
+
+fn variables(view: &View, unit: &Unit) -> Vec<Variable> {
+    let of = |word: &str, location: Location| {
+        assignment(word).map(|(name, value)| Variable { name: name.to_owned(), value: value.to_owned(), location })
+    };
+    let mut all = Vec::new();
+    for setting in unit.all("Service", "Environment") {
+        all.extend(unit::words(&setting.value).iter().filter_map(|word| of(word, setting.location())));
+    }
+    for setting in unit.all("Service", "EnvironmentFile") {
+        let path = PathBuf::from(setting.value.trim_start_matches('-'));
+        let Ok(text) = view.text(&path) else { continue };
+        for line in shell::lines(&text).into_iter().filter(|line| !line.text.trim_start().starts_with([';', '#'])) {
+            let words = unit::words(&line.text);
+            all.extend(words.first().and_then(|word| of(word, Location::line(&path, line.number))));
+        }
+    }
+    all
+}
+
+/// The configuration files that a program of this name is started with.
+#[must_use]
+pub fn configurations(units: &[Unit], programs: &[&str]) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for setting in units.iter().filter(|unit| !unit.masked).flat_map(|unit| unit.all("Service", "ExecStart")) {
+        let line = setting.value.trim_start_matches(['-', '@', ':', '+', '!']);
+        for command in shell::commands(line).iter().filter(|command| programs.contains(&command.program())) {
+            let named = named(&command.words).filter(|path| path.is_absolute() && !files.contains(path)).collect::<Vec<_>>();
+            files.extend(named);
+        }
+    }
+    files
+}
+
+/// `-config FILE` and `-config=FILE`.
+fn named(words: &[String]) -> impl Iterator<Item = PathBuf> {
+    let apart = words.windows(2).filter_map(|two| match two {
+        [option, file] if OPTIONS.contains(&option.as_str()) => Some(Path::new(file).to_path_buf()),
+        _ => None,
+    });
+    let joined = words.iter().filter_map(|word| word.split_once('=')).filter(|(option, _)| OPTIONS.contains(option));
+    apart.chain(joined.map(|(_, file)| PathBuf::from(file)))
+}
+
+/// The account that a program runs as, where its unit says so and it is not root.
+#[must_use]
+pub fn account(units: &[Unit], programs: &[&str]) -> Option<String> {
+    let runs = |unit: &&Unit| {
+        let mut starts = unit.all("Service", "ExecStart").into_iter();
+        starts.any(|start| {
+            let line = start.value.trim_start_matches(['-', '@', ':', '+', '!']);
+            shell::commands(line).iter().any(|command| programs.contains(&command.program()))
+        })
+    };
+    let unit = units.iter().filter(|unit| !unit.masked).find(runs)?;
+    let user = unit.get("Service", "User")?.value.clone();
+    (user != "root" && user != "0" && !user.contains('%')).then_some(user)
+}

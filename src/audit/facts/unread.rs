@@ -1,0 +1,31 @@
+//! What could not be looked at: a finding, never the end of a report ([Audit report](crate::cli#audit-report)).
+
+use crate::audit::facts::findings::{HostFindings, NewFinding};
+use crate::io::look::LookError;
+use crate::judge::lint::catalogue;
+use crate::model::audit::{Location, Target};
+use crate::model::finding::Severity;
+
+catalogue! {
+    ABSENT = "input.absent", Medium, open, "there is no such file", "correct the path";
+    UNREADABLE = "input.unreadable", Medium, open, "something that belongs to the picture cannot be read", "run it as root, or make the file readable for who runs it";
+    MALFORMED = "input.malformed", High, open, "something that belongs to the picture cannot be parsed", "mend the file; what comes after the place that is named was not looked at";
+}
+
+/// Says that a file could not be read.
+pub fn unreadable(findings: &mut HostFindings, target: Target, location: Location, error: &LookError) {
+    let lint = if error.is_absent() { &ABSENT } else { &UNREADABLE };
+    findings.add(NewFinding::at(lint, target, location).expected("a file that can be read").found(error.to_string()));
+}
+
+/// Says that what a person asked about could not be read: then there is no answer.
+pub fn asked_for(findings: &mut HostFindings, target: Target, location: Location, error: &LookError) {
+    let draft =
+        NewFinding::at(&UNREADABLE, target, location).severity(Severity::High).expected("a file that can be read").found(error.to_string());
+    findings.add(if error.is_absent() { draft.remedy("correct the path") } else { draft });
+}
+
+/// Says that a file could not be parsed, and where.
+pub fn malformed(findings: &mut HostFindings, target: Target, location: Location, expected: &str, found: &str) {
+    findings.add(NewFinding::at(&MALFORMED, target, location).expected(expected).found(found));
+}

@@ -1,0 +1,204 @@
+//! What services are told to do with certificates: which pair they serve or show, whom they trust, where they listen and whom they call.
+//! Readers fill it in; nothing here judges.
+
+use std::path::PathBuf;
+
+use super::program::Program;
+use crate::model::audit::{Location, Target};
+use crate::model::profile::Purpose;
+
+/// Which program, and where it is told so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// The program.
+    pub program: &'static Program,
+    /// The server block, section or plugin, as findings name it.
+    pub target: Target,
+    /// The file and line to change.
+    pub location: Location,
+}
+
+/// A certificate with its key, as somebody is told to use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Who.
+    pub consumer: Consumer,
+    /// PEM file of the leaf, what follows in it is sent as well.
+    pub certificate: PathBuf,
+    /// PEM file of the key; may be the same file.
+    pub key: Option<PathBuf>,
+    /// Further PEM files whose certificates are sent.
+    pub intermediates: Vec<PathBuf>,
+    /// In which role of TLS it is used.
+    pub purpose: Purpose,
+    /// Names that its peers look for, where the configuration says them (`server_name`, host names of clients).
+    pub names: Vec<String>,
+    /// Whether a pass phrase for the key is configured.
+    pub passphrase: bool,
+    /// The account that reads the key, where it is not root.
+    pub account: Option<String>,
+    /// It sends the leaf alone, whatever the file holds ([TLS](crate::audit#tls)).
+    pub leaf_only: bool,
+}
+
+impl Pair {
+    /// What its peers ask of the extended key usage.
+    #[must_use]
+    pub fn asked(&self) -> Option<Purpose> {
+        self.consumer.program.usage_is_checked.then_some(self.purpose)
+    }
+}
+
+/// What a trust list must hold for its user to accept a good peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// The self-signed root: OpenSSL without partial chains (nginx, Keylime).
+    Root,
+    /// Root and intermediate: the peers send their leaf alone ([Options that go wrong](crate::audit#options-that-go-wrong),
+    /// `trusted_server_ca`).
+    RootAndIntermediate,
+    /// Any certificate above the leaf: Go takes each one of the file as an anchor ([The Keylime plugin](crate::audit#the-keylime-plugin)).
+    Any,
+    /// Only the first certificate of the file is read, and it must be the root
+    /// ([Options that go wrong](crate::audit#options-that-go-wrong), push agent).
+    FirstIsRoot,
+}
+
+/// Certificates that somebody trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trust {
+    /// Who.
+    pub consumer: Consumer,
+    /// PEM files, or directories of them.
+    pub files: Vec<PathBuf>,
+    /// Whose certificates are judged by it: `Server` where the user is a client, `Client` where it is a server.
+    pub of: Purpose,
+    /// What it takes.
+    pub needs: Needs,
+}
+
+/// Whether a listener asks its clients for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// It does not ask.
+    No,
+    /// It asks, and lives without.
+    Optional,
+    /// It refuses those without.
+    Required,
+}
+
+/// A port that is listened on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Who.
+    pub consumer: Consumer,
+    /// The address it is bound to; empty, `0.0.0.0`, `::` and `*` are all addresses.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// Names it answers for.
+    pub names: Vec<String>,
+    /// What it serves: indexes into [`Wiring::pairs`].
+    pub pairs: Vec<usize>,
+    /// Whether it asks for client certificates.
+    pub client_auth: ClientAuth,
+    /// By what it judges them: an index into [`Wiring::trusts`].
+    pub trust: Option<usize>,
+}
+
+/// A call to somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Who calls.
+    pub consumer: Consumer,
+    /// Where: name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// The name it looks for in the certificate; `None` where it checks none.
+    pub name: Option<String>,
+    /// By what it judges the server: an index into [`Wiring::trusts`].
+    pub trust: Option<usize>,
+    /// What it shows: an index into [`Wiring::pairs`].
+    pub pair: Option<usize>,
+}
+
+/// All that was read on one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wiring {
+    /// Certificates with keys.
+    pub pairs: Vec<Pair>,
+    /// Trust lists.
+    pub trusts: Vec<Trust>,
+    /// Ports.
+    pub listeners: Vec<Listener>,
+    /// Calls.
+    pub connections: Vec<Connection>,
+    /// Every configuration file that was read.
+    pub files: Vec<PathBuf>,
+}
+
+impl Wiring {
+    /// Adds a pair and gives its index.
+    pub fn pair(&mut self, pair: Pair) -> usize {
+        self.pairs.push(pair);
+        self.pairs.len() - 1
+    }
+
+    /// Adds a trust list and gives its index.
+    pub fn trust(&mut self, trust: Trust) -> usize {
+        self.trusts.push(trust);
+        self.trusts.len() - 1
+    }
+
+    /// Takes in what another reader found.
+    pub fn join(&mut self, other: Self) {
+        let (pairs, trusts) = (self.pairs.len(), self.trusts.len());
+        let moved = |index: Option<usize>, by: usize| index.map(|index| index + by);
+        self.pairs.extend(other.pairs);
+        self.trusts.extend(other.trusts);
+        self.files.extend(other.files);
+        self.listeners.extend(other.listeners.into_iter().map(|listener| Listener {
+            pairs: listener.pairs.iter().map(|index| index + pairs).collect(),
+            trust: moved(listener.trust, trusts),
+            ..listener
+        }));
+        self.connections.extend(other.connections.into_iter().map(|connection| Connection {
+            trust: moved(connection.trust, trusts),
+            pair: moved(connection.pair, pairs),
+            ..connection
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::program::OTHER;
+    use super::*;
+
+    fn consumer() -> Consumer {
+        Consumer { program: &OTHER, target: Target::new("file", "/x"), location: Location::file("/x") }
+    }
+
+    #[test]
+    fn indexes_stay_right_when_two_hosts_parts_become_one() {
+        let read = |name: &str| {
+            let mut wiring = Wiring::default();
+            let trust = wiring.trust(Trust { consumer: consumer(), files: vec![name.into()], of: Purpose::Server, needs: Needs::Any });
+            let connection =
+                Connection { consumer: consumer(), host: name.into(), port: 1, tls: true, name: None, trust: Some(trust), pair: None };
+            wiring.connections.push(connection);
+            wiring
+        };
+        let mut all = read("a");
+        all.join(read("b"));
+        for connection in &all.connections {
+            assert_eq!(all.trusts[connection.trust.unwrap()].files, [PathBuf::from(&connection.host)]);
+        }
+    }
+}

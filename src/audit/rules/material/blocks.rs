@@ -1,0 +1,369 @@
+//! A file of certificates and keys taken apart: PEM blocks (RFC 7468) with their lines, or one DER value. Of a private key nothing is kept
+//! but its public half. It must never judge.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64ct::{Base64, Encoding as _};
+use x509_parser::asn1_rs::FromDer as _;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::revocation_list::CertificateRevocationList;
+use zeroize::Zeroizing;
+
+use super::key::{self, Key};
+use crate::judge::cert::Facts;
+
+/// As many blocks of one file are looked at; the largest bundles of roots hold some hundreds.
+const BLOCKS: usize = 4_000;
+
+/// A file's blocks and its form.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    /// In the order of the file.
+    pub(super) blocks: Vec<Block>,
+    /// How it is written.
+    pub(super) form: Form,
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Form {
+    /// One DER value instead of text.
+    pub(super) der: bool,
+    /// Begins with a byte order mark.
+    pub(super) bom: bool,
+    /// Lines end in CR LF.
+    pub(super) crlf: bool,
+    /// Lines outside of any block.
+    pub(super) garbage: usize,
+    /// Nothing but white space.
+    pub(super) empty: bool,
+    /// The line where a block begins behind the end of another.
+    pub(super) glued: Option<u32>,
+    /// The line of a boundary that does not begin its line.
+    pub(super) indented: Option<u32>,
+}
+
+/// One block.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// What stands behind `BEGIN`.
+    pub(super) label: String,
+    /// The line of `BEGIN`.
+    pub(super) line: u32,
+    /// What it holds.
+    pub(super) body: Body,
+}
+
+/// What a block holds.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// A certificate.
+    Certificate(Arc<Cert>),
+    /// A private key.
+    Key(Key),
+    /// A request to be signed (RFC 2986).
+    Request,
+    /// A revocation list.
+    Crl,
+    /// Something else.
+    Other,
+    /// It does not decode.
+    Broken(String),
+}
+
+/// Authorities that were read before: of thousands of files most hold the same ones.
+pub(super) type Known = HashMap<Vec<u8>, Arc<Cert>>;
+
+/// As many are kept.
+const KNOWN: usize = 4_000;
+
+/// A certificate with its facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cert {
+    /// The DER.
+    pub(super) der: Vec<u8>,
+    /// What it says.
+    pub(super) facts: Facts,
+}
+
+impl Cert {
+    /// Whether it is a certificate authority.
+    pub(super) fn is_ca(&self) -> bool {
+        self.facts.extensions.basic.is_some_and(|basic| basic.ca)
+    }
+
+    /// Whether it looks like a root: an authority that names itself and no other key as its issuer. The signature is judged elsewhere.
+    pub(super) fn is_root(&self) -> bool {
+        let extensions = &self.facts.extensions;
+        let own = extensions.subject_key.as_ref().map(|key| &key.key_id);
+        let named = extensions.authority_key.as_ref().and_then(|key| key.key_id.as_ref());
+        self.facts.self_issued() && (self.is_ca() || self.facts.version == 1) && (named.is_none() || own.is_none() || named == own)
+    }
+
+    /// Subject and fingerprint, as they are shown.
+    pub(super) fn words(&self) -> String {
+        format!("{} (sha256 {})", self.facts.subject, self.facts.sha256)
+    }
+}
+
+impl Content {
+    /// Takes the bytes of a file apart.
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        Self::read_with(bytes, &mut Known::new())
+    }
+
+    /// The same, where many files are read one after the other.
+    pub(super) fn read_with(bytes: &[u8], known: &mut Known) -> Self {
+        if bytes.first() == Some(&0x30) && !bytes.windows(10).take(4096).any(|window| window == b"-----BEGIN") {
+            let form = Form { der: true, ..Form::default() };
+            return Self { blocks: vec![whole(bytes, known)], form };
+        }
+        let lossy;
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(_) => {
+                lossy = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
+                lossy.as_str()
+            }
+        };
+        if key::is_sealed_json(text) {
+            return Self {
+                blocks: vec![Block { label: "sealed key".to_owned(), line: 1, body: Body::Key(Key::Sealed) }],
+                ..Self::default()
+            };
+        }
+        Self::read_text(text, known)
+    }
+
+    fn read_text(text: &str, known: &mut Known) -> Self {
+        let plain = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let (bom, crlf, empty) = (plain.len() != text.len(), plain.contains("\r\n"), plain.trim().is_empty());
+        let mut content = Self { form: Form { bom, crlf, empty, ..Form::default() }, ..Self::default() };
+        let mut open: Option<Open<'_>> = None;
+        let mut offset = 0;
+        for (line, number) in plain.split_inclusive('\n').zip(1_u32..) {
+            let at = At { number, start: offset, end: offset + line.len() };
+            offset = at.end;
+            content.line(plain, line.trim_end(), at, &mut open, known);
+            if content.blocks.len() >= BLOCKS {
+                break;
+            }
+        }
+        if let Some(open) = open {
+            content.push(open, Body::Broken(format!("the file ends inside the block {}", open.label)));
+        }
+        content
+    }
+
+    fn line<'t>(&mut self, text: &'t str, line: &'t str, at: At, open: &mut Option<Open<'t>>, known: &mut Known) {
+        let trimmed = line.trim_start().trim_start_matches('\u{feff}');
+        let within = |block: &Open<'_>| text.get(block.body..at.start).unwrap_or_default();
+        // Two files that were joined without a newline between them.
+        if let Some((end, begin)) = trimmed.split_once("----------BEGIN ") {
+            self.form.glued = self.form.glued.or(Some(at.number));
+            if let Some(block) = open.take().filter(|_| end.starts_with("-----END ")) {
+                self.push(block, body(block.label, within(&block), known));
+            }
+            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end });
+            return;
+        }
+        let (begin, end) = (boundary(trimmed, "BEGIN"), boundary(trimmed, "END"));
+        if (begin.is_some() || end.is_some()) && trimmed.len() != line.len() {
+            self.form.indented = self.form.indented.or(Some(at.number));
+        }
+        match (open.take(), begin, end) {
+            (before, Some(label), _) => {
+                if let Some(before) = before {
+                    self.push(before, Body::Broken(format!("BEGIN {label} inside the block {}", before.label)));
+                }
+                *open = Some(Open { label, line: at.number, body: at.end });
+            }
+            (Some(block), None, Some(end)) if end == block.label => self.push(block, body(block.label, within(&block), known)),
+            (Some(block), None, Some(end)) => self.push(block, Body::Broken(format!("BEGIN {} is closed by END {end}", block.label))),
+            (Some(block), None, None) => *open = Some(block),
+            (None, None, _) => self.form.garbage += usize::from(!trimmed.is_empty()),
+        }
+    }
+
+    fn push(&mut self, open: Open<'_>, body: Body) {
+        self.blocks.push(Block { label: open.label.to_owned(), line: open.line, body });
+    }
+
+    /// The certificates, in their order.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = (&Cert, u32)> {
+        self.blocks.iter().filter_map(|block| match &block.body {
+            Body::Certificate(cert) => Some((cert.as_ref(), block.line)),
+            _ => None,
+        })
+    }
+
+    /// The private keys, in their order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&Key, u32)> {
+        self.blocks.iter().filter_map(|block| match &block.body {
+            Body::Key(key) => Some((key, block.line)),
+            _ => None,
+        })
+    }
+
+    /// Whether a private key lies in it that needs no more than the file to be used.
+    pub(super) fn has_plain_key(&self) -> bool {
+        self.keys().any(|(key, _)| key.is_plain())
+    }
+}
+
+/// A line: its number, and where it begins and ends in the text.
+#[derive(Clone, Copy)]
+struct At {
+    number: u32,
+    start: usize,
+    end: usize,
+}
+
+/// A block that was begun.
+#[derive(Clone, Copy)]
+struct Open<'t> {
+    label: &'t str,
+    line: u32,
+    body: usize,
+}
+
+fn boundary<'a>(line: &'a str, which: &str) -> Option<&'a str> {
+    line.strip_prefix("-----")?.strip_prefix(which)?.strip_prefix(' ')?.strip_suffix("-----")
+}
+
+fn body(label: &str, text: &str, known: &mut Known) -> Body {
+    let is_key = label.ends_with("PRIVATE KEY");
+    // RFC 1421 headers: OpenSSL's own encryption of the older key formats.
+    if is_key && (label.starts_with("ENCRYPTED") || text.contains("Proc-Type: 4,ENCRYPTED")) {
+        return Body::Key(Key::Encrypted);
+    }
+    if label.starts_with("TSS2 ") {
+        return Body::Key(Key::Sealed);
+    }
+    let Some(der) = decode(text) else { return Body::Broken(format!("the block {label} is no base64")) };
+    match label {
+        "CERTIFICATE" | "X509 CERTIFICATE" => certificate(&der, known).unwrap_or_else(Body::Broken),
+        "TRUSTED CERTIFICATE" => match X509Certificate::from_der(&der) {
+            // OpenSSL's own form: a certificate and what it is trusted for.
+            Ok((rest, _)) => certificate(der.get(..der.len() - rest.len()).unwrap_or(&der), known).unwrap_or_else(Body::Broken),
+            Err(_) => Body::Broken(format!("the block {label} is no certificate")),
+        },
+        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Body::Request,
+        "X509 CRL" => Body::Crl,
+        _ if is_key => Body::Key(Key::open(label, &der)),
+        _ => Body::Other,
+    }
+}
+
+fn certificate(der: &[u8], known: &mut Known) -> Result<Body, String> {
+    if let Some(cert) = known.get(der) {
+        return Ok(Body::Certificate(Arc::clone(cert)));
+    }
+    let facts = Facts::parse(der).map_err(|fault| fault.to_string())?;
+    let cert = Arc::new(Cert { der: der.to_vec(), facts });
+    if cert.is_ca() && known.len() < KNOWN {
+        known.insert(cert.der.clone(), Arc::clone(&cert));
+    }
+    Ok(Body::Certificate(cert))
+}
+
+/// One DER value: whatever it can be read as.
+fn whole(der: &[u8], known: &mut Known) -> Block {
+    let block = |label: &str, body| Block { label: label.to_owned(), line: 1, body };
+    if let Ok(body) = certificate(der, known) {
+        return block("CERTIFICATE", body);
+    }
+    let key = Key::open("PRIVATE KEY", der);
+    if key.is_plain() && key != Key::Damaged {
+        return block("PRIVATE KEY", Body::Key(key));
+    }
+    if X509CertificationRequest::from_der(der).is_ok() {
+        return block("CERTIFICATE REQUEST", Body::Request);
+    }
+    if CertificateRevocationList::from_der(der).is_ok() {
+        return block("X509 CRL", Body::Crl);
+    }
+    block("DER", Body::Broken("binary data that is neither a certificate nor a key".to_owned()))
+}
+
+/// Base64 without its white space, into memory that is wiped.
+fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut packed = Zeroizing::new(Vec::with_capacity(text.len()));
+    packed.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    let mut host = Zeroizing::new(vec![0_u8; packed.len() / 4 * 3 + 3]);
+    let length = Base64::decode(packed.as_slice(), &mut host).ok()?.len();
+    host.truncate(length);
+    (length > 0).then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::kit::Pki;
+    use crate::judge::pem;
+
+    fn seen(content: &Content) -> Vec<(&str, u32)> {
+        let word = |body: &Body| match body {
+            Body::Certificate(_) => "certificate",
+            Body::Key(_) => "key",
+            Body::Request => "request",
+            Body::Crl => "crl",
+            Body::Other => "other",
+            Body::Broken(_) => "broken",
+        };
+        content.blocks.iter().map(|block| (word(&block.body), block.line)).collect()
+    }
+
+    #[test]
+    fn whatever_surrounds_a_certificate_it_is_found_with_its_line() {
+        let pki = Pki::new();
+        let good = pem::write(&pki.leaf());
+        let lines = u32::try_from(good.lines().count()).unwrap();
+        let key = pki.key.serialize_pem();
+        type Row<'a> = (&'a str, String, Vec<(&'a str, u32)>, Form);
+        let rows: [Row<'_>; 10] = [
+            ("plain", good.clone(), vec![("certificate", 1)], Form::default()),
+            ("text before", format!("subject=x\n\n{good}"), vec![("certificate", 3)], Form { garbage: 1, ..Form::default() }),
+            ("combined", format!("{good}{key}"), vec![("certificate", 1), ("key", lines + 1)], Form::default()),
+            ("windows", good.replace('\n', "\r\n"), vec![("certificate", 1)], Form { crlf: true, ..Form::default() }),
+            ("bom", format!("\u{feff}{good}"), vec![("certificate", 1)], Form { bom: true, ..Form::default() }),
+            ("cut off", good[..good.len() - 40].to_owned(), vec![("broken", 1)], Form::default()),
+            (
+                "glued",
+                format!("{}{good}", good.trim_end()),
+                vec![("certificate", 1), ("certificate", lines)],
+                Form { glued: Some(lines), ..Form::default() },
+            ),
+            (
+                "indented",
+                good.replace("-----BEGIN", "  -----BEGIN"),
+                vec![("certificate", 1)],
+                Form { indented: Some(1), ..Form::default() },
+            ),
+            ("empty", " \n".to_owned(), vec![], Form { empty: true, ..Form::default() }),
+            (
+                "begin in begin",
+                format!("-----BEGIN CERTIFICATE-----\nAAAA\n{good}"),
+                vec![("broken", 1), ("certificate", 3)],
+                Form::default(),
+            ),
+        ];
+        for (what, text, blocks, form) in rows {
+            let content = Content::read(text.as_bytes());
+            assert_eq!((seen(&content), content.form), (blocks, form), "{what}");
+        }
+        let der = Content::read(&pki.leaf());
+        assert_eq!((seen(&der), der.form.der), (vec![("certificate", 1)], true));
+        assert_eq!(seen(&Content::read(pki.key.serialized_der())), [("key", 1)]);
+    }
+
+    #[test]
+    fn junk_is_broken_and_never_more() {
+        for junk in [&b"0"[..], b"\x30\x80\xff", b"-----BEGIN ", b"-----BEGIN A----------BEGIN B-----\n-----END B-----", &[0xff; 64]] {
+            let content = Content::read(junk);
+            assert!(content.certificates().next().is_none() && content.keys().next().is_none(), "{junk:?}");
+        }
+    }
+}

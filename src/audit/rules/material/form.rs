@@ -1,0 +1,121 @@
+//! How a file of certificates is written: encoding, debris, and what else lies in it.
+
+use super::blocks::{Block, Body};
+use super::host::about;
+use super::lints;
+use super::pem_cache::PemFile;
+use crate::audit::facts::findings::{HostFindings, NewFinding};
+use crate::audit::facts::wiring::Consumer;
+use crate::judge::lint::{self, Lint};
+use crate::model::audit::Location;
+use crate::model::finding::Severity;
+
+/// What a file is meant to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// A leaf with its chain.
+    Chain,
+    /// Certificates that are trusted.
+    Trust,
+}
+
+/// Judges the form of a file; whether it holds a certificate at all.
+pub(super) fn judge(file: &PemFile, consumer: &Consumer, meant: Meant, findings: &mut HostFindings) -> bool {
+    let draft = |lint: &'static Lint, line: Option<u32>| at_line(about(lint, consumer, &file.path), file, line);
+    let form = file.content.form;
+    if form.bom {
+        let go = consumer.program.is_go();
+        let severity = if go { Severity::High } else { Severity::Medium };
+        findings.add(
+            draft(&lint::PEM_BOM, Some(1))
+                .severity(severity)
+                .expected("text that begins with a block")
+                .found("U+FEFF")
+                .breaks("go")
+                .remedy("remove the first three bytes: Go skips the first block behind them"),
+        );
+    }
+    if form.crlf {
+        findings
+            .add(draft(&lint::PEM_CRLF, None).expected("lines that end in LF").found("CR LF").remedy("convert it: sed -i 's/\\r$//' FILE"));
+    }
+    if form.garbage > 0 && file.content.certificates().next().is_some() {
+        findings.add(
+            draft(&lint::PEM_GARBAGE, None)
+                .severity(Severity::Info)
+                .expected("blocks only")
+                .found(format!("{} lines outside of any block", form.garbage)),
+        );
+    }
+    if let Some(line) = form.glued {
+        findings.add(draft(&lints::PEM_GLUED, Some(line)).expected("each boundary on its own line").found("END and BEGIN on one line"));
+    }
+    if let Some(line) = form.indented {
+        findings.add(
+            draft(&lints::PEM_INDENTED, Some(line))
+                .expected("boundaries that begin their line")
+                .found("white space before it")
+                .breaks("openssl")
+                .breaks("go"),
+        );
+    }
+    if form.der && file.content.certificates().next().is_some() {
+        findings.add(draft(&lints::CERTIFICATE_DER, None).expected("PEM").found("DER"));
+    }
+    for block in &file.content.blocks {
+        broken(block, meant, &draft, findings);
+    }
+    present(file, meant, &draft, findings)
+}
+
+fn broken(block: &Block, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u32>) -> NewFinding, findings: &mut HostFindings) {
+    let Body::Broken(found) = &block.body else { return };
+    if block.label.contains("CERTIFICATE") && !block.label.contains("REQUEST") {
+        let lint = if meant == Meant::Trust { &lints::TRUST_BROKEN } else { &lints::CERTIFICATE_BROKEN };
+        findings.add(draft(lint, Some(block.line)).expected("a certificate in base64 between BEGIN and END").found(found));
+    } else if !block.label.contains("PRIVATE KEY") && block.label != "DER" {
+        findings.add(
+            draft(&lint::PEM_MALFORMED, Some(block.line))
+                .severity(Severity::Low)
+                .expected("blocks that decode")
+                .found(found)
+                .remedy("write the file again from its source, without the block that is damaged"),
+        );
+    }
+}
+
+/// What is there instead of a certificate.
+fn present(file: &PemFile, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u32>) -> NewFinding, findings: &mut HostFindings) -> bool {
+    let content = &file.content;
+    if content.certificates().next().is_some() {
+        return true;
+    }
+    let is_said = content.blocks.iter().any(|block| matches!(&block.body, Body::Broken(_)) && block.label.contains("CERTIFICATE"));
+    if is_said {
+        return false;
+    }
+    let found = match content.blocks.first().map(|block| &block.body) {
+        None if content.form.empty => "an empty file".to_owned(),
+        None => "no block at all".to_owned(),
+        Some(Body::Request) => "a certificate signing request".to_owned(),
+        Some(Body::Key(_)) => "a private key".to_owned(),
+        Some(Body::Crl) => "a revocation list".to_owned(),
+        Some(Body::Broken(why)) => why.clone(),
+        Some(_) => content.blocks.first().map(|block| format!("a block {}", block.label)).unwrap_or_default(),
+    };
+    let lint = match meant {
+        Meant::Trust => &lints::TRUST_EMPTY,
+        Meant::Chain if content.form.empty => &lints::CERTIFICATE_EMPTY,
+        Meant::Chain => &lints::CERTIFICATE_OTHER,
+    };
+    findings.add(draft(lint, None).expected("a PEM certificate").found(found));
+    false
+}
+
+/// Adds the line of the file itself.
+pub(super) fn at_line(draft: NewFinding, file: &PemFile, line: Option<u32>) -> NewFinding {
+    match line {
+        Some(line) => draft.file(Location::line(&file.path, line)),
+        None => draft,
+    }
+}
