@@ -59,13 +59,8 @@ const CHANGES: &[&str] = &["io::write", "io::process", "steps"];
 const CIRCLES: &[&str] = &[];
 
 /// How many tuples the type aliases and the parameters of a file still hold; an entry that says too many is an error too.
-const TUPLES: &[(&str, usize)] = &[
-    ("io/interview.rs", 1),
-    ("io/tpm/limit.rs", 1),
-    ("model/sealed.rs", 2),
-    ("plan/generation.rs", 2),
-    ("plan/view.rs", 1),
-];
+const TUPLES: &[(&str, usize)] =
+    &[("io/interview.rs", 1), ("io/tpm/limit.rs", 1), ("model/sealed.rs", 2), ("plan/generation.rs", 2), ("plan/view.rs", 1)];
 
 /// What is listed above and may be another list in a small house.
 #[derive(Clone, Copy, Default)]

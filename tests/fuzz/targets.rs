@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use omens::audit::facts::findings::HostFindings;
+use omens::audit::facts::hcl as hcl_file;
+use omens::audit::report;
+use omens::audit::rules::material;
 use omens::audit::run::{self, Given};
-use omens::audit::sheet::Sheet;
-use omens::audit::target::Where;
-use omens::audit::{hcl as hcl_file, material, report};
+use omens::audit::target::AuditTarget;
 use omens::io::look::View;
 use omens::io::openbao::answer;
 use omens::judge::cert::Facts;
@@ -247,7 +249,7 @@ fn hcl(data: &[u8]) {
 }
 
 /// A host of its own for each target, with these files, and what is said of it.
-fn audited(host: &str, files: &[(&str, &[u8])], targets: &[Where]) {
+fn audited(host: &str, files: &[(&str, &[u8])], targets: &[&str]) {
     let root = place().join(host);
     for (path, content) in files {
         let path = root.join(path);
@@ -255,9 +257,10 @@ fn audited(host: &str, files: &[(&str, &[u8])], targets: &[Where]) {
         std::fs::write(&path, content).expect("a file");
     }
     let view = View::root(&root).expect("the root");
-    let mut sheet = Sheet::new(now(), "host");
-    run::files(&view, targets, &Given::default(), &mut sheet);
-    holds(&sheet.into_document());
+    let targets: Vec<AuditTarget> = targets.iter().map(|word| AuditTarget::parse(word, |_| false).expect("a target")).collect();
+    let mut findings = HostFindings::new(now(), "host");
+    run::files(&view, &targets, &Given::default(), &mut findings);
+    holds(&findings.into_document());
 }
 
 /// Where the hosts of this process lie.
@@ -271,12 +274,12 @@ pub fn clean_up() {
 }
 
 fn nginx(data: &[u8]) {
-    audited("nginx", &[("nginx.conf", data)], &[Where::Nginx("/nginx.conf".into()), Where::NginxDump("/nginx.conf".into())]);
+    audited("nginx", &[("nginx.conf", data)], &["nginx:/nginx.conf", "nginx-dump:/nginx.conf"]);
 }
 
 fn keylime(data: &[u8]) {
     let files = [("keylime/verifier.conf", data), ("keylime/agent.conf", data), ("keylime/tenant.conf", data)];
-    audited("keylime", &files, &[Where::Keylime("/keylime".into())]);
+    audited("keylime", &files, &["keylime:/keylime"]);
 }
 
 fn scripts(data: &[u8]) {
@@ -289,11 +292,11 @@ fn units(data: &[u8]) {
 }
 
 fn spire(data: &[u8]) {
-    audited("spire", &[("server.conf", data)], &[Where::Spire("/server.conf".into())]);
+    audited("spire", &[("server.conf", data)], &["spire:/server.conf"]);
 }
 
 fn openbao_configuration(data: &[u8]) {
-    audited("openbao", &[("server.hcl", data)], &[Where::OpenBao("/server.hcl".into())]);
+    audited("openbao", &[("server.hcl", data)], &["openbao:/server.hcl"]);
 }
 
 /// A report is written in every format, read back as the same, and nothing in it can steer a terminal.
