@@ -11,8 +11,8 @@
 //!
 //! # The flow
 //! ```text
-//! Settings ─plan(Tree, now)→ Step ─attest→ Attested ─key→ Key ─issue→ Issued ─validate(now)→ Validated ─keep→ Stored
-//!    ─stage→ Staged ─publish→ Published ─reload→ (the service was asked) ─verify→ Proven ─commit→ Committed ─record→ Entry
+//! Settings ─plan(now)→ Plan ─attest→ Attested ─key→ Key ─issue→ Issued ─validate(now)→ Validated ─keep→ Stored ─stage→ Staged
+//!    ─publish→ Published ─ask→ (the services read it) ─prove→ Proven ─commit→ Committed ─finish(End)→ report, state, ledger line
 //! ```
 //! Each value can be built only in the file of its step (private fields), so a skipped step does not compile: nothing is published that
 //! was not validated, nothing is committed that was not proven or openly noted as not proven. A step that fails gives its value back, so

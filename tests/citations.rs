@@ -23,17 +23,6 @@ const ELSEWHERE: &[&str] = &["ONDISK", "CONTRACT", "DESIGN", "CONSUMERS", "TRUST
 /// What of these is no page but an optional file that a test says it looks for, or a page of our own.
 const ALLOWED: &[&str] = &["../shared/vectors", "facts/facts"];
 
-/// Where such citations still stand, to be replaced as these rooms are rebuilt; nothing is added here.
-const OLD: &[&str] = &[
-    "src/config/",
-    "src/io/",
-    "src/model/key.rs",
-    "src/model/layout.rs",
-    "src/model/report.rs",
-    "src/plan/",
-    "src/steps/",
-    "tests/it/documents.rs",
-];
 /// Addresses that rustdoc keeps on every page for itself: a heading of this name gets another one.
 const RESERVED: &[&str] = &["fields", "help", "implementations", "layout", "search", "settings", "variants"];
 
@@ -83,9 +72,6 @@ fn inspect(files: &Files) -> Vec<String> {
             }
         }
         faults.extend(fragments(path, &text, files));
-        if OLD.iter().any(|old| path.starts_with(old)) {
-            continue;
-        }
         let allowed = ALLOWED.iter().fold(text, |text, allowed| text.replace(allowed, ""));
         let elsewhere = ELSEWHERE.iter().filter(|word| names(&allowed, word));
         faults.extend(elsewhere.map(|word| format!("{path}: cites {word}, which is no page of the repository")));

@@ -1,4 +1,4 @@
-//! `[[certificate]]`: what is asked of the CA, who takes it up and where it can be seen, checked against its profile and its neighbours.
+//! `[[certificate]]`: what is asked of the CA, who reads it and where it can be seen, checked against its profile and its neighbours.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,10 +21,10 @@ use crate::model::profile::Profile;
 use crate::model::request::{Request, is_host_name};
 use crate::model::span;
 
-/// The shortest lifetime that leaves room for a renewal (DESIGN §4).
+/// The shortest lifetime that leaves room for a renewal ([Certificate](crate::config#certificate)).
 const TTL_MIN: Duration = Duration::from_secs(60);
 
-/// Where a key of DESIGN may rest, and this build cannot keep one.
+/// Where a key is to rest one day, and no build keeps one yet.
 const LATER_KEEPS: [&str; 1] = ["resident"];
 
 /// What certificates share while they are read: their profiles, and what no two of them may have.

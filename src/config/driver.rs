@@ -14,7 +14,7 @@ use super::value;
 /// Drivers that come later; one that is in the table is here already, whatever this says.
 const LATER_DRIVERS: [&str; 6] = ["keylime_agent", "keylime_registrar", "keylime_verifier", "openbao", "spire_agent", "spire_server"];
 
-/// How long a new certificate may take to appear on the wire (CONTRACT).
+/// How long a new certificate may take to appear on the wire ([Proof on the wire](crate::cli#proof-on-the-wire)).
 const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Beyond this nobody waits: a run would hold its lock until then.
@@ -94,7 +94,7 @@ fn install_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftInstall<
     let kind = shape.or("as", InstallKind::Link, one_of(&[("link", InstallKind::Link), ("copy", InstallKind::Copy)]));
     let part =
         |(key, part): (&'static str, Part)| shape.optional(key, placed(parsed(value::file_name))).map(|file| file.map(|f| (part, f)));
-    // In the order of writing: the key comes last (ONDISK, "Owners, secrets, own paths").
+    // In the order of writing: the key comes last (swap/ondisk.md, "Install").
     let parts = [
         ("ca", Part::Ca),
         ("cert", Part::Cert),

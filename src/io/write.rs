@@ -69,7 +69,7 @@ pub fn make_dir(parent: &Dir, name: &str, mode: u32, owner: Ownership) -> Result
     Ok((dir, made))
 }
 
-/// Mode first: with CAP_CHOWN alone a chmod after the chown fails (facts/crates §4).
+/// Mode first: with CAP_CHOWN alone a chmod after the chown fails ([Owners](crate::io#owners)).
 fn give(fd: impl std::os::fd::AsFd + Copy, mode: u32, owner: Ownership) -> Result<(), Errno> {
     rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))?;
     if owner == Ownership::default() {
@@ -164,7 +164,8 @@ pub fn replace_unflushed(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Resu
     rename(dir, &temporary, name)
 }
 
-/// [`replace_file`] for a consumer's own directory: a link at its place is replaced, never followed (ONDISK, install copies).
+/// [`replace_file`] for a consumer's own directory: a link at its place is replaced, never followed
+/// ([Install](crate::steps::swap#install)).
 ///
 /// # Errors
 /// When any step fails; the old content stays then.
@@ -180,7 +181,7 @@ pub fn replace_any(dir: &Dir, name: &str, bytes: &[u8], mode: u32, owner: Owners
 /// Makes the link `name` say `target` in one step and flushes the directory; whatever file or link had that name is replaced.
 ///
 /// # Errors
-/// When any step fails. A failed flush after the rename means: published, not known to be durable (facts/host §1).
+/// When any step fails. A failed flush after the rename means: published, not known to be durable ([File systems](crate::io#file-systems)).
 pub fn replace_link(dir: &Dir, name: &str, target: &str) -> Result<(), DiskError> {
     let fail = |errno| DiskError::new("make the link", dir.join(name), errno);
     let temporary = temporary(name).map_err(fail)?;
@@ -215,7 +216,7 @@ pub fn exchange(dir: &Dir, from: &str, to: &str) -> Result<(), DiskError> {
     match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),
         Err(Errno::NOENT) => rename(dir, from, to),
-        // Old kernels and some file systems cannot (facts/host §1): two renames then.
+        // Old kernels and some file systems cannot (io/host.md, "File systems"): two renames then.
         Err(Errno::INVAL | Errno::NOSYS | Errno::XDEV) => {
             let aside = format!("{from}.old");
             rename(dir, to, &aside)?;
@@ -268,7 +269,8 @@ pub fn refuse_link(dir: &Dir, name: &str) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// Appends lines to a file, each with its newline, in one write. A torn last line of a killed run is ended first (ONDISK).
+/// Appends lines to a file, each with its newline, in one write. A torn last line of a killed run is ended first
+/// ([Ledger](crate::steps::swap#ledger)).
 ///
 /// # Errors
 /// When the file cannot be opened, written or flushed.

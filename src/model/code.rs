@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Makes the enum and both directions of its spelling from one list.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
-        /// What a failure, a warning or an error of the settings is about. Only ever added to (`cli/contract.md`).
+        /// What a failure, a warning or an error of the settings is about. Only ever added to ([the contract](crate::cli)).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $($(#[$doc])* $name,)*

@@ -21,7 +21,7 @@ pub enum Outcome {
     Renewed,
     /// A generation issued earlier is in use now, nothing was signed.
     Settled,
-    /// The new one was not taken up and the previous one is back, or a person asked for that.
+    /// The new one was not deployed and the previous one is back, or a person asked for that.
     RolledBack,
     /// The answer did not pass `validate`.
     Refused,

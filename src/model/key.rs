@@ -116,7 +116,7 @@ impl Keep {
         self.kind().needs_tpm
     }
 
-    /// Whether consumers are given the key itself, and only in memory (ONDISK, Sealing).
+    /// Whether consumers are given the key itself, and only in memory ([Sealing](crate::steps::swap#sealing)).
     #[must_use]
     pub const fn is_only_in_memory(self) -> bool {
         self.kind().is_only_in_memory

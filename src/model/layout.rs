@@ -1,4 +1,4 @@
-//! Names and fixed contents of what lies on disk (README, "On disk"); it must never touch a disk.
+//! Names and fixed contents of what lies on disk ([What lies where](crate::steps::swap#what-lies-where)); it must never touch a disk.
 
 use std::collections::BTreeMap;
 use std::path::Path;

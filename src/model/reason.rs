@@ -22,7 +22,7 @@ pub enum ReasonCode {
     InWindow,
     /// Its notAfter has passed.
     Expired,
-    /// Issued, but not taken up by its consumer.
+    /// Issued, but not deployed.
     Debt,
     /// Committed while its service was stopped, so never proven.
     Unproven,

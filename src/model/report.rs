@@ -1,4 +1,5 @@
-//! What a command that changes a host reports at its end, and how it says on the way where it is (CONTRACT, `renew --json`).
+//! What a command that changes a host reports at its end, and how it says on the way where it is
+//! ([What a run reports](crate::cli#what-a-run-reports)).
 
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +81,7 @@ pub struct CertReport {
     pub not_after: Option<Time>,
     /// How it is known that it is in use.
     pub proof: Option<Proof>,
-    /// Issued, but not taken up.
+    /// Issued, but not deployed.
     pub debt: Option<Debt>,
     /// Worth saying.
     pub warnings: Vec<Warning>,

@@ -59,7 +59,7 @@ pub struct DebtState {
     pub generation: Generation,
     /// Since when it waits.
     pub since: Time,
-    /// The last failure to make a consumer take it up.
+    /// The last failure to deploy it.
     pub failure: Failure,
     /// How often that was tried.
     pub attempts: u32,

@@ -10,7 +10,7 @@ use crate::model::name::Generation;
 use crate::model::report::Debt;
 use crate::model::state::Proof;
 
-/// Debt is judged by today's settings and clock (ONDISK): why it must not be published, or `None`.
+/// Debt is judged by today's settings and clock ([Debt](crate::steps::swap#debt)): why it must not be published, or `None`.
 #[must_use]
 pub fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept, now: Time) -> Option<String> {
     let facts = match (&debt.condition, &debt.facts) {

@@ -1,4 +1,4 @@
-//! What to do about each certificate, and why: pure, from what was found, the settings and one time. [`choice`](super::choice) chooses;
+//! What to do about each certificate, and why: pure, from what was found, the settings and one time. [`choice`] chooses;
 //! here the facts for it are drawn from what lies on disk, together with the reasons in words.
 
 use super::choice::{self, Known, Live, Plan, Settle, Why};

@@ -218,7 +218,7 @@ pub(crate) fn pkcs8_of_pem(bytes: &[u8]) -> Result<SecretDocument, String> {
     Ok(document)
 }
 
-/// Modes and group of what is published: 0640 for a group, 0600 without (ONDISK, Owners).
+/// Modes and group of what is published: 0640 for a group, 0600 without ([Owners and modes](crate::steps::swap#owners-and-modes)).
 #[must_use]
 pub const fn key_mode(gid: Option<u32>) -> u32 {
     if gid.is_some() { 0o640 } else { 0o600 }

@@ -11,7 +11,7 @@ use crate::model::span;
 #[must_use]
 pub fn time_reason(host: &str, name: &CertName, facts: &Facts, now: Time) -> Option<Reason> {
     let due = due_at(host, name, facts.not_before, facts.not_after);
-    // As OpenSSL has it, the last second is over (facts/x509 §4).
+    // As OpenSSL has it, the last second is over (judge/facts.md, "Peers").
     if now >= facts.not_after {
         let text = format!("since {} ({} ago)", facts.not_after, span::about(now.since(facts.not_after)));
         return Some(Reason::new(ReasonCode::Expired, text));

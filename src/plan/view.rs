@@ -125,7 +125,7 @@ pub struct Standing {
     pub keep_beyond: Option<&'static str>,
     /// PCRs the key is bound to; none for a file, and none where it is bound to the TPM alone.
     pub pcrs: Vec<u32>,
-    /// Issued, but not taken up.
+    /// Issued, but not deployed.
     pub debt: Option<Debt>,
     /// Signing requests that count against the budget.
     pub attempts: usize,
@@ -210,7 +210,8 @@ fn standing(settings: &Settings, certificate: &Certificate, tree: Tree, (last_ru
     let debt = debt_of(&tree);
     let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
     let usable = tree.live.as_ref().is_some_and(|live| live.condition == Condition::Intact);
-    // An error counts until a later run had no cause to repeat it: that run writes nothing but the lock's time (CONTRACT).
+    // An error counts until a later run had no cause to repeat it: that run writes nothing but the lock's time (cli/contract.md,
+    // "Commands and exit codes").
     let last_error = tree.state.last_error.as_ref().filter(|last| planned.due || last_run.is_none_or(|run| last.at >= run));
     let errorless = last_error.is_none();
     let unexpired = facts.is_some_and(|facts| facts.not_after > now);

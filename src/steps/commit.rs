@@ -109,7 +109,7 @@ pub fn commit(committing: Committing) -> Result<Committed, Box<(Committing, Fail
 /// Removes generations that nothing needs: both trees keep `live`, the one committed before it and the newest debt.
 ///
 /// Where keys are to be sealed, one that still lies in the state directory in clear goes as soon as `live` is proven: until then it is the
-/// way back, from then on it would only be what a stolen disk gives away.
+/// fallback, from then on it would only be what a stolen disk gives away.
 ///
 /// A generation gets a dot-name before its files go, so that a killed run leaves no half of one that is complete by its name.
 ///

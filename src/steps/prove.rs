@@ -17,7 +17,8 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::state::Proof;
 
-/// Handshakes in a row that must show the new leaf: old nginx workers answer for up to 130 ms after the first new answer (facts/host §3).
+/// Handshakes in a row that must show the new leaf: old nginx workers answer for up to 130 ms after the first new answer
+/// ([nginx](crate::steps#nginx)).
 const IN_A_ROW: u32 = 5;
 /// The time those handshakes must span.
 const SPAN: Duration = Duration::from_millis(300);

@@ -17,7 +17,7 @@ use crate::model::span;
 use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
 use crate::plan::due::due_at;
 
-/// Signing requests per certificate since its last commit, or within a third of its ttl (ONDISK, Budget).
+/// Signing requests per certificate since its last commit, or within a third of its ttl ([Budget](crate::steps::swap#budget)).
 const BUDGET: usize = 5;
 /// Signing requests per certificate in one run.
 const PER_RUN: usize = 2;
@@ -168,7 +168,7 @@ impl Notes {
     }
 
     /// Notes that the committed certificate is now the generation `to`, with another file for the same key: what is known of it stays known,
-    /// failures and counted requests too, and the way back is still the certificate before it.
+    /// failures and counted requests too, and the fallback is still the certificate before it.
     ///
     /// # Errors
     /// When `state.json` cannot be written; the link already counts.
@@ -220,7 +220,7 @@ impl Notes {
         self.save(state)
     }
 
-    /// Notes that a way back (`rollback`) was not gone: what was withdrawn for it no longer is, and where it was refused before anything moved
+    /// Notes that a `rollback` did not succeed: what was withdrawn for it no longer is, and where it was refused before anything moved
     /// that is no failure of the certificate.
     ///
     /// # Errors

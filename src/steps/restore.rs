@@ -44,7 +44,7 @@ pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
             }
             // Nobody else can be at work on a state directory that cannot be written; what it holds can be published all the same.
             Err(why) if why.errno == rustix::io::Errno::ROFS => (all(settings, clock), None),
-            // Held: a run is at work, which waits for systemctl, which may wait for us (ONDISK). Look, and do not touch.
+            // Held: a run is at work, which waits for systemctl, which may wait for us (swap/ondisk.md, "Restore"). Look, and do not touch.
             Ok(None) => while_locked(settings, &state),
             Err(why) => (Vec::new(), Some(disk_error(&why))),
         },

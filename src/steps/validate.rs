@@ -13,12 +13,12 @@ use crate::model::finding::Finding;
 use crate::model::request::Request;
 use crate::model::text;
 
-/// The longest `refused_pem` of a ledger line, in bytes (CONTRACT).
+/// The longest `refused_pem` of a ledger line, in bytes ([Limits](crate::cli#limits)).
 const MAX_REFUSED_PEM: usize = 16 * 1024;
 /// The longest text of a failure, in characters; the findings hold all of it.
 const MAX_TEXT: usize = 1_000;
 
-/// What is to be validated: an answer of a CA, or a generation that was never taken up.
+/// What is to be validated: an answer of a CA, or a generation that was never deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unvalidated {
     /// PEM of the leaf; where it holds several certificates (`pem_bundle`), the first is the leaf.
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(ids(validated.findings()), ["chain.root-included"]);
     }
 
-    /// `format=pem_bundle` puts leaf, intermediate and root into one text (facts/openbao §4).
+    /// `format=pem_bundle` puts leaf, intermediate and root into one text ([Signing](crate::io::openbao#signing)).
     #[test]
     fn a_bundle_is_taken_apart() {
         let pki = Pki::new();

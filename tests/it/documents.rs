@@ -275,7 +275,7 @@ fn the_answer_of_a_probe_is_pinned() {
     pinned("probe.json", &document);
 }
 
-/// Ids of findings are only ever added to (CONTRACT): others filter by them.
+/// Ids of findings are only ever added to (cli/contract.md): others filter by them.
 #[test]
 fn no_finding_loses_its_id() {
     let ids: Vec<&str> = omens::audit::catalogue::all().map(|lint| lint.id).collect();

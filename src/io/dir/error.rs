@@ -26,7 +26,8 @@ impl DiskError {
         Self { action, path: path.into(), errno }
     }
 
-    /// Whether permission is what is missing (CONTRACT: exit 2 in `plan`, never "due").
+    /// Whether permission is what is missing ([Commands and exit codes](crate::cli#commands-and-exit-codes): exit 2 in `plan`, never
+    /// "due").
     #[must_use]
     pub fn denied(&self) -> bool {
         matches!(self.errno, Errno::ACCESS | Errno::PERM)

@@ -65,7 +65,8 @@ struct HealthBody {
     version: Option<String>,
 }
 
-/// Reads `sys/health`: the body decides, as the status codes can be changed by a query (facts/openbao §7) and by proxies.
+/// Reads `sys/health`: the body decides, as the status codes can be changed by a query ([Health](crate::io::openbao#health)) and by
+/// proxies.
 pub(super) fn health(server: &str, answer: &Answer, asked: Time, answered: Time) -> Health {
     let body: HealthBody = match serde_json::from_slice(&answer.body) {
         Ok(body) => body,

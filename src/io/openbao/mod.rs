@@ -47,7 +47,7 @@ pub struct Server {
 struct SignRequest<'a> {
     csr: &'a str,
     ttl: String,
-    // The only value that a hardened policy allows (facts/openbao §6); pem_bundle would mix the root in.
+    // The only value that a hardened policy allows (io/openbao/facts.md, "Roles and policies"); pem_bundle would mix the root in.
     format: &'static str,
 }
 

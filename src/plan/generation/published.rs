@@ -53,7 +53,7 @@ fn contents_differ(
     let Some(dir) = published.child(&name)? else {
         return Ok(Some(format!("{} is gone", published.join(&name).display())));
     };
-    // In clear a sealed key lies in memory or not at all (ONDISK, Sealing).
+    // In clear a sealed key lies in memory or not at all (swap/ondisk.md, "Sealing").
     if kept.keep.is_only_in_memory() && !dir.is_memory_backed()? {
         return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
     }

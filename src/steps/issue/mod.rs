@@ -30,7 +30,7 @@ use crate::steps::key::Key;
 
 pub use openbao::OpenBaoIssuer;
 
-/// A certificate's issuing ends within this (CONTRACT), session, login and waits included.
+/// A certificate's issuing ends within this ([Limits](crate::cli#limits)), session, login and waits included.
 pub const LIMIT: Duration = Duration::from_secs(45);
 
 /// A certification authority that signs CSRs, for one run: one of the four joints. Any number of tasks may use it at a time.
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Order<'_> {
     }
 }
 
-/// The signing requests a certificate may still send (ONDISK, "Budget").
+/// The signing requests a certificate may still send ([Budget](crate::steps::swap#budget)).
 pub trait Budget: Send + Sync {
     /// Counts one request; it is durable when this returns, and only then is the request sent.
     ///

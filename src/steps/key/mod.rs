@@ -51,7 +51,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// Stage `seal`, when no key could be kept now.
     fn make_ready(&self, now: Time) -> Result<Option<Warning>, Failure>;
 
-    /// Makes a key for this generation. RSA takes a tenth of a second and more (facts/crates §3), a device longer: this blocks.
+    /// Makes a key for this generation. RSA takes a tenth of a second and more ([Libraries](crate::io#libraries)), a device longer: this
+    /// blocks.
     ///
     /// # Errors
     /// The key cannot be made or kept.

@@ -67,7 +67,7 @@ fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
 }
 
 /// nginx opens certificate and key by path, one after the other, so its file names the paths of one generation: 0 failed `nginx -t` in
-/// 5,258 swaps, against 220 of 300 through `live` (ONDISK).
+/// 5,258 swaps, against 220 of 300 through `live` ([Why this order](crate::steps::swap#why-this-order)).
 fn include(generation: &Path) -> Vec<Rendered> {
     let quoted = |file: &str| generation.join(file).display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
     let text = format!("ssl_certificate \"{}\";\nssl_certificate_key \"{}\";\n", quoted(layout::FULLCHAIN), quoted(layout::KEY));
@@ -167,7 +167,7 @@ impl Process {
             .hint("`nginx -t` with the same -c and -p says where; nginx goes on with what it had"))
     }
 
-    /// SIGHUP says nothing about its outcome (facts/host §3); only `verify` can tell.
+    /// SIGHUP says nothing about its outcome ([nginx](crate::steps#nginx)); only `verify` can tell.
     fn hang_up(&self, missing: &NotRun) -> Result<Reply, Failure> {
         let Some(file) = &self.pid else { return Err(not_run(missing)) };
         let Some(pid) = process::from_pid_file(file, "nginx") else { return Ok(Reply::Stopped) };

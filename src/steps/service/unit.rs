@@ -1,4 +1,5 @@
-//! Units of systemd, through `systemctl` as a child (facts/host §4): its exit code tells done from failed, not what is served.
+//! Units of systemd, through `systemctl` as a child ([Processes and units](crate::io#processes-and-units)): its exit code tells done from
+//! failed, not what is served.
 
 use std::ffi::OsStr;
 

@@ -36,7 +36,8 @@ fn foreign(path: &Path, uid: u32) -> Failure {
 }
 
 impl Trees {
-    /// Opens both trees, making what is missing with the modes of ONDISK, and writes the pinned root where consumers find it.
+    /// Opens both trees, making what is missing with their modes ([Owners and modes](crate::steps::swap#owners-and-modes)), and writes the
+    /// pinned root where consumers find it.
     ///
     /// # Errors
     /// When a directory cannot be made or opened, or something that is not ours lies in its place.
@@ -65,7 +66,8 @@ impl Trees {
         if made {
             write::sync(&state)?;
         }
-        // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (ONDISK).
+        // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (swap/ondisk.md,
+        // "What lies where").
         let run = write::make_path(&settings.paths.run, 0o755)?;
         show_anchor(&run, settings)?;
         Ok(Self { settings: settings.clone(), certs, run, stores })
@@ -227,7 +229,8 @@ fn show_anchor(run_root: &Dir, settings: &Settings) -> Result<(), DiskError> {
     write::replace_any(&trust, layout::ANCHOR, text.as_bytes(), 0o644, Ownership::default())
 }
 
-/// Removes what a killed run left half-made: dot-names. A link among them that is not the temporary of one of our own links is nobody's we know.
+/// Removes dot-names, which a killed run leaves. The only links among them are temporaries of `live` and of `nginx.conf`; another one was put
+/// there by somebody else, and is an error.
 fn clean(dir: &Dir) -> Result<(), DiskError> {
     for name in dir.names()?.iter().filter(|n| n.starts_with('.')) {
         if dir.kind(name)? == Some(Kind::Link) && !name.starts_with(".live.") && !name.starts_with(".nginx.conf.") {

@@ -1,4 +1,4 @@
-//! Publishing: one rename of the run directory's `live`, and the way back to the committed generation.
+//! Publishing: one rename of the run directory's `live`, and the revert to the committed generation.
 
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
     let mut warnings = Vec::new();
     let copied = place.certificate().install.iter().filter(|i| i.kind == InstallKind::Copy);
     if kept.keep.is_only_in_memory() && copied.clone().next().is_some() {
-        // Only on the way back to a generation from before the settings changed.
+        // Only in a revert to a generation from before the settings changed.
         let text = format!("the key of {} is sealed and never copied: consumers of copies keep what they have", kept.generation);
         warnings.push(Warning::new(Code::NotCopied, text));
         return Ok(warnings);

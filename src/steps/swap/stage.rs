@@ -207,7 +207,7 @@ fn fill(place: &Place, dir: &Dir, kept: &Kept, material: &Material) -> Result<()
     write::sync(dir)
 }
 
-/// Refuses a directory that is not in memory (ONDISK, Sealing).
+/// Refuses a directory that is not in memory ([Sealing](crate::steps::swap#sealing)).
 ///
 /// # Errors
 /// Stage `seal`, code `run-not-tmpfs`.

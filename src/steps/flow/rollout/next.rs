@@ -1,7 +1,7 @@
 //! What a rollout does next: a pure function of what was seen of each certificate, shown by a walk through every course that services can
 //! take. [`super`] carries the moves out, one batch at a time, and asks again.
 //!
-//! The rules (`swap/ondisk.md`, "Shared reload"): a service that refuses its reload takes all certificates of the rollout back with it that
+//! The rules (`swap/ondisk.md`, "Shared reloads"): a service that refuses its reload takes all certificates of the rollout back with it that
 //! have a fallback, by one more reload; then each is tried alone, until a second one fails. Certificates that are proven are committed before
 //! others go back. What has no fallback stays, as debt. Whoever was proven and shares a service with one that went back is looked at again.
 
