@@ -1,9 +1,10 @@
-//! The joints in memory: an issuer with a CA of its own, a key store whose keys stay in a device, an attester that says what it is told. They
-//! do nothing wrong by themselves, and everything wrong on demand; each counts what it was asked.
+//! The joints in memory: an issuer with a CA of its own, a key store whose keys stay in a device, an attester that says what it is told, a
+//! service that is a directory. They do nothing wrong by themselves, and everything wrong on demand; each counts what it was asked.
 
 pub mod attester;
 pub mod issuer;
 pub mod keys;
+pub mod service;
 
 use std::time::{Instant, SystemTime};
 

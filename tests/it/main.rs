@@ -51,6 +51,7 @@ mod sealed;
 mod sealed_damage;
 mod secrets;
 mod served;
+mod service;
 mod settings;
 mod systemd;
 mod tpm;

@@ -5,11 +5,13 @@
 //!    whose `parse` reads those settings with the words of [`crate::config::shape`].
 //! 2. Add `mod NAME;` and `&NAME::KIND` to [`DRIVERS`] below.
 //!
+//! 3. Give `tests/it/service.rs` a `Subject` for it: the suite there runs over every entry of the table, and an entry without one fails it.
+//!
 //! Nothing else is touched: settings, planning, staging, flow and chain-audit know a driver only as [`Service`] and
-//! [`DriverKind`](crate::config::service::DriverKind), and
-//! `tests/it/service.rs` runs over every entry of the table. A driver with a proof of its own gives it in [`Service::prove`]; one that
-//! wants a file in every generation gives it in [`Service::files`]. Programs are run through [`crate::io::process`], units asked through
-//! the functions of `unit` here; a driver never starts a shell and never guesses: what it cannot find out is a failure with a hint.
+//! [`DriverKind`](crate::config::service::DriverKind). A proof of its own stands in [`Service::prove`], a file in the generations of its
+//! certificates in [`Service::files`], one in those of every certificate in `always` of its kind, its place among other services in
+//! [`Service::rank`]. Programs are run through [`crate::io::process`], units are asked by the functions of `unit` here. A driver starts no
+//! shell and never guesses: what it cannot find out is a failure with a hint. `tests/fakes/service.rs` is a whole one.
 
 mod nginx;
 mod systemd;

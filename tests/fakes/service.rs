@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
-use omens::config::service::{
-    Answer, Deployed, Done, DriverKind, Question, Rank, Rendered, Reply, Seen, Service, ServiceId, ServiceState,
-};
+use omens::config::service::{Answer, Deployed, Done, DriverKind, Question, Rank, Rendered, Reply, Seen, Service, ServiceId, ServiceState};
 use omens::config::shape::{Errors, Shape, boolean, one_of, parsed};
 use omens::config::tree::Node;
 use omens::config::value;
@@ -84,7 +82,8 @@ impl Bell {
         if rung && heard.as_ref() == Some(&question.deployed.leaf.sha256) {
             return Ok(Seen::Read);
         }
-        Err(Failure::new(Stage::Verify, Code::OldLeaf, format!("the bell has not read {}", question.deployed.generation)).hint("ring louder"))
+        Err(Failure::new(Stage::Verify, Code::OldLeaf, format!("the bell has not read {}", question.deployed.generation))
+            .hint("ring louder"))
     }
 }
 
