@@ -160,7 +160,8 @@ pub fn choose(known: &Known) -> Plan {
                 generation: live.generation,
                 why: Why::Unpublished,
                 withdraw: Vec::new(),
-                fallback: None,
+                // There is nothing else to go back to: it is asked for once more, and looked for.
+                fallback,
             }),
         });
     }
@@ -304,7 +305,7 @@ mod tests {
         let expired = Live { due: true, valid: false, ..live(Proof::Served) };
         let again = |why| Plan::Settle(settle(LIVE, why, None));
         let stopped = || Some(live(Proof::ServiceStopped));
-        let given_back = Some(settle(LIVE, Why::Unpublished, None));
+        let given_back = Some(settle(LIVE, Why::Unpublished, Some(LIVE)));
         let rows = [
             ("nothing", calm(), Plan::Rest),
             ("nothing committed", Known { live: None, ..calm() }, Plan::Issue(issue(None))),

@@ -22,12 +22,29 @@ pub enum Reseal {
 /// The same certificate and private key as a new generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Again {
+    from: Generation,
+    to: Generation,
+    proof: Proof,
+}
+
+impl Again {
     /// The committed generation.
-    pub from: Generation,
+    #[must_use]
+    pub const fn from(&self) -> Generation {
+        self.from
+    }
+
     /// The number of the new one.
-    pub to: Generation,
+    #[must_use]
+    pub const fn to(&self) -> Generation {
+        self.to
+    }
+
     /// How the certificate is known to be in use: that stays so.
-    pub proof: Proof,
+    #[must_use]
+    pub const fn proof(&self) -> Proof {
+        self.proof
+    }
 }
 
 /// Plans for one certificate whose key the settings want sealed.

@@ -1,14 +1,18 @@
-//! The commit: the state directory's `live` names the proven generation, and is flushed. From here on it is what boots.
+//! The commit: the state directory's `live` names the generation that was proven, or that has nothing to go back to, and is flushed. From
+//! here on it is what boots.
 
 use super::prove::Proven;
 use super::swap::{Place, Published, disk_failure};
 use crate::io::dir::DiskError;
 use crate::io::write;
 use crate::judge::cert::Facts;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::state::{self, Proof, State};
+use crate::plan::generation::Kept;
+use crate::plan::reseal::Again;
 use crate::plan::sealing::in_clear;
 
 /// A committed generation. Only this file makes one.
@@ -55,55 +59,45 @@ impl Committed {
     }
 }
 
-/// What may be committed.
-#[derive(Debug)]
-pub enum Committing {
-    /// It is proven, or its services are stopped.
-    Proven(Proven),
-    /// It is not, and there is nothing to go back to (`swap/ondisk.md`, "No fallback"): it stays as debt.
-    Unproven(Published),
-    /// The certificate and private key of the committed generation in other files: how that is known to be in use is how this is.
-    Resealed {
-        /// The new generation.
-        published: Published,
-        /// What is known of the committed one.
-        proof: Proof,
-    },
+/// Commits a generation that was proven, or whose services are stopped.
+///
+/// # Errors
+/// The link cannot be renamed or flushed. The generation is debt then and settled by the next run.
+pub fn commit(proven: &Proven) -> Result<Committed, Failure> {
+    link(proven.published(), proven.proof())
 }
 
-impl Committing {
-    const fn published(&self) -> &Published {
-        match self {
-            Self::Proven(proven) => proven.published(),
-            Self::Unproven(published) | Self::Resealed { published, .. } => published,
-        }
-    }
+/// Commits a generation that is not proven, since there is nothing to go back to (`swap/ondisk.md`, "No fallback"): it stays as debt.
+///
+/// # Errors
+/// As [`commit`].
+pub fn commit_unproven(published: &Published) -> Result<Committed, Failure> {
+    link(published, Proof::None)
+}
 
-    const fn proof(&self) -> Proof {
-        match self {
-            Self::Proven(proven) => proven.proof(),
-            Self::Unproven(_) => Proof::None,
-            Self::Resealed { proof, .. } => *proof,
-        }
+/// Commits the certificate and private key of the committed generation in other files: how that is known to be in use is how this is.
+///
+/// # Errors
+/// As [`commit`]; and where it is another certificate, of which nothing is known.
+pub fn commit_resealed(published: &Published, again: &Again) -> Result<Committed, Failure> {
+    let place = published.place();
+    let committed = place.var().and_then(|var| Kept::read(&var, again.from())).map_err(|why| disk_failure(Stage::Commit, &why))?;
+    if committed.facts.as_ref().map(|facts| &facts.sha256) != Some(&published.facts().sha256) {
+        let text = format!("expected the certificate of {} in {}, found another one", again.from(), published.generation());
+        return Err(Failure::new(Stage::Commit, Code::OtherLeaf, text).hint("look at what else writes into the state directory"));
     }
+    link(published, again.proof())
 }
 
 /// Moves the state directory's `live`.
-///
-/// # Errors
-/// The value and why, when the link cannot be renamed or flushed. The generation is debt then and settled by the next run.
-pub fn commit(committing: Committing) -> Result<Committed, Box<(Committing, Failure)>> {
-    let (place, generation) = (committing.published().place().clone(), committing.published().generation());
+fn link(published: &Published, proof: Proof) -> Result<Committed, Failure> {
+    let (place, generation) = (published.place(), published.generation());
     let previous = place.committed().filter(|live| *live != generation);
-    let moved = if place.committed() == Some(generation) {
-        Ok(())
-    } else {
-        place.var().and_then(|var| write::replace_link(&var, layout::LIVE, &generation.to_string()))
-    };
-    match moved {
-        Ok(()) => Ok(Committed { generation, previous, proof: committing.proof(), facts: committing.published().facts().clone() }),
-        Err(why) => Err(Box::new((committing, disk_failure(Stage::Commit, &why)))),
+    if place.committed() != Some(generation) {
+        let moved = place.var().and_then(|var| write::replace_link(&var, layout::LIVE, &generation.to_string()));
+        moved.map_err(|why| disk_failure(Stage::Commit, &why))?;
     }
+    Ok(Committed { generation, previous, proof, facts: published.facts().clone() })
 }
 
 /// Removes generations that nothing needs: both trees keep `live`, the one committed before it and the newest debt.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::{Begun, Run};
+use super::run::{Begun, Command, Run};
 use super::swap::{Place, Trees, disk_failure, keep_aside, write_copies};
 use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
@@ -19,7 +19,7 @@ use crate::plan::copies::{leftovers, part_file};
 /// Installs every certificate that has `install` entries.
 #[must_use]
 pub fn install(settings: &Arc<Settings>, wait: Duration, clock: Clock) -> Report {
-    let run = match Run::begin("install", settings, wait, clock) {
+    let run = match Run::begin(Command::Install, settings, wait, clock) {
         Begun::Run(run) => run,
         Begun::Report(report) => return *report,
     };

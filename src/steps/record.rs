@@ -148,8 +148,10 @@ impl Notes {
         let mut guard = self.lock();
         let state = &mut guard.0;
         let generation = committed.generation();
+        // Where the link was moved by a run that did not come to note it, what was noted last is what was committed before.
+        let noted = state.proven.as_ref().map(|proven| proven.generation).filter(|noted| *noted < generation);
+        state.previous = committed.previous().or(noted).or(state.previous);
         state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
-        state.previous = committed.previous().or(state.previous);
         // Entries for generations up to `live` are void.
         state.withdrawn.retain(|g| *g > generation);
         state.largest = state.largest.max(generation.0);

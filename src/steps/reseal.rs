@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::commit::{Committed, Committing, commit};
+use super::commit::{Committed, commit_resealed};
 use super::flow::{End, Journal, collect_sealing_keys, describe_leaf};
 use super::keep::keep;
 use super::key::{Key, KeyStore as _, SealedStore};
-use super::run::{Begun, Run};
+use super::run::{Begun, Command, Run};
 use super::swap::{Place, Published, Staged, Trees, demand_memory, disk_failure};
 use super::validate::{Unvalidated, Validated, validate};
 use crate::config::settings::{Certificate, Settings};
@@ -37,7 +37,7 @@ pub struct Options {
 /// Seals the keys of all committed certificates anew.
 #[must_use]
 pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Report {
-    let run = match Run::begin("reseal", settings, options.wait, clock) {
+    let run = match Run::begin(Command::Reseal, settings, options.wait, clock) {
         Begun::Run(run) => run,
         Begun::Report(report) => return *report,
     };
@@ -122,7 +122,7 @@ impl Sealing<'_> {
         let live = tree.live.as_ref().ok_or_else(|| no_key(name, "nothing was committed yet"))?;
         let place = Arc::new(Place::open(self.trees, name)?);
         let material = private_key(self.store, &place, certificate, live)?;
-        let key = self.store.keep(name, again.to, &material)?;
+        let key = self.store.keep(name, again.to(), &material)?;
         let unvalidated = Unvalidated { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
         let validated = validate(unvalidated, &certificate.request, &certificate.issuer, &self.trees.settings().anchor, now)
             .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
@@ -137,21 +137,21 @@ impl Sealing<'_> {
         let mut journal = Journal::open(&place, report, tree, None, self.run, &Unwatched);
         let began = journal.notes.begin(self.clock.now(), &[]);
         let end = match began.and_then(|()| self.swap(ready, again, &mut journal)) {
-            Ok(committed) => End::Resealed { committed: Box::new(committed), from: again.from },
+            Ok(committed) => End::Resealed { committed: Box::new(committed), from: again.from() },
             // Whole in the state directory, it is debt, whatever was wrong after that.
-            Err(failure) => End::Failed { failure, waits: Some(again.to).filter(|to| place.is_complete(*to)) },
+            Err(failure) => End::Failed { failure, waits: Some(again.to()).filter(|to| place.is_complete(*to)) },
         };
-        journal.finish_here(&Plan::Rest, end)
+        journal.finish_here(&Plan::Rest, &end)
     }
 
     fn swap(&self, ready: Ready, again: Again, journal: &mut Journal<'_>) -> Result<Committed, Failure> {
         let Ready { place, key, validated } = ready;
-        let stored = keep(place.name(), again.to, validated, key).map_err(|why| why.1)?;
+        let stored = keep(place.name(), again.to(), validated, key).map_err(|why| why.1)?;
         let staged = Staged::new(&place, stored, self.clock.now()).map_err(|why| why.1)?;
+        journal.set_new(again.to(), staged.facts());
         let published = Published::new(staged).map_err(|why| why.1)?;
         journal.add_warnings(published.warnings().iter().cloned());
-        journal.set_new(again.to, published.facts());
-        commit(Committing::Resealed { published, proof: again.proof }).map_err(|why| why.1)
+        commit_resealed(&published, &again)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::flow::world::World;
 use super::flow::{Due, act};
-use super::run::{Begun, Run};
+use super::run::{Begun, Command, Run};
 use super::swap::{Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
@@ -19,7 +19,7 @@ use crate::plan::inventory::{self, Tree};
 /// Rolls one certificate back.
 #[must_use]
 pub fn rollback(settings: &Arc<Settings>, certificate: &Certificate, wait: Duration, world: &World<'_>) -> Report {
-    let run = match Run::begin("rollback", settings, wait, world.clock) {
+    let run = match Run::begin(Command::Rollback, settings, wait, world.clock) {
         Begun::Run(run) => run,
         Begun::Report(report) => return *report,
     };

@@ -22,12 +22,38 @@ use crate::plan::inventory::Tree;
 /// Between two looks at a lock that somebody else holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// The commands that change a host under its lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `omens install`.
+    Install,
+    /// `omens renew`, and the runs of `omens run`.
+    Renew,
+    /// `omens reseal`.
+    Reseal,
+    /// `omens rollback`.
+    Rollback,
+}
+
+impl Command {
+    /// The schema of its document.
+    #[must_use]
+    pub const fn schema(self) -> &'static str {
+        match self {
+            Self::Install => "omens.install/1",
+            Self::Renew => "omens.renew/1",
+            Self::Reseal => "omens.reseal/1",
+            Self::Rollback => "omens.rollback/1",
+        }
+    }
+}
+
 /// A run that holds the lock.
 #[derive(Debug)]
 pub struct Run {
     /// Its id in ledger and state: when it began and eight random bytes.
     pub id: String,
-    schema: String,
+    command: Command,
     host: String,
     started: Time,
     clock: Clock,
@@ -50,13 +76,13 @@ pub enum Begun {
 impl Run {
     /// Takes the lock of the state directory, waiting for another run up to `wait`.
     #[must_use]
-    pub fn begin(command: &str, settings: &Settings, wait: Duration, clock: Clock) -> Begun {
+    pub fn begin(command: Command, settings: &Settings, wait: Duration, clock: Clock) -> Begun {
         let started = clock.now();
         let host = settings.host.clone();
-        let schema = format!("omens.{command}/1");
+        let schema = command.schema();
         let refuse = |error: RunError| {
             let error = Some(error);
-            let (schema, host, finished) = (schema.clone(), host.clone(), clock.now());
+            let (schema, host, finished) = (schema.to_owned(), host.clone(), clock.now());
             Begun::Report(Box::new(Report {
                 schema,
                 host,
@@ -81,7 +107,7 @@ impl Run {
                 lock.touch();
                 let random = write::random_digits().unwrap_or_default();
                 let id = format!("{started}-{random}");
-                Begun::Run(Self { id, schema, host, started, clock, state, _lock: lock, unwritten: RefCell::default() })
+                Begun::Run(Self { id, command, host, started, clock, state, _lock: lock, unwritten: RefCell::default() })
             }
             Ok(None) => refuse(locked(&state, wait)),
             Err(why) => refuse(disk_error(&why)),
@@ -137,7 +163,7 @@ impl Run {
         let error = self.unwritten.take().map(|why| disk_error(&why));
         Report {
             exit: u8::from(error.is_some() || certificates.iter().any(|c| !self.is_good(c.outcome))),
-            schema: self.schema,
+            schema: self.command.schema().to_owned(),
             host: self.host,
             started: self.started,
             finished: self.clock.now(),
@@ -152,7 +178,7 @@ impl Run {
         match outcome {
             Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
             Outcome::Restored | Outcome::Kept | Outcome::Resealed | Outcome::Installed | Outcome::Unchanged => true,
-            Outcome::RolledBack => self.schema == "omens.rollback/1",
+            Outcome::RolledBack => self.command == Command::Rollback,
             Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => false,
         }
     }

@@ -1,6 +1,7 @@
 //! Eyes on the wire of a host in memory: an endpoint's port names a daemon, its server name a certificate.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::BoxFuture;
 use omens::config::settings::ServerName;
@@ -16,8 +17,8 @@ use crate::services::Daemon;
 pub struct Eyes {
     pub daemons: Vec<Arc<Daemon>>,
     pub events: Events,
-    /// The run dies at the next look.
-    pub die: std::sync::atomic::AtomicBool,
+    /// The run dies at this look from now on, counted from 1; never at 0.
+    pub die_at: AtomicU32,
 }
 
 impl Eyes {
@@ -26,7 +27,8 @@ impl Eyes {
         let ServerName::Dns(name) = &look.endpoint.server_name else { panic!("a name") };
         let certificate = name.split('.').next().expect("a name");
         self.events.add(format!("look {certificate}"));
-        assert!(!self.die.swap(false, std::sync::atomic::Ordering::SeqCst), "the run dies while it looks");
+        let dies = self.die_at.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |looks| looks.checked_sub(1)) == Ok(1);
+        assert!(!dies, "the run dies while it looks");
         let daemon = &self.daemons[port - 1000];
         let failure = |code, text: &str| Err(Failure::new(Stage::Verify, code, text));
         let Some(leaf) = daemon.leaf(certificate).filter(|_| daemon.is_running()) else {

@@ -1,7 +1,7 @@
 //! One host in memory: settings on a disk of its own, an authority, daemons, eyes, and the invariants that hold whatever happens to it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ impl Host {
         write_settings(dir.path(), &authority, certs, &daemons);
         let options = LoadOptions { file: dir.path().join("omens.toml"), credentials: None, check_secrets: false, drivers: DRIVERS };
         let settings = Arc::new(config::load(&options).unwrap_or_else(|errors| panic!("{errors:#?}")));
-        let eyes = Arc::new(Eyes { daemons: daemons.clone(), events: events.clone(), die: AtomicBool::new(false) });
+        let eyes = Arc::new(Eyes { daemons: daemons.clone(), events: events.clone(), die_at: AtomicU32::new(0) });
         Self { dir, settings, authority, daemons, eyes, events, certs: certs.to_vec(), ender: Ender::new() }
     }
 

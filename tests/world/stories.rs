@@ -213,7 +213,7 @@ fn a_run_that_dies_leaves_what_the_next_one_settles_without_signing() {
     let deaths: [Death; 3] = [
         ("while the authority is asked", |host| host.authority.answer(Answers::Dies), 1),
         ("while the service is asked", |host| host.daemons[0].be(Manner::Dies), 0),
-        ("while it looks", |host| host.eyes.die.store(true, Ordering::SeqCst), 0),
+        ("while it looks", |host| host.eyes.die_at.store(1, Ordering::SeqCst), 0),
     ];
     for (when, kill, signs) in deaths {
         let (_turn, host) = due(&[WEB]);
@@ -247,4 +247,43 @@ fn a_rollback_that_is_not_deployed_leaves_what_was_live() {
     // What a person rolled back does not come back as debt.
     assert!(host.status().certificates[0].debt.is_none());
     host.check("the end");
+}
+
+#[test]
+fn what_is_committed_is_noted_before_its_neighbours_go_back() {
+    let certs = [Cert { name: "web", daemons: &[0, 1] }, Cert { name: "api", daemons: &[1, 0] }];
+    let (_turn, host) = due(&certs);
+    host.daemons[1].be(Manner::KeepsWhatItHas);
+    // web is proven at 0 and committed; the run dies while it looks whether api's old certificate is back.
+    host.eyes.die_at.store(3, Ordering::SeqCst);
+    let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.renew()));
+    assert!(died.is_err(), "{:?}", host.events.take());
+    assert_eq!((host.live("state", "web").as_deref(), host.live("state", "api").as_deref()), (Some("gen-2"), Some("gen-1")));
+    let state = |name: &str| -> serde_json::Value {
+        let text = std::fs::read_to_string(host.path("state/certs").join(name).join("state.json")).expect("a state");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    assert_eq!((state("web")["proven"]["generation"].as_u64(), state("web")["previous"].as_u64()), (Some(2), Some(1)));
+    assert_eq!(state("api")["last_error"]["failure"]["code"], "old-leaf", "why it went back is not lost");
+    assert_eq!(state("api")["debt"]["generation"].as_u64(), Some(2));
+    host.heal();
+    assert_eq!(host.renew().exit, 0);
+    // The one before the live one is still there, and known.
+    assert!(host.path("state/certs/web/gen-1").is_dir());
+    assert_eq!(told(&host.rollback("web"))[0].1, Outcome::RolledBack);
+    assert_eq!(host.live("state", "web").as_deref(), Some("gen-1"));
+}
+
+#[test]
+fn what_was_given_back_and_is_not_deployed_is_told_as_that() {
+    let (_turn, host) = due(&[WEB]);
+    host.power_cut();
+    host.authority.answer(Answers::Away);
+    host.daemons[0].be(Manner::Refuses);
+    let report = host.renew();
+    // It is all that there is: asked for once more, looked for, and said to be back although nobody serves it.
+    assert_eq!(told(&report), [("web".to_owned(), Outcome::RolledBack, Some(Proof::None), Some("reload-failed"))]);
+    assert_eq!(host.live("state", "web").as_deref(), Some("gen-1"));
+    host.heal();
+    assert_eq!(host.renew().exit, 0);
 }

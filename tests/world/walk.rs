@@ -139,12 +139,12 @@ fn dying(host: &Host, dice: &mut Dice) -> String {
     match place {
         0 => host.authority.answer(Answers::Dies),
         1 => daemon.be(Manner::Dies),
-        _ => host.eyes.die.store(true, Ordering::SeqCst),
+        _ => host.eyes.die_at.store(1 + u32::try_from(dice.roll(3)).expect("small"), Ordering::SeqCst),
     }
     let died = catch_unwind(AssertUnwindSafe(|| host.renew())).is_err();
     host.authority.answer(answers);
     daemon.be(manner);
-    host.eyes.die.store(false, Ordering::SeqCst);
+    host.eyes.die_at.store(0, Ordering::SeqCst);
     format!("a run that was to die at {place}: {}", if died { "it did" } else { "it did not come there" })
 }
 

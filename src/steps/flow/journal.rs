@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::block;
 use super::end::{End, told};
 use super::found::describe_leaf;
-use super::writing::{Writing, Written};
+use super::writing::Writer;
 use crate::judge::cert::Facts;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
@@ -32,7 +32,7 @@ struct Leaves {
     found: Option<Facts>,
     /// The one to go back to.
     fallback: Option<Facts>,
-    /// The one that is deployed.
+    /// The one that is to be deployed.
     new: Option<(Generation, Facts)>,
 }
 
@@ -50,6 +50,8 @@ pub(in crate::steps) struct Journal<'a> {
     leaves: Leaves,
     /// How the first of two tasks ended.
     shortfall: Option<End>,
+    /// Whether the state knows of the end already.
+    is_noted: bool,
 }
 
 impl<'a> Journal<'a> {
@@ -74,6 +76,7 @@ impl<'a> Journal<'a> {
             before: tree.state,
             leaves: Leaves { found: tree.published.facts, fallback, new: None },
             shortfall: None,
+            is_noted: false,
         }
     }
 
@@ -105,7 +108,7 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// The generation that is deployed from here on.
+    /// The generation that this part of the run is about from here on.
     pub(in crate::steps) fn set_new(&mut self, generation: Generation, facts: &Facts) {
         self.leaves.new = Some((generation, facts.clone()));
     }
@@ -120,7 +123,7 @@ impl<'a> Journal<'a> {
         &self.report.reasons
     }
 
-    /// Fingerprint of the leaf that consumers found at the start: one that still serves it has not read its files.
+    /// The leaf that consumers found at the start: a service that still serves it has not read its files.
     pub(super) const fn found(&self) -> Option<&Facts> {
         self.leaves.found.as_ref()
     }
@@ -141,33 +144,62 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// Ends the first of two tasks.
+    /// Ends the first of two tasks, of which the state knows already.
     pub(super) fn fall_short(&mut self, end: End) {
         self.shortfall = Some(end);
+        self.is_noted = false;
     }
 
     /// Takes it back, where the second task does not begin.
     pub(super) fn take_shortfall(&mut self) -> Option<End> {
+        self.is_noted = true;
         self.shortfall.take()
     }
 
+    /// Leaves in the state what must not wait until the certificate's part is over, and gives the end back.
+    pub(super) async fn note(&mut self, plan: &Plan, end: End) -> End {
+        let writer = self.writer(plan);
+        let noted = block(self.stage, move || {
+            let written = writer.at_once(&end);
+            Ok((end, written))
+        });
+        match noted.await {
+            Ok((end, written)) => {
+                self.is_noted = true;
+                self.add_warnings(written.err().map(unwritten));
+                end
+            }
+            // Only a runtime that is going away ends here; what is on the disk is settled by the next run.
+            Err(failure) => End::failed(failure),
+        }
+    }
+
     /// Ends a certificate's part: state, report, ledger line, and only then is the note taken away that a run is at work on it.
-    pub(super) async fn finish(self, plan: &Plan, end: End) -> CertReport {
-        let writing = self.writing(plan, end);
-        let stage = self.stage;
-        let written = block(stage, move || Ok(writing.write())).await;
-        self.close(plan, written)
+    pub(super) async fn finish(mut self, plan: &Plan, end: End) -> CertReport {
+        let (writer, is_noted) = (self.writer(plan), self.is_noted);
+        let ended = block(self.stage, move || {
+            let written = write(&writer, &end, is_noted);
+            Ok((end, written))
+        });
+        let end = match ended.await {
+            Ok((end, written)) => {
+                self.add_warnings(written.err().map(unwritten));
+                end
+            }
+            Err(failure) => End::failed(failure),
+        };
+        self.close(plan, &end)
     }
 
     /// The same where there is no runtime.
-    pub(in crate::steps) fn finish_here(self, plan: &Plan, end: End) -> CertReport {
-        let written = self.writing(plan, end).write();
-        self.close(plan, Ok(written))
+    pub(in crate::steps) fn finish_here(mut self, plan: &Plan, end: &End) -> CertReport {
+        let written = write(&self.writer(plan), end, self.is_noted);
+        self.add_warnings(written.err().map(unwritten));
+        self.close(plan, end)
     }
 
-    fn writing(&self, plan: &Plan, end: End) -> Writing {
-        Writing {
-            end,
+    fn writer(&self, plan: &Plan) -> Writer {
+        Writer {
             place: self.place.clone(),
             notes: self.notes.clone(),
             clock: self.clock,
@@ -177,26 +209,18 @@ impl<'a> Journal<'a> {
         }
     }
 
-    fn close(mut self, plan: &Plan, written: Result<Written, Failure>) -> CertReport {
-        let end = match written {
-            Ok(Written { end, unwritten }) => {
-                self.add_warnings(unwritten.map(|why| Warning::new(Code::StateNotWritten, why.text)));
-                end
-            }
-            // Only a runtime that is going away ends here; what is on the disk is settled by the next run.
-            Err(failure) => End::failed(failure),
-        };
+    fn close(mut self, plan: &Plan, end: &End) -> CertReport {
         let is_back = self.place.published() == plan.fallback();
-        let told = told(&end, plan, self.shortfall.as_ref(), is_back);
-        self.stage = told.error.as_ref().map_or(told.stage.unwrap_or(self.stage), |failure| told.stage.unwrap_or(failure.stage));
+        let told = told(end, plan, self.shortfall.as_ref(), is_back);
+        self.stage = told.stage.or_else(|| told.error.as_ref().map(|failure| failure.stage)).unwrap_or(self.stage);
         self.report.outcome = told.outcome;
         self.report.error = told.error;
         self.report.proof = told.proof.or(self.report.proof);
-        if let End::Back { unseen: Some(why), .. } = &end {
+        if let End::Back { unseen: Some(why), .. } = end {
             let text = format!("the previous certificate is back, but not seen on the wire: {}", why.text);
             self.warn(Code::PreviousNotSeen, text);
         }
-        let refused = [Some(&end), self.shortfall.as_ref()].into_iter().flatten().find_map(End::rejection).cloned();
+        let refused = [Some(end), self.shortfall.as_ref()].into_iter().flatten().find_map(End::rejection).cloned();
         if let Some(rejection) = &refused {
             self.report.findings.clone_from(&rejection.findings);
         }
@@ -259,4 +283,15 @@ impl<'a> Journal<'a> {
             refused_pem: refused.and_then(|refused| refused.refused_pem.clone()),
         }
     }
+}
+
+fn write(writer: &Writer, end: &End, is_noted: bool) -> Result<(), Failure> {
+    let at_once = if is_noted { Ok(()) } else { writer.at_once(end) };
+    // One write that fails is no reason to leave the other out.
+    let at_last = writer.at_last(end);
+    at_once.and(at_last)
+}
+
+fn unwritten(why: Failure) -> Warning {
+    Warning::new(Code::StateNotWritten, why.text)
 }

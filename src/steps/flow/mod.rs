@@ -35,12 +35,12 @@ pub(in crate::steps) use planning::collect_sealing_keys;
 
 use self::context::Context;
 use self::found::report_of;
-use self::planning::{Planned, clean_sealing_keys};
+use self::planning::{Found, Planned, clean_sealing_keys};
 use self::prepare::Prepared;
+use self::task::lost;
 use self::world::World;
-use super::record::Notes;
-use super::run::{Begun, Run, interrupted, runtime};
-use super::swap::{Place, Trees, disk_failure};
+use super::run::{Begun, Command, Run, runtime};
+use super::swap::{Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
 use crate::model::clock::Time;
 use crate::model::code::Code;
@@ -48,10 +48,8 @@ use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
-use crate::plan::choice::Plan;
-use crate::plan::decide::{Decision, decide};
-use crate::plan::inventory::{self, Tree};
-use crate::plan::sealing::plaintext_warning;
+use crate::plan::decide::Decision;
+use crate::plan::inventory::Tree;
 
 /// What `renew` was asked for.
 #[derive(Clone, Debug)]
@@ -76,53 +74,47 @@ pub(in crate::steps) struct Due<'a> {
 /// Renews what is due.
 #[must_use]
 pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> Report {
-    let run = match Run::begin("renew", settings, request.wait, world.clock) {
+    let run = match Run::begin(Command::Renew, settings, request.wait, world.clock) {
         Begun::Run(run) => run,
         Begun::Report(report) => return *report,
     };
     let is_wanted = |c: &&Certificate| request.names.is_empty() || request.names.contains(c.name());
     let wanted: Vec<&Certificate> = settings.certificates.iter().filter(is_wanted).collect();
-    let found = match inventory::take(settings, &wanted) {
-        Ok(inventory) => inventory,
+    let now = world.clock.now();
+    let unknown = |certificate: &Certificate| CertReport::new(certificate.name().clone(), Outcome::Failed);
+    let (host, found) = match planning::look(settings, &wanted, now, request.force) {
+        Ok(found) => found,
         Err(why) => {
             let failure = disk_failure(Stage::Plan, &why);
-            let all = wanted.iter().map(|c| run.failed(CertReport::new(c.name().clone(), Outcome::Failed), failure.clone())).collect();
+            let all = wanted.iter().map(|certificate| run.failed(unknown(certificate), failure.clone())).collect();
             return run.end(all);
         }
     };
-    let now = world.clock.now();
-    let mut reports: BTreeMap<CertName, CertReport> = BTreeMap::new();
-    let mut due = Vec::new();
-    for (observed, certificate) in found.certificates.into_iter().zip(&wanted) {
-        let tree = match observed.tree {
-            Ok(tree) => tree,
-            Err(why) => {
-                let report = CertReport::new(observed.name.clone(), Outcome::Failed);
-                reports.insert(observed.name, run.failed(report, disk_failure(Stage::Plan, &why)));
-                continue;
+    let (mut due, mut reports, mut half_made) = (Vec::new(), BTreeMap::new(), Vec::new());
+    for (found, certificate) in found.into_iter().zip(&wanted) {
+        match found {
+            Found::Unreadable(why) => {
+                reports.insert(certificate.name().clone(), run.failed(unknown(certificate), disk_failure(Stage::Plan, &why)));
             }
-        };
-        let decision = decide(settings, certificate, &tree, now, request.force);
-        if decision.plan != Plan::Rest {
-            due.push(Due { certificate, decision, tree, warnings: Vec::new() });
-            continue;
+            Found::Due { decision, tree } => due.push(Due { certificate, decision: *decision, tree: *tree, warnings: Vec::new() }),
+            Found::Rests { report, has_leftovers } => {
+                half_made.extend(Some(certificate.name()).filter(|_| has_leftovers || host.half_made));
+                reports.insert(certificate.name().clone(), *report);
+            }
         }
-        if tree.leftovers || found.half_made || tree.state.begun.is_some() {
-            after_kill(settings, certificate, &tree, &run, now);
-        }
-        let mut report = report_of(&decision, &tree);
-        report.warnings.extend(plaintext_warning(&tree.in_clear));
-        reports.insert(observed.name, report);
     }
+    planning::remove_leftovers(settings, &half_made);
     // A run that does something collects them at its end.
-    if found.sealing.leftovers || (due.is_empty() && found.sealing.are_several()) {
+    if host.sealing.leftovers || (due.is_empty() && host.sealing.are_several()) {
         clean_sealing_keys(settings);
     }
     if !due.is_empty() {
         let ended = renew_due(settings, request.force, now, world, &run, due);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
-    run.end(wanted.iter().filter_map(|c| reports.remove(c.name())).collect())
+    let told = |certificate: &&Certificate| reports.remove(certificate.name()).unwrap_or_else(|| run.failed(unknown(certificate), lost()));
+    let reports = wanted.iter().map(told).collect();
+    run.end(reports)
 }
 
 fn renew_due(settings: &Arc<Settings>, force: bool, now: Time, world: &World<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
@@ -134,19 +126,6 @@ fn renew_due(settings: &Arc<Settings>, force: bool, now: Time, world: &World<'_>
     ended.extend(act(&trees, world, run, due));
     collect_sealing_keys(&trees);
     ended
-}
-
-/// A run that was killed, and left nothing to do but its remains: opening the place removes them, and its end is written down.
-fn after_kill(settings: &Arc<Settings>, certificate: &Certificate, tree: &Tree, run: &Run, now: Time) {
-    let place = match Trees::open(settings).and_then(|trees| Place::open(&trees, certificate.name())) {
-        Ok(place) => Arc::new(place),
-        Err(why) => return tracing::warn!(%why, "the remains of a killed run stay"),
-    };
-    let Some(cut) = interrupted(tree, certificate.name(), now) else { return };
-    run.note(&cut);
-    if let Err(why) = Notes::new(place, &run.id, tree.state.clone()).over() {
-        tracing::warn!(%why, "an interrupted run stays noted");
-    }
 }
 
 /// Carries out what was planned. Only from here on is there a runtime, a network and whatever else a run needs.

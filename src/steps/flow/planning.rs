@@ -2,25 +2,67 @@
 //! opens. After this nothing is decided again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Due;
 use super::found::report_of;
 use crate::config::settings::{Certificate, Settings};
+use crate::io::dir::DiskError;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Warning};
 use crate::model::key::Keep;
-use crate::model::name::Generation;
+use crate::model::name::{CertName, Generation};
 use crate::model::report::CertReport;
 use crate::plan::choice::Plan;
 use crate::plan::decide::{Decision, decide};
 use crate::plan::generation::{Condition, Kept};
-use crate::plan::inventory::Tree;
+use crate::plan::inventory::{self, Host, Tree};
 use crate::plan::sealing::plaintext_warning;
 use crate::steps::key::Stores;
 use crate::steps::run::Run;
-use crate::steps::swap::{Trees, is_whole};
+use crate::steps::swap::{Place, Trees, is_whole};
+
+/// What was found of one certificate, and what that means.
+pub(super) enum Found {
+    /// Something that is there cannot be read.
+    Unreadable(DiskError),
+    /// Nothing is to be done. A killed run may have left something half-made.
+    Rests { report: Box<CertReport>, has_leftovers: bool },
+    /// Something is.
+    Due { decision: Box<Decision>, tree: Box<Tree> },
+}
+
+/// Looks at these certificates and decides about each. Of those that rest no more than a report is kept: there may be thousands.
+///
+/// # Errors
+/// The state directory itself cannot be read.
+pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, force: bool) -> Result<(Host, Vec<Found>), DiskError> {
+    inventory::each(settings, wanted, |_, certificate, tree| match tree {
+        Err(why) => Found::Unreadable(why),
+        Ok(tree) => {
+            let decision = decide(settings, certificate, &tree, now, force);
+            if decision.plan != Plan::Rest {
+                return Found::Due { decision: Box::new(decision), tree: Box::new(tree) };
+            }
+            let mut report = report_of(&decision, &tree);
+            report.warnings.extend(plaintext_warning(&tree.in_clear));
+            Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers }
+        }
+    })
+}
+
+/// Removes what a killed run left half-made where nothing is due: opening a place does that.
+pub(super) fn remove_leftovers(settings: &Arc<Settings>, of: &[&CertName]) {
+    if of.is_empty() {
+        return;
+    }
+    let removed = Trees::open(settings).and_then(|trees| of.iter().try_for_each(|name| Place::open(&trees, name).map(drop)));
+    if let Err(why) = removed {
+        tracing::warn!(%why, "the remains of a killed run stay");
+    }
+}
 
 /// What the planning stage gave.
 pub(super) struct Planned<'a> {
@@ -72,6 +114,7 @@ impl Opening<'_> {
                 Err(why) if self.is_lost(&due.decision, &why) => {
                     // Nothing is given up before its successor could be kept: a pin that cannot be read looks like a damaged key here.
                     trees.stores().keeping(self.certificate.keep)?.make_ready(self.now)?;
+                    due.warnings.retain(|said| said.code != why.code);
                     due.warnings.push(Warning::new(why.code, why.text.clone()));
                     kept.condition = Condition::Unreadable(why.text);
                     due.decision = decide(self.settings, self.certificate, &due.tree, self.now, self.force);

@@ -36,7 +36,9 @@ pub(super) async fn prepare<'a>(context: &Context<'a>, due: Due<'_>) -> Prepared
     let issues = matches!(due.decision.plan, Plan::Issue(_));
     let turn = if issues { context.permits.acquire().await.ok() } else { None };
     if context.ending.is_asked() {
-        return not_opened(context, report_of(&due.decision, &due.tree), ending::not_begun());
+        let mut report = report_of(&due.decision, &due.tree);
+        report.warnings.extend(due.warnings);
+        return not_opened(context, report, ending::not_begun());
     }
     let task = match Task::open(context, due).await {
         Ok(task) => task,
@@ -62,7 +64,7 @@ async fn issue_anew<'a>(context: &Context<'a>, mut task: Task<'a>, issue: &Issue
         Ok(staged) => return Prepared::Staged(Box::new(task), Box::new(staged)),
         Err(end) => end,
     };
-    let (mut task, given_back) = match task.otherwise(issue, end) {
+    let (mut task, given_back) = match task.otherwise(issue, end).await {
         Ok(second) => second,
         Err(only) => {
             let (task, end) = *only;
@@ -104,7 +106,6 @@ async fn new_generation(
     issue: &Issue,
     turn: Option<SemaphorePermit<'_>>,
 ) -> Result<Staged, End> {
-    task.journal.reach(Stage::Issue);
     let issued = tokio::select! {
         issued = ask(context, task, issue) => issued?,
         () = context.ending.grace_is_over() => return Err(End::failed(ending::not_answered())),
@@ -124,7 +125,9 @@ async fn new_generation(
 
 /// Asks for a certificate, once attestation, budget and key store allow it.
 async fn ask(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue) -> Result<Issued, End> {
+    task.journal.reach(Stage::Attest);
     let attested = context.world.gate.pass(context.clock).await.map_err(End::Blocked)?;
+    task.journal.reach(Stage::Issue);
     // Not even a login is asked for what the budget does not allow.
     task.journal.notes.allowance(context.clock.now()).map_err(End::Exhausted)?;
     let (place, now) = (task.place.clone(), context.clock.now());
@@ -171,7 +174,6 @@ async fn keep_and_stage(context: &Context<'_>, task: &mut Task<'_>, issue: &Issu
     task.journal.reach(Stage::Seal);
     let stored = keep(task.place.name(), generation, validated, key).map_err(|why| End::failed(why.1))?;
     task.journal.set_new(generation, stored.facts());
-    task.journal.reach(Stage::Publish);
     let place = task.place.clone();
     let staged = block(Stage::Publish, move || Staged::new(&place, stored, now).map_err(|why| why.1)).await;
     // Whole in the state directory, it is debt, whatever was wrong with the other tree.
@@ -181,7 +183,7 @@ async fn keep_and_stage(context: &Context<'_>, task: &mut Task<'_>, issue: &Issu
 /// A generation that is here.
 async fn settle<'a>(context: &Context<'a>, mut task: Task<'a>, planned: &Settle) -> Prepared<'a> {
     // A stopped service that is still stopped is not even noted.
-    if planned.why != Why::ServiceStopped
+    if (planned.why != Why::ServiceStopped || !planned.withdraw.is_empty())
         && let Err(failure) = begin(context, &task, &planned.withdraw).await
     {
         return Prepared::Ended(Box::new(task.finish(End::failed(failure)).await));
@@ -203,7 +205,6 @@ async fn stage_again(context: &Context<'_>, task: &mut Task<'_>, planned: &Settl
     let material = Unvalidated { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.spki().to_vec() };
     let validated = judge(context, task, material).map_err(|rejection| rejection.failure)?;
     task.journal.set_new(generation, validated.facts());
-    task.journal.reach(Stage::Publish);
     let place = task.place.clone();
     block(Stage::Publish, move || Staged::again(&place, reopened, &validated).map_err(|why| why.1)).await
 }

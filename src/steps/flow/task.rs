@@ -9,6 +9,7 @@ use super::{Context, Due, block};
 use crate::config::service::{Deployed, Service};
 use crate::config::settings::Certificate;
 use crate::judge::cert::Facts;
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
@@ -38,7 +39,11 @@ impl<'a> Task<'a> {
         let opened = block(Stage::Publish, move || Place::open(&trees, &name).map(Arc::new)).await;
         let place = match opened {
             Ok(place) => place,
-            Err(failure) => return Err((Box::new(report_of(&decision, &tree)), failure)),
+            Err(failure) => {
+                let mut report = report_of(&decision, &tree);
+                report.warnings.extend(warnings);
+                return Err((Box::new(report), failure));
+            }
         };
         let stopped = tree.state.proven.as_ref().map_or_else(Vec::new, |proven| proven.stopped.clone());
         let services = services(place.certificate(), &decision.plan, &stopped);
@@ -72,8 +77,9 @@ impl<'a> Task<'a> {
     ///
     /// # Errors
     /// Itself and the end, where there is no second one.
-    pub(super) fn otherwise(mut self, issue: &Issue, end: End) -> Result<(Self, Settle), Box<(Self, End)>> {
+    pub(super) async fn otherwise(mut self, issue: &Issue, end: End) -> Result<(Self, Settle), Box<(Self, End)>> {
         let Some(second) = issue.otherwise.clone() else { return Err(Box::new((self, end))) };
+        let end = self.note(end).await;
         self.plan = Plan::Settle(second.clone());
         self.journal.fall_short(end);
         Ok((self, second))
@@ -81,13 +87,23 @@ impl<'a> Task<'a> {
 
     /// Ends with what the first task came to, where the second one did not begin.
     pub(super) async fn finish_short(mut self) -> CertReport {
-        let end = self.journal.take_shortfall().unwrap_or(End::StillStopped);
+        let end = self.journal.take_shortfall().unwrap_or_else(|| End::failed(lost()));
         self.finish(end).await
+    }
+
+    /// Leaves in the state what must not wait until the end.
+    pub(super) async fn note(&mut self, end: End) -> End {
+        self.journal.note(&self.plan, end).await
     }
 
     pub(super) async fn finish(self, end: End) -> CertReport {
         self.journal.finish(&self.plan, end).await
     }
+}
+
+/// A part whose value is not where it should be: it is told as a failure, never left out.
+pub(super) fn lost() -> Failure {
+    Failure::new(Stage::Commit, Code::Interrupted, "its part of the run was lost").hint("the next run settles it; please report this")
 }
 
 /// The services to ask for a certificate.

@@ -1,4 +1,4 @@
-//! What an end leaves on the disk: `state.json` first, and then generations that nothing needs any more are removed.
+//! What an end leaves on the disk: `state.json`, in two parts, and then generations that nothing needs any more are removed.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use crate::model::clock::Clock;
 use crate::model::failure::Failure;
 use crate::model::name::Generation;
 use crate::model::state::{Proof, State};
-use crate::steps::commit::{Committed, collect};
+use crate::steps::commit::collect;
 use crate::steps::record::Notes;
 use crate::steps::swap::Place;
 
-/// What an end leaves in `state.json`, done away from the network's thread.
-pub(super) struct Writing {
-    pub(super) end: End,
+/// Writes ends down, away from the network's thread.
+#[derive(Clone)]
+pub(super) struct Writer {
     pub(super) place: Arc<Place>,
     pub(super) notes: Arc<Notes>,
     pub(super) clock: Clock,
@@ -24,60 +24,48 @@ pub(super) struct Writing {
     pub(super) shortfall: Option<Failure>,
 }
 
-/// An end that was written down, or why it could not be.
-pub(super) struct Written {
-    pub(super) end: End,
-    pub(super) unwritten: Option<Failure>,
-}
-
-impl Writing {
-    pub(super) fn write(self) -> Written {
-        let unwritten = self.note().err();
-        if let Some(committed) = self.end.committed() {
-            self.collect(committed);
-        }
-        Written { end: self.end, unwritten }
-    }
-
-    fn note(&self) -> Result<(), Failure> {
-        let (notes, now, rollback) = (&self.notes, self.clock.now(), self.before.is_some());
-        let failed = |failure: &Failure, waits: Option<Generation>| notes.failed(failure, waits.filter(|_| !rollback), now);
-        match &self.end {
-            End::StillStopped => return Ok(()),
+impl Writer {
+    /// What must be on the disk before anything else is waited for: a commit, and why something failed.
+    pub(super) fn at_once(&self, end: &End) -> Result<(), Failure> {
+        let (notes, now) = (&self.notes, self.clock.now());
+        // Of a person's rollback that was not carried out nothing waits.
+        let failed = |failure: &Failure, waits: Option<Generation>| notes.failed(failure, waits.filter(|_| self.before.is_none()), now);
+        match end {
+            End::StillStopped => Ok(()),
             End::Committed { committed, stopped } => {
                 let stopped = if committed.proof() == Proof::ServiceStopped { stopped.clone() } else { Vec::new() };
-                return notes.committed(committed, stopped, self.shortfall.as_ref(), now);
+                notes.committed(committed, stopped, self.shortfall.as_ref(), now)
             }
-            End::Unproven { committed, failure } => notes.committed(committed, Vec::new(), Some(failure), now)?,
-            End::ProofLost { committed, failure } => {
-                notes.committed(committed, Vec::new(), None, now)?;
-                notes.lost_proof(committed.generation(), failure, now)?;
-            }
-            End::Back { failure, generation, unseen } => {
-                failed(failure, Some(*generation))?;
-                if let Some((previous, why)) = self.fallback.zip(unseen.as_ref()) {
-                    notes.lost_proof(previous, why, now)?;
-                }
-            }
-            End::Refused(rejection) => failed(&rejection.failure, None)?,
-            End::NotDeployable { failure, generation } => failed(failure, Some(*generation))?,
-            End::Blocked(failure) | End::Exhausted(failure) => failed(failure, None)?,
-            End::Failed { failure, waits } => failed(failure, *waits)?,
-            End::Resealed { committed, from } => return notes.resealed(*from, committed.generation()),
-        }
-        // A rollback that was not carried out leaves what was live: no longer withdrawn, and where it was refused before anything moved, with
-        // no failure of its own. The exit code and the ledger say that a person's wish was refused.
-        match &self.before {
-            Some(before) => notes.as_before(before, matches!(self.end, End::NotDeployable { .. })),
-            None => Ok(()),
+            End::ProofLost { committed, .. } => notes.committed(committed, Vec::new(), None, now),
+            End::Unproven { committed, failure } => notes.committed(committed, Vec::new(), Some(failure), now),
+            End::Resealed { committed, from } => notes.resealed(*from, committed.generation()),
+            End::Back { failure, generation, .. } | End::NotDeployable { failure, generation } => failed(failure, Some(*generation)),
+            End::Refused(rejection) => failed(&rejection.failure, None),
+            End::Blocked(failure) | End::Exhausted(failure) => failed(failure, None),
+            End::Failed { failure, waits } => failed(failure, *waits),
         }
     }
 
-    /// After a person's rollback nothing is thrown away: what was rolled back may be wanted for a look.
-    fn collect(&self, committed: &Committed) {
-        let keeps_all = self.before.is_some();
-        if !keeps_all && let Err(why) = collect(&self.place, &self.notes.state()) {
-            tracing::warn!(%why, generation = %committed.generation(), "an old generation was not removed");
+    /// What is known only when a certificate's part is over.
+    pub(super) fn at_last(&self, end: &End) -> Result<(), Failure> {
+        let (notes, now) = (&self.notes, self.clock.now());
+        let lost = match end {
+            End::ProofLost { committed, failure } => Some((committed.generation(), failure)),
+            End::Back { unseen: Some(why), .. } => self.fallback.map(|previous| (previous, why)),
+            _ => None,
+        };
+        let lost = lost.map_or(Ok(()), |(generation, why)| notes.lost_proof(generation, why, now));
+        // A rollback that was not carried out leaves what was live: no longer withdrawn, and where it was refused before anything moved, with
+        // no failure of its own. The exit code and the ledger say that a person's wish was refused.
+        let not_carried_out = self.before.as_ref().filter(|_| end.committed().is_none());
+        let before = not_carried_out.map_or(Ok(()), |before| notes.as_before(before, matches!(end, End::NotDeployable { .. })));
+        // After a person's rollback nothing is thrown away: what was rolled back may be wanted for a look.
+        if end.committed().is_some()
+            && self.before.is_none()
+            && let Err(why) = collect(&self.place, &notes.state())
+        {
+            tracing::warn!(%why, certificate = %self.place.name(), "an old generation was not removed");
         }
+        lost.and(before)
     }
 }

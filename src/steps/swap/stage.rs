@@ -126,6 +126,12 @@ impl Staged {
     pub const fn generation(&self) -> Generation {
         self.kept.generation
     }
+
+    /// Its leaf.
+    #[must_use]
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
 }
 
 fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskError> {

@@ -49,7 +49,7 @@ impl Rollout<'_, '_> {
         if let Some(member) = self.members.get_mut(number) {
             member.refusal = Refusal::TriedAlone;
         }
-        let Holds::Published(published) = self.holds(number) else { return self.see(number, Seen::Ended) };
+        let Some(published) = self.published(number).await else { return };
         let generation = published.generation();
         let (published, failure) = match block(Stage::Publish, move || Ok(published.again())).await {
             Ok(Ok(published)) => (published, None),
@@ -74,49 +74,59 @@ impl Rollout<'_, '_> {
         let context = self.context;
         let mut looks = Vec::new();
         for number in who {
+            let Some(published) = self.published(*number).await else { continue };
+            let (failure, generation) = (self.failure(*number), published.generation());
             let Some(entry) = self.entry(*number) else { continue };
-            let leaf = entry.task.journal.fallback().cloned();
-            let place = entry.task.place.clone();
+            // Why it went back is on the disk before its service is waited for.
+            let end = entry.task.note(End::Back { failure, generation, unseen: None }).await;
+            let (leaf, place) = (entry.task.journal.fallback().cloned(), entry.task.place.clone());
             looks.push(async move {
                 let unseen = match leaf {
                     Some(leaf) => serves(context, &place, &leaf).await.err(),
                     None => None,
                 };
-                (*number, unseen)
+                (*number, end, unseen)
             });
         }
-        for (number, unseen) in join_all(looks).await {
-            let Holds::Published(published) = self.holds(number) else { continue };
-            let (failure, generation) = (self.failure(number), published.generation());
-            self.finish(number, End::Back { failure, generation, unseen }).await;
+        for (number, end, seen) in join_all(looks).await {
+            let end = match end {
+                End::Back { failure, generation, .. } => End::Back { failure, generation, unseen: seen },
+                other => other,
+            };
+            self.finish(number, end).await;
         }
     }
 
     /// Looks once more at what was proven before one of its services was asked again.
     pub(super) async fn look_again(&mut self, who: &[usize]) {
+        let context = self.context;
+        let mut looks = Vec::new();
         for number in who {
-            let context = self.context;
             let Some(entry) = self.entry(*number) else { continue };
             let facts = match &entry.holds {
-                Holds::Committed(committed) if committed.proof() == Proof::Served => Some(committed.facts().clone()),
+                Holds::Committed(end) => end.committed().filter(|committed| committed.proof() == Proof::Served),
                 _ => None,
             };
-            let place = entry.task.place.clone();
-            let lost = match facts {
-                Some(facts) => serves(context, &place, &facts).await.err(),
-                None => None,
-            };
-            self.end(*number, lost).await;
+            let (facts, place) = (facts.map(|committed| committed.facts().clone()), entry.task.place.clone());
+            looks.push(async move {
+                let lost = match facts {
+                    Some(facts) => serves(context, &place, &facts).await.err(),
+                    None => None,
+                };
+                (*number, lost)
+            });
+        }
+        for (number, lost) in join_all(looks).await {
+            self.end(number, lost).await;
         }
     }
 
     /// Ends the part of a certificate that is committed; `lost`: its proof does not hold any more.
     pub(super) async fn end(&mut self, number: usize, lost: Option<Failure>) {
-        let Holds::Committed(committed) = self.holds(number) else { return self.see(number, Seen::Ended) };
-        let stopped = self.entry(number).map_or_else(Vec::new, |entry| std::mem::take(&mut entry.stopped));
-        let end = match lost {
-            Some(failure) => End::ProofLost { committed, failure },
-            None => End::Committed { committed, stopped },
+        let Holds::Committed(end) = self.holds(number) else { return self.lost(number).await };
+        let end = match (*end, lost) {
+            (End::Committed { committed, .. }, Some(failure)) => End::ProofLost { committed, failure },
+            (end, _) => end,
         };
         self.finish(number, end).await;
     }

@@ -13,13 +13,13 @@ use futures_util::future::join_all;
 use self::look::{Wanted, ask_one, look_one, put_fallback_back};
 use self::next::{Member, Move, Refusal, Seen};
 use super::end::End;
-use super::task::Task;
+use super::task::{Task, lost};
 use super::{Context, block};
 use crate::config::service::{Deployed, Rank, Reply, Service, ServiceId};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::report::CertReport;
-use crate::steps::commit::{Committed, Committing, commit};
+use crate::steps::commit::{commit, commit_unproven};
 use crate::steps::prove::Proven;
 use crate::steps::swap::{Published, Staged};
 
@@ -62,7 +62,8 @@ enum Holds {
     Proven(Box<Proven>),
     /// All of its services are stopped, as when it was committed: there is nothing to do.
     StillStopped,
-    Committed(Box<Committed>),
+    /// It is committed, and the state says so.
+    Committed(Box<End>),
     /// Its value is with a step that is under way.
     Away,
 }
@@ -160,6 +161,22 @@ impl<'a> Rollout<'_, 'a> {
         self.entry(number).map_or(Holds::Away, |entry| std::mem::replace(&mut entry.holds, Holds::Away))
     }
 
+    /// The published generation of a certificate; one that holds none is lost, and said to be.
+    async fn published(&mut self, number: usize) -> Option<Box<Published>> {
+        match self.holds(number) {
+            Holds::Published(published) => Some(published),
+            _ => {
+                self.lost(number).await;
+                None
+            }
+        }
+    }
+
+    /// Ends a certificate that is not where the moves say.
+    async fn lost(&mut self, number: usize) {
+        self.finish(number, End::failed(lost())).await;
+    }
+
     /// Asks every service of these certificates once: rank after rank, those of one rank at the same time.
     async fn ask(&mut self, who: &[usize], reads: Reads) -> Answers {
         let mut services: BTreeMap<ServiceId, (Arc<dyn Service>, Vec<Deployed>)> = BTreeMap::new();
@@ -222,7 +239,7 @@ impl<'a> Rollout<'_, 'a> {
         let context = self.context;
         let mut looks = Vec::new();
         for number in who {
-            let Holds::Published(published) = self.holds(*number) else { continue };
+            let Some(published) = self.published(*number).await else { continue };
             let Some(entry) = self.entry(*number) else { continue };
             let wanted = Wanted::of(entry, &published);
             if !wanted.are_all_stopped() {
@@ -249,13 +266,15 @@ impl<'a> Rollout<'_, 'a> {
         let proven = match self.holds(number) {
             Holds::Proven(proven) => proven,
             Holds::StillStopped => return self.finish(number, End::StillStopped).await,
-            _ => return self.see(number, Seen::Ended),
+            _ => return self.lost(number).await,
         };
         let generation = proven.published().generation();
-        match block(Stage::Commit, move || commit(Committing::Proven(*proven)).map_err(|why| why.1)).await {
+        match block(Stage::Commit, move || commit(&proven)).await {
             Ok(committed) => {
                 if let Some(entry) = self.entry(number) {
-                    entry.holds = Holds::Committed(Box::new(committed));
+                    let stopped = std::mem::take(&mut entry.stopped);
+                    let end = entry.task.note(End::Committed { committed: Box::new(committed), stopped }).await;
+                    entry.holds = Holds::Committed(Box::new(end));
                 }
                 self.see(number, Seen::Committed);
             }
@@ -265,10 +284,10 @@ impl<'a> Rollout<'_, 'a> {
 
     /// Commits what is not proven and has no fallback (`swap/ondisk.md`, "No fallback").
     async fn stay(&mut self, number: usize) {
-        let Holds::Published(published) = self.holds(number) else { return self.see(number, Seen::Ended) };
+        let Some(published) = self.published(number).await else { return };
         let failure = self.failure(number);
         let generation = published.generation();
-        let end = match block(Stage::Commit, move || commit(Committing::Unproven(*published)).map_err(|why| why.1)).await {
+        let end = match block(Stage::Commit, move || commit_unproven(&published)).await {
             Ok(committed) => End::Unproven { committed: Box::new(committed), failure },
             Err(failure) => End::Failed { failure, waits: Some(generation) },
         };
