@@ -15,8 +15,9 @@
 //!    ─publish→ Published ─ask→ (the services read it) ─prove→ Proven ─commit→ Committed ─finish(End)→ report, state, ledger line
 //! ```
 //! Each value can be built only in the file of its step (private fields), so a skipped step does not compile: nothing is published that
-//! was not validated, nothing is committed that was not proven or openly noted as not proven. A step that fails gives its value back, so
-//! that the fallback and the record can use it. Planning decides everything; executing decides nothing.
+//! was not validated, nothing is committed that was not proven or openly noted as not proven. A look that fails gives the published value
+//! back, since it may be tried again or committed without a proof. Planning decides what is done; after that only the rollout decides, by
+//! what services answered, who is committed, goes back or is tried alone (`steps/flow/rollout/next.rs`).
 //!
 //! A generation that was issued and not deployed (*debt*) enters again before `validate`, and is never signed a second time.
 //!

@@ -207,6 +207,15 @@ impl Dir {
         Ok(u64::try_from(found.f_type).is_ok_and(|kind| IN_MEMORY.contains(&kind)))
     }
 
+    /// How much can still be written on the file system of this directory, in bytes; `None` where it does not say.
+    ///
+    /// # Errors
+    /// When the system refuses to say.
+    pub fn room(&self) -> Result<Option<u64>, DiskError> {
+        let found = rustix::fs::fstatvfs(&self.fd).map_err(|errno| DiskError::new("ask for the room beside", &self.path, errno))?;
+        Ok((found.f_blocks > 0).then(|| found.f_bfree.saturating_mul(found.f_frsize)))
+    }
+
     fn stat(&self, name: &str) -> Result<Option<rustix::fs::Stat>, DiskError> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Stable codes of `plan --json`.
+/// Stable codes of `plan --json`, in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReasonCode {
@@ -24,11 +24,11 @@ pub enum ReasonCode {
     Expired,
     /// Issued, but not deployed.
     Debt,
-    /// Committed while its service was stopped, so never proven.
+    /// Committed while its service was stopped, or a run on it did not finish.
     Unproven,
     /// What consumers read is not what is committed.
     Unpublished,
-    /// Asked for by `--force`.
+    /// Asked for by a person.
     Forced,
     /// Nothing to do.
     Fresh,

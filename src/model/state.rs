@@ -13,9 +13,9 @@ pub const VERSION: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// Seen on the wire at every endpoint of the settings.
+    /// The leaf was seen at every endpoint of the settings, or by a driver.
     Served,
-    /// No endpoint to ask: read back through `live`, reload exited 0.
+    /// No leaf was seen: it was read back through `live`, and no service refused it.
     File,
     /// Not proven; stays as debt.
     None,

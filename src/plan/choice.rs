@@ -353,4 +353,26 @@ mod tests {
             assert_eq!(choose(&known), expected, "{what}");
         }
     }
+
+    #[test]
+    fn what_a_plan_publishes_and_falls_back_to() {
+        let second = Some(settle(LIVE, Why::Unpublished, Some(LIVE)));
+        let rows = [
+            (Plan::Rest, None, None, false),
+            (Plan::Issue(issue(Some(LIVE))), None, Some(LIVE), false),
+            (Plan::Issue(Issue { otherwise: second, ..issue(None) }), Some(LIVE), None, false),
+            (Plan::Settle(settle(DEBT, Why::Debt, Some(LIVE))), Some(DEBT), Some(LIVE), false),
+            (Plan::Settle(settle(LIVE, Why::Rollback, Some(DEBT))), Some(LIVE), Some(DEBT), true),
+        ];
+        for (plan, publishes, fallback, is_rollback) in rows {
+            assert_eq!((plan.publishes(), plan.fallback(), plan.is_rollback()), (publishes, fallback, is_rollback), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_withdrawn_before_is_not_withdrawn_again() {
+        let due = Live { due: true, ..live(Proof::Served) };
+        let known = Known { live: Some(due), newer: vec![DEBT], ..calm() };
+        assert_eq!(choose(&known), Plan::Issue(issue(Some(LIVE))));
+    }
 }

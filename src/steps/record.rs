@@ -17,7 +17,7 @@ use crate::model::span;
 use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
 use crate::plan::due::due_at;
 
-/// Signing requests per certificate since its last commit, or within a third of its ttl ([Budget](crate::steps::swap#budget)).
+/// Signing requests that count: sent since the last commit and less than a third of the ttl ago (`swap/ondisk.md`, "Budget").
 const BUDGET: usize = 5;
 /// Signing requests per certificate in one run.
 const PER_RUN: usize = 2;
@@ -90,7 +90,7 @@ impl Notes {
         save().map_err(|why| disk_failure(Stage::Commit, &why))
     }
 
-    /// Whether the budget allows a signing request now.
+    /// Whether the budget allows a signing request now; requests that are too old are forgotten.
     ///
     /// # Errors
     /// Code `exhausted`.
@@ -105,7 +105,8 @@ impl Notes {
         if state.requests.len() < BUDGET && *this_run < PER_RUN {
             return Ok(());
         }
-        let next = state.requests.iter().min().map_or(now, |first| first.plus(window));
+        let is_of_this_run = state.requests.len() < BUDGET;
+        let next = state.requests.iter().min().filter(|_| !is_of_this_run).map_or(now, |first| first.plus(window));
         let text = format!(
             "{} signing requests for {} brought no committed certificate; {BUDGET} within {} are allowed, {PER_RUN} in one run",
             state.requests.len(),

@@ -375,3 +375,29 @@ fn the_certificate_at_live_is_a_leaf_and_its_chain_without_the_root() {
     let count = |file: &str| pem_blocks(&std::fs::read_to_string(live.join(file)).unwrap()).len();
     assert_eq!((count("cert.pem"), count("chain.pem"), count("fullchain.pem")), (1, 1, 2));
 }
+
+#[test]
+fn nothing_is_signed_that_a_nearly_full_disk_could_not_keep() {
+    if !rustix::process::geteuid().is_root() {
+        return crate::skipped("a disk that is nearly full: only root can mount one");
+    }
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    let _small = Small::mount(&estate.state());
+    estate.renew().expect(0, "web", "renewed");
+    let signed = hostile.signed();
+    let filler = estate.state().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+    // Room for a file or two, and not for a generation.
+    file.set_len(file.metadata().unwrap().len() / 4096 * 4096 - 4 * 4096).unwrap();
+    for _ in 0..7 {
+        let run = estate.force();
+        assert_eq!(run.code, 1, "{run}");
+        assert!(run.json.to_string().contains("disk-full"), "{run}");
+    }
+    assert_eq!(hostile.signed(), signed, "what could not be kept was signed");
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    estate.force().expect(0, "web", "renewed");
+}

@@ -21,7 +21,7 @@ use omens::model::report::{CertReport, Watch};
 use omens::model::state::Proof;
 use omens::steps::flow::world::World;
 use omens::steps::flow::{self, Request};
-use omens::steps::service::{DRIVERS, take_up};
+use omens::steps::service::{DRIVERS, ask_or_start};
 
 use crate::fakes::clock;
 use crate::fakes::service as bell;
@@ -286,7 +286,7 @@ fn conformance(subject: &mut dyn Subject, tree: &mut Tree) -> Vec<ServiceState> 
     let entry = subject.entry();
     let service = tree.service(&entry);
     let ask = |service: &dyn Service, deployed: &Deployed| {
-        runtime().block_on(async { take_up(service, service.state().await?, std::slice::from_ref(deployed)).await })
+        runtime().block_on(async { ask_or_start(service, service.state().await?, std::slice::from_ref(deployed)).await })
     };
     let mut states = vec![ServiceState::Running, ServiceState::Stopped];
     identity(subject, tree);

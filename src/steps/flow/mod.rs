@@ -5,8 +5,9 @@
 //!    Due → Task ─prepare: attest → key → issue → validate → keep → stage→ Staged
 //!       ─rollout: publish → ask → prove → commit, or back→ End ─Journal::finish→ state, report, ledger line
 //! ```
-//! Planning decides, everything after it carries out. Certificates that share a service, directly or through others, form a group: they are
-//! prepared side by side and rolled out together, so that each service is asked once. No certificate waits for one of another group.
+//! Planning decides what is done; after that only the rollout decides, by what services answered. Certificates that share a service, directly
+//! or through others, form a group: they are prepared side by side and rolled out together, so that each service is asked once. Groups wait
+//! for each other only for a turn: so many certificates are issued, and looked for, at a time.
 
 mod context;
 mod end;

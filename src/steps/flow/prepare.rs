@@ -20,7 +20,7 @@ use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::keep::keep;
 use crate::steps::key::Key;
 use crate::steps::record::Notes;
-use crate::steps::swap::{Place, Staged, demand_memory, disk_failure, put_back, reopen};
+use crate::steps::swap::{Place, Staged, demand_memory, demand_room, disk_failure, put_back, reopen};
 use crate::steps::validate::{Rejection, Unvalidated, Validated, validate};
 
 /// What came of preparing a certificate.
@@ -153,6 +153,7 @@ async fn ask(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue) -> Resul
 
 /// Sees to it that the new key can be kept and published.
 fn ready_to_keep(place: &Place, now: Time) -> Result<Option<Warning>, Failure> {
+    demand_room(&place.var().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
     let keep = place.certificate().keep;
     if keep.is_only_in_memory() {
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;

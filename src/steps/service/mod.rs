@@ -30,7 +30,7 @@ pub const DRIVERS: Drivers = &[&nginx::KIND, &systemd::KIND];
 ///
 /// # Errors
 /// Stage `reload`.
-pub async fn take_up(service: &dyn Service, state: ServiceState, deployed: &[Deployed]) -> Result<Reply, Failure> {
+pub async fn ask_or_start(service: &dyn Service, state: ServiceState, deployed: &[Deployed]) -> Result<Reply, Failure> {
     match state {
         ServiceState::Running => service.ask(deployed).await,
         ServiceState::Failed => service.start(deployed).await,

@@ -11,4 +11,4 @@ pub use aside::keep_aside;
 pub(in crate::steps) use place::failure as disk_failure;
 pub use place::{Place, Trees};
 pub use publish::{Published, put_back, write_copies};
-pub use stage::{Reopened, Staged, demand_memory, is_whole, reopen};
+pub use stage::{Reopened, Staged, demand_memory, demand_room, is_whole, reopen};

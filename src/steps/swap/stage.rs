@@ -22,6 +22,9 @@ use crate::steps::keep::Stored;
 use crate::steps::key::Key;
 use crate::steps::validate::Validated;
 
+/// What a generation, its state and its line in the ledger take at most, in blocks of 4 KiB, with chains of RSA-4096 certificates.
+const GENERATION: u64 = 64 * 1024;
+
 /// A generation that is complete in both trees and not yet published.
 #[derive(Debug)]
 pub struct Staged {
@@ -211,6 +214,20 @@ fn fill(place: &Place, dir: &Dir, kept: &Kept, material: &Material) -> Result<()
         write::write_new(dir, &file.name, &file.bytes, 0o644, owner)?;
     }
     write::sync(dir)
+}
+
+/// Refuses a disk without room for a whole generation: before anything is asked of a CA, since what is signed and cannot be written is lost.
+///
+/// # Errors
+/// Stage `publish`, code `disk-full`.
+pub fn demand_room(dir: &Dir) -> Result<(), Failure> {
+    let room = dir.room().map_err(|why| place::failure(Stage::Publish, &why))?;
+    let Some(room) = room.filter(|room| *room < GENERATION) else { return Ok(()) };
+    let text = format!(
+        "expected room for a generation ({GENERATION} bytes) in {}, found {room}: nothing was asked of the CA",
+        dir.path().display()
+    );
+    Err(Failure::new(Stage::Publish, Code::DiskFull, text).hint("make room on that file system; nothing that serves was changed"))
 }
 
 /// Refuses a directory that is not in memory ([Sealing](crate::steps::swap#sealing)).

@@ -12,10 +12,13 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::state::Proof;
 use crate::steps::flow::block;
 use crate::steps::flow::end::End;
+use crate::steps::flow::task::lost;
+use crate::steps::swap::Published;
 
 impl Rollout<'_, '_> {
-    /// Publishes the fallbacks, and asks their services once. How they answer is not asked: a revert is judged on the wire. What stayed
-    /// published is seen anew by the answers without the others.
+    /// Publishes the fallbacks, and asks their services once. What they answer is not asked for: a revert is judged on the wire. A certificate
+    /// without a fallback stays published: if every service of it was asked here, what they answer now replaces the refusal, since without
+    /// the others it may be accepted.
     pub(super) async fn revert(&mut self, who: &[usize]) {
         let context = self.context;
         for number in who {
@@ -136,5 +139,21 @@ impl Rollout<'_, '_> {
         if let Some(entry) = self.entries.get_mut(number).and_then(Option::take) {
             self.reports.push(entry.task.finish(end).await);
         }
+    }
+
+    /// The published generation of a certificate; one that holds none is lost, and said to be.
+    pub(super) async fn published(&mut self, number: usize) -> Option<Box<Published>> {
+        match self.holds(number) {
+            Holds::Published(published) => Some(published),
+            _ => {
+                self.lost(number).await;
+                None
+            }
+        }
+    }
+
+    /// Ends a certificate that is not where the moves say.
+    pub(super) async fn lost(&mut self, number: usize) {
+        self.finish(number, End::failed(lost())).await;
     }
 }

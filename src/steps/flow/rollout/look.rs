@@ -33,7 +33,7 @@ pub(super) async fn ask_one(context: &Context<'_>, service: &dyn Service, deploy
         let text = format!("{} had its one start in this run and has failed again", service.name());
         return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("its own log says why"));
     }
-    service::take_up(service, state, deployed).await
+    service::ask_or_start(service, state, deployed).await
 }
 
 /// What is looked for.

@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use self::look::{Wanted, ask_one, look_one, put_fallback_back};
 use self::next::{Member, Move, Refusal, Seen};
 use super::end::End;
-use super::task::{Task, lost};
+use super::task::Task;
 use super::{Context, block};
 use crate::config::service::{Deployed, Rank, Reply, Service, ServiceId};
 use crate::model::code::Code;
@@ -159,22 +159,6 @@ impl<'a> Rollout<'_, 'a> {
 
     fn holds(&mut self, number: usize) -> Holds {
         self.entry(number).map_or(Holds::Away, |entry| std::mem::replace(&mut entry.holds, Holds::Away))
-    }
-
-    /// The published generation of a certificate; one that holds none is lost, and said to be.
-    async fn published(&mut self, number: usize) -> Option<Box<Published>> {
-        match self.holds(number) {
-            Holds::Published(published) => Some(published),
-            _ => {
-                self.lost(number).await;
-                None
-            }
-        }
-    }
-
-    /// Ends a certificate that is not where the moves say.
-    async fn lost(&mut self, number: usize) {
-        self.finish(number, End::failed(lost())).await;
     }
 
     /// Asks every service of these certificates once: rank after rank, those of one rank at the same time.

@@ -1,9 +1,10 @@
 //! What a rollout does next: a pure function of what was seen of each certificate, shown by a walk through every course that services can
 //! take. [`super`] carries the moves out, one batch at a time, and asks again.
 //!
-//! The rules (`swap/ondisk.md`, "Shared reloads"): a service that refuses its reload takes all certificates of the rollout back with it that
-//! have a fallback, by one more reload; then each is tried alone, until a second one fails. Certificates that are proven are committed before
-//! others go back. What has no fallback stays, as debt. Whoever was proven and shares a service with one that went back is looked at again.
+//! The rules (`swap/ondisk.md`, "Shared reloads"): where a service refuses, the certificates that use it and have a fallback go back, by one
+//! more request; if they were several, each is then tried alone, until two have failed alone. The rest of the group is looked at after that.
+//! Certificates that are proven are committed before others go back. What has no fallback stays, as debt. Whoever was proven and shares a
+//! service with one that went back is looked at again.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +47,7 @@ pub(super) enum Seen {
     Ended,
 }
 
-/// Whether a certificate went back because a service refused all of them together.
+/// Whether a service of it refused when all were asked together, and whether it was tried alone after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refusal {
     /// No service refused.
