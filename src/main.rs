@@ -1,4 +1,4 @@
-//! The binary: the one place that reads clocks and the environment and ends the process. It must never decide anything.
+//! The binary: the one place that reads clocks and the environment and ends the process.
 #![expect(clippy::disallowed_methods, reason = "the clocks and the environment are read here and nowhere else")]
 
 use std::env;

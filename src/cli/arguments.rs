@@ -1,4 +1,4 @@
-//! The command line: commands, flags and their help. It must never do what a command asks for.
+//! The command line: commands, flags and their help.
 
 use std::path::PathBuf;
 use std::time::Duration;

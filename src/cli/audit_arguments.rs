@@ -1,4 +1,4 @@
-//! The command line of `chain-audit`. It must never do what it asks for.
+//! The command line of `chain-audit`.
 
 use std::path::PathBuf;
 

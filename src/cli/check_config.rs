@@ -1,4 +1,4 @@
-//! `check-config`: every error of the settings, or how many certificates they name. It must never change anything.
+//! `check-config`: every error of the settings, or how many certificates they name.
 
 use serde::Serialize;
 
@@ -29,6 +29,7 @@ struct Document {
 }
 
 pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
+    session.output.when_lost(REFUSED);
     let file = session.global.config.display().to_string();
     let (mut errors, settings) = match session.settings(true) {
         Ok(settings) => (Vec::new(), Some(settings)),

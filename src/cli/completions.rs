@@ -1,4 +1,4 @@
-//! `completions`: a script for a shell, made from the command line's own description. It must never install it.
+//! `completions`: a script for a shell, made from the command line's own description.
 
 use clap::CommandFactory as _;
 

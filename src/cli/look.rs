@@ -19,6 +19,7 @@ use crate::plan::view::{self, PlanDocument, Planned, Standing, StatusDocument};
 const LINE: usize = 2000;
 
 pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
+    session.output.when_lost(REFUSED);
     let settings = match session.begin(command) {
         Ok(settings) => settings,
         Err(code) => return code,
@@ -39,6 +40,10 @@ pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
 }
 
 pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &Status) -> u8 {
+    // "Not due" is 1, and would let a unit pass over what is due.
+    if arguments.due.is_some() {
+        session.output.when_lost(UNKNOWN);
+    }
     let settings = match session.begin(command) {
         Ok(settings) => settings,
         Err(code) => return code,

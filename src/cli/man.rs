@@ -1,4 +1,4 @@
-//! `man`: the manual page on stdout, or the pages of all commands in a directory. It must never write anywhere else.
+//! `man`: the manual page on stdout, or the pages of all commands in a directory.
 
 use std::io;
 use std::path::Path;

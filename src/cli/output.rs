@@ -1,4 +1,4 @@
-//! stdout: one result, text or one JSON document. It must never panic because nobody reads it.
+//! stdout: one result, text or one JSON document.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -11,11 +11,18 @@ use super::screen::Screen;
 pub(super) struct Output {
     out: Box<dyn Write + Send>,
     failure: Option<io::Error>,
+    /// The exit code of a command whose result is lost, where 1 means something else.
+    when_lost: Option<u8>,
 }
 
 impl Output {
     pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { out, failure: None }
+        Self { out, failure: None, when_lost: None }
+    }
+
+    /// Says with which exit code the command ends when its result cannot be written.
+    pub(super) const fn when_lost(&mut self, code: u8) {
+        self.when_lost = Some(code);
     }
 
     /// Writes there from now on, and gives what it wrote to until now.
@@ -52,7 +59,7 @@ impl Output {
         match self.failure {
             Some(error) if error.kind() != ErrorKind::BrokenPipe => {
                 screen.print(&format!("error: cannot write the result: {error}\n"));
-                if code == OK { FAILED } else { code }
+                self.when_lost.unwrap_or(if code == OK { FAILED } else { code })
             }
             _ => code,
         }

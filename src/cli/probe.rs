@@ -1,4 +1,4 @@
-//! `probe`: asks one endpoint and says who refuses whom, and why. It must never judge itself, nor change anything.
+//! `probe`: asks one endpoint and says who refuses whom, and why.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What all commands share: settings, where to print, how to end. It must never print a secret: it is given none.
+//! What all commands share: settings, where to print, how to end.
 
 use super::arguments::{Command, Global};
 use super::environment::Environment;

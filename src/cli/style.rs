@@ -1,4 +1,4 @@
-//! Colours as plain functions. It must never decide by itself whether there are any: that is said at the start of a run.
+//! Colours as plain functions.
 
 use super::arguments::Color;
 use super::environment::Environment;

@@ -1,4 +1,4 @@
-//! `[host]`, `[paths]`, `[trust]` and `[openbao]`: what a host has once. It must never judge a chain: that is `judge`.
+//! `[host]`, `[paths]`, `[trust]` and `[openbao]`: what a host has once.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `[tpm]`: which TPM private keys are sealed to, and what beside it. It must never open one.
+//! `[tpm]`: which TPM private keys are sealed to, and what beside it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! TOML text as a tree in which every key and value knows its place. It must never decide what a key means: that is the shapes' part.
+//! TOML text as a tree in which every key and value knows its place.
 
 use std::fmt;
 use std::sync::Arc;

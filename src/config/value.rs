@@ -1,4 +1,4 @@
-//! The values of single settings, each from its text: paths, names, addresses, lengths of time. It must never look anything up.
+//! The values of single settings, each from its text: paths, names, addresses, lengths of time.
 
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};

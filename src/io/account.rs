@@ -1,4 +1,4 @@
-//! Names of the user database as numbers. It must never change an account.
+//! Names of the user database as numbers.
 #![expect(clippy::disallowed_methods, reason = "the door to the user database")]
 
 use nix::unistd::{Group, User};

@@ -1,4 +1,4 @@
-//! The signals of a process that serves. It must never decide what they mean for a run.
+//! The signals of a process that serves.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which signals come in")]
 
 use tokio::signal::unix::{Signal, SignalKind, signal};

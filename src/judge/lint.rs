@@ -1,4 +1,4 @@
-//! The catalogue: every check's id, severity, title and remedy in one table. It must never hold a check itself.
+//! The catalogue: every check's id, severity, title and remedy in one table.
 
 pub mod audit;
 

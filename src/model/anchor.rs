@@ -1,4 +1,4 @@
-//! The pinned root and fingerprints. It must never decide whether a chain is good: that is `judge`.
+//! The pinned root and fingerprints.
 
 use std::fmt;
 

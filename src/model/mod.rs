@@ -1,4 +1,4 @@
-//! Nouns without I/O: everything the other rooms talk about. It must never read a file, a clock or the network.
+//! Nouns without I/O: everything the other rooms talk about.
 
 pub mod anchor;
 pub mod audit;

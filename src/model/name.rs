@@ -1,4 +1,4 @@
-//! The name of a certificate in the settings, which is also a directory's name. It must never hold a path separator.
+//! The name of a certificate in the settings, which is also a directory's name.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Platform configuration registers: which ones a key is bound to, and the values it was bound under. It must never read a TPM.
+//! Platform configuration registers: which ones a key is bound to, and the values it was bound under.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! How the settings name a TPM (`[tpm] tcti`): only what omens knows how to use. It must never open one, nor fall back to another.
+//! How the settings name a TPM (`[tpm] tcti`): only what omens knows how to use.
 
 use std::fmt;
 

@@ -140,3 +140,15 @@ fn with_v_every_step_is_told_and_with_vv_every_question() {
     assert!(!told.contains("answered"), "{told}");
     assert!(stderr("-vv").contains("/sign/"));
 }
+
+#[test]
+fn a_result_that_is_lost_is_never_read_as_another_answer() {
+    let (_hostile, estate) = issued();
+    let config = estate.settings().display().to_string();
+    for (arguments, expected) in [(&["status", "--due", "--json"][..], 255), (&["plan"], 2), (&["check-config"], 2)] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let all: Vec<&str> = ["--config", config.as_str()].iter().chain(arguments).copied().collect();
+        let ended = omens(Path::new("/"), &all).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(ended.status.code(), Some(expected), "{arguments:?}: {ended:?}");
+    }
+}

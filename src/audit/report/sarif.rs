@@ -1,4 +1,4 @@
-//! SARIF 2.1.0 (OASIS), for code scanners. It must never name a rule that the catalogue does not have.
+//! SARIF 2.1.0 (OASIS), for code scanners.
 
 use std::collections::BTreeSet;
 

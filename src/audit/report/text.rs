@@ -1,4 +1,4 @@
-//! The report for a terminal: chains drawn, findings worst first, one remedy each. It must never break a path or a name in two.
+//! The report for a terminal: chains drawn, findings worst first, one remedy each.
 
 mod forest;
 

@@ -1,4 +1,4 @@
-//! `chain-audit`: reads what was given, has it judged, prints the report. It must never judge itself, nor change anything.
+//! `chain-audit`: reads what was given, has it judged, prints the report.
 
 mod look;
 mod network;

@@ -1,4 +1,4 @@
-//! What is seen of a file, or why nothing is. It must never look by itself.
+//! What is seen of a file, or why nothing is.
 
 use std::path::{Path, PathBuf};
 

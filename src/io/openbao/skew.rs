@@ -1,4 +1,4 @@
-//! How far OpenBao's clock and ours are apart, and what that does to a certificate. It must never set a clock.
+//! How far OpenBao's clock and ours are apart, and what that does to a certificate.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The form of distinguished names, where x509-parser does not look at it. It must never say what a name means.
+//! The form of distinguished names, where x509-parser does not look at it.
 
 use x509_parser::asn1_rs::{Any, FromDer as _};
 
