@@ -44,13 +44,20 @@ pub trait Format: Serialize + DeserializeOwned {
     /// Which field is wrong.
     fn check(&self) -> Result<(), &'static str>;
 
-    /// The one form in bytes.
+    /// The one form in bytes, as it is written to a file.
+    ///
+    /// # Errors
+    /// The value cannot be said in JSON: there is nothing to write in its place.
+    fn written(&self) -> Result<Vec<u8>, Malformed> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|why| Malformed(why.to_string()))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// The same for comparing: no bytes where there is no form.
     #[must_use]
     fn to_bytes(&self) -> Vec<u8> {
-        // A struct of strings and numbers cannot fail to be written.
-        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        self.written().unwrap_or_default()
     }
 
     /// Reads it back: nothing unknown, nothing missing, nothing twice, nothing after the end, no other form of the same value.

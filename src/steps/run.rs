@@ -105,7 +105,10 @@ impl Run {
         match wait_for_lock(&state, wait, clock) {
             Ok(Some(lock)) => {
                 lock.touch();
-                let random = write::random_digits().unwrap_or_default();
+                let random = match write::random_digits() {
+                    Ok(random) => random,
+                    Err(errno) => return refuse(disk_error(&DiskError::new("get random bytes for a run in", state.path(), errno))),
+                };
                 let id = format!("{started}-{random}");
                 Begun::Run(Self { id, command, host, started, clock, state, _lock: lock, unwritten: RefCell::default() })
             }

@@ -199,7 +199,8 @@ impl SealedStore {
         let header = SealedKeyFile::header(name, generation, Under { seal: id.clone(), srk: active.srk.clone(), salt, nonce }, key.spki());
         let sealed = envelope::close(&active.key, header, key.pkcs8()).map_err(|_| failed("the cipher refuses"))?;
         drop(open);
-        self.kept(key, Zeroizing::new(sealed.to_bytes()))
+        let bytes = sealed.written().map_err(|why| failed(&why.to_string()))?;
+        self.kept(key, Zeroizing::new(bytes))
     }
 
     fn kept(&self, key: SoftwareKey, bytes: Zeroizing<Vec<u8>>) -> Result<Key, Failure> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::disk;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
-use crate::model::canonical::Format as _;
+use crate::model::canonical::{Format as _, Malformed};
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
@@ -91,7 +91,7 @@ impl Keys {
 
     /// Writes a new sealing key; it is durable when this returns.
     pub(super) fn write(&self, key: &SealingKeyFile) -> Result<(), Failure> {
-        self.put(&key.id.file(), &key.to_bytes())
+        self.put(&key.id.file(), &key.written().map_err(|why| unwritable(&why))?)
     }
 
     /// The Name that is pinned. Without a pin the newest sealing key's word counts: a lost pin is no licence to trust another TPM.
@@ -114,7 +114,7 @@ impl Keys {
         if content.and_then(|content| SrkPin::parse(&content.bytes).ok()).is_some_and(|pin| pin.name.0 == name) {
             return Ok(());
         }
-        self.put(layout::SRK, &SrkPin::new(name.to_vec(), now).to_bytes())
+        self.put(layout::SRK, &SrkPin::new(name.to_vec(), now).written().map_err(|why| unwritable(&why))?)
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
@@ -181,6 +181,10 @@ impl Keys {
         };
         scan().map_err(|why: DiskError| disk(&why))
     }
+}
+
+fn unwritable(why: &Malformed) -> Failure {
+    Failure::new(Stage::Seal, Code::BlobDamaged, format!("a sealing key cannot be written: {why}"))
 }
 
 fn ids(dir: &Dir) -> Result<Vec<SealId>, DiskError> {
