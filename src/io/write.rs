@@ -152,7 +152,8 @@ pub fn replace_file(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<()
     replace_any(dir, name, bytes, mode, Ownership::default())
 }
 
-/// [`replace_file`] without a flush, for what may be lost in a power cut; a reader sees the old or the new content all the same.
+/// [`replace_file`] without a flush of the directory, for what may be lost in a power cut: after one the old content is there or the new one,
+/// never half of it.
 ///
 /// # Errors
 /// When any step fails; the old content stays then.
@@ -160,7 +161,7 @@ pub fn replace_unflushed(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Resu
     refuse_link(dir, name)?;
     let fail = |errno| DiskError::new("write", dir.join(name), errno);
     let temporary = temporary(name).map_err(fail)?;
-    create(dir, &temporary, bytes, mode, Ownership::default(), |_| Ok(()))?;
+    create(dir, &temporary, bytes, mode, Ownership::default(), |file| rustix::fs::fdatasync(file))?;
     rename(dir, &temporary, name)
 }
 

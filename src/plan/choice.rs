@@ -3,7 +3,7 @@
 use crate::model::name::Generation;
 use crate::model::state::Proof;
 
-/// What a run does to one certificate. Each variant carries exactly what carrying it out needs; nothing is decided after this.
+/// What a run does to one certificate. Each variant carries exactly what carrying it out needs; what is done is decided anew only where a key does not open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Nothing.
@@ -39,7 +39,8 @@ pub struct Settle {
     pub why: Why,
     /// Generations that must not be published again, noted before anything moves.
     pub withdraw: Vec<Generation>,
-    /// The generation that comes back where this one is not deployed; never the same one.
+    /// The generation that comes back where this one is not deployed. The same one only in [`Issue::otherwise`]: its services are then asked
+    /// and looked at once more.
     pub fallback: Option<Generation>,
 }
 

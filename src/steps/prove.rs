@@ -155,9 +155,9 @@ async fn at_endpoints(prover: &dyn Prover, claim: &Claim<'_>, some_stopped: bool
         let deadline = if some_stopped { endpoint.deadline.min(STOPPED) } else { endpoint.deadline };
         match prover.until_steady(Look { endpoint, claim, deadline }).await {
             Err(why) if some_stopped && why.code == Code::Unreachable => {}
-            looked => looked?,
+            Err(why) => return Err(why),
+            Ok(()) => seen = Seen::Leaf,
         }
-        seen = Seen::Leaf;
     }
     Ok(seen)
 }
@@ -174,10 +174,10 @@ async fn by_drivers(claim: &Claim<'_>, deployment: &Deployment<'_>) -> Result<Se
 }
 
 /// The proof of a generation whose services were all found stopped: it is proven once one runs. A service whose state rests on a pid file
-/// may run all the same, so its endpoints must be silent.
+/// may run all the same: an endpoint must not serve anything but the new leaf.
 ///
 /// # Errors
-/// The value and why: something answers, so a service is not stopped but was not reached.
+/// The value and why: something else is served, so a service is not stopped but was not reached.
 pub async fn all_stopped(
     prover: &dyn Prover,
     published: Published,

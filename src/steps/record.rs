@@ -82,7 +82,7 @@ impl Notes {
     pub fn over(&self) -> Result<(), Failure> {
         let mut guard = self.lock();
         guard.0.begun = None;
-        // Not flushed: lost in a power cut, it costs a line in the ledger that says "interrupted" of a run that was not.
+        // The directory is not flushed: a power cut may bring the note back, which costs a line that says "interrupted" of a run that was not.
         let save = || {
             let var = self.place.var()?;
             write::replace_unflushed(&var, layout::STATE, &write::json(&var, layout::STATE, &guard.0)?, 0o600)
@@ -159,10 +159,11 @@ impl Notes {
         if committed.proof() == Proof::None {
             note_debt(state, generation, failure, now);
         } else {
-            state.debt = None;
-            // A certificate that is due as it comes would be asked for at every run: its request stays counted.
+            state.debt = state.debt.take().filter(|debt| debt.generation > generation);
+            // A certificate that is due as it comes would be asked for at every run: its request stays counted, and so it does where it is
+            // only the committed one that was given back because no new one came.
             let (host, name) = (&self.place.settings().host, self.place.name());
-            if due_at(host, name, committed.facts().not_before, committed.facts().not_after) > now {
+            if failure.is_none() && due_at(host, name, committed.facts().not_before, committed.facts().not_after) > now {
                 state.requests.clear();
             }
         }

@@ -6,6 +6,7 @@ use omens::config::service::ServiceState;
 use omens::model::entry::Outcome;
 use omens::model::report::Report;
 use omens::model::state::Proof;
+use omens::steps::flow::ending::Ending;
 
 use crate::authority::Answers;
 use crate::host::{Cert, Host};
@@ -286,4 +287,18 @@ fn what_was_given_back_and_is_not_deployed_is_told_as_that() {
     assert_eq!(host.live("state", "web").as_deref(), Some("gen-1"));
     host.heal();
     assert_eq!(host.renew().exit, 0);
+}
+
+#[test]
+fn giving_the_committed_one_back_does_not_begin_the_budget_anew() {
+    let (_turn, host) = host(&[WEB]);
+    assert_eq!(host.renew().exit, 0);
+    let before = host.authority.signed();
+    host.authority.answer(Answers::LosesTheAnswer);
+    for _ in 0..8 {
+        // Consumers lack it each time, so each run commits it once more beside what it asks for in vain.
+        host.power_cut();
+        assert_eq!(host.renew_with(true, Ending::default()).exit, 1);
+    }
+    assert_eq!(host.authority.signed() - before, 5);
 }

@@ -8,7 +8,7 @@ use crate::plan::choice::Plan;
 use crate::steps::commit::Committed;
 use crate::steps::validate::Rejection;
 
-/// How a certificate's part in a run ended. Where nothing was to be done there is none.
+/// How a certificate's part in a run ended.
 #[derive(Debug)]
 pub(in crate::steps) enum End {
     /// Its services were found stopped once more: nothing happened and nothing is noted.
@@ -82,8 +82,8 @@ pub(super) struct Told {
 }
 
 /// Tells an end: pure, with a table of all of them below. `shortfall` is how the first of two tasks ended: no new certificate came, and this
-/// is the end of bringing the committed one back to its services, after which the first one is still what is told. `is_back`: consumers read
-/// the plan's fallback.
+/// is the end of bringing the committed one back to its services. Where that is committed with its proof, outcome and error of the first
+/// one are told, otherwise its own. `is_back`: consumers read the plan's fallback.
 pub(super) fn told(end: &End, plan: &Plan, shortfall: Option<&End>, is_back: bool) -> Told {
     let rollback = plan.is_rollback();
     let short = |outcome| shortfall.map_or(outcome, |first| told(first, &Plan::Rest, None, false).outcome);

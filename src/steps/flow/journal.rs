@@ -1,5 +1,5 @@
-//! What is known of one certificate's part in a run, and [`Journal::finish`]: the one place that says how it ended, in `state.json`, in the
-//! report and in the ledger, all three from one [`End`].
+//! What is known of one certificate's part in a run, and [`Journal::finish`]: how it ended is said in `state.json`, in the report and in the
+//! ledger from one [`End`]. A certificate whose place could not be opened has no journal; [`Run::failed`] tells of it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! The planning stage of a run: what is there, what is to be done about it, and, where a plan would publish a sealed key, whether that key
-//! opens. After this nothing is decided again.
+//! opens. After this only the rollout decides, by what services answer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -16,9 +16,9 @@ use crate::steps::flow::task::lost;
 use crate::steps::swap::Published;
 
 impl Rollout<'_, '_> {
-    /// Publishes the fallbacks, and asks their services once. What they answer is not asked for: a revert is judged on the wire. A certificate
-    /// without a fallback stays published: if every service of it was asked here, what they answer now replaces the refusal, since without
-    /// the others it may be accepted.
+    /// Publishes the fallbacks, and asks their services once. For those that go back the answers do not count: a revert is judged on the wire.
+    /// A refused one without a fallback stays published: if every service of it was asked here, the new answers replace the refusal, since
+    /// without the others it may be accepted.
     pub(super) async fn revert(&mut self, who: &[usize]) {
         let context = self.context;
         for number in who {
@@ -91,9 +91,9 @@ impl Rollout<'_, '_> {
                 (*number, end, unseen)
             });
         }
-        for (number, end, seen) in join_all(looks).await {
+        for (number, end, unseen) in join_all(looks).await {
             let end = match end {
-                End::Back { failure, generation, .. } => End::Back { failure, generation, unseen: seen },
+                End::Back { failure, generation, .. } => End::Back { failure, generation, unseen },
                 other => other,
             };
             self.finish(number, end).await;

@@ -26,7 +26,7 @@ use crate::steps::swap::{Published, Staged};
 /// What each service answered when it was last asked.
 type Answers = BTreeMap<ServiceId, Result<Reply, Failure>>;
 
-/// A certificate of the rollout. `None` where its part is over.
+/// A certificate of the rollout.
 struct Entry<'a> {
     task: Task<'a>,
     holds: Holds,
