@@ -58,9 +58,11 @@ pub(super) fn remove_leftovers(settings: &Arc<Settings>, of: &[&CertName]) {
     if of.is_empty() {
         return;
     }
-    let removed = Trees::open(settings).and_then(|trees| of.iter().try_for_each(|name| Place::open(&trees, name).map(drop)));
-    if let Err(why) = removed {
-        tracing::warn!(%why, "the remains of a killed run stay");
+    let stay = |why: Failure| tracing::warn!(%why, "the remains of a killed run stay");
+    match Trees::open(settings) {
+        // One place that cannot be opened is no reason to leave the others as they are.
+        Ok(trees) => of.iter().filter_map(|name| Place::open(&trees, name).err()).for_each(stay),
+        Err(why) => stay(why),
     }
 }
 

@@ -38,7 +38,7 @@ impl Rollout<'_, '_> {
                 Seen::Refused if member.services.is_subset(&asked) => {
                     // What stays is told by why it was refused first.
                     let first = self.entry(number).and_then(|entry| entry.failure.take());
-                    self.see_answers(number, &answers, Refusal::Together);
+                    self.see_answers(number, &answers);
                     if let Some(entry) = self.entry(number) {
                         entry.failure = first;
                     }
@@ -69,7 +69,7 @@ impl Rollout<'_, '_> {
             return self.see(number, Seen::Refused);
         }
         let answers = self.ask(&[number], Reads::New).await;
-        self.see_answers(number, &answers, Refusal::TriedAlone);
+        self.see_answers(number, &answers);
     }
 
     /// Looks whether the previous certificates serve again; with that their part ends.

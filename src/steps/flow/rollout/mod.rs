@@ -91,7 +91,7 @@ pub(super) async fn roll_out<'a>(context: &Context<'a>, staged: Vec<(Task<'a>, S
     let all: Vec<usize> = (0..rollout.entries.len()).collect();
     let answers = rollout.ask(&all, Reads::New).await;
     for number in all {
-        rollout.see_answers(number, &answers, Refusal::Together);
+        rollout.see_answers(number, &answers);
     }
     while let Some(step) = next::next(&rollout.members) {
         rollout.carry_out(step).await;
@@ -191,7 +191,7 @@ impl<'a> Rollout<'_, 'a> {
     }
 
     /// Takes down what a certificate's services answered.
-    fn see_answers(&mut self, number: usize, answers: &Answers, refusal: Refusal) {
+    fn see_answers(&mut self, number: usize, answers: &Answers) {
         let Some(entry) = self.entry(number) else { return };
         let (mut stopped, mut warnings, mut refused, mut before) = (Vec::new(), Vec::new(), None, BTreeMap::new());
         for service in &entry.task.services {
@@ -213,8 +213,8 @@ impl<'a> Rollout<'_, 'a> {
         entry.failure = refused.or(entry.failure.take());
         if let Some(member) = self.members.get_mut(number) {
             member.seen = seen;
-            if seen == Seen::Refused || refusal == Refusal::TriedAlone {
-                member.refusal = member.refusal.max(refusal);
+            if seen == Seen::Refused {
+                member.refusal = member.refusal.max(Refusal::Together);
             }
         }
     }
