@@ -25,12 +25,18 @@ pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Re
 }
 
 pub(super) fn restore(session: &mut Session<'_>, command: &Command) -> u8 {
-    match session.begin(command) {
+    // It has to work at a boot whatever has become of the secrets and the settings.
+    let remains = match session.settings(false) {
         Ok(settings) => {
             let report = restore::restore(&Arc::new(settings), session.clock);
-            session.report(&report)
+            return session.report(&report);
         }
-        Err(code) => code,
+        Err(remains) => remains,
+    };
+    let report = remains.paths.as_ref().and_then(|paths| restore::restore_without_settings(&remains, paths, session.clock));
+    match report {
+        Some(report) => session.report(&report),
+        None => session.unusable(command, *remains),
     }
 }
 
@@ -53,11 +59,9 @@ pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: 
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
     };
-    // `begin` refused a name that the settings do not have.
-    let Some(certificate) = settings.certificate(&arguments.name) else { return super::exit::REFUSED };
     let progress = session.progress();
     let world = World::of(&settings, session.clock, &progress);
-    let report = rollback::rollback(&settings, certificate, arguments.wait.wait, &world);
+    let report = rollback::rollback(&settings, &arguments.name, arguments.wait.wait, &world);
     drop(world);
     drop(progress);
     session.report(&report)

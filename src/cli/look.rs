@@ -5,15 +5,18 @@ use super::exit::{FAILED, OK, REFUSED, UNKNOWN};
 use super::session::Session;
 use super::show;
 use super::style::Style;
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::{Certificate, Faulty, Paths, Remains};
 use crate::io::dir::DiskError;
 use crate::model::clock::Time;
 use crate::model::code::Code;
+use crate::model::name::CertName;
 use crate::model::reason::Reason;
 use crate::model::report::RunError;
 use crate::model::span;
 use crate::model::text::one_line;
-use crate::plan::view::{self, PlanDocument, Planned, Standing, StatusDocument};
+use crate::plan::broken;
+use crate::plan::faulty::{committed, on_disk};
+use crate::plan::view::{PlanDocument, Planned, Standing, StatusDocument};
 
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;
@@ -25,7 +28,7 @@ pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
         Err(code) => return code,
     };
     let all: Vec<&Certificate> = settings.certificates.iter().collect();
-    match view::plan(&settings, &all, session.clock.now()) {
+    match broken::plan(&settings, &all, &on_disk(&settings), session.clock.now()) {
         Err(why) => session.refuse(command, unreadable(&why)),
         Ok(document) => {
             if session.global.json {
@@ -33,8 +36,9 @@ pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
             } else {
                 let text = plan_text(&document, session.style);
                 session.output.text(&text);
+                session.show_errors(&document.errors);
             }
-            OK
+            if document.errors.is_empty() { OK } else { FAILED }
         }
     }
 }
@@ -44,28 +48,55 @@ pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &S
     if arguments.due.is_some() {
         session.output.when_lost(UNKNOWN);
     }
-    let settings = match session.begin(command) {
+    let settings = match session.settings(false) {
+        Ok(settings) => settings,
+        Err(remains) => return status_without_settings(session, command, arguments, *remains),
+    };
+    let settings = match session.named(command, settings) {
         Ok(settings) => settings,
         Err(code) => return code,
     };
     let named = arguments.due.as_deref().unwrap_or_default();
-    let wanted: Vec<&Certificate> = settings.certificates.iter().filter(|c| named.is_empty() || named.contains(c.name())).collect();
-    let document = match view::status(&settings, &wanted, session.clock.now()) {
+    let is_wanted = |name: &CertName| named.is_empty() || named.contains(name);
+    let wanted: Vec<&Certificate> = settings.certificates.iter().filter(|c| is_wanted(c.name())).collect();
+    let faulty: Vec<Faulty> = on_disk(&settings).into_iter().filter(|faulty| is_wanted(&faulty.name)).collect();
+    let document = match broken::status(&settings, &wanted, &faulty, session.clock.now()) {
         Ok(document) => document,
         Err(why) => return session.refuse(command, unreadable(&why)),
     };
-    let due_only = arguments.due.is_some();
-    if session.global.json {
-        session.output.document(&document);
-    } else if due_only {
-        let text = due_text(&document);
-        session.output.text(&text);
-    } else {
-        let text = status_text(&document, &settings, session.style);
-        session.output.text(&text);
+    show_status(session, &document, &settings.paths, arguments);
+    let hidden = named.is_empty() && settings.faults.hidden.is_some();
+    match &arguments.due {
+        None if document.healthy => OK,
+        None => FAILED,
+        Some(_) if document.certificates.iter().any(|c| c.planned.due) => OK,
+        // What cannot be decided is never "not due".
+        Some(_) if hidden || !faulty.is_empty() => UNKNOWN,
+        Some(_) => FAILED,
     }
-    let good = if due_only { document.certificates.iter().any(|c| c.planned.due) } else { document.healthy };
-    if good { OK } else { FAILED }
+}
+
+/// What is committed and what consumers read is shown whatever the settings say. Whether anything is due is not known then.
+fn status_without_settings(session: &mut Session<'_>, command: &Command, arguments: &Status, remains: Remains) -> u8 {
+    let Some(paths) = remains.paths.clone().filter(|_| arguments.due.is_none()) else { return session.unusable(command, remains) };
+    let faulty = committed(&remains, &paths);
+    if faulty.is_empty() {
+        return session.unusable(command, remains);
+    }
+    match broken::status_without_settings(&remains, &paths, &faulty, session.clock.now()) {
+        Ok(document) => show_status(session, &document, &paths, arguments),
+        Err(why) => return session.refuse(command, unreadable(&why)),
+    }
+    FAILED
+}
+
+fn show_status(session: &mut Session<'_>, document: &StatusDocument, paths: &Paths, arguments: &Status) {
+    if session.global.json {
+        return session.output.document(document);
+    }
+    let text = if arguments.due.is_some() { due_text(document) } else { status_text(document, paths, session.style) };
+    session.output.text(&text);
+    session.show_errors(&document.errors);
 }
 
 const _: () = assert!(UNKNOWN != REFUSED, "ExecCondition= tells 255 from all else");
@@ -97,18 +128,18 @@ fn due_text(document: &StatusDocument) -> String {
     document.certificates.iter().filter(|s| s.planned.due).map(|s| line(&s)).collect()
 }
 
-fn status_text(document: &StatusDocument, settings: &Settings, style: Style) -> String {
+fn status_text(document: &StatusDocument, paths: &Paths, style: Style) -> String {
     let mut text: String = document.certificates.iter().map(|standing| standing_text(standing, document.at, style)).collect();
     let last = document.last_run.map_or_else(|| "never".to_owned(), |at| format!("{at} ({} ago)", span::about(document.at.since(at))));
     let total = document.certificates.len();
     let well = document.certificates.iter().filter(|c| c.healthy).count();
     let summary = if document.healthy { style.good("healthy") } else { style.bad(&format!("{} of {total} need attention", total - well)) };
-    text.push_str(&format!("{}: {summary}, last run {last}\n", style.name(&one_line(&settings.host, LINE))));
+    text.push_str(&format!("{}: {summary}, last run {last}\n", style.name(&one_line(&document.host, LINE))));
     if let Some(beyond) = document.certificates.iter().find_map(|c| c.keep_beyond) {
         text.push_str(&format!("{}: {beyond}\n", style.warn("note")));
     }
     for name in &document.unnamed {
-        let path = settings.paths.state.join("certs").join(name);
+        let path = paths.state.join("certs").join(name);
         text.push_str(&format!(
             "{}: {} is kept, but the settings no longer name it\n  {} remove it by hand when nothing needs it\n",
             style.warn("note"),

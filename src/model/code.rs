@@ -160,6 +160,8 @@ codes! {
     RunNotTmpfs = "run-not-tmpfs",
     /// A new TPM was announced, and it is the pinned one.
     SameTpm = "same-tpm",
+    /// The settings of a certificate are wrong.
+    Settings = "settings",
     /// The server failed.
     ServerError = "server-error",
     /// The server is sealed or not initialised.

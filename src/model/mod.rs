@@ -10,6 +10,7 @@ pub mod failure;
 pub mod finding;
 pub mod key;
 pub mod layout;
+pub mod meta;
 pub mod name;
 pub mod openbao;
 pub mod pcr;

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReasonCode {
+    /// Its settings are wrong: nothing can be done.
+    Settings,
     /// No committed generation and no debt.
     Missing,
     /// There, but not parseable, or its key cannot be opened.
@@ -39,6 +41,7 @@ impl ReasonCode {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Settings => "settings",
             Self::Missing => "missing",
             Self::Unreadable => "unreadable",
             Self::KeyMismatch => "key-mismatch",

@@ -8,7 +8,7 @@ use super::decide::{Decision, decide};
 use super::generation::Condition;
 use super::inventory::{self, Tree};
 use super::sealing::{SealingKeys, plaintext_warning};
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::{Certificate, Install, Settings};
 use crate::io::dir::DiskError;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
@@ -234,13 +234,13 @@ fn standing(host: &OfHost<'_>, certificate: &Certificate, tree: Tree) -> Standin
         proof: proof_of_live(&tree),
         keep,
         keep_means: keep_means(keep, &pcrs),
-        keep_beyond: (keep == Keep::Sealed).then_some(KEEP_BEYOND),
+        keep_beyond: keep_beyond(keep),
         pcrs,
         debt,
         attempts: tree.state.requests.len(),
         last_error: last_error.cloned(),
         last_run,
-        copies: copies(certificate),
+        copies: copies(&certificate.install),
         warnings: plaintext_warning(&tree.in_clear).into_iter().collect(),
         planned,
     }
@@ -253,7 +253,12 @@ fn pcrs_of(settings: &Settings, tree: &Tree, sealing: &SealingKeys) -> Vec<u32> 
     bound.or(asked).unwrap_or_default().to_vec()
 }
 
-fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
+/// What a key that rests so is not protected against, where that is not obvious.
+pub(super) fn keep_beyond(keep: Keep) -> Option<&'static str> {
+    (keep == Keep::Sealed).then_some(KEEP_BEYOND)
+}
+
+pub(super) fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
     match (keep, pcrs) {
         (Keep::File, _) => "a file in the state directory, for root alone: whoever reads the disk or a backup has the key".to_owned(),
         (Keep::Sealed, []) => "sealed to this host's TPM, whatever boots there: a stolen disk, backup or image does not open it".to_owned(),
@@ -265,8 +270,8 @@ fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
     }
 }
 
-fn copies(certificate: &Certificate) -> Vec<String> {
+pub(super) fn copies(install: &[Install]) -> Vec<String> {
     use crate::config::settings::InstallKind::Copy;
-    let copied = certificate.install.iter().filter(|install| install.kind == Copy);
+    let copied = install.iter().filter(|install| install.kind == Copy);
     copied.flat_map(|install| install.files.iter().map(|(_, file)| install.dir.join(file).display().to_string())).collect()
 }

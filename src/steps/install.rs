@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flow::faulty;
 use super::run::{Begun, Command, Run};
 use super::swap::{Place, Trees, disk_failure, keep_aside, write_copies};
 use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
@@ -23,7 +24,9 @@ pub fn install(settings: &Arc<Settings>, wait: Duration, clock: Clock) -> Report
         Begun::Run(run) => run,
         Begun::Report(report) => return *report,
     };
-    let reports = settings.certificates.iter().filter(|c| !c.install.is_empty()).map(|c| one(settings, c, &run)).collect();
+    let mut reports: Vec<CertReport> =
+        settings.certificates.iter().filter(|c| !c.install.is_empty()).map(|c| one(settings, c, &run)).collect();
+    reports.extend(faulty::all(&run, settings));
     run.end(reports)
 }
 

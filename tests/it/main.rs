@@ -42,6 +42,7 @@ mod lab_tools;
 mod lies;
 mod owners;
 mod probe;
+mod reach;
 mod renew;
 mod reseal;
 mod restore;

@@ -175,7 +175,8 @@ const fn lint_of(reason: &Reason) -> Option<(&'static Lint, Severity)> {
         ReasonCode::Debt => &lints::NOT_TAKEN_UP,
         ReasonCode::Unpublished => &lints::UNPUBLISHED,
         ReasonCode::Unproven => &lints::UNPROVEN,
-        // The certificate itself is judged below.
+        // The certificate itself is judged below, the settings above.
+        ReasonCode::Settings => return None,
         ReasonCode::NotYetValid | ReasonCode::Expired | ReasonCode::InWindow | ReasonCode::Forced | ReasonCode::Fresh => return None,
     };
     Some((lint, lint.severity))
