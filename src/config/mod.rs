@@ -11,6 +11,7 @@ mod host;
 mod login;
 mod neighbours;
 mod profile;
+pub mod program;
 mod reach;
 pub mod service;
 pub mod settings;
