@@ -64,7 +64,7 @@ fn faults() -> Vec<(&'static str, String, Option<&'static str>)> {
         ("a profile that is not there", good.replace("\"tls-server\"", "\"no-such-profile\""), Some("certificate[0].profile")),
         ("a group that is gone", format!("{good}group = \"no-such-group\"\n"), Some("certificate[0].group")),
         ("no TOML", format!("{good}group = \n"), Some("certificate[0].group")),
-        ("nothing that could be read", "\u{1}%% = [".to_owned(), None),
+        ("nothing that could be read", "\u{1}%% = [".to_owned(), Some("\"\\u{1}%%\"")),
         ("a table that does not exist", format!("{good}[hots]\nname = \"x\"\n"), Some("hots")),
         ("its name twice", format!("{good}{good}"), Some("certificate[1].name")),
     ]
