@@ -17,6 +17,7 @@ use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Warning};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
+use crate::model::program::Variable;
 use crate::model::reason::Reason;
 
 /// What a service answers in its own time.
@@ -33,6 +34,35 @@ pub trait Service: fmt::Debug + Send + Sync {
     /// Its place in the order in which the services of a host are asked.
     fn rank(&self) -> Rank {
         Rank::default()
+    }
+
+    /// The drivers whose services must not have failed in this run before this one is asked: it would not come back without them.
+    fn waits_for(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether it can be given another certificate at all; asked before one is signed for it.
+    ///
+    /// # Errors
+    /// Stage `reload`, when a new certificate would break it.
+    fn accepts(&self) -> Answer<'_, ()> {
+        ready(Ok(())).boxed()
+    }
+
+    /// Whether it is started anew to read its files. Then it is started again with the previous ones, whatever became of it, and a
+    /// certificate is not back before it runs.
+    fn restarts(&self) -> bool {
+        false
+    }
+
+    /// The unit of systemd that it is, where the settings name one.
+    fn unit(&self) -> Option<&str> {
+        None
+    }
+
+    /// What `check-config` should know of it beyond its settings. It changes nothing, and starts nothing but a program to say its version.
+    fn examine(&self) -> BoxFuture<'_, Vec<Examined>> {
+        ready(Vec::new()).boxed()
     }
 
     /// Whether it runs, without asking anything of it.
@@ -68,12 +98,12 @@ pub trait Service: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Stage `verify`, when the service has not read it.
-    fn prove<'a>(&'a self, _question: &'a Question<'a>) -> Answer<'a, Seen> {
-        ready(Ok(Seen::Nothing)).boxed()
+    fn prove<'a>(&'a self, _question: &'a Question<'a>) -> Answer<'a, Shown> {
+        ready(Ok(Shown::default())).boxed()
     }
 
-    /// The files that it wants in a generation, which is to lie at this path. Always the same for the same path.
-    fn files(&self, _generation: &Path) -> Vec<Rendered> {
+    /// The files that it wants in a generation. Always the same for the same surroundings.
+    fn files(&self, _rendering: &Rendering<'_>) -> Vec<Rendered> {
         Vec::new()
     }
 
@@ -165,6 +195,38 @@ pub struct Deployed {
     pub leaf: Facts,
     /// Why it was made or published.
     pub reasons: Vec<Reason>,
+    /// Where the certificate can be seen, by the settings.
+    pub endpoints: Vec<Endpoint>,
+    /// What a driver needs to look at a service.
+    pub eyes: Eyes,
+}
+
+/// What a driver needs to look at a service by itself.
+#[derive(Clone, Debug)]
+pub struct Eyes {
+    /// The pinned root.
+    pub anchor: Anchor,
+    /// The time.
+    pub clock: Clock,
+    /// `$CREDENTIALS_DIRECTORY`.
+    pub credentials: Option<PathBuf>,
+}
+
+impl Deployed {
+    /// What a program that is called for this generation is told of it ([Programs](crate::config#programs)).
+    #[must_use]
+    pub fn variables(&self) -> Vec<Variable> {
+        let reasons: Vec<&str> = self.reasons.iter().map(|reason| reason.code.as_str()).collect();
+        vec![
+            Variable::new("OMENS_NAME", self.certificate.as_str()),
+            Variable::new("OMENS_GENERATION", self.generation.to_string()),
+            Variable::new("OMENS_DIR", self.directory.as_os_str()),
+            Variable::new("OMENS_SERIAL", self.leaf.serial.as_str()),
+            Variable::new("OMENS_SHA256", self.leaf.sha256.as_str()),
+            Variable::new("OMENS_NOT_AFTER", self.leaf.not_after.to_string()),
+            Variable::new("OMENS_REASON", reasons.join(",")),
+        ]
+    }
 }
 
 /// What a driver's own proof is asked.
@@ -174,24 +236,57 @@ pub struct Question<'a> {
     pub deployed: &'a Deployed,
     /// What the driver noted before it asked ([`Done::before`]).
     pub before: &'a serde_json::Value,
-    /// Where the certificate can be seen, by the settings.
-    pub endpoints: &'a [Endpoint],
-    /// The pinned root.
-    pub anchor: &'a Anchor,
-    /// The time.
-    pub clock: Clock,
+}
+
+/// What a driver's own proof came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shown {
+    /// What it saw.
+    pub seen: Seen,
+    /// What is worth saying, and is no reason to go back.
+    pub warnings: Vec<Warning>,
+}
+
+impl Shown {
+    /// This was seen, and there is nothing to say about it.
+    #[must_use]
+    pub const fn only(seen: Seen) -> Self {
+        Self { seen, warnings: Vec::new() }
+    }
 }
 
 /// What a driver's own proof saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Seen {
     /// The driver has no proof of its own.
+    #[default]
     Nothing,
     /// The service says that it read the generation.
     Read,
     /// The service serves the leaf.
     Leaf,
 }
+
+/// What `check-config` is told of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Examined {
+    /// A renewal would break it: exit 2.
+    Refused(Failure),
+    /// Works, as far as can be seen.
+    Warned(Warning),
+}
+
+/// The generation that files are rendered for.
+#[derive(Clone, Copy, Debug)]
+pub struct Rendering<'a> {
+    /// Where it is to lie in the run directory.
+    pub directory: &'a Path,
+    /// The pinned roots in PEM: what [`ANCHORS`] of the generation is to hold.
+    pub anchors: &'a str,
+}
+
+/// The name of the file that holds the pinned roots in a generation, for a driver that wants one there.
+pub const ANCHORS: &str = "anchors.pem";
 
 /// A file that a driver puts into a generation: public, mode 0644. Beside `live` a constant link of the same name leads to it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ pub mod due;
 pub mod generation;
 pub mod sealing;
 pub mod inventory;
+pub mod links;
 pub mod reseal;
 pub mod validity;
 pub mod view;

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use omens::config::service::{Deployed, Drivers, Question, Reply, Seen, Service, ServiceState};
+use omens::config::service::{Deployed, Drivers, Eyes, Question, Reply, Seen, Service, ServiceState};
 use omens::config::settings::Settings;
 use omens::config::{LoadOptions, load};
 use omens::judge::cert::Facts;
@@ -92,7 +92,7 @@ impl Tree {
         }
         link(&top.join("live"), &format!("gen-{generation}"));
         let leaf = Facts::parse(leaf.der()).unwrap();
-        Deployed { certificate: CertName::parse("web").unwrap(), generation: Generation(generation), directory, leaf, reasons: Vec::new() }
+        Deployed { certificate: CertName::parse("web").unwrap(), generation: Generation(generation), directory, leaf, reasons: Vec::new(), endpoints: Vec::new(), eyes: eyes(&settings) }
     }
 
     fn generation_of(&self, leaf: Option<String>) -> Option<u64> {
@@ -103,6 +103,10 @@ impl Tree {
         let text = std::fs::read_to_string(file).ok()?;
         self.generation_of(pem_blocks(&text).first().map(|der| sha256(der)))
     }
+}
+
+fn eyes(settings: &Settings) -> Eyes {
+    Eyes { anchor: settings.anchor.clone(), clock: clock(), credentials: None }
 }
 
 fn link(path: &Path, target: &str) {
@@ -273,8 +277,8 @@ impl Subject for Directory {
 }
 
 fn proof(service: &dyn Service, settings: &Settings, deployed: &Deployed, before: &serde_json::Value) -> Result<Seen, Failure> {
-    let question = Question { deployed, before, endpoints: &[], anchor: &settings.anchor, clock: clock() };
-    runtime().block_on(service.prove(&question))
+    let deployed = Deployed { eyes: eyes(settings), ..deployed.clone() };
+    runtime().block_on(service.prove(&Question { deployed: &deployed, before })).map(|shown| shown.seen)
 }
 
 fn until_used(subject: &mut dyn Subject, tree: &Tree, generation: u64) {

@@ -6,7 +6,7 @@ use super::end::End;
 use super::found::report_of;
 use super::journal::Journal;
 use super::{Context, Due, block};
-use crate::config::service::{Deployed, Service};
+use crate::config::service::{Deployed, Eyes, Service};
 use crate::config::settings::Certificate;
 use crate::judge::cert::Facts;
 use crate::model::code::Code;
@@ -69,6 +69,8 @@ impl<'a> Task<'a> {
             directory: layout::run_generation(&settings.paths.run, self.place.name(), generation),
             leaf: leaf.clone(),
             reasons: self.journal.reasons().to_vec(),
+            endpoints: self.certificate().verify.clone(),
+            eyes: Eyes { anchor: settings.anchor.clone(), clock: self.journal.clock(), credentials: settings.credentials.clone() },
         }
     }
 
