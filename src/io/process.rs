@@ -111,8 +111,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// Runs it to its end in our environment, with messages in English, and with what it said as it is, at most `kept` bytes of each stream. At the time limit it is killed, with what it has
-    /// started in its process group.
+    /// Runs it to its end in our environment, with messages in English. What it said is given as it is, at most `kept` bytes of each stream.
+    /// At the time limit it is killed, with what it has started in its process group.
     ///
     /// # Errors
     /// When it cannot be started, or does not end in time.
