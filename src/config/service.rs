@@ -219,23 +219,6 @@ impl Deployed {
         let reasons: Vec<&str> = self.reasons.iter().map(|reason| reason.code.as_str()).collect();
         vec![
             Variable::new("OMENS_NAME", self.certificate.as_str()),
-            Variable::new("OMENS_GENERATION", self.generation.to_string()),
-            Variable::new("OMENS_DIR", self.directory.as_os_str()),
-            Variable::new("OMENS_SERIAL", self.leaf.serial.as_str()),
-            Variable::new("OMENS_SHA256", self.leaf.sha256.as_str()),
-            Variable::new("OMENS_NOT_AFTER", self.leaf.not_after.to_string()),
-            Variable::new("OMENS_REASON", reasons.join(",")),
-        ]
-    }
-}
-
-impl Deployed {
-    /// What a program that is called for this generation is told of it ([Programs](crate::config#programs)).
-    #[must_use]
-    pub fn variables(&self) -> Vec<Variable> {
-        let reasons: Vec<&str> = self.reasons.iter().map(|reason| reason.code.as_str()).collect();
-        vec![
-            Variable::new("OMENS_NAME", self.certificate.as_str()),
             Variable::new("OMENS_GENERATION", self.generation.0.to_string()),
             Variable::new("OMENS_DIR", self.directory.as_os_str()),
             Variable::new("OMENS_SERIAL", self.leaf.serial.as_str()),

@@ -122,13 +122,7 @@ impl Client {
     ///
     /// # Errors
     /// In words: the address is none, or as [`Client::new`].
-    pub async fn reaching(
-        name: &str,
-        address: &str,
-        roots: &[Vec<u8>],
-        identity: Option<&Identity>,
-        clock: Clock,
-    ) -> Result<Self, String> {
+    pub async fn reaching(name: &str, address: &str, roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) -> Result<Self, String> {
         let port = address.rsplit_once(':').map_or("443", |(_, port)| port);
         let base = if name.contains(':') { format!("https://[{name}]:{port}") } else { format!("https://{name}:{port}") };
         let found = tokio::time::timeout(CONNECT, tokio::net::lookup_host(address)).await;
@@ -137,13 +131,7 @@ impl Client {
         Self::built(&base, Some(&Way { name, at }), roots, identity, clock).map_err(|why| why.to_string())
     }
 
-    fn built(
-        base: &str,
-        way: Option<&Way<'_>>,
-        roots: &[Vec<u8>],
-        identity: Option<&Identity>,
-        clock: Clock,
-    ) -> Result<Self, TlsError> {
+    fn built(base: &str, way: Option<&Way<'_>>, roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) -> Result<Self, TlsError> {
         let (config, distrust) = tls::trusting(roots, identity, clock)?;
         let mut builder = reqwest::Client::builder();
         if let Some(Way { name, at }) = way {

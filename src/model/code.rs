@@ -212,6 +212,8 @@ codes! {
     UnknownName = "unknown-name",
     /// A profile that does not exist.
     UnknownProfile = "unknown-profile",
+    /// A unit that systemd does not know.
+    UnknownUnit = "unknown-unit",
     /// Nobody answers.
     Unreachable = "unreachable",
     /// A file cannot be read.

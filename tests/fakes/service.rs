@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
-use omens::config::service::{Answer, Deployed, Done, DriverKind, Question, Rank, Rendered, Rendering, Reply, Seen, Service, ServiceId, ServiceState, Shown};
+use omens::config::service::{
+    Answer, Deployed, Done, DriverKind, Question, Rank, Rendered, Rendering, Reply, Seen, Service, ServiceId, ServiceState, Shown,
+};
 use omens::config::shape::{Errors, Shape, boolean, one_of, parsed};
 use omens::config::tree::Node;
 use omens::config::value;

@@ -167,24 +167,6 @@ mod tests {
                 Some(Proof::ServiceStopped),
                 false,
             ),
-            (
-                End::NotInstalled(committed(Proof::None)),
-                issue(),
-                false,
-                Outcome::Renewed,
-                Some(Stage::Commit),
-                Some(Proof::None),
-                false,
-            ),
-            (
-                End::Back { failure: Failure::new(Stage::Reload, Code::ServiceDown, "down"), generation: NEW, unseen: None },
-                issue(),
-                true,
-                Outcome::Failed,
-                None,
-                None,
-                true,
-            ),
             (End::StillStopped, settle(Why::ServiceStopped), false, Outcome::NotDue, None, None, false),
             (back(None), issue(), true, Outcome::RolledBack, None, None, true),
             (back(None), issue(), false, Outcome::Failed, None, None, true),
@@ -213,6 +195,20 @@ mod tests {
             let found = (told.outcome, told.stage, told.proof, told.error.is_some());
             assert_eq!(found, (outcome, stage, proof, is_error), "{end:?} of {plan:?}");
         }
+    }
+
+    /// What is not installed is no failure; a service that runs no more is one, although the previous certificate is back.
+    #[test]
+    fn a_service_that_is_down_is_worse_than_one_that_was_not_asked() {
+        let leaf = Facts::parse(&Pki::new().leaf()).unwrap();
+        let unasked = told(&End::NotInstalled(Box::new(Committed::for_tests(NEW, Proof::None, leaf))), &issue(), None, false);
+        assert_eq!(
+            (unasked.outcome, unasked.stage, unasked.proof, unasked.error),
+            (Outcome::Renewed, Some(Stage::Commit), Some(Proof::None), None)
+        );
+        let failure = Failure::new(Stage::Reload, Code::ServiceDown, "down");
+        let down = told(&End::Back { failure: failure.clone(), generation: NEW, unseen: None }, &issue(), None, true);
+        assert_eq!((down.outcome, down.error), (Outcome::Failed, Some(failure)));
     }
 
     /// What was given back to consumers may be deployed well: that no new certificate came is what is told all the same.

@@ -7,8 +7,8 @@ use tokio::sync::SemaphorePermit;
 
 use super::end::End;
 use super::ending;
-use super::rollout::not_installed_text;
 use super::found::report_of;
+use super::rollout::not_installed_text;
 use super::task::Task;
 use super::{Context, Due, block};
 use crate::config::service::Service;

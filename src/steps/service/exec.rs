@@ -43,7 +43,8 @@ impl Exec {
         }
         let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
         let text = format!("{} ended with {}: {}", self.program.path.display(), ended.how(), text::one_line(said, SAID));
-        Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("what it said is in the log; run it by hand with the same variables"))
+        Err(Failure::new(Stage::Reload, Code::ReloadFailed, text)
+            .hint("what it said is in the log; run it by hand with the same variables"))
     }
 }
 

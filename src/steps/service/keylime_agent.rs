@@ -68,7 +68,10 @@ fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
         (None, None, None) => None,
         (Some(verifier), Some(agent), Some(admin)) => Some(Appraised { verifier, agent, admin }),
         _ => {
-            let wrong = Wrong::new(Code::Missing, "a verdict is asked of a \"verifier\", about an \"agent\", by an \"admin\"; not all of them are there");
+            let wrong = Wrong::new(
+                Code::Missing,
+                "a verdict is asked of a \"verifier\", about an \"agent\", by an \"admin\"; not all of them are there",
+            );
             errors.at(&node.place, wrong.suggest("name all three, or none of them"));
             return None;
         }
@@ -79,7 +82,8 @@ fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
 /// What Keylime takes for an identifier.
 fn agent_id(text: &str) -> Result<String, Wrong> {
     let fits = !text.is_empty() && text.len() <= 80 && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    fits.then(|| text.to_owned()).ok_or_else(|| Wrong::value("expected the UUID of an agent").suggest("it stands in the agent's own configuration"))
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| Wrong::value("expected the UUID of an agent").suggest("it stands in the agent's own configuration"))
 }
 
 /// What is known of an agent's version.
@@ -112,12 +116,19 @@ impl KeylimeAgent {
 
     async fn version(&self) -> Version {
         let program = self.program();
-        let places = if program.contains('/') { vec![program] } else { ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/local/sbin"].map(|dir| format!("{dir}/{program}")).into() };
+        let places = if program.contains('/') {
+            vec![program]
+        } else {
+            ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/local/sbin"].map(|dir| format!("{dir}/{program}")).into()
+        };
         for place in places {
             // The Python agent knows no such option: it would start.
             match read::from(Path::new(&place), 0, 128) {
                 Err(_) => continue,
-                Ok(head) if head.starts_with(b"#!") && String::from_utf8_lossy(&head).lines().next().is_some_and(|line| line.contains("python")) => {
+                Ok(head)
+                    if head.starts_with(b"#!")
+                        && String::from_utf8_lossy(&head).lines().next().is_some_and(|line| line.contains("python")) =>
+                {
                     return Version::Unknown(format!("{place} is not the agent written in Rust"));
                 }
                 Ok(_) => {}
@@ -136,11 +147,17 @@ impl KeylimeAgent {
         match self.version().await {
             Version::Good => Ok(None),
             Version::Old(version) => {
-                let text = format!("{} is {version}, whose TLS key is also its payload key and in PCR 16: a new one would fail its attestation", self.name());
+                let text = format!(
+                    "{} is {version}, whose TLS key is also its payload key and in PCR 16: a new one would fail its attestation",
+                    self.name()
+                );
                 Err(Failure::new(Stage::Reload, Code::AgentTooOld, text).hint("update the agent to 0.2.9 or newer"))
             }
             Version::Unknown(why) => {
-                let text = format!("whether {} is newer than 0.2.8 is not known ({why}): an older one would fail its attestation with a new key", self.name());
+                let text = format!(
+                    "whether {} is newer than 0.2.8 is not known ({why}): an older one would fail its attestation with a new key",
+                    self.name()
+                );
                 Ok(Some(Warning::new(Code::AgentVersionUnknown, text)))
             }
         }
@@ -157,7 +174,9 @@ impl KeylimeAgent {
 
     /// Waits for PASS by a quote that is newer than the restart.
     async fn attests(&self, question: &Question<'_>) -> Result<(), Failure> {
-        let (Some(Appraised { verifier, agent, admin }), Some(since)) = (&self.appraised, question.before.get("at").and_then(Value::as_i64)) else {
+        let (Some(Appraised { verifier, agent, admin }), Some(since)) =
+            (&self.appraised, question.before.get("at").and_then(Value::as_i64))
+        else {
             return Ok(());
         };
         let eyes = &question.deployed.eyes;
@@ -172,8 +191,12 @@ impl KeylimeAgent {
                 Ok(verdict) => {
                     let code = if verdict.status == "FAIL" { Code::VerdictFailed } else { Code::VerdictStale };
                     let status = text::one_line(&verdict.status, 20);
-                    Failure::new(Stage::Verify, code, format!("agent {agent} is {status} at the verifier, without a new quote since it was started"))
-                        .hint("look at the logs of agent and verifier; the registrar must have the agent's new certificate")
+                    Failure::new(
+                        Stage::Verify,
+                        code,
+                        format!("agent {agent} is {status} at the verifier, without a new quote since it was started"),
+                    )
+                    .hint("look at the logs of agent and verifier; the registrar must have the agent's new certificate")
                 }
                 Err(why) => Failure::new(Stage::Verify, Code::VerdictUnreachable, why).hint("check `verifier` and `admin` of the driver"),
             };

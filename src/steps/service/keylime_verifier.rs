@@ -144,7 +144,8 @@ impl KeylimeVerifier {
 
 impl Service for KeylimeVerifier {
     fn id(&self) -> ServiceId {
-        let more = [self.address.clone(), Some(format!("{} {:?}", self.agents.as_str(), self.deadline)), self.admin.as_ref().map(Admin::shown)];
+        let more =
+            [self.address.clone(), Some(format!("{} {:?}", self.agents.as_str(), self.deadline)), self.admin.as_ref().map(Admin::shown)];
         ServiceId::new(KIND.name, self.runs.parts().into_iter().chain(more))
     }
 

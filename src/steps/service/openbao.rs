@@ -56,7 +56,8 @@ impl OpenBao {
             for one in deployed {
                 let Some(spot) = Spot::of(self.address.as_deref(), one) else { continue };
                 spot.serves(one, AUTO.max(spot.deadline)).await.map_err(|why| {
-                    let text = format!("tls_auto_reload is on, and within {} s the new pair was not taken up: {}", AUTO.as_secs(), why.text);
+                    let text =
+                        format!("tls_auto_reload is on, and within {} s the new pair was not taken up: {}", AUTO.as_secs(), why.text);
                     Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("OpenBao's log has a line where it refuses a pair")
                 })?;
             }
@@ -76,7 +77,9 @@ impl OpenBao {
     /// Whether every TLS listener of its configuration looks at its files by itself. What cannot be read is taken not to: SIGHUP does no harm.
     async fn reloads_by_itself(&self) -> bool {
         let arguments = match &self.runs {
-            Runs::Unit(name) => unit::command_line(name).await.map(|text| text.split_whitespace().map(ToOwned::to_owned).collect()).unwrap_or_default(),
+            Runs::Unit(name) => {
+                unit::command_line(name).await.map(|text| text.split_whitespace().map(ToOwned::to_owned).collect()).unwrap_or_default()
+            }
             Runs::Process(_) => self.runs.main_pid().await.map(process::arguments).unwrap_or_default(),
         };
         let texts: Vec<String> = configurations(&arguments).iter().flat_map(|path| texts(path)).collect();
@@ -88,8 +91,9 @@ impl OpenBao {
         let deployed = question.deployed;
         if was_open && self.is_sealed(deployed, &deployed.eyes).await == Some(true) {
             let text = format!("{} was unsealed before it was asked to read its files, and is sealed now", self.runs.name(KIND.name));
-            return Err(Failure::new(Stage::Verify, Code::SealedByReload, text)
-                .hint("unseal it; it serves the new certificate, and the next run proves that. Somebody or something has started it anew"));
+            return Err(Failure::new(Stage::Verify, Code::SealedByReload, text).hint(
+                "unseal it; it serves the new certificate, and the next run proves that. Somebody or something has started it anew",
+            ));
         }
         Ok(Shown::default())
     }
@@ -112,7 +116,9 @@ fn configurations(arguments: &[String]) -> Vec<PathBuf> {
 /// What a file holds, or the `.hcl` and `.json` files of a directory.
 fn texts(path: &std::path::Path) -> Vec<String> {
     let files = match read::trusted_directory(path) {
-        Ok(Some(entries)) => entries.into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "hcl" || kind == "json")).collect(),
+        Ok(Some(entries)) => {
+            entries.into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "hcl" || kind == "json")).collect()
+        }
         _ => vec![path.to_path_buf()],
     };
     files.iter().filter_map(|file| read::file(file, CONFIGURATION).ok()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
@@ -121,7 +127,8 @@ fn texts(path: &std::path::Path) -> Vec<String> {
 /// Whether each listener with a certificate has `tls_auto_reload = true`, in HCL or JSON.
 fn is_automatic(text: &str) -> bool {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#') && !line.starts_with("//"));
-    let plain: String = lines.flat_map(str::chars).filter(|c| !c.is_whitespace() && *c != '"').map(|c| if c == ':' { '=' } else { c }).collect();
+    let plain: String =
+        lines.flat_map(str::chars).filter(|c| !c.is_whitespace() && *c != '"').map(|c| if c == ':' { '=' } else { c }).collect();
     let (listeners, automatic) = (plain.matches("tls_cert_file=").count(), plain.matches("tls_auto_reload=true").count());
     listeners > 0 && automatic >= listeners
 }

@@ -118,7 +118,9 @@ impl Plugin {
     fn is_told_by(&self, line: &str) -> bool {
         let has = |key: &str, value: &str| {
             [format!("{key}={value}"), format!("{key}=\"{value}\""), format!("\"{key}\":\"{value}\"")].iter().any(|told| {
-                line.match_indices(told.as_str()).any(|(at, _)| line.get(at + told.len()..).is_none_or(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-')))
+                line.match_indices(told.as_str()).any(|(at, _)| {
+                    line.get(at + told.len()..).is_none_or(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-'))
+                })
             })
         };
         has("plugin_name", &self.name) && has("plugin_type", self.kind)
@@ -218,14 +220,18 @@ pub(super) async fn reconfigure(runs: &Runs, plugin: &Plugin, log: Option<&Path>
         match said {
             Said::Read => return Ok(Reply::Done(Done { warnings: Vec::new(), before: json!({ "read": hash }) })),
             Said::Failed(line) => {
-                return Err(refused(format!("SPIRE did not configure {named} with its new data: {line}")).hint("it goes on with the old ones; its log says why"));
+                return Err(refused(format!("SPIRE did not configure {named} with its new data: {line}"))
+                    .hint("it goes on with the old ones; its log says why"));
             }
             Said::Other(line) => {
                 let hint = format!("let plugin_data_file of that plugin name {} beside `live` in the run directory", plugin.file_name());
                 return Err(refused(format!("SPIRE read another data file for {named}: expected the hash {hash}: {line}")).hint(hint));
             }
             Said::Signalled if waited >= ANSWER => {
-                let hint = format!("plugin_data is read at start only: let plugin_data_file of that plugin name {} in the run directory", plugin.file_name());
+                let hint = format!(
+                    "plugin_data is read at start only: let plugin_data_file of that plugin name {} in the run directory",
+                    plugin.file_name()
+                );
                 return Err(refused(format!("SPIRE took the signal and says nothing of {named}: it has no data file")).hint(hint));
             }
             Said::Nothing if waited >= SILENCE || matches!(end, Log::Unseen(_)) => return Ok(unseen(&end, &named, hash)),
@@ -259,8 +265,13 @@ fn set(all: &mut Map<String, Json>, option: &str, value: Json) {
 
 /// A name that can be a part of a file's.
 fn word(text: &str) -> Result<String, Wrong> {
-    let fits = !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) && !text.starts_with('.');
-    fits.then(|| text.to_owned()).ok_or_else(|| Wrong::value(format!("expected the name of a plugin, found {}", quoted(text))).suggest("write it as in SPIRE's own configuration"))
+    let fits = !text.is_empty()
+        && text.len() <= 64
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+        && !text.starts_with('.');
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        Wrong::value(format!("expected the name of a plugin, found {}", quoted(text))).suggest("write it as in SPIRE's own configuration")
+    })
 }
 
 /// The name of an option, in blocks that dots lead through.
@@ -268,7 +279,8 @@ fn option(text: &str) -> Result<String, Wrong> {
     let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let fits = text.split('.').all(part);
     fits.then(|| text.to_owned()).ok_or_else(|| {
-        Wrong::value(format!("expected the name of an option, found {}", quoted(text))).suggest("write it like \"keylime_tls_cert_file\", or \"BLOCK.NAME\"")
+        Wrong::value(format!("expected the name of an option, found {}", quoted(text)))
+            .suggest("write it like \"keylime_tls_cert_file\", or \"BLOCK.NAME\"")
     })
 }
 
@@ -278,13 +290,18 @@ fn json_of(node: &Node, errors: &Errors) -> Option<Json> {
         Value::Text(text) => Some(json!(text)),
         Value::Bool(value) => Some(json!(value)),
         Value::Array(items) => items.iter().map(|item| json_of(item, errors)).collect::<Option<Vec<_>>>().map(Json::Array),
-        Value::Table(entries) => {
-            entries.iter().map(|entry| Some((entry.key.clone(), json_of(&entry.node, errors)?))).collect::<Option<Map<_, _>>>().map(Json::Object)
-        }
+        Value::Table(entries) => entries
+            .iter()
+            .map(|entry| Some((entry.key.clone(), json_of(&entry.node, errors)?)))
+            .collect::<Option<Map<_, _>>>()
+            .map(Json::Object),
         Value::Other { raw, .. } => match raw.replace('_', "").parse::<Number>() {
             Ok(number) => Some(Json::Number(number)),
             Err(_) => {
-                errors.at(&node.place, Wrong::value(format!("expected a string, a number or a boolean, found {}", quoted(raw))).suggest("write it in quotes"));
+                errors.at(
+                    &node.place,
+                    Wrong::value(format!("expected a string, a number or a boolean, found {}", quoted(raw))).suggest("write it in quotes"),
+                );
                 None
             }
         },
@@ -325,7 +342,11 @@ mod tests {
             ("level=info msg=\"Reconfigure signal received\"".to_owned(), Said::Signalled),
             (format!("msg=\"Plugin reconfigured\" new_hash=abcd old_hash=1 {text}"), Said::Read),
             (format!("msg=\"Plugin not reconfigured since the config is unchanged\" hash=abcd {text}"), Said::Read),
-            ("{\"msg\":\"Plugin reconfigured\",\"new_hash\":\"abcd\",\"plugin_name\":\"keylime\",\"plugin_type\":\"NodeAttestor\"}".to_owned(), Said::Read),
+            (
+                "{\"msg\":\"Plugin reconfigured\",\"new_hash\":\"abcd\",\"plugin_name\":\"keylime\",\"plugin_type\":\"NodeAttestor\"}"
+                    .to_owned(),
+                Said::Read,
+            ),
             ("msg=\"Plugin reconfigured\" new_hash=abcd plugin_name=keylime2 plugin_type=NodeAttestor".to_owned(), Said::Nothing),
             ("msg=\"Plugin reconfigured\" new_hash=abcd plugin_name=keylime plugin_type=KeyManager".to_owned(), Said::Nothing),
         ];

@@ -58,13 +58,13 @@ impl Spot {
         let clock = deployed.eyes.clock;
         let end = clock.instant() + deadline;
         loop {
-            let target =
-                Target { address: self.address.clone(), server_name: self.name.clone(), only: None, deadline: ONE_LOOK };
+            let target = Target { address: self.address.clone(), server_name: self.name.clone(), only: None, deadline: ONE_LOOK };
             let why = match handshake::look(&target, clock).await {
                 Ok(seen) if seen.chain.first().is_some_and(|der| deployed.leaf.sha256.is_of(der)) => return Ok(()),
                 Ok(seen) => {
                     let found = seen.chain.first().map_or_else(|| "none".to_owned(), |der| Fingerprint::of(der).to_string());
-                    let text = format!("{} serves another certificate: expected leaf {}, found {found}", self.address, deployed.leaf.sha256);
+                    let text =
+                        format!("{} serves another certificate: expected leaf {}, found {found}", self.address, deployed.leaf.sha256);
                     Failure::new(Stage::Verify, Code::OtherLeaf, text).hint("look at which files the service's own configuration names")
                 }
                 Err(why) => Failure::new(Stage::Verify, Code::Unreachable, why.to_string()).hint("look at the service's own log"),
@@ -90,7 +90,7 @@ impl Spot {
     /// # Errors
     /// Why there can be none, in words.
     pub(super) async fn client(&self, eyes: &Eyes, identity: Option<&Identity>) -> Result<Client, String> {
-        Client::reaching(&self.name, &self.address, &[eyes.anchor.der.clone()], identity, eyes.clock).await
+        Client::reaching(&self.name, &self.address, std::slice::from_ref(&eyes.anchor.der), identity, eyes.clock).await
     }
 
     /// Waits until a GET is answered with one of these statuses.
@@ -106,7 +106,8 @@ impl Spot {
                 Err(why) => why,
             };
             if eyes.clock.instant() >= end {
-                return Err(Failure::new(Stage::Verify, Code::Unreachable, found).hint("it serves its certificate and does not answer: look at its own log"));
+                return Err(Failure::new(Stage::Verify, Code::Unreachable, found)
+                    .hint("it serves its certificate and does not answer: look at its own log"));
             }
             tokio::time::sleep(PAUSE).await;
         }

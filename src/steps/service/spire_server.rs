@@ -56,7 +56,8 @@ fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
     shape.finish();
     let agent = agent?;
     if evict? && agent.is_none() {
-        errors.at(&node.place, Wrong::new(Code::Missing, "evict = true needs the \"agent\" to evict").suggest("add agent = \"spiffe://…\""));
+        errors
+            .at(&node.place, Wrong::new(Code::Missing, "evict = true needs the \"agent\" to evict").suggest("add agent = \"spiffe://…\""));
         return None;
     }
     let evict = agent.filter(|_| evict == Some(true));
@@ -64,7 +65,9 @@ fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
 }
 
 fn spiffe_id(text: &str) -> Result<String, Wrong> {
-    let fits = text.strip_prefix("spiffe://").is_some_and(|rest| rest.contains('/') && rest.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)));
+    let fits = text
+        .strip_prefix("spiffe://")
+        .is_some_and(|rest| rest.contains('/') && rest.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)));
     fits.then(|| text.to_owned()).ok_or_else(|| {
         Wrong::value(format!("expected the SPIFFE ID of an agent, found {}", quoted(text))).suggest("`spire-server agent list` shows them")
     })
@@ -81,7 +84,8 @@ impl SpireServer {
     /// Runs `spire-server agent VERB` of the program that the server itself runs.
     async fn command(&self, verb: &str, agent: &str) -> Result<Value, String> {
         let own = self.runs.main_pid().await.and_then(process::executable);
-        let mut arguments: Vec<std::ffi::OsString> = ["agent", verb, "-spiffeID", agent, "-output", "json"].iter().map(Into::into).collect();
+        let mut arguments: Vec<std::ffi::OsString> =
+            ["agent", verb, "-spiffeID", agent, "-output", "json"].iter().map(Into::into).collect();
         if let Some(socket) = &self.socket {
             arguments.extend(["-socketPath".into(), socket.into()]);
         }
@@ -104,7 +108,9 @@ impl SpireServer {
     async fn evict(&self, id: &str, clock: Clock) -> Result<Option<Warning>, Failure> {
         let not = |why: String| Ok(Some(Warning::new(Code::NotEvicted, format!("{id} was not evicted: {why}"))));
         let before = match self.agent(id).await {
-            Ok(agent) if agent.attestation == "join_token" => return not("an agent that came by a join token could not come back".to_owned()),
+            Ok(agent) if agent.attestation == "join_token" => {
+                return not("an agent that came by a join token could not come back".to_owned());
+            }
             Ok(agent) => agent,
             Err(why) => return not(why),
         };

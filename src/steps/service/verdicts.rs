@@ -37,7 +37,8 @@ pub(super) struct Verdict {
 impl Verdict {
     fn of(answer: &Value) -> Option<Self> {
         let results = answer.get("results")?;
-        let interval = results.get("maximum_attestation_interval").and_then(Value::as_str).and_then(|text| text.trim_end_matches('s').parse().ok());
+        let interval =
+            results.get("maximum_attestation_interval").and_then(Value::as_str).and_then(|text| text.trim_end_matches('s').parse().ok());
         Some(Self {
             status: results.get("attestation_status")?.as_str()?.to_owned(),
             last: results.get("last_successful_attestation").and_then(Value::as_i64).unwrap_or_default(),
@@ -70,7 +71,7 @@ impl Verifier {
     /// # Errors
     /// Why it cannot be asked, in words.
     pub(super) fn at_url(url: &str, admin: &Admin, eyes: &Eyes) -> Result<Self, String> {
-        let client = Client::new(url, &[eyes.anchor.der.clone()], Some(&admin.identity(eyes)?), eyes.clock);
+        let client = Client::new(url, std::slice::from_ref(&eyes.anchor.der), Some(&admin.identity(eyes)?), eyes.clock);
         Ok(Self { client: client.map_err(|why| why.to_string())? })
     }
 
@@ -110,9 +111,10 @@ impl Verifier {
 
     /// Those of these agents that have not passed since.
     pub(super) async fn silent(&self, agents: &[String], since: i64) -> Vec<String> {
-        let verdicts = futures_util::stream::iter(agents).map(|id| async move { (self.verdict(id).await, id) }).buffered(AT_A_TIME);
+        let verdicts =
+            futures_util::stream::iter(agents.to_vec()).map(|id| async move { (self.verdict(&id).await, id) }).buffered(AT_A_TIME);
         verdicts
-            .filter_map(|(verdict, id)| async move { (!verdict.is_ok_and(|verdict| verdict.is_new(since))).then(|| id.clone()) })
+            .filter_map(|(verdict, id)| async move { (!verdict.is_ok_and(|verdict| verdict.is_new(since))).then_some(id) })
             .collect()
             .await
     }
@@ -138,9 +140,13 @@ mod tests {
                 .unwrap()
         };
         // Status, last success, whether it is fresh at 100 and new since 100.
-        for (status, last, fresh, new) in
-            [("PASS", 100, true, true), ("PASS", 95, true, false), ("PASS", 94, false, false), ("PASS", 0, false, false), ("FAIL", 100, false, false)]
-        {
+        for (status, last, fresh, new) in [
+            ("PASS", 100, true, true),
+            ("PASS", 95, true, false),
+            ("PASS", 94, false, false),
+            ("PASS", 0, false, false),
+            ("FAIL", 100, false, false),
+        ] {
             let verdict = of(status, last);
             assert_eq!((verdict.is_fresh(100), verdict.is_new(100)), (fresh, new), "{verdict:?}");
         }

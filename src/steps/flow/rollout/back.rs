@@ -116,7 +116,9 @@ impl Rollout<'_, '_> {
     fn note_back(&mut self, number: usize, answers: &Answers) {
         let Some(entry) = self.entry(number) else { return };
         let services = entry.task.services.iter().filter(|service| service.restarts());
-        entry.back = services.filter_map(|service| Some(Restarted { service: service.clone(), reply: answers.get(&service.id())?.clone() })).collect();
+        entry.back = services
+            .filter_map(|service| Some(Restarted { service: service.clone(), reply: answers.get(&service.id())?.clone() }))
+            .collect();
     }
 
     /// Looks once more at what was proven before one of its services was asked again.
@@ -194,7 +196,9 @@ async fn is_down(restarted: &[Restarted], deployed: &Deployed, unseen: Option<&F
         let Some(why) = why else { continue };
         if why.code == Code::NotRunning || service.state().await != Ok(ServiceState::Running) {
             let text = format!("{} does not run with its previous files either: {}", service.name(), why.text);
-            return Some(Failure::new(Stage::Reload, Code::ServiceDown, text).hint("its own log says why; start it by hand once that is mended"));
+            return Some(
+                Failure::new(Stage::Reload, Code::ServiceDown, text).hint("its own log says why; start it by hand once that is mended"),
+            );
         }
     }
     None

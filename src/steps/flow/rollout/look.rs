@@ -99,7 +99,8 @@ pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted
             Ok(_permit) => {
                 let asked = wanted.services.iter().filter_map(|service| Some((service, wanted.before.get(&service.id())?)));
                 let shown = |service: &dyn Service| wanted.shown.get(&service.id()).cloned();
-                let asked = asked.map(|(service, before)| Asked { service: service.as_ref(), before, shown: shown(service.as_ref()) }).collect();
+                let asked =
+                    asked.map(|(service, before)| Asked { service: service.as_ref(), before, shown: shown(service.as_ref()) }).collect();
                 let deployed = prove::Deployment { deployed: &wanted.deployed, asked, some_stopped: !wanted.stopped.is_empty() };
                 prove::prove(prover, published, &claim, &deployed).await
             }
