@@ -1,6 +1,8 @@
 //! The joint between a certificate and the services that read it: what a driver of `reload` can do, and the table that names the drivers.
 //! There is no driver here; they are in `steps::service`.
 
+mod files;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
+pub use self::files::{ANCHORS, Rendered, Rendering};
 use super::endpoint::Endpoint;
 use super::shape::Errors;
 use super::tree::Node;
@@ -15,7 +18,6 @@ use crate::judge::cert::Facts;
 use crate::model::anchor::Anchor;
 use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Warning};
-use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::program::Variable;
 use crate::model::reason::Reason;
@@ -274,35 +276,6 @@ pub enum Examined {
     Refused(Failure),
     /// Works, as far as can be seen.
     Warned(Warning),
-}
-
-/// The generation that files are rendered for.
-#[derive(Clone, Copy, Debug)]
-pub struct Rendering<'a> {
-    /// Where it is to lie in the run directory.
-    pub directory: &'a Path,
-    /// The pinned roots in PEM: what [`ANCHORS`] of the generation is to hold.
-    pub anchors: &'a str,
-}
-
-/// The name of the file that holds the pinned roots in a generation, for a driver that wants one there.
-pub const ANCHORS: &str = "anchors.pem";
-
-/// A file that a driver puts into a generation: public, mode 0644. Beside `live` a constant link of the same name leads to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
-    /// Its name, which is no name of `model::layout`.
-    pub name: String,
-    /// What is in it.
-    pub bytes: Vec<u8>,
-}
-
-impl Rendered {
-    /// What the constant link beside `live` holds.
-    #[must_use]
-    pub fn link(&self) -> String {
-        format!("{}/{}", layout::LIVE, self.name)
-    }
 }
 
 /// A kind of service, as `reload` names it.

@@ -1,12 +1,16 @@
 //! The proof: the new leaf seen on the wire, what a driver proves by itself, or the files read back where there is neither. A reload's exit
 //! code proves nothing.
 
+mod drivers;
+
 use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 
+use self::drivers::by_drivers;
+pub use self::drivers::{Asked, Deployment};
 use super::swap::Published;
-use crate::config::service::{Deployed, Question, Seen, Service, Shown};
+use crate::config::service::{Seen, Shown};
 use crate::config::settings::{Certificate, Endpoint, ServerName};
 use crate::io::handshake::{self, NotSeen, Target};
 use crate::judge::cert::Facts;
@@ -112,28 +116,6 @@ impl Prover for Wire {
     }
 }
 
-/// A service that did what was asked.
-#[derive(Debug)]
-pub struct Asked<'a> {
-    /// It.
-    pub service: &'a dyn Service,
-    /// What its driver noted before it asked.
-    pub before: &'a serde_json::Value,
-    /// What its own proof has come to already, since services of a later rank had to wait for that.
-    pub shown: Option<Shown>,
-}
-
-/// What services were asked to read.
-#[derive(Debug)]
-pub struct Deployment<'a> {
-    /// The generation, as drivers are told of it.
-    pub deployed: &'a Deployed,
-    /// Those that did what was asked.
-    pub asked: Vec<Asked<'a>>,
-    /// Whether another one is stopped: an endpoint that nobody answers at is excused then.
-    pub some_stopped: bool,
-}
-
 /// Looks for the proof of a published generation at every endpoint of its settings, then by every driver that has a proof of its own, and
 /// where there is no endpoint by reading it back.
 ///
@@ -174,23 +156,6 @@ async fn at_endpoints(prover: &dyn Prover, claim: &Claim<'_>, some_stopped: bool
         }
     }
     Ok(seen)
-}
-
-/// The most that any driver saw, and what all of them have to say.
-async fn by_drivers(deployment: &Deployment<'_>) -> Result<Shown, Failure> {
-    let proofs = deployment.asked.iter().map(|Asked { service, before, shown }| async move {
-        match shown {
-            Some(shown) => Ok(shown.clone()),
-            None => service.prove(&Question { deployed: deployment.deployed, before }).await,
-        }
-    });
-    let mut all = Shown::default();
-    for shown in join_all(proofs).await {
-        let Shown { seen, warnings } = shown?;
-        all.seen = all.seen.max(seen);
-        all.warnings.extend(warnings);
-    }
-    Ok(all)
 }
 
 /// The proof of a generation whose services were all found stopped: it is proven once one runs. A service whose state rests on a pid file

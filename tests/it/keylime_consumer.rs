@@ -87,7 +87,7 @@ impl Keylime {
                 String::new()
             };
             let set = format!("{}{more}", self.runs(name));
-            self.estate.certs[number] = cert(name).seen_at(port, "20s").reloaded_by(&entry(name, &set));
+            self.estate.certs[number] = cert(name).seen_at(port, "90s").reloaded_by(&entry(name, &set));
         }
         self.estate.write();
     }
@@ -228,7 +228,7 @@ fn an_agent_that_derives_a_pcr_from_its_tls_key_gets_no_new_one() {
     let dir = place::directory("agents");
     let agent = dir.join("keylime_agent");
     let version = |number: &str| {
-        std::fs::write(&agent, format!("#!/bin/sh\n[ \"$1\" = --version ] && echo keylime_agent {number}\n")).unwrap();
+        std::fs::write(&agent, format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo keylime_agent {number}; fi\n")).unwrap();
         std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
     };
     version("0.2.8");

@@ -169,19 +169,24 @@ fn a_server_that_is_sealed_after_it_was_asked_is_a_failure_and_nothing_goes_back
     estate.renew().expect(0, "bao", "renewed");
     assert_eq!(estate.omens(&["install"]).code, 0);
     estate.renew().expect(0, "bao", "settled");
-    // Somebody seals it while it is asked.
-    let seal = format!("curl -sk --max-time 10 -X PUT -H 'X-Vault-Token: {}' {}/v1/sys/seal && sleep 1", server.token, server.address());
-    let seal = script(&estate.dir, "seal", &seal);
-    estate.certs[0].reload.push(format!("{{ exec = {{ command = [\"{seal}\"] }} }}"));
-    estate.write();
+    // Somebody seals it when it has just been asked.
+    let log = server.dir.join("bao.log");
+    let asked = move || std::fs::read_to_string(&log).unwrap().matches("reload triggered").count();
+    let before = asked();
+    let (address, token) = (server.address(), server.token.clone());
+    let sealing = std::thread::spawn(move || {
+        wait_for("a HUP", Duration::from_secs(30), || asked() > before);
+        let mut curl = Command::new("curl");
+        curl.args(["-sk", "--fail", "-X", "PUT", "-H", &format!("X-Vault-Token: {token}"), &format!("{address}/v1/sys/seal")]);
+        crate::lab::child::run(curl, Duration::from_secs(20)).code
+    });
     let sealed = estate.force();
+    assert_eq!(sealing.join().unwrap(), 0);
     sealed.expect(1, "bao", "failed").because("bao", "verify/sealed-by-reload");
     let served = served_leaf(server.port, NAMES[0]);
     assert_eq!((served.clone(), estate.published("bao")), (estate.published_leaf("bao"), Some(2)), "the new one stays: {sealed}");
     assert_eq!(estate.omens(&["status"]).code, 1);
     // A sealed one takes HUP and serves the new certificate: nothing but that is asked of it.
-    estate.certs[0].reload.pop();
-    estate.write();
     estate.renew().expect(0, "bao", "settled");
 }
 

@@ -627,7 +627,7 @@ fn a_driver_that_src_does_not_know_renders_is_asked_proves_and_takes_back() {
     let errors = load(&LoadOptions { drivers: DRIVERS, ..options }).unwrap_err();
     assert!(
         errors[0].text == "there is no reload driver \"bell\""
-            && errors[0].suggestion.as_deref().is_some_and(|s| s.contains("nginx, systemd")),
+            && errors[0].suggestion.as_deref().is_some_and(|s| s.contains("nginx, openbao")),
         "{errors:#?}"
     );
 }

@@ -73,11 +73,12 @@ fn asked(host: &Host) -> Vec<String> {
 
 #[test]
 fn a_rank_begins_when_the_one_before_has_ended() {
-    let (_turn, host) = due(&[AGENT, REGISTRAR, VERIFIER]);
+    let (turn, host) = due(&[AGENT, REGISTRAR, VERIFIER]);
     ranked(&host);
     let report = host.renew();
     assert_eq!(report.exit, 0, "{report:#?}");
     assert_eq!(asked(&host), ["ask 1", "look registrar", "ask 2", "look verifier", "ask 0", "look agent"]);
+    drop(turn);
     // One certificate of three services: they are asked in the same order.
     let (_turn, host) = due(&[HOST]);
     ranked(&host);
@@ -87,7 +88,7 @@ fn a_rank_begins_when_the_one_before_has_ended() {
 
 #[test]
 fn where_one_fails_who_needs_it_is_left_alone_and_takes_its_turn_later() {
-    let (_turn, host) = due(&[AGENT, REGISTRAR, VERIFIER]);
+    let (turn, host) = due(&[AGENT, REGISTRAR, VERIFIER]);
     ranked(&host);
     host.daemons[1].be(Manner::Refuses);
     let before = host.live("run", "agent");
@@ -109,6 +110,7 @@ fn where_one_fails_who_needs_it_is_left_alone_and_takes_its_turn_later() {
     let settled = host.renew();
     assert_eq!(settled.certificates.iter().map(|c| c.outcome).collect::<Vec<_>>(), [Outcome::Settled, Outcome::Settled, Outcome::NotDue]);
     host.check("the end");
+    drop(turn);
     // Of one certificate the same: who was not asked with the new one is not told of the old one either.
     let (_turn, host) = due(&[HOST]);
     ranked(&host);

@@ -121,10 +121,6 @@ impl<'a> Journal<'a> {
         self.leaves.fallback.get_or_insert(facts);
     }
 
-    pub(super) const fn clock(&self) -> Clock {
-        self.clock
-    }
-
     /// Why it was due.
     pub(super) fn reasons(&self) -> &[Reason] {
         &self.report.reasons

@@ -17,6 +17,7 @@ mod exec;
 mod keylime_agent;
 mod keylime_registrar;
 mod keylime_verifier;
+mod log;
 mod nginx;
 mod openbao;
 mod plugin;

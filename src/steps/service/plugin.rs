@@ -1,7 +1,7 @@
 //! A plugin of SPIRE that reads certificates: its data file, which is a file of each generation, and how SPIRE says that it has read one.
 //! SPIRE configures a plugin again at SIGUSR1 where the bytes of `plugin_data_file` have changed, so the file names the paths of one generation.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -10,14 +10,14 @@ use serde_json::{Map, Number, Value as Json, json};
 use crate::config::service::{ANCHORS, Done, Rendered, Rendering, Reply};
 use crate::config::shape::{Errors, Shape, Wrong, one_of, parsed, quoted};
 use crate::config::tree::{Node, Value};
-use crate::io::process::{Ask, Call};
-use crate::io::read;
+use crate::io::process::Ask;
 use crate::model::anchor::hex;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::{layout, text};
 
+use super::log::Log;
 use super::runs::Runs;
 
 /// How long SPIRE may take to say what it did with a signal; it takes 50 ms.
@@ -26,8 +26,6 @@ const ANSWER: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(5);
 /// Between two looks at its log.
 const PAUSE: Duration = Duration::from_millis(150);
-/// What of a log is read after a signal.
-const LOG: u64 = 4 * 1024 * 1024;
 /// Hexadecimal digits of the SHA-512 of a data file that SPIRE logs.
 const HASH: usize = 32;
 /// What SPIRE calls its kinds of plugin that can read certificates.
@@ -158,48 +156,6 @@ enum Said {
     Read,
     /// Only that the signal came.
     Signalled,
-}
-
-/// Where SPIRE logs to, and how far that was read.
-#[derive(Debug)]
-pub(super) enum Log {
-    File { path: PathBuf, offset: u64 },
-    Journal { unit: String, cursor: String },
-    Unseen(String),
-}
-
-impl Log {
-    /// Its end, as it is now.
-    pub(super) async fn end(file: Option<&Path>, runs: &Runs) -> Self {
-        if let Some(path) = file {
-            return match read::length(path) {
-                Ok(offset) => Self::File { path: path.to_path_buf(), offset },
-                Err(why) => Self::Unseen(why.to_string()),
-            };
-        }
-        let Some(unit) = runs.unit() else { return Self::Unseen("the settings name no log".to_owned()) };
-        let said = journal(&["-n", "0", "--show-cursor", "-u", unit]).await;
-        let cursor = said.as_ref().ok().and_then(|said| said.lines().find_map(|line| line.strip_prefix("-- cursor: ")));
-        match cursor {
-            Some(cursor) => Self::Journal { unit: unit.to_owned(), cursor: cursor.to_owned() },
-            None => Self::Unseen(said.err().unwrap_or_else(|| "the journal has no cursor".to_owned())),
-        }
-    }
-
-    async fn lines(&self) -> String {
-        match self {
-            Self::File { path, offset } => String::from_utf8_lossy(&read::from(path, *offset, LOG).unwrap_or_default()).into_owned(),
-            Self::Journal { unit, cursor } => journal(&["-u", unit, "--after-cursor", cursor]).await.unwrap_or_default(),
-            Self::Unseen(_) => String::new(),
-        }
-    }
-}
-
-async fn journal(arguments: &[&str]) -> Result<String, String> {
-    let all = ["-q", "-o", "cat", "--no-pager"].iter().chain(arguments).map(Into::into).collect();
-    let call = Call { program: "journalctl".into(), arguments: all, limit: ANSWER };
-    let ended = call.run(usize::try_from(LOG).unwrap_or(usize::MAX)).await.map_err(|why| why.to_string())?;
-    if ended.code == Some(0) { Ok(ended.stdout) } else { Err(text::one_line(&ended.stderr, 200)) }
 }
 
 /// Sends SIGUSR1 and waits for what SPIRE says of the plugin, whose data file is to have this hash.

@@ -225,7 +225,7 @@ impl Runs {
         }
         let (then, now) = (before.get("life").cloned().unwrap_or_default(), self.life().await);
         // A service that puts itself into the background may not have had its pid file yet.
-        let is_same = then == now || (then.is_null() && matches!(self, Self::Process(_)));
+        let is_same = then == now || before.is_null() || (then.is_null() && matches!(self, Self::Process(_)));
         if is_same && !now.is_null() {
             return Ok(());
         }
