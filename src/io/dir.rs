@@ -4,6 +4,7 @@
 
 mod buffer;
 mod error;
+mod room;
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -33,6 +34,19 @@ pub enum Kind {
     Link,
     /// A device, socket or pipe.
     Other,
+}
+
+impl Kind {
+    /// What it is, with its article.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Directory => "a directory",
+            Self::File => "a file",
+            Self::Link => "a link",
+            Self::Other => "a device, socket or pipe",
+        }
+    }
 }
 
 /// A file as it was read.

@@ -17,6 +17,7 @@ pub mod profile;
 pub mod reason;
 pub mod report;
 pub mod request;
+pub mod schedule;
 pub mod sealed;
 pub mod secret;
 pub mod span;

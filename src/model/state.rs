@@ -117,6 +117,18 @@ pub struct State {
     pub last_error: Option<LastError>,
 }
 
+/// The version that the bytes of a `state.json` say, where it is newer than [`VERSION`].
+#[must_use]
+pub fn newer_version(bytes: &[u8]) -> Option<u64> {
+    /// All that every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u64,
+    }
+    let found: Versioned = serde_json::from_slice(bytes).ok()?;
+    Some(found.v).filter(|version| *version > u64::from(VERSION))
+}
+
 impl Default for State {
     /// A state that knows nothing yet.
     fn default() -> Self {
