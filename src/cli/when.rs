@@ -340,7 +340,10 @@ mod tests {
                 let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
                 let mut wait = Wait::after(&schedule, clocks.0, clocks.0, due.and_then(Time::parse));
                 assert_eq!(wait.due_at(clocks.0).to_string(), expected, "{schedule} {due:?}");
-                assert_eq!(wait.look(clocks.pass(30)), if expected.ends_with("40Z") { Look::Later(Duration::from_secs(10)) } else { MINUTES(10) });
+                assert_eq!(
+                    wait.look(clocks.pass(30)),
+                    if expected.ends_with("40Z") { Look::Later(Duration::from_secs(10)) } else { MINUTES(10) }
+                );
                 assert_eq!(wait.look(clocks.pass(10)) == Look::Due, expected.ends_with("40Z"), "{schedule} {due:?}");
             }
         }

@@ -36,19 +36,6 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
-    /// What it is, with its article.
-    #[must_use]
-    pub const fn in_words(self) -> &'static str {
-        match self {
-            Self::Directory => "a directory",
-            Self::File => "a file",
-            Self::Link => "a link",
-            Self::Other => "a device, socket or pipe",
-        }
-    }
-}
-
 /// A file as it was read.
 #[derive(Debug)]
 pub struct Content {

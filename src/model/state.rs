@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::clock::Time;
-use super::failure::Failure;
+use super::failure::{Failure, Stage};
 use super::name::Generation;
 
 /// The version of the format.
@@ -83,6 +83,17 @@ pub struct Begun {
     pub run: String,
     /// When it began to act.
     pub at: Time,
+}
+
+/// A run that is at work on a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnderWay {
+    /// The stage that it has reached, by what it has left so far.
+    pub stage: Stage,
+    /// The generation that it works on, where it came that far.
+    pub generation: Option<Generation>,
+    /// Since when.
+    pub since: Option<Time>,
 }
 
 /// `state.json`.

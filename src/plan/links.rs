@@ -40,8 +40,17 @@ fn missing_of(settings: &Settings, name: &CertName, install: &Install) -> Option
                 Ok(found) => Some(format!("the link {path} leads to {}, expected {wanted}", found.unwrap_or_default())),
                 Err(why) => Some(why.to_string()),
             },
-            Ok(Some(kind)) => Some(format!("{path} is {}, expected a link to {wanted}", kind.in_words())),
+            Ok(Some(kind)) => Some(format!("{path} is {}, expected a link to {wanted}", in_words(kind))),
             Err(why) => Some(why.to_string()),
         }
     })
+}
+
+const fn in_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Directory => "a directory",
+        Kind::File => "a file",
+        Kind::Link => "a link",
+        Kind::Other => "a device, socket or pipe",
+    }
 }

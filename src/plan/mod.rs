@@ -14,6 +14,7 @@ pub mod sealing;
 pub mod inventory;
 pub mod links;
 pub mod overdue;
+pub mod planned;
 pub mod reseal;
 pub mod scheduler;
 pub mod standing;

@@ -6,9 +6,8 @@ use super::debt::{debt_of, proof_of_live};
 use super::health::{self, Moment};
 use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
+use super::planned::{Planned, planned};
 use super::sealing::{SealingKeys, plaintext_warning};
-use super::under_way::UnderWay;
-use super::view::{Planned, planned};
 use crate::config::settings::{Certificate, Settings};
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
@@ -18,7 +17,7 @@ use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::model::pcr;
 use crate::model::report::Debt;
-use crate::model::state::{LastError, Proof};
+use crate::model::state::{LastError, Proof, UnderWay};
 
 /// What sealing cannot do (README, "Threat model").
 const KEEP_BEYOND: &str = "while it is in use a sealed key is in clear in memory: in the run directory, in its consumer and for a moment in \

@@ -1,28 +1,14 @@
 //! A certificate that another process works on at this moment: how far that has come, and what the certificate was before it began. Only
 //! reads, also the lock.
 
-use serde::Serialize;
-
 use super::inventory::{self, Inventory, Tree};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock;
-use crate::model::clock::Time;
 use crate::model::failure::Stage;
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::model::state::{Proof, Proven};
-
-/// A run that is at work on a certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct UnderWay {
-    /// The stage that it has reached, by what it has left so far.
-    pub stage: Stage,
-    /// The generation that it works on, where it came that far.
-    pub generation: Option<Generation>,
-    /// Since when.
-    pub since: Option<Time>,
-}
+use crate::model::state::{Proof, Proven, UnderWay};
 
 /// How far a run came, by what it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +99,7 @@ fn set_back(tree: &mut Tree) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::clock::Time;
     use crate::model::key::Keep;
     use crate::model::state::{Begun, DebtState, State};
     use crate::plan::generation::{Condition, Kept};

@@ -13,8 +13,7 @@ use omens::model::layout::Meta;
 use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
-use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State};
-use omens::plan::under_way::UnderWay;
+use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State, UnderWay};
 use omens::plan::view::{Action, PlanDocument, Planned, Standing, StatusDocument};
 
 fn at(second: i64) -> Time {

@@ -58,19 +58,13 @@ fn a_link_that_is_missing_replaced_or_leads_elsewhere_is_not_healthy_until_insta
     assert_eq!(estate.omens(&["status"]).code, 1, "never installed");
     estate.omens(&["install"]).expect(0, "web", "installed");
     assert_eq!(estate.omens(&["status"]).code, 0);
-    let breaks: [(&str, &dyn Fn(&Path)); 3] = [
-        ("missing", &|link| std::fs::remove_file(link).unwrap()),
-        ("is a file", &|link| {
-            std::fs::remove_file(link).unwrap();
-            std::fs::write(link, "somebody's").unwrap();
-        }),
-        ("leads to /dev/null", &|link| {
-            std::fs::remove_file(link).unwrap();
-            std::os::unix::fs::symlink("/dev/null", link).unwrap();
-        }),
-    ];
-    for (what, break_it) in breaks {
-        break_it(&link);
+    for what in ["missing", "is a file", "leads to /dev/null"] {
+        std::fs::remove_file(&link).unwrap();
+        match what {
+            "missing" => {}
+            "is a file" => std::fs::write(&link, "somebody's").unwrap(),
+            _ => std::os::unix::fs::symlink("/dev/null", &link).unwrap(),
+        }
         let status = estate.omens(&["status"]);
         assert_eq!((status.code, healthy(&status, "web")), (1, false), "{what}: {status}");
         assert!(status.reasons("web").contains(&"link-missing"), "{status}");
@@ -134,7 +128,7 @@ fn a_link_or_a_pipe_at_the_target_of_a_copy_is_kept_aside() {
     let estate = with_links(estate, "copy");
     let dir = estate.dir.join("consumer");
     std::os::unix::fs::symlink("/etc/hostname", dir.join("server.crt")).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, &dir.join("server.key"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, dir.join("server.key"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     let run = estate.omens(&["install"]);
     run.expect(0, "web", "installed");
     assert!(warned(&run, "kept-aside"), "{run}");

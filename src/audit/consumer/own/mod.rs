@@ -161,8 +161,7 @@ fn one(host: &Host<'_>, certificate: &Certificate, tree: &Tree, findings: &mut H
         }
     }
     let live = tree.live.as_ref().and_then(|live| live.facts.as_ref());
-    let deadline =
-        step.due_at.zip(live).map(|(due, facts)| Deadline { due, expires: facts.not_after, period: host.period });
+    let deadline = step.due_at.zip(live).map(|(due, facts)| Deadline { due, expires: facts.not_after, period: host.period });
     let is_due = step.plan != Plan::Rest;
     let moment = Moment { is_due, deadline, last_run: host.last_run, is_writable: true, now: findings.at() };
     if let Some(error) = health::last_error(tree, &moment) {
