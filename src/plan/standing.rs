@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::budget;
 use super::debt::{debt_of, proof_of_live};
 use super::health::{self, Moment};
 use super::inventory::{StateFile, Tree};
@@ -101,7 +102,7 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
         keep_beyond: (keep == Keep::Sealed).then_some(KEEP_BEYOND),
         pcrs,
         debt,
-        attempts: tree.state.requests.len(),
+        attempts: budget::counted(&tree.state, &budget::subject(settings, certificate)).len(),
         overdue: deadline.is_some_and(|deadline| deadline.is_over(now)),
         last_error: health::last_error(&tree, &moment).cloned(),
         last_run,
