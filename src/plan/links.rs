@@ -40,15 +40,17 @@ fn missing_of(settings: &Settings, name: &CertName, install: &Install) -> Option
                 Ok(found) => Some(format!("the link {path} leads to {}, expected {wanted}", found.unwrap_or_default())),
                 Err(why) => Some(why.to_string()),
             },
-            Ok(Some(kind)) => Some(format!(
-                "{path} is {}, expected a link to {wanted}",
-                match kind {
-                    Kind::Directory => "a directory",
-                    Kind::File => "a regular file",
-                    _ => "something else",
-                }
-            )),
+            Ok(Some(kind)) => Some(format!("{path} is {}, expected a link to {wanted}", in_words(kind))),
             Err(why) => Some(why.to_string()),
         }
     })
+}
+
+const fn in_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Directory => "a directory",
+        Kind::File => "a file",
+        Kind::Link => "a link",
+        Kind::Other => "a device, socket or pipe",
+    }
 }

@@ -57,6 +57,7 @@ mod served;
 mod service;
 mod settings;
 mod spire_consumer;
+mod status;
 mod systemd;
 mod tpm;
 mod tpm_refuses;
