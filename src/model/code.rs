@@ -178,6 +178,8 @@ codes! {
     RunNotTmpfs = "run-not-tmpfs",
     /// A service does not start with its previous files either.
     ServiceDown = "service-down",
+    /// What a person goes back to ends before what served, and soon.
+    ShorterThanServing = "shorter-than-serving",
     /// A new TPM was announced, and it is the pinned one.
     SameTpm = "same-tpm",
     /// A server that was unsealed is sealed since it was asked to read its files.
