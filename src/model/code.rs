@@ -102,6 +102,8 @@ codes! {
     Malformed = "malformed",
     /// Something that is needed is not there.
     Missing = "missing",
+    /// A value of the settings that `init` left to a person.
+    FillIn = "fill-in",
     /// The settings name no certificate.
     NoCertificates = "no-certificates",
     /// The system gives no random bytes.
