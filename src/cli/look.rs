@@ -16,7 +16,8 @@ use crate::model::span;
 use crate::model::text::one_line;
 use crate::plan::broken;
 use crate::plan::faulty::{committed, on_disk};
-use crate::plan::view::{PlanDocument, Planned, Standing, StatusDocument};
+use crate::plan::standing::Standing;
+use crate::plan::view::{PlanDocument, Planned, StatusDocument};
 
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;

@@ -29,7 +29,7 @@ pub(super) struct Session<'a> {
     pub(super) style: Style,
     /// For stderr.
     pub(super) log_style: Style,
-    drivers: Drivers,
+    pub(super) drivers: Drivers,
     started: Time,
     /// `host.name` of the settings, once they were read.
     host: RefCell<String>,

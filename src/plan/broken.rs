@@ -4,10 +4,11 @@
 use super::debt::{debt_of, proof_of_live};
 use super::faulty::kept_anchor;
 use super::generation::Kept;
-use super::inventory::{self, Roots, Tree};
+use super::inventory::{self, Roots, StateFile, Tree};
 use super::outlet::{self, Bare};
 use super::sealing::SealingKeys;
-use super::view::{self, Action, PlanDocument, Planned, Standing, StatusDocument};
+use super::standing::{self, Standing};
+use super::view::{self, Action, PlanDocument, Planned, StatusDocument};
 use crate::config::service::Drivers;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
@@ -111,7 +112,7 @@ impl<'a> Found<'a> {
 
     /// Where it stands: what is committed and what consumers read, whatever the settings say.
     fn standing(&self, faulty: &Faulty, last_run: Option<Time>) -> Standing {
-        let tree = self.tree(&faulty.name).unwrap_or_else(|why| Tree { state_broken: Some(why.to_string()), ..Tree::default() });
+        let tree = self.tree(&faulty.name).unwrap_or_else(|why| Tree { state_file: StateFile::Broken(why.to_string()), ..Tree::default() });
         let mut planned = planned(faulty, tree.live.as_ref());
         planned.reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
         let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
@@ -126,14 +127,16 @@ impl<'a> Found<'a> {
             sha256: facts.map(|facts| facts.sha256.clone()),
             proof: proof_of_live(&tree),
             keep,
-            keep_means: view::keep_means(keep, &pcrs),
-            keep_beyond: view::keep_beyond(keep),
+            keep_means: standing::keep_means(keep, &pcrs),
+            keep_beyond: standing::keep_beyond(keep),
             pcrs,
             debt: debt_of(&tree),
             attempts: tree.state.requests.len(),
+            overdue: false,
+            in_progress: None,
             last_error: tree.state.last_error.clone(),
             last_run,
-            copies: view::copies(&copies),
+            copies: standing::copies(&copies),
             warnings: Vec::new(),
             planned,
         }

@@ -2,11 +2,13 @@
 
 mod committed;
 mod listing;
+mod state_file;
 
 use std::path::Path;
 
 use super::copies::copy_differs;
 use super::generation::{Condition, Kept, certificates, difference};
+use super::links;
 use super::outlet::{Bare, Outlet};
 use super::sealing::SealingKeys;
 use crate::config::settings::{Certificate, Settings};
@@ -17,9 +19,10 @@ use crate::model::clock::Time;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::state::State;
+use crate::model::state::{State, UnderWay};
 use committed::committed;
 use listing::Listing;
+pub use state_file::StateFile;
 
 /// Below this number a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 64;
@@ -53,8 +56,8 @@ pub struct Observed {
 pub struct Tree {
     /// `state.json`; empty where there is none.
     pub state: State,
-    /// Why `state.json` could not be understood.
-    pub state_broken: Option<String>,
+    /// Whether `state.json` could be understood.
+    pub state_file: StateFile,
     /// The largest generation number ever seen.
     pub largest: u64,
     /// The committed generation.
@@ -71,6 +74,10 @@ pub struct Tree {
     pub published: Published,
     /// Why the run tree is not equal to `live`; `None` where it is.
     pub unpublished: Option<String>,
+    /// The first link at a consumer's own path that does not lead to `live`, in words.
+    pub missing_link: Option<String>,
+    /// A run that is at work on it; what that has done so far is not in here then.
+    pub under_way: Option<UnderWay>,
     /// Whether a killed run left something half-made.
     pub leftovers: bool,
 }
@@ -186,7 +193,7 @@ pub fn tree(settings: &Settings, certificate: &Certificate, roots: Roots<'_>, ke
 /// When something that is there cannot be read.
 pub fn bare_tree(bare: Bare<'_>, name: &CertName, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
     let outlet = |live: &Kept| bare.outlet(name, live, &mut Vec::new());
-    Subject { name, keep: None, run: bare.run, outlet: &outlet }.look_at(roots, keys, &mut Buffer::default())
+    Subject { name, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None }.look_at(roots, keys, &mut Buffer::default())
 }
 
 fn look_at(
@@ -198,7 +205,14 @@ fn look_at(
 ) -> Result<Tree, DiskError> {
     let outlet = |live: &Kept| Outlet::of_settings(settings, certificate, live);
     let name = certificate.name();
-    Subject { name, keep: Some(certificate.keep), run: &settings.paths.run, outlet: &outlet }.look_at(roots, keys, buffer)
+    Subject {
+        name,
+        keep: Some(certificate.keep),
+        run: &settings.paths.run,
+        outlet: &outlet,
+        missing_link: &|| links::missing(settings, certificate),
+    }
+    .look_at(roots, keys, buffer)
 }
 
 /// A certificate that is looked at.
@@ -210,6 +224,8 @@ struct Subject<'a> {
     run: &'a Path,
     /// How a generation of it reaches consumers.
     outlet: &'a dyn Fn(&Kept) -> Outlet<'a>,
+    /// The first of its links that is not there.
+    missing_link: &'a dyn Fn() -> Option<String>,
 }
 
 impl Subject<'_> {
@@ -235,6 +251,7 @@ impl Subject<'_> {
                 None => Some(format!("{} is gone", self.run.join(name).display())),
                 Some(run) => differs(&(self.outlet)(live), run, named.as_deref(), live, buffer)?,
             };
+            tree.missing_link = (self.missing_link)();
             // Equal trees hold equal leaves: nothing is parsed twice.
             if tree.unpublished.is_none() && tree.published.generation == Some(live.generation) {
                 tree.published.facts.clone_from(&live.facts);

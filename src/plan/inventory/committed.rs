@@ -2,12 +2,11 @@
 
 use super::Tree;
 use super::listing::Listing;
+use super::state_file::{StateFile, read_state};
 use crate::io::dir::{Buffer, Dir, DiskError};
-use crate::model::canonical;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::model::state::{self, State};
 use crate::plan::generation::Kept;
 use crate::plan::sealing::{SealingKeys, in_clear};
 
@@ -19,7 +18,7 @@ pub(super) fn committed(
     tree: &mut Tree,
     buffer: &mut Buffer,
 ) -> Result<(), DiskError> {
-    (tree.state, tree.state_broken) = read_state(var, buffer)?;
+    (tree.state, tree.state_file) = read_state(var, buffer)?;
     let listing = Listing::of(var)?;
     tree.largest = listing.largest().max(tree.state.largest);
     (tree.complete, tree.leftovers) = (listing.generations, listing.leftovers);
@@ -43,21 +42,12 @@ fn strange_link(var: &Dir, text: &str) -> DiskError {
     DiskError::new("understand the link", var.join(layout::LIVE), rustix::io::Errno::INVAL)
 }
 
-fn read_state(var: &Dir, buffer: &mut Buffer) -> Result<(State, Option<String>), DiskError> {
-    let Some(content) = var.glance(layout::STATE, buffer)? else { return Ok((State::default(), None)) };
-    match serde_json::from_slice::<State>(content.bytes) {
-        Ok(state) if state.v == state::VERSION => Ok((state, None)),
-        Ok(state) => Ok((State::default(), Some(format!("it has version {}, this build knows {}", state.v, state::VERSION)))),
-        Err(why) => Ok((State::default(), Some(canonical::unreadable(&why, content.bytes.len())))),
-    }
-}
-
 /// The newest complete generation after `live` that is not withdrawn; what is older than it was superseded.
 fn choose_debt(tree: &mut Tree, var: &Dir) -> Result<(), DiskError> {
     let live = tree.live.as_ref().map_or(0, |k| k.generation.0);
     tree.newer = tree.complete.iter().copied().filter(|g| g.0 > live).collect();
     // Without a readable state nobody knows what was withdrawn: nothing is published again then.
-    if tree.state_broken.is_some() {
+    if tree.state_file != StateFile::Known {
         return Ok(());
     }
     let newest = tree.newer.iter().rev().copied().find(|g| !tree.state.withdrawn.contains(g));

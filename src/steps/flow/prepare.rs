@@ -1,6 +1,7 @@
 //! One certificate up to the point where it is staged: attest → key → issue → validate → keep → stage, or reopen → validate → stage.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::SemaphorePermit;
@@ -8,20 +9,24 @@ use tokio::sync::SemaphorePermit;
 use super::end::End;
 use super::ending;
 use super::found::report_of;
+use super::rollout::not_installed_text;
 use super::task::Task;
 use super::{Context, Due, block};
+use crate::config::service::Service;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::Generation;
 use crate::model::report::CertReport;
+use crate::model::span;
 use crate::plan::choice::{Issue, Plan, Settle, Why};
+use crate::plan::links;
 use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::keep::keep;
 use crate::steps::key::Key;
 use crate::steps::record::Notes;
 use crate::steps::swap::{Place, Staged, demand_memory, demand_room, disk_failure, put_back, reopen};
-use crate::steps::validate::{Rejection, Unvalidated, Validated, validate};
+use crate::steps::validate::{Against, Rejection, Unvalidated, Validated, validate};
 
 /// What came of preparing a certificate.
 pub(super) enum Prepared<'a> {
@@ -44,6 +49,11 @@ pub(super) async fn prepare<'a>(context: &Context<'a>, due: Due<'_>) -> Prepared
         Ok(task) => task,
         Err((report, failure)) => return not_opened(context, *report, failure),
     };
+    if task.plan != Plan::Rest
+        && let Err(failure) = accept(&task.services).await
+    {
+        return Prepared::Ended(Box::new(task.finish(End::failed(failure)).await));
+    }
     match task.plan.clone() {
         Plan::Rest => Prepared::Ended(Box::new(task.finish(End::StillStopped).await)),
         Plan::Issue(issue) => issue_anew(context, task, &issue, turn).await,
@@ -116,7 +126,8 @@ async fn new_generation(
     let (key, signed) = issued.into_parts();
     task.journal.add_warnings(signed.warnings);
     let material = Unvalidated { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
-    let validated = judge(context, task, material).map_err(End::Refused)?;
+    let serves_until = task.journal.fallback().map(|serves| serves.not_after);
+    let validated = judge(context, task, material, serves_until).map_err(End::Refused)?;
     if !issue.supersede.is_empty() {
         begin(context, task, &issue.supersede).await.map_err(End::failed)?;
     }
@@ -162,9 +173,14 @@ fn ready_to_keep(place: &Place, now: Time) -> Result<Option<Warning>, Failure> {
 }
 
 /// The gate, with what it noted.
-fn judge(context: &Context<'_>, task: &mut Task<'_>, material: Unvalidated) -> Result<Validated, Box<Rejection>> {
-    let certificate = task.certificate();
-    let validated = validate(material, &certificate.request, &certificate.issuer, &context.settings.anchor, context.clock.now());
+fn judge(
+    context: &Context<'_>,
+    task: &mut Task<'_>,
+    material: Unvalidated,
+    serves_until: Option<Time>,
+) -> Result<Validated, Box<Rejection>> {
+    let against = Against { serves_until, ..Against::new(&context.settings, task.certificate()) };
+    let validated = validate(material, &against, context.clock.now());
     let validated = validated.map_err(|why| why.1)?;
     task.journal.set_findings(validated.findings());
     Ok(validated)
@@ -181,8 +197,26 @@ async fn keep_and_stage(context: &Context<'_>, task: &mut Task<'_>, issue: &Issu
     staged.map_err(|failure| End::Failed { failure, waits: task.place.is_complete(generation).then_some(generation) })
 }
 
+/// Whether all services can be given another certificate at all.
+async fn accept(services: &[Arc<dyn Service>]) -> Result<(), Failure> {
+    for service in services {
+        service.accepts().await?;
+    }
+    Ok(())
+}
+
+/// What is said where consumers still do not read a generation that was committed all the same.
+fn is_still_not_installed(context: &Context<'_>, task: &Task<'_>, planned: &Settle) -> Option<String> {
+    let is_only_that = planned.why == Why::NotProven && planned.withdraw.is_empty() && task.place.committed() == Some(planned.generation);
+    links::missing(&context.settings, task.certificate()).filter(|_| is_only_that).map(|missing| not_installed_text(&missing))
+}
+
 /// A generation that is here.
 async fn settle<'a>(context: &Context<'a>, mut task: Task<'a>, planned: &Settle) -> Prepared<'a> {
+    if let Some(text) = is_still_not_installed(context, &task, planned) {
+        task.journal.warn(Code::NotInstalled, text);
+        return Prepared::Ended(Box::new(task.finish(End::StillStopped).await));
+    }
     // A stopped service that is still stopped is not even noted.
     if (planned.why != Why::ServiceStopped || !planned.withdraw.is_empty())
         && let Err(failure) = begin(context, &task, &planned.withdraw).await
@@ -204,10 +238,28 @@ async fn stage_again(context: &Context<'_>, task: &mut Task<'_>, planned: &Settl
     let (place, generation) = (task.place.clone(), planned.generation);
     let reopened = block(Stage::Publish, move || reopen(&place, generation)).await?;
     let material = Unvalidated { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.spki().to_vec() };
-    let validated = judge(context, task, material).map_err(|rejection| rejection.failure)?;
+    let validated = judge(context, task, material, None).map_err(|rejection| rejection.failure)?;
+    if planned.why == Why::Rollback {
+        warn_of_a_shorter_life(task, &validated, context.clock.now());
+    }
     task.journal.set_new(generation, validated.facts());
     let place = task.place.clone();
     block(Stage::Publish, move || Staged::again(&place, reopened, &validated).map_err(|why| why.1)).await
+}
+
+/// A person may go back to a certificate that has little life left, and is told what a renewal would be refused for.
+fn warn_of_a_shorter_life(task: &mut Task<'_>, validated: &Validated, now: Time) {
+    let (target, asked) = (validated.facts(), task.certificate().request.ttl);
+    let left = u64::try_from(target.not_after.since(now)).map_or(Duration::ZERO, Duration::from_secs);
+    let Some(serves) = task.journal.fallback().filter(|serves| target.not_after < serves.not_after) else { return };
+    if left < asked / 2 {
+        let (left, asked) = (span::show(left), span::show(asked));
+        let text = format!(
+            "{left} are left of it, of {asked} that are asked for, until {}; what served ends at {}",
+            target.not_after, serves.not_after
+        );
+        task.journal.warn(Code::ShorterThanServing, text);
+    }
 }
 
 /// The budget of one certificate, counted on disk before a request is sent.

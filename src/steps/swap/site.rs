@@ -14,6 +14,7 @@ use crate::model::name::Generation;
 use crate::model::secret::Material;
 use crate::plan::copies::{copy_is_right, leftovers, part_bytes, part_mode};
 use crate::plan::generation::{Kept, files_differ, key_mode};
+use crate::plan::links::target;
 use crate::plan::outlet::Outlet;
 
 /// The directories of one certificate, and how one generation of it reaches its consumers.
@@ -130,8 +131,15 @@ impl Site<'_> {
             if copy_is_right(&dir, file, &bytes, *part, owner)? {
                 continue;
             }
-            // A link is replaced, never followed; a file that no generation of ours explains is somebody's, and kept aside.
-            if dir.kind(file)? == Some(Kind::File) && !self.is_ours(&dir, file, *part)? {
+            // What no generation of ours explains is somebody's, and kept aside; a link is never followed.
+            let is_ours = match dir.kind(file)? {
+                None => true,
+                Some(Kind::File) => self.is_ours(&dir, file, *part)?,
+                Some(Kind::Link) => dir.link(file)?.is_some_and(|found| found == target(self.run.path(), *part)),
+                Some(Kind::Directory) => return Err(DiskError::new("copy over", dir.join(file), rustix::io::Errno::ISDIR)),
+                Some(Kind::Other) => false,
+            };
+            if !is_ours {
                 keep_aside(&dir, file, warnings)?;
             }
             write::replace_any(&dir, file, &bytes, part_mode(*part, owner.gid), self.file_owner())?;
