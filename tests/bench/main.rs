@@ -21,6 +21,7 @@ mod lab;
 mod audit;
 mod bare;
 mod measure;
+mod order;
 mod rivals;
 mod sealed;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     }
     match arguments.get(1).map(String::as_str) {
         Some("audit") => lab::run_and_clean_up("bench", audit::audit),
+        Some("order") => lab::run_and_clean_up("bench", order::order),
         Some("beside") => lab::run_and_clean_up("bench", || drop(beside_peers())),
         _ => lab::run_and_clean_up("bench", bench),
     }
