@@ -22,6 +22,7 @@ mod audit;
 mod bare;
 mod measure;
 mod order;
+mod outage;
 mod rivals;
 mod sealed;
 
@@ -52,6 +53,10 @@ fn main() -> ExitCode {
         _ => {}
     }
     match arguments.get(1).map(String::as_str) {
+        Some("outage") => {
+            outage::outage();
+            ExitCode::SUCCESS
+        }
         Some("audit") => lab::run_and_clean_up("bench", audit::audit),
         Some("order") => lab::run_and_clean_up("bench", order::order),
         Some("beside") => lab::run_and_clean_up("bench", || drop(beside_peers())),
