@@ -89,7 +89,7 @@ fn link(place: &Place, dir: &Dir, part: Part, file: &str, report: &mut CertRepor
     };
     let target = target.display().to_string();
     match dir.kind(file)? {
-        Some(Kind::Link) if dir.link(file)?.as_deref() == Some(target.as_str()) => return Ok(false),
+        Some(Kind::Link) if dir.links_to(file, &target)? => return Ok(false),
         Some(Kind::Directory) => return Err(DiskError::new("install over", dir.join(file), rustix::io::Errno::ISDIR)),
         Some(_) => keep_aside(dir, file, &mut report.warnings)?,
         None => {}

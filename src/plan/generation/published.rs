@@ -23,7 +23,7 @@ pub(in crate::plan) fn difference(
         return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
     }
     for file in rendered {
-        if published.link(&file.name)?.as_deref() != Some(file.link().as_str()) {
+        if !published.links_to(&file.name, &file.link())? {
             return Ok(Some(format!("{} is gone", published.join(&file.name).display())));
         }
     }
