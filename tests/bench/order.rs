@@ -29,7 +29,7 @@ SECTIONS
 ";
 const TAIL: &str = "  }\n}\nINSERT BEFORE .text;\n";
 
-/// Traces the binary, which must have its symbols, and writes the order.
+/// Traces the binary, which must have its symbols and no such order yet, and writes the order.
 pub fn order() {
     let bao = OpenBao::start(Options::REAL);
     let estate = host(&bao, 10);
@@ -47,7 +47,7 @@ pub fn order() {
         let text = String::from_utf8_lossy(&std::fs::read(&trace).expect("the trace")).into_owned();
         patterns.extend(functions(&text, Path::new(own.get_program())).map(pattern));
     }
-    assert!(patterns.len() > 100, "{} functions have names: build with -C strip=debuginfo", patterns.len());
+    assert!(patterns.len() > 100, "{} functions have names: build with -C strip=debuginfo and OMENS_UNORDERED=1", patterns.len());
     let lines: String = patterns.iter().map(|pattern| format!("    *(.text.{pattern})\n")).collect();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("link/idle.ld");
     std::fs::write(&file, format!("{HEAD}{lines}{TAIL}")).expect("link/idle.ld");
