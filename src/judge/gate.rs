@@ -33,6 +33,8 @@ pub struct Gate<'a> {
     pub candidates: &'a [Vec<u8>],
     /// DER of our own public key.
     pub spki: &'a [u8],
+    /// The end of the certificate that this one would take the place of, where that is good.
+    pub serves_until: Option<Time>,
 }
 
 /// What the gate says.
@@ -66,7 +68,7 @@ pub fn gate(gate: &Gate<'_>, now: Time) -> Verdict {
         form::leaf(&mut findings, &leaf.facts);
         fit(&mut findings, &leaf.facts, gate.request);
         own_key(&mut findings, &leaf.facts, gate.spki);
-        lifetime::check(&mut findings, &leaf.facts, gate.request, now);
+        lifetime::check(&mut findings, &leaf.facts, gate.request, gate.serves_until, now);
     }
     let path = match (&leaf, &anchor) {
         (Some(leaf), Some(anchor)) => to_anchor(&mut findings, gate, leaf, anchor, now),

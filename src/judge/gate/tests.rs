@@ -237,8 +237,17 @@ fn a_key_that_is_none_is_refused_even_where_it_is_the_one_asked_for() {
     *parts.spki.last_mut().unwrap() ^= 1;
     let leaf = parts.sign(&pki.middle.key);
     let anchor = pki.root.anchor();
-    let verdict =
-        gate(&Gate { request: &request(), anchor: &anchor, leaf: &leaf, candidates: from_ref(&pki.middle.der), spki: &parts.spki }, now());
+    let verdict = gate(
+        &Gate {
+            request: &request(),
+            anchor: &anchor,
+            leaf: &leaf,
+            candidates: from_ref(&pki.middle.der),
+            spki: &parts.spki,
+            serves_until: None,
+        },
+        now(),
+    );
     assert_eq!((ids(&verdict.findings), verdict.refused()), (vec!["key.unsound"], true));
 }
 
@@ -247,7 +256,14 @@ fn an_anchor_that_does_not_parse_leads_nowhere() {
     let pki = Pki::new();
     let anchor = Anchor::new(b"root".to_vec());
     let verdict = gate(
-        &Gate { request: &request(), anchor: &anchor, leaf: &pki.leaf(), candidates: from_ref(&pki.middle.der), spki: &pki.spki() },
+        &Gate {
+            request: &request(),
+            anchor: &anchor,
+            leaf: &pki.leaf(),
+            candidates: from_ref(&pki.middle.der),
+            spki: &pki.spki(),
+            serves_until: None,
+        },
         now(),
     );
     assert_eq!((ids(&verdict.findings), verdict.refused()), (vec!["anchor.malformed"], true));
