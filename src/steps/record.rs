@@ -271,6 +271,22 @@ pub fn note_failure(state: &Dir, name: &CertName, failure: &Failure, now: Time) 
     write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
 }
 
+/// Takes a failure to keep or to publish out of the state of a certificate that was published after all.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub fn forget_failure(state: &Dir, name: &CertName) -> Result<(), DiskError> {
+    let Some(var) = state.child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(name.as_str()))? else { return Ok(()) };
+    let Some(content) = var.read(layout::STATE)? else { return Ok(()) };
+    let is_ours = |state: &State| state.v == crate::model::state::VERSION;
+    let Some(known) = serde_json::from_slice::<State>(&content.bytes).ok().filter(is_ours) else { return Ok(()) };
+    if !known.last_error.as_ref().is_some_and(|last| matches!(last.failure.stage, Stage::Seal | Stage::Publish)) {
+        return Ok(());
+    }
+    let state = State { last_error: None, ..known };
+    write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
+}
+
 /// Appends lines to the ledger.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use crate::model::failure::{Failure, Stage};
 
 /// What systemd knows of a unit.
 pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
+    demand_systemd(unit)?;
     let arguments = ["show", "--property=LoadState,ActiveState", "--", unit].map(OsStr::new);
     let ended = process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?;
     let has = |word: &str| ended.stdout.split_whitespace().any(|w| w == word);
@@ -28,8 +29,19 @@ pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
     })
 }
 
+/// Where systemd does not run, its tools end with words about a bus, which name no cause.
+fn demand_systemd(unit: &str) -> Result<(), Failure> {
+    if process::systemd_booted() {
+        return Ok(());
+    }
+    let text = format!("no systemd here: nobody can be asked about {unit}");
+    let hint = "name a driver in `reload` that needs no systemd, such as { nginx = { conf = FILE } }, or run omens where systemd runs";
+    Err(Failure::new(Stage::Reload, Code::NoSystemd, text).hint(hint))
+}
+
 /// Asks systemd to do this with a unit: `reload`, `restart` or `start`.
 pub(super) async fn ask(unit: &str, verb: &str) -> Result<Reply, Failure> {
+    demand_systemd(unit)?;
     let arguments = ["--no-ask-password", verb, "--", unit].map(OsStr::new);
     let ended = process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?;
     if ended.code == Some(0) {
