@@ -12,7 +12,6 @@ use crate::io::tpm::Tpm;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
-use crate::model::failure::Warning;
 
 /// Paths that a renewal needs none of, with what could be done through them. `{m}` is the PKI mount, `{r}` a role of the settings.
 const DANGEROUS: [(&[&str], &str); 8] = [
