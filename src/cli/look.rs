@@ -44,11 +44,13 @@ pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &S
     };
     let named = arguments.due.as_deref().unwrap_or_default();
     let wanted: Vec<&Certificate> = settings.certificates.iter().filter(|c| named.is_empty() || named.contains(c.name())).collect();
-    let document = match view::status(&settings, &wanted, session.clock.now()) {
+    let mut document = match view::status(&settings, &wanted, session.clock.now()) {
         Ok(document) => document,
         Err(why) => return session.refuse(command, unreadable(&why)),
     };
     let due_only = arguments.due.is_some();
+    let good = if due_only { document.certificates.iter().any(|c| c.planned.due) } else { document.healthy };
+    document.end.exit = if good { OK } else { FAILED };
     let text = match arguments.format {
         _ if session.global.json => None,
         StatusFormat::Json => None,
@@ -60,8 +62,7 @@ pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &S
         Some(text) => session.output.text(&text),
         None => session.output.document(&document),
     }
-    let good = if due_only { document.certificates.iter().any(|c| c.planned.due) } else { document.healthy };
-    if good { OK } else { FAILED }
+    document.end.exit
 }
 
 const _: () = assert!(UNKNOWN != REFUSED, "ExecCondition= tells 255 from all else");

@@ -389,3 +389,49 @@ fn help_is_a_word_too_and_completions_know_the_names() {
     assert_eq!(estate.plain(&["completions", "--names"]).stdout, "web\n");
     assert!(estate.plain(&["completions", "bash"]).stdout.contains("omens completions --names"));
 }
+
+/// Figures, and a bound far above them: a debug build on a shared machine.
+#[test]
+fn thousands_of_certificates_and_a_long_ledger_cost_status_seconds_at_most() {
+    const MANY: usize = 3000;
+    let (_hostile, mut estate) = issued();
+    let copy = |from: &Path, to: &Path| {
+        std::fs::create_dir_all(to.join("gen-1")).unwrap();
+        for entry in std::fs::read_dir(from.join("gen-1")).unwrap().flatten() {
+            std::fs::hard_link(entry.path(), to.join("gen-1").join(entry.file_name())).unwrap();
+        }
+        // It names its own paths.
+        let own = to.join("gen-1/nginx.conf");
+        if let Ok(text) = std::fs::read_to_string(&own) {
+            std::fs::remove_file(&own).unwrap();
+            std::fs::write(&own, text.replace("/web/", &format!("/{}/", to.file_name().unwrap().to_str().unwrap()))).unwrap();
+        }
+        std::os::unix::fs::symlink("gen-1", to.join("live")).unwrap();
+    };
+    let (certs, run) = (estate.state().join("certs"), estate.run_dir());
+    for number in 1..MANY {
+        let name = format!("c{number}");
+        copy(&certs.join("web"), &certs.join(&name));
+        std::fs::copy(certs.join("web/state.json"), certs.join(&name).join("state.json")).unwrap();
+        copy(&run.join("web"), &run.join(&name));
+        std::os::unix::fs::symlink("live/nginx.conf", run.join(&name).join("nginx.conf")).unwrap();
+        estate.certs.push(Cert::web(&name));
+    }
+    // Settings of more than a mebibyte are split.
+    let text = estate.settings_text();
+    let middle = text.match_indices("[[certificate]]").nth(MANY / 2).unwrap().0;
+    std::fs::write(estate.settings(), &text[..middle]).unwrap();
+    std::fs::create_dir_all(estate.dir.join("omens.d")).unwrap();
+    std::fs::write(estate.dir.join("omens.d/more.toml"), &text[middle..]).unwrap();
+    // A million lines of it: nothing that looks reads them.
+    let ledger = std::fs::OpenOptions::new().append(true).open(estate.state().join("ledger.jsonl")).unwrap();
+    ledger.set_len(300 << 20).unwrap();
+    for command in ["status", "plan"] {
+        let begin = std::time::Instant::now();
+        let output = estate.plain(&[command]);
+        let took = begin.elapsed();
+        eprintln!("{command} with {MANY} certificates and a ledger of 300 MiB: {took:?}");
+        assert_eq!(output.code, 0, "{}{}", &output.stdout[output.stdout.len().saturating_sub(500)..], output.stderr);
+        assert!(output.stdout.lines().count() >= MANY && took < Duration::from_secs(60), "{command}: {took:?}");
+    }
+}

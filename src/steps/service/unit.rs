@@ -11,14 +11,13 @@ use crate::model::failure::{Failure, Stage};
 
 /// What systemd knows of a unit.
 pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
-    demand_systemd(unit)?;
     let arguments = ["show", "--property=LoadState,ActiveState", "--", unit].map(OsStr::new);
-    let ended = process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?;
+    let ended = process::run("systemctl", &arguments).await.map_err(|why| cause(unit, not_run(&why)))?;
     let has = |word: &str| ended.stdout.split_whitespace().any(|w| w == word);
     if ended.code != Some(0) || has("LoadState=not-found") {
         let said = if ended.stderr.is_empty() { "there is no such unit" } else { ended.stderr.as_str() };
         let text = format!("systemd does not know {unit}: {said}");
-        return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("check the unit's name in `reload`"));
+        return Err(cause(unit, Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("check the unit's name in `reload`")));
     }
     Ok(if has("ActiveState=failed") {
         ServiceState::Failed
@@ -30,25 +29,25 @@ pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
 }
 
 /// Where systemd does not run, its tools end with words about a bus, which name no cause.
-fn demand_systemd(unit: &str) -> Result<(), Failure> {
+fn cause(unit: &str, failure: Failure) -> Failure {
     if process::systemd_booted() {
-        return Ok(());
+        return failure;
     }
     let text = format!("no systemd here: nobody can be asked about {unit}");
     let hint = "name a driver in `reload` that needs no systemd, such as { nginx = { conf = FILE } }, or run omens where systemd runs";
-    Err(Failure::new(Stage::Reload, Code::NoSystemd, text).hint(hint))
+    Failure::new(Stage::Reload, Code::NoSystemd, text).hint(hint)
 }
 
 /// Asks systemd to do this with a unit: `reload`, `restart` or `start`.
 pub(super) async fn ask(unit: &str, verb: &str) -> Result<Reply, Failure> {
-    demand_systemd(unit)?;
     let arguments = ["--no-ask-password", verb, "--", unit].map(OsStr::new);
-    let ended = process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?;
+    let ended = process::run("systemctl", &arguments).await.map_err(|why| cause(unit, not_run(&why)))?;
     if ended.code == Some(0) {
         return Ok(Reply::done());
     }
     let said = if ended.stderr.is_empty() { "it said nothing" } else { ended.stderr.as_str() };
     let code = ended.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-    Err(Failure::new(Stage::Reload, Code::ReloadFailed, format!("systemctl {verb} {unit} ended with {code}: {said}"))
-        .hint(format!("`systemctl status {unit}` and `journalctl -u {unit}` say why; the service goes on with what it had")))
+    let failure = Failure::new(Stage::Reload, Code::ReloadFailed, format!("systemctl {verb} {unit} ended with {code}: {said}"))
+        .hint(format!("`systemctl status {unit}` and `journalctl -u {unit}` say why; the service goes on with what it had"));
+    Err(cause(unit, failure))
 }
