@@ -18,6 +18,7 @@ pub(super) const ALL: &[Described] = &described! {
     "restore" = "report",
     "reseal" = "report",
     "rollback" = "report",
+    "unblock" = "report",
     "install" = "report",
     "plan" = "plan",
     "status" = "status",

@@ -9,6 +9,7 @@ mod chain_audit;
 mod change;
 mod check_config;
 mod completions;
+mod confirm;
 mod described;
 mod environment;
 pub mod exit;
@@ -68,6 +69,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Rollback(arguments) => change::rollback(session, command, arguments),
         Command::Schema(arguments) => schema::run(session, arguments),
         Command::Run(arguments) => serve::run(session, command, arguments),
+        Command::Unblock(arguments) => change::unblock(session, command, arguments),
         Command::Status(arguments) => look::status(session, command, arguments),
     }
 }

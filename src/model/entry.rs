@@ -40,6 +40,8 @@ words! {
         Kept = "kept",
         /// `reseal` put the key under a new sealing key.
         Resealed = "resealed",
+        /// `unblock` began the budget anew.
+        Unblocked = "unblocked",
         /// `install` made or renewed the links.
         Installed = "installed",
         /// `install` found them in place.
