@@ -109,8 +109,8 @@ mod tests {
             known_to_serde::<ReasonCode>(),
             known_to_serde::<Proof>(),
             known_to_serde::<Stage>(),
-            known_to_serde::<Severity>(),
             Code::ALL.iter().map(|code| code.as_str().to_owned()).collect(),
+            known_to_serde::<Severity>(),
         ];
         for (section, words) in sections().iter().zip(words) {
             assert!(words.len() > 3, "{}: {words:?}", section.title);

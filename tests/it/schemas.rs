@@ -73,29 +73,9 @@ impl<'a> Validator<'a> {
                     let target = self.root["$defs"].get(name).unwrap_or_else(|| panic!("{at}: there is no {name}"));
                     self.check(target, value, at);
                 }
-                "type" => {
-                    let any = wanted.as_array().cloned().unwrap_or_else(|| vec![wanted.clone()]);
-                    if !any.iter().any(|kind| is(kind.as_str().unwrap(), value)) {
-                        self.fault(at, &format!("{value} is no {wanted}"));
-                    }
-                }
-                "enum" if !wanted.as_array().unwrap().contains(value) => self.fault(at, &format!("{value} is none of {wanted}")),
-                "const" if wanted != value => self.fault(at, &format!("{value} is not {wanted}")),
-                "enum" | "const" => {}
-                "minimum" => {
-                    if value.as_f64().is_some_and(|number| number < wanted.as_f64().unwrap()) {
-                        self.fault(at, &format!("{value} is below {wanted}"));
-                    }
-                }
-                "pattern" => {
-                    if value.as_str().is_some_and(|text| !matches(wanted.as_str().unwrap(), text)) {
-                        self.fault(at, &format!("{value} is not like {wanted}"));
-                    }
-                }
-                "format" => {
-                    assert_eq!(wanted, "date-time");
-                    if value.as_str().is_some_and(|text| omens::model::clock::Time::parse(text).is_none()) {
-                        self.fault(at, &format!("{value} is no time"));
+                "type" | "enum" | "const" | "minimum" | "pattern" | "format" => {
+                    if !holds(keyword, wanted, value) {
+                        self.fault(at, &format!("{value} is not as {keyword} {wanted} has it"));
                     }
                 }
                 "anyOf" => {
@@ -135,6 +115,25 @@ impl<'a> Validator<'a> {
                 other => panic!("{at}: the keyword {other} is not known here"),
             }
         }
+    }
+}
+
+/// What a keyword says of one value; those for strings and numbers hold for what is neither.
+fn holds(keyword: &str, wanted: &Value, value: &Value) -> bool {
+    let text = |yes: &dyn Fn(&str) -> bool| value.as_str().is_none_or(yes);
+    match keyword {
+        "type" => wanted
+            .as_array()
+            .map_or_else(|| is(wanted.as_str().unwrap(), value), |any| any.iter().any(|kind| is(kind.as_str().unwrap(), value))),
+        "enum" => wanted.as_array().unwrap().contains(value),
+        "const" => wanted == value,
+        "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
+        "pattern" => text(&|text| matches(wanted.as_str().unwrap(), text)),
+        "format" => {
+            assert_eq!(wanted, "date-time");
+            text(&|text| omens::model::clock::Time::parse(text).is_some())
+        }
+        other => panic!("the keyword {other} is not known here"),
     }
 }
 
