@@ -41,6 +41,7 @@ const DOORS: &[&str] = &[
     "io/look.rs",
     "io/process.rs",
     "io/read.rs",
+    "io/rotate.rs",
     "io/signal.rs",
     "io/tpm/open.rs",
     "io/write.rs",

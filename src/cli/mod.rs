@@ -11,6 +11,7 @@ mod check;
 mod check_config;
 mod completions;
 mod confirm;
+mod described;
 mod environment;
 pub mod exit;
 mod help;
@@ -23,6 +24,7 @@ mod online_here;
 mod output;
 mod probe;
 pub mod progress;
+mod schema;
 pub mod screen;
 pub mod serve;
 mod session;
@@ -31,6 +33,7 @@ mod standing;
 pub mod style;
 mod usage;
 pub mod when;
+mod words;
 
 use std::io::Write;
 
@@ -70,6 +73,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Reseal(arguments) => change::reseal(session, command, arguments),
         Command::Restore => change::restore(session, command),
         Command::Rollback(arguments) => change::rollback(session, command, arguments),
+        Command::Schema(arguments) => schema::run(session, arguments),
         Command::Run(arguments) => serve::run(session, command, arguments),
         Command::Unblock(arguments) => change::unblock(session, command, arguments),
         Command::Status(arguments) => look::status(session, command, arguments),
