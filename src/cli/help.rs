@@ -41,7 +41,7 @@ Exit codes:
 
 pub(super) const RUN: &str = "\
 For containers and hosts without systemd: does what `omens renew --all` does, at once and then every 15 minutes (--every) \
-or at the times of a cron expression (--cron, in UTC), until a signal. Never two runs at a time; where another process \
+or at the times of a cron expression (--cron, in UTC), and whenever a certificate is due before that, until a signal. Never two runs at a time; where another process \
 holds the lock, the run is left out and said. The settings are read anew before each run: an edit counts from the next run \
 on, and while they are wrong the errors are said and nothing is done.
 
@@ -92,7 +92,7 @@ Examples:
   omens status --due nginx        for ExecCondition= of a unit
 
 Exit codes:
-  0  healthy: consumers have what was committed, nothing expired, nothing waits, the last run was without error
+  0  healthy: consumers have what was committed, nothing expired or overdue, nothing waits, the last run was without error
   1  not healthy
   2  wrong settings or usage, or a file that may not be read
 
@@ -243,6 +243,24 @@ Exit codes:
   0  both sides accept each other
   1  refused by one side, unreachable, or no TLS
   2  wrong usage";
+
+pub(super) const INIT: &str = "\
+Reads what nginx, Keylime, SPIRE, OpenBao and systemd of this host are told (or of the host whose root directory DIR is) and prints \
+settings: one [[certificate]] for each certificate in use, with its names, key and lifetime, links at the paths that are in use, what makes \
+its services take it up, and where it can be seen. Comments say where each comes from, what was left out and why, and what renews today and \
+has to be switched off.
+
+What only a person knows is \"FILL IN: what\", the pin of the root too: nothing is trusted because it lies here. Nothing is written or started.";
+
+pub(super) const INIT_AFTER: &str = "\
+Examples:
+  omens init > /etc/omens/omens.toml && omens check-config      what is to be filled in, line by line
+  omens init --root /mnt/image --json | jq .skipped
+
+Exit codes:
+  0  settings were printed
+  1  no certificate is in use here
+  2  wrong usage, or DIR cannot be looked at";
 
 pub(super) const COMPLETIONS_AFTER: &str = "\
 Examples:

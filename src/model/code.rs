@@ -91,6 +91,8 @@ codes! {
     Interrupted = "interrupted",
     /// A file of somebody else was renamed, not overwritten.
     KeptAside = "kept-aside",
+    /// A link of `install` is not there, or leads elsewhere.
+    LinkMissing = "link-missing",
     /// A symbolic link where none may be.
     LinkRefused = "link-refused",
     /// Another run holds the lock.
@@ -103,6 +105,8 @@ codes! {
     Malformed = "malformed",
     /// Something that is needed is not there.
     Missing = "missing",
+    /// A value of the settings that `init` left to a person.
+    FillIn = "fill-in",
     /// The settings name no certificate.
     NoCertificates = "no-certificates",
     /// The system gives no random bytes.
@@ -165,8 +169,12 @@ codes! {
     Root = "root",
     /// Whether the mount's issuer leads to the pinned trust anchor.
     RootPin = "root-pin",
+    /// Runs are further apart than a third of a certificate's life.
+    RunsTooSeldom = "runs-too-seldom",
     /// A sealed key would be published in clear on something that is no memory.
     RunNotTmpfs = "run-not-tmpfs",
+    /// What a person goes back to ends before what served, and soon.
+    ShorterThanServing = "shorter-than-serving",
     /// A new TPM was announced, and it is the pinned one.
     SameTpm = "same-tpm",
     /// The server failed.
@@ -177,6 +185,8 @@ codes! {
     Standby = "standby",
     /// `state.json` cannot be understood.
     StateBroken = "state-broken",
+    /// `state.json` is of a newer version of omens.
+    StateNewer = "state-newer",
     /// `state.json` could not be written.
     StateNotWritten = "state-not-written",
     /// Text that is no TOML.

@@ -22,6 +22,8 @@ words! {
         NotYetValid = "not-yet-valid",
         /// Past the renewal point of its lifetime.
         InWindow = "in-window",
+        /// Due for so long that whoever should renew it does not.
+        Overdue = "overdue",
         /// Its notAfter has passed.
         Expired = "expired",
         /// Issued, but not deployed.
@@ -30,8 +32,12 @@ words! {
         Unproven = "unproven",
         /// What consumers read is not what is committed.
         Unpublished = "unpublished",
+        /// A link of `install` is not there, or leads elsewhere; no run makes it, `omens install` does.
+        LinkMissing = "link-missing",
         /// Asked for by a person.
         Forced = "forced",
+        /// A run is at work on it now.
+        InProgress = "in-progress",
         /// Nothing to do.
         Fresh = "fresh",
     }
