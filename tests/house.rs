@@ -40,6 +40,7 @@ const DOORS: &[&str] = &[
     "io/lock.rs",
     "io/look.rs",
     "io/process.rs",
+    "io/process/call.rs",
     "io/read.rs",
     "io/rotate.rs",
     "io/signal.rs",

@@ -24,6 +24,7 @@ pub mod progress;
 mod schema;
 pub mod screen;
 pub mod serve;
+mod services;
 mod session;
 pub mod show;
 pub mod style;
