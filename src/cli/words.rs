@@ -117,7 +117,7 @@ mod tests {
             assert_eq!(section.words.iter().map(|word| word.word).collect::<Vec<_>>(), words, "{}", section.title);
             for Word { word, meaning } in &section.words {
                 assert!(page.contains(&format!("\\fB{}\\fR\n", word.replace('-', "\\-"))), "{word}");
-                assert!(meaning.len() > 10 && meaning.ends_with('.') && !meaning.contains('\n'), "{word}: {meaning}");
+                assert!(meaning.len() > 5 && meaning.ends_with('.') && !meaning.contains('\n'), "{word}: {meaning}");
             }
         }
     }
