@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Makes the enum and both directions of its spelling from one list.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)*) => {
         /// What a failure, a warning or an error of the settings is about. Only ever added to ([the contract](crate::cli)).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])+ $name,)*
             /// A word of a newer version, in a file that it wrote.
             Unknown,
         }
@@ -29,6 +29,15 @@ macro_rules! codes {
                 }
             }
 
+            /// What it is about, in a sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)*
+                    Self::Unknown => "A word of another version.",
+                }
+            }
+
             /// The code of a word.
             #[must_use]
             pub fn parse(word: &str) -> Self {
@@ -42,6 +51,10 @@ macro_rules! codes {
 }
 
 codes! {
+    /// A Keylime agent of this version derives a PCR from its TLS key.
+    AgentTooOld = "agent-too-old",
+    /// The version of a Keylime agent is not known.
+    AgentVersionUnknown = "agent-version-unknown",
     /// The trust anchor in the settings is another certificate than the pinned one.
     AnchorPin = "anchor-pin",
     /// A value of the settings is not possible.
@@ -68,6 +81,8 @@ codes! {
     Duplicate = "duplicate",
     /// The budget of signing requests is used up.
     Exhausted = "exhausted",
+    /// An endpoint of `verify` was looked at.
+    Endpoint = "endpoint",
     /// What is published has expired.
     Expired = "expired",
     /// A directory of ours belongs to somebody else.
@@ -76,6 +91,8 @@ codes! {
     HandshakeRefused = "handshake-refused",
     /// The server did not say in which state it is.
     HealthUnknown = "health-unknown",
+    /// A program of `before` refused a new generation.
+    HookRefused = "hook-refused",
     /// A client certificate or key cannot be used.
     Identity = "identity",
     /// A run ended before this was done.
@@ -110,8 +127,16 @@ codes! {
     NotAvailable = "not-available",
     /// A copy at a consumer's own path was not written.
     NotCopied = "not-copied",
+    /// An agent of SPIRE was not made to attest itself again.
+    NotEvicted = "not-evicted",
+    /// A consumer's own path does not lead to our files yet.
+    NotInstalled = "not-installed",
+    /// The service does not say whether it has read its files.
+    NotObservable = "not-observable",
     /// The committed generation could not be published again.
     NotPutBack = "not-put-back",
+    /// A service ended after it was started.
+    NotRunning = "not-running",
     /// The committed generation could not be given to its consumers.
     NotRepublished = "not-republished",
     /// The scheduler could not begin.
@@ -128,6 +153,8 @@ codes! {
     PathAllowed = "path-allowed",
     /// PCRs are not as they were when the key was sealed.
     PcrChanged = "pcr-changed",
+    /// The TPM has values for the PCRs of the settings.
+    Pcrs = "pcrs",
     /// A PCR that nothing measures into.
     PcrUnmeasured = "pcr-unmeasured",
     /// The file system denies access.
@@ -154,6 +181,8 @@ codes! {
     ReloadBySignal = "reload-by-signal",
     /// The service refused to read its files again, or its state is not known.
     ReloadFailed = "reload-failed",
+    /// A role was compared with what it is to sign.
+    Role = "role",
     /// The role, or the mount, refuses the request.
     RoleRefused = "role-refused",
     /// The directory that should be a host's root cannot be used.
@@ -164,10 +193,14 @@ codes! {
     RunsTooSeldom = "runs-too-seldom",
     /// A sealed key would be published in clear on something that is no memory.
     RunNotTmpfs = "run-not-tmpfs",
+    /// A service does not start with its previous files either.
+    ServiceDown = "service-down",
     /// What a person goes back to ends before what served, and soon.
     ShorterThanServing = "shorter-than-serving",
     /// A new TPM was announced, and it is the pinned one.
     SameTpm = "same-tpm",
+    /// A server that was unsealed is sealed since it was asked to read its files.
+    SealedByReload = "sealed-by-reload",
     /// The server failed.
     ServerError = "server-error",
     /// The server is sealed or not initialised.
@@ -198,12 +231,16 @@ codes! {
     TpmReplaced = "tpm-replaced",
     /// The TPM does not answer.
     TpmUnreachable = "tpm-unreachable",
+    /// A unit of `reload`.
+    Unit = "unit",
     /// A key of the settings that does not exist.
     UnknownKey = "unknown-key",
     /// A certificate that the settings do not name.
     UnknownName = "unknown-name",
     /// A profile that does not exist.
     UnknownProfile = "unknown-profile",
+    /// A unit that systemd does not know.
+    UnknownUnit = "unknown-unit",
     /// Nobody answers.
     Unreachable = "unreachable",
     /// A file cannot be read.
@@ -238,6 +275,8 @@ codes! {
     VerdictUnreachable = "verdict-unreachable",
     /// The verifier is not trusted.
     VerdictUntrusted = "verdict-untrusted",
+    /// A service that this one needs has failed in this run.
+    WaitsFor = "waits-for",
 }
 
 impl fmt::Display for Code {

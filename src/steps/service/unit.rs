@@ -2,22 +2,26 @@
 //! failed, not what is served.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use super::not_run;
 use crate::config::service::{Reply, ServiceState};
-use crate::io::process;
+use crate::io::process::{self, Ask, Ended, NotRun};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
+
+/// Longer than systemd waits by itself for a unit to stop or to start (`DefaultTimeoutStopSec=`, 90 s), so that it is systemd that gives up.
+const RESTART: Duration = Duration::from_secs(120);
 
 /// What systemd knows of a unit.
 pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
     let arguments = ["show", "--property=LoadState,ActiveState", "--", unit].map(OsStr::new);
-    let ended = process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?;
+    let ended = process::run("systemctl", &arguments).await.map_err(|why| not_asked(unit, &why))?;
     let has = |word: &str| ended.stdout.split_whitespace().any(|w| w == word);
     if ended.code != Some(0) || has("LoadState=not-found") {
         let said = if ended.stderr.is_empty() { "there is no such unit" } else { ended.stderr.as_str() };
         let text = format!("systemd does not know {unit}: {said}");
-        return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("check the unit's name in `reload`"));
+        return Err(cause(unit, Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("check the unit's name in `reload`")));
     }
     Ok(if has("ActiveState=failed") {
         ServiceState::Failed
@@ -28,15 +32,78 @@ pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
     })
 }
 
+/// What systemctl says where systemd does not run: words about a bus, which name no cause.
+const NO_BUS: [&str; 3] = ["not been booted with systemd", "connect to bus", "connect to system scope bus"];
+
+fn cause(unit: &str, failure: Failure) -> Failure {
+    let has_no_bus = NO_BUS.iter().any(|words| failure.text.contains(words));
+    if process::systemd_booted() || !has_no_bus { failure } else { no_systemd(unit) }
+}
+
+fn no_systemd(unit: &str) -> Failure {
+    let text = format!("no systemd here: nobody can be asked about {unit}");
+    let hint = "name a driver in `reload` that needs no systemd, such as { nginx = { conf = FILE } }, or run omens where systemd runs";
+    Failure::new(Stage::Reload, Code::NoSystemd, text).hint(hint)
+}
+
+fn not_asked(unit: &str, why: &NotRun) -> Failure {
+    match why {
+        NotRun::Missing(_) if !process::systemd_booted() => no_systemd(unit),
+        _ => not_run(why),
+    }
+}
+
 /// Asks systemd to do this with a unit: `reload`, `restart` or `start`.
 pub(super) async fn ask(unit: &str, verb: &str) -> Result<Reply, Failure> {
+    if verb != "reload" {
+        // A fifth start within 10 s is refused otherwise; a unit that has not failed has nothing to be reset.
+        let arguments = ["reset-failed", "--", unit].map(OsStr::new);
+        process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?;
+    }
     let arguments = ["--no-ask-password", verb, "--", unit].map(OsStr::new);
+    let ended = process::run_within("systemctl", &arguments, RESTART).await.map_err(|why| not_asked(unit, &why))?;
+    done(&ended, &format!("systemctl {verb} {unit}"), unit)
+}
+
+/// Lets systemd send a signal to the main process of a unit: one of ours to another user's process needs `CAP_KILL`.
+pub(super) async fn signal(unit: &str, ask: Ask) -> Result<Reply, Failure> {
+    let signal = format!("--signal={}", ask.as_str());
+    let arguments = ["kill", "--kill-who=main", signal.as_str(), "--", unit].map(OsStr::new);
     let ended = process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?;
+    done(&ended, &format!("systemctl kill {signal} {unit}"), unit)
+}
+
+/// One life of a unit: what systemd calls an invocation, while its main process runs.
+pub(super) async fn life(unit: &str) -> Result<Option<String>, Failure> {
+    let found = properties(unit, "SubState,ActiveState,InvocationID").await?;
+    let is_up = found.contains("SubState=running") || (found.contains("ActiveState=active") && !found.contains("SubState=auto-restart"));
+    let id = found.split_whitespace().find_map(|word| word.strip_prefix("InvocationID=")).filter(|id| !id.is_empty());
+    Ok(id.filter(|_| is_up).map(ToOwned::to_owned))
+}
+
+/// The pid of a unit's main process, while it has one.
+pub(super) async fn main_pid(unit: &str) -> Result<Option<i32>, Failure> {
+    let found = properties(unit, "MainPID").await?;
+    Ok(found.trim().strip_prefix("MainPID=").and_then(|pid| pid.parse().ok()).filter(|pid| *pid != 0))
+}
+
+/// What a unit starts, as systemd shows it.
+pub(super) async fn command_line(unit: &str) -> Result<String, Failure> {
+    properties(unit, "ExecStart").await
+}
+
+async fn properties(unit: &str, names: &str) -> Result<String, Failure> {
+    let property = format!("--property={names}");
+    let arguments = ["show", property.as_str(), "--", unit].map(OsStr::new);
+    Ok(process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?.stdout)
+}
+
+fn done(ended: &Ended, what: &str, unit: &str) -> Result<Reply, Failure> {
     if ended.code == Some(0) {
         return Ok(Reply::done());
     }
     let said = if ended.stderr.is_empty() { "it said nothing" } else { ended.stderr.as_str() };
-    let code = ended.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-    Err(Failure::new(Stage::Reload, Code::ReloadFailed, format!("systemctl {verb} {unit} ended with {code}: {said}"))
-        .hint(format!("`systemctl status {unit}` and `journalctl -u {unit}` say why; the service goes on with what it had")))
+    let failure = Failure::new(Stage::Reload, Code::ReloadFailed, format!("{what} ended with {}: {said}", ended.how()))
+        .hint(format!("`systemctl status {unit}` and `journalctl -u {unit}` say why; the service goes on with what it had"));
+    Err(cause(unit, failure))
 }
