@@ -82,7 +82,9 @@ async fn respond(tls: &mut Tls, shared: &Shared, request: &Request, head: usize)
         "sys/wrapping/unwrap" => (200, json!({ "data": { "secret_id": super::SECRET_ID } })),
         "auth/token/renew-self" => (200, json!({ "auth": { "client_token": TOKEN, "lease_duration": 3600, "renewable": true } })),
         "auth/token/revoke-self" => return send(tls, 204, "", b"").await,
-        "auth/token/lookup-self" => (200, json!({ "data": { "ttl": 600, "period": 3600, "renewable": true, "policies": ["omens-renew"] } })),
+        "auth/token/lookup-self" => {
+            (200, json!({ "data": { "ttl": 600, "period": 3600, "renewable": true, "policies": ["omens-renew"] } }))
+        }
         "sys/capabilities-self" => (200, capabilities(&request.bytes[head..])),
         _ => (404, json!({ "errors": [format!("no handler for route \"{path}\"")] })),
     };
