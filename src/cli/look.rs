@@ -1,14 +1,18 @@
 //! The commands that only look: `plan` and `status`. They cannot change a host.
 
-use super::arguments::{Command, Status};
+use super::arguments::{Command, Status, StatusFormat};
 use super::exit::{FAILED, OK, REFUSED, UNKNOWN};
 use super::session::Session;
-use super::show;
+use super::standing::{self, due, reasons};
 use super::style::Style;
+<<<<<<< HEAD
 use crate::config::settings::{Certificate, Faulty, Paths, Remains};
+=======
+use crate::config::settings::Certificate;
+>>>>>>> main
 use crate::io::dir::DiskError;
-use crate::model::clock::Time;
 use crate::model::code::Code;
+<<<<<<< HEAD
 use crate::model::name::CertName;
 use crate::model::reason::Reason;
 use crate::model::report::RunError;
@@ -21,6 +25,11 @@ use crate::plan::view::{PlanDocument, Planned, StatusDocument};
 
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;
+=======
+use crate::model::report::RunError;
+use crate::plan::metrics;
+use crate::plan::view::{self, PlanDocument, Planned, Standing, StatusDocument};
+>>>>>>> main
 
 pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
     session.output.when_lost(REFUSED);
@@ -58,6 +67,7 @@ pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &S
         Err(code) => return code,
     };
     let named = arguments.due.as_deref().unwrap_or_default();
+<<<<<<< HEAD
     let is_wanted = |name: &CertName| named.is_empty() || named.contains(name);
     let wanted: Vec<&Certificate> = settings.certificates.iter().filter(|c| is_wanted(c.name())).collect();
     let faulty: Vec<Faulty> = on_disk(&settings).into_iter().filter(|faulty| is_wanted(&faulty.name)).collect();
@@ -98,6 +108,28 @@ fn show_status(session: &mut Session<'_>, document: &StatusDocument, paths: &Pat
     let text = if arguments.due.is_some() { due_text(document) } else { status_text(document, paths, session.style) };
     session.output.text(&text);
     session.show_errors(&document.errors);
+=======
+    let wanted: Vec<&Certificate> = settings.certificates.iter().filter(|c| named.is_empty() || named.contains(c.name())).collect();
+    let mut document = match view::status(&settings, &wanted, session.clock.now()) {
+        Ok(document) => document,
+        Err(why) => return session.refuse(command, unreadable(&why)),
+    };
+    let due_only = arguments.due.is_some();
+    let good = if due_only { document.certificates.iter().any(|c| c.planned.due) } else { document.healthy };
+    document.end.exit = if good { OK } else { FAILED };
+    let text = match arguments.format {
+        _ if session.global.json => None,
+        StatusFormat::Json => None,
+        StatusFormat::Prometheus => Some(metrics::prometheus(&document)),
+        StatusFormat::Text if due_only => Some(due_text(&document)),
+        StatusFormat::Text => Some(standing::status(&document, &settings, session.style, session.global.verbose > 0)),
+    };
+    match text {
+        Some(text) => session.output.text(&text),
+        None => session.output.document(&document),
+    }
+    document.end.exit
+>>>>>>> main
 }
 
 const _: () = assert!(UNKNOWN != REFUSED, "ExecCondition= tells 255 from all else");
@@ -107,27 +139,21 @@ fn unreadable(why: &DiskError) -> RunError {
     RunError { code: if why.denied() { Code::Permission } else { Code::Disk }, text: why.to_string(), hint: Some(why.hint()) }
 }
 
-fn reasons(reasons: &[Reason]) -> String {
-    let each: Vec<String> = reasons.iter().map(|r| one_line(&format!("{}: {}", r.code.as_str(), r.text), LINE)).collect();
-    each.join("; ")
-}
-
-fn due(planned: &Planned, style: Style) -> String {
-    if planned.due { style.warn("due") } else { style.dim("not due") }
-}
-
 fn plan_text(document: &PlanDocument, style: Style) -> String {
     if document.certificates.is_empty() {
         return "the settings name no certificate\n".to_owned();
     }
-    let line = |p: &Planned| format!("{}: {} ({})\n", style.name(p.name.as_str()), due(p, style), reasons(&p.reasons));
-    document.certificates.iter().map(line).collect()
+    let line = |p: &&Planned| format!("{}: {} ({})\n", style.name(p.name.as_str()), due(p, style), reasons(&p.reasons));
+    let mut sorted: Vec<&Planned> = document.certificates.iter().collect();
+    sorted.sort_by_key(|planned| (!planned.due, planned.expires, planned.due_at));
+    sorted.iter().map(line).collect()
 }
 
 fn due_text(document: &StatusDocument) -> String {
     let line = |s: &&Standing| format!("{}: due ({})\n", s.planned.name, reasons(&s.planned.reasons));
     document.certificates.iter().filter(|s| s.planned.due).map(|s| line(&s)).collect()
 }
+<<<<<<< HEAD
 
 fn status_text(document: &StatusDocument, paths: &Paths, style: Style) -> String {
     let mut text: String = document.certificates.iter().map(|standing| standing_text(standing, document.at, style)).collect();
@@ -183,3 +209,5 @@ fn standing_text(standing: &Standing, now: Time, style: Style) -> String {
     }
     text
 }
+=======
+>>>>>>> main

@@ -4,61 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::Serialize;
-
+use super::check::{Check, Severity};
+use super::online_here;
 use crate::config::settings::Settings;
-use crate::io::openbao::{Grant, Granted, Health, HealthState, Server, Session, Tried, Unrevoked, ask_health, sign_path};
+use crate::io::openbao::{Grant, Granted, Health, HealthState, Server, Session, Tried, Unrevoked, advisory, ask_health, sign_path};
 use crate::io::tpm::Tpm;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
-use crate::model::failure::{Failure, Warning};
-
-/// How bad a result is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// As it should be.
-    Info,
-    /// Works, but should be changed.
-    Warning,
-    /// A renewal would fail: exit 2.
-    Error,
-}
-
-/// One result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Stable word for machines.
-    pub code: Code,
-    /// Whether it is as it should be.
-    pub ok: bool,
-    /// How bad it is if not.
-    pub severity: Severity,
-    /// What was found; fit to print.
-    pub text: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
-impl Check {
-    fn new(code: Code, severity: Severity, text: impl Into<String>) -> Self {
-        Self { code, ok: severity == Severity::Info, severity, text: text.into(), hint: None }
-    }
-
-    fn hint(mut self, hint: &str) -> Self {
-        self.hint = Some(hint.to_owned());
-        self
-    }
-
-    fn failed(severity: Severity, failure: Failure) -> Self {
-        Self { code: failure.code, ok: false, severity, text: failure.text, hint: failure.hint }
-    }
-
-    fn warned(warning: Warning) -> Self {
-        Self::new(warning.code, Severity::Warning, warning.text)
-    }
-}
 
 /// Paths that a renewal needs none of, with what could be done through them. `{m}` is the PKI mount, `{r}` a role of the settings.
 const DANGEROUS: [(&[&str], &str); 8] = [
@@ -108,11 +61,14 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         Ok(session) => session,
         Err(failure) => return vec![Check::failed(Severity::Error, failure)],
     };
-    let mut checks = of_health(settings, session.server(), session.health());
+    let skipped = session.skipped().iter().map(|failure| Check::failed(Severity::Warning, failure.clone()));
+    let mut checks: Vec<Check> = skipped.collect();
+    checks.extend(of_health(settings, session.server(), session.health()));
+    checks.extend(session.health().version.as_deref().map(advisory::of).into_iter().flatten().map(Check::warned));
     if matches!(session.health().state, HealthState::Sealed | HealthState::Uninitialised) {
         return checks;
     }
-    checks.push(pin(settings, clock).await);
+    checks.push(pin(settings, &format!("https://{}", session.server().name()), clock).await);
     let Tried { granted, refused } = session.try_every_method().await;
     checks.extend(refused.into_iter().map(|failure| Check::failed(Severity::Warning, failure)));
     if granted.is_empty() {
@@ -125,6 +81,7 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
         checks.push(Check::new(Code::Login, Severity::Info, format!("login by {} works{also}", first.method)));
         checks.extend(paths(settings, session.server(), &first.grant).await);
+        checks.extend(online_here::roles(settings, session.server(), &first.grant).await);
     }
     for Granted { method, grant } in &granted {
         if let Some(Unrevoked { problem, .. }) = session.end(grant).await {
@@ -168,9 +125,9 @@ fn of_health(settings: &Settings, server: &Server, health: &Health) -> Vec<Check
 }
 
 /// Whether the listener's chain also ends at the pinned root, by a handshake that trusts nothing else.
-async fn pin(settings: &Settings, clock: Clock) -> Check {
+async fn pin(settings: &Settings, address: &str, clock: Clock) -> Check {
     let pinned = [settings.anchor.der.clone()];
-    let asked = match Server::new(&settings.openbao.address, &pinned, clock) {
+    let asked = match Server::new(address, &pinned, clock) {
         Ok(server) => ask_health(&server).await,
         Err(failure) => Err(failure),
     };

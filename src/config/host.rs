@@ -21,6 +21,20 @@ pub(super) fn host(node: &Node, errors: &Errors) -> Option<String> {
     name
 }
 
+/// `[metrics]`: the file that every run writes for a textfile collector.
+pub(super) fn metrics(node: &Node, errors: &Errors) -> Option<Option<PathBuf>> {
+    let shape = Shape::of("[metrics]", node, errors)?;
+    let textfile = shape.required("textfile", placed(parsed(value::path)));
+    shape.finish();
+    let (place, textfile) = textfile?;
+    if textfile.extension().is_none_or(|extension| extension != "prom") {
+        let wrong = Wrong::value(format!("expected a file that ends in .prom, found {}", textfile.display()));
+        errors.at(place, wrong.suggest("the textfile collector of the node exporter reads no other files: write omens.prom"));
+        return None;
+    }
+    Some(Some(textfile))
+}
+
 impl Default for Paths {
     fn default() -> Self {
         Self { state: "/var/lib/omens".into(), run: "/run/omens".into(), policies: "/etc/omens/policies".into() }
@@ -135,7 +149,13 @@ fn certificates_of_pem(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 /// `[openbao]`; `ca` defaults to the anchor.
 pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, check_secrets: bool) -> Option<OpenBao> {
     let shape = Shape::of("[openbao]", node, errors)?;
-    let address = shape.required("address", parsed(value::https));
+    let more = shape.optional("addresses", list(parsed(value::https)));
+    // One of the two is needed; where there is neither, it is the usual one that is missed.
+    let address = match &more {
+        Some(Some(_)) => shape.optional("address", parsed(value::https)),
+        _ => shape.required("address", parsed(value::https)).map(Some),
+    };
+    let namespace = shape.optional("namespace", parsed(value::namespace));
     let ca = shape.optional("ca", |node, errors| {
         parsed(value::path)(node, errors).and_then(|file| certificates(&node.place, &file, errors, read::trusted))
     });
@@ -158,5 +178,16 @@ pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, che
         Some(given) => given,
         None => vec![anchor?.der.clone()],
     };
-    Some(OpenBao { address: address?, ca, mount: mount?, login: login? })
+    let mut addresses: Vec<String> = address?.into_iter().collect();
+    for one in more?.unwrap_or_default() {
+        if !addresses.contains(&one) {
+            addresses.push(one);
+        }
+    }
+    if addresses.is_empty() {
+        errors
+            .at(&node.place, Wrong::value("expected at least one address").suggest("write address = \"https://openbao.example.net:8200\""));
+        return None;
+    }
+    Some(OpenBao { addresses, namespace: namespace?, ca, mount: mount?, login: login? })
 }

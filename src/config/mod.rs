@@ -96,3 +96,56 @@ fn in_order(mut errors: Vec<SettingsError>, main: &str, broken: bool) -> Vec<Set
     errors.sort_by(|a, b| (a.file != main, &a.file, a.line, a.column).cmp(&(b.file != main, &b.file, b.line, b.column)));
     errors
 }
+<<<<<<< HEAD
+=======
+
+fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<Settings> {
+    let root = Shape::new(shape::TOP_LEVEL, &merged.start, &merged.entries, errors);
+    let host = root.required("host", host::host);
+    let paths = root.or("paths", Paths::default(), host::paths);
+    let trust = root.required("trust", host::trust);
+    let anchor = trust.as_ref().map(|(_, anchor)| anchor);
+    let openbao = root.required("openbao", |node, errors| host::openbao(node, errors, anchor, options.check_secrets));
+    let tpm = root.get("tpm");
+    let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
+    let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
+    let certificates = root.or(files::CERTIFICATE, Vec::new(), |node, errors| {
+        let nodes = files::certificates(node, errors)?;
+        let read: Vec<_> = nodes.iter().map(|node| certificate::certificate(node, &around, errors)).collect();
+        read.into_iter().collect::<Option<Vec<_>>>()
+    });
+    root.optional("attestation", attestation);
+    let metrics = root.or("metrics", None, host::metrics);
+    root.finish();
+    let (anchor_file, anchor) = trust?;
+    let file = options.file.clone();
+    let credentials = options.credentials.clone();
+    let (host, paths, openbao, sealing, certificates, metrics) = (host?, paths?, openbao?, sealing?, certificates?, metrics?);
+    Some(Settings {
+        file,
+        host,
+        paths,
+        anchor,
+        anchor_file,
+        openbao,
+        sealing,
+        certificates,
+        drivers: options.drivers,
+        metrics,
+        credentials,
+    })
+}
+
+/// `[attestation]`, of which this build knows only that nothing is required.
+fn attestation(node: &Node, errors: &Errors) -> Option<()> {
+    let shape = Shape::of("[attestation]", node, errors)?;
+    let refuse = |node: &Node| {
+        errors.at(&node.place, Wrong::not_available("attestation", "write required = false without \"by\", or leave [attestation] out"))
+    };
+    shape.required("required", |node, errors| boolean(node, errors).filter(|required| *required).map(|_| refuse(node)));
+    shape.optional("max_age", parsed(value::duration));
+    shape.optional("by", |node, errors| list(|node, _| Some(node))(node, errors).filter(|by| !by.is_empty()).map(|_| refuse(node)));
+    shape.finish();
+    Some(())
+}
+>>>>>>> main

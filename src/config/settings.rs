@@ -43,6 +43,8 @@ pub struct Settings {
     pub faults: Faults,
     /// The kinds of service that they may name.
     pub drivers: Drivers,
+    /// Where every run leaves its metrics (`metrics.textfile`).
+    pub metrics: Option<PathBuf>,
     /// `$CREDENTIALS_DIRECTORY`, where `credential:NAME` secrets lie.
     pub credentials: Option<PathBuf>,
 }

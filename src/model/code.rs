@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Makes the enum and both directions of its spelling from one list.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)*) => {
         /// What a failure, a warning or an error of the settings is about. Only ever added to ([the contract](crate::cli)).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])+ $name,)*
             /// A word of a newer version, in a file that it wrote.
             Unknown,
         }
@@ -26,6 +26,15 @@ macro_rules! codes {
                 match self {
                     $(Self::$name => $word,)*
                     Self::Unknown => "unknown",
+                }
+            }
+
+            /// What it is about, in a sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)*
+                    Self::Unknown => "A word of another version.",
                 }
             }
 
@@ -60,6 +69,12 @@ codes! {
     ClockSkew = "clock-skew",
     /// The token may do more than a renewal needs.
     DangerousPath = "dangerous-path",
+    /// The server has a weakness that is known and mended in a newer version.
+    Advisory = "advisory",
+    /// Who reads a certificate cannot load a key of this kind.
+    ConsumerCannotLoad = "consumer-cannot-load",
+    /// A control group of the server wants an approval before it signs.
+    ControlGroup = "control-group",
     /// Something was issued and is not deployed yet.
     Debt = "debt",
     /// A generation that is debt was published, since nothing committed could be.
@@ -72,6 +87,8 @@ codes! {
     Duplicate = "duplicate",
     /// The budget of signing requests is used up.
     Exhausted = "exhausted",
+    /// An endpoint of `verify` was looked at.
+    Endpoint = "endpoint",
     /// What is published has expired.
     Expired = "expired",
     /// A directory of ours belongs to somebody else.
@@ -96,6 +113,8 @@ codes! {
     Locked = "locked",
     /// A login was granted.
     Login = "login",
+    /// A login ends before it is needed the time after next.
+    LoginEnds = "login-ends",
     /// No auth method granted a token.
     LoginRefused = "login-refused",
     /// A file is not of the kind that it should be.
@@ -142,6 +161,8 @@ codes! {
     PathAllowed = "path-allowed",
     /// PCRs are not as they were when the key was sealed.
     PcrChanged = "pcr-changed",
+    /// The TPM has values for the PCRs of the settings.
+    Pcrs = "pcrs",
     /// A PCR that nothing measures into.
     PcrUnmeasured = "pcr-unmeasured",
     /// The file system denies access.
@@ -168,6 +189,8 @@ codes! {
     ReloadBySignal = "reload-by-signal",
     /// The service refused to read its files again, or its state is not known.
     ReloadFailed = "reload-failed",
+    /// A role was compared with what it is to sign.
+    Role = "role",
     /// The role, or the mount, refuses the request.
     RoleRefused = "role-refused",
     /// The directory that should be a host's root cannot be used.
@@ -218,6 +241,8 @@ codes! {
     TpmReplaced = "tpm-replaced",
     /// The TPM does not answer.
     TpmUnreachable = "tpm-unreachable",
+    /// A unit of `reload`.
+    Unit = "unit",
     /// A key of the settings that does not exist.
     UnknownKey = "unknown-key",
     /// A certificate that the settings do not name.

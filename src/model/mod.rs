@@ -26,3 +26,4 @@ pub mod span;
 pub mod state;
 pub mod tcti;
 pub mod text;
+mod words;

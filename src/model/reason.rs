@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+<<<<<<< HEAD
 /// Stable codes of `plan --json`, in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,6 +66,46 @@ impl ReasonCode {
             Self::InProgress => "in-progress",
             Self::Fresh => "fresh",
         }
+=======
+use super::words::words;
+
+words! {
+    /// Stable codes of `plan --json`, in the order in which they are told.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    pub enum ReasonCode {
+        /// No committed generation and no debt.
+        Missing = "missing",
+        /// There, but not parseable, or its key cannot be opened.
+        Unreadable = "unreadable",
+        /// Certificate and key do not belong together.
+        KeyMismatch = "key-mismatch",
+        /// The files are not the ones that were committed.
+        ChangedOnDisk = "changed-on-disk",
+        /// The settings ask for another certificate than the one there.
+        SettingsChanged = "settings-changed",
+        /// Its notBefore is in the future.
+        NotYetValid = "not-yet-valid",
+        /// Past the renewal point of its lifetime.
+        InWindow = "in-window",
+        /// Due for so long that whoever should renew it does not.
+        Overdue = "overdue",
+        /// Its notAfter has passed.
+        Expired = "expired",
+        /// Issued, but not deployed.
+        Debt = "debt",
+        /// Committed while its service was stopped, or a run on it did not finish.
+        Unproven = "unproven",
+        /// What consumers read is not what is committed.
+        Unpublished = "unpublished",
+        /// A link of `install` is not there, or leads elsewhere; no run makes it, `omens install` does.
+        LinkMissing = "link-missing",
+        /// Asked for by a person.
+        Forced = "forced",
+        /// A run is at work on it now.
+        InProgress = "in-progress",
+        /// Nothing to do.
+        Fresh = "fresh",
+>>>>>>> main
     }
 }
 

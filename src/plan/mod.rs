@@ -16,6 +16,7 @@ pub mod sealing;
 pub mod outlet;
 pub mod inventory;
 pub mod links;
+pub mod metrics;
 pub mod overdue;
 pub mod planned;
 pub mod reseal;

@@ -129,7 +129,7 @@ impl Links<'_> {
         let own = self.place.settings().paths.run.join(self.place.name().as_str());
         let target = target(&own, part);
         let aside = match self.dir.kind(file)? {
-            Some(Kind::Link) if self.dir.link(file)?.as_deref() == Some(target.as_str()) => return Ok(()),
+            Some(Kind::Link) if self.dir.links_to(file, &target)? => return Ok(()),
             Some(_) => Some(keep_aside(self.dir, file, warnings)?),
             None => None,
         };
