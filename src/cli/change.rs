@@ -30,15 +30,10 @@ pub(super) fn restore(session: &mut Session<'_>, command: &Command) -> u8 {
     // It has to work at a boot whatever has become of the secrets and the settings.
     let remains = match session.settings(false) {
         Ok(settings) => {
-<<<<<<< HEAD
-            let report = restore::restore(&Arc::new(settings), session.clock);
-            return session.report(&report);
-=======
             let settings = Arc::new(settings);
             let report = restore::restore(&settings, session.clock);
             metrics::leave(&settings, &report, session.clock);
-            session.report(&report)
->>>>>>> main
+            return session.report(&report);
         }
         Err(remains) => remains,
     };
@@ -88,13 +83,9 @@ pub(super) fn unblock(session: &mut Session<'_>, command: &Command, arguments: &
     if let Err(code) = confirmed(session, command, arguments.yes, &question) {
         return code;
     }
-<<<<<<< HEAD
-    session.report(&unblock::unblock(&settings, &arguments.name, arguments.wait.wait, session.clock))
-=======
-    let report = unblock::unblock(&settings, certificate, arguments.wait.wait, session.clock);
+    let report = unblock::unblock(&settings, &arguments.name, arguments.wait.wait, session.clock);
     metrics::leave(&settings, &report, session.clock);
     session.report(&report)
->>>>>>> main
 }
 
 pub(super) fn install(session: &mut Session<'_>, command: &Command, arguments: &Install) -> u8 {

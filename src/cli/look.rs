@@ -5,31 +5,16 @@ use super::exit::{FAILED, OK, REFUSED, UNKNOWN};
 use super::session::Session;
 use super::standing::{self, due, reasons};
 use super::style::Style;
-<<<<<<< HEAD
 use crate::config::settings::{Certificate, Faulty, Paths, Remains};
-=======
-use crate::config::settings::Certificate;
->>>>>>> main
 use crate::io::dir::DiskError;
 use crate::model::code::Code;
-<<<<<<< HEAD
 use crate::model::name::CertName;
-use crate::model::reason::Reason;
 use crate::model::report::RunError;
-use crate::model::span;
-use crate::model::text::one_line;
 use crate::plan::broken;
 use crate::plan::faulty::{committed, on_disk};
+use crate::plan::metrics;
 use crate::plan::standing::Standing;
 use crate::plan::view::{PlanDocument, Planned, StatusDocument};
-
-/// Longer than any text we make; a bound for those we only pass on.
-const LINE: usize = 2000;
-=======
-use crate::model::report::RunError;
-use crate::plan::metrics;
-use crate::plan::view::{self, PlanDocument, Planned, Standing, StatusDocument};
->>>>>>> main
 
 pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
     session.output.when_lost(REFUSED);
@@ -40,7 +25,8 @@ pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
     let all: Vec<&Certificate> = settings.certificates.iter().collect();
     match broken::plan(&settings, &all, &on_disk(&settings), session.clock.now()) {
         Err(why) => session.refuse(command, unreadable(&why)),
-        Ok(document) => {
+        Ok(mut document) => {
+            document.end.exit = if document.errors.is_empty() { OK } else { FAILED };
             if session.global.json {
                 session.output.document(&document);
             } else {
@@ -48,7 +34,7 @@ pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
                 session.output.text(&text);
                 session.show_errors(&document.errors);
             }
-            if document.errors.is_empty() { OK } else { FAILED }
+            document.end.exit
         }
     }
 }
@@ -67,24 +53,23 @@ pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &S
         Err(code) => return code,
     };
     let named = arguments.due.as_deref().unwrap_or_default();
-<<<<<<< HEAD
     let is_wanted = |name: &CertName| named.is_empty() || named.contains(name);
     let wanted: Vec<&Certificate> = settings.certificates.iter().filter(|c| is_wanted(c.name())).collect();
     let faulty: Vec<Faulty> = on_disk(&settings).into_iter().filter(|faulty| is_wanted(&faulty.name)).collect();
-    let document = match broken::status(&settings, &wanted, &faulty, session.clock.now()) {
+    let mut document = match broken::status(&settings, &wanted, &faulty, session.clock.now()) {
         Ok(document) => document,
         Err(why) => return session.refuse(command, unreadable(&why)),
     };
-    show_status(session, &document, &settings.paths, arguments);
     let hidden = named.is_empty() && settings.faults.hidden.is_some();
-    match &arguments.due {
+    let exit = match &arguments.due {
         None if document.healthy => OK,
         None => FAILED,
         Some(_) if document.certificates.iter().any(|c| c.planned.due) => OK,
         // What cannot be decided is never "not due".
         Some(_) if hidden || !faulty.is_empty() => UNKNOWN,
         Some(_) => FAILED,
-    }
+    };
+    show_status(session, &mut document, &settings.paths, arguments, exit)
 }
 
 /// What is committed and what consumers read is shown whatever the settings say. Whether anything is due is not known then.
@@ -95,41 +80,28 @@ fn status_without_settings(session: &mut Session<'_>, command: &Command, argumen
         return session.unusable(command, remains);
     }
     match broken::status_without_settings(&remains, &paths, &faulty, session.clock.now()) {
-        Ok(document) => show_status(session, &document, &paths, arguments),
-        Err(why) => return session.refuse(command, unreadable(&why)),
+        Ok(mut document) => show_status(session, &mut document, &paths, arguments, FAILED),
+        Err(why) => session.refuse(command, unreadable(&why)),
     }
-    FAILED
 }
 
-fn show_status(session: &mut Session<'_>, document: &StatusDocument, paths: &Paths, arguments: &Status) {
-    if session.global.json {
-        return session.output.document(document);
-    }
-    let text = if arguments.due.is_some() { due_text(document) } else { status_text(document, paths, session.style) };
-    session.output.text(&text);
-    session.show_errors(&document.errors);
-=======
-    let wanted: Vec<&Certificate> = settings.certificates.iter().filter(|c| named.is_empty() || named.contains(c.name())).collect();
-    let mut document = match view::status(&settings, &wanted, session.clock.now()) {
-        Ok(document) => document,
-        Err(why) => return session.refuse(command, unreadable(&why)),
-    };
-    let due_only = arguments.due.is_some();
-    let good = if due_only { document.certificates.iter().any(|c| c.planned.due) } else { document.healthy };
-    document.end.exit = if good { OK } else { FAILED };
+fn show_status(session: &mut Session<'_>, document: &mut StatusDocument, paths: &Paths, arguments: &Status, exit: u8) -> u8 {
+    document.end.exit = exit;
     let text = match arguments.format {
         _ if session.global.json => None,
         StatusFormat::Json => None,
-        StatusFormat::Prometheus => Some(metrics::prometheus(&document)),
-        StatusFormat::Text if due_only => Some(due_text(&document)),
-        StatusFormat::Text => Some(standing::status(&document, &settings, session.style, session.global.verbose > 0)),
+        StatusFormat::Prometheus => Some(metrics::prometheus(document)),
+        StatusFormat::Text if arguments.due.is_some() => Some(due_text(document)),
+        StatusFormat::Text => Some(standing::status(document, paths, session.style, session.global.verbose > 0)),
     };
     match text {
-        Some(text) => session.output.text(&text),
-        None => session.output.document(&document),
+        Some(text) => {
+            session.output.text(&text);
+            session.show_errors(&document.errors);
+        }
+        None => session.output.document(document),
     }
-    document.end.exit
->>>>>>> main
+    exit
 }
 
 const _: () = assert!(UNKNOWN != REFUSED, "ExecCondition= tells 255 from all else");
@@ -153,61 +125,3 @@ fn due_text(document: &StatusDocument) -> String {
     let line = |s: &&Standing| format!("{}: due ({})\n", s.planned.name, reasons(&s.planned.reasons));
     document.certificates.iter().filter(|s| s.planned.due).map(|s| line(&s)).collect()
 }
-<<<<<<< HEAD
-
-fn status_text(document: &StatusDocument, paths: &Paths, style: Style) -> String {
-    let mut text: String = document.certificates.iter().map(|standing| standing_text(standing, document.at, style)).collect();
-    let last = document.last_run.map_or_else(|| "never".to_owned(), |at| format!("{at} ({} ago)", span::about(document.at.since(at))));
-    let total = document.certificates.len();
-    let well = document.certificates.iter().filter(|c| c.healthy).count();
-    let summary = if document.healthy { style.good("healthy") } else { style.bad(&format!("{} of {total} need attention", total - well)) };
-    text.push_str(&format!("{}: {summary}, last run {last}\n", style.name(&one_line(&document.host, LINE))));
-    if let Some(beyond) = document.certificates.iter().find_map(|c| c.keep_beyond) {
-        text.push_str(&format!("{}: {beyond}\n", style.warn("note")));
-    }
-    for name in &document.unnamed {
-        let path = paths.state.join("certs").join(name);
-        text.push_str(&format!(
-            "{}: {} is kept, but the settings no longer name it\n  {} remove it by hand when nothing needs it\n",
-            style.warn("note"),
-            one_line(&path.display().to_string(), LINE),
-            style.dim("hint:")
-        ));
-    }
-    text
-}
-
-fn standing_text(standing: &Standing, now: Time, style: Style) -> String {
-    let planned = &standing.planned;
-    let health = if standing.healthy { style.good("healthy") } else { style.bad("not healthy") };
-    let mut text = format!("{}: {health}", style.name(planned.name.as_str()));
-    if let Some((generation, expires)) = standing.live.zip(planned.expires) {
-        let proof = standing.proof.map_or("none", crate::model::state::Proof::as_str);
-        let left = if expires > now {
-            format!("{} left", span::about(expires.since(now)))
-        } else {
-            format!("expired {} ago", span::about(now.since(expires)))
-        };
-        text.push_str(&format!(": {generation}, {left} until {expires}, proof {proof}"));
-    }
-    text.push_str(&format!("\n  {} ({})\n", due(planned, style), reasons(&planned.reasons)));
-    text.push_str(&format!("  key: {}\n", standing.keep_means));
-    for warning in &standing.warnings {
-        text.push_str(&show::warning(warning, style));
-    }
-    if !standing.copies.is_empty() {
-        let all = one_line(&standing.copies.join(", "), LINE);
-        text.push_str(&format!("  {}: copies, renewed file by file and so weaker than links: {all}\n", style.warn("note")));
-    }
-    if let Some(debt) = &standing.debt {
-        text.push_str(&format!("  {}: {}\n", style.warn("debt"), show::debt(debt)));
-    }
-    if let Some(last) = &standing.last_error {
-        let says = format!("{}: {}: {}", last.failure.stage, last.failure.code, last.failure.text);
-        text.push_str(&format!("  {} {}: {}\n", style.bad("last error"), last.at, one_line(&says, LINE)));
-        text.push_str(&show::hint(last.failure.hint.as_deref(), style));
-    }
-    text
-}
-=======
->>>>>>> main

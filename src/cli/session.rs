@@ -1,12 +1,8 @@
 //! What all commands share: settings, where to print, how to end.
 
-<<<<<<< HEAD
 use std::cell::RefCell;
 
-use super::arguments::{Command, Global};
-=======
 use super::arguments::{Command, Global, StatusFormat};
->>>>>>> main
 use super::environment::Environment;
 use super::exit::{REFUSED, UNKNOWN};
 use super::journal;
@@ -72,7 +68,6 @@ impl<'a> Session<'a> {
 
     /// The settings and names that a command needs; what is wrong with them is said, and the exit code given.
     pub(super) fn begin(&mut self, command: &Command) -> Result<Settings, u8> {
-<<<<<<< HEAD
         // Only a renewal logs in.
         match self.settings(matches!(command, Command::Renew(_) | Command::Run(_))) {
             Ok(settings) => self.named(command, settings),
@@ -82,21 +77,11 @@ impl<'a> Session<'a> {
 
     /// Ends a command that cannot do anything without the settings.
     pub(super) fn unusable(&mut self, command: &Command, remains: Remains) -> u8 {
-        self.report(&Report { errors: remains.errors, ..self.empty(command.name(), error_code(command)) })
+        self.refused(command, &Report { errors: remains.errors, ..self.empty(command.name(), error_code(command)) })
     }
 
     /// The settings, if they know the names that the command line has.
     pub(super) fn named(&mut self, command: &Command, settings: Settings) -> Result<Settings, u8> {
-=======
-        // Only a renewal logs in; `restore` has to work at a boot whatever has become of the secrets.
-        let settings = match self.settings(matches!(command, Command::Renew(_) | Command::Run(_))) {
-            Ok(settings) => settings,
-            Err(errors) => {
-                let code = error_code(command);
-                return Err(self.refused(command, &Report { errors, ..self.empty(command.name(), code) }));
-            }
-        };
->>>>>>> main
         let names: &[CertName] = match command {
             Command::Renew(renew) => &renew.names,
             Command::Rollback(rollback) => std::slice::from_ref(&rollback.name),
@@ -107,7 +92,7 @@ impl<'a> Session<'a> {
         match unknown(&settings, names) {
             Some(error) => {
                 let errors = settings.faults.errors;
-                Err(self.report(&Report { error: Some(error), errors, ..self.empty(command.name(), error_code(command)) }))
+                Err(self.refused(command, &Report { error: Some(error), errors, ..self.empty(command.name(), error_code(command)) }))
             }
             None => Ok(settings),
         }
@@ -158,11 +143,11 @@ impl<'a> Session<'a> {
         report.exit
     }
 
-<<<<<<< HEAD
     /// Says on stderr what is wrong in the settings.
     pub(super) fn show_errors(&self, errors: &[SettingsError]) {
         self.screen.print(&show::settings_errors(errors, self.log_style));
-=======
+    }
+
     /// Prints the report of one of many runs: what was not due is left out, and every line says when.
     pub(super) fn report_of_many(&mut self, report: &Report) {
         if self.global.json {
@@ -189,7 +174,6 @@ impl<'a> Session<'a> {
             format!("{}{error}", show::settings_errors(&report.errors, style))
         };
         self.screen.print(&format!("{failures}{of_run}"));
->>>>>>> main
     }
 
     /// Progress for a terminal, silence elsewhere.

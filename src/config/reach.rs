@@ -32,6 +32,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let tpm = root.get("tpm");
     let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
     root.optional("attestation", attestation);
+    let metrics = root.or("metrics", None, host::metrics);
     let of_tables = errors.count() - of_files.len();
 
     let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
@@ -45,17 +46,24 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let (of_main, of_drop_ins): (Vec<_>, Vec<_>) =
         of_files.into_iter().chain(errors.after(before_unknown)).partition(|error| error.file == main);
     let usable = of_tables == 0 && of_main.is_empty() && nodes.is_some();
-    match (host, paths, trust, openbao, sealing) {
-        (Some(host), Some(paths), Some((anchor_file, anchor)), Some(openbao), Some(sealing)) if usable => {
+    match (host, paths, trust, openbao, sealing.zip(metrics)) {
+        (Some(host), Some(paths), Some((anchor_file, anchor)), Some(openbao), Some((sealing, metrics))) if usable => {
             let (certificates, faults) = by_certificate(drafts, of_drop_ins, merged.hides);
             let (file, credentials, drivers) = (options.file.clone(), options.credentials.clone(), options.drivers);
-            Ok(Settings { file, host, paths, anchor, anchor_file, openbao, sealing, certificates, faults, drivers, credentials })
+            Ok(Settings { file, host, paths, anchor, anchor_file, openbao, sealing, certificates, faults, drivers, metrics, credentials })
         }
-        (host, paths, trust, _, sealing) => {
+        (host, paths, trust, _, rest) => {
             let paths =
                 paths.or_else(|| merged.entries.iter().find(|entry| entry.key == "paths").and_then(|entry| host::places(&entry.node)));
             let anchor = trust.map(|(_, anchor)| anchor);
-            Err(Box::new(Remains { host, paths, anchor, sealing: sealing.flatten(), drivers: options.drivers, errors: Vec::new() }))
+            Err(Box::new(Remains {
+                host,
+                paths,
+                anchor,
+                sealing: rest.and_then(|(sealing, _)| sealing),
+                drivers: options.drivers,
+                errors: Vec::new(),
+            }))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What `plan` and `status` print where settings are broken: the documents of what is in order, with what lies on the disk of the rest.
 //! Only reads.
 
+use super::budget;
 use super::debt::{debt_of, proof_of_live};
 use super::faulty::kept_anchor;
 use super::generation::Kept;
@@ -8,12 +9,13 @@ use super::inventory::{self, Roots, StateFile, Tree};
 use super::outlet::{self, Bare};
 use super::sealing::SealingKeys;
 use super::standing::{self, Standing};
-use super::view::{self, Action, PlanDocument, Planned, StatusDocument};
+use super::view::{self, Action, End, PlanDocument, Planned, StatusDocument};
 use crate::config::service::Drivers;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::model::anchor::Anchor;
 use crate::model::clock::Time;
+use crate::model::entry::Outcome;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::CertName;
@@ -62,6 +64,8 @@ pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Fault
         schema: "omens.status/1",
         host: remains.host.clone().unwrap_or_default(),
         at: now,
+        end: End::well(now),
+        login_expires: None,
         healthy: false,
         last_run,
         unnamed: Vec::new(),
@@ -132,6 +136,11 @@ impl<'a> Found<'a> {
             pcrs,
             debt: debt_of(&tree),
             attempts: tree.state.requests.len(),
+            budget_remaining: budget::left_of_burst(&tree.state.requests),
+            not_before: facts.map(|facts| facts.not_before),
+            last_success: standing::last_success(&tree),
+            last_attempt: standing::last_attempt(&tree),
+            last_outcome: Outcome::Failed,
             overdue: false,
             in_progress: None,
             last_error: tree.state.last_error.clone(),

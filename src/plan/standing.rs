@@ -131,11 +131,11 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
     }
 }
 
-fn last_success(tree: &Tree) -> Option<Time> {
+pub(super) fn last_success(tree: &Tree) -> Option<Time> {
     tree.state.proven.as_ref().filter(|proven| proven.proof != Proof::None).map(|proven| proven.at)
 }
 
-fn last_attempt(tree: &Tree) -> Option<Time> {
+pub(super) fn last_attempt(tree: &Tree) -> Option<Time> {
     let state = &tree.state;
     let noted = [state.proven.as_ref().map(|proven| proven.at), state.last_error.as_ref().map(|last| last.at)];
     let begun = tree.under_way.as_ref().and_then(|under_way| under_way.since).or(state.begun.as_ref().map(|begun| begun.at));

@@ -51,14 +51,9 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
     let Some(store) = trees.stores().sealed() else { return run.end(Vec::new()) };
     let pinned = if options.new_tpm { store.adopt_tpm().map(Some) } else { Ok(None) };
     let made = pinned.and_then(|other| store.renew_sealing_key(clock.now()).map(|_| other));
-<<<<<<< HEAD
-    let sealing = Sealing { run: &run, trees: &trees, store, clock };
-    let mut reports: Vec<CertReport> = match made {
-=======
     let has_other_tpm = matches!(made, Ok(Some(true)));
     let sealing = Sealing { run: &run, trees: &trees, store, clock, has_other_tpm };
-    let reports = match made {
->>>>>>> main
+    let mut reports: Vec<CertReport> = match made {
         Err(failure) => return without_a_key(run, &sealed, &failure),
         Ok(other) => sealed.iter().map(|c| with_warning(sealing.one(c), other)).collect(),
     };

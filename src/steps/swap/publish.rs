@@ -118,33 +118,8 @@ fn stage_and_show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, Failure> {
     show(place, kept).map_err(|why| place::failure(Stage::Publish, &why))
 }
 
-/// Makes a link name this, where it does not yet.
-fn point(run: &Dir, name: &str, target: &str) -> Result<(), DiskError> {
-    if run.links_to(name, target)? { Ok(()) } else { write::replace_link(run, name, target) }
-}
-
 fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
-<<<<<<< HEAD
     place.site(kept)?.show(kept)
-=======
-    let run = place.run()?;
-    for file in place.settings().rendered(place.certificate(), kept.generation) {
-        point(&run, &file.name, &file.link())?;
-    }
-    point(&run, layout::LIVE, &kept.generation.to_string())?;
-    let mut warnings = Vec::new();
-    let copied = place.certificate().install.iter().filter(|i| i.kind == InstallKind::Copy);
-    if kept.keep.is_only_in_memory() && copied.clone().next().is_some() {
-        // Only in a revert to a generation from before the settings changed.
-        let text = format!("the key of {} is sealed and never copied: consumers of copies keep what they have", kept.generation);
-        warnings.push(Warning::new(Code::NotCopied, text));
-        return Ok(warnings);
-    }
-    for install in copied {
-        copy(place, install, kept, &mut warnings)?;
-    }
-    Ok(warnings)
->>>>>>> main
 }
 
 /// Writes the copies of the committed generation (`omens install`), and says what was kept aside.

@@ -90,15 +90,9 @@ impl Site<'_> {
     pub fn show(&self, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
         let run = &self.run;
         for file in &self.outlet.rendered {
-            let link = file.link();
-            if run.link(&file.name)?.as_deref() != Some(link.as_str()) {
-                write::replace_link(run, &file.name, &link)?;
-            }
+            point(run, &file.name, &file.link())?;
         }
-        let target = kept.generation.to_string();
-        if run.link(layout::LIVE)?.as_deref() != Some(target.as_str()) {
-            write::replace_link(run, layout::LIVE, &target)?;
-        }
+        point(run, layout::LIVE, &kept.generation.to_string())?;
         let mut warnings = Vec::new();
         if kept.keep.is_only_in_memory() && !self.outlet.copies.is_empty() {
             // Only in a revert to a generation from before the settings changed.
@@ -176,4 +170,9 @@ pub fn demand_memory(dir: &Dir) -> Result<(), Failure> {
         format!("expected {} on tmpfs or ramfs, found another file system: no sealed key is written there in clear", dir.path().display());
     Err(Failure::new(Stage::Seal, Code::RunNotTmpfs, text)
         .hint("set paths.run to a directory in memory, such as /run/omens, or below /dev/shm or $XDG_RUNTIME_DIR"))
+}
+
+/// Makes a link name this, where it does not yet.
+fn point(run: &Dir, name: &str, target: &str) -> Result<(), DiskError> {
+    if run.links_to(name, target)? { Ok(()) } else { write::replace_link(run, name, target) }
 }
