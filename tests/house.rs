@@ -39,6 +39,7 @@ const DOORS: &[&str] = &[
     "io/http.rs",
     "io/lock.rs",
     "io/look.rs",
+    "io/notify.rs",
     "io/process.rs",
     "io/read.rs",
     "io/signal.rs",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+pub use super::attest::arguments::Attest;
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
 use super::help;
 use super::when::{Expression, every};
@@ -82,6 +83,9 @@ pub enum Command {
     /// Make the links of `install` in consumers' own directories
     #[command(long_about = help::INSTALL, after_long_help = help::INSTALL_AFTER)]
     Install(Install),
+    /// Attest this host to its verifier, until a signal or once
+    #[command(long_about = help::ATTEST, after_long_help = help::ATTEST_AFTER)]
+    Attest(Attest),
     /// Check the settings, and with --online what they ask of OpenBao
     #[command(long_about = help::CHECK_CONFIG, after_long_help = help::CHECK_CONFIG_AFTER)]
     CheckConfig(CheckConfig),
@@ -112,6 +116,7 @@ impl Command {
             Self::Reseal(_) => "reseal",
             Self::Rollback(_) => "rollback",
             Self::Install(_) => "install",
+            Self::Attest(_) => "attest",
             Self::CheckConfig(_) => "check-config",
             Self::ChainAudit(_) => "chain-audit",
             Self::Probe(_) => "probe",

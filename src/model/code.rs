@@ -42,6 +42,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The agent's id is the one that every host without settings of its own has.
+    AgentIdDefault = "agent-id-default",
     /// The trust anchor in the settings is another certificate than the pinned one.
     AnchorPin = "anchor-pin",
     /// A value of the settings is not possible.
@@ -50,6 +52,8 @@ codes! {
     AnswerMalformed = "answer-malformed",
     /// A kept private key, or what it needs to be opened, is not as it was written.
     BlobDamaged = "blob-damaged",
+    /// A person had a certificate issued without a verdict.
+    BreakGlass = "break-glass",
     /// What the token may do could not be found out.
     CapabilitiesUnknown = "capabilities-unknown",
     /// The clocks of this host and of the server are too far apart.
@@ -204,6 +208,8 @@ codes! {
     Unwritable = "unwritable",
     /// The command line is not understood.
     Usage = "usage",
+    /// A verifier's policy compares nothing that a boot measures.
+    WeakPolicy = "weak-policy",
     /// A value of the settings has another type.
     WrongType = "wrong-type",
     /// The verifier's policy names nothing to appraise.

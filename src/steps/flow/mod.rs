@@ -49,6 +49,7 @@ use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
+use crate::plan::choice::Plan;
 use crate::plan::decide::Decision;
 use crate::plan::inventory::Tree;
 
@@ -146,6 +147,9 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
 
 async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     let mut ended = Vec::new();
+    if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
+        context.world.gate.ask(context.clock).await;
+    }
     let mut working: FuturesUnordered<_> = groups::by_service(due).into_iter().map(|group| together(&context, group)).collect();
     while let Some(group) = working.next().await {
         ended.extend(group);

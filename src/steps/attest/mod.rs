@@ -5,9 +5,16 @@
 //! back as a [`Verdict`]; the [`AttestationGate`] is this host as Relying Party, and [`Policy`] its appraisal policy for Attestation Results. The guard is
 //! at the server, because a host cannot be trusted to refuse itself; this gate saves signatures and tells why.
 //!
+//! What comes back is kept in `.attest.json`: an agent that attests all the time (`omens attest`) leaves its last verdict there, and a run takes
+//! it while it is a pass no older than `max_age`, or else attests once itself.
+//!
 //! # How to add an attester
 //! A file that implements [`Attester`]; its settings in `[attestation] by`; a line where a run is given its attester. `tests/it/attester.rs`
 //! runs one suite over every implementation; a new one joins it there.
+
+mod files;
+pub mod keylime;
+mod round;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +23,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
+use self::files::Files;
+use crate::config::settings::Settings;
+use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
-use crate::model::failure::{Failure, Stage};
+use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::span;
+pub use crate::model::verdict::{Conclusion, Verdict};
 
 /// A run's attestation ends within this.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -31,85 +42,10 @@ const SKEW: i64 = 60;
 pub trait Attester: fmt::Debug + Send + Sync {
     /// Collects evidence, has it appraised and gives the result, before `until`. That there is none, that nobody answers or that the answer
     /// is not to be trusted is a verdict too.
-    fn attest(&self, until: Instant) -> BoxFuture<'_, Verdict>;
-}
-
-/// An attestation result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// What the verifier concluded, or why there is no conclusion.
-    pub conclusion: Conclusion,
-    /// When, by the clock that ages are counted by.
-    pub at: Time,
-    /// The same in words: fit to print.
-    pub text: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
-/// What can come of an attestation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conclusion {
-    /// The host is in the state that the verifier expects, and something was attested.
-    Pass,
-    /// The verifier has appraised no evidence of this host yet.
-    Never,
-    /// The last result is older than the verifier's own interval.
-    Stale,
-    /// The verifier repeats an old result: the evidence just sent is not in it.
-    Frozen,
-    /// The host is in another state than the verifier expects.
-    Failed,
-    /// The verifier waited in vain for evidence.
-    Timeout,
-    /// A pass of nothing: the verifier's policy names nothing to appraise.
-    EmptyPolicy,
-    /// The verifier does not know this host.
-    UnknownAgent,
-    /// The verifier knows another host under this one's name.
-    IdentityMismatch,
-    /// Nobody answers.
-    Unreachable,
-    /// The answer comes from somebody who is not trusted.
-    Untrusted,
-    /// The answer is none.
-    Malformed,
-}
-
-impl Conclusion {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::Pass,
-        Self::Never,
-        Self::Stale,
-        Self::Frozen,
-        Self::Failed,
-        Self::Timeout,
-        Self::EmptyPolicy,
-        Self::UnknownAgent,
-        Self::IdentityMismatch,
-        Self::Unreachable,
-        Self::Untrusted,
-        Self::Malformed,
-    ];
-
-    /// The code of a run that is blocked by it; `None` for a pass.
-    const fn blocks(self) -> Option<Code> {
-        Some(match self {
-            Self::Pass => return None,
-            Self::Never => Code::VerdictNever,
-            Self::Stale => Code::VerdictStale,
-            Self::Frozen => Code::VerdictFrozen,
-            Self::Failed => Code::VerdictFailed,
-            Self::Timeout => Code::VerdictTimeout,
-            Self::EmptyPolicy => Code::VerdictEmptyPolicy,
-            Self::UnknownAgent => Code::VerdictUnknownAgent,
-            Self::IdentityMismatch => Code::VerdictIdentityMismatch,
-            Self::Unreachable => Code::VerdictUnreachable,
-            Self::Untrusted => Code::VerdictUntrusted,
-            Self::Malformed => Code::VerdictMalformed,
-        })
-    }
+    ///
+    /// # Errors
+    /// Stage `attest`: the host cannot give evidence.
+    fn attest(&self, until: Instant) -> BoxFuture<'_, Result<Verdict, Failure>>;
 }
 
 /// `[attestation]` as far as the gate cares: the appraisal policy of the relying party.
@@ -117,6 +53,11 @@ impl Conclusion {
 pub enum Policy {
     /// Certificates are requested without a verdict.
     NotRequired,
+    /// Certificates are requested whatever the verdict is; one that is no pass of this age is told.
+    Advisory {
+        /// The oldest pass that counts.
+        max_age: Duration,
+    },
     /// Certificates are requested with a pass that is no older than this.
     Required {
         /// The oldest pass that counts.
@@ -125,8 +66,11 @@ pub enum Policy {
 }
 
 /// That certificates may be requested. Only the gate makes it, and nothing is asked of an issuer without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attested(By);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attested {
+    by: By,
+    warning: Option<Warning>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
@@ -138,24 +82,48 @@ impl Attested {
     /// When the pass was given; `None` where none is required.
     #[must_use]
     pub const fn passed_at(&self) -> Option<Time> {
-        match self.0 {
+        match self.by {
             By::Nobody => None,
             By::Pass(at) => Some(at),
         }
+    }
+
+    /// What is worth saying of the certificates that are requested by it.
+    #[must_use]
+    pub const fn warning(&self) -> Option<&Warning> {
+        self.warning.as_ref()
+    }
+
+    const fn without_verdict(warning: Option<Warning>) -> Self {
+        Self { by: By::Nobody, warning }
     }
 }
 
 /// Whether certificates may be requested now, by this verdict.
 ///
 /// # Errors
-/// Stage `attest`, code `verdict-…`: nothing may be asked of an issuer.
-pub fn judge(policy: Policy, verdict: Option<&Verdict>, now: Time) -> Result<Attested, Failure> {
-    let Policy::Required { max_age } = policy else { return Ok(Attested(By::Nobody)) };
+/// Stage `attest`, code `verdict-…` or of the TPM: nothing may be asked of an issuer.
+pub fn judge(policy: Policy, verdict: Option<&Result<Verdict, Failure>>, now: Time) -> Result<Attested, Failure> {
+    match policy {
+        Policy::NotRequired => Ok(Attested::without_verdict(None)),
+        Policy::Required { max_age } => passed(verdict, max_age, now),
+        Policy::Advisory { max_age } => Ok(passed(verdict, max_age, now).unwrap_or_else(|failure| {
+            let text = format!("issued without a pass: {}", failure.text);
+            Attested::without_verdict(Some(Warning::new(failure.code, text)))
+        })),
+    }
+}
+
+fn passed(verdict: Option<&Result<Verdict, Failure>>, max_age: Duration, now: Time) -> Result<Attested, Failure> {
     let Some(verdict) = verdict else {
         return Err(blocked(Code::VerdictNever, "nobody vouches for this host's state".to_owned(), None));
     };
+    let verdict = verdict.as_ref().map_err(|failure| Failure { stage: Stage::Attest, ..failure.clone() })?;
     if let Some(code) = verdict.conclusion.blocks() {
         return Err(blocked(code, verdict.text.clone(), verdict.hint.as_deref()));
+    }
+    if verdict.attested.is_nothing() {
+        return Err(blocked(Code::VerdictEmptyPolicy, format!("a pass of nothing: {}", verdict.text), None));
     }
     let (at, age) = (verdict.at, now.since(verdict.at));
     if age < -SKEW {
@@ -166,7 +134,17 @@ pub fn judge(policy: Policy, verdict: Option<&Verdict>, now: Time) -> Result<Att
         let text = format!("the last pass is of {at}, older than {}: {}", span::show(max_age), verdict.text);
         return Err(blocked(Code::VerdictStale, text, verdict.hint.as_deref()));
     }
-    Ok(Attested(By::Pass(at)))
+    Ok(Attested { by: By::Pass(at), warning: weak(verdict) })
+}
+
+/// A pass that says nothing of a boot.
+#[must_use]
+pub fn weak(verdict: &Verdict) -> Option<Warning> {
+    let pcrs = &verdict.attested.pcrs;
+    verdict.attested.is_weak().then(|| {
+        let named = crate::model::pcr::named(pcrs);
+        Warning::new(Code::WeakPolicy, format!("the verifier compares {named} alone, which every program may set back: that proves nothing of a boot"))
+    })
 }
 
 fn blocked(code: Code, text: String, hint: Option<&str>) -> Failure {
@@ -174,12 +152,12 @@ fn blocked(code: Code, text: String, hint: Option<&str>) -> Failure {
     Failure::new(Stage::Attest, code, text).hint(hint)
 }
 
-/// The gate of a run: asks for a verdict once, when the first certificate is to be requested, and never where none is required.
+/// The gate of a run: asks for a verdict once, before the first certificate is requested, and never where none is wanted.
 #[derive(Debug)]
 pub struct AttestationGate {
     policy: Policy,
     attester: Option<Arc<dyn Attester>>,
-    verdict: OnceCell<Verdict>,
+    verdict: OnceCell<Result<Verdict, Failure>>,
 }
 
 impl AttestationGate {
@@ -195,43 +173,72 @@ impl AttestationGate {
         Self { policy, attester: Some(attester), verdict: OnceCell::const_new() }
     }
 
+    /// The gate of these settings.
+    #[must_use]
+    pub fn of_settings(settings: &Settings, clock: Clock, unanswered: Unanswered) -> Self {
+        let Some(attestation) = &settings.attestation else { return Self::open() };
+        let max_age = attestation.max_age;
+        let policy = match (attestation.required, &attestation.by) {
+            (true, _) => Policy::Required { max_age },
+            (false, Some(_)) => Policy::Advisory { max_age },
+            (false, None) => Policy::NotRequired,
+        };
+        let attester = keylime::of(settings, clock, unanswered).map(|attester| attester as Arc<dyn Attester>);
+        Self { policy, attester, verdict: OnceCell::const_new() }
+    }
+
+    /// Asks for the verdict of the run, if one is wanted. Done before anything else of a run: while it lasts the TPM is open, and no child of
+    /// ours may find it.
+    pub async fn ask(&self, clock: Clock) {
+        self.verdict(clock).await;
+    }
+
+    async fn verdict(&self, clock: Clock) -> Option<&Result<Verdict, Failure>> {
+        match (self.policy, &self.attester) {
+            (Policy::NotRequired, _) | (_, None) => None,
+            (_, Some(attester)) => Some(self.verdict.get_or_init(|| ask(&**attester, clock)).await),
+        }
+    }
+
     /// Whether a certificate may be requested now. The verdict of the run is judged anew for each: it grows old meanwhile.
     ///
     /// # Errors
     /// As [`judge`].
     pub async fn pass(&self, clock: Clock) -> Result<Attested, Failure> {
-        let verdict = match (self.policy, &self.attester) {
-            (Policy::NotRequired, _) | (Policy::Required { .. }, None) => None,
-            (Policy::Required { .. }, Some(attester)) => Some(self.verdict.get_or_init(|| ask(&**attester, clock)).await),
-        };
-        judge(self.policy, verdict, clock.now())
+        judge(self.policy, self.verdict(clock).await, clock.now())
     }
 }
 
-async fn ask(attester: &dyn Attester, clock: Clock) -> Verdict {
+async fn ask(attester: &dyn Attester, clock: Clock) -> Result<Verdict, Failure> {
     let until = clock.instant() + LIMIT;
     let asked = tokio::time::timeout_at(until.into(), attester.attest(until)).await;
-    asked.unwrap_or_else(|_| Verdict {
-        conclusion: Conclusion::Unreachable,
-        at: clock.now(),
-        text: format!("no verdict within {} s", LIMIT.as_secs()),
-        hint: None,
-    })
+    asked.unwrap_or_else(|_| Ok(Verdict::new(Conclusion::Unreachable, clock.now(), format!("no verdict within {} s", LIMIT.as_secs()))))
+}
+
+/// Lets a run issue without a verdict, by the word of a person: noted on disk before anything is asked, until the next pass.
+///
+/// # Errors
+/// Stage `attest`: it could not be noted.
+pub fn break_glass(settings: &Settings, reason: &str, now: Time) -> Result<(), Failure> {
+    let files = Files::of(&settings.paths.state, &settings.paths.run);
+    files.note_break_glass(reason, now).map_err(|why| why.failure(Stage::Attest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::verdict::Appraised;
 
     const NOW: i64 = 1_800_000_000;
     const REQUIRED: Policy = Policy::Required { max_age: Duration::from_secs(600) };
 
     fn verdict(conclusion: Conclusion, age: i64) -> Verdict {
-        Verdict { conclusion, at: Time::from_unix(NOW - age), text: "what the verifier says".to_owned(), hint: None }
+        let attested = Appraised { pcrs: vec![7], ..Appraised::default() };
+        Verdict { attested, ..Verdict::new(conclusion, Time::from_unix(NOW - age), "what the verifier says") }
     }
 
     fn code(policy: Policy, verdict: Option<&Verdict>) -> Result<Option<i64>, &'static str> {
-        let judged = judge(policy, verdict, Time::from_unix(NOW));
+        let judged = judge(policy, verdict.cloned().map(Ok).as_ref(), Time::from_unix(NOW));
         judged.map(|attested| attested.passed_at().map(|at| NOW - at.unix())).map_err(|why| {
             assert_eq!((why.stage, why.hint.is_some()), (Stage::Attest, true), "{why:?}");
             why.code.as_str()
@@ -275,9 +282,33 @@ mod tests {
 
     #[test]
     fn what_the_verifier_says_is_told() {
-        let why = judge(REQUIRED, Some(&verdict(Conclusion::Failed, 0)), Time::from_unix(NOW)).unwrap_err();
+        let why = judge(REQUIRED, Some(&Ok(verdict(Conclusion::Failed, 0))), Time::from_unix(NOW)).unwrap_err();
         assert_eq!(why.text, "what the verifier says");
-        let late = judge(REQUIRED, Some(&verdict(Conclusion::Pass, 601)), Time::from_unix(NOW)).unwrap_err();
+        let late = judge(REQUIRED, Some(&Ok(verdict(Conclusion::Pass, 601))), Time::from_unix(NOW)).unwrap_err();
         assert!(late.text.contains("older than 10m") && late.text.contains("what the verifier says"), "{late:?}");
+    }
+
+    #[test]
+    fn advice_is_told_and_a_weak_policy_too() {
+        let advisory = Policy::Advisory { max_age: Duration::from_secs(600) };
+        let warned = |verdict: Result<Verdict, Failure>| {
+            let attested = judge(advisory, Some(&verdict), Time::from_unix(NOW)).unwrap();
+            attested.warning().map(|warning| warning.code.as_str())
+        };
+        assert_eq!(warned(Ok(verdict(Conclusion::Pass, 0))), None);
+        assert_eq!(warned(Ok(verdict(Conclusion::Pass, 601))), Some("verdict-stale"));
+        assert_eq!(warned(Ok(verdict(Conclusion::Failed, 0))), Some("verdict-failed"));
+        assert_eq!(warned(Err(Failure::new(Stage::Seal, Code::TpmLockout, "no"))), Some("tpm-lockout"));
+        let weak = Appraised { pcrs: vec![16, 23], ..Appraised::default() };
+        assert_eq!(warned(Ok(Verdict { attested: weak, ..verdict(Conclusion::Pass, 0) })), Some("weak-policy"));
+    }
+
+    #[test]
+    fn a_tpm_that_gives_no_evidence_and_a_pass_of_nothing_block() {
+        let judged = |verdict: Result<Verdict, Failure>| judge(REQUIRED, Some(&verdict), Time::from_unix(NOW)).unwrap_err();
+        let why = judged(Err(Failure::new(Stage::Seal, Code::TpmReplaced, "another one")));
+        assert_eq!((why.stage, why.code.as_str()), (Stage::Attest, "tpm-replaced"));
+        let nothing = Verdict { attested: Appraised::default(), ..verdict(Conclusion::Pass, 0) };
+        assert_eq!(judged(Ok(nothing)).code.as_str(), "verdict-empty-policy");
     }
 }
