@@ -160,9 +160,10 @@ impl KeylimeAttester {
                 Failure::new(Stage::Attest, verdict.conclusion.blocks().unwrap_or(crate::model::code::Code::VerdictMalformed), verdict.text)
             }
         })?;
-        let values = ready.tpm.ask(move |tpm| tpm.pcrs(&pcrs)).await.map_err(of_tpm)?;
+        let values = ready.tpm.ask(move |tpm| tpm.pcrs(&pcrs)).await;
+        ready.tpm.close().await;
         drop(lock);
-        Ok((ready.identity, values))
+        Ok((ready.identity, values.map_err(of_tpm)?))
     }
 
     async fn locked(&self, until: Instant, identity: &mut Option<Identity>) -> Result<Ended, Halt> {
@@ -172,15 +173,21 @@ impl KeylimeAttester {
             return Ok(Ended { verdict: verdict.hint("wait for it: `omens attest` or a run is at work"), next: None });
         };
         let mut ready = self.ready().await?;
+        let ended = self.opened(&mut ready, until, identity).await;
+        ready.tpm.close().await;
+        ended
+    }
+
+    async fn opened(&self, ready: &mut Ready, until: Instant, identity: &mut Option<Identity>) -> Result<Ended, Halt> {
         *identity = Some(ready.identity.clone());
         if !ready.identity.registered {
-            self.register(&mut ready, until).await?;
+            self.register(ready, until).await?;
             *identity = Some(ready.identity.clone());
         }
-        match self.round(&ready, until).await {
+        match self.round(ready, until).await {
             // It may be another verifier's registrar by now: told once more who this host is, it can be enrolled.
             Err(Stop::Fault(unknown @ Fault::Unknown(_))) => {
-                self.register(&mut ready, until).await?;
+                self.register(ready, until).await?;
                 Err(Stop::Fault(unknown).into())
             }
             ended => Ok(ended?),
