@@ -11,6 +11,7 @@ mod files;
 mod host;
 mod login;
 mod profile;
+pub mod program;
 pub mod service;
 pub mod settings;
 pub mod shape;

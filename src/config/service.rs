@@ -17,6 +17,7 @@ use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Warning};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
+use crate::model::program::Variable;
 use crate::model::reason::Reason;
 
 /// What a service answers in its own time.
@@ -165,6 +166,23 @@ pub struct Deployed {
     pub leaf: Facts,
     /// Why it was made or published.
     pub reasons: Vec<Reason>,
+}
+
+impl Deployed {
+    /// What a program that is called for this generation is told of it ([Programs](crate::config#programs)).
+    #[must_use]
+    pub fn variables(&self) -> Vec<Variable> {
+        let reasons: Vec<&str> = self.reasons.iter().map(|reason| reason.code.as_str()).collect();
+        vec![
+            Variable::new("OMENS_NAME", self.certificate.as_str()),
+            Variable::new("OMENS_GENERATION", self.generation.0.to_string()),
+            Variable::new("OMENS_DIR", self.directory.as_os_str()),
+            Variable::new("OMENS_SERIAL", self.leaf.serial.as_str()),
+            Variable::new("OMENS_SHA256", self.leaf.sha256.as_str()),
+            Variable::new("OMENS_NOT_AFTER", self.leaf.not_after.to_string()),
+            Variable::new("OMENS_REASON", reasons.join(",")),
+        ]
+    }
 }
 
 /// What a driver's own proof is asked.

@@ -7,8 +7,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
 
-use crate::model::text;
+use super::read;
+use crate::model::program::{Program, Variable};
+use crate::model::{span, text};
 
 /// No child may hold a run up for longer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -16,6 +20,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 const SAID: usize = 600;
 /// Where system programs lie when an ordinary user's PATH does not say so.
 const SYSTEM: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
+
+/// What of the output of a program of the administrator's is kept.
+const OUTPUT: usize = 4096;
+/// Where such a program finds others.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A pid file is no longer than this.
 const PID_FILE: u64 = 64;
@@ -38,11 +47,16 @@ pub enum NotRun {
     #[error("there is no program {0}")]
     Missing(String),
     /// It was ended at the time limit.
-    #[error("{program} did not end within {} s and was killed", LIMIT.as_secs())]
+    #[error("{program} did not end within {} and was killed", span::show(*limit))]
     TooLong {
         /// The program.
         program: String,
+        /// How long it had.
+        limit: Duration,
     },
+    /// Others could have written it.
+    #[error("{0}")]
+    Unsafe(String),
     /// It could not be started or waited for.
     #[error("cannot run {program}: {why}")]
     Broken {
@@ -87,11 +101,74 @@ async fn run_at(path: &OsStr, program: &str, arguments: &[&OsStr]) -> Result<End
         .spawn()
         .map_err(broken)?;
     let Ok(output) = tokio::time::timeout(LIMIT, child.wait_with_output()).await else {
-        return Err(NotRun::TooLong { program: program.to_owned() });
+        return Err(NotRun::TooLong { program: program.to_owned(), limit: LIMIT });
     };
     let output = output.map_err(broken)?;
     let said = |bytes: &[u8]| text::one_line(&String::from_utf8_lossy(bytes), SAID);
     Ok(Ended { code: output.status.code(), stdout: said(&output.stdout), stderr: said(&output.stderr) })
+}
+
+/// Runs a program that the settings name, in an environment of PATH, LANG and these variables, with these bytes on its standard input. What
+/// it says is in the log. At its time limit it is killed with everything it started.
+///
+/// # Errors
+/// Others could have written it, it cannot be started, or does not end in time.
+pub async fn exec(program: &Program, variables: &[Variable], input: &[u8]) -> Result<Ended, NotRun> {
+    let shown = program.path.display().to_string();
+    let broken = |why: std::io::Error| match why.kind() {
+        std::io::ErrorKind::NotFound => NotRun::Missing(shown.clone()),
+        _ => NotRun::Broken { program: shown.clone(), why: why.to_string() },
+    };
+    read::check_program(&program.path).map_err(|why| NotRun::Unsafe(why.to_string()))?;
+    tracing::debug!(program = %shown, arguments = ?program.arguments, "starts");
+    let mut child = Command::new(&program.path)
+        .args(&program.arguments)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LANG", "C.UTF-8")
+        .envs(variables.iter().map(|variable| (variable.name, &variable.value)))
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(broken)?;
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let ended = tokio::time::timeout(program.timeout, to_the_end(&mut child, input)).await;
+    // Who was started in the background must not outlive the run, whether the program ended or not.
+    if let Some(group) = group {
+        rustix::process::kill_process_group(group, Signal::KILL).ok();
+    }
+    let ended = match ended {
+        Err(_) => return Err(NotRun::TooLong { program: shown, limit: program.timeout }),
+        Ok(ended) => ended.map_err(broken)?,
+    };
+    tracing::info!(program = %shown, code = ?ended.code, stdout = %ended.stdout, stderr = %ended.stderr, "ended");
+    Ok(ended)
+}
+
+/// Gives a child its input, and waits for its output and its end.
+async fn to_the_end(child: &mut Child, input: &[u8]) -> std::io::Result<Ended> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let give = async {
+        if let Some(mut stdin) = stdin {
+            // A program that does not care for its input may have closed it.
+            stdin.write_all(input).await.ok();
+        }
+    };
+    let ((), stdout, stderr) = tokio::join!(give, begin_of(stdout), begin_of(stderr));
+    Ok(Ended { code: child.wait().await?.code(), stdout: stdout?, stderr: stderr? })
+}
+
+/// The first of what comes, as one line; the rest is read and dropped, so that nobody waits for room in a pipe.
+async fn begin_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let Some(mut pipe) = pipe else { return Ok(String::new()) };
+    let mut begin = Vec::new();
+    (&mut pipe).take(u64::try_from(OUTPUT).unwrap_or(u64::MAX)).read_to_end(&mut begin).await?;
+    tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    Ok(text::one_line(&String::from_utf8_lossy(&begin), OUTPUT))
 }
 
 /// Whether this host was booted with systemd (sd_booted(3)).
@@ -123,4 +200,56 @@ pub fn from_pid_file(file: &Path, command: &str) -> Option<i32> {
 pub fn hang_up(pid: i32) -> Result<(), String> {
     let process = Pid::from_raw(pid).ok_or_else(|| format!("{pid} is no process"))?;
     rustix::process::kill_process(process, Signal::HUP).map_err(|errno| std::io::Error::from(errno).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+
+    fn script(dir: &Path, text: &str) -> PathBuf {
+        let path = dir.join("program");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a script");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+        path
+    }
+
+    fn program(path: PathBuf, arguments: &[&str], timeout: Duration) -> Program {
+        Program { path, arguments: arguments.iter().map(|word| (*word).to_owned()).collect(), timeout }
+    }
+
+    #[tokio::test]
+    async fn a_program_is_told_what_it_is_told_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = script(dir.path(), "read line; echo \"$1 $line\"; env | cut -d= -f1 | sort | tr '\\n' ' ' >&2; exit 3");
+        let ended = exec(&program(path, &["a b;c"], LIMIT), &[Variable::new("OMENS_NAME", "web")], b"given\n").await.expect("it runs");
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), "a b;c given"));
+        // PWD and _ are the shell's own.
+        let names: Vec<&str> = ended.stderr.split(' ').filter(|name| !matches!(*name, "PWD" | "_" | "SHLVL" | "OLDPWD")).collect();
+        assert_eq!(names, ["LANG", "OMENS_NAME", "PATH"]);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_end_is_killed_with_what_it_started() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let left = dir.path().join("left");
+        let path = script(dir.path(), &format!("(sleep 1; touch {}) & sleep 60", left.display()));
+        let why = exec(&program(path, &[], Duration::from_millis(200)), &[], b"").await.expect_err("it does not end");
+        assert!(matches!(why, NotRun::TooLong { .. }), "{why:?}");
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        assert!(!left.exists(), "its child went on");
+    }
+
+    #[tokio::test]
+    async fn much_output_is_read_and_cut_and_a_program_of_others_is_not_run() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = script(dir.path(), "head -c 1000000 /dev/zero | tr '\\0' x; printf '\\033[31m' >&2");
+        let ended = exec(&program(path.clone(), &[], LIMIT), &[], &[b'x'; 100_000]).await.expect("it runs");
+        assert_eq!((ended.code, ended.stdout.len(), ended.stderr.as_str()), (Some(0), OUTPUT, "\\u{1b}[31m"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("its mode");
+        let why = exec(&program(path, &[], LIMIT), &[], b"").await.expect_err("anybody could have written it");
+        assert!(matches!(why, NotRun::Unsafe(_)), "{why:?}");
+    }
 }

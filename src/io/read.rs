@@ -26,6 +26,7 @@ const OTHERS_ANY: u32 = 0o007;
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
+const ANY_EXECUTE: u32 = 0o111;
 
 /// The content of a regular file of at most `limit` bytes, whoever owns it.
 ///
@@ -137,6 +138,22 @@ pub fn check_secret(source: &SecretSource) -> Result<(), ReadError> {
         SecretSource::File(path) => open_secret(path).map(|_| ()),
         SecretSource::Credential(_) => Ok(()),
     }
+}
+
+/// Whether a program may be run, by its metadata: nobody but root or the caller may be able to write it, nor to exchange it.
+///
+/// # Errors
+/// It is not there, no regular file, not executable, or [`ReadError::Unsafe`].
+pub fn check_program(path: &Path) -> Result<(), ReadError> {
+    let real = walk(path)?;
+    let meta = fs::symlink_metadata(&real).map_err(|e| ReadError::io("look at", path, e))?;
+    let executable = meta.mode() & ANY_EXECUTE != 0;
+    if !meta.is_file() || !executable {
+        let found = if meta.is_file() { "not executable" } else { kind(&meta) };
+        return Err(ReadError::Kind { path: path.to_path_buf(), expected: "an executable file", found });
+    }
+    refuse_foreign(path, &meta)?;
+    refuse_writable(path, &meta)
 }
 
 fn open_secret(path: &Path) -> Result<(File, Metadata), ReadError> {
@@ -320,6 +337,25 @@ mod tests {
             assert_eq!(checked.is_ok(), good, "{mode:o}: {checked:?}");
             fs::remove_file(&path).unwrap();
         }
+    }
+
+    #[test]
+    fn a_program_that_others_could_have_written_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hook");
+        for (mode, good) in [(0o755, true), (0o700, true), (0o775, false), (0o757, false), (0o644, false)] {
+            write(&path, b"#!/bin/true\n", mode);
+            let checked = check_program(&path);
+            assert_eq!(checked.is_ok(), good, "{mode:o}: {checked:?}");
+        }
+        write(&path, b"#!/bin/true\n", 0o755);
+        assert!(matches!(check_program(dir.path()), Err(ReadError::Kind { .. })));
+        assert!(matches!(check_program(&dir.path().join("none")), Err(ReadError::NotFound(_))));
+        // Who may write to a directory on the way exchanges what is in it.
+        let open = dir.path().join("open");
+        directory(&open, 0o777);
+        symlink(&path, open.join("hook")).unwrap();
+        assert!(matches!(check_program(&open.join("hook")), Err(ReadError::Unsafe { .. })));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod name;
 pub mod openbao;
 pub mod pcr;
 pub mod profile;
+pub mod program;
 pub mod reason;
 pub mod report;
 pub mod request;

@@ -44,6 +44,7 @@ fn not_run(why: &NotRun) -> Failure {
     match why {
         NotRun::Missing(program) => failure.hint(format!("install {program}, or name the right driver in `reload`")),
         NotRun::TooLong { .. } => failure.hint("look at what the service is waiting for; the next run tries again"),
+        NotRun::Unsafe(_) => failure.hint("let the program belong to root, and be writable by nobody else"),
         NotRun::Broken { .. } => failure,
     }
 }
