@@ -11,6 +11,7 @@ use super::help;
 use super::when::{Expression, every};
 use crate::model::name::CertName;
 use crate::model::span;
+use crate::model::text::one_line;
 
 /// Where the settings lie unless `--config` says otherwise.
 pub const CONFIG: &str = "/etc/omens/omens.toml";
@@ -143,6 +144,9 @@ pub struct Renew {
     /// Sign anew also what is not due, and withdraw what waits to be taken up
     #[arg(long)]
     pub force: bool,
+    /// Issue without the verdict that [attestation] requires; the reason (at least 10 characters) is kept and reported
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    pub break_glass: Option<String>,
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,
@@ -209,6 +213,13 @@ pub struct Install {
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,
+}
+
+/// What a person says for breaking the glass.
+fn reason(text: &str) -> Result<String, String> {
+    const SHORTEST: usize = 10;
+    let reason = one_line(text, 500);
+    if reason.chars().count() < SHORTEST { Err(format!("expected a reason of at least {SHORTEST} characters")) } else { Ok(reason) }
 }
 
 /// `--wait`.

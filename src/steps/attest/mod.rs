@@ -72,10 +72,12 @@ pub struct Attested {
     warning: Option<Warning>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum By {
     Nobody,
     Pass(Time),
+    /// The word of a person.
+    Reason(String),
 }
 
 impl Attested {
@@ -83,9 +85,15 @@ impl Attested {
     #[must_use]
     pub const fn passed_at(&self) -> Option<Time> {
         match self.by {
-            By::Nobody => None,
+            By::Nobody | By::Reason(_) => None,
             By::Pass(at) => Some(at),
         }
+    }
+
+    /// Why a person lets certificates be requested without a verdict.
+    #[must_use]
+    pub fn break_glass(&self) -> Option<&str> {
+        if let By::Reason(reason) = &self.by { Some(reason) } else { None }
     }
 
     /// What is worth saying of the certificates that are requested by it.
@@ -158,19 +166,28 @@ pub struct AttestationGate {
     policy: Policy,
     attester: Option<Arc<dyn Attester>>,
     verdict: OnceCell<Result<Verdict, Failure>>,
+    glass: Option<Glass>,
+}
+
+/// A gate that a person broke: noted on disk before anything is asked, until the next pass.
+#[derive(Debug)]
+struct Glass {
+    files: Files,
+    reason: String,
+    noted: OnceCell<Result<(), Failure>>,
 }
 
 impl AttestationGate {
     /// A gate that is open: no verdict is required.
     #[must_use]
     pub const fn open() -> Self {
-        Self { policy: Policy::NotRequired, attester: None, verdict: OnceCell::const_new() }
+        Self { policy: Policy::NotRequired, attester: None, verdict: OnceCell::const_new(), glass: None }
     }
 
     /// A gate of this policy before this attester.
     #[must_use]
     pub const fn of(policy: Policy, attester: Arc<dyn Attester>) -> Self {
-        Self { policy, attester: Some(attester), verdict: OnceCell::const_new() }
+        Self { policy, attester: Some(attester), verdict: OnceCell::const_new(), glass: None }
     }
 
     /// The gate of these settings.
@@ -184,7 +201,15 @@ impl AttestationGate {
             (false, None) => Policy::NotRequired,
         };
         let attester = keylime::of(settings, clock, unanswered).map(|attester| attester as Arc<dyn Attester>);
-        Self { policy, attester, verdict: OnceCell::const_new() }
+        Self { policy, attester, verdict: OnceCell::const_new(), glass: None }
+    }
+
+    /// A gate that a person opens, for this reason. It does not help where the server enforces.
+    #[must_use]
+    pub fn broken(settings: &Settings, reason: &str) -> Self {
+        let files = Files::of(&settings.paths.state, &settings.paths.run);
+        let glass = Glass { files, reason: reason.to_owned(), noted: OnceCell::const_new() };
+        Self { glass: Some(glass), ..Self::open() }
     }
 
     /// Asks for the verdict of the run, if one is wanted. Done before anything else of a run: while it lasts the TPM is open, and no child of
@@ -205,7 +230,19 @@ impl AttestationGate {
     /// # Errors
     /// As [`judge`].
     pub async fn pass(&self, clock: Clock) -> Result<Attested, Failure> {
-        judge(self.policy, self.verdict(clock).await, clock.now())
+        match &self.glass {
+            Some(glass) => glass.broken(clock).await,
+            None => judge(self.policy, self.verdict(clock).await, clock.now()),
+        }
+    }
+}
+
+impl Glass {
+    async fn broken(&self, clock: Clock) -> Result<Attested, Failure> {
+        let note = || async { self.files.note_break_glass(&self.reason, clock.now()).map_err(|why| why.failure(Stage::Attest)) };
+        self.noted.get_or_init(note).await.clone()?;
+        let text = format!("requested without a verdict on this host's state: {}", self.reason);
+        Ok(Attested { by: By::Reason(self.reason.clone()), warning: Some(Warning::new(Code::BreakGlass, text)) })
     }
 }
 
@@ -213,15 +250,6 @@ async fn ask(attester: &dyn Attester, clock: Clock) -> Result<Verdict, Failure> 
     let until = clock.instant() + LIMIT;
     let asked = tokio::time::timeout_at(until.into(), attester.attest(until)).await;
     asked.unwrap_or_else(|_| Ok(Verdict::new(Conclusion::Unreachable, clock.now(), format!("no verdict within {} s", LIMIT.as_secs()))))
-}
-
-/// Lets a run issue without a verdict, by the word of a person: noted on disk before anything is asked, until the next pass.
-///
-/// # Errors
-/// Stage `attest`: it could not be noted.
-pub fn break_glass(settings: &Settings, reason: &str, now: Time) -> Result<(), Failure> {
-    let files = Files::of(&settings.paths.state, &settings.paths.run);
-    files.note_break_glass(reason, now).map_err(|why| why.failure(Stage::Attest))
 }
 
 #[cfg(test)]

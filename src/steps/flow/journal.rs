@@ -51,6 +51,8 @@ pub(in crate::steps) struct Journal<'a> {
     leaves: Leaves,
     /// How the first of two tasks ended.
     shortfall: Option<End>,
+    /// Why a person had it issued without a verdict.
+    break_glass: Option<String>,
     /// Whether the state knows of the end already.
     is_noted: bool,
 }
@@ -79,6 +81,7 @@ impl<'a> Journal<'a> {
             before: tree.state,
             leaves: Leaves { found: tree.published.facts, fallback, new: None },
             shortfall: None,
+            break_glass: None,
             is_noted: false,
         }
     }
@@ -119,6 +122,11 @@ impl<'a> Journal<'a> {
     /// The committed generation was given back to its consumers, who lacked it.
     pub(super) fn gave_back(&mut self, facts: Facts) {
         self.leaves.fallback.get_or_insert(facts);
+    }
+
+    /// It is asked for without a verdict, by the word of a person.
+    pub(super) fn broke_glass(&mut self, reason: &str) {
+        self.break_glass = Some(reason.to_owned());
     }
 
     /// Why it was due.
@@ -281,6 +289,7 @@ impl<'a> Journal<'a> {
             outcome: report.outcome,
             serial: refused.map_or_else(|| new.map(|(_, facts)| facts.serial.clone()), |refused| refused.serial.clone()),
             sha256: refused.map_or_else(|| new.map(|(_, facts)| facts.sha256.clone()), |refused| refused.sha256.clone()),
+            break_glass: self.break_glass.clone(),
             error: report.error.clone(),
             findings: if is_refused { report.findings.clone() } else { Vec::new() },
             refused_pem: refused.and_then(|refused| refused.refused_pem.clone()),

@@ -46,6 +46,12 @@ impl<'a> World<'a> {
         }
     }
 
+    /// The same for a run that a person lets issue without a verdict.
+    #[must_use]
+    pub fn breaking_glass(self, settings: &Settings, reason: &str) -> Self {
+        Self { gate: AttestationGate::broken(settings, reason), ..self }
+    }
+
     /// The same for a process that has made runs before and may be asked to end: what earlier ones gave up still waits for its TPM.
     #[must_use]
     pub fn after(self, settings: &Settings, unanswered: Unanswered, ending: Ending) -> Self {
