@@ -1,7 +1,7 @@
 //! A Keylime verifier and registrar of our own, honest unless told otherwise: for answers that the real ones cannot be made to give. It counts
 //! the evidence that it is sent.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};

@@ -202,10 +202,13 @@ impl KeylimeAttester {
             ek_public: identity.ek_public.clone(),
             ak_public: identity.ak.public.clone(),
         };
+        let boot_time = logs::boot_time().ok_or_else(|| {
+            Fault::Malformed("this host does not say when it was started: /proc/stat cannot be read (in a unit, ProcSubset=pid hides it)".to_owned())
+        })?;
         let offer = Offer {
             ak_public: identity.ak.public.clone(),
             ak_name: identity.ak.name.clone(),
-            boot_time: logs::boot_time().unwrap_or_else(|| self.clock.now()),
+            boot_time,
             uefi_entries: logs::event_count(&self.logs.uefi()),
             ima_entries: logs::line_count(&self.logs.ima()),
         };

@@ -24,6 +24,7 @@ use crate::model::openbao::{AuthMethod, Cert};
 use crate::model::profile::Purpose;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::SettingsError;
+use crate::plan::attestation;
 use crate::plan::decide::decide;
 use crate::plan::generation::{Kept, certificates};
 use crate::plan::inventory::{self, Inventory, Tree};
@@ -68,6 +69,7 @@ pub fn judge(settings: &Settings, findings: &mut HostFindings) {
         }
     };
     leftovers(settings, &inventory, findings);
+    broken_glass(settings, findings);
     logins(settings, findings);
     for (observed, certificate) in inventory.certificates.iter().zip(&all) {
         match &observed.tree {
@@ -120,6 +122,15 @@ fn leftovers(settings: &Settings, inventory: &Inventory, findings: &mut HostFind
     for name in &inventory.unnamed {
         let path = settings.paths.state.join(layout::CERTS).join(name);
         findings.add(NewFinding::at(&lints::LEFTOVER, Target::new("settings", name.clone()), Location::file(path)));
+    }
+}
+
+fn broken_glass(settings: &Settings, findings: &mut HostFindings) {
+    let location = Location::file(settings.paths.state.join(layout::ATTEST).join(layout::BREAK_GLASS));
+    match attestation::break_glass(&settings.paths.state) {
+        Ok(None) => {}
+        Ok(Some(warning)) => findings.add(NewFinding::at(&lints::BREAK_GLASS, Target::new("settings", "attestation"), location).found(warning.text)),
+        Err(error) => findings.add(NewFinding::at(&lints::UNREADABLE_TREE, Target::new("settings", "attestation"), location).found(error.to_string())),
     }
 }
 
