@@ -162,7 +162,11 @@ fn of_the_login() -> Vec<Lie> {
         Lie("login: a short challenge", "malformed", false, set(Open, nonce, of(15))),
         Lie("login: a long challenge", "malformed", false, set(Open, nonce, of(64))),
         Lie("login: no challenge", "malformed", false, set(Open, nonce, json!(""))),
-        Lie("login: a challenge again", "malformed", false, at(Open, move |_, reply| reply.set(nonce, of(16)))),
+        Lie("login: a challenge again", "malformed", false, Box::new(move |ask, _, reply| match ask {
+            Ask::Open => reply.set(nonce, of(16)),
+            Ask::Begin => reply.set(&format!("{CHOSEN}/challenge"), of(16)),
+            _ => {}
+        })),
         Lie("login: no proof wanted", "malformed", false, set(Open, requested, json!([]))),
         Lie("login: an id that leads elsewhere", "malformed", false, set(Open, "/data/id", json!("../../v2.6/agents/x"))),
         Lie("login: another proof", "malformed", false, set(Open, "/data/attributes/authentication_requested/0/authentication_type", json!("psk"))),
