@@ -5,7 +5,8 @@ use super::choice::{self, Known, Live, Plan, Settle, Why};
 use super::debt::{debt_is_void, debt_text, proof_of_live, publishable};
 use super::due::due_at;
 use super::generation::{Condition, Kept};
-use super::inventory::Tree;
+use super::inventory::{StateFile, Tree};
+use super::overdue::Deadline;
 use super::validity::{fresh, is_valid, time_reason};
 use crate::config::settings::{Certificate, Settings};
 use crate::judge;
@@ -39,8 +40,11 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
     let void = tree.debt.as_ref().and_then(|debt| debt_is_void(settings, certificate, debt, now));
     reasons.extend(judged.of_debt(void.as_deref()));
     reasons.extend(judged.of_the_rest());
-    let plan = choice::choose(&judged.known(live_is_due, void.is_some()));
-    if plan == Plan::Rest {
+    let mut plan = choice::choose(&judged.known(live_is_due, void.is_some()));
+    if let StateFile::Newer(_) = tree.state_file {
+        reasons.extend(tree.state_file.problem().map(|text| Reason::new(ReasonCode::Unreadable, text)));
+        plan = Plan::Rest;
+    } else if plan == Plan::Rest {
         reasons.push(fresh(&settings.host, certificate.name(), judged.live_facts(), now));
     }
     judged.decision(reasons, plan)
@@ -103,7 +107,7 @@ impl Judged<'_> {
             live,
             debt: tree.debt.as_ref().map(|kept| choice::Debt { generation: kept.generation, void }),
             newer: tree.newer.clone(),
-            knows_withdrawn: tree.state_broken.is_none(),
+            knows_withdrawn: tree.state_file == StateFile::Known,
             begun: tree.state.begun.is_some(),
             published: tree.unpublished.is_none(),
             force: self.force,
@@ -128,6 +132,8 @@ impl Judged<'_> {
             let changed = settings_changed(self.settings, self.certificate, live, facts);
             reasons.extend(changed.map(|text| Reason::new(ReasonCode::SettingsChanged, text)));
             reasons.extend(time_reason(&self.settings.host, self.certificate.name(), facts, self.now));
+            let due = due_at(&self.settings.host, self.certificate.name(), facts.not_before, facts.not_after);
+            reasons.extend(Deadline { due, expires: facts.not_after, period: None }.reason(self.now));
         }
         reasons
     }
@@ -157,6 +163,13 @@ impl Judged<'_> {
             Some((_, Proof::Served | Proof::File)) | None => {}
         }
         reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
+        if let Some(text) = &tree.missing_link {
+            reasons.push(Reason::new(ReasonCode::LinkMissing, format!("{text}; `omens install` makes it")));
+        }
+        if let Some(under_way) = &tree.under_way {
+            let since = under_way.since.map_or(String::new(), |since| format!(" since {since}"));
+            reasons.push(Reason::new(ReasonCode::InProgress, format!("a run is at work on it{since}, at {}", under_way.stage)));
+        }
         if self.force {
             reasons.push(Reason::new(ReasonCode::Forced, "asked for by --force"));
         }

@@ -45,7 +45,8 @@ impl Host {
         let mut command = std::process::Command::new(omens());
         command.arg("--config").arg(settings).args(["attest", "--once", "--json"]).env("TSS2_LOG", "all+NONE");
         let output = run(command, Duration::from_secs(90));
-        let document = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{id}: {why}: {} {}", output.stdout, output.stderr));
+        let document =
+            serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{id}: {why}: {} {}", output.stdout, output.stderr));
         (output.code, document)
     }
 }
@@ -162,21 +163,36 @@ fn of_the_login() -> Vec<Lie> {
         Lie("login: a short challenge", "malformed", false, set(Open, nonce, of(15))),
         Lie("login: a long challenge", "malformed", false, set(Open, nonce, of(64))),
         Lie("login: no challenge", "malformed", false, set(Open, nonce, json!(""))),
-        Lie("login: a challenge again", "malformed", false, Box::new(move |ask, _, reply| match ask {
-            Ask::Open => reply.set(nonce, of(16)),
-            Ask::Begin => reply.set(&format!("{CHOSEN}/challenge"), of(16)),
-            _ => {}
-        })),
+        Lie(
+            "login: a challenge again",
+            "malformed",
+            false,
+            Box::new(move |ask, _, reply| match ask {
+                Ask::Open => reply.set(nonce, of(16)),
+                Ask::Begin => reply.set(&format!("{CHOSEN}/challenge"), of(16)),
+                _ => {}
+            }),
+        ),
         Lie("login: no proof wanted", "malformed", false, set(Open, requested, json!([]))),
         Lie("login: an id that leads elsewhere", "malformed", false, set(Open, "/data/id", json!("../../v2.6/agents/x"))),
-        Lie("login: another proof", "malformed", false, set(Open, "/data/attributes/authentication_requested/0/authentication_type", json!("psk"))),
+        Lie(
+            "login: another proof",
+            "malformed",
+            false,
+            set(Open, "/data/attributes/authentication_requested/0/authentication_type", json!("psk")),
+        ),
         Lie("login: another agent's proof", "identity-mismatch", false, set(Prove, "/data/attributes/agent_id", json!("other"))),
         Lie("login: another session", "malformed", false, set(Prove, "/data/id", json!("s-2"))),
         Lie("login: not enrolled", "unknown-agent", false, set(Prove, "/data/attributes/evaluation", json!("fail"))),
-        Lie("login: another key", "identity-mismatch", false, at(Prove, |_, reply| {
-            reply.status = 401;
-            reply.set("/data/attributes/evaluation", json!("fail"));
-        })),
+        Lie(
+            "login: another key",
+            "identity-mismatch",
+            false,
+            at(Prove, |_, reply| {
+                reply.status = 401;
+                reply.set("/data/attributes/evaluation", json!("fail"));
+            }),
+        ),
         Lie("login: 401 and pass", "malformed", false, at(Prove, |_, reply| reply.status = 401)),
         Lie("login: a pass without a token", "malformed", false, set(Prove, "/data/attributes/token", json!(null))),
         Lie("login: a token that no header carries", "malformed", false, set(Prove, "/data/attributes/token", json!("a\r\nb"))),
@@ -196,7 +212,12 @@ fn of_the_negotiation() -> Vec<Lie> {
         Lie("asks for nothing", "empty-policy", false, set(Begin, requested, json!([]))),
         Lie("expired at None", "empty-policy", false, refuses(Begin, 403, "challenges_expired", "expired at None.")),
         Lie("only a log", "malformed", false, set(Begin, requested, log)),
-        Lie("another kind of evidence", "malformed", false, set(Begin, "/data/attributes/evidence_requested/0/evidence_type", json!("sgx"))),
+        Lie(
+            "another kind of evidence",
+            "malformed",
+            false,
+            set(Begin, "/data/attributes/evidence_requested/0/evidence_type", json!("sgx")),
+        ),
         Lie("a challenge of 15 bytes", "malformed", false, asks("challenge", json!(Base64::encode_string(&[1; 15])))),
         Lie("a challenge of 17 bytes", "malformed", false, asks("challenge", json!(Base64::encode_string(&[1; 17])))),
         Lie("no challenge", "malformed", false, asks("challenge", json!(null))),
@@ -253,13 +274,18 @@ fn of_the_verdict() -> Vec<Lie> {
         Lie("received in the future", "malformed", true, shows_time("/results/last_received_quote", 1000)),
         Lie("the end of time", "malformed", true, shows("/results/last_successful_attestation", json!(i64::MAX))),
         Lie("half a second", "malformed", true, shows("/results/last_received_quote", json!(0.5))),
-        Lie("an old pass", "stale", true, at(Ask::Show, |known, reply| {
-            if known.evidences > 0 {
-                for pointer in ["/results/last_successful_attestation", "/results/last_received_quote"] {
-                    reply.set(pointer, json!(now() - 30));
+        Lie(
+            "an old pass",
+            "stale",
+            true,
+            at(Ask::Show, |known, reply| {
+                if known.evidences > 0 {
+                    for pointer in ["/results/last_successful_attestation", "/results/last_received_quote"] {
+                        reply.set(pointer, json!(now() - 30));
+                    }
                 }
-            }
-        })),
+            }),
+        ),
         Lie("no interval", "malformed", true, shows("/results/maximum_attestation_interval", json!("soon"))),
         Lie("a policy of nothing", "empty-policy", true, shows(policy, json!("{\"mask\": \"0x0\"}"))),
         Lie("no policy", "empty-policy", true, shows(policy, json!(null))),
@@ -269,11 +295,16 @@ fn of_the_verdict() -> Vec<Lie> {
         Lie("another agent's verdict", "identity-mismatch", true, shows("/results/agent_id", json!("other"))),
         Lie("another attestation key", "identity-mismatch", true, shows("/results/ak_tpm", json!("AAAA"))),
         Lie("another endorsement key", "identity-mismatch", true, shows("/results/ek_tpm", json!("AAAA"))),
-        Lie("not enrolled any more", "unknown-agent", true, at(Ask::Show, |known, reply| {
-            if known.evidences > 0 {
-                (reply.status, reply.body) = (404, json!({}));
-            }
-        })),
+        Lie(
+            "not enrolled any more",
+            "unknown-agent",
+            true,
+            at(Ask::Show, |known, reply| {
+                if known.evidences > 0 {
+                    (reply.status, reply.body) = (404, json!({}));
+                }
+            }),
+        ),
         Lie("a clock of tomorrow", "malformed", true, at(Ask::Show, |_, reply| reply.header("Date", &date(now() + 86_400)))),
         Lie("a date that is none", "malformed", false, at(Ask::Show, |_, reply| reply.header("Date", "yesterday"))),
         Lie("verdict: HTML", "malformed", false, raw(Ask::Show, b"<html>PASS</html>")),
@@ -306,7 +337,10 @@ fn no_lie_of_a_verifier_or_registrar_is_a_pass_nor_gets_evidence_it_must_not_hav
         let [logins, begins, evidences] = liar.asked();
         let bounded = logins <= 6 && begins <= 12 && evidences <= 3;
         if code != 1 || verdict != expected || (evidences > 0 && !may_send) || !bounded {
-            wrong.push(format!("{what}: exit {code}, {verdict}, expected {expected}; {logins} logins, {begins} negotiations, {evidences} evidences: {}", document["verdict"]["text"]));
+            wrong.push(format!(
+                "{what}: exit {code}, {verdict}, expected {expected}; {logins} logins, {begins} negotiations, {evidences} evidences: {}",
+                document["verdict"]["text"]
+            ));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -324,9 +358,12 @@ fn a_verifier_is_known_by_its_certificate() {
     let other = Leaf::server("other", &["other.example"], &[], time::Duration::HOUR);
     let client = Leaf { eku: vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth], ..leaf.clone() };
     let foreign = Ca::root("Eye of Thundera", CaKeys::Ec);
-    for (what, ca, leaf) in
-        [("expired", &ca, &expired), ("another name", &ca, &other), ("a client's", &ca, &client), ("another root of that name", &foreign, &leaf)]
-    {
+    for (what, ca, leaf) in [
+        ("expired", &ca, &expired),
+        ("another name", &ca, &other),
+        ("a client's", &ca, &client),
+        ("another root of that name", &foreign, &leaf),
+    ] {
         let verifier = Liar::start(ca, leaf);
         let (code, document) = host.attest(&registrar.address, &verifier.address, "tls");
         assert_eq!((code, document["verdict"]["code"].as_str()), (1, Some("untrusted")), "{what}: {document:#}");

@@ -24,7 +24,11 @@ impl Keylime {
     /// `None` where it cannot be started here, which is said.
     fn up(swtpm: &Swtpm) -> Option<Self> {
         let state = place::directory("keylime");
-        let up = Self::lab(&state, &["up"], &["--mode", "push", "--tcti", &swtpm.direct(), "--venvs", concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/keylime")]);
+        let up = Self::lab(
+            &state,
+            &["up"],
+            &["--mode", "push", "--tcti", &swtpm.direct(), "--venvs", concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/keylime")],
+        );
         if up.code == 125 {
             crate::skipped(&format!("attestation on a real Keylime: {}", up.stderr.trim()));
             return None;

@@ -55,6 +55,7 @@ mod secrets;
 mod served;
 mod service;
 mod settings;
+mod status;
 mod systemd;
 mod tpm;
 mod tpm_refuses;

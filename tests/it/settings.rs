@@ -241,7 +241,10 @@ fn values_are_checked_against_each_other() {
         ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\nmax_age = \"10m\"", "bad-value: expected a max_age of at least 1h, found 10m"),
         ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\nbank = \"sha1\"", "unknown-key: [tpm] has no key \"bank\""),
         ("[attestation]\nrequired = true", "missing: [attestation] requires a verdict, and names nobody who gives one"),
-        ("[attestation]\nby = [{ keylime = { registrar = \"https://a:1\", verifier = \"https://a:2\" } }]", "missing: [attestation] needs the TPM"),
+        (
+            "[attestation]\nby = [{ keylime = { registrar = \"https://a:1\", verifier = \"https://a:2\" } }]",
+            "missing: [attestation] needs the TPM",
+        ),
         ("[attestation]\nby = [{ keylime = { registrar = \"http://a:1\", verifier = \"https://a:2\" } }]", "bad-value: "),
         ("[attestation]\nby = [{ keylime = { verifier = \"https://a:2\" } }]", "missing: attester keylime has no \"registrar\""),
         ("[attestation]\nby = [{ keylim = {} }]", "unknown-key: there is no attester \"keylim\""),

@@ -211,9 +211,12 @@ fn honest(head: &str, body: &[u8], known: &mut Known) -> Option<(Ask, Reply)> {
         ("GET", ["v2.6", "agents", _]) => {
             known.shows += 1;
             let last = if known.last == 0 { now() - 3 } else { known.last };
-            (Ask::Show, v2(json!({"operational_state": null, "attestation_status": "PASS", "attestation_count": known.count,
+            (
+                Ask::Show,
+                v2(json!({"operational_state": null, "attestation_status": "PASS", "attestation_count": known.count,
                 "last_received_quote": last, "last_successful_attestation": last, "maximum_attestation_interval": "5s",
-                "tpm_policy": "{\"7\": [\"00\"], \"mask\": \"0x80\"}", "has_runtime_policy": 0, "has_mb_refstate": 0})))
+                "tpm_policy": "{\"7\": [\"00\"], \"mask\": \"0x80\"}", "has_runtime_policy": 0, "has_mb_refstate": 0})),
+            )
         }
         ("POST", ["v3.0", "agents", id, "attestations"]) => {
             known.begins += 1;

@@ -98,6 +98,9 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
             Found::Unreadable(why) => {
                 reports.insert(certificate.name().clone(), run.failed(unknown(certificate), disk_failure(Stage::Plan, &why)));
             }
+            Found::Newer { report, failure } => {
+                reports.insert(certificate.name().clone(), run.failed(*report, *failure));
+            }
             Found::Due { decision, tree } => due.push(Due { certificate, decision: *decision, tree: *tree, warnings: Vec::new() }),
             Found::Rests { report, has_leftovers } => {
                 half_made.extend(Some(certificate.name()).filter(|_| has_leftovers || host.half_made));

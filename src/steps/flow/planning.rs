@@ -28,6 +28,8 @@ use crate::steps::swap::{Place, Trees, is_whole};
 pub(super) enum Found {
     /// Something that is there cannot be read.
     Unreadable(DiskError),
+    /// A newer omens wrote its state.
+    Newer { report: Box<CertReport>, failure: Box<Failure> },
     /// Nothing is to be done. A killed run may have left something half-made.
     Rests { report: Box<CertReport>, has_leftovers: bool },
     /// Something is.
@@ -43,6 +45,9 @@ pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, forc
         Err(why) => Found::Unreadable(why),
         Ok(tree) => {
             let decision = decide(settings, certificate, &tree, now, force);
+            if let Err(failure) = tree.state_file.demand_ours(certificate.name()) {
+                return Found::Newer { report: Box::new(report_of(&decision, &tree)), failure: Box::new(failure) };
+            }
             if decision.plan != Plan::Rest {
                 return Found::Due { decision: Box::new(decision), tree: Box::new(tree) };
             }
