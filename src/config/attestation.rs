@@ -74,7 +74,10 @@ pub(super) fn attestation(node: &Node, errors: &Errors, anchor: Option<&Anchor>,
         errors.at(&node.place, wrong.suggest(suggestion));
     };
     if required && by.is_none() {
-        missing("requires a verdict, and names nobody who gives one", "add by = [ { keylime = { registrar = \"https://…:8891\", verifier = \"https://…:8881\" } } ]");
+        missing(
+            "requires a verdict, and names nobody who gives one",
+            "add by = [ { keylime = { registrar = \"https://…:8891\", verifier = \"https://…:8881\" } } ]",
+        );
         return None;
     }
     if by.is_some() && !has_tpm {
@@ -114,7 +117,8 @@ fn agent_id(text: &str) -> Result<AgentId, Wrong> {
     if (1..=80).contains(&text.len()) && text.bytes().all(allowed) && text.bytes().any(|byte| byte != b'.') {
         return Ok(AgentId::Fixed(text.to_owned()));
     }
-    let why = format!("expected \"{HASH_EK}\" or at most 80 letters, digits, dots, underscores and hyphens, found \"{}\"", one_line(text, 90));
+    let why =
+        format!("expected \"{HASH_EK}\" or at most 80 letters, digits, dots, underscores and hyphens, found \"{}\"", one_line(text, 90));
     Err(Wrong::value(why).suggest(format!("write \"{HASH_EK}\"")))
 }
 

@@ -111,8 +111,7 @@ fn impossible(said: &Said, now: Time) -> Option<String> {
         let time = Time::from_unix(last);
         return Some(format!("the verifier names a quote of {time}, and its own clock says {}", said.date));
     }
-    (said.successful > said.received)
-        .then(|| "the verifier names a quote that passed later than the last one that it received".to_owned())
+    (said.successful > said.received).then(|| "the verifier names a quote that passed later than the last one that it received".to_owned())
 }
 
 fn passed(said: &Said, sent: Option<&Sent<'_>>) -> (Conclusion, String, Option<&'static str>) {
@@ -136,7 +135,10 @@ fn passed(said: &Said, sent: Option<&Sent<'_>>) -> (Conclusion, String, Option<&
     }
     let age = said.date.since(at);
     if u64::try_from(age).is_ok_and(|age| age > said.interval) {
-        let text = format!("the last pass is of {at}, older than the verifier's own {}", span::show(std::time::Duration::from_secs(said.interval)));
+        let text = format!(
+            "the last pass is of {at}, older than the verifier's own {}",
+            span::show(std::time::Duration::from_secs(said.interval))
+        );
         return (Conclusion::Stale, text, Some(VERIFIER));
     }
     (Conclusion::Pass, format!("the state of this host is the expected one, by a quote of {at}"), None)

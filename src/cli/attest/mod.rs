@@ -78,7 +78,10 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Atte
         let error = RunError {
             code: Code::Missing,
             text: "the settings name no attester".to_owned(),
-            hint: Some("add [attestation] with by = [ { keylime = { registrar = \"https://…:8891\", verifier = \"https://…:8881\" } } ]".to_owned()),
+            hint: Some(
+                "add [attestation] with by = [ { keylime = { registrar = \"https://…:8891\", verifier = \"https://…:8881\" } } ]"
+                    .to_owned(),
+            ),
         };
         return session.refuse(command, error);
     };

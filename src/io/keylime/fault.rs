@@ -129,11 +129,9 @@ impl Fault {
             Self::Unreachable(text) | Self::Later { text, .. } | Self::Again(text) => {
                 verdict(Conclusion::Unreachable, text, "see whether Keylime runs there; the certificate in use keeps serving")
             }
-            Self::LogIn(text) | Self::Malformed(text) => verdict(
-                Conclusion::Malformed,
-                text,
-                "see whether the address is that of Keylime 7.14 in push mode, and its log",
-            ),
+            Self::LogIn(text) | Self::Malformed(text) => {
+                verdict(Conclusion::Malformed, text, "see whether the address is that of Keylime 7.14 in push mode, and its log")
+            }
         }
     }
 }
@@ -150,8 +148,7 @@ mod tests {
     use zeroize::Zeroizing;
 
     fn called(status: u16, body: &str, retry_after: Option<&str>) -> Called {
-        let answer =
-            Answer { status, retry_after: retry_after.map(str::to_owned), body: Zeroizing::new(body.as_bytes().to_vec()) };
+        let answer = Answer { status, retry_after: retry_after.map(str::to_owned), body: Zeroizing::new(body.as_bytes().to_vec()) };
         Called { answer, date: None, location: None }
     }
 

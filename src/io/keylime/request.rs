@@ -59,7 +59,10 @@ impl Request {
     /// The PCRs that are to be quoted.
     #[must_use]
     pub fn quoted(&self) -> &[u32] {
-        self.0.iter().find_map(|wanted| if let Wanted::Quote { list, .. } = wanted { Some(list.numbers()) } else { None }).unwrap_or_default()
+        self.0
+            .iter()
+            .find_map(|wanted| if let Wanted::Quote { list, .. } = wanted { Some(list.numbers()) } else { None })
+            .unwrap_or_default()
     }
 }
 
@@ -203,9 +206,7 @@ mod tests {
     #[test]
     fn what_was_not_offered_is_refused() {
         let at = |name: &str| format!("/chosen_parameters/{name}");
-        let log = |kind: &str, format: &str, offset: u64| {
-            json!({"evidence_class": "log", "evidence_type": kind, "chosen_parameters": {"format": format, "starting_offset": offset}})
-        };
+        let log = |kind: &str, format: &str, offset: u64| json!({"evidence_class": "log", "evidence_type": kind, "chosen_parameters": {"format": format, "starting_offset": offset}});
         for (what, asked, empty) in [
             ("nothing", json!([]), true),
             ("only a log", json!([log("ima_log", "text/plain", 0)]), false),

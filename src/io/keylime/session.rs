@@ -125,10 +125,7 @@ impl Api {
     /// # Errors
     /// The verifier does not know the agent, or by another key, or there is no answer to go on with.
     pub async fn prove(&self, agent_id: &str, challenge: &Challenge, certified: &Signed) -> Result<Token, Fault> {
-        let data = Certified {
-            message: Base64::encode_string(&certified.message),
-            signature: Base64::encode_string(&certified.signature),
-        };
+        let data = Certified { message: Base64::encode_string(&certified.message), signature: Base64::encode_string(&certified.signature) };
         let provided = Provided { authentication_class: CLASS, authentication_type: TYPE, data };
         let id = challenge.session.clone();
         let attributes = Proof { agent_id, authentication_provided: [provided] };
@@ -145,9 +142,7 @@ impl Api {
         match (called.answer.status, evaluation.as_str(), token) {
             (200, "pass", Some(token)) if is_token(&token) => Ok(Token::new(token)),
             (200, "fail", _) => Err(Fault::Unknown(format!("{} does not know the agent {agent_id}", self.server()))),
-            (401, "fail", _) => {
-                Err(Fault::Mismatch(format!("{} knows another attestation key under the id {agent_id}", self.server())))
-            }
+            (401, "fail", _) => Err(Fault::Mismatch(format!("{} knows another attestation key under the id {agent_id}", self.server()))),
             _ => Err(malformed("neither a token nor a refusal")),
         }
     }

@@ -334,7 +334,12 @@ mod tests {
             "last_successful_attestation": 3, "maximum_attestation_interval": "5s", "unknown": 1});
         let agent: Agent = serde_json::from_value(record.clone()).unwrap();
         assert_eq!((agent.attestation_count, agent.last_received_quote, agent.last_successful_attestation), (0, 0, 3));
-        for (name, wrong) in [("attestation_count", json!(-1)), ("attestation_count", json!("1")), ("last_received_quote", json!(1.5)), ("attestation_status", json!(null))] {
+        for (name, wrong) in [
+            ("attestation_count", json!(-1)),
+            ("attestation_count", json!("1")),
+            ("last_received_quote", json!(1.5)),
+            ("attestation_status", json!(null)),
+        ] {
             let mut record = record.clone();
             record[name] = wrong;
             assert!(serde_json::from_value::<Agent>(record).is_err(), "{name}");

@@ -4,6 +4,7 @@
 //! The session that authorises the endorsement key is salted to it and encrypts in both directions, so that what a registrar hides for this
 //! TPM alone crosses the connection in no clear form.
 
+use tss_esapi::Result as TssResult;
 use tss_esapi::abstraction::AsymmetricAlgorithmSelection;
 use tss_esapi::abstraction::ek::create_ek_public_from_default_template_2;
 use tss_esapi::abstraction::nv::read_full;
@@ -20,7 +21,6 @@ use tss_esapi::structures::{
     RsaScheme, SignatureScheme,
 };
 use tss_esapi::traits::{Marshall as _, UnMarshall as _};
-use tss_esapi::Result as TssResult;
 use zeroize::Zeroizing;
 
 use super::door::Door;
@@ -64,7 +64,10 @@ impl Endorsed {
     pub fn open(tcti: &Tcti) -> Result<Self, TpmError> {
         let mut door = Door::new(open::open(tcti)?);
         let tcti = tcti.to_string();
-        let fail = |doing| { let tcti = tcti.clone(); move |why| TpmError::of(doing, &tcti, why) };
+        let fail = |doing| {
+            let tcti = tcti.clone();
+            move |why| TpmError::of(doing, &tcti, why)
+        };
         let ek = match persistent(&mut door).map_err(fail("look for its endorsement key"))? {
             Some(ek) => ek,
             None => make(&mut door).map_err(fail("make its endorsement key"))?,
@@ -260,9 +263,8 @@ fn persistent(door: &mut Door) -> TssResult<Option<KeyHandle>> {
 
 fn make(door: &mut Door) -> TssResult<KeyHandle> {
     let template = create_ek_public_from_default_template_2(AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048), None)?;
-    let made = door.send(Some(AuthSession::Password), |context| {
-        context.create_primary(Hierarchy::Endorsement, template, None, None, None, None)
-    });
+    let made =
+        door.send(Some(AuthSession::Password), |context| context.create_primary(Hierarchy::Endorsement, template, None, None, None, None));
     made.map(|made| made.key_handle)
 }
 
@@ -284,8 +286,10 @@ fn untailed(mut bytes: Vec<u8>) -> Vec<u8> {
 
 fn is_usable(public: &Public) -> bool {
     let template = create_ek_public_from_default_template_2(AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048), None);
-    let (Ok(Public::Rsa { object_attributes, name_hashing_algorithm, auth_policy, parameters, .. }), Public::Rsa { object_attributes: attributes, name_hashing_algorithm: hash, auth_policy: policy, parameters: found, .. }) =
-        (&template, public)
+    let (
+        Ok(Public::Rsa { object_attributes, name_hashing_algorithm, auth_policy, parameters, .. }),
+        Public::Rsa { object_attributes: attributes, name_hashing_algorithm: hash, auth_policy: policy, parameters: found, .. },
+    ) = (&template, public)
     else {
         return false;
     };
@@ -322,8 +326,10 @@ fn ak_template() -> TssResult<Public> {
 
 /// Whether this is what [`ak_template`] describes, whatever its modulus: a key that is not restricted could sign a forged quote.
 fn is_ak(public: &Public) -> bool {
-    let (Ok(Public::Rsa { object_attributes, auth_policy, parameters, .. }), Public::Rsa { object_attributes: attributes, auth_policy: policy, parameters: found, .. }) =
-        (&ak_template(), public)
+    let (
+        Ok(Public::Rsa { object_attributes, auth_policy, parameters, .. }),
+        Public::Rsa { object_attributes: attributes, auth_policy: policy, parameters: found, .. },
+    ) = (&ak_template(), public)
     else {
         return false;
     };

@@ -73,9 +73,9 @@ impl Files {
 
     /// Keeps the key; it is durable when this returns.
     pub(super) fn keep_ak(&self, ak: &AkFile) -> Result<(), Failure> {
-        let bytes = ak.written().map_err(|why| {
-            Failure::new(Stage::Attest, Code::BlobDamaged, format!("the attestation key cannot be written: {why}"))
-        })?;
+        let bytes = ak
+            .written()
+            .map_err(|why| Failure::new(Stage::Attest, Code::BlobDamaged, format!("the attestation key cannot be written: {why}")))?;
         let put = || write::replace_file(&self.dir()?, layout::AK, &bytes, 0o600);
         put().map_err(|why| why.failure(Stage::Attest))
     }

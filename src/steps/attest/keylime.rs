@@ -197,13 +197,11 @@ impl KeylimeAttester {
     async fn round(&self, ready: &Ready, until: Instant) -> Result<Ended, Stop> {
         let api = self.api(&self.settings.verifier)?;
         let identity = &ready.identity;
-        let own = Own {
-            agent_id: identity.agent_id.clone(),
-            ek_public: identity.ek_public.clone(),
-            ak_public: identity.ak.public.clone(),
-        };
+        let own = Own { agent_id: identity.agent_id.clone(), ek_public: identity.ek_public.clone(), ak_public: identity.ak.public.clone() };
         let boot_time = logs::boot_time().ok_or_else(|| {
-            Fault::Malformed("this host does not say when it was started: /proc/stat cannot be read (in a unit, ProcSubset=pid hides it)".to_owned())
+            Fault::Malformed(
+                "this host does not say when it was started: /proc/stat cannot be read (in a unit, ProcSubset=pid hides it)".to_owned(),
+            )
         })?;
         let offer = Offer {
             ak_public: identity.ak.public.clone(),
@@ -237,7 +235,9 @@ impl KeylimeAttester {
     async fn ready(&self) -> Result<Ready, Halt> {
         let kept = self.files.ak()?;
         let tpm = Worker::open(&self.tcti, TPM_LIMIT, &self.unanswered).await?;
-        let opened = tpm.ask(|tpm| Ok(Opened { ek_public: tpm.ek_public().to_vec(), ek_certificate: tpm.ek_certificate().map(<[u8]>::to_vec) })).await?;
+        let opened = tpm
+            .ask(|tpm| Ok(Opened { ek_public: tpm.ek_public().to_vec(), ek_certificate: tpm.ek_certificate().map(<[u8]>::to_vec) }))
+            .await?;
         let key = rsa_public_key(&opened.ek_public).ok_or_else(|| unnamed())?;
         let (der, pem) = (key.to_public_key_der().map_err(|_| unnamed())?, key.to_public_key_pem(LineEnding::LF).map_err(|_| unnamed())?);
         let ek_sha256 = Fingerprint::of(der.as_bytes());
@@ -257,10 +257,8 @@ impl KeylimeAttester {
         let sealed = Sealed { public: file.public.0.clone(), private: file.private.0.clone() };
         let ak = tpm.ask(move |tpm| tpm.load_ak(&sealed).cloned()).await?;
         let agent_id = self.configured_id().unwrap_or_else(|| Fingerprint::of(pem.as_bytes()).as_str().to_owned());
-        let registered = file
-            .registered
-            .as_ref()
-            .is_some_and(|known| known.agent_id == agent_id && known.registrar == self.settings.registrar);
+        let registered =
+            file.registered.as_ref().is_some_and(|known| known.agent_id == agent_id && known.registrar == self.settings.registrar);
         let identity = Identity { agent_id, ek_sha256, ak, ek_public: opened.ek_public, registered };
         Ok(Ready { tpm, identity, ek_certificate: opened.ek_certificate, file })
     }

@@ -151,7 +151,10 @@ pub fn weak(verdict: &Verdict) -> Option<Warning> {
     let pcrs = &verdict.attested.pcrs;
     verdict.attested.is_weak().then(|| {
         let named = crate::model::pcr::named(pcrs);
-        Warning::new(Code::WeakPolicy, format!("the verifier compares {named} alone, which every program may set back: that proves nothing of a boot"))
+        Warning::new(
+            Code::WeakPolicy,
+            format!("the verifier compares {named} alone, which every program may set back: that proves nothing of a boot"),
+        )
     })
 }
 

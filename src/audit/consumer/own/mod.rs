@@ -26,11 +26,8 @@ use crate::model::openbao::{AuthMethod, Cert};
 use crate::model::profile::Purpose;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::SettingsError;
-<<<<<<< HEAD
 use crate::plan::attestation;
-=======
 use crate::plan::choice::Plan;
->>>>>>> main
 use crate::plan::decide::decide;
 use crate::plan::generation::{Kept, certificates};
 use crate::plan::health::{self, Moment};
@@ -136,8 +133,12 @@ fn broken_glass(settings: &Settings, findings: &mut HostFindings) {
     let location = Location::file(settings.paths.state.join(layout::ATTEST).join(layout::BREAK_GLASS));
     match attestation::break_glass(&settings.paths.state) {
         Ok(None) => {}
-        Ok(Some(warning)) => findings.add(NewFinding::at(&lints::BREAK_GLASS, Target::new("settings", "attestation"), location).found(warning.text)),
-        Err(error) => findings.add(NewFinding::at(&lints::UNREADABLE_TREE, Target::new("settings", "attestation"), location).found(error.to_string())),
+        Ok(Some(warning)) => {
+            findings.add(NewFinding::at(&lints::BREAK_GLASS, Target::new("settings", "attestation"), location).found(warning.text))
+        }
+        Err(error) => {
+            findings.add(NewFinding::at(&lints::UNREADABLE_TREE, Target::new("settings", "attestation"), location).found(error.to_string()))
+        }
     }
 }
 
