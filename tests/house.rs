@@ -39,7 +39,6 @@ const DOORS: &[&str] = &[
     "io/http.rs",
     "io/lock.rs",
     "io/look.rs",
-    "io/notify.rs",
     "io/process.rs",
     "io/read.rs",
     "io/signal.rs",

@@ -2,6 +2,8 @@
 //! retry by itself, or show a secret in an error.
 #![expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
 
+mod call;
+
 use std::error::Error;
 use std::io;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use super::tls::{self, Distrust, Identity, LastDistrust, TlsError};
 use crate::model::clock::Clock;
 use crate::model::secret::Token;
 use crate::model::text;
+pub use call::{Body, Call, Called, Verb};
 
 /// For name, TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -46,52 +49,6 @@ pub struct Request<'a> {
     pub token: Option<&'a Token>,
     /// JSON to POST; without it the request is a GET.
     pub json: Option<Zeroizing<Vec<u8>>>,
-}
-
-/// One call of an API that needs more than [`Request`] says.
-#[derive(Debug)]
-pub struct Call<'a> {
-    /// What is done to the resource.
-    pub verb: Verb,
-    /// Below the base, without a leading slash.
-    pub path: &'a str,
-    /// `Authorization: Bearer`.
-    pub bearer: Option<&'a Token>,
-    /// What is sent; without it there is no `Content-Type` either.
-    pub body: Option<Body>,
-}
-
-/// The methods that are used (RFC 9110 §9, RFC 5789).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// `GET`.
-    Get,
-    /// `PATCH`.
-    Patch,
-    /// `POST`.
-    Post,
-    /// `PUT`.
-    Put,
-}
-
-/// The body of a call.
-#[derive(Debug)]
-pub struct Body {
-    /// `Content-Type`.
-    pub kind: &'static str,
-    /// Its bytes.
-    pub bytes: Zeroizing<Vec<u8>>,
-}
-
-/// What a call gave.
-#[derive(Debug)]
-pub struct Called {
-    /// Status and body.
-    pub answer: Answer,
-    /// The header `Date`, sanitised.
-    pub date: Option<String>,
-    /// The header `Location`, sanitised.
-    pub location: Option<String>,
 }
 
 /// What came back: status, and the whole body.
@@ -201,13 +158,7 @@ impl Client {
     /// # Errors
     /// As [`Self::send`].
     pub async fn call(&self, call: Call<'_>) -> Result<Called, HttpError> {
-        let method = match call.verb {
-            Verb::Get => Method::GET,
-            Verb::Patch => Method::PATCH,
-            Verb::Post => Method::POST,
-            Verb::Put => Method::PUT,
-        };
-        let mut builder = self.inner.request(method, format!("{}/{}", self.base, call.path));
+        let mut builder = self.inner.request(call.verb.method(), format!("{}/{}", self.base, call.path));
         if let Some(token) = call.bearer {
             let value = Zeroizing::new(format!("Bearer {}", token.expose()));
             builder = builder.header(AUTHORIZATION, secret(&value)?);

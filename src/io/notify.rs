@@ -1,6 +1,5 @@
 //! What a service tells systemd (sd_notify(3)): that it is ready, that it is alive, and in a line what it does. Nothing that goes wrong here
 //! stops it.
-#![expect(clippy::disallowed_methods, reason = "this is the door to systemd's notification socket")]
 
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;

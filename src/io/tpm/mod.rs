@@ -9,6 +9,7 @@
 
 mod door;
 pub mod endorsed;
+pub mod endorsement;
 mod error;
 pub mod limit;
 mod object;

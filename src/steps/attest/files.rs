@@ -9,7 +9,7 @@ use crate::io::lock::Lock;
 use crate::io::write::{self, Ownership};
 use crate::model::attestation::{AkFile, BreakGlassFile, VerdictFile};
 use crate::model::canonical::Format as _;
-use crate::model::clock::Time;
+use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
@@ -44,14 +44,14 @@ impl Files {
     }
 
     /// Takes the attester's lock; `None` where somebody else holds it all the time.
-    pub(super) async fn lock(&self, until: Instant) -> Result<Option<Lock>, Failure> {
+    pub(super) async fn lock(&self, until: Instant, clock: Clock) -> Result<Option<Lock>, Failure> {
         let dir = self.dir().map_err(|why| why.failure(Stage::Attest))?;
-        let end = until.min(Instant::from(tokio::time::Instant::now()) + WAIT);
+        let end = until.min(clock.instant() + WAIT);
         loop {
             if let Some(lock) = Lock::try_take(&dir, layout::LOCK).map_err(|why| why.failure(Stage::Attest))? {
                 return Ok(Some(lock));
             }
-            if Instant::from(tokio::time::Instant::now()) >= end {
+            if clock.instant() >= end {
                 return Ok(None);
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -6,50 +6,25 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
 
 use super::files::Files;
+pub use super::identity::Identity;
+use super::identity::{Halt, Host, Ready};
 use super::round::{Ended, Round, Spent, Stop};
 use super::{Attester, LIMIT};
-use crate::config::settings::{AgentId, Attestation, Keylime, Settings};
-use crate::io::keylime::Api;
+use crate::config::settings::{Attestation, Keylime, Settings};
 use crate::io::keylime::fault::Fault;
 use crate::io::keylime::logs::{self, Logs};
-use crate::io::keylime::registrar::Keys;
 use crate::io::keylime::request::Offer;
 use crate::io::keylime::verifier::Own;
-use crate::io::tls::TlsError;
-use crate::io::tpm::endorsed::rsa_public_key;
-use crate::io::tpm::limit::{LIMIT as TPM_LIMIT, Unanswered};
-use crate::io::tpm::quoted::{AttestationKey, sized};
-use crate::io::tpm::worker::Worker;
-use crate::io::tpm::{Sealed, TpmError};
-use crate::model::anchor::Fingerprint;
-use crate::model::attestation::{AkFile, Registered};
+use crate::io::tpm::TpmError;
+use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Stage};
 use crate::model::pcr::{PcrList, PcrValues};
 use crate::model::secret::Token;
 use crate::model::tcti::Tcti;
 use crate::model::verdict::{Conclusion, Verdict};
-
-/// How often a registration is begun in one attestation.
-const REGISTRATIONS: u32 = 2;
-
-/// Who this host is, as others know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Its id at Keylime.
-    pub agent_id: String,
-    /// SHA-256 of the DER of the endorsement key's SubjectPublicKeyInfo.
-    pub ek_sha256: Fingerprint,
-    /// The attestation key.
-    pub ak: AttestationKey,
-    /// TPMT_PUBLIC of the endorsement key.
-    pub ek_public: Vec<u8>,
-    /// Whether the registrar has it.
-    pub registered: bool,
-}
 
 /// What came of one attestation.
 #[derive(Debug)]
@@ -74,14 +49,6 @@ pub struct KeylimeAttester {
     unanswered: Unanswered,
     /// Kept from one attestation to the next.
     session: tokio::sync::Mutex<Option<Token>>,
-}
-
-/// An open TPM with its keys.
-struct Ready {
-    tpm: Worker,
-    identity: Identity,
-    ek_certificate: Option<Vec<u8>>,
-    file: AkFile,
 }
 
 impl KeylimeAttester {
@@ -129,7 +96,7 @@ impl KeylimeAttester {
     }
 
     fn keep(&self, identity: Option<&Identity>, verdict: &Verdict) {
-        let agent_id = identity.map_or_else(|| self.configured_id().unwrap_or_default(), |identity| identity.agent_id.clone());
+        let agent_id = identity.map_or_else(|| self.host().configured_id().unwrap_or_default(), |identity| identity.agent_id.clone());
         let kept = self.files.keep_verdict(&agent_id, verdict, self.clock.now(), self.max_age);
         if let Err(why) = kept {
             tracing::warn!(%why, "the verdict was not kept");
@@ -141,8 +108,8 @@ impl KeylimeAttester {
         }
     }
 
-    fn configured_id(&self) -> Option<String> {
-        if let AgentId::Fixed(id) = &self.settings.agent_id { Some(id.clone()) } else { None }
+    fn host(&self) -> Host<'_> {
+        Host { settings: &self.settings, tcti: &self.tcti, files: &self.files, clock: self.clock, unanswered: &self.unanswered }
     }
 
     /// Opens the TPM and says who this host is, and the values of these PCRs now. Nobody is asked.
@@ -151,8 +118,8 @@ impl KeylimeAttester {
     /// The TPM does not give them, or the key cannot be kept.
     pub async fn identify(&self, pcrs: PcrList, until: Instant) -> Result<(Identity, PcrValues), Failure> {
         let of_tpm = |why: TpmError| Failure { stage: Stage::Attest, ..why.failure() };
-        let lock = self.files.lock(until).await?;
-        let ready = self.ready().await.map_err(|halt| match halt {
+        let lock = self.files.lock(until, self.clock).await?;
+        let ready = self.host().ready().await.map_err(|halt| match halt {
             Halt::Failure(failure) => failure,
             Halt::Stop(Stop::Tpm(why)) => of_tpm(why),
             Halt::Stop(Stop::Fault(fault)) => {
@@ -167,12 +134,12 @@ impl KeylimeAttester {
     }
 
     async fn locked(&self, until: Instant, identity: &mut Option<Identity>) -> Result<Ended, Halt> {
-        let Some(_lock) = self.files.lock(until).await? else {
+        let Some(_lock) = self.files.lock(until, self.clock).await? else {
             let text = "another attester of this host did not end within 10 s";
             let verdict = Verdict::new(Conclusion::Unreachable, self.clock.now(), text);
             return Ok(Ended { verdict: verdict.hint("wait for it: `omens attest` or a run is at work"), next: None });
         };
-        let mut ready = self.ready().await?;
+        let mut ready = self.host().ready().await?;
         let ended = self.opened(&mut ready, until, identity).await;
         ready.tpm.close().await;
         ended
@@ -181,13 +148,13 @@ impl KeylimeAttester {
     async fn opened(&self, ready: &mut Ready, until: Instant, identity: &mut Option<Identity>) -> Result<Ended, Halt> {
         *identity = Some(ready.identity.clone());
         if !ready.identity.registered {
-            self.register(ready, until).await?;
+            self.host().register(ready, until).await?;
             *identity = Some(ready.identity.clone());
         }
         match self.round(ready, until).await {
             // It may be another verifier's registrar by now: told once more who this host is, it can be enrolled.
             Err(Stop::Fault(unknown @ Fault::Unknown(_))) => {
-                self.register(ready, until).await?;
+                self.host().register(ready, until).await?;
                 Err(Stop::Fault(unknown).into())
             }
             ended => Ok(ended?),
@@ -195,7 +162,7 @@ impl KeylimeAttester {
     }
 
     async fn round(&self, ready: &Ready, until: Instant) -> Result<Ended, Stop> {
-        let api = self.api(&self.settings.verifier)?;
+        let api = self.host().api(&self.settings.verifier)?;
         let identity = &ready.identity;
         let own = Own { agent_id: identity.agent_id.clone(), ek_public: identity.ek_public.clone(), ak_public: identity.ak.public.clone() };
         let boot_time = logs::boot_time().ok_or_else(|| {
@@ -226,135 +193,18 @@ impl KeylimeAttester {
         *session = round.token.take();
         ended
     }
-
-    fn api(&self, address: &str) -> Result<Api, Fault> {
-        Api::new(address, &self.settings.ca, self.clock).map_err(|why: TlsError| Fault::Untrusted(why.to_string()))
-    }
-
-    /// Opens the TPM and loads the attestation key, or makes it. It is kept before anybody hears of it: the registrar takes no second one.
-    async fn ready(&self) -> Result<Ready, Halt> {
-        let kept = self.files.ak()?;
-        let tpm = Worker::open(&self.tcti, TPM_LIMIT, &self.unanswered).await?;
-        let opened = tpm
-            .ask(|tpm| Ok(Opened { ek_public: tpm.ek_public().to_vec(), ek_certificate: tpm.ek_certificate().map(<[u8]>::to_vec) }))
-            .await?;
-        let key = rsa_public_key(&opened.ek_public).ok_or_else(|| unnamed())?;
-        let (der, pem) = (key.to_public_key_der().map_err(|_| unnamed())?, key.to_public_key_pem(LineEnding::LF).map_err(|_| unnamed())?);
-        let ek_sha256 = Fingerprint::of(der.as_bytes());
-        let file = match kept {
-            Some(file) if file.ek_sha256 == ek_sha256 => file,
-            Some(file) => {
-                let short = |print: &Fingerprint| print.as_str().chars().take(16).collect();
-                return Err(TpmError::Replaced { expected: short(&file.ek_sha256), found: short(&ek_sha256) }.into());
-            }
-            None => {
-                let made = tpm.ask(|tpm| tpm.make_ak()).await?;
-                let file = AkFile::new(ek_sha256.clone(), self.clock.now(), made.public, made.private);
-                self.files.keep_ak(&file)?;
-                file
-            }
-        };
-        let sealed = Sealed { public: file.public.0.clone(), private: file.private.0.clone() };
-        let ak = tpm.ask(move |tpm| tpm.load_ak(&sealed).cloned()).await?;
-        let agent_id = self.configured_id().unwrap_or_else(|| Fingerprint::of(pem.as_bytes()).as_str().to_owned());
-        let registered =
-            file.registered.as_ref().is_some_and(|known| known.agent_id == agent_id && known.registrar == self.settings.registrar);
-        let identity = Identity { agent_id, ek_sha256, ak, ek_public: opened.ek_public, registered };
-        Ok(Ready { tpm, identity, ek_certificate: opened.ek_certificate, file })
-    }
-
-    /// Registers both keys and proves that they are in one TPM; that it is done is kept.
-    async fn register(&self, ready: &mut Ready, until: Instant) -> Result<(), Halt> {
-        let api = self.api(&self.settings.registrar)?;
-        for last in (0..REGISTRATIONS).rev() {
-            let ended = self.registered_once(&api, ready).await;
-            match ended {
-                Ok(()) => break,
-                Err(Stop::Fault(Fault::Later { wait: Some(wait), .. })) if last > 0 && self.clock.instant() + wait < until => {
-                    tokio::time::sleep(wait).await;
-                }
-                Err(other) => return Err(other.into()),
-            }
-        }
-        let (agent_id, registrar) = (ready.identity.agent_id.clone(), self.settings.registrar.clone());
-        ready.file.registered = Some(Registered { agent_id, registrar, at: self.clock.now() });
-        self.files.keep_ak(&ready.file)?;
-        ready.identity.registered = true;
-        Ok(())
-    }
-
-    async fn registered_once(&self, api: &Api, ready: &Ready) -> Result<(), Stop> {
-        let agent_id = &ready.identity.agent_id;
-        let keys = Keys {
-            ek: sized(&ready.identity.ek_public),
-            ak: sized(&ready.identity.ak.public),
-            ek_certificate: ready.ek_certificate.clone(),
-        };
-        let hidden = api.register(agent_id, &keys).await?;
-        let opened = ready.tpm.ask(move |tpm| tpm.activate(hidden.id_object, hidden.secret)).await?;
-        let Some(opened) = opened else {
-            return Err(Fault::Malformed(format!("{} answers with a challenge that is not for this TPM", api.server())).into());
-        };
-        Ok(api.activate(agent_id, &opened).await?)
-    }
 }
 
 impl Attester for KeylimeAttester {
     fn attest(&self, until: Instant) -> BoxFuture<'_, Result<Verdict, Failure>> {
         async move {
-            let ours = self.configured_id();
+            let ours = self.host().configured_id();
             if let Some(pass) = self.files.young_pass(ours.as_deref(), self.clock.now(), self.max_age) {
                 return Ok(pass);
             }
             self.attest_anew(until).await.result
         }
         .boxed()
-    }
-}
-
-/// What is read of a TPM at first.
-struct Opened {
-    ek_public: Vec<u8>,
-    ek_certificate: Option<Vec<u8>>,
-}
-
-/// Why an attestation does not come to an end.
-enum Halt {
-    /// The verifier, the registrar or the TPM.
-    Stop(Stop),
-    /// The disk.
-    Failure(Failure),
-}
-
-impl From<Stop> for Halt {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
-impl From<Fault> for Halt {
-    fn from(fault: Fault) -> Self {
-        Self::Stop(Stop::Fault(fault))
-    }
-}
-
-impl From<TpmError> for Halt {
-    fn from(why: TpmError) -> Self {
-        Self::Stop(Stop::Tpm(why))
-    }
-}
-
-impl From<Failure> for Halt {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
-}
-
-fn unnamed() -> TpmError {
-    TpmError::Refused {
-        doing: "name its endorsement key",
-        why: "it is no RSA key".to_owned(),
-        hint: "see what lies at 0x81010001 (tpm2_readpublic -c 0x81010001)",
     }
 }
 

@@ -13,6 +13,7 @@
 //! runs one suite over every implementation; a new one joins it there.
 
 mod files;
+mod identity;
 pub mod keylime;
 mod round;
 

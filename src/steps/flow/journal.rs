@@ -52,7 +52,7 @@ pub(in crate::steps) struct Journal<'a> {
     /// How the first of two tasks ended.
     shortfall: Option<End>,
     /// Why a person had it issued without a verdict.
-    break_glass: Option<String>,
+    pub(super) break_glass: Option<String>,
     /// Whether the state knows of the end already.
     is_noted: bool,
 }
@@ -124,11 +124,6 @@ impl<'a> Journal<'a> {
         self.leaves.fallback.get_or_insert(facts);
     }
 
-    /// It is asked for without a verdict, by the word of a person.
-    pub(super) fn broke_glass(&mut self, reason: &str) {
-        self.break_glass = Some(reason.to_owned());
-    }
-
     /// Why it was due.
     pub(super) fn reasons(&self) -> &[Reason] {
         &self.report.reasons
@@ -189,7 +184,7 @@ impl<'a> Journal<'a> {
     pub(super) async fn finish(mut self, plan: &Plan, end: End) -> CertReport {
         let (writer, is_noted) = (self.writer(plan), self.is_noted);
         let ended = block(self.stage, move || {
-            let written = write(&writer, &end, is_noted);
+            let written = writer.all(&end, is_noted);
             Ok((end, written))
         });
         let end = match ended.await {
@@ -204,7 +199,7 @@ impl<'a> Journal<'a> {
 
     /// The same where there is no runtime.
     pub(in crate::steps) fn finish_here(mut self, plan: &Plan, end: &End) -> CertReport {
-        let written = write(&self.writer(plan), end, self.is_noted);
+        let written = self.writer(plan).all(end, self.is_noted);
         self.add_warnings(written.err().map(unwritten));
         self.close(plan, end)
     }
@@ -295,13 +290,6 @@ impl<'a> Journal<'a> {
             refused_pem: refused.and_then(|refused| refused.refused_pem.clone()),
         }
     }
-}
-
-fn write(writer: &Writer, end: &End, is_noted: bool) -> Result<(), Failure> {
-    let at_once = if is_noted { Ok(()) } else { writer.at_once(end) };
-    // One write that fails is no reason to leave the other out.
-    let at_last = writer.at_last(end);
-    at_once.and(at_last)
 }
 
 fn unwritten(why: Failure) -> Warning {

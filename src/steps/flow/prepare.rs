@@ -127,9 +127,7 @@ async fn new_generation(
 async fn ask(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue) -> Result<Issued, End> {
     task.journal.reach(Stage::Attest);
     let attested = context.world.gate.pass(context.clock).await.map_err(End::Blocked)?;
-    if let Some(reason) = attested.break_glass() {
-        task.journal.broke_glass(reason);
-    }
+    task.journal.break_glass = attested.break_glass().map(str::to_owned);
     if let Some(warning) = attested.warning() {
         task.journal.warn_once(warning.clone());
     }
