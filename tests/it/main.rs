@@ -23,12 +23,9 @@ mod lab;
 #[allow(dead_code, reason = "each test uses a part of the fakes")]
 mod fakes;
 
-<<<<<<< HEAD
 mod attest_lies;
 mod attestation;
-=======
 mod adopt;
->>>>>>> main
 mod attester;
 mod boot;
 mod check_config;
