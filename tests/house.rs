@@ -40,6 +40,7 @@ const DOORS: &[&str] = &[
     "io/lock.rs",
     "io/look.rs",
     "io/process.rs",
+    "io/process/call.rs",
     "io/read.rs",
     "io/signal.rs",
     "io/tpm/open.rs",

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::arguments::CheckConfig;
 use super::exit::{OK, REFUSED};
 use super::online::{self, Check, Severity};
+use super::services;
 use super::session::Session;
 use super::show;
 use crate::config::settings::Settings;
@@ -44,10 +45,11 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
         Vec::new()
     };
     warnings.extend(settings.as_ref().and_then(not_in_memory));
+    let examined = settings.as_ref().map(examine).unwrap_or_default();
     let period = scheduler::period(&View::host()).unwrap_or(scheduler::EVERY);
     warnings.extend(settings.as_ref().and_then(|settings| scheduler::too_seldom(settings, period)));
     let checks = settings.filter(|_| arguments.online).map(|settings| ask(session, &settings));
-    for check in checks.iter().flatten().filter(|check| !check.ok) {
+    for check in examined.iter().chain(checks.iter().flatten()).filter(|check| !check.ok) {
         match check.severity {
             Severity::Error => errors.push(as_error(&file, check)),
             Severity::Info | Severity::Warning => warnings.push(Warning::new(check.code, &*check.text)),
@@ -70,7 +72,17 @@ fn ask(session: &Session<'_>, settings: &Settings) -> Vec<Check> {
         Err(why) => vec![Check { code: why.code, ok: false, severity: Severity::Error, text: why.text, hint: why.hint }],
     };
     checks.extend(online::tpm(settings));
+    checks.extend(services::unknown_units(settings));
     checks
+}
+
+/// What the drivers of the settings know of their services, where one of them has something to say.
+fn examine(settings: &Settings) -> Vec<Check> {
+    let has_services = settings.certificates.iter().any(|certificate| !certificate.reload.is_empty());
+    if !has_services {
+        return Vec::new();
+    }
+    runtime().map(|runtime| runtime.block_on(services::examine(settings))).unwrap_or_default()
 }
 
 /// Where the run directory will be, or is: a sealed key is published in memory or not at all.

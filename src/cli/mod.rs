@@ -23,6 +23,7 @@ mod probe;
 pub mod progress;
 pub mod screen;
 pub mod serve;
+mod services;
 mod session;
 pub mod show;
 pub mod style;

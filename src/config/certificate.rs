@@ -99,6 +99,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let names = Names::read(&shape);
     let key = shape.or("key", Key { algorithm: None, keep: around.keep() }, |node, errors| key(node, errors, around));
     let owner = owner(&shape);
+    let before = shape.optional("before", driver::before);
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
     let verify = shape.get("verify").map_or(Some(Vec::new()), |node| driver::verify(node, errors));
@@ -124,6 +125,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         issuer: IssuerSettings::OpenBao { role: role? },
         keep,
         owner: owner?,
+        before: before?,
         install: install?,
         reload: reload?,
         verify: verify?,

@@ -1,18 +1,17 @@
 //! The shapes of `reload`, `verify` and `install`. What a driver of `reload` is told is in the driver's own file.
 
 use crate::model::code::Code;
+use crate::model::program::Program;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::program::program;
 use super::service::{Drivers, Service};
 use super::settings::{Install, InstallKind, Part, ServerName};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, tagged};
 use super::tree::{Node, Place};
 use super::value;
-
-/// Drivers that come later; one that is in the table is here already, whatever this says.
-const LATER_DRIVERS: [&str; 6] = ["keylime_agent", "keylime_registrar", "keylime_verifier", "openbao", "spire_agent", "spire_server"];
 
 /// How long a new certificate may take to appear on the wire ([Proof on the wire](crate::cli#proof-on-the-wire)).
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -24,9 +23,18 @@ const DEADLINE_MAX: Duration = Duration::from_secs(600);
 pub(super) fn reload(node: &Node, errors: &Errors, drivers: Drivers) -> Option<Vec<Arc<dyn Service>>> {
     let known: Vec<&'static str> = drivers.iter().map(|kind| kind.name).collect();
     list(|node, errors| {
-        let (name, node) = tagged("reload driver", &known, &LATER_DRIVERS, node, errors)?;
+        let (name, node) = tagged("reload driver", &known, &[], node, errors)?;
         drivers.iter().find(|kind| kind.name == name).and_then(|kind| (kind.parse)(node, errors))
     })(node, errors)
+}
+
+/// `before`: what is asked before a generation is published.
+pub(super) fn before(node: &Node, errors: &Errors) -> Option<Program> {
+    let (_, node) = tagged("kind of before", &["exec"], &[], node, errors)?;
+    let shape = Shape::of("before exec", node, errors)?;
+    let program = program(&shape);
+    shape.finish();
+    program
 }
 
 /// One entry of `verify` before it is known which names the certificate has.

@@ -46,7 +46,11 @@ fn word(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-fn timeout(text: &str) -> Result<Duration, Wrong> {
+/// A time that a run may wait for something.
+///
+/// # Errors
+/// None at all, or more than ten minutes.
+pub fn timeout(text: &str) -> Result<Duration, Wrong> {
     let length = value::duration(text)?;
     if length.is_zero() || length > TIMEOUT_MAX {
         return Err(Wrong::value(format!("expected a timeout of at most 10m and more than nothing, found \"{text}\""))

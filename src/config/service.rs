@@ -1,6 +1,8 @@
 //! The joint between a certificate and the services that read it: what a driver of `reload` can do, and the table that names the drivers.
 //! There is no driver here; they are in `steps::service`.
 
+mod files;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
+pub use self::files::{ANCHORS, Rendered, Rendering};
 use super::endpoint::Endpoint;
 use super::shape::Errors;
 use super::tree::Node;
@@ -15,7 +18,6 @@ use crate::judge::cert::Facts;
 use crate::model::anchor::Anchor;
 use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Warning};
-use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::program::Variable;
 use crate::model::reason::Reason;
@@ -34,6 +36,35 @@ pub trait Service: fmt::Debug + Send + Sync {
     /// Its place in the order in which the services of a host are asked.
     fn rank(&self) -> Rank {
         Rank::default()
+    }
+
+    /// The drivers whose services must not have failed in this run before this one is asked: it would not come back without them.
+    fn waits_for(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether it can be given another certificate at all; asked before one is signed for it.
+    ///
+    /// # Errors
+    /// Stage `reload`, when a new certificate would break it.
+    fn accepts(&self) -> Answer<'_, ()> {
+        ready(Ok(())).boxed()
+    }
+
+    /// Whether it is started anew to read its files. Then it is started again with the previous ones, whatever became of it, and a
+    /// certificate is not back before it runs.
+    fn restarts(&self) -> bool {
+        false
+    }
+
+    /// The unit of systemd that it is, where the settings name one.
+    fn unit(&self) -> Option<&str> {
+        None
+    }
+
+    /// What `check-config` should know of it beyond its settings. It changes nothing, and starts nothing but a program to say its version.
+    fn examine(&self) -> BoxFuture<'_, Vec<Examined>> {
+        ready(Vec::new()).boxed()
     }
 
     /// Whether it runs, without asking anything of it.
@@ -69,12 +100,12 @@ pub trait Service: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Stage `verify`, when the service has not read it.
-    fn prove<'a>(&'a self, _question: &'a Question<'a>) -> Answer<'a, Seen> {
-        ready(Ok(Seen::Nothing)).boxed()
+    fn prove<'a>(&'a self, _question: &'a Question<'a>) -> Answer<'a, Shown> {
+        ready(Ok(Shown::default())).boxed()
     }
 
-    /// The files that it wants in a generation, which is to lie at this path. Always the same for the same path.
-    fn files(&self, _generation: &Path) -> Vec<Rendered> {
+    /// The files that it wants in a generation. Always the same for the same surroundings.
+    fn files(&self, _rendering: &Rendering<'_>) -> Vec<Rendered> {
         Vec::new()
     }
 
@@ -166,6 +197,21 @@ pub struct Deployed {
     pub leaf: Facts,
     /// Why it was made or published.
     pub reasons: Vec<Reason>,
+    /// Where the certificate can be seen, by the settings.
+    pub endpoints: Vec<Endpoint>,
+    /// What a driver needs to look at a service.
+    pub eyes: Eyes,
+}
+
+/// What a driver needs to look at a service by itself.
+#[derive(Clone, Debug)]
+pub struct Eyes {
+    /// The pinned root.
+    pub anchor: Anchor,
+    /// The time.
+    pub clock: Clock,
+    /// `$CREDENTIALS_DIRECTORY`.
+    pub credentials: Option<PathBuf>,
 }
 
 impl Deployed {
@@ -192,18 +238,30 @@ pub struct Question<'a> {
     pub deployed: &'a Deployed,
     /// What the driver noted before it asked ([`Done::before`]).
     pub before: &'a serde_json::Value,
-    /// Where the certificate can be seen, by the settings.
-    pub endpoints: &'a [Endpoint],
-    /// The pinned root.
-    pub anchor: &'a Anchor,
-    /// The time.
-    pub clock: Clock,
+}
+
+/// What a driver's own proof came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shown {
+    /// What it saw.
+    pub seen: Seen,
+    /// What is worth saying, and is no reason to go back.
+    pub warnings: Vec<Warning>,
+}
+
+impl Shown {
+    /// This was seen, and there is nothing to say about it.
+    #[must_use]
+    pub const fn only(seen: Seen) -> Self {
+        Self { seen, warnings: Vec::new() }
+    }
 }
 
 /// What a driver's own proof saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Seen {
     /// The driver has no proof of its own.
+    #[default]
     Nothing,
     /// The service says that it read the generation.
     Read,
@@ -211,21 +269,13 @@ pub enum Seen {
     Leaf,
 }
 
-/// A file that a driver puts into a generation: public, mode 0644. Beside `live` a constant link of the same name leads to it.
+/// What `check-config` is told of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
-    /// Its name, which is no name of `model::layout`.
-    pub name: String,
-    /// What is in it.
-    pub bytes: Vec<u8>,
-}
-
-impl Rendered {
-    /// What the constant link beside `live` holds.
-    #[must_use]
-    pub fn link(&self) -> String {
-        format!("{}/{}", layout::LIVE, self.name)
-    }
+pub enum Examined {
+    /// A renewal would break it: exit 2.
+    Refused(Failure),
+    /// Works, as far as can be seen.
+    Warned(Warning),
 }
 
 /// A kind of service, as `reload` names it.

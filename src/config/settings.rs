@@ -6,13 +6,15 @@ use std::time::Duration;
 
 pub use super::attestation::{AgentId, Attestation, Keylime};
 pub use super::endpoint::{Endpoint, ServerName};
-use super::service::{Drivers, Rendered, Service};
+use super::service::{Drivers, Rendered, Rendering, Service};
+use crate::judge::pem;
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::openbao::OpenBao;
 use crate::model::pcr::PcrList;
+use crate::model::program::Program;
 use crate::model::request::Request;
 use crate::model::tcti::Tcti;
 
@@ -54,9 +56,11 @@ impl Settings {
     #[must_use]
     pub fn rendered(&self, certificate: &Certificate, generation: Generation) -> Vec<Rendered> {
         let directory = layout::run_generation(&self.paths.run, certificate.name(), generation);
+        let anchors = pem::write(&self.anchor.der);
+        let rendering = Rendering { directory: &directory, anchors: &anchors };
         let always = self.drivers.iter().filter_map(|kind| kind.always).flat_map(|render| render(&directory));
         let mut files: Vec<Rendered> = Vec::new();
-        for file in always.chain(certificate.reload.iter().flat_map(|service| service.files(&directory))) {
+        for file in always.chain(certificate.reload.iter().flat_map(|service| service.files(&rendering))) {
             if files.iter().all(|known| known.name != file.name) {
                 files.push(file);
             }
@@ -118,6 +122,8 @@ pub struct Certificate {
     pub keep: Keep,
     /// Who may read the published key.
     pub owner: Owner,
+    /// What may refuse a new generation before it is published.
+    pub before: Option<Program>,
     /// Consumers' own paths.
     pub install: Vec<Install>,
     /// The services that read it.

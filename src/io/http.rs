@@ -40,6 +40,12 @@ pub struct Client {
     distrust: LastDistrust,
 }
 
+/// Where a server listens that has this name.
+struct Way<'a> {
+    name: &'a str,
+    at: std::net::SocketAddr,
+}
+
 /// One request.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -112,8 +118,29 @@ impl Client {
     /// # Errors
     /// The roots are none, or no client can be made of them.
     pub fn new(base: &str, roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) -> Result<Self, TlsError> {
+        Self::built(base, None, roots, identity, clock)
+    }
+
+    /// A client for the server `name` that listens at `address` (`HOST:PORT`), wherever that name leads otherwise.
+    ///
+    /// # Errors
+    /// In words: the address is none, or as [`Client::new`].
+    pub async fn reaching(name: &str, address: &str, roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) -> Result<Self, String> {
+        let port = address.rsplit_once(':').map_or("443", |(_, port)| port);
+        let base = if name.contains(':') { format!("https://[{name}]:{port}") } else { format!("https://{name}:{port}") };
+        let found = tokio::time::timeout(CONNECT, tokio::net::lookup_host(address)).await;
+        let found = found.map_err(|_| format!("{address} is not resolved within {} s", CONNECT.as_secs()))?;
+        let at = found.map_err(|why| format!("{address}: {why}"))?.next().ok_or_else(|| format!("{address} has no address"))?;
+        Self::built(&base, Some(&Way { name, at }), roots, identity, clock).map_err(|why| why.to_string())
+    }
+
+    fn built(base: &str, way: Option<&Way<'_>>, roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) -> Result<Self, TlsError> {
         let (config, distrust) = tls::trusting(roots, identity, clock)?;
-        let inner = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if let Some(Way { name, at }) = way {
+            builder = builder.resolve(name, *at);
+        }
+        let inner = builder
             .tls_backend_preconfigured(config)
             .https_only(true)
             .no_proxy()

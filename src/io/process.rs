@@ -1,8 +1,10 @@
 //! Child processes with an argument vector and a time limit, and signals to processes named by a pid file. Never a shell.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which processes are started")]
 
+mod call;
+
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
+pub use self::call::Call;
 use super::read;
 use crate::model::program::{Program, Variable};
 use crate::model::{span, text};
@@ -28,15 +31,17 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// A pid file is no longer than this.
 const PID_FILE: u64 = 64;
+/// The kernel cuts the name of a process to this length (proc_pid_comm(5)).
+const COMM: usize = 15;
 
 /// How a child ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// Its exit code; `None` where a signal ended it.
     pub code: Option<i32>,
-    /// Its standard output, one line.
+    /// Its standard output; of [`run`] in one line.
     pub stdout: String,
-    /// Its standard error, one line.
+    /// Its standard error; of [`run`] in one line.
     pub stderr: String,
 }
 
@@ -72,40 +77,39 @@ pub enum NotRun {
 /// # Errors
 /// When it cannot be started, or does not end in time.
 pub async fn run(program: &str, arguments: &[&OsStr]) -> Result<Ended, NotRun> {
-    match run_at(OsStr::new(program), program, arguments).await {
-        Err(NotRun::Missing(_)) => {}
-        other => return other,
+    run_within(program, arguments, LIMIT).await
+}
+
+/// The same with a time limit of its own.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_within(program: &str, arguments: &[&OsStr], limit: Duration) -> Result<Ended, NotRun> {
+    let call = |path: PathBuf| Call { program: path, arguments: arguments.iter().map(Into::into).collect(), limit };
+    let mut places = vec![PathBuf::from(program)];
+    if !program.contains('/') {
+        places.extend(SYSTEM.iter().map(|directory| Path::new(directory).join(program)));
     }
-    for directory in SYSTEM {
-        match run_at(Path::new(directory).join(program).as_os_str(), program, arguments).await {
+    for place in places {
+        match call(place).run(SAID).await {
             Err(NotRun::Missing(_)) => {}
-            other => return other,
+            other => return other.map(Ended::in_lines),
         }
     }
     Err(NotRun::Missing(program.to_owned()))
 }
 
-async fn run_at(path: &OsStr, program: &str, arguments: &[&OsStr]) -> Result<Ended, NotRun> {
-    let broken = |why: std::io::Error| match why.kind() {
-        std::io::ErrorKind::NotFound => NotRun::Missing(program.to_owned()),
-        _ => NotRun::Broken { program: program.to_owned(), why: why.to_string() },
-    };
-    tracing::debug!(program = %path.display(), ?arguments, "starts");
-    let child = tokio::process::Command::new(path)
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(broken)?;
-    let Ok(output) = tokio::time::timeout(LIMIT, child.wait_with_output()).await else {
-        return Err(NotRun::TooLong { program: program.to_owned(), limit: LIMIT });
-    };
-    let output = output.map_err(broken)?;
-    let said = |bytes: &[u8]| text::one_line(&String::from_utf8_lossy(bytes), SAID);
-    Ok(Ended { code: output.status.code(), stdout: said(&output.stdout), stderr: said(&output.stderr) })
+impl Ended {
+    fn in_lines(self) -> Self {
+        let line = |text: &str| text::one_line(text, SAID);
+        Self { code: self.code, stdout: line(&self.stdout), stderr: line(&self.stderr) }
+    }
+
+    /// How it ended, in words.
+    #[must_use]
+    pub fn how(&self) -> String {
+        self.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"))
+    }
 }
 
 /// Runs a program that the settings name, in an environment of PATH, LANG and these variables, with these bytes on its standard input. What
@@ -177,29 +181,76 @@ pub fn systemd_booted() -> bool {
     rustix::fs::stat("/run/systemd/system").is_ok()
 }
 
-/// The process a pid file names, if it runs and its command is `command`: pids are reused.
+/// The process a pid file names, if it runs one of these programs: pids are reused.
 #[must_use]
-pub fn from_pid_file(file: &Path, command: &str) -> Option<i32> {
+pub fn from_pid_file(file: &Path, programs: &[&str]) -> Option<i32> {
     let text = super::read::file(file, PID_FILE).ok()?;
     let pid: i32 = std::str::from_utf8(&text).ok()?.trim().parse().ok()?;
     // A process that may not be signalled is there all the same; that is for the reload to say.
     if rustix::process::test_kill_process(Pid::from_raw(pid)?) == Err(rustix::io::Errno::SRCH) {
         return None;
     }
+    runs(pid, programs).then_some(pid)
+}
+
+/// Whether a process runs one of these programs: by its own name, by its file, or as the script of an interpreter.
+fn runs(pid: i32, programs: &[&str]) -> bool {
+    let is_one = |name: &str| programs.iter().any(|program| *program == name || (name.len() == COMM && program.starts_with(name)));
     // Without a readable /proc the pid file's word has to do.
-    match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
-        Ok(comm) => (comm.trim() == command).then_some(pid),
-        Err(_) => Some(pid),
+    let Ok(comm) = std::fs::read_to_string(format!("/proc/{pid}/comm")) else { return true };
+    let words = arguments(pid);
+    let files = words.iter().take(3).filter_map(|word| Path::new(word).file_name()?.to_str());
+    is_one(comm.trim()) || files.into_iter().any(is_one)
+}
+
+/// The argument vector of a process; nothing where it cannot be seen.
+#[must_use]
+pub fn arguments(pid: i32) -> Vec<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// The file that a process runs, where that can be seen.
+#[must_use]
+pub fn executable(pid: i32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+/// A signal that may ask a service to read its files again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// SIGHUP.
+    Hup,
+    /// SIGUSR1.
+    Usr1,
+    /// SIGUSR2.
+    Usr2,
+}
+
+impl Ask {
+    /// Its name without `SIG`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hup => "HUP",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+        }
     }
 }
 
-/// Sends SIGHUP.
+/// Sends a signal.
 ///
 /// # Errors
 /// What the system says.
-pub fn hang_up(pid: i32) -> Result<(), String> {
+pub fn signal(pid: i32, ask: Ask) -> Result<(), String> {
+    let signal = match ask {
+        Ask::Hup => Signal::HUP,
+        Ask::Usr1 => Signal::USR1,
+        Ask::Usr2 => Signal::USR2,
+    };
     let process = Pid::from_raw(pid).ok_or_else(|| format!("{pid} is no process"))?;
-    rustix::process::kill_process(process, Signal::HUP).map_err(|errno| std::io::Error::from(errno).to_string())
+    rustix::process::kill_process(process, signal).map_err(|errno| std::io::Error::from(errno).to_string())
 }
 
 #[cfg(test)]

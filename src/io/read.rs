@@ -6,7 +6,7 @@
 mod error;
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -36,6 +36,27 @@ pub fn file(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
     let (file, meta) = open(path, path, OFlags::empty())?;
     let mut bytes = Vec::new();
     read(file, &meta, path, limit, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// How long a file is that others go on writing to, such as a log.
+///
+/// # Errors
+/// As [`file()`].
+pub fn length(path: &Path) -> Result<u64, ReadError> {
+    open(path, path, OFlags::empty()).map(|(_, meta)| meta.len())
+}
+
+/// What stands in such a file from this offset on, at most `limit` bytes; all of it where it has become shorter since.
+///
+/// # Errors
+/// As [`file()`].
+pub fn from(path: &Path, offset: u64, limit: u64) -> Result<Vec<u8>, ReadError> {
+    let (mut file, meta) = open(path, path, OFlags::empty())?;
+    let offset = if meta.len() < offset { 0 } else { offset };
+    let mut bytes = Vec::new();
+    file.seek(std::io::SeekFrom::Start(offset)).map_err(|e| ReadError::io("read", path, e))?;
+    file.take(limit).read_to_end(&mut bytes).map_err(|e| ReadError::io("read", path, e))?;
     Ok(bytes)
 }
 

@@ -44,6 +44,10 @@ macro_rules! codes {
 codes! {
     /// The agent's id is the one that every host without settings of its own has.
     AgentIdDefault = "agent-id-default",
+    /// A Keylime agent of this version derives a PCR from its TLS key.
+    AgentTooOld = "agent-too-old",
+    /// The version of a Keylime agent is not known.
+    AgentVersionUnknown = "agent-version-unknown",
     /// The trust anchor in the settings is another certificate than the pinned one.
     AnchorPin = "anchor-pin",
     /// A value of the settings is not possible.
@@ -80,6 +84,8 @@ codes! {
     HandshakeRefused = "handshake-refused",
     /// The server did not say in which state it is.
     HealthUnknown = "health-unknown",
+    /// A program of `before` refused a new generation.
+    HookRefused = "hook-refused",
     /// A client certificate or key cannot be used.
     Identity = "identity",
     /// A run ended before this was done.
@@ -114,8 +120,16 @@ codes! {
     NotAvailable = "not-available",
     /// A copy at a consumer's own path was not written.
     NotCopied = "not-copied",
+    /// An agent of SPIRE was not made to attest itself again.
+    NotEvicted = "not-evicted",
+    /// A consumer's own path does not lead to our files yet.
+    NotInstalled = "not-installed",
+    /// The service does not say whether it has read its files.
+    NotObservable = "not-observable",
     /// The committed generation could not be published again.
     NotPutBack = "not-put-back",
+    /// A service ended after it was started.
+    NotRunning = "not-running",
     /// The committed generation could not be given to its consumers.
     NotRepublished = "not-republished",
     /// The scheduler could not begin.
@@ -168,10 +182,14 @@ codes! {
     RunsTooSeldom = "runs-too-seldom",
     /// A sealed key would be published in clear on something that is no memory.
     RunNotTmpfs = "run-not-tmpfs",
+    /// A service does not start with its previous files either.
+    ServiceDown = "service-down",
     /// What a person goes back to ends before what served, and soon.
     ShorterThanServing = "shorter-than-serving",
     /// A new TPM was announced, and it is the pinned one.
     SameTpm = "same-tpm",
+    /// A server that was unsealed is sealed since it was asked to read its files.
+    SealedByReload = "sealed-by-reload",
     /// The server failed.
     ServerError = "server-error",
     /// The server is sealed or not initialised.
@@ -208,6 +226,8 @@ codes! {
     UnknownName = "unknown-name",
     /// A profile that does not exist.
     UnknownProfile = "unknown-profile",
+    /// A unit that systemd does not know.
+    UnknownUnit = "unknown-unit",
     /// Nobody answers.
     Unreachable = "unreachable",
     /// A file cannot be read.
@@ -244,6 +264,8 @@ codes! {
     VerdictUnreachable = "verdict-unreachable",
     /// The verifier is not trusted.
     VerdictUntrusted = "verdict-untrusted",
+    /// A service that this one needs has failed in this run.
+    WaitsFor = "waits-for",
 }
 
 impl fmt::Display for Code {

@@ -1,12 +1,16 @@
 //! The proof: the new leaf seen on the wire, what a driver proves by itself, or the files read back where there is neither. A reload's exit
 //! code proves nothing.
 
+mod drivers;
+
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
+use self::drivers::by_drivers;
+pub use self::drivers::{Asked, Deployment};
 use super::swap::Published;
-use crate::config::service::{Deployed, Question, Seen, Service};
+use crate::config::service::{Seen, Shown};
 use crate::config::settings::{Certificate, Endpoint, ServerName};
 use crate::io::handshake::{self, NotSeen, Target};
 use crate::judge::cert::Facts;
@@ -14,7 +18,7 @@ use crate::judge::{self, pair};
 use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
-use crate::model::failure::{Failure, Stage};
+use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::state::Proof;
 
 /// Handshakes in a row that must show the new leaf: old nginx workers answer for up to 130 ms after the first new answer
@@ -34,9 +38,16 @@ const STOPPED: Duration = Duration::from_secs(1);
 pub struct Proven {
     published: Published,
     proof: Proof,
+    warnings: Vec<Warning>,
 }
 
 impl Proven {
+    /// What drivers have to say about it.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
     /// What was proven.
     #[must_use]
     pub const fn published(&self) -> &Published {
@@ -105,26 +116,6 @@ impl Prover for Wire {
     }
 }
 
-/// A service that did what was asked.
-#[derive(Debug)]
-pub struct Asked<'a> {
-    /// It.
-    pub service: &'a dyn Service,
-    /// What its driver noted before it asked.
-    pub before: &'a serde_json::Value,
-}
-
-/// What services were asked to read.
-#[derive(Debug)]
-pub struct Deployment<'a> {
-    /// The generation, as drivers are told of it.
-    pub deployed: &'a Deployed,
-    /// Those that did what was asked.
-    pub asked: Vec<Asked<'a>>,
-    /// Whether another one is stopped: an endpoint that nobody answers at is excused then.
-    pub some_stopped: bool,
-}
-
 /// Looks for the proof of a published generation at every endpoint of its settings, then by every driver that has a proof of its own, and
 /// where there is no endpoint by reading it back.
 ///
@@ -137,15 +128,20 @@ pub async fn prove(
     deployment: &Deployment<'_>,
 ) -> Result<Proven, Box<(Published, Failure)>> {
     let seen = match at_endpoints(prover, claim, deployment.some_stopped).await {
-        Ok(seen) => by_drivers(claim, deployment).await.map(|own| own.max(seen)),
+        Ok(seen) => by_drivers(deployment).await.map(|own| Shown { seen: own.seen.max(seen), ..own }),
         Err(why) => Err(why),
     };
     let is_read_back = || if claim.certificate.verify.is_empty() { published.read_back() } else { Ok(()) };
-    match seen.and_then(|seen| is_read_back().map(|()| seen)) {
+    match seen.and_then(|shown| is_read_back().map(|()| shown)) {
         Err(why) => Err(Box::new((published, why))),
-        Ok(_) if deployment.some_stopped => Ok(Proven { published, proof: Proof::ServiceStopped }),
-        Ok(Seen::Leaf) => Ok(Proven { published, proof: Proof::Served }),
-        Ok(Seen::Read | Seen::Nothing) => Ok(Proven { published, proof: Proof::File }),
+        Ok(Shown { seen, warnings }) => {
+            let proof = match seen {
+                _ if deployment.some_stopped => Proof::ServiceStopped,
+                Seen::Leaf => Proof::Served,
+                Seen::Read | Seen::Nothing => Proof::File,
+            };
+            Ok(Proven { published, proof, warnings })
+        }
     }
 }
 
@@ -160,17 +156,6 @@ async fn at_endpoints(prover: &dyn Prover, claim: &Claim<'_>, some_stopped: bool
         }
     }
     Ok(seen)
-}
-
-/// The most that any driver saw.
-async fn by_drivers(claim: &Claim<'_>, deployment: &Deployment<'_>) -> Result<Seen, Failure> {
-    let (endpoints, anchor, clock) = (claim.certificate.verify.as_slice(), claim.anchor, claim.clock);
-    let mut most = Seen::Nothing;
-    for Asked { service, before } in &deployment.asked {
-        let question = Question { deployed: deployment.deployed, before, endpoints, anchor, clock };
-        most = most.max(service.prove(&question).await?);
-    }
-    Ok(most)
 }
 
 /// The proof of a generation whose services were all found stopped: it is proven once one runs. A service whose state rests on a pid file
@@ -194,7 +179,7 @@ pub async fn all_stopped(
             Ok(()) | Err(_) => {}
         }
     }
-    Ok(Proven { published, proof: Proof::ServiceStopped })
+    Ok(Proven { published, proof: Proof::ServiceStopped, warnings: Vec::new() })
 }
 
 /// Whether a leaf is what the endpoints serve (again): the judge of a revert, since a reload's exit is none.

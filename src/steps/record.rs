@@ -158,7 +158,8 @@ impl Notes {
         // Entries for generations up to `live` are void.
         state.withdrawn.retain(|g| *g > generation);
         state.largest = state.largest.max(generation.0);
-        if committed.proof() == Proof::None {
+        // Without a failure nobody was asked to read it: that is no debt of a service.
+        if committed.proof() == Proof::None && failure.is_some() {
             note_debt(state, generation, failure, now);
         } else {
             state.debt = state.debt.take().filter(|debt| debt.generation > generation);

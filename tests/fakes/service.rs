@@ -1,12 +1,14 @@
 //! A driver that is not in src/: settings of its own, a file of its own in each generation, a proof of its own, a rank of its own. The
 //! service behind it is a directory: a bell that reads a leaf when it is rung, and counts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
-use omens::config::service::{Answer, Deployed, Done, DriverKind, Question, Rank, Rendered, Reply, Seen, Service, ServiceId, ServiceState};
+use omens::config::service::{
+    Answer, Deployed, Done, DriverKind, Question, Rank, Rendered, Rendering, Reply, Seen, Service, ServiceId, ServiceState, Shown,
+};
 use omens::config::shape::{Errors, Shape, boolean, one_of, parsed};
 use omens::config::tree::Node;
 use omens::config::value;
@@ -75,12 +77,12 @@ impl Bell {
         Ok(Reply::Done(Done { before, ..Done::default() }))
     }
 
-    fn look(&self, question: &Question<'_>) -> Result<Seen, Failure> {
+    fn look(&self, question: &Question<'_>) -> Result<Shown, Failure> {
         let heard = omens::plan::generation::certificates(self.text(HEARD).as_bytes());
         let heard = heard.first().map(|der| omens::model::anchor::Fingerprint::of(der));
         let rung = self.rings() > question.before.as_u64().unwrap_or_default();
         if rung && heard.as_ref() == Some(&question.deployed.leaf.sha256) {
-            return Ok(Seen::Read);
+            return Ok(Shown::only(Seen::Read));
         }
         Err(Failure::new(Stage::Verify, Code::OldLeaf, format!("the bell has not read {}", question.deployed.generation))
             .hint("ring louder"))
@@ -122,12 +124,12 @@ impl Service for Bell {
         self.start
     }
 
-    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Seen> {
+    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
         ready(self.look(question)).boxed()
     }
 
-    fn files(&self, generation: &Path) -> Vec<Rendered> {
-        let told = serde_json::json!({ "sound": self.sound, "cert": generation.join("cert.pem") });
+    fn files(&self, rendering: &Rendering<'_>) -> Vec<Rendered> {
+        let told = serde_json::json!({ "sound": self.sound, "cert": rendering.directory.join("cert.pem") });
         vec![Rendered { name: FILE.to_owned(), bytes: told.to_string().into_bytes() }]
     }
 }

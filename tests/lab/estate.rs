@@ -258,7 +258,7 @@ impl Estate {
         let mut all = vec!["--json"];
         all.extend(arguments);
         let shown = all.join(" ");
-        Run::of(shown, run(self.command(&all), Duration::from_secs(180)))
+        Run::of(shown, run(self.command(&all), Duration::from_secs(400)))
     }
 
     /// Runs the binary as a person would, without `--json`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use omens::config::service::{Answer, Deployed, DriverKind, Reply, Service, ServiceId, ServiceState};
+use omens::config::service::{Answer, Deployed, DriverKind, Rank, Reply, Service, ServiceId, ServiceState};
 use omens::config::shape::{Errors, Shape, parsed};
 use omens::config::tree::Node;
 use omens::model::code::Code;
@@ -34,6 +34,10 @@ pub struct Daemon {
     reads: Vec<String>,
     pub manner: Mutex<Manner>,
     pub state: Mutex<ServiceState>,
+    /// Its rank.
+    pub rank: Mutex<u8>,
+    /// Whether it waits for all other daemons.
+    pub waits: Mutex<bool>,
     /// The leaf that it serves for each certificate, DER.
     pub serves: Mutex<BTreeMap<String, Vec<u8>>>,
     events: Events,
@@ -50,6 +54,8 @@ impl Daemon {
             reads: reads.iter().map(|name| (*name).to_owned()).collect(),
             manner: Mutex::new(Manner::Reads),
             state: Mutex::new(ServiceState::Running),
+            rank: Mutex::new(u8::MAX),
+            waits: Mutex::new(false),
             serves: Mutex::default(),
             events: events.clone(),
         });
@@ -110,6 +116,14 @@ impl Service for Named {
 
     fn name(&self) -> String {
         self.0.name.clone()
+    }
+
+    fn rank(&self) -> Rank {
+        Rank(*self.0.rank.lock().expect("rank"))
+    }
+
+    fn waits_for(&self) -> &'static [&'static str] {
+        if *self.0.waits.lock().expect("waits") { &["memory"] } else { &[] }
     }
 
     fn state(&self) -> Answer<'_, ServiceState> {

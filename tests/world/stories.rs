@@ -53,6 +53,73 @@ fn a_first_certificate_is_signed_then_asked_for_then_seen() {
     host.check("the end");
 }
 
+const REGISTRAR: Cert = Cert { name: "registrar", daemons: &[1] };
+const VERIFIER: Cert = Cert { name: "verifier", daemons: &[2] };
+const AGENT: Cert = Cert { name: "agent", daemons: &[0] };
+const HOST: Cert = Cert { name: "host", daemons: &[0, 1, 2] };
+
+/// The agent, number 0, comes last and waits for the two others.
+fn ranked(host: &Host) {
+    for (number, rank) in [(0, 3), (1, 1), (2, 2)] {
+        *host.daemons[number].rank.lock().unwrap() = rank;
+    }
+    *host.daemons[0].waits.lock().unwrap() = true;
+}
+
+/// What was asked and looked at, in order.
+fn asked(host: &Host) -> Vec<String> {
+    host.events.take().into_iter().filter(|event| !event.starts_with("sign")).collect()
+}
+
+#[test]
+fn a_rank_begins_when_the_one_before_has_ended() {
+    let (turn, host) = due(&[AGENT, REGISTRAR, VERIFIER]);
+    ranked(&host);
+    let report = host.renew();
+    assert_eq!(report.exit, 0, "{report:#?}");
+    assert_eq!(asked(&host), ["ask 1", "look registrar", "ask 2", "look verifier", "ask 0", "look agent"]);
+    drop(turn);
+    // One certificate of three services: they are asked in the same order.
+    let (_turn, host) = due(&[HOST]);
+    ranked(&host);
+    assert_eq!(host.renew().exit, 0);
+    assert_eq!(asked(&host), ["ask 1", "ask 2", "ask 0", "look host"]);
+}
+
+#[test]
+fn where_one_fails_who_needs_it_is_left_alone_and_takes_its_turn_later() {
+    let (turn, host) = due(&[AGENT, REGISTRAR, VERIFIER]);
+    ranked(&host);
+    host.daemons[1].be(Manner::Refuses);
+    let before = host.live("run", "agent");
+    let report = host.renew();
+    let told: Vec<_> = told(&report).into_iter().map(|(name, outcome, _, code)| (name, outcome, code)).collect();
+    let row = |name: &str, outcome, code| (name.to_owned(), outcome, code);
+    let expected = [
+        row("agent", Outcome::Failed, Some("waits-for")),
+        row("registrar", Outcome::RolledBack, Some("reload-failed")),
+        row("verifier", Outcome::Renewed, None),
+    ];
+    assert_eq!(told, expected);
+    let events = asked(&host);
+    assert!(!events.iter().any(|event| event.ends_with(" 0")), "the agent was asked: {events:?}");
+    assert!(events.contains(&"ask 2".to_owned()), "the other one was not: {events:?}");
+    assert_eq!((host.live("run", "agent"), report.certificates[0].error.as_ref().unwrap().stage.as_str()), (before, "reload"));
+    assert_eq!(report.certificates[0].debt.as_ref().map(|debt| debt.generation.0), Some(2), "what was signed waits");
+    host.heal();
+    let settled = host.renew();
+    assert_eq!(settled.certificates.iter().map(|c| c.outcome).collect::<Vec<_>>(), [Outcome::Settled, Outcome::Settled, Outcome::NotDue]);
+    host.check("the end");
+    drop(turn);
+    // Of one certificate the same: who was not asked with the new one is not told of the old one either.
+    let (_turn, host) = due(&[HOST]);
+    ranked(&host);
+    host.daemons[1].be(Manner::Refuses);
+    host.renew();
+    let events = asked(&host);
+    assert!(!events.contains(&"ask 0".to_owned()), "the agent was asked: {events:?}");
+}
+
 #[test]
 fn a_service_that_keeps_the_old_certificate_gets_it_back() {
     let (_turn, host) = due(&[WEB]);

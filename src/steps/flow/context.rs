@@ -1,15 +1,17 @@
 //! What all certificates of a run share.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
 use super::ending::Ending;
 use super::world::World;
-use crate::config::service::ServiceId;
+use crate::config::service::{Service, ServiceId};
 use crate::config::settings::Settings;
 use crate::model::clock::Clock;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
 use crate::model::report::Watch;
 use crate::steps::run::Run;
 use crate::steps::swap::Trees;
@@ -34,6 +36,10 @@ pub(super) struct Context<'a> {
     pub(super) looks: Semaphore,
     /// Failed services that had their one start.
     pub(super) started: Mutex<BTreeSet<ServiceId>>,
+    /// Services that are started anew to read their files, and that ran when they were first asked.
+    pub(super) ran: Mutex<BTreeSet<ServiceId>>,
+    /// The drivers of services that refused their files, or were not proven.
+    failed: Mutex<BTreeSet<&'static str>>,
 }
 
 impl<'a> Context<'a> {
@@ -49,6 +55,21 @@ impl<'a> Context<'a> {
             permits: Semaphore::new(AT_A_TIME),
             looks: Semaphore::new(LOOKS_AT_A_TIME),
             started: Mutex::default(),
+            ran: Mutex::default(),
+            failed: Mutex::default(),
         }
+    }
+
+    /// Notes that a service has failed, for those that wait for its like.
+    pub(super) fn has_failed(&self, service: &ServiceId) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(service.driver());
+    }
+
+    /// Why a service is not asked in this run, where one that it needs has failed.
+    pub(super) fn waits(&self, service: &dyn Service) -> Option<Failure> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = service.waits_for().iter().find(|driver| failed.contains(*driver))?;
+        let text = format!("{} is left alone, since a service of driver {other} has failed in this run", service.name());
+        Some(Failure::new(Stage::Reload, Code::WaitsFor, text).hint(format!("mend that one; {} takes its turn then", service.name())))
     }
 }

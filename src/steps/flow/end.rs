@@ -1,5 +1,6 @@
 //! How a certificate's part in a run can end, and what each end means for report and ledger.
 
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
 use crate::model::name::Generation;
@@ -17,6 +18,8 @@ pub(in crate::steps) enum End {
     Committed { committed: Box<Committed>, stopped: Vec<String> },
     /// It is committed although it is not proven, since there was nothing to go back to: it stays as debt.
     Unproven { committed: Box<Committed>, failure: Failure },
+    /// It is committed, and nobody was asked to read it, since consumers' own paths do not lead to it yet.
+    NotInstalled(Box<Committed>),
     /// It was committed with its proof, and no longer seen after a service was asked once more for others.
     ProofLost { committed: Box<Committed>, failure: Failure },
     /// The previous generation is published again; `unseen`: it was not seen on the wire.
@@ -43,7 +46,7 @@ impl End {
 
     pub(super) const fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::StillStopped | Self::Committed { .. } | Self::Resealed { .. } => None,
+            Self::StillStopped | Self::Committed { .. } | Self::NotInstalled(_) | Self::Resealed { .. } => None,
             Self::Refused(rejection) => Some(&rejection.failure),
             Self::Unproven { failure, .. }
             | Self::ProofLost { failure, .. }
@@ -62,6 +65,7 @@ impl End {
     pub(super) const fn committed(&self) -> Option<&Committed> {
         match self {
             Self::Committed { committed, .. }
+            | Self::NotInstalled(committed)
             | Self::Unproven { committed, .. }
             | Self::ProofLost { committed, .. }
             | Self::Resealed { committed, .. } => Some(committed),
@@ -89,12 +93,14 @@ pub(super) fn told(end: &End, plan: &Plan, shortfall: Option<&End>, is_back: boo
     let short = |outcome| shortfall.map_or(outcome, |first| told(first, &Plan::Rest, None, false).outcome);
     let outcome = match end {
         End::StillStopped => Outcome::NotDue,
-        End::Committed { .. } => short(match plan {
+        End::Committed { .. } | End::NotInstalled(_) => short(match plan {
             Plan::Issue(_) => Outcome::Renewed,
             Plan::Settle(_) if rollback => Outcome::RolledBack,
             Plan::Settle(_) | Plan::Rest => Outcome::Settled,
         }),
         End::Resealed { .. } => Outcome::Resealed,
+        // A service that runs no more is worse than a certificate that was not deployed.
+        End::Back { failure, .. } if failure.code == Code::ServiceDown => Outcome::Failed,
         // Of a person's rollback that was not deployed, what is back is what was live: that is a failure, and nothing waits.
         End::Back { .. } if is_back && !rollback => Outcome::RolledBack,
         End::Refused(_) => Outcome::Refused,
@@ -107,7 +113,7 @@ pub(super) fn told(end: &End, plan: &Plan, shortfall: Option<&End>, is_back: boo
         End::ProofLost { .. } | End::Back { unseen: Some(_), .. } => Some(Proof::None),
         _ => end.committed().map(Committed::proof),
     };
-    let committed = matches!(end, End::Committed { .. } | End::Resealed { .. });
+    let committed = matches!(end, End::Committed { .. } | End::NotInstalled(_) | End::Resealed { .. });
     let error = end.failure().cloned().or_else(|| shortfall.filter(|_| committed).and_then(End::failure).cloned());
     Told { outcome, error, stage: committed.then_some(Stage::Commit), proof }
 }
@@ -117,7 +123,6 @@ mod tests {
     use super::*;
     use crate::judge::cert::Facts;
     use crate::judge::kit::Pki;
-    use crate::model::code::Code;
     use crate::plan::choice::{Issue, Settle, Why};
 
     const NEW: Generation = Generation(7);
@@ -190,6 +195,20 @@ mod tests {
             let found = (told.outcome, told.stage, told.proof, told.error.is_some());
             assert_eq!(found, (outcome, stage, proof, is_error), "{end:?} of {plan:?}");
         }
+    }
+
+    /// What is not installed is no failure; a service that runs no more is one, although the previous certificate is back.
+    #[test]
+    fn a_service_that_is_down_is_worse_than_one_that_was_not_asked() {
+        let leaf = Facts::parse(&Pki::new().leaf()).unwrap();
+        let unasked = told(&End::NotInstalled(Box::new(Committed::for_tests(NEW, Proof::None, leaf))), &issue(), None, false);
+        assert_eq!(
+            (unasked.outcome, unasked.stage, unasked.proof, unasked.error),
+            (Outcome::Renewed, Some(Stage::Commit), Some(Proof::None), None)
+        );
+        let failure = Failure::new(Stage::Reload, Code::ServiceDown, "down");
+        let down = told(&End::Back { failure: failure.clone(), generation: NEW, unseen: None }, &issue(), None, true);
+        assert_eq!((down.outcome, down.error), (Outcome::Failed, Some(failure)));
     }
 
     /// What was given back to consumers may be deployed well: that no new certificate came is what is told all the same.

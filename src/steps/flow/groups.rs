@@ -1,9 +1,47 @@
-//! Which certificates must be brought out together: those that share a service, directly or through others.
+//! Which certificates must be brought out together: those that share a service, directly or through others; and in which order such groups are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::sync::watch;
+
 use super::Due;
-use crate::config::service::ServiceId;
+use crate::config::service::{Rank, ServiceId};
+
+/// How many groups of each rank have not ended yet.
+pub(super) struct Ranks(watch::Sender<BTreeMap<Rank, usize>>);
+
+impl Ranks {
+    /// All groups of a run, by their ranks.
+    pub(super) fn of(all: impl Iterator<Item = Rank>) -> Self {
+        let mut counts = BTreeMap::new();
+        all.for_each(|rank| *counts.entry(rank).or_insert(0) += 1);
+        Self(watch::Sender::new(counts))
+    }
+
+    /// Returns when every group of a lower rank has ended.
+    pub(super) async fn turn_of(&self, rank: Rank) {
+        let mut counts = self.0.subscribe();
+        // An error would mean that there is nobody left to wait for.
+        counts.wait_for(|counts| counts.first_key_value().is_none_or(|(lowest, _)| *lowest >= rank)).await.ok();
+    }
+
+    /// A group of this rank has ended.
+    pub(super) fn over(&self, rank: Rank) {
+        self.0.send_modify(|counts| {
+            if let Some(count) = counts.get_mut(&rank) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&rank);
+                }
+            }
+        });
+    }
+}
+
+/// When a group is rolled out: as early as the first of its services.
+pub(super) fn rank(group: &[Due<'_>]) -> Rank {
+    group.iter().flat_map(|due| &due.certificate.reload).map(|service| service.rank()).min().unwrap_or_default()
+}
 
 /// Splits the due certificates into groups that share no service.
 pub(super) fn by_service(due: Vec<Due<'_>>) -> Vec<Vec<Due<'_>>> {

@@ -36,6 +36,7 @@ pub(in crate::steps) use planning::collect_sealing_keys;
 
 use self::context::Context;
 use self::found::report_of;
+use self::groups::Ranks;
 use self::planning::{Found, Planned, clean_sealing_keys};
 use self::prepare::Prepared;
 use self::task::lost;
@@ -153,7 +154,9 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
         context.world.gate.ask(context.clock).await;
     }
-    let mut working: FuturesUnordered<_> = groups::by_service(due).into_iter().map(|group| together(&context, group)).collect();
+    let groups = groups::by_service(due);
+    let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
+    let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(&context, group, &ranks)).collect();
     while let Some(group) = working.next().await {
         ended.extend(group);
     }
@@ -166,8 +169,9 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     ended
 }
 
-/// One group: its certificates are prepared side by side and rolled out together.
-async fn together(context: &Context<'_>, group: Vec<Due<'_>>) -> Vec<CertReport> {
+/// One group: its certificates are prepared side by side and rolled out together, once the groups of lower ranks have ended.
+async fn together(context: &Context<'_>, group: Vec<Due<'_>>, ranks: &Ranks) -> Vec<CertReport> {
+    let rank = groups::rank(&group);
     let mut preparing: FuturesUnordered<_> = group.into_iter().map(|due| prepare::prepare(context, due)).collect();
     let (mut staged, mut ended) = (Vec::new(), Vec::new());
     while let Some(prepared) = preparing.next().await {
@@ -176,7 +180,9 @@ async fn together(context: &Context<'_>, group: Vec<Due<'_>>) -> Vec<CertReport>
             Prepared::Ended(report) => ended.push(*report),
         }
     }
+    ranks.turn_of(rank).await;
     ended.extend(rollout::roll_out(context, staged).await);
+    ranks.over(rank);
     ended
 }
 

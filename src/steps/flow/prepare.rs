@@ -9,8 +9,10 @@ use tokio::sync::SemaphorePermit;
 use super::end::End;
 use super::ending;
 use super::found::report_of;
+use super::rollout::not_installed_text;
 use super::task::Task;
 use super::{Context, Due, block};
+use crate::config::service::Service;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
@@ -18,6 +20,7 @@ use crate::model::name::Generation;
 use crate::model::report::CertReport;
 use crate::model::span;
 use crate::plan::choice::{Issue, Plan, Settle, Why};
+use crate::plan::links;
 use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::keep::keep;
 use crate::steps::key::Key;
@@ -46,6 +49,11 @@ pub(super) async fn prepare<'a>(context: &Context<'a>, due: Due<'_>) -> Prepared
         Ok(task) => task,
         Err((report, failure)) => return not_opened(context, *report, failure),
     };
+    if task.plan != Plan::Rest
+        && let Err(failure) = accept(&task.services).await
+    {
+        return Prepared::Ended(Box::new(task.finish(End::failed(failure)).await));
+    }
     match task.plan.clone() {
         Plan::Rest => Prepared::Ended(Box::new(task.finish(End::StillStopped).await)),
         Plan::Issue(issue) => issue_anew(context, task, &issue, turn).await,
@@ -193,8 +201,26 @@ async fn keep_and_stage(context: &Context<'_>, task: &mut Task<'_>, issue: &Issu
     staged.map_err(|failure| End::Failed { failure, waits: task.place.is_complete(generation).then_some(generation) })
 }
 
+/// Whether all services can be given another certificate at all.
+async fn accept(services: &[Arc<dyn Service>]) -> Result<(), Failure> {
+    for service in services {
+        service.accepts().await?;
+    }
+    Ok(())
+}
+
+/// What is said where consumers still do not read a generation that was committed all the same.
+fn is_still_not_installed(context: &Context<'_>, task: &Task<'_>, planned: &Settle) -> Option<String> {
+    let is_only_that = planned.why == Why::NotProven && planned.withdraw.is_empty() && task.place.committed() == Some(planned.generation);
+    links::missing(&context.settings, task.certificate()).filter(|_| is_only_that).map(|missing| not_installed_text(&missing))
+}
+
 /// A generation that is here.
 async fn settle<'a>(context: &Context<'a>, mut task: Task<'a>, planned: &Settle) -> Prepared<'a> {
+    if let Some(text) = is_still_not_installed(context, &task, planned) {
+        task.journal.warn(Code::NotInstalled, text);
+        return Prepared::Ended(Box::new(task.finish(End::StillStopped).await));
+    }
     // A stopped service that is still stopped is not even noted.
     if (planned.why != Why::ServiceStopped || !planned.withdraw.is_empty())
         && let Err(failure) = begin(context, &task, &planned.withdraw).await

@@ -6,9 +6,10 @@ use super::end::End;
 use super::found::report_of;
 use super::journal::Journal;
 use super::{Context, Due, block};
-use crate::config::service::{Deployed, Service};
+use crate::config::service::{Deployed, Eyes, Service};
 use crate::config::settings::Certificate;
 use crate::judge::cert::Facts;
+use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
@@ -25,6 +26,7 @@ pub(super) struct Task<'a> {
     pub(super) journal: Journal<'a>,
     /// The services to ask: all of the settings, or those that were stopped when the generation was committed.
     pub(super) services: Vec<Arc<dyn Service>>,
+    clock: Clock,
 }
 
 impl<'a> Task<'a> {
@@ -53,7 +55,7 @@ impl<'a> Task<'a> {
             context.run.note(&cut);
             journal.over();
         }
-        Ok(Self { place, plan: decision.plan, journal, services })
+        Ok(Self { place, plan: decision.plan, journal, services, clock: context.clock })
     }
 
     pub(super) fn certificate(&self) -> &Certificate {
@@ -69,6 +71,8 @@ impl<'a> Task<'a> {
             directory: layout::run_generation(&settings.paths.run, self.place.name(), generation),
             leaf: leaf.clone(),
             reasons: self.journal.reasons().to_vec(),
+            endpoints: self.certificate().verify.clone(),
+            eyes: Eyes { anchor: settings.anchor.clone(), clock: self.clock, credentials: settings.credentials.clone() },
         }
     }
 

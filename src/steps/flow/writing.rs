@@ -36,7 +36,7 @@ impl Writer {
                 let stopped = if committed.proof() == Proof::ServiceStopped { stopped.clone() } else { Vec::new() };
                 notes.committed(committed, stopped, self.shortfall.as_ref(), now)
             }
-            End::ProofLost { committed, .. } => notes.committed(committed, Vec::new(), None, now),
+            End::NotInstalled(committed) | End::ProofLost { committed, .. } => notes.committed(committed, Vec::new(), None, now),
             End::Unproven { committed, failure } => notes.committed(committed, Vec::new(), Some(failure), now),
             End::Resealed { committed, from } => notes.resealed(*from, committed.generation()),
             End::Back { failure, generation, .. } | End::NotDeployable { failure, generation } => failed(failure, Some(*generation)),

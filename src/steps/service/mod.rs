@@ -13,9 +13,22 @@
 //! [`Service::rank`]. Programs are run through [`crate::io::process`], units are asked by the functions of `unit` here. A driver starts no
 //! shell and never guesses: what it cannot find out is a failure with a hint. `tests/fakes/service.rs` is a whole one.
 
+mod exec;
+mod keylime_agent;
+mod keylime_registrar;
+mod keylime_verifier;
+mod log;
 mod nginx;
+mod openbao;
+mod plugin;
+mod runs;
+mod served;
+mod signal;
+mod spire_agent;
+mod spire_server;
 mod systemd;
 mod unit;
+mod verdicts;
 
 use crate::config::service::{Deployed, Drivers, Reply, Service, ServiceState};
 use crate::io::process::NotRun;
@@ -23,7 +36,18 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
 /// Every driver, in the order in which errors name them.
-pub const DRIVERS: Drivers = &[&nginx::KIND, &systemd::KIND];
+pub const DRIVERS: Drivers = &[
+    &nginx::KIND,
+    &openbao::KIND,
+    &keylime_registrar::KIND,
+    &keylime_verifier::KIND,
+    &keylime_agent::KIND,
+    &spire_server::KIND,
+    &spire_agent::KIND,
+    &systemd::KIND,
+    &signal::KIND,
+    &exec::KIND,
+];
 
 /// Makes one service read what was published, given whether it runs: a stopped one is left alone unless the settings say otherwise, a
 /// failed one is started.

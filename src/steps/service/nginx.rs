@@ -118,6 +118,10 @@ impl Service for Nginx {
         !matches!(self, Self::Process(Process { pid: Some(_), .. }))
     }
 
+    fn unit(&self) -> Option<&str> {
+        if let Self::Unit(unit) = self { Some(unit) } else { None }
+    }
+
     fn configuration(&self) -> Option<&Path> {
         match self {
             Self::Process(process) => process.conf.as_deref(),
@@ -144,7 +148,7 @@ impl Process {
 
     fn state(&self) -> ServiceState {
         match &self.pid {
-            Some(file) if process::from_pid_file(file, "nginx").is_none() => ServiceState::Stopped,
+            Some(file) if process::from_pid_file(file, &["nginx"]).is_none() => ServiceState::Stopped,
             // Without a pid file in the settings only the reload itself can tell.
             _ => ServiceState::Running,
         }
@@ -170,8 +174,8 @@ impl Process {
     /// SIGHUP says nothing about its outcome ([nginx](crate::steps#nginx)); only `verify` can tell.
     fn hang_up(&self, missing: &NotRun) -> Result<Reply, Failure> {
         let Some(file) = &self.pid else { return Err(not_run(missing)) };
-        let Some(pid) = process::from_pid_file(file, "nginx") else { return Ok(Reply::Stopped) };
-        process::hang_up(pid).map_err(|why| {
+        let Some(pid) = process::from_pid_file(file, &["nginx"]) else { return Ok(Reply::Stopped) };
+        process::signal(pid, process::Ask::Hup).map_err(|why| {
             Failure::new(Stage::Reload, Code::ReloadFailed, format!("cannot signal nginx, pid {pid} of {}: {why}", file.display()))
                 .hint("run omens as root or as the user of nginx's master process")
         })?;

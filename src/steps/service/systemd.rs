@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
+use super::runs::Runs;
 use super::unit;
-use crate::config::service::{Answer, Deployed, DriverKind, Reply, Service, ServiceId, ServiceState};
+use crate::config::service::{Answer, Deployed, DriverKind, Question, Reply, Service, ServiceId, ServiceState, Shown};
 use crate::config::shape::{Errors, Shape, boolean, one_of, parsed};
 use crate::config::tree::Node;
 use crate::config::value;
@@ -21,6 +22,7 @@ struct Systemd {
     action: &'static str,
     /// Whether it is started where it is stopped.
     start: bool,
+    runs: Runs,
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
@@ -29,7 +31,8 @@ fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
     let action = shape.or("action", "reload", one_of(&[("reload", "reload"), ("restart", "restart")]));
     let start = shape.or("start", false, boolean);
     shape.finish();
-    Some(Arc::new(Systemd { unit: unit?, action: action?, start: start? }))
+    let unit = unit?;
+    Some(Arc::new(Systemd { runs: Runs::Unit(unit.clone()), unit, action: action?, start: start? }))
 }
 
 impl Service for Systemd {
@@ -45,12 +48,34 @@ impl Service for Systemd {
         unit::state(&self.unit).boxed()
     }
 
-    fn ask<'a>(&'a self, _deployed: &'a [Deployed]) -> Answer<'a, Reply> {
-        unit::ask(&self.unit, self.action).boxed()
+    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+        match self.action {
+            "restart" => self.runs.restart(deployed.first().map(|one| &one.eyes)).boxed(),
+            _ => unit::ask(&self.unit, self.action).boxed(),
+        }
     }
 
     fn start<'a>(&'a self, _deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         unit::ask(&self.unit, "start").boxed()
+    }
+
+    /// A restart that ended well may be followed by the service's own end; what it serves is for `verify` to see.
+    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+        async move {
+            if question.before.get("life").is_some_and(|life| !life.is_null()) {
+                self.runs.is_steady(question.before, &self.unit).await?;
+            }
+            Ok(Shown::default())
+        }
+        .boxed()
+    }
+
+    fn restarts(&self) -> bool {
+        self.action == "restart"
+    }
+
+    fn unit(&self) -> Option<&str> {
+        Some(&self.unit)
     }
 
     fn wants_start(&self) -> bool {

@@ -2,12 +2,16 @@
 //! failed, not what is served.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use super::not_run;
 use crate::config::service::{Reply, ServiceState};
-use crate::io::process;
+use crate::io::process::{self, Ask, Ended};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
+
+/// Longer than systemd waits by itself for a unit to stop or to start (`DefaultTimeoutStopSec=`, 90 s), so that it is systemd that gives up.
+const RESTART: Duration = Duration::from_secs(120);
 
 /// What systemd knows of a unit.
 pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
@@ -30,13 +34,54 @@ pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
 
 /// Asks systemd to do this with a unit: `reload`, `restart` or `start`.
 pub(super) async fn ask(unit: &str, verb: &str) -> Result<Reply, Failure> {
+    if verb != "reload" {
+        // A fifth start within 10 s is refused otherwise; a unit that has not failed has nothing to be reset.
+        let arguments = ["reset-failed", "--", unit].map(OsStr::new);
+        process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?;
+    }
     let arguments = ["--no-ask-password", verb, "--", unit].map(OsStr::new);
+    let ended = process::run_within("systemctl", &arguments, RESTART).await.map_err(|why| not_run(&why))?;
+    done(&ended, &format!("systemctl {verb} {unit}"), unit)
+}
+
+/// Lets systemd send a signal to the main process of a unit: one of ours to another user's process needs `CAP_KILL`.
+pub(super) async fn signal(unit: &str, ask: Ask) -> Result<Reply, Failure> {
+    let signal = format!("--signal={}", ask.as_str());
+    let arguments = ["kill", "--kill-who=main", signal.as_str(), "--", unit].map(OsStr::new);
     let ended = process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?;
+    done(&ended, &format!("systemctl kill {signal} {unit}"), unit)
+}
+
+/// One life of a unit: what systemd calls an invocation, while its main process runs.
+pub(super) async fn life(unit: &str) -> Result<Option<String>, Failure> {
+    let found = properties(unit, "SubState,ActiveState,InvocationID").await?;
+    let is_up = found.contains("SubState=running") || (found.contains("ActiveState=active") && !found.contains("SubState=auto-restart"));
+    let id = found.split_whitespace().find_map(|word| word.strip_prefix("InvocationID=")).filter(|id| !id.is_empty());
+    Ok(id.filter(|_| is_up).map(ToOwned::to_owned))
+}
+
+/// The pid of a unit's main process, while it has one.
+pub(super) async fn main_pid(unit: &str) -> Result<Option<i32>, Failure> {
+    let found = properties(unit, "MainPID").await?;
+    Ok(found.trim().strip_prefix("MainPID=").and_then(|pid| pid.parse().ok()).filter(|pid| *pid != 0))
+}
+
+/// What a unit starts, as systemd shows it.
+pub(super) async fn command_line(unit: &str) -> Result<String, Failure> {
+    properties(unit, "ExecStart").await
+}
+
+async fn properties(unit: &str, names: &str) -> Result<String, Failure> {
+    let property = format!("--property={names}");
+    let arguments = ["show", property.as_str(), "--", unit].map(OsStr::new);
+    Ok(process::run("systemctl", &arguments).await.map_err(|why| not_run(&why))?.stdout)
+}
+
+fn done(ended: &Ended, what: &str, unit: &str) -> Result<Reply, Failure> {
     if ended.code == Some(0) {
         return Ok(Reply::done());
     }
     let said = if ended.stderr.is_empty() { "it said nothing" } else { ended.stderr.as_str() };
-    let code = ended.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-    Err(Failure::new(Stage::Reload, Code::ReloadFailed, format!("systemctl {verb} {unit} ended with {code}: {said}"))
+    Err(Failure::new(Stage::Reload, Code::ReloadFailed, format!("{what} ended with {}: {said}", ended.how()))
         .hint(format!("`systemctl status {unit}` and `journalctl -u {unit}` say why; the service goes on with what it had")))
 }

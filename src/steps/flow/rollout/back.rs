@@ -6,8 +6,9 @@ use futures_util::future::join_all;
 
 use super::look::{put_fallback_back, serves};
 use super::next::{Refusal, Seen};
-use super::{Holds, Reads, Rollout};
-use crate::config::service::ServiceId;
+use super::{Answers, Holds, Reads, Restarted, Rollout};
+use crate::config::service::{Deployed, Question, Reply, ServiceId, ServiceState};
+use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::state::Proof;
 use crate::steps::flow::block;
@@ -29,6 +30,7 @@ impl Rollout<'_, '_> {
         let answers = self.ask(who, Reads::Fallback).await;
         for number in who {
             self.see(*number, Seen::Back);
+            self.note_back(*number, &answers);
         }
         let asked: BTreeSet<ServiceId> = answers.keys().cloned().collect();
         for number in 0..self.members.len() {
@@ -83,21 +85,40 @@ impl Rollout<'_, '_> {
             // Why it went back is on the disk before its service is waited for.
             let end = entry.task.note(End::Back { failure, generation, unseen: None }).await;
             let (leaf, place) = (entry.task.journal.fallback().cloned(), entry.task.place.clone());
+            let restarted = std::mem::take(&mut entry.back);
+            let deployed = entry.deployed(Reads::Fallback);
             looks.push(async move {
                 let unseen = match leaf {
                     Some(leaf) => serves(context, &place, &leaf).await.err(),
                     None => None,
                 };
-                (*number, end, unseen)
+                let down = match deployed {
+                    Some(deployed) => is_down(&restarted, &deployed, unseen.as_ref()).await,
+                    None => None,
+                };
+                (*number, end, unseen, down)
             });
         }
-        for (number, end, unseen) in join_all(looks).await {
-            let end = match end {
-                End::Back { failure, generation, .. } => End::Back { failure, generation, unseen },
-                other => other,
+        for (number, end, unseen, down) in join_all(looks).await {
+            let end = match (end, down) {
+                (End::Back { failure, generation, .. }, Some(down)) => {
+                    let text = format!("{}; the new ones: {}", down.text, failure.text);
+                    End::Back { failure: Failure { text, ..down }, generation, unseen }
+                }
+                (End::Back { failure, generation, .. }, None) => End::Back { failure, generation, unseen },
+                (other, _) => other,
             };
             self.finish(number, end).await;
         }
+    }
+
+    /// Notes which services of a certificate were started again with its previous files.
+    fn note_back(&mut self, number: usize, answers: &Answers) {
+        let Some(entry) = self.entry(number) else { return };
+        let services = entry.task.services.iter().filter(|service| service.restarts());
+        entry.back = services
+            .filter_map(|service| Some(Restarted { service: service.clone(), reply: answers.get(&service.id())?.clone() }))
+            .collect();
     }
 
     /// Looks once more at what was proven before one of its services was asked again.
@@ -156,4 +177,29 @@ impl Rollout<'_, '_> {
     pub(super) async fn lost(&mut self, number: usize) {
         self.finish(number, End::failed(lost())).await;
     }
+}
+
+/// The first of these services that does not run with its previous files either. Where those were not seen on the wire, there is no need to
+/// wait for what its driver has to say.
+async fn is_down(restarted: &[Restarted], deployed: &Deployed, unseen: Option<&Failure>) -> Option<Failure> {
+    for Restarted { service, reply } in restarted {
+        let why = match reply {
+            Ok(Reply::Done(_)) if unseen.is_some() => unseen.cloned(),
+            Ok(Reply::Done(done)) => {
+                // What was noted of others before the restart is not asked for again.
+                let before = serde_json::json!({ "life": done.before.get("life") });
+                service.prove(&Question { deployed, before: &before }).await.err()
+            }
+            Ok(Reply::Stopped) => None,
+            Err(failure) => Some(failure.clone()),
+        };
+        let Some(why) = why else { continue };
+        if why.code == Code::NotRunning || service.state().await != Ok(ServiceState::Running) {
+            let text = format!("{} does not run with its previous files either: {}", service.name(), why.text);
+            return Some(
+                Failure::new(Stage::Reload, Code::ServiceDown, text).hint("its own log says why; start it by hand once that is mended"),
+            );
+        }
+    }
+    None
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use super::{Entry, Looked};
-use crate::config::service::{Deployed, Reply, Service, ServiceId, ServiceState};
+use crate::config::service::{Deployed, Reply, Service, ServiceId, ServiceState, Shown};
 use crate::judge::cert::Facts;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
@@ -25,9 +25,17 @@ pub(super) async fn put_fallback_back(context: &Context<'_>, task: &mut Task<'_>
     }
 }
 
-/// Asks one service to read its files again. One that has failed gets one start in a run, whatever is tried after that.
+/// Asks one service to read its files again. One that has failed gets one start in a run, whatever is tried after that; one that we have
+/// started anew in this run is started again, whatever became of it.
 pub(super) async fn ask_one(context: &Context<'_>, service: &dyn Service, deployed: &[Deployed]) -> Result<Reply, Failure> {
+    let ran = || context.ran.lock().unwrap_or_else(PoisonError::into_inner);
+    if service.restarts() && ran().contains(&service.id()) {
+        return service.ask(deployed).await;
+    }
     let state = service.state().await?;
+    if state == ServiceState::Running {
+        ran().insert(service.id());
+    }
     let is_first = || context.started.lock().unwrap_or_else(PoisonError::into_inner).insert(service.id());
     if state == ServiceState::Failed && !is_first() {
         let text = format!("{} had its one start in this run and has failed again", service.name());
@@ -43,6 +51,8 @@ pub(super) struct Wanted {
     stopped: Vec<String>,
     /// What the drivers of the others noted before they asked.
     before: BTreeMap<ServiceId, serde_json::Value>,
+    /// What their own proofs have come to already.
+    shown: BTreeMap<ServiceId, Shown>,
     deployed: Deployed,
     /// The leaf that consumers found at the start.
     previous: Option<Facts>,
@@ -59,6 +69,7 @@ impl Wanted {
             services: task.services.clone(),
             stopped: entry.stopped.clone(),
             before: entry.before.clone(),
+            shown: entry.shown.clone(),
             deployed: task.deployed(published.generation(), published.facts()),
             previous: task.journal.found().cloned(),
             knows_stopped,
@@ -87,7 +98,9 @@ pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted
         match context.looks.acquire().await {
             Ok(_permit) => {
                 let asked = wanted.services.iter().filter_map(|service| Some((service, wanted.before.get(&service.id())?)));
-                let asked = asked.map(|(service, before)| Asked { service: service.as_ref(), before }).collect();
+                let shown = |service: &dyn Service| wanted.shown.get(&service.id()).cloned();
+                let asked =
+                    asked.map(|(service, before)| Asked { service: service.as_ref(), before, shown: shown(service.as_ref()) }).collect();
                 let deployed = prove::Deployment { deployed: &wanted.deployed, asked, some_stopped: !wanted.stopped.is_empty() };
                 prove::prove(prover, published, &claim, &deployed).await
             }

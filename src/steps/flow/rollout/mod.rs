@@ -1,24 +1,27 @@
 //! A rollout: the staged certificates of one group of services are published, their services asked and looked at, and committed or taken
 //! back. What is done next is [`next`]'s to say; here it is carried out, one move after the other, until all have ended.
 
+mod ask;
 mod back;
 mod look;
 mod next;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use self::look::{Wanted, ask_one, look_one, put_fallback_back};
+use self::ask::before;
+use self::look::{Wanted, look_one, put_fallback_back};
 use self::next::{Member, Move, Refusal, Seen};
 use super::end::End;
 use super::task::Task;
 use super::{Context, block};
-use crate::config::service::{Deployed, Rank, Reply, Service, ServiceId};
+use crate::config::service::{Deployed, Reply, Service, ServiceId, Shown};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::report::CertReport;
+use crate::plan::links;
 use crate::steps::commit::{commit, commit_unproven};
 use crate::steps::prove::Proven;
 use crate::steps::swap::{Published, Staged};
@@ -36,6 +39,16 @@ struct Entry<'a> {
     stopped: Vec<String>,
     /// What the drivers of the others noted before they asked.
     before: BTreeMap<ServiceId, serde_json::Value>,
+    /// What their own proofs came to that services of a later rank had to wait for.
+    shown: BTreeMap<ServiceId, Shown>,
+    /// Those of its services that were started again with its previous files.
+    back: Vec<Restarted>,
+}
+
+/// A service that was started again with previous files.
+struct Restarted {
+    service: Arc<dyn Service>,
+    reply: Result<Reply, Failure>,
 }
 
 /// Which of its generations a service is to read.
@@ -45,7 +58,12 @@ enum Reads {
     Fallback,
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    fn new(task: Task<'a>, published: Published) -> Self {
+        let holds = Holds::Published(Box::new(published));
+        Self { task, holds, failure: None, stopped: Vec::new(), before: BTreeMap::new(), shown: BTreeMap::new(), back: Vec::new() }
+    }
+
     /// What a service is told of this certificate; nothing where the leaf is not known.
     fn deployed(&self, reads: Reads) -> Option<Deployed> {
         match (reads, &self.holds) {
@@ -75,16 +93,23 @@ enum Looked {
     NotProven(Box<Published>, Failure),
 }
 
+/// What is said of a certificate whose links are not there yet.
+pub(super) fn not_installed_text(missing: &str) -> String {
+    format!("{missing}: its services do not read these files yet and were not asked; `omens install` makes the links")
+}
+
 struct Rollout<'c, 'a> {
     context: &'c Context<'a>,
     entries: Vec<Option<Entry<'a>>>,
     members: Vec<Member>,
     reports: Vec<CertReport>,
+    /// The services that were asked to read new files.
+    asked: BTreeSet<ServiceId>,
 }
 
 /// Rolls out what is staged, and gives the reports.
 pub(super) async fn roll_out<'a>(context: &Context<'a>, staged: Vec<(Task<'a>, Staged)>) -> Vec<CertReport> {
-    let mut rollout = Rollout { context, entries: Vec::new(), members: Vec::new(), reports: Vec::new() };
+    let mut rollout = Rollout { context, entries: Vec::new(), members: Vec::new(), reports: Vec::new(), asked: BTreeSet::new() };
     for (task, staged) in staged {
         rollout.publish(task, staged).await;
     }
@@ -102,18 +127,26 @@ pub(super) async fn roll_out<'a>(context: &Context<'a>, staged: Vec<(Task<'a>, S
 impl<'a> Rollout<'_, 'a> {
     async fn publish(&mut self, mut task: Task<'a>, staged: Staged) {
         let generation = staged.generation();
+        if let Some(failure) = task.services.iter().find_map(|service| self.context.waits(service.as_ref())) {
+            return self.reports.push(task.finish(End::Failed { failure, waits: Some(generation) }).await);
+        }
         task.journal.reach(Stage::Publish);
+        if let Err(failure) = before(&task, &staged).await {
+            return self.reports.push(task.finish(End::Failed { failure, waits: Some(generation) }).await);
+        }
         match block(Stage::Publish, move || Published::new(staged).map_err(|why| why.1)).await {
             Ok(published) => {
                 task.journal.add_warnings(published.warnings().iter().cloned());
+                if let Some(text) = links::missing(&self.context.settings, task.certificate()) {
+                    return self.not_installed(task, published, &text).await;
+                }
                 self.members.push(Member {
                     seen: Seen::Asked,
                     has_fallback: task.plan.fallback().is_some(),
                     services: task.services.iter().map(|service| service.id()).collect(),
                     refusal: Refusal::None,
                 });
-                let holds = Holds::Published(Box::new(published));
-                self.entries.push(Some(Entry { task, holds, failure: None, stopped: Vec::new(), before: BTreeMap::new() }));
+                self.entries.push(Some(Entry::new(task, published)));
             }
             Err(failure) => {
                 put_fallback_back(self.context, &mut task).await;
@@ -161,64 +194,6 @@ impl<'a> Rollout<'_, 'a> {
         self.entry(number).map_or(Holds::Away, |entry| std::mem::replace(&mut entry.holds, Holds::Away))
     }
 
-    /// Asks every service of these certificates once: rank after rank, those of one rank at the same time.
-    async fn ask(&mut self, who: &[usize], reads: Reads) -> Answers {
-        let mut services: BTreeMap<ServiceId, (Arc<dyn Service>, Vec<Deployed>)> = BTreeMap::new();
-        for number in who {
-            let Some(entry) = self.entry(*number) else { continue };
-            if !entry.task.services.is_empty() {
-                entry.task.journal.reach(Stage::Reload);
-            }
-            let deployed = entry.deployed(reads);
-            for service in &entry.task.services {
-                let (_, all) = services.entry(service.id()).or_insert_with(|| (service.clone(), Vec::new()));
-                all.extend(deployed.clone());
-            }
-        }
-        let mut ranks: BTreeMap<Rank, Vec<_>> = BTreeMap::new();
-        for (id, (service, deployed)) in services {
-            ranks.entry(service.rank()).or_default().push((id, service, deployed));
-        }
-        let (context, mut answers) = (self.context, Answers::new());
-        for rank in ranks.into_values() {
-            let asked = rank.into_iter().map(|(id, service, deployed)| async move {
-                let reply = ask_one(context, service.as_ref(), &deployed).await;
-                (id, reply)
-            });
-            answers.extend(join_all(asked).await);
-        }
-        answers
-    }
-
-    /// Takes down what a certificate's services answered.
-    fn see_answers(&mut self, number: usize, answers: &Answers) {
-        let Some(entry) = self.entry(number) else { return };
-        let (mut stopped, mut warnings, mut refused, mut before) = (Vec::new(), Vec::new(), None, BTreeMap::new());
-        for service in &entry.task.services {
-            match answers.get(&service.id()) {
-                Some(Ok(Reply::Done(done))) => {
-                    warnings.extend(done.warnings.iter().cloned());
-                    before.insert(service.id(), done.before.clone());
-                }
-                Some(Ok(Reply::Stopped)) => stopped.push(service.name()),
-                Some(Err(failure)) => refused = refused.or_else(|| Some(failure.clone())),
-                None => {}
-            }
-        }
-        let seen = if refused.is_some() { Seen::Refused } else { Seen::Asked };
-        if refused.is_none() {
-            entry.task.journal.add_warnings(warnings);
-        }
-        (entry.stopped, entry.before) = (stopped, before);
-        entry.failure = refused.or(entry.failure.take());
-        if let Some(member) = self.members.get_mut(number) {
-            member.seen = seen;
-            if seen == Seen::Refused {
-                member.refusal = member.refusal.max(Refusal::Together);
-            }
-        }
-    }
-
     async fn look(&mut self, who: &[usize]) {
         let context = self.context;
         let mut looks = Vec::new();
@@ -232,6 +207,15 @@ impl<'a> Rollout<'_, 'a> {
             looks.push(async move { (*number, look_one(context, *published, wanted).await) });
         }
         for (number, looked) in join_all(looks).await {
+            if let Looked::NotProven(_, failure) = &looked {
+                self.has_failed(number);
+                // Sealed it serves the new certificate, and no older one would unseal it.
+                if failure.code == Code::SealedByReload
+                    && let Some(member) = self.members.get_mut(number)
+                {
+                    member.has_fallback = false;
+                }
+            }
             let (seen, holds, failure) = match looked {
                 Looked::Proven(proven) => (Seen::Proven, Holds::Proven(proven), None),
                 Looked::StillStopped => (Seen::Proven, Holds::StillStopped, None),
@@ -248,7 +232,12 @@ impl<'a> Rollout<'_, 'a> {
     /// Commits what is proven. Its part ends once no service of it can be asked any more for others.
     async fn commit(&mut self, number: usize) {
         let proven = match self.holds(number) {
-            Holds::Proven(proven) => proven,
+            Holds::Proven(proven) => {
+                if let Some(entry) = self.entry(number) {
+                    entry.task.journal.add_warnings(proven.warnings().iter().cloned());
+                }
+                proven
+            }
             Holds::StillStopped => return self.finish(number, End::StillStopped).await,
             _ => return self.lost(number).await,
         };
@@ -276,6 +265,17 @@ impl<'a> Rollout<'_, 'a> {
             Err(failure) => End::Failed { failure, waits: Some(generation) },
         };
         self.finish(number, end).await;
+    }
+
+    /// Commits what is published, and asks nobody: consumers do not read these files yet, and none is disturbed for them.
+    async fn not_installed(&mut self, mut task: Task<'a>, published: Published, missing: &str) {
+        task.journal.warn(Code::NotInstalled, not_installed_text(missing));
+        let generation = published.generation();
+        let end = match block(Stage::Commit, move || commit_unproven(&published)).await {
+            Ok(committed) => End::NotInstalled(Box::new(committed)),
+            Err(failure) => End::Failed { failure, waits: Some(generation) },
+        };
+        self.reports.push(task.finish(end).await);
     }
 
     fn failure(&mut self, number: usize) -> Failure {

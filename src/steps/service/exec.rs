@@ -1,0 +1,79 @@
+//! Driver `exec`: a program of the administrator's that makes a service take a certificate up. It is called once for each certificate, since
+//! it is told of one; its exit code says whether it was asked, `verify` says what came of it.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
+
+use super::not_run;
+use crate::config::program;
+use crate::config::service::{Answer, Deployed, DriverKind, Reply, Service, ServiceId, ServiceState};
+use crate::config::shape::{Errors, Shape};
+use crate::config::tree::Node;
+use crate::io::process;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
+use crate::model::program::Program;
+use crate::model::text;
+
+/// What of a program's words stands in a failure; the log has more.
+const SAID: usize = 300;
+
+/// `{ exec = { command, timeout } }`.
+pub(super) static KIND: DriverKind = DriverKind { name: "exec", parse, always: None };
+
+#[derive(Debug)]
+struct Exec {
+    program: Program,
+}
+
+fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
+    let shape = Shape::of("reload driver exec", node, errors)?;
+    let program = program::program(&shape);
+    shape.finish();
+    Some(Arc::new(Exec { program: program? }))
+}
+
+impl Exec {
+    async fn call(&self, deployed: &Deployed) -> Result<(), Failure> {
+        let ended = process::exec(&self.program, &deployed.variables(), b"").await.map_err(|why| not_run(&why))?;
+        if ended.code == Some(0) {
+            return Ok(());
+        }
+        let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
+        let text = format!("{} ended with {}: {}", self.program.path.display(), ended.how(), text::one_line(said, SAID));
+        Err(Failure::new(Stage::Reload, Code::ReloadFailed, text)
+            .hint("what it said is in the log; run it by hand with the same variables"))
+    }
+}
+
+impl Service for Exec {
+    fn id(&self) -> ServiceId {
+        let Program { path, arguments, timeout } = &self.program;
+        let words = std::iter::once(path.display().to_string()).chain(arguments.clone()).chain([format!("{timeout:?}")]);
+        ServiceId::new(KIND.name, words.map(Some))
+    }
+
+    fn name(&self) -> String {
+        format!("exec ({})", self.program.path.display())
+    }
+
+    fn state(&self) -> Answer<'_, ServiceState> {
+        ready(Ok(ServiceState::Running)).boxed()
+    }
+
+    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+        async move {
+            for one in deployed {
+                self.call(one).await?;
+            }
+            Ok(Reply::done())
+        }
+        .boxed()
+    }
+
+    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+        self.ask(deployed)
+    }
+}

@@ -1,0 +1,86 @@
+//! Driver `keylime_registrar`: it reads its pair at start only, so it is started anew. A signal would end its main process and leave workers
+//! behind that serve the old certificate.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use super::runs::{By, Runs};
+use super::served::Spot;
+use crate::config::service::{Answer, Deployed, DriverKind, Question, Rank, Reply, Seen, Service, ServiceId, ServiceState, Shown};
+use crate::config::shape::{Errors, Shape, parsed};
+use crate::config::tree::Node;
+use crate::config::value;
+use crate::model::failure::Failure;
+
+/// `{ keylime_registrar = { unit | start, stop, pid; address } }`.
+pub(super) static KIND: DriverKind = DriverKind { name: "keylime_registrar", parse, always: None };
+
+#[derive(Debug)]
+struct Registrar {
+    runs: Runs,
+    address: Option<String>,
+}
+
+fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
+    let shape = Shape::of("reload driver keylime_registrar", node, errors)?;
+    let runs = Runs::parse(&shape, node, errors, By::Restart, &["keylime_registrar"]);
+    let address = shape.optional("address", parsed(value::address));
+    shape.finish();
+    Some(Arc::new(Registrar { runs: runs?, address: address? }))
+}
+
+impl Registrar {
+    async fn look(&self, question: &Question<'_>) -> Result<Shown, Failure> {
+        let mut seen = Seen::Nothing;
+        if let Some(spot) = Spot::of(self.address.as_deref(), question.deployed) {
+            spot.serves(question.deployed, spot.deadline).await?;
+            spot.answers("version", &[200], &question.deployed.eyes).await?;
+            seen = Seen::Leaf;
+        }
+        self.runs.is_steady(question.before, &self.name()).await?;
+        Ok(Shown::only(seen))
+    }
+}
+
+impl Service for Registrar {
+    fn id(&self) -> ServiceId {
+        ServiceId::new(KIND.name, self.runs.parts().into_iter().chain([self.address.clone()]))
+    }
+
+    fn name(&self) -> String {
+        self.runs.name(KIND.name)
+    }
+
+    fn rank(&self) -> Rank {
+        Rank(1)
+    }
+
+    fn restarts(&self) -> bool {
+        true
+    }
+
+    fn state(&self) -> Answer<'_, ServiceState> {
+        self.runs.state().boxed()
+    }
+
+    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+        self.runs.restart(deployed.first().map(|one| &one.eyes)).boxed()
+    }
+
+    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+        self.runs.start(deployed.first().map(|one| &one.eyes)).boxed()
+    }
+
+    fn stopped_is_certain(&self) -> bool {
+        self.runs.is_certain()
+    }
+
+    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+        self.look(question).boxed()
+    }
+
+    fn unit(&self) -> Option<&str> {
+        self.runs.unit()
+    }
+}

@@ -1,0 +1,122 @@
+//! Driver `spire_agent`: SIGUSR1 to the main process, after which it has configured its plugin with the data file of the new generation. It must
+//! never get SIGHUP, which ends it, and is never started anew.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
+use serde_json::Value;
+
+use super::plugin::{Plugin, reconfigure};
+use super::runs::{By, Runs};
+use crate::config::service::{
+    Answer, Deployed, DriverKind, Question, Rank, Rendered, Rendering, Reply, Seen, Service, ServiceId, ServiceState, Shown,
+};
+use crate::config::shape::{Errors, Shape, parsed};
+use crate::config::tree::Node;
+use crate::config::value;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
+
+/// `{ spire_agent = { unit | pid | start, stop; plugin, log } }`.
+pub(super) static KIND: DriverKind = DriverKind { name: "spire_agent", parse, always: None };
+
+#[derive(Debug)]
+struct SpireAgent {
+    runs: Runs,
+    plugin: Plugin,
+    log: Option<PathBuf>,
+}
+
+fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
+    let shape = Shape::of("reload driver spire_agent", node, errors)?;
+    let runs = Runs::parse(&shape, node, errors, By::Signal, &["spire-agent"]);
+    let plugin = shape.required("plugin", Plugin::parse);
+    let log = shape.optional("log", parsed(value::path));
+    shape.finish();
+    Some(Arc::new(SpireAgent { runs: runs?, plugin: plugin?, log: log? }))
+}
+
+/// Asks SPIRE to configure the plugin with the file of what is deployed; a plugin has one certificate.
+pub(super) async fn ask(runs: &Runs, plugin: &Plugin, log: Option<&PathBuf>, deployed: &[Deployed]) -> Result<Reply, Failure> {
+    let mut reply = Reply::done();
+    for one in deployed {
+        let hash = plugin.hash(&one.directory);
+        reply = reconfigure(runs, plugin, log.map(PathBuf::as_path), &hash, one.eyes.clock).await?;
+    }
+    Ok(reply)
+}
+
+/// What SPIRE has said of the data file of a generation.
+pub(super) fn look(plugin: &Plugin, question: &Question<'_>) -> Result<Shown, Failure> {
+    let hash = plugin.hash(&question.deployed.directory);
+    let is = |key: &str| question.before.get(key).and_then(Value::as_str) == Some(hash.as_str());
+    if is("read") {
+        return Ok(Shown::only(Seen::Leaf));
+    }
+    if is("sent") {
+        return Ok(Shown::default());
+    }
+    let text = format!("SPIRE has not configured {} with the data file of {}", plugin.named(), question.deployed.generation);
+    Err(Failure::new(Stage::Verify, Code::OldLeaf, text).hint("its log says what it read"))
+}
+
+impl Service for SpireAgent {
+    fn id(&self) -> ServiceId {
+        let log = self.log.as_ref().map(|log| log.display().to_string());
+        ServiceId::new(KIND.name, self.runs.parts().into_iter().chain([Some(self.plugin.shown()), log]))
+    }
+
+    fn name(&self) -> String {
+        self.runs.name(KIND.name)
+    }
+
+    fn rank(&self) -> Rank {
+        Rank(5)
+    }
+
+    fn state(&self) -> Answer<'_, ServiceState> {
+        self.runs.state().boxed()
+    }
+
+    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+        ask(&self.runs, &self.plugin, self.log.as_ref(), deployed).boxed()
+    }
+
+    /// A start reads the file as well.
+    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+        async move {
+            let reply = self.runs.start(deployed.first().map(|one| &one.eyes)).await?;
+            Ok(began(&self.plugin, deployed, reply))
+        }
+        .boxed()
+    }
+
+    fn stopped_is_certain(&self) -> bool {
+        self.runs.is_certain()
+    }
+
+    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+        ready(look(&self.plugin, question)).boxed()
+    }
+
+    fn files(&self, rendering: &Rendering<'_>) -> Vec<Rendered> {
+        self.plugin.files(rendering)
+    }
+
+    fn unit(&self) -> Option<&str> {
+        self.runs.unit()
+    }
+}
+
+/// What is noted of one that was started: it reads the file that is there.
+pub(super) fn began(plugin: &Plugin, deployed: &[Deployed], reply: Reply) -> Reply {
+    match (reply, deployed.last()) {
+        (Reply::Done(done), Some(one)) => {
+            let before = serde_json::json!({ "sent": plugin.hash(&one.directory) });
+            Reply::Done(crate::config::service::Done { before, ..done })
+        }
+        (reply, _) => reply,
+    }
+}

@@ -1,0 +1,252 @@
+//! A real Keylime as a consumer: registrar, verifier and a polled agent get their certificates from `omens`, are started anew for them, put
+//! back where they refuse them, and their agents are seen to attest again.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::child::run;
+use crate::lab::client::served_leaf;
+use crate::lab::estate::{Cert, Estate, Run};
+use crate::lab::openbao::{NAMES, OpenBao};
+use crate::lab::pki::{Leaf, ec_key};
+use crate::lab::{place, tool};
+
+const VENVS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/keylime");
+
+struct Keylime {
+    state: PathBuf,
+    json: Value,
+    estate: Estate,
+}
+
+/// A certificate for one of Keylime's servers, which its own probe calls `localhost`.
+fn cert(name: &str) -> Cert {
+    Cert { dns: vec!["localhost".into()], ..Cert::web(name) }
+}
+
+impl Keylime {
+    /// Issues the pairs, starts Keylime on them, and names its parts in the settings. `None` where it cannot run here, which is said.
+    fn up(mode: &str) -> Option<Self> {
+        let bao = OpenBao::shared();
+        let mut estate = Estate::at_openbao();
+        estate.certs = vec![cert("registrar"), cert("verifier")];
+        estate.write();
+        assert_eq!(estate.renew().code, 0);
+        let state = place::directory("keylime");
+        let pki = place::directory("keylime-pki");
+        let file = |name: &str| pki.join(name).display().to_string();
+        std::fs::write(pki.join("root.pem"), &bao.root.pem).unwrap();
+        std::fs::write(pki.join("chain.pem"), format!("{}{}", bao.intermediate, bao.root.pem)).unwrap();
+        let mut admin = Leaf::server("admin", &["admin"], &[], time::Duration::HOUR);
+        admin.eku = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        pair(&pki, "admin", &ec_key(), &admin);
+        let agent = Leaf::server("agent", &["localhost"], &["127.0.0.1".parse().unwrap()], time::Duration::HOUR);
+        let rsa = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+        pair(&pki, "agent", &rsa, &agent);
+        let live = |name: &str, part: &str| estate.run_dir().join(name).join("live").join(part).display().to_string();
+        let mut command = Command::new("bash");
+        command.arg(tool("keylime-lab.sh")).arg("up").arg(&state).args(["--mode", mode, "--venvs", VENVS]);
+        for (option, value) in [
+            ("--root", file("root.pem")),
+            ("--chain", file("chain.pem")),
+            ("--client-cert", file("admin.pem")),
+            ("--client-key", file("admin.key")),
+            ("--agent-cert", file("agent.pem")),
+            ("--agent-key", file("agent.key")),
+            ("--verifier-cert", live("verifier", "fullchain.pem")),
+            ("--verifier-key", live("verifier", "key.pem")),
+            ("--registrar-cert", live("registrar", "fullchain.pem")),
+            ("--registrar-key", live("registrar", "key.pem")),
+        ] {
+            command.arg(option).arg(value);
+        }
+        command.env("OMENS_LAB_PARENT", std::process::id().to_string());
+        let output = run(command, Duration::from_secs(400));
+        if output.code == 125 {
+            crate::skipped(&format!("the Keylime drivers on a real Keylime: {}", output.stderr.trim()));
+            return None;
+        }
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        let json = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{why}: {}", output.stdout));
+        let mut keylime = Self { state, json, estate };
+        keylime.write(|name, set| format!("{{ keylime_{name} = {{ {set} }} }}"), &file("admin.pem"), &file("admin.key"));
+        Some(keylime)
+    }
+
+    /// Settings with a driver for each part.
+    fn write(&mut self, entry: impl Fn(&str, &str) -> String, admin: &str, key: &str) {
+        for (number, name) in ["registrar", "verifier"].into_iter().enumerate() {
+            let port = self.port(&format!("/{name}/port"));
+            let more = if name == "verifier" {
+                format!(", deadline = \"30s\", admin = {{ cert = \"{admin}\", key = \"file:{key}\" }}")
+            } else {
+                String::new()
+            };
+            let set = format!("{}{more}", self.runs(name));
+            self.estate.certs[number] = cert(name).seen_at(port, "90s").reloaded_by(&entry(name, &set));
+        }
+        self.estate.write();
+    }
+
+    /// How the lab restarts one: stop does nothing, start is the lab's restart.
+    fn runs(&self, name: &str) -> String {
+        format!(
+            "start = [\"/bin/bash\", \"{}\", \"restart\", \"{}\", \"{name}\"], stop = [\"/bin/true\"], pid = \"{}\"",
+            tool("keylime-lab.sh").display(),
+            self.state.display(),
+            self.state.join("run").join(format!("{name}.pid")).display()
+        )
+    }
+
+    fn port(&self, pointer: &str) -> u16 {
+        u16::try_from(self.json.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer} in {}", self.json))).unwrap()
+    }
+
+    fn served(&self, name: &str) -> Option<String> {
+        served_leaf(self.port(&format!("/{name}/port")), NAMES[0])
+    }
+
+    fn pid(&self, name: &str) -> String {
+        std::fs::read_to_string(self.state.join("run").join(format!("{name}.pid"))).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn agrees(&self, name: &str) {
+        assert_eq!(self.served(name), self.estate.published_leaf(name), "{name}");
+    }
+
+    /// Breaks what a hook is shown before it is published, where `name` is in this file.
+    fn break_new_pairs_of(&mut self, name: &str) {
+        let script = self.estate.dir.join("break");
+        std::fs::write(&script, "#!/bin/sh\n: > \"$OMENS_DIR/key.pem\"\n").unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let line = format!("before = {{ exec = {{ command = [\"{}\"] }} }}\n", script.display());
+        for cert in &mut self.estate.certs {
+            cert.extra = if cert.name == name { line.clone() } else { String::new() };
+        }
+        self.estate.write();
+    }
+}
+
+fn pair(dir: &Path, name: &str, key: &rcgen::KeyPair, leaf: &Leaf) {
+    std::fs::write(dir.join(format!("{name}.pem")), OpenBao::shared().root.leaf(key, leaf).pem()).unwrap();
+    place::write_secret(&dir.join(format!("{name}.key")), &key.serialize_pem());
+}
+
+fn warnings(run: &Run, name: &str) -> Vec<String> {
+    let all = run.cert(name)["warnings"].as_array();
+    all.into_iter().flatten().filter_map(|warning| warning["code"].as_str().map(ToOwned::to_owned)).collect()
+}
+
+impl Drop for Keylime {
+    fn drop(&mut self) {
+        let mut command = Command::new("bash");
+        command.arg(tool("keylime-lab.sh")).arg("down").arg(&self.state);
+        run(command, Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn registrar_and_verifier_are_started_anew_for_new_pairs_and_put_back_with_the_old() {
+    let Some(mut keylime) = Keylime::up("push") else { return };
+    let pids = [keylime.pid("registrar"), keylime.pid("verifier")];
+    let renewed = keylime.estate.force();
+    renewed.expect(0, "registrar", "renewed").expect(0, "verifier", "renewed");
+    for (name, pid) in ["registrar", "verifier"].into_iter().zip(pids) {
+        keylime.agrees(name);
+        assert_eq!(renewed.cert(name)["proof"], "served", "{renewed}");
+        assert_ne!(keylime.pid(name), pid, "{name} was not started anew");
+    }
+
+    // A pair that it dies of: the previous one is back, and it serves with that. The other one is done; an agent would be left alone.
+    let before = keylime.served("registrar").unwrap();
+    keylime.break_new_pairs_of("registrar");
+    let agent = "{ keylime_agent = { start = [\"/bin/true\"], stop = [\"/bin/true\"] } }";
+    keylime.estate.certs.push(Cert::web("agent").reloaded_by(agent));
+    keylime.estate.write();
+    let broken = keylime.estate.force();
+    assert_eq!((broken.code, broken.outcome("registrar"), broken.outcome("verifier")), (1, "rolled-back", "renewed"), "{broken}");
+    assert_eq!(broken.error("agent"), "reload/waits-for", "{broken}");
+    assert_eq!((keylime.served("registrar").as_ref(), keylime.estate.published_leaf("registrar").as_ref()), (Some(&before), Some(&before)));
+    keylime.agrees("verifier");
+
+    // What waits is deployed once nothing is in the way.
+    keylime.break_new_pairs_of("nobody");
+    let settled = keylime.estate.renew();
+    assert_eq!((settled.code, settled.outcome("registrar"), settled.outcome("agent")), (0, "settled", "settled"), "{settled}");
+    keylime.agrees("registrar");
+}
+
+#[test]
+fn a_registrar_that_does_not_come_back_is_said_to_be_down() {
+    let Some(mut keylime) = Keylime::up("push") else { return };
+    // Whatever it is given, it is stopped and does not start.
+    let stop = format!("[\"/bin/bash\", \"-c\", \"kill -KILL -- -$(cat {})\"]", keylime.state.join("run/registrar.pid").display());
+    let pid = keylime.state.join("run/registrar.pid");
+    let driver = format!("{{ keylime_registrar = {{ start = [\"/bin/false\"], stop = {stop}, pid = \"{}\" }} }}", pid.display());
+    keylime.estate.certs.truncate(1);
+    keylime.estate.certs[0].reload = vec![driver];
+    keylime.estate.write();
+    let down = keylime.estate.force();
+    down.expect(1, "registrar", "failed").because("registrar", "reload/service-down");
+    assert_eq!(keylime.estate.published("registrar"), Some(1), "{down}");
+    assert_eq!(keylime.estate.omens(&["status"]).code, 1);
+}
+
+#[test]
+fn a_polled_agent_is_seen_to_attest_again_and_a_silent_one_is_named() {
+    let Some(mut keylime) = Keylime::up("pull") else { return };
+    let renewed = keylime.estate.force();
+    renewed.expect(0, "verifier", "renewed");
+    assert_eq!(warnings(&renewed, "verifier"), Vec::<String>::new(), "{renewed}");
+    keylime.agrees("verifier");
+    // An agent that is stopped with the verifier stays PASS there: it is named, and nothing goes back for it.
+    let uuid = keylime.json.pointer("/agent/uuid").and_then(Value::as_str).unwrap().to_owned();
+    let script = keylime.estate.dir.join("silence");
+    let text = format!("#!/bin/sh\nkill -KILL -- -$(cat {})\n", keylime.state.join("run/agent.pid").display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let runs = keylime.runs("verifier").replace("[\"/bin/true\"]", &format!("[\"{}\"]", script.display()));
+    let old = keylime.estate.certs[1].reload[0].clone();
+    let start = old.find("start = ").unwrap();
+    let end = old.find(", deadline").unwrap();
+    keylime.estate.certs[1].reload[0] = format!("{}{runs}{}", &old[..start], &old[end..]).replace("\"30s\"", "\"4s\"");
+    keylime.estate.write();
+    let silent = keylime.estate.omens(&["renew", "verifier", "--force"]);
+    silent.expect(0, "verifier", "renewed");
+    assert_eq!(warnings(&silent, "verifier"), ["verdict-frozen"], "{silent}");
+    assert!(silent.cert("verifier")["warnings"][0]["text"].as_str().unwrap().contains(&uuid), "{silent}");
+}
+
+#[test]
+fn an_agent_that_derives_a_pcr_from_its_tls_key_gets_no_new_one() {
+    let mut estate = Estate::at_openbao();
+    let dir = place::directory("agents");
+    let agent = dir.join("keylime_agent");
+    let version = |number: &str| {
+        std::fs::write(&agent, format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo keylime_agent {number}; fi\n")).unwrap();
+        std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    version("0.2.8");
+    let driver = format!("{{ keylime_agent = {{ start = [\"{}\"], stop = [\"/bin/true\"] }} }}", agent.display());
+    estate.certs = vec![Cert::web("agent").reloaded_by(&driver)];
+    estate.write();
+    let checked = estate.omens(&["check-config"]);
+    assert_eq!((checked.code, checked.json["errors"][0]["code"].as_str()), (2, Some("agent-too-old")), "{checked}");
+    let refused = estate.renew();
+    refused.expect(1, "agent", "failed").because("agent", "reload/agent-too-old");
+    assert_eq!((estate.published("agent"), estate.signed()), (None, 0), "nothing was signed for it");
+    version("0.2.9");
+    assert_eq!(estate.omens(&["check-config"]).code, 0);
+    let good = estate.renew();
+    good.expect(0, "agent", "renewed");
+    assert_eq!(warnings(&good, "agent"), Vec::<String>::new(), "{good}");
+    version("of another kind");
+    let unknown = estate.force();
+    unknown.expect(0, "agent", "renewed");
+    assert_eq!(warnings(&unknown, "agent"), ["agent-version-unknown"], "{unknown}");
+}
