@@ -42,6 +42,7 @@ const DOORS: &[&str] = &[
     "io/process.rs",
     "io/process/call.rs",
     "io/read.rs",
+    "io/rotate.rs",
     "io/signal.rs",
     "io/tpm/open.rs",
     "io/write.rs",

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub use super::attest::arguments::Attest;
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
-use super::help;
 use super::when::{Expression, every};
+use super::{described, help};
 use crate::model::name::CertName;
 use crate::model::span;
 use crate::model::text::one_line;
@@ -105,6 +106,9 @@ pub enum Command {
     /// Print a completion script for a shell
     #[command(after_long_help = help::COMPLETIONS_AFTER)]
     Completions(Completions),
+    /// Print the JSON schema of a document, or the names of all
+    #[command(after_long_help = help::SCHEMA_AFTER)]
+    Schema(Schema),
     /// Print the manual page, or write all pages into a directory
     #[command(after_long_help = help::MAN_AFTER)]
     Man(Man),
@@ -130,6 +134,7 @@ impl Command {
             Self::Probe(_) => "probe",
             Self::Init(_) => "init",
             Self::Completions(_) => "completions",
+            Self::Schema(_) => "schema",
             Self::Man(_) => "man",
         }
     }
@@ -279,6 +284,14 @@ pub struct Completions {
     /// The shell
     #[arg(value_name = "SHELL", value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// `schema`.
+#[derive(Args, Debug)]
+pub struct Schema {
+    /// The document
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(described::names()))]
+    pub name: Option<String>,
 }
 
 /// `man`.

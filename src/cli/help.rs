@@ -286,6 +286,12 @@ Examples:
   omens completions zsh > /usr/share/zsh/vendor-completions/_omens
   omens completions fish > /usr/share/fish/vendor_completions.d/omens.fish";
 
+pub(super) const SCHEMA_AFTER: &str = "\
+Examples:
+  omens schema                                               the names
+  omens schema status > status.schema.json
+  omens schema renew | jq '.properties | keys'";
+
 pub(super) const MAN_AFTER: &str = "\
 Examples:
   omens man | man -l -

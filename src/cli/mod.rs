@@ -11,6 +11,7 @@ mod change;
 mod check_config;
 mod completions;
 mod confirm;
+mod described;
 mod environment;
 pub mod exit;
 mod help;
@@ -21,6 +22,7 @@ pub mod online;
 mod output;
 mod probe;
 pub mod progress;
+mod schema;
 pub mod screen;
 pub mod serve;
 mod services;
@@ -29,6 +31,7 @@ pub mod show;
 pub mod style;
 mod usage;
 pub mod when;
+mod words;
 
 use std::io::Write;
 
@@ -69,6 +72,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Reseal(arguments) => change::reseal(session, command, arguments),
         Command::Restore => change::restore(session, command),
         Command::Rollback(arguments) => change::rollback(session, command, arguments),
+        Command::Schema(arguments) => schema::run(session, arguments),
         Command::Run(arguments) => serve::run(session, command, arguments),
         Command::Unblock(arguments) => change::unblock(session, command, arguments),
         Command::Status(arguments) => look::status(session, command, arguments),

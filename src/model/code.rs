@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Makes the enum and both directions of its spelling from one list.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)*) => {
         /// What a failure, a warning or an error of the settings is about. Only ever added to ([the contract](crate::cli)).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])+ $name,)*
             /// A word of a newer version, in a file that it wrote.
             Unknown,
         }
@@ -26,6 +26,15 @@ macro_rules! codes {
                 match self {
                     $(Self::$name => $word,)*
                     Self::Unknown => "unknown",
+                }
+            }
+
+            /// What it is about, in a sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)*
+                    Self::Unknown => "A word of another version.",
                 }
             }
 

@@ -27,3 +27,4 @@ pub mod state;
 pub mod tcti;
 pub mod text;
 pub mod verdict;
+mod words;
