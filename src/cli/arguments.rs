@@ -42,6 +42,9 @@ pub struct Global {
     /// When to use colours; NO_COLOR is honoured
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub color: Color,
+    /// Print no result, only what went wrong, on stderr: for cron
+    #[arg(short = 'q', long, global = true, conflicts_with = "json")]
+    pub quiet: bool,
     /// Say more on stderr; twice for every step
     #[arg(short = 'v', long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
@@ -178,6 +181,20 @@ pub struct Status {
     /// Say by the exit code whether one of NAME (none: any at all) is due
     #[arg(long, value_name = "NAME", num_args = 0.., value_parser = cert_name)]
     pub due: Option<Vec<CertName>>,
+    /// What to print; --json is the same as json
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = StatusFormat::Text, conflicts_with = "due")]
+    pub format: StatusFormat,
+}
+
+/// `--format` of `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For people: one line a certificate, worst first; -v for more.
+    Text,
+    /// One JSON document.
+    Json,
+    /// Metrics, as for a textfile collector.
+    Prometheus,
 }
 
 /// `reseal`.
@@ -282,8 +299,11 @@ pub struct Init {
 #[derive(Args, Debug)]
 pub struct Completions {
     /// The shell
-    #[arg(value_name = "SHELL", value_enum)]
-    pub shell: clap_complete::Shell,
+    #[arg(value_name = "SHELL", value_enum, required_unless_present = "names")]
+    pub shell: Option<clap_complete::Shell>,
+    /// Print the certificates' names, as the scripts ask for them
+    #[arg(long, conflicts_with = "shell")]
+    pub names: bool,
 }
 
 /// `schema`.

@@ -97,11 +97,25 @@ fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<S
         read.into_iter().collect::<Option<Vec<_>>>()
     });
     let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, anchor, tpm.is_some()));
+    let metrics = root.or("metrics", None, host::metrics);
     root.finish();
     let (anchor_file, anchor) = trust?;
     let file = options.file.clone();
     let credentials = options.credentials.clone();
     let (host, paths, openbao, sealing, attestation) = (host?, paths?, openbao?, sealing?, attestation?);
-    let (certificates, drivers) = (certificates?, options.drivers);
-    Some(Settings { file, host, paths, anchor, anchor_file, openbao, sealing, attestation, certificates, drivers, credentials })
+    let (certificates, metrics) = (certificates?, metrics?);
+    Some(Settings {
+        file,
+        host,
+        paths,
+        anchor,
+        anchor_file,
+        openbao,
+        sealing,
+        attestation,
+        certificates,
+        drivers: options.drivers,
+        metrics,
+        credentials,
+    })
 }

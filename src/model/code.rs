@@ -85,6 +85,8 @@ codes! {
     Duplicate = "duplicate",
     /// The budget of signing requests is used up.
     Exhausted = "exhausted",
+    /// An endpoint of `verify` was looked at.
+    Endpoint = "endpoint",
     /// What is published has expired.
     Expired = "expired",
     /// A directory of ours belongs to somebody else.
@@ -155,6 +157,8 @@ codes! {
     PathAllowed = "path-allowed",
     /// PCRs are not as they were when the key was sealed.
     PcrChanged = "pcr-changed",
+    /// The TPM has values for the PCRs of the settings.
+    Pcrs = "pcrs",
     /// A PCR that nothing measures into.
     PcrUnmeasured = "pcr-unmeasured",
     /// The file system denies access.
@@ -181,6 +185,8 @@ codes! {
     ReloadBySignal = "reload-by-signal",
     /// The service refused to read its files again, or its state is not known.
     ReloadFailed = "reload-failed",
+    /// A role was compared with what it is to sign.
+    Role = "role",
     /// The role, or the mount, refuses the request.
     RoleRefused = "role-refused",
     /// The directory that should be a host's root cannot be used.
@@ -229,6 +235,8 @@ codes! {
     TpmReplaced = "tpm-replaced",
     /// The TPM does not answer.
     TpmUnreachable = "tpm-unreachable",
+    /// A unit of `reload`.
+    Unit = "unit",
     /// A key of the settings that does not exist.
     UnknownKey = "unknown-key",
     /// A certificate that the settings do not name.

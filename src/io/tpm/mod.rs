@@ -90,6 +90,15 @@ impl Tpm {
         Ok(found.is_some())
     }
 
+    /// Whether something was measured into each of these PCRs. Nothing in the TPM is changed.
+    ///
+    /// # Errors
+    /// One of them was never measured into, or the TPM cannot be asked.
+    pub fn are_measured(tcti: &Tcti, list: &PcrList) -> Result<(), TpmError> {
+        let mut door = Door::new(open::open(tcti)?);
+        measured(&mut door, &tcti.to_string(), list).map(drop)
+    }
+
     /// The Name of the storage root key: what to pin.
     #[must_use]
     pub fn srk_name(&self) -> &[u8] {
@@ -116,21 +125,7 @@ impl Tpm {
     /// # Errors
     /// One of them was never measured into, or the TPM cannot be asked.
     pub fn pcr_values(&mut self, list: &PcrList) -> Result<PcrValues, TpmError> {
-        let values = self.read_pcrs(list)?;
-        let unmeasured = values.unmeasured();
-        if unmeasured.is_empty() {
-            return Ok(values);
-        }
-        let why = if unmeasured.len() == 1 {
-            "is all 00 or all FF: nothing was ever measured into it"
-        } else {
-            "are all 00 or all FF: nothing was ever measured into them"
-        };
-        Err(TpmError::PcrUnmeasured { pcrs: unmeasured, why })
-    }
-
-    fn read_pcrs(&mut self, list: &PcrList) -> Result<PcrValues, TpmError> {
-        pcrs::read(&mut self.door, &self.tcti, list)
+        measured(&mut self.door, &self.tcti, list)
     }
 
     /// Seals up to 128 bytes; they open on this TPM only, and only while the PCRs have these values.
@@ -170,7 +165,7 @@ impl Tpm {
         match opened {
             Some(secret) => Ok(secret),
             None => {
-                let changed = pcrs.differing(&self.read_pcrs(&pcrs.list)?);
+                let changed = pcrs.differing(&pcrs::read(&mut self.door, &self.tcti, &pcrs.list)?);
                 Err(if changed.is_empty() { moving() } else { TpmError::PcrChanged(changed) })
             }
         }
@@ -185,6 +180,20 @@ impl Tpm {
         let started = self.door.salted(self.srk.handle, kind);
         started.map(|session| *kept.insert(session)).map_err(|why| TpmError::of("start a session", &self.tcti, why))
     }
+}
+
+fn measured(door: &mut Door, tcti: &str, list: &PcrList) -> Result<PcrValues, TpmError> {
+    let values = pcrs::read(door, tcti, list)?;
+    let unmeasured = values.unmeasured();
+    if unmeasured.is_empty() {
+        return Ok(values);
+    }
+    let why = if unmeasured.len() == 1 {
+        "is all 00 or all FF: nothing was ever measured into it"
+    } else {
+        "are all 00 or all FF: nothing was ever measured into them"
+    };
+    Err(TpmError::PcrUnmeasured { pcrs: unmeasured, why })
 }
 
 fn moving() -> TpmError {
