@@ -21,8 +21,15 @@ fn main() -> ExitCode {
         dumb: env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb"),
         stdin_is_terminal: std::io::stdin().is_terminal(),
         stdout_is_terminal: std::io::stdout().is_terminal(),
+        stderr_is_journal: env::var("JOURNAL_STREAM").is_ok_and(|stream| is_stderr(&stream)),
         stderr_is_terminal: std::io::stderr().is_terminal(),
     };
     let clock = Clock::new(SystemTime::now, Instant::now);
     ExitCode::from(cli::run(&environment, clock, Box::new(std::io::stdout()), Box::new(std::io::stderr())))
+}
+
+/// Whether stderr is this stream, `DEVICE:INODE`: a child of a unit inherits the variable, and may have another stderr.
+fn is_stderr(stream: &str) -> bool {
+    let Ok(stat) = rustix::fs::fstat(std::io::stderr()) else { return false };
+    stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }

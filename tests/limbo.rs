@@ -111,7 +111,7 @@ fn refusals_name_the_defect_of_the_case() {
         ("rfc5280::unknown-critical-extension-root", "ext.unknown-critical"),
         ("rfc5280::duplicate-extensions", "ext.duplicate"),
         ("rfc5280::intermediate-ca-without-ca-bit", "path.not-a-ca"),
-        ("rfc5280::chain-untrusted-root", "path.none"),
+        ("rfc5280::chain-untrusted-root", "path.other-root"),
         ("pathlen::intermediate-pathlen-too-long", "path.too-long"),
         ("webpki::aki::root-with-aki-ski-mismatch", "anchor.aki"),
         ("webpki::cn::case-mismatch", "name.cn-spelling"),

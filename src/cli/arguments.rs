@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
-use super::help;
 use super::when::{Expression, every};
+use super::{described, help};
 use crate::model::name::CertName;
 use crate::model::span;
 
@@ -39,6 +40,9 @@ pub struct Global {
     /// When to use colours; NO_COLOR is honoured
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub color: Color,
+    /// Print no result, only what went wrong, on stderr: for cron
+    #[arg(short = 'q', long, global = true, conflicts_with = "json")]
+    pub quiet: bool,
     /// Say more on stderr; twice for every step
     #[arg(short = 'v', long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
@@ -100,6 +104,9 @@ pub enum Command {
     /// Print a completion script for a shell
     #[command(after_long_help = help::COMPLETIONS_AFTER)]
     Completions(Completions),
+    /// Print the JSON schema of a document, or the names of all
+    #[command(after_long_help = help::SCHEMA_AFTER)]
+    Schema(Schema),
     /// Print the manual page, or write all pages into a directory
     #[command(after_long_help = help::MAN_AFTER)]
     Man(Man),
@@ -124,6 +131,7 @@ impl Command {
             Self::Probe(_) => "probe",
             Self::Init(_) => "init",
             Self::Completions(_) => "completions",
+            Self::Schema(_) => "schema",
             Self::Man(_) => "man",
         }
     }
@@ -164,6 +172,20 @@ pub struct Status {
     /// Say by the exit code whether one of NAME (none: any at all) is due
     #[arg(long, value_name = "NAME", num_args = 0.., value_parser = cert_name)]
     pub due: Option<Vec<CertName>>,
+    /// What to print; --json is the same as json
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = StatusFormat::Text, conflicts_with = "due")]
+    pub format: StatusFormat,
+}
+
+/// `--format` of `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// For people: one line a certificate, worst first; -v for more.
+    Text,
+    /// One JSON document.
+    Json,
+    /// Metrics, as for a textfile collector.
+    Prometheus,
 }
 
 /// `reseal`.
@@ -261,8 +283,19 @@ pub struct Init {
 #[derive(Args, Debug)]
 pub struct Completions {
     /// The shell
-    #[arg(value_name = "SHELL", value_enum)]
-    pub shell: clap_complete::Shell,
+    #[arg(value_name = "SHELL", value_enum, required_unless_present = "names")]
+    pub shell: Option<clap_complete::Shell>,
+    /// Print the certificates' names, as the scripts ask for them
+    #[arg(long, conflicts_with = "shell")]
+    pub names: bool,
+}
+
+/// `schema`.
+#[derive(Args, Debug)]
+pub struct Schema {
+    /// The document
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(described::names()))]
+    pub name: Option<String>,
 }
 
 /// `man`.

@@ -9,7 +9,7 @@ use crate::model::code::Code;
 use crate::model::report::RunError;
 use crate::steps::flow::world::World;
 use crate::steps::flow::{self, Request};
-use crate::steps::{install, reseal, restore, rollback, unblock};
+use crate::steps::{install, metrics, reseal, restore, rollback, unblock};
 
 pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Renew) -> u8 {
     let settings = match session.begin(command) {
@@ -22,13 +22,16 @@ pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Re
     let report = flow::renew(&settings, &Request { names, force, wait }, &world);
     drop(world);
     drop(progress);
+    metrics::leave(&settings, &report, session.clock);
     session.report(&report)
 }
 
 pub(super) fn restore(session: &mut Session<'_>, command: &Command) -> u8 {
     match session.begin(command) {
         Ok(settings) => {
-            let report = restore::restore(&Arc::new(settings), session.clock);
+            let settings = Arc::new(settings);
+            let report = restore::restore(&settings, session.clock);
+            metrics::leave(&settings, &report, session.clock);
             session.report(&report)
         }
         Err(code) => code,
@@ -46,7 +49,9 @@ pub(super) fn reseal(session: &mut Session<'_>, command: &Command, arguments: &R
         return session.refuse(command, error);
     }
     let options = reseal::Options { new_tpm: arguments.new_tpm, wait: arguments.wait.wait };
-    session.report(&reseal::reseal(&settings, options, session.clock))
+    let report = reseal::reseal(&settings, options, session.clock);
+    metrics::leave(&settings, &report, session.clock);
+    session.report(&report)
 }
 
 pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: &Rollback) -> u8 {
@@ -61,6 +66,7 @@ pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: 
     let report = rollback::rollback(&settings, certificate, arguments.wait.wait, &world);
     drop(world);
     drop(progress);
+    metrics::leave(&settings, &report, session.clock);
     session.report(&report)
 }
 
@@ -75,13 +81,17 @@ pub(super) fn unblock(session: &mut Session<'_>, command: &Command, arguments: &
     if let Err(code) = confirmed(session, command, arguments.yes, &question) {
         return code;
     }
-    session.report(&unblock::unblock(&settings, certificate, arguments.wait.wait, session.clock))
+    let report = unblock::unblock(&settings, certificate, arguments.wait.wait, session.clock);
+    metrics::leave(&settings, &report, session.clock);
+    session.report(&report)
 }
 
 pub(super) fn install(session: &mut Session<'_>, command: &Command, arguments: &Install) -> u8 {
     match session.begin(command) {
         Ok(settings) => {
-            let report = install::install(&Arc::new(settings), arguments.wait.wait, session.clock);
+            let settings = Arc::new(settings);
+            let report = install::install(&settings, arguments.wait.wait, session.clock);
+            metrics::leave(&settings, &report, session.clock);
             session.report(&report)
         }
         Err(code) => code,

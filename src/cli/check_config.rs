@@ -3,8 +3,10 @@
 use serde::Serialize;
 
 use super::arguments::CheckConfig;
+use super::check::{Check, Severity};
 use super::exit::{OK, REFUSED};
-use super::online::{self, Check, Severity};
+use super::online;
+use super::online_here;
 use super::services;
 use super::session::Session;
 use super::show;
@@ -68,10 +70,17 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
 
 fn ask(session: &Session<'_>, settings: &Settings) -> Vec<Check> {
     let mut checks = match runtime() {
-        Ok(runtime) => runtime.block_on(online::check(settings, session.clock, settings.credentials.as_deref())),
+        Ok(runtime) => runtime.block_on(async {
+            let mut checks = online::check(settings, session.clock, settings.credentials.as_deref()).await;
+            checks.extend(online_here::endpoints(settings, session.clock).await);
+            checks
+        }),
         Err(why) => vec![Check { code: why.code, ok: false, severity: Severity::Error, text: why.text, hint: why.hint }],
     };
     checks.extend(online::tpm(settings));
+    checks.extend(online_here::pcrs(settings));
+    checks.extend(online_here::memory(settings));
+    checks.extend(online_here::units(settings, &View::host()));
     checks.extend(services::unknown_units(settings));
     checks
 }

@@ -20,6 +20,8 @@ pub struct Environment {
     pub stdin_is_terminal: bool,
     /// Whether stdout is a terminal.
     pub stdout_is_terminal: bool,
+    /// Whether stderr goes to the journal, as `$JOURNAL_STREAM` says (systemd.exec(5)).
+    pub stderr_is_journal: bool,
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
 }

@@ -32,6 +32,7 @@ pub(super) const RENEW_AFTER: &str = "\
 Examples:
   omens renew --all               what the timer runs
   omens renew nginx --force       sign anew now, whatever the plan says
+  omens renew --all --quiet       for cron: silent unless something failed
   omens renew --all --json | jq '.certificates[] | {name, outcome}'
 
 Exit codes:
@@ -52,7 +53,8 @@ SIGTERM or SIGINT ends it: no further certificate is begun, an answer of OpenBao
 is finished or taken back, and after 25 s it ends in any case. A second signal ends it at once. However it ends, the next \
 run goes on from there. SIGHUP: a run now.
 
-Each run prints what `renew` prints on stdout; with --json, one omens.renew/1 document a line. The log is on stderr.
+Each run prints on stdout what it did, with the time, and nothing about what was not due; with --json, one omens.renew/1 document a line. \
+The log is on stderr.
 
 As PID 1 of a container it waits for the children it starts, not for orphans of others: use the runtime's init for those.";
 
@@ -83,12 +85,17 @@ Exit codes:
   2  wrong settings or usage, or a file that may not be read";
 
 pub(super) const STATUS: &str = "\
-Prints what each certificate's consumers read now, until when it is valid, how it is known to be in use, what waits to be \
-taken up and the last error. Changes nothing, asks nobody.";
+Prints one line for each certificate, the worst first: how it is, which generation serves, how long it is valid and what is wrong. With -v \
+all that is known: how it is known to be in use, how its key rests, what waits to be taken up and the last error. Changes nothing, asks \
+nobody.
+
+With --format prometheus it prints metrics; `[metrics] textfile = FILE` in the settings makes every run leave them there.";
 
 pub(super) const STATUS_AFTER: &str = "\
 Examples:
   omens status
+  omens status -v
+  omens status --format prometheus
   omens status --due nginx        for ExecCondition= of a unit
 
 Exit codes:
@@ -131,7 +138,7 @@ Examples:
   omens reseal --new-tpm          after the TPM was cleared or the board replaced; then: omens renew --all
 
 Exit codes:
-  0  every sealed key is under the new sealing key
+  0  every sealed key is under the new sealing key; with --new-tpm also where a key went with the TPM before, which the next renewal replaces
   1  one of them is nowhere to be had, or the TPM does not answer; `omens renew --force` makes a new one
   2  wrong settings or usage, or no [tpm]";
 
@@ -183,7 +190,8 @@ Reads the settings, the profiles that they use, the anchor and the owners and mo
 once with file, line, column and what would be right.
 
 With --online it also asks OpenBao: whether it is reachable, whether the root pin holds, whether the login works, and \
-which paths the login may use, also those that it should not.";
+which paths the login may use, also those that it should not; where the login may read the role, whether that allows the names, addresses, \
+key and ttl; and on this host whether the endpoints of `verify` answer, the units of `reload` are installed, and the PCRs have values.";
 
 pub(super) const CHECK_CONFIG_AFTER: &str = "\
 Examples:
@@ -267,6 +275,12 @@ Examples:
   omens completions bash > /usr/share/bash-completion/completions/omens
   omens completions zsh > /usr/share/zsh/vendor-completions/_omens
   omens completions fish > /usr/share/fish/vendor_completions.d/omens.fish";
+
+pub(super) const SCHEMA_AFTER: &str = "\
+Examples:
+  omens schema                                               the names
+  omens schema status > status.schema.json
+  omens schema renew | jq '.properties | keys'";
 
 pub(super) const MAN_AFTER: &str = "\
 Examples:

@@ -9,13 +9,16 @@ use super::arguments::{Arguments, Man};
 use super::exit::{FAILED, OK};
 use super::session::Session;
 use super::show;
+use super::words;
+use crate::io::dir::Dir;
+use crate::io::write::{self, Ownership};
 use crate::model::code::Code;
 use crate::model::report::RunError;
 
 pub(super) fn run(session: &mut Session<'_>, arguments: &Man) -> u8 {
     let written = match &arguments.dir {
         // The generator's own door: pages are files of the caller, not of the host's state.
-        Some(dir) => clap_mangen::generate_to(Arguments::command(), dir),
+        Some(dir) => clap_mangen::generate_to(Arguments::command(), dir).and_then(|()| words_page(dir)),
         None => page().map(|page| session.output.bytes(&page)),
     };
     match written {
@@ -32,6 +35,14 @@ fn page() -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
     Ok(page)
+}
+
+/// What the generator knows nothing of: the page of words.
+fn words_page(dir: &Path) -> io::Result<()> {
+    let opened = Dir::open(dir).and_then(|dir| {
+        dir.map_or(Ok(()), |dir| write::replace_any(&dir, words::PAGE, words::page().as_bytes(), 0o644, Ownership::default()))
+    });
+    opened.map_err(|why| io::Error::other(why.to_string()))
 }
 
 fn failure(dir: Option<&Path>, error: &io::Error) -> RunError {

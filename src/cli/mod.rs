@@ -7,27 +7,34 @@ pub mod arguments;
 pub mod audit_arguments;
 mod chain_audit;
 mod change;
+mod check;
 mod check_config;
 mod completions;
 mod confirm;
+mod described;
 mod environment;
 pub mod exit;
 mod help;
 mod init;
+mod journal;
 mod look;
 mod man;
 pub mod online;
+mod online_here;
 mod output;
 mod probe;
 pub mod progress;
+mod schema;
 pub mod screen;
 pub mod serve;
 mod services;
 mod session;
 pub mod show;
+mod standing;
 pub mod style;
 mod usage;
 pub mod when;
+mod words;
 
 use std::io::Write;
 
@@ -67,6 +74,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Reseal(arguments) => change::reseal(session, command, arguments),
         Command::Restore => change::restore(session, command),
         Command::Rollback(arguments) => change::rollback(session, command, arguments),
+        Command::Schema(arguments) => schema::run(session, arguments),
         Command::Run(arguments) => serve::run(session, command, arguments),
         Command::Unblock(arguments) => change::unblock(session, command, arguments),
         Command::Status(arguments) => look::status(session, command, arguments),

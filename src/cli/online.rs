@@ -4,61 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::Serialize;
-
+use super::check::{Check, Severity};
+use super::online_here;
 use crate::config::settings::Settings;
 use crate::io::openbao::{Grant, Granted, Health, HealthState, Server, Session, Tried, Unrevoked, ask_health, sign_path};
 use crate::io::tpm::Tpm;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
-use crate::model::failure::{Failure, Warning};
-
-/// How bad a result is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// As it should be.
-    Info,
-    /// Works, but should be changed.
-    Warning,
-    /// A renewal would fail: exit 2.
-    Error,
-}
-
-/// One result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Stable word for machines.
-    pub code: Code,
-    /// Whether it is as it should be.
-    pub ok: bool,
-    /// How bad it is if not.
-    pub severity: Severity,
-    /// What was found; fit to print.
-    pub text: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
-impl Check {
-    fn new(code: Code, severity: Severity, text: impl Into<String>) -> Self {
-        Self { code, ok: severity == Severity::Info, severity, text: text.into(), hint: None }
-    }
-
-    fn hint(mut self, hint: &str) -> Self {
-        self.hint = Some(hint.to_owned());
-        self
-    }
-
-    fn failed(severity: Severity, failure: Failure) -> Self {
-        Self { code: failure.code, ok: false, severity, text: failure.text, hint: failure.hint }
-    }
-
-    fn warned(warning: Warning) -> Self {
-        Self::new(warning.code, Severity::Warning, warning.text)
-    }
-}
 
 /// Paths that a renewal needs none of, with what could be done through them. `{m}` is the PKI mount, `{r}` a role of the settings.
 const DANGEROUS: [(&[&str], &str); 8] = [
@@ -125,6 +78,7 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
         checks.push(Check::new(Code::Login, Severity::Info, format!("login by {} works{also}", first.method)));
         checks.extend(paths(settings, session.server(), &first.grant).await);
+        checks.extend(online_here::roles(settings, session.server(), &first.grant).await);
     }
     for Granted { method, grant } in &granted {
         if let Some(Unrevoked { problem, .. }) = session.end(grant).await {

@@ -9,6 +9,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::journal;
+
 /// As wide as the narrowest terminal that is used: a live line that wraps cannot be taken back.
 const WIDTH: usize = 79;
 
@@ -62,7 +64,8 @@ impl Screen {
     /// Sends the log here: warnings always, what omens does with `-v`, every step with `-vv`.
     ///
     /// Other crates stay at warnings however often -v is given: their traces may hold request headers, and so tokens.
-    pub fn log(&self, verbose: u8, colors: bool) {
+    /// Where stderr is the journal, it gets each line with its level and fields; what reports say of certificates there is in `cli::journal`.
+    pub fn log(&self, verbose: u8, colors: bool, to_journal: bool) {
         let own = match verbose {
             0 => LevelFilter::WARN,
             1 => LevelFilter::INFO,
@@ -70,6 +73,14 @@ impl Screen {
             _ => LevelFilter::TRACE,
         };
         let targets = Targets::new().with_default(LevelFilter::WARN).with_target("omens", own);
+        // Elsewhere stdout says it.
+        let of_reports = if to_journal { LevelFilter::INFO } else { LevelFilter::OFF };
+        let targets = targets.with_target(journal::TARGET, of_reports);
+        if let Some(layer) = to_journal.then(|| tracing_journald::layer().ok()).flatten() {
+            let layer = layer.with_field_prefix(None).with_syslog_identifier("omens".to_owned());
+            tracing_subscriber::registry().with(layer.with_filter(targets)).try_init().ok();
+            return;
+        }
         // The journal stamps lines itself, and a second clock would not be the one that is handed around.
         let layer = tracing_subscriber::fmt::layer().without_time().with_target(false).with_ansi(colors).with_writer(self.clone());
         // Set once per process; a second run in one process (tests) keeps the first.

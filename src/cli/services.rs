@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::online::{Check, Severity};
+use super::check::{Check, Severity};
 use crate::config::service::Examined;
 use crate::config::settings::Settings;
 use crate::config::shape::nearest;

@@ -1,8 +1,9 @@
 //! What all commands share: settings, where to print, how to end.
 
-use super::arguments::{Command, Global};
+use super::arguments::{Command, Global, StatusFormat};
 use super::environment::Environment;
 use super::exit::{REFUSED, UNKNOWN};
+use super::journal;
 use super::output::Output;
 use super::progress::Progress;
 use super::screen::Screen;
@@ -15,6 +16,7 @@ use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
+use crate::plan::view::{End, PlanDocument, StatusDocument};
 
 /// One run of the program.
 pub(super) struct Session<'a> {
@@ -42,7 +44,7 @@ impl<'a> Session<'a> {
     ) -> Self {
         let style = Style::of(global.color, environment.stdout_is_terminal, environment);
         let log_style = Style::of(global.color, environment.stderr_is_terminal, environment);
-        screen.log(global.verbose, log_style.colors());
+        screen.log(global.verbose, log_style.colors(), environment.stderr_is_journal);
         let started = clock.now();
         Self { environment, clock, global, screen, output, style, log_style, drivers, started }
     }
@@ -60,7 +62,7 @@ impl<'a> Session<'a> {
             Ok(settings) => settings,
             Err(errors) => {
                 let code = error_code(command);
-                return Err(self.report(&Report { errors, ..self.empty(command.name(), code) }));
+                return Err(self.refused(command, &Report { errors, ..self.empty(command.name(), code) }));
             }
         };
         let names: &[CertName] = match command {
@@ -79,7 +81,23 @@ impl<'a> Session<'a> {
     /// Ends a command before anything was attempted.
     pub(super) fn refuse(&mut self, command: &Command, error: RunError) -> u8 {
         let report = Report { error: Some(error), ..self.empty(command.name(), error_code(command)) };
-        self.report(&report)
+        self.refused(command, &report)
+    }
+
+    /// Prints why nothing was attempted, in the shape that the command's document has at every exit code.
+    fn refused(&mut self, command: &Command, report: &Report) -> u8 {
+        let of_shape = matches!(command, Command::Plan | Command::Status(_));
+        if !(self.is_json(command) && of_shape) {
+            return self.report(report);
+        }
+        show_refused(self.output, report);
+        self.errors(report);
+        report.exit
+    }
+
+    /// Whether a document is printed.
+    fn is_json(&self, command: &Command) -> bool {
+        self.global.json || matches!(command, Command::Status(status) if status.format == StatusFormat::Json)
     }
 
     /// A report of this run with nothing in it yet.
@@ -87,24 +105,62 @@ impl<'a> Session<'a> {
         empty(command, self.started, self.clock.now(), exit)
     }
 
-    /// Prints a report and gives its exit code: certificates on stdout, errors of the run and the settings on stderr; or all as JSON.
+    /// Prints a report and gives its exit code: certificates on stdout, errors of the run and the settings on stderr; or all as JSON. What
+    /// failed is on stderr as well, where somebody looks for it who sends stdout elsewhere.
     pub(super) fn report(&mut self, report: &Report) -> u8 {
         if self.global.json {
             self.output.document(report);
-        } else {
+        } else if !self.global.quiet {
             let text = show::report(report, self.style);
             self.output.text(&text);
-            let errors = show::settings_errors(&report.errors, self.log_style);
-            let error = report.error.as_ref().map_or(String::new(), |error| show::run_error(error, self.log_style));
-            self.screen.print(&format!("{errors}{error}"));
         }
+        self.errors(report);
         report.exit
+    }
+
+    /// Prints the report of one of many runs: what was not due is left out, and every line says when.
+    pub(super) fn report_of_many(&mut self, report: &Report) {
+        if self.global.json {
+            self.output.document(report);
+        } else if !self.global.quiet {
+            let text = show::report_of_many(report, self.style);
+            self.output.text(&text);
+        }
+        self.errors(report);
+    }
+
+    fn errors(&self, report: &Report) {
+        let (environment, style) = (self.environment, self.log_style);
+        // On one terminal it would stand there twice.
+        journal::tell(report);
+        let is_seen = environment.stderr_is_journal
+            || !self.global.json && !self.global.quiet && environment.stdout_is_terminal && environment.stderr_is_terminal;
+        let failures = if is_seen { String::new() } else { show::failures(report, style) };
+        // A document has these itself.
+        let of_run = if self.global.json {
+            String::new()
+        } else {
+            let error = report.error.as_ref().map_or(String::new(), |error| show::run_error(error, style));
+            format!("{}{error}", show::settings_errors(&report.errors, style))
+        };
+        self.screen.print(&format!("{failures}{of_run}"));
     }
 
     /// Progress for a terminal, silence elsewhere.
     pub(super) fn progress(&self) -> Progress {
         let shown = self.environment.stderr_is_terminal && !self.environment.dumb;
         if shown { Progress::new(self.screen, self.clock) } else { Progress::silent() }
+    }
+}
+
+/// Why `plan` or `status` did nothing, as their own document.
+pub(super) fn show_refused(output: &mut Output, report: &Report) {
+    let end = End { started: report.started, finished: report.finished, exit: report.exit, error: report.error.clone() };
+    let (host, errors) = (report.host.clone(), report.errors.clone());
+    if report.schema == "omens.plan/1" {
+        output.document(&PlanDocument::refused(host, end, errors));
+    } else {
+        output.document(&StatusDocument::refused(host, end, errors));
     }
 }
 

@@ -10,10 +10,51 @@ use crate::model::text::one_line;
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;
 
-/// The certificates of a report, each with its warnings, findings, debt and hint.
+/// The certificates of a report, the worst first, each with its warnings, findings, debt and hint.
 #[must_use]
 pub fn report(report: &Report, style: Style) -> String {
-    report.certificates.iter().map(|certificate| self::certificate(certificate, style)).collect()
+    worst_first(report).into_iter().map(|certificate| self::certificate(certificate, style)).collect()
+}
+
+/// The same of one of many runs: what was not due and has nothing to say is left out, and every certificate is told with the time.
+#[must_use]
+pub fn report_of_many(report: &Report, style: Style) -> String {
+    let told = worst_first(report).into_iter().filter(|one| one.outcome != Outcome::NotDue || !one.warnings.is_empty());
+    let time = style.dim(&report.finished.to_string());
+    told.map(|certificate| format!("{time} {}", self::certificate(certificate, style))).collect()
+}
+
+/// What failed, a line each: for those who do not see the result.
+#[must_use]
+pub fn failures(report: &Report, style: Style) -> String {
+    let failed = worst_first(report).into_iter().filter(|certificate| rank(certificate.outcome) < RANK_OF_GOOD);
+    let line = |certificate: &CertReport| {
+        let error = certificate.error.as_ref().map_or(String::new(), |error| format!(": {}", failure(error)));
+        format!("{}: {}: {}{error}\n", style.bad("error"), certificate.name, certificate.outcome.as_str())
+    };
+    failed.map(line).collect()
+}
+
+fn worst_first(report: &Report) -> Vec<&CertReport> {
+    let mut sorted: Vec<&CertReport> = report.certificates.iter().collect();
+    sorted.sort_by_key(|certificate| rank(certificate.outcome));
+    sorted
+}
+
+/// From here on an outcome is no failure.
+const RANK_OF_GOOD: u8 = 3;
+
+/// How bad an outcome is; 0 is the worst.
+const fn rank(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Failed | Outcome::Interrupted => 0,
+        Outcome::Refused | Outcome::Exhausted | Outcome::Blocked => 1,
+        Outcome::RolledBack => 2,
+        Outcome::Renewed | Outcome::Settled | Outcome::Restored | Outcome::Resealed | Outcome::Installed | Outcome::Unblocked => {
+            RANK_OF_GOOD
+        }
+        Outcome::Kept | Outcome::NotDue | Outcome::Unchanged => 4,
+    }
 }
 
 /// One certificate.

@@ -1,6 +1,6 @@
 //! A command line that is none: said on stderr, and as a document where one was asked for. It must never guess what was meant.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
@@ -18,7 +18,27 @@ use crate::model::report::{Report, RunError};
 use crate::model::text::one_line;
 
 pub(super) fn parse(environment: &Environment) -> Result<Arguments, clap::Error> {
-    Arguments::try_parse_from(&environment.arguments)
+    Arguments::try_parse_from(help_as_flag(&environment.arguments))
+}
+
+/// `omens help renew` is `omens renew --help`, and `omens help` is `omens --help`.
+fn help_as_flag(arguments: &[OsString]) -> Vec<OsString> {
+    let Some(at) = arguments.iter().position(|word| word == "help").filter(|_| !is_a_command_before_help(arguments)) else {
+        return arguments.to_vec();
+    };
+    let command = arguments.get(at + 1).filter(|command| Arguments::command().find_subcommand(command).is_some());
+    let is_whole = arguments.len() == at + 1 + usize::from(command.is_some());
+    if !is_whole {
+        return arguments.to_vec();
+    }
+    let before = arguments.iter().take(at).cloned();
+    before.chain(command.cloned()).chain(["--help".into()]).collect()
+}
+
+/// Whether `help` may be an argument of a command, such as the name of a certificate.
+fn is_a_command_before_help(arguments: &[OsString]) -> bool {
+    let before = arguments.iter().skip(1).take_while(|word| *word != "help");
+    before.into_iter().any(|word| Arguments::command().find_subcommand(word).is_some())
 }
 
 /// Prints help or version where that was asked for, else what is wrong; gives the exit code.
@@ -46,7 +66,11 @@ pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Cloc
         let hint = command.map_or_else(|| "see omens --help".to_owned(), |command| format!("see omens {command} --help"));
         let error = RunError { code: Code::Usage, text: one_line(&text, 500), hint: Some(hint) };
         // Which command it should have been nobody knows where there is none.
-        output.document(&Report { error: Some(error), ..session::empty(command.unwrap_or(&"error"), now, now, code) });
+        let report = Report { error: Some(error), ..session::empty(command.unwrap_or(&"error"), now, now, code) };
+        match command {
+            Some(&("plan" | "status")) => session::show_refused(output, &report),
+            _ => output.document(&report),
+        }
     }
     code
 }

@@ -21,6 +21,20 @@ pub(super) fn host(node: &Node, errors: &Errors) -> Option<String> {
     name
 }
 
+/// `[metrics]`: the file that every run writes for a textfile collector.
+pub(super) fn metrics(node: &Node, errors: &Errors) -> Option<Option<PathBuf>> {
+    let shape = Shape::of("[metrics]", node, errors)?;
+    let textfile = shape.required("textfile", placed(parsed(value::path)));
+    shape.finish();
+    let (place, textfile) = textfile?;
+    if textfile.extension().is_none_or(|extension| extension != "prom") {
+        let wrong = Wrong::value(format!("expected a file that ends in .prom, found {}", textfile.display()));
+        errors.at(place, wrong.suggest("the textfile collector of the node exporter reads no other files: write omens.prom"));
+        return None;
+    }
+    Some(Some(textfile))
+}
+
 impl Default for Paths {
     fn default() -> Self {
         Self { state: "/var/lib/omens".into(), run: "/run/omens".into(), policies: "/etc/omens/policies".into() }

@@ -97,12 +97,25 @@ fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<S
         read.into_iter().collect::<Option<Vec<_>>>()
     });
     root.optional("attestation", attestation);
+    let metrics = root.or("metrics", None, host::metrics);
     root.finish();
     let (anchor_file, anchor) = trust?;
     let file = options.file.clone();
     let credentials = options.credentials.clone();
-    let (host, paths, openbao, sealing, certificates) = (host?, paths?, openbao?, sealing?, certificates?);
-    Some(Settings { file, host, paths, anchor, anchor_file, openbao, sealing, certificates, drivers: options.drivers, credentials })
+    let (host, paths, openbao, sealing, certificates, metrics) = (host?, paths?, openbao?, sealing?, certificates?, metrics?);
+    Some(Settings {
+        file,
+        host,
+        paths,
+        anchor,
+        anchor_file,
+        openbao,
+        sealing,
+        certificates,
+        drivers: options.drivers,
+        metrics,
+        credentials,
+    })
 }
 
 /// `[attestation]`, of which this build knows only that nothing is required.

@@ -38,6 +38,8 @@ pub struct Settings {
     pub certificates: Vec<Certificate>,
     /// The kinds of service that they may name.
     pub drivers: Drivers,
+    /// Where every run leaves its metrics (`metrics.textfile`).
+    pub metrics: Option<PathBuf>,
     /// `$CREDENTIALS_DIRECTORY`, where `credential:NAME` secrets lie.
     pub credentials: Option<PathBuf>,
 }

@@ -165,6 +165,11 @@ fn refused(target: &Target, why: &io::Error, plain_http: bool) -> NotSeen {
     if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) = tls {
         return NotSeen::Refused { alert: None, plain_http, text: format!("{address} does not speak TLS") };
     }
+    use rustls::InvalidMessage::{CertificatePayloadTooLarge, HandshakePayloadTooLarge, MessageTooLarge};
+    if let Some(rustls::Error::InvalidMessage(CertificatePayloadTooLarge | HandshakePayloadTooLarge | MessageTooLarge)) = tls {
+        let text = format!("{address} sends more than the 64 KiB of certificates that TLS clients take: fewer names, or a shorter chain");
+        return NotSeen::Refused { alert: None, plain_http, text };
+    }
     let why = tls.map_or_else(|| why.to_string(), ToString::to_string);
     NotSeen::Refused { alert: None, plain_http, text: format!("{address}: handshake failed: {}", text::one_line(&why, WORDS)) }
 }

@@ -9,6 +9,7 @@ pub mod lock;
 pub mod look;
 pub mod write;
 pub mod process;
+pub mod rotate;
 pub mod runtime;
 pub mod signal;
 pub mod tls;

@@ -186,6 +186,7 @@ catalogue! {
         "ask for a shorter ttl, or renew the authority; leaf_not_after_behavior=err makes OpenBao refuse by itself";
 
     PATH_NONE = "path.none", High, fixed, "no path to a trusted root", CHAIN;
+    PATH_OTHER_ROOT = "path.other-root", High, fixed, "the chain ends at another root than the trusted one", PIN;
     PATH_MISSING = "path.missing-intermediate", High, fixed, "an intermediate is missing", CHAIN;
     PATH_SIGNATURE = "path.signature", High, fixed, "a signature of the path is wrong", PIN;
     PATH_CA_EXPIRED = "path.ca-not-valid-now", High, fixed, "an authority of the path is expired or not valid yet", "renew the intermediate in the PKI mount";

@@ -11,6 +11,7 @@ use x509_parser::asn1_rs::{BitString, FromDer as _, oid};
 use x509_parser::public_key::RSAPublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use super::oid::dotted;
 use crate::model::key::KeyAlgorithm;
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -138,10 +139,10 @@ pub(super) fn public_key(spki: &SubjectPublicKeyInfo<'_>) -> PublicKey {
     if *id == oid!(1.2.840.113549.1.1.1) {
         return rsa_key(&spki.subject_public_key);
     }
-    let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok()).map(|oid| oid.to_id_string());
+    let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok()).map(|oid| dotted(&oid));
     let uncompressed = spki.subject_public_key.data.first() == Some(&4);
     let known = |text: &str, algorithm, weak| PublicKey { algorithm, text: text.to_owned(), weak };
-    match (id.to_id_string().as_str(), curve.as_deref()) {
+    match (dotted(id).as_str(), curve.as_deref()) {
         ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) if uncompressed => known("ec-p256", Some(KeyAlgorithm::EcP256), false),
         ("1.2.840.10045.2.1", Some("1.3.132.0.34")) if uncompressed => known("ec-p384", Some(KeyAlgorithm::EcP384), false),
         ("1.2.840.10045.2.1", Some("1.3.132.0.35")) => known("ec-p521", None, false),

@@ -19,7 +19,7 @@ pub fn breaks(id: &str) -> &'static [&'static str] {
         "cert.malformed" | "ext.duplicate" | "ext.unknown-critical" | "signature.algorithm-differs" | "eku.missing" | "key.unsound" => ALL,
         "name.missing" | "pair.mismatch" => ALL,
         "validity.expired" | "validity.not-yet-valid" | "validity.inverted" => ALL,
-        "path.none" | "path.missing-intermediate" | "path.signature" | "path.ca-not-valid-now" | "path.not-a-ca" => ALL,
+        "path.none" | "path.other-root" | "path.missing-intermediate" | "path.signature" | "path.ca-not-valid-now" | "path.not-a-ca" => ALL,
         "path.too-long" | "path.name-constraints" | "path.ca-eku" | "anchor.other-key" | "anchor.none" => ALL,
         "eku.empty" | "crl.missing" | "crl.revoked" | "crl.expired" | "crl.signature" | "crl.malformed" | "crl.unsupported" => {
             &[RUSTLS, OPENSSL, PYTHON]

@@ -7,11 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Makes the enum and both directions of its spelling from one list.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)*) => {
         /// What a failure, a warning or an error of the settings is about. Only ever added to ([the contract](crate::cli)).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])+ $name,)*
             /// A word of a newer version, in a file that it wrote.
             Unknown,
         }
@@ -26,6 +26,15 @@ macro_rules! codes {
                 match self {
                     $(Self::$name => $word,)*
                     Self::Unknown => "unknown",
+                }
+            }
+
+            /// What it is about, in a sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)*
+                    Self::Unknown => "A word of another version.",
                 }
             }
 
@@ -72,6 +81,8 @@ codes! {
     Duplicate = "duplicate",
     /// The budget of signing requests is used up.
     Exhausted = "exhausted",
+    /// An endpoint of `verify` was looked at.
+    Endpoint = "endpoint",
     /// What is published has expired.
     Expired = "expired",
     /// A directory of ours belongs to somebody else.
@@ -142,6 +153,8 @@ codes! {
     PathAllowed = "path-allowed",
     /// PCRs are not as they were when the key was sealed.
     PcrChanged = "pcr-changed",
+    /// The TPM has values for the PCRs of the settings.
+    Pcrs = "pcrs",
     /// A PCR that nothing measures into.
     PcrUnmeasured = "pcr-unmeasured",
     /// The file system denies access.
@@ -168,6 +181,8 @@ codes! {
     ReloadBySignal = "reload-by-signal",
     /// The service refused to read its files again, or its state is not known.
     ReloadFailed = "reload-failed",
+    /// A role was compared with what it is to sign.
+    Role = "role",
     /// The role, or the mount, refuses the request.
     RoleRefused = "role-refused",
     /// The directory that should be a host's root cannot be used.
@@ -216,6 +231,8 @@ codes! {
     TpmReplaced = "tpm-replaced",
     /// The TPM does not answer.
     TpmUnreachable = "tpm-unreachable",
+    /// A unit of `reload`.
+    Unit = "unit",
     /// A key of the settings that does not exist.
     UnknownKey = "unknown-key",
     /// A certificate that the settings do not name.

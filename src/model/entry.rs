@@ -7,67 +7,45 @@ use super::clock::Time;
 use super::failure::{Failure, Stage};
 use super::finding::Finding;
 use super::name::Generation;
+use super::words::words;
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
 
-/// What became of a certificate in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Nothing to do.
-    NotDue,
-    /// A new certificate is in use.
-    Renewed,
-    /// A generation issued earlier is in use now, nothing was signed.
-    Settled,
-    /// The new one was not deployed and the previous one is back, or a person asked for that.
-    RolledBack,
-    /// The answer did not pass `validate`.
-    Refused,
-    /// Anything else went wrong.
-    Failed,
-    /// Attestation or a window forbids it.
-    Blocked,
-    /// The budget of signing requests is used up.
-    Exhausted,
-    /// A run ended in the middle; written by the next one.
-    Interrupted,
-    /// `restore` rebuilt what consumers read.
-    Restored,
-    /// `restore` found it complete.
-    Kept,
-    /// `reseal` put the key under a new sealing key.
-    Resealed,
-    /// `unblock` began the budget anew.
-    Unblocked,
-    /// `install` made or renewed the links.
-    Installed,
-    /// `install` found them in place.
-    Unchanged,
-}
-
-impl Outcome {
-    /// The word in JSON and on the terminal.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotDue => "not-due",
-            Self::Renewed => "renewed",
-            Self::Settled => "settled",
-            Self::RolledBack => "rolled-back",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Blocked => "blocked",
-            Self::Exhausted => "exhausted",
-            Self::Interrupted => "interrupted",
-            Self::Restored => "restored",
-            Self::Kept => "kept",
-            Self::Resealed => "resealed",
-            Self::Unblocked => "unblocked",
-            Self::Installed => "installed",
-            Self::Unchanged => "unchanged",
-        }
+words! {
+    /// What became of a certificate in a run.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub enum Outcome {
+        /// Nothing to do.
+        NotDue = "not-due",
+        /// A new certificate is in use.
+        Renewed = "renewed",
+        /// A generation issued earlier is in use now, nothing was signed.
+        Settled = "settled",
+        /// The new one was not deployed and the previous one is back, or a person asked for that.
+        RolledBack = "rolled-back",
+        /// The answer did not pass `validate`.
+        Refused = "refused",
+        /// Anything else went wrong.
+        Failed = "failed",
+        /// Attestation or a window forbids it.
+        Blocked = "blocked",
+        /// The budget of signing requests is used up.
+        Exhausted = "exhausted",
+        /// A run ended in the middle; written by the next one.
+        Interrupted = "interrupted",
+        /// `restore` rebuilt what consumers read.
+        Restored = "restored",
+        /// `restore` found it complete.
+        Kept = "kept",
+        /// `reseal` put the key under a new sealing key.
+        Resealed = "resealed",
+        /// `unblock` began the budget anew.
+        Unblocked = "unblocked",
+        /// `install` made or renewed the links.
+        Installed = "installed",
+        /// `install` found them in place.
+        Unchanged = "unchanged",
     }
 }
 

@@ -3,46 +3,30 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::Code;
+use super::words::words;
 
-/// The stages of a renewal ([The flow](crate#the-flow)), in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// Deciding from files, settings and time.
-    Plan,
-    /// Proving the host's state.
-    Attest,
-    /// Login and signing at OpenBao.
-    Issue,
-    /// Judging what came back.
-    Validate,
-    /// Keeping the private key.
-    Seal,
-    /// Staging and the rename of `live`.
-    Publish,
-    /// Making the service read the new files.
-    Reload,
-    /// Seeing on the wire that it did.
-    Verify,
-    /// Making the new generation the one that boots.
-    Commit,
-}
-
-impl Stage {
-    /// The word in JSON and on the terminal.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Plan => "plan",
-            Self::Attest => "attest",
-            Self::Issue => "issue",
-            Self::Validate => "validate",
-            Self::Seal => "seal",
-            Self::Publish => "publish",
-            Self::Reload => "reload",
-            Self::Verify => "verify",
-            Self::Commit => "commit",
-        }
+words! {
+    /// The stages of a renewal ([The flow](crate#the-flow)), in their order.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    pub enum Stage {
+        /// Deciding from files, settings and time.
+        Plan = "plan",
+        /// Proving the host's state.
+        Attest = "attest",
+        /// Login and signing at OpenBao.
+        Issue = "issue",
+        /// Judging what came back.
+        Validate = "validate",
+        /// Keeping the private key.
+        Seal = "seal",
+        /// Staging and the rename of `live`.
+        Publish = "publish",
+        /// Making the service read the new files.
+        Reload = "reload",
+        /// Seeing on the wire that it did.
+        Verify = "verify",
+        /// Making the new generation the one that boots.
+        Commit = "commit",
     }
 }
 

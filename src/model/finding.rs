@@ -2,32 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How bad a finding is; `high` blocks a renewal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// Hygiene.
-    Low,
-    /// Breaks some peer, or soon.
-    Medium,
-    /// Breaks or endangers now.
-    High,
+use super::words::words;
+
+words! {
+    /// How bad a finding is; `high` blocks a renewal.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    pub enum Severity {
+        /// Worth knowing.
+        Info = "info",
+        /// Hygiene.
+        Low = "low",
+        /// Breaks some peer, or soon.
+        Medium = "medium",
+        /// Breaks or endangers now.
+        High = "high",
+    }
 }
 
 impl Severity {
-    /// The word in profiles and reports.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        }
-    }
-
     /// The severity of this word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {

@@ -17,6 +17,10 @@ pub const LIVE: &str = "live";
 pub const STATE: &str = "state.json";
 /// The history.
 pub const LEDGER: &str = "ledger.jsonl";
+/// The size in bytes at which the history is put aside, some 25,000 lines, and how many old ones are kept.
+pub const LEDGER_LIMIT: u64 = 8 * 1024 * 1024;
+/// See [`LEDGER_LIMIT`].
+pub const LEDGER_KEPT: usize = 4;
 /// The lock; its time is that of the last run.
 pub const LOCK: &str = "lock";
 /// The leaf.

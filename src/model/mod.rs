@@ -25,3 +25,4 @@ pub mod span;
 pub mod state;
 pub mod tcti;
 pub mod text;
+mod words;

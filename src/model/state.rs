@@ -6,34 +6,23 @@ use super::anchor::Fingerprint;
 use super::clock::Time;
 use super::failure::{Failure, Stage};
 use super::name::Generation;
+use super::words::words;
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
 
-/// How it is known that a generation is in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Proof {
-    /// The leaf was seen at every endpoint of the settings, or by a driver.
-    Served,
-    /// No leaf was seen: it was read back through `live`, and no service refused it.
-    File,
-    /// Not proven; stays as debt.
-    None,
-    /// The service was not running; proven once it runs.
-    ServiceStopped,
-}
-
-impl Proof {
-    /// The word in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Served => "served",
-            Self::File => "file",
-            Self::None => "none",
-            Self::ServiceStopped => "service-stopped",
-        }
+words! {
+    /// How it is known that a generation is in use.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub enum Proof {
+        /// The leaf was seen at every endpoint of the settings, or by a driver.
+        Served = "served",
+        /// No leaf was seen: it was read back through `live`, and no service refused it.
+        File = "file",
+        /// Not proven; stays as debt.
+        None = "none",
+        /// The service was not running; proven once it runs.
+        ServiceStopped = "service-stopped",
     }
 }
 

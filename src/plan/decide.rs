@@ -9,9 +9,10 @@ use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
 use super::validity::{fresh, is_valid, time_reason};
 use crate::config::settings::{Certificate, Settings};
-use crate::judge;
 use crate::judge::cert::Facts;
+use crate::judge::{self, lint};
 use crate::model::clock::Time;
+use crate::model::finding::Finding;
 use crate::model::name::{CertName, Generation};
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::state::Proof;
@@ -190,9 +191,22 @@ fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept,
         return Some(format!("expected keep = \"{asked}\", found a key of {} with keep = \"{found}\"", live.generation));
     }
     let against = judge::fits(facts, &certificate.request);
-    let blocking: Vec<String> =
-        against.iter().filter(|f| f.blocks()).map(|f| format!("expected {}, found {}", f.expected, f.found)).collect();
-    (!blocking.is_empty()).then(|| blocking.join("; "))
+    let blocking: Vec<&Finding> = against.iter().filter(|finding| finding.blocks()).collect();
+    let is_of_names = |finding: &&&Finding| finding.id == lint::NAME_MISSING.id || finding.id == lint::NAME_EXTRA.id;
+    let others = blocking.iter().filter(|finding| !is_of_names(finding));
+    let others = others.map(|finding| format!("expected {}, found {}", finding.expected, finding.found));
+    let texts: Vec<String> = names_changed(&blocking).into_iter().chain(others).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// What the settings add to the names of a certificate and take away from them: `names: +www.other.org −api.example.net`.
+fn names_changed(findings: &[&Finding]) -> Option<String> {
+    let of = |lint: &'static lint::Lint| findings.iter().filter(move |finding| finding.id == lint.id);
+    let bare = |name: &str| name.split_once(':').map_or(name, |(_, name)| name).to_owned();
+    let added = of(&lint::NAME_MISSING).map(|finding| format!("+{}", bare(&finding.expected)));
+    let taken = of(&lint::NAME_EXTRA).map(|finding| format!("−{}", bare(&finding.found)));
+    let names: Vec<String> = added.chain(taken).collect();
+    (!names.is_empty()).then(|| format!("names: {}", names.join(" ")))
 }
 
 #[cfg(test)]
@@ -200,6 +214,21 @@ mod tests {
     use super::*;
     use crate::model::key::Keep;
     use crate::model::state::State;
+
+    #[test]
+    fn changed_names_are_told_as_what_comes_and_what_goes() {
+        let finding = |id: &str, expected: &str, found: &str| Finding::new(id, crate::model::finding::Severity::High, expected, found);
+        let (missing, extra) = (lint::NAME_MISSING.id, lint::NAME_EXTRA.id);
+        let findings = [
+            finding(missing, "dns:www.other.org", "api.example.net"),
+            finding(missing, "ip:2001:db8::1", "no addresses"),
+            finding(extra, "only www.other.org", "dns:api.example.net"),
+            finding("key.other", "ec-p384", "ec-p256"),
+        ];
+        let all: Vec<&Finding> = findings.iter().collect();
+        assert_eq!(names_changed(&all).as_deref(), Some("names: +www.other.org +2001:db8::1 −api.example.net"));
+        assert_eq!(names_changed(&all[3..]), None);
+    }
 
     #[test]
     fn a_rollback_goes_to_what_was_committed_before() {

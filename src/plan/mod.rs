@@ -14,6 +14,7 @@ pub mod health;
 pub mod sealing;
 pub mod inventory;
 pub mod links;
+pub mod metrics;
 pub mod overdue;
 pub mod planned;
 pub mod reseal;

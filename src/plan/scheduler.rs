@@ -29,6 +29,14 @@ const DIRECTORIES: &[&str] = &[
     "/lib/systemd/system",
 ];
 
+/// Whether a unit of this name is installed.
+#[must_use]
+pub fn has_unit(view: &View, name: &str) -> bool {
+    let template = name.split_once('@').and_then(|(stem, rest)| Some(format!("{stem}@.{}", rest.rsplit_once('.')?.1)));
+    let is_there = |name: &str| DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).any(|path| view.is_file(&path));
+    is_there(name) || template.is_some_and(|template| is_there(&template))
+}
+
 /// The longest time between two runs of the installed timer; `None` where there is none, or none of its times is understood.
 #[must_use]
 pub fn period(view: &View) -> Option<Duration> {

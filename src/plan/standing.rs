@@ -13,7 +13,8 @@ use crate::config::settings::{Certificate, Settings};
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 use crate::model::code::Code;
-use crate::model::failure::Warning;
+use crate::model::entry::Outcome;
+use crate::model::failure::{Stage, Warning};
 use crate::model::key::Keep;
 use crate::model::name::Generation;
 use crate::model::pcr;
@@ -54,6 +55,16 @@ pub struct Standing {
     pub debt: Option<Debt>,
     /// Signing requests that count against the budget.
     pub attempts: usize,
+    /// Requests of the burst that may still be sent.
+    pub budget_remaining: usize,
+    /// The committed leaf's notBefore.
+    pub not_before: Option<Time>,
+    /// When a generation was last committed.
+    pub last_success: Option<Time>,
+    /// When a run last acted on it.
+    pub last_attempt: Option<Time>,
+    /// What became of it in the last run, by what that left.
+    pub last_outcome: Outcome,
     /// Whether it has been due for so long that whoever should renew it does not.
     pub overdue: bool,
     /// A run that is at work on it now; everything else is as before that run.
@@ -88,6 +99,8 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
     let moment = Moment { is_due: planned.due, deadline, last_run, is_writable: unwritable.is_none(), now };
     let debt = debt_of(&tree);
     let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
+    let counted = budget::counted(&tree.state, &budget::subject(settings, certificate));
+    let (attempts, budget_remaining) = (counted.len(), budget::left_of_burst(counted));
     let keep = tree.live.as_ref().filter(|live| !live.key_at_rest().is_empty()).map_or(certificate.keep, |live| live.keep);
     let pcrs = if keep.needs_tpm() { pcrs_of(settings, &tree, sealing) } else { Vec::new() };
     Standing {
@@ -102,7 +115,12 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
         keep_beyond: (keep == Keep::Sealed).then_some(KEEP_BEYOND),
         pcrs,
         debt,
-        attempts: budget::counted(&tree.state, &budget::subject(settings, certificate)).len(),
+        attempts,
+        budget_remaining,
+        not_before: facts.map(|facts| facts.not_before),
+        last_success: last_success(&tree),
+        last_attempt: last_attempt(&tree),
+        last_outcome: last_outcome(&tree, &moment),
         overdue: deadline.is_some_and(|deadline| deadline.is_over(now)),
         last_error: health::last_error(&tree, &moment).cloned(),
         last_run,
@@ -110,6 +128,37 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
         warnings: warnings(&tree, unwritable),
         in_progress: tree.under_way.take(),
         planned,
+    }
+}
+
+fn last_success(tree: &Tree) -> Option<Time> {
+    tree.state.proven.as_ref().filter(|proven| proven.proof != Proof::None).map(|proven| proven.at)
+}
+
+fn last_attempt(tree: &Tree) -> Option<Time> {
+    let state = &tree.state;
+    let noted = [state.proven.as_ref().map(|proven| proven.at), state.last_error.as_ref().map(|last| last.at)];
+    let begun = tree.under_way.as_ref().and_then(|under_way| under_way.since).or(state.begun.as_ref().map(|begun| begun.at));
+    noted.into_iter().flatten().chain(begun).chain(state.requests.iter().copied()).max()
+}
+
+/// By what the last run left; nothing due leaves nothing.
+fn last_outcome(tree: &Tree, moment: &Moment) -> Outcome {
+    if let Some(last) = health::last_error(tree, moment) {
+        return match (last.failure.stage, last.failure.code) {
+            (_, Code::Exhausted) => Outcome::Exhausted,
+            (Stage::Attest, _) => Outcome::Blocked,
+            (Stage::Validate, _) => Outcome::Refused,
+            (Stage::Publish | Stage::Reload | Stage::Verify, _) if tree.debt.is_some() => Outcome::RolledBack,
+            _ => Outcome::Failed,
+        };
+    }
+    let is_of_last_run = |time: Time| moment.last_run.is_some_and(|run| time >= run);
+    let staged = tree.live.as_ref().and_then(|live| live.meta.as_ref()).map(|meta| meta.staged);
+    match (last_success(tree).is_some_and(is_of_last_run), staged.is_some_and(is_of_last_run)) {
+        (true, true) => Outcome::Renewed,
+        (true, false) => Outcome::Settled,
+        (false, _) => Outcome::NotDue,
     }
 }
 

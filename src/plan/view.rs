@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::generation::certificates;
 use super::inventory::{Inventory, StateFile, Tree};
 pub use super::planned::{Action, Planned};
 use super::planned::{planned, strange};
@@ -11,8 +12,10 @@ use super::{scheduler, under_way};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::look::View;
+use crate::judge::cert::Facts;
 use crate::model::clock::Time;
-use crate::model::report::SettingsError;
+use crate::model::openbao::AuthMethod;
+use crate::model::report::{RunError, SettingsError};
 
 /// `plan --json`.
 #[derive(Clone, Debug, Serialize)]
@@ -23,10 +26,61 @@ pub struct PlanDocument {
     pub host: String,
     /// The time it was made for.
     pub at: Time,
+    /// How the command ended where it has no document of its own.
+    #[serde(flatten)]
+    pub end: End,
     /// Errors of the settings (exit 2).
     pub errors: Vec<SettingsError>,
     /// One for each certificate of the settings.
     pub certificates: Vec<Planned>,
+}
+
+/// What every document of a command has, so that it has one shape at every exit code.
+#[derive(Clone, Debug, Serialize)]
+pub struct End {
+    /// When the command began.
+    pub started: Time,
+    /// When it ended.
+    pub finished: Time,
+    /// The exit code.
+    pub exit: u8,
+    /// An error of the whole command (exit 2, or 255 with `--due`).
+    pub error: Option<RunError>,
+}
+
+impl End {
+    /// It went well.
+    #[must_use]
+    pub const fn well(at: Time) -> Self {
+        Self { started: at, finished: at, exit: 0, error: None }
+    }
+}
+
+impl PlanDocument {
+    /// A document with nothing in it, of a command that could not even begin.
+    #[must_use]
+    pub const fn refused(host: String, end: End, errors: Vec<SettingsError>) -> Self {
+        Self { schema: "omens.plan/1", host, at: end.started, end, errors, certificates: Vec::new() }
+    }
+}
+
+impl StatusDocument {
+    /// A document with nothing in it, of a command that could not even begin.
+    #[must_use]
+    pub const fn refused(host: String, end: End, errors: Vec<SettingsError>) -> Self {
+        Self {
+            schema: "omens.status/1",
+            host,
+            at: end.started,
+            end,
+            healthy: false,
+            last_run: None,
+            unnamed: Vec::new(),
+            login_expires: None,
+            errors,
+            certificates: Vec::new(),
+        }
+    }
 }
 
 /// `status --json`.
@@ -38,12 +92,17 @@ pub struct StatusDocument {
     pub host: String,
     /// The time it was made for.
     pub at: Time,
+    /// How the command ended where it has no document of its own.
+    #[serde(flatten)]
+    pub end: End,
     /// No debt, nothing missing, unpublished or expired, the last run without error.
     pub healthy: bool,
     /// When the last run took the lock.
     pub last_run: Option<Time>,
     /// Certificates on disk that the settings no longer name; kept, never deleted in silence.
     pub unnamed: Vec<String>,
+    /// When the login that ends first ends, where that can be read here: of a client certificate.
+    pub login_expires: Option<Time>,
     /// Errors of the settings (exit 2).
     pub errors: Vec<SettingsError>,
     /// One for each certificate of the settings.
@@ -65,7 +124,7 @@ pub fn plan(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<P
         };
         certificates.push(planned);
     }
-    Ok(PlanDocument { schema: "omens.plan/1", host: settings.host.clone(), at: now, errors: Vec::new(), certificates })
+    Ok(PlanDocument { schema: "omens.plan/1", host: settings.host.clone(), at: now, end: End::well(now), errors: Vec::new(), certificates })
 }
 
 /// Says where these certificates stand.
@@ -92,10 +151,21 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
         schema: "omens.status/1",
         host: settings.host.clone(),
         at: now,
+        end: End { exit: u8::from(!certificates.iter().all(|c| c.healthy)), ..End::well(now) },
         healthy: certificates.iter().all(|c| c.healthy),
         last_run,
         unnamed,
+        login_expires: login_expires(settings),
         errors: Vec::new(),
         certificates,
     })
+}
+
+fn login_expires(settings: &Settings) -> Option<Time> {
+    let ends = settings.openbao.login.iter().filter_map(|login| {
+        let AuthMethod::Cert(login) = login else { return None };
+        let pem = View::host().text(&login.cert).ok()?;
+        Facts::parse(certificates(pem.as_bytes()).first()?).ok().map(|facts| facts.not_after)
+    });
+    ends.min()
 }

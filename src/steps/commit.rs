@@ -3,7 +3,7 @@
 
 use super::prove::Proven;
 use super::swap::{Place, Published, disk_failure};
-use crate::io::dir::DiskError;
+use crate::io::dir::{Dir, DiskError};
 use crate::io::write;
 use crate::judge::cert::Facts;
 use crate::model::code::Code;
@@ -100,7 +100,8 @@ fn link(published: &Published, proof: Proof) -> Result<Committed, Failure> {
     Ok(Committed { generation, previous, proof, facts: published.facts().clone() })
 }
 
-/// Removes generations that nothing needs: both trees keep `live`, the one committed before it and the newest debt.
+/// Removes generations that nothing needs: both trees keep `live`, the one committed before it and the newest debt; the run directory also
+/// those with the leaf of `live`, which `reseal` left behind: services were told their paths and are not told new ones before the next commit.
 ///
 /// Where keys are to be sealed, one that still lies in the state directory in clear goes as soon as `live` is proven: until then it is the
 /// fallback, from then on it would only be what a stolen disk gives away.
@@ -118,11 +119,19 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
     let gives_away = |g: &Generation| {
         !place.certificate().keep.rests_in_clear() && state.proven.as_ref().is_some_and(is_proven) && !in_clear(&var, &[*g]).is_empty()
     };
+    let leaf = run.child(&live.to_string())?.map_or(Ok(None), |dir| dir.read(layout::CERT))?;
+    let has_leaf_of_live = |dir: &Dir, name: &str| -> Result<bool, DiskError> {
+        let found = dir.child(name)?.map_or(Ok(None), |dir| dir.read(layout::CERT))?;
+        Ok(leaf.as_ref().zip(found).is_some_and(|(leaf, found)| leaf.bytes == found.bytes))
+    };
     let sealed = state.previous.filter(|g| !gives_away(g));
-    for (dir, previous) in [(&var, sealed), (&run, state.previous)] {
+    for (dir, previous, keeps_leaf) in [(&var, sealed, false), (&run, state.previous, true)] {
         let kept = [Some(live), Some(published), previous, debt];
         for name in dir.names()? {
             if Generation::parse(&name).is_none_or(|g| kept.contains(&Some(g))) {
+                continue;
+            }
+            if keeps_leaf && has_leaf_of_live(dir, &name)? {
                 continue;
             }
             let leaving = format!(".{name}");

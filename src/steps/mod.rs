@@ -19,3 +19,4 @@ pub mod reseal;
 pub mod rollback;
 pub mod unblock;
 pub mod install;
+pub mod metrics;

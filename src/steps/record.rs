@@ -1,19 +1,23 @@
 //! What a run leaves behind about a certificate: `state.json` (replaced in one step) and a ledger line (only ever appended).
 //! It also holds the budget of signing requests, which breaks loops whatever causes them.
 
+mod outside;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use outside::{forget_failure, note_failure};
 
 use super::commit::Committed;
 use super::swap::{Place, disk_failure};
 use crate::io::dir::{Dir, DiskError};
-use crate::io::write::{self, Ownership};
+use crate::io::write;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::entry::Entry;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
-use crate::model::name::{CertName, Generation};
-use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State, newer_version};
+use crate::model::name::Generation;
+use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
 use crate::plan::budget::{self, Allowance, Life};
 use crate::plan::due::due_at;
 
@@ -251,25 +255,6 @@ fn note_debt(state: &mut State, generation: Generation, failure: Option<&Failure
         failure: failure.cloned().unwrap_or_else(unknown),
         attempts: earlier.map_or(0, |debt| debt.attempts) + 1,
     });
-}
-
-/// Leaves a failure in the state of a certificate whose place could not be opened, as far as that can be written.
-///
-/// # Errors
-/// When it cannot; then the exit code, the report and the ledger have to say it.
-pub fn note_failure(state: &Dir, name: &CertName, failure: &Failure, now: Time) -> Result<(), DiskError> {
-    let (certs, _) = write::make_dir(state, layout::CERTS, 0o700, Ownership::default())?;
-    let (var, _) = write::make_dir(&certs, name.as_str(), 0o700, Ownership::default())?;
-    let content = var.read(layout::STATE)?;
-    if content.as_ref().is_some_and(|content| newer_version(&content.bytes).is_some()) {
-        return Ok(());
-    }
-    let read = content.map(|content| serde_json::from_slice::<State>(&content.bytes));
-    // A state that is there and cannot be understood is not overwritten by somebody who only has a failure to tell.
-    let Ok(known) = read.transpose() else { return Ok(()) };
-    let last_error = Some(LastError { at: now, failure: failure.clone() });
-    let state = State { last_error, ..known.unwrap_or_default() };
-    write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
 }
 
 /// Appends lines to the ledger.

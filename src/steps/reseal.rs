@@ -17,6 +17,7 @@ use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
+use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError, Unwatched};
 use crate::model::secret::Material;
 use crate::plan::choice::Plan;
@@ -49,7 +50,8 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
     let Some(store) = trees.stores().sealed() else { return run.end(Vec::new()) };
     let pinned = if options.new_tpm { store.adopt_tpm().map(Some) } else { Ok(None) };
     let made = pinned.and_then(|other| store.renew_sealing_key(clock.now()).map(|_| other));
-    let sealing = Sealing { run: &run, trees: &trees, store, clock };
+    let has_other_tpm = matches!(made, Ok(Some(true)));
+    let sealing = Sealing { run: &run, trees: &trees, store, clock, has_other_tpm };
     let reports = match made {
         Err(failure) => return without_a_key(run, &sealed, &failure),
         Ok(other) => sealed.iter().map(|c| with_warning(sealing.one(c), other)).collect(),
@@ -82,6 +84,8 @@ struct Sealing<'a> {
     trees: &'a Arc<Trees>,
     store: &'a SealedStore,
     clock: Clock,
+    /// Whether a person had another TPM pinned in this run: keys of the one before are gone, and that is what was said.
+    has_other_tpm: bool,
 }
 
 /// All that can be known before anything is written for a certificate.
@@ -115,6 +119,11 @@ impl Sealing<'_> {
         };
         match self.ready(certificate, &tree, again) {
             Ok(ready) => self.anew(ready, again, report, tree),
+            Err(failure) if self.has_other_tpm && failure.stage == Stage::Seal && failure.code == Code::BlobDamaged => {
+                let name = certificate.name();
+                let text = format!("its key was sealed to the TPM before this one and is gone: `omens renew {name}` makes a new one");
+                CertReport { outcome: Outcome::Kept, reasons: vec![Reason::new(ReasonCode::Unreadable, text)], ..report }
+            }
             Err(failure) => self.run.failed(report, failure),
         }
     }

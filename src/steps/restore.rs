@@ -218,4 +218,15 @@ fn note_failures(state: &Dir, reports: &[CertReport], started: Time, now: Time) 
     if let Err(why) = record::append(state, &entries, true) {
         tracing::error!(%why, "the ledger was not written");
     }
+    // `status` says why, until it succeeds or a run had no cause to repeat it.
+    for report in reports {
+        let noted = match &report.error {
+            Some(failure) => record::note_failure(state, &report.name, failure, now),
+            None if report.outcome == Outcome::Restored => record::forget_failure(state, &report.name),
+            None => Ok(()),
+        };
+        if let Err(why) = noted {
+            tracing::warn!(%why, certificate = %report.name, "how restoring ended was not noted");
+        }
+    }
 }

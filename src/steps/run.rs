@@ -8,6 +8,7 @@ use super::swap::disk_failure;
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
+use crate::io::rotate;
 pub use crate::io::runtime::runtime;
 use crate::io::write;
 use crate::model::clock::{Clock, Time};
@@ -132,8 +133,11 @@ impl Run {
         &self.state
     }
 
-    /// Appends one line to the ledger. That it cannot be written is an error of the run, said at its end.
+    /// Appends one line to the ledger, in a new file where the last one is large. That it cannot be written is an error of the run, said at
+    /// its end.
     pub fn note(&self, entry: &Entry) {
+        // This run holds the lock: nobody else renames.
+        self.kept(rotate::rotate(&self.state, layout::LEDGER, layout::LEDGER_LIMIT, layout::LEDGER_KEPT));
         self.kept(record::append(&self.state, std::slice::from_ref(entry), false));
     }
 

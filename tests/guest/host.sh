@@ -1,8 +1,9 @@
 # What the guests share that run the units (tests/it/units.rs): a real OpenBao, settings, Debian's nginx, the units as the README installs
 # them. Sourced, as root, under a systemd of its own. KEEP is the kind of keeping of every key; `sealed` brings a software TPM along.
 # shellcheck shell=bash
+# With PACKAGED=1 nothing is installed here: a package does that.
 set -euo pipefail
-LAB=/opt/lab UNITS=/opt/units OMENS=/usr/bin/omens KEEP=${KEEP:-file}
+LAB=/opt/lab UNITS=${UNITS:-/opt/units} OMENS=/usr/bin/omens KEEP=${KEEP:-file}
 ETC=/etc/systemd/system
 work=/root/omens-guest
 mkdir -p $work /etc/omens /etc/nginx/conf.d /etc/credstore /etc/sysusers.d /etc/tmpfiles.d
@@ -71,12 +72,14 @@ CONF
 
 # drop_in FILE: as shipped.
 drop_in() { install -D -m 644 -t "$ETC/${1%/*}" "$UNITS/$1" && systemctl daemon-reload; }
-install -m 644 -t $ETC $UNITS/*.service $UNITS/*.timer
-cp $UNITS/sysusers.d/omens.conf /etc/sysusers.d/
-cp $UNITS/tmpfiles.d/omens.conf /etc/tmpfiles.d/
-systemd-sysusers omens.conf
-systemd-tmpfiles --create omens.conf
-drop_in omens-renew.service.d/credential.conf
+if [ -z "${PACKAGED:-}" ]; then
+  install -m 644 -t $ETC $UNITS/*.service $UNITS/*.timer
+  cp $UNITS/sysusers.d/omens.conf /etc/sysusers.d/
+  cp $UNITS/tmpfiles.d/omens.conf /etc/tmpfiles.d/
+  systemd-sysusers omens.conf
+  systemd-tmpfiles --create omens.conf
+  drop_in omens-renew.service.d/credential.conf
+fi
 
 show() { systemctl show -P "$2" "$1"; }
 # What the unit said since the last look.

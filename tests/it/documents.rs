@@ -14,7 +14,7 @@ use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State, UnderWay};
-use omens::plan::view::{Action, PlanDocument, Planned, Standing, StatusDocument};
+use omens::plan::view::{Action, End, PlanDocument, Planned, Standing, StatusDocument};
 
 fn at(second: i64) -> Time {
     Time::from_unix(1_795_000_000 + second)
@@ -90,6 +90,10 @@ fn planned() -> Planned {
     }
 }
 
+fn end(exit: u8) -> End {
+    End { started: at(9), finished: at(9), exit, error: None }
+}
+
 fn standing() -> Standing {
     Standing {
         planned: planned(),
@@ -105,6 +109,11 @@ fn standing() -> Standing {
         pcrs: Vec::new(),
         debt: Some(debt()),
         attempts: 1,
+        budget_remaining: 4,
+        not_before: Some(at(0)),
+        last_success: Some(at(1)),
+        last_attempt: Some(at(9)),
+        last_outcome: Outcome::RolledBack,
         overdue: true,
         in_progress: Some(UnderWay { stage: Stage::Reload, generation: Some(Generation(3)), since: Some(at(9)) }),
         last_error: Some(LastError { at: at(9), failure: failure() }),
@@ -130,7 +139,7 @@ fn the_documents_of_commands_are_pinned() {
     let host = "www.example.net".to_owned();
     pinned(
         "plan.json",
-        &PlanDocument { schema: "omens.plan/1", host: host.clone(), at: at(9), errors: vec![], certificates: vec![planned()] },
+        &PlanDocument { schema: "omens.plan/1", host: host.clone(), at: at(9), end: end(0), errors: vec![], certificates: vec![planned()] },
     );
     pinned(
         "status.json",
@@ -138,9 +147,11 @@ fn the_documents_of_commands_are_pinned() {
             schema: "omens.status/1",
             host,
             at: at(9),
+            end: end(1),
             healthy: false,
             last_run: Some(at(9)),
             unnamed: vec!["gone".to_owned()],
+            login_expires: Some(at(3600)),
             errors: vec![],
             certificates: vec![standing()],
         },

@@ -55,6 +55,24 @@ fn what_is_known_of_a_certificate_is_known_after_it() {
 }
 
 #[test]
+fn what_services_were_configured_with_stays_until_the_next_commit() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let estate = host(&swtpm);
+    let run = estate.run_dir().join("web");
+    for _ in 0..2 {
+        estate.omens(&["reseal"]).expect(0, "web", "resealed");
+    }
+    // Services were told the paths of gen-1 and are told no others.
+    for name in ["gen-1", "gen-3"] {
+        assert!(run.join(name).join("key.pem").exists(), "{name}");
+    }
+    assert_eq!(estate.published("web"), Some(3));
+    estate.force().expect(0, "web", "renewed");
+    estate.force().expect(0, "web", "renewed");
+    assert!(!run.join("gen-1").exists() && !run.join("gen-2").exists());
+}
+
+#[test]
 fn a_run_directory_on_a_disk_is_seen_before_anything_is_begun() {
     let Some(swtpm) = start(&[7]) else { return };
     let mut estate = host(&swtpm);

@@ -264,3 +264,174 @@ fn a_certificate_that_is_due_before_the_next_tick_is_renewed_in_time() {
     let check = estate.omens(&["check-config"]);
     assert!(check.json["warnings"].as_array().unwrap().iter().any(|w| w["code"] == "runs-too-seldom"), "{check}");
 }
+
+/// A line of the exposition: its value.
+fn value(text: &str, series: &str) -> Option<i64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn every_run_leaves_its_metrics_and_status_prints_the_same() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    let dir = estate.dir.join("textfile");
+    std::fs::create_dir(&dir).unwrap();
+    let file = dir.join("omens.prom");
+    let text = format!("{}\n[metrics]\ntextfile = \"{}\"\n", estate.settings_text(), file.display());
+    std::fs::write(estate.settings(), text).unwrap();
+    estate.renew().expect(0, "web", "renewed");
+    let left = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(names(&dir), ["omens.prom"], "renamed into place");
+    for (series, expected) in [
+        ("omens_certificate_debt{certificate=\"web\"}", 0),
+        ("omens_certificate_overdue{certificate=\"web\"}", 0),
+        ("omens_certificate_healthy{certificate=\"web\"}", 1),
+        ("omens_certificate_budget_remaining{certificate=\"web\"}", 5),
+        ("omens_last_run_outcome{outcome=\"renewed\"}", 1),
+        ("omens_last_run_outcome{outcome=\"failed\"}", 0),
+        ("omens_healthy", 1),
+    ] {
+        assert_eq!(value(&left, series), Some(expected), "{series}\n{left}");
+    }
+    let status = estate.omens(&["status"]);
+    let unix = |field: &str| omens::model::clock::Time::parse(status.cert("web")[field].as_str().unwrap()).unwrap().unix();
+    for (name, field) in [("not_after", "expires"), ("not_before", "not_before"), ("due", "due_at"), ("last_success", "last_success")] {
+        let series = format!("omens_certificate_{name}_seconds{{certificate=\"web\"}}");
+        assert_eq!(value(&left, &series), Some(unix(field)), "{series}\n{left}");
+    }
+    for name in ["omens_certificate_last_attempt_seconds{certificate=\"web\"}", "omens_last_run_seconds", "omens_last_run_duration_seconds"]
+    {
+        assert!(value(&left, name).is_some(), "{name}\n{left}");
+    }
+    // Each metric once, with its help and type.
+    let series: Vec<&str> = left.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0).collect();
+    assert_eq!(series.iter().collect::<std::collections::BTreeSet<_>>().len(), series.len(), "{left}");
+    let printed = estate.plain(&["status", "--format", "prometheus"]).stdout;
+    let of_run = left.find("# HELP omens_last_run_duration_seconds").unwrap();
+    assert_eq!(printed, left[..of_run]);
+
+    hostile.lie(Lie::PolicyDenied);
+    std::thread::sleep(Duration::from_millis(1100));
+    estate.force().expect(1, "web", "failed");
+    let left = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(value(&left, "omens_last_run_outcome{outcome=\"failed\"}"), Some(1), "{left}");
+    let series = "omens_certificate_last_error{certificate=\"web\",stage=\"issue\",code=\"permission-denied\"}";
+    assert_eq!((value(&left, series), value(&left, "omens_healthy")), (Some(1), Some(0)), "{left}");
+}
+
+#[test]
+fn status_is_one_line_a_certificate_with_the_worst_first() {
+    let (hostile, mut estate) = issued();
+    estate.certs.push(Cert::web("apart"));
+    estate.certs.push(Cert::web("zed"));
+    estate.write();
+    hostile.lies(&[Lie::PolicyDenied, Lie::Nothing]);
+    estate.renew();
+    let lines: Vec<String> = estate.plain(&["status"]).stdout.lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    assert!(lines[0].contains("permission-denied") && !lines[1].contains("denied"), "{lines:#?}");
+    assert!(lines[1].contains("healthy") && lines[2].contains("healthy"), "{lines:#?}");
+    assert!(lines[3].starts_with("lab.funlab.casa: 1 of 3 need attention, last run "), "{lines:#?}");
+    assert!(estate.plain(&["status", "-v"]).stdout.lines().count() > 6);
+}
+
+#[test]
+fn what_failed_is_on_stderr_and_quiet_leaves_the_rest_out() {
+    let (hostile, mut estate) = issued();
+    let quiet = estate.plain(&["renew", "--all", "--quiet"]);
+    assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (0, "", ""));
+    estate.certs.insert(0, Cert::web("again"));
+    estate.certs.push(Cert::web("late"));
+    estate.write();
+    hostile.lies(&[Lie::Nothing, Lie::PolicyDenied]);
+    let loud = estate.plain(&["renew", "--all"]);
+    let order: Vec<&str> = loud.stdout.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert_eq!((loud.code, order[0], order.last().copied().map(|word| word.starts_with("not-due"))), (1, "failed", Some(true)), "{loud:?}");
+    assert!(loud.stderr.contains("failed: issue: permission-denied"), "{loud:?}");
+    let quiet = estate.plain(&["renew", "--all", "-q"]);
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (1, ""), "{quiet:?}");
+    assert!(quiet.stderr.contains(": failed: issue: permission-denied"), "{quiet:?}");
+    let json = estate.omens(&["renew", "--all"]);
+    assert!(json.stderr.contains(": failed: issue: permission-denied"), "{json}");
+}
+
+#[test]
+fn a_document_has_one_shape_at_every_exit_code() {
+    let (_hostile, estate) = issued();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let good = [estate.omens(&["plan"]), estate.omens(&["status"])];
+    let broken = format!("{}\nnonsense = 1\n", estate.settings_text());
+    std::fs::write(estate.settings(), broken).unwrap();
+    for (good, command) in good.iter().zip(["plan", "status"]) {
+        for arguments in [&[command][..], &[command, "--nonsense"]] {
+            let refused = estate.omens(arguments);
+            assert_eq!(refused.json["schema"], good.json["schema"], "{refused}");
+            if refused.code == 2 {
+                assert_eq!(keys(&refused.json), keys(&good.json), "{refused}");
+            }
+        }
+    }
+}
+
+#[test]
+fn help_is_a_word_too_and_completions_know_the_names() {
+    let (_hostile, estate) = issued();
+    let (word, flag) = (estate.plain(&["help", "renew"]), estate.plain(&["renew", "--help"]));
+    assert_eq!((word.code, flag.code), (0, 0), "{word:?}");
+    let bare = |arguments: &[&str]| {
+        let mut command = Command::new(crate::lab::estate::omens());
+        command.args(arguments);
+        crate::lab::child::run(command, Duration::from_secs(10))
+    };
+    assert_eq!(bare(&["help", "renew"]).stdout, bare(&["renew", "--help"]).stdout);
+    assert_eq!(bare(&["help"]).stdout, bare(&["--help"]).stdout);
+    assert_eq!(bare(&["help", "nonsense"]).code, 2);
+    assert_eq!(estate.plain(&["completions", "--names"]).stdout, "web\n");
+    assert!(estate.plain(&["completions", "bash"]).stdout.contains("omens completions --names"));
+}
+
+/// Figures, and a bound far above them: a debug build on a shared machine.
+#[test]
+fn thousands_of_certificates_and_a_long_ledger_cost_status_seconds_at_most() {
+    const MANY: usize = 3000;
+    let (_hostile, mut estate) = issued();
+    let copy = |from: &Path, to: &Path| {
+        std::fs::create_dir_all(to.join("gen-1")).unwrap();
+        for entry in std::fs::read_dir(from.join("gen-1")).unwrap().flatten() {
+            std::fs::hard_link(entry.path(), to.join("gen-1").join(entry.file_name())).unwrap();
+        }
+        // It names its own paths.
+        let own = to.join("gen-1/nginx.conf");
+        if let Ok(text) = std::fs::read_to_string(&own) {
+            std::fs::remove_file(&own).unwrap();
+            std::fs::write(&own, text.replace("/web/", &format!("/{}/", to.file_name().unwrap().to_str().unwrap()))).unwrap();
+        }
+        std::os::unix::fs::symlink("gen-1", to.join("live")).unwrap();
+    };
+    let (certs, run) = (estate.state().join("certs"), estate.run_dir());
+    for number in 1..MANY {
+        let name = format!("c{number}");
+        copy(&certs.join("web"), &certs.join(&name));
+        std::fs::copy(certs.join("web/state.json"), certs.join(&name).join("state.json")).unwrap();
+        copy(&run.join("web"), &run.join(&name));
+        std::os::unix::fs::symlink("live/nginx.conf", run.join(&name).join("nginx.conf")).unwrap();
+        estate.certs.push(Cert::web(&name));
+    }
+    // Settings of more than a mebibyte are split.
+    let text = estate.settings_text();
+    let middle = text.match_indices("[[certificate]]").nth(MANY / 2).unwrap().0;
+    std::fs::write(estate.settings(), &text[..middle]).unwrap();
+    std::fs::create_dir_all(estate.dir.join("omens.d")).unwrap();
+    std::fs::write(estate.dir.join("omens.d/more.toml"), &text[middle..]).unwrap();
+    // A million lines of it: nothing that looks reads them.
+    let ledger = std::fs::OpenOptions::new().append(true).open(estate.state().join("ledger.jsonl")).unwrap();
+    ledger.set_len(300 << 20).unwrap();
+    for command in ["status", "plan"] {
+        let begin = std::time::Instant::now();
+        let output = estate.plain(&[command]);
+        let took = begin.elapsed();
+        eprintln!("{command} with {MANY} certificates and a ledger of 300 MiB: {took:?}");
+        assert_eq!(output.code, 0, "{}{}", &output.stdout[output.stdout.len().saturating_sub(500)..], output.stderr);
+        assert!(output.stdout.lines().count() >= MANY && took < Duration::from_secs(60), "{command}: {took:?}");
+    }
+}

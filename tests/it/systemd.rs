@@ -35,3 +35,26 @@ fn units_are_reloaded_restarted_started_once_and_left_alone() {
     assert_eq!(output.code, 0, "{}\n{}", output.stdout, output.stderr);
     assert_eq!(output.stdout.lines().collect::<Vec<_>>(), EXPECTED, "{}", output.stderr);
 }
+
+/// What the guest prints of a certificate of a minute.
+const STANDING: [&str; 6] = [
+    // Renewed when it was due, a day before the next tick.
+    "gen-2",
+    "renewed 0 true false false",
+    // 5 is notice.
+    "journal web 1 commit renewed 5 true",
+    "journal web 2 commit renewed 5 true",
+    // Nobody renews: seen before it has ended.
+    "abandoned 1 false true false",
+    "web  overdue",
+];
+
+#[test]
+fn status_and_the_journal_tell_what_is_so_under_a_real_systemd() {
+    let output = match guest::boot("status.sh", &[], Duration::from_secs(200)) {
+        Ok(output) => output,
+        Err(why) => return crate::skipped(&format!("status under a real systemd: {why}")),
+    };
+    assert_eq!(output.code, 0, "{}\n{}", output.stdout, output.stderr);
+    assert_eq!(output.stdout.lines().collect::<Vec<_>>(), STANDING, "{}", output.stderr);
+}

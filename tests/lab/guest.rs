@@ -10,6 +10,11 @@ use super::{is_root, openbao, tool};
 
 /// Boots, runs the script with these variables, and powers off; `Err` says why that cannot be done here.
 pub fn boot(script: &str, variables: &[&str], limit: Duration) -> Result<Output, String> {
+    boot_with(script, variables, limit, &["-b".to_owned(), format!("{}:/usr/bin/omens", omens().display())])
+}
+
+/// The same with these options of `sdlab.sh` in place of the binary under test.
+pub fn boot_with(script: &str, variables: &[&str], limit: Duration, options: &[String]) -> Result<Output, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     if !is_root() {
         return Err("needs root (namespaces)".to_owned());
@@ -18,7 +23,8 @@ pub fn boot(script: &str, variables: &[&str], limit: Duration) -> Result<Output,
     let bao = openbao::binary().expect("OpenBao").canonicalize().expect("OpenBao");
     let mut command = Command::new(tool("sdlab.sh"));
     let tools = ["openbao-lab.sh", "swtpm.sh"].map(|name| (tool(name), format!("/opt/lab/{name}")));
-    for (file, inside) in [(omens(), "/usr/bin/omens".to_owned()), (bao, "/usr/bin/bao".to_owned())].into_iter().chain(tools) {
+    command.args(options);
+    for (file, inside) in [(bao, "/usr/bin/bao".to_owned())].into_iter().chain(tools) {
         command.arg("-b").arg(format!("{}:{inside}", file.display()));
     }
     for (dir, inside) in [("units", "/opt/units"), ("tests/guest", "/opt/guest")] {

@@ -46,7 +46,7 @@ syntax() {
         T "syntax: ${script#"$ROOT"/}" 0 python3 -ISc 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$script"
     done
     has 'shellcheck' shellcheck shellcheck || return 0
-    T 'shellcheck: tools and ./run' 0 shellcheck -S warning "$HERE"/*.sh "$ROOT/run" "$ROOT/.ci/run"
+    T 'shellcheck: tools and ./run' 0 shellcheck -S warning "$HERE"/*.sh "$ROOT/run" "$ROOT/.ci/run" "$ROOT"/packaging/{build.sh,postinst,prerm,postrm}
     T 'shellcheck: scripts of the guests' 0 shellcheck -S error "$ROOT"/tests/guest/*.sh
 }
 

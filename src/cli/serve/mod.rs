@@ -32,6 +32,7 @@ use crate::plan::view;
 use crate::steps::flow::ending::Ender;
 use crate::steps::flow::world::World;
 use crate::steps::flow::{self, Request};
+use crate::steps::metrics;
 
 /// How long a run may go on after the first signal: less than the 30 s and more after which service and container managers kill.
 const BOUND: Duration = Duration::from_secs(25);
@@ -176,7 +177,9 @@ impl Service<'_, '_> {
                 let (ending, unanswered) = (self.ender.ending(), self.unanswered.clone());
                 let task = tokio::task::spawn_blocking(move || {
                     let world = World::of(&settings, clock, &progress).after(&settings, unanswered, ending);
-                    flow::renew(&settings, &Request { names: Vec::new(), force: false, wait: WAIT }, &world)
+                    let report = flow::renew(&settings, &Request { names: Vec::new(), force: false, wait: WAIT }, &world);
+                    metrics::leave(&settings, &report, clock);
+                    report
                 });
                 self.running = Some(Running { began, task });
             }
@@ -196,7 +199,7 @@ impl Service<'_, '_> {
         if let Some(error) = locked {
             error.hint = Some("the next run tries again".to_owned());
         }
-        self.session.report(&report);
+        self.session.report_of_many(&report);
         self.after(began, "", report.exit == OK);
     }
 

@@ -86,6 +86,15 @@ impl Tpm {
         Ok(found.is_some())
     }
 
+    /// Whether something was measured into each of these PCRs. Nothing in the TPM is changed.
+    ///
+    /// # Errors
+    /// One of them was never measured into, or the TPM cannot be asked.
+    pub fn are_measured(tcti: &Tcti, list: &PcrList) -> Result<(), TpmError> {
+        let mut door = Door::new(open::open(tcti)?);
+        measured(&mut door, &tcti.to_string(), list).map(drop)
+    }
+
     /// The Name of the storage root key: what to pin.
     #[must_use]
     pub fn srk_name(&self) -> &[u8] {
@@ -112,36 +121,7 @@ impl Tpm {
     /// # Errors
     /// One of them was never measured into, or the TPM cannot be asked.
     pub fn pcr_values(&mut self, list: &PcrList) -> Result<PcrValues, TpmError> {
-        let values = self.read_pcrs(list)?;
-        let unmeasured = values.unmeasured();
-        if unmeasured.is_empty() {
-            return Ok(values);
-        }
-        let why = if unmeasured.len() == 1 {
-            "is all 00 or all FF: nothing was ever measured into it"
-        } else {
-            "are all 00 or all FF: nothing was ever measured into them"
-        };
-        Err(TpmError::PcrUnmeasured { pcrs: unmeasured, why })
-    }
-
-    fn read_pcrs(&mut self, list: &PcrList) -> Result<PcrValues, TpmError> {
-        'again: for _ in 0..TRIES {
-            let (mut values, mut counter) = (Vec::new(), None);
-            for some in list.numbers().chunks(PCRS_AT_ONCE) {
-                let read = self.door.send(None, |context| context.pcr_read(object::selection(some)?));
-                let (count, _, digests) = read.map_err(|why| TpmError::of("read PCRs", &self.tcti, why))?;
-                // Two answers from before and after a change are no state that the host ever was in.
-                if counter.is_some_and(|before| before != count) {
-                    continue 'again;
-                }
-                counter = Some(count);
-                values.extend(digests.value().iter().map(|digest| digest.value().to_vec()));
-            }
-            let missing = || TpmError::PcrUnmeasured { pcrs: list.numbers().to_vec(), why: "cannot be read: the TPM has no sha256 bank" };
-            return PcrValues::new(list.clone(), values).ok_or_else(missing);
-        }
-        Err(moving())
+        measured(&mut self.door, &self.tcti, list)
     }
 
     /// Seals up to 128 bytes; they open on this TPM only, and only while the PCRs have these values.
@@ -181,7 +161,7 @@ impl Tpm {
         match opened {
             Some(secret) => Ok(secret),
             None => {
-                let changed = pcrs.differing(&self.read_pcrs(&pcrs.list)?);
+                let changed = pcrs.differing(&read_pcrs(&mut self.door, &self.tcti, &pcrs.list)?);
                 Err(if changed.is_empty() { moving() } else { TpmError::PcrChanged(changed) })
             }
         }
@@ -196,6 +176,39 @@ impl Tpm {
         let started = self.door.salted(self.srk.handle, kind);
         started.map(|session| *kept.insert(session)).map_err(|why| TpmError::of("start a session", &self.tcti, why))
     }
+}
+
+fn measured(door: &mut Door, tcti: &str, list: &PcrList) -> Result<PcrValues, TpmError> {
+    let values = read_pcrs(door, tcti, list)?;
+    let unmeasured = values.unmeasured();
+    if unmeasured.is_empty() {
+        return Ok(values);
+    }
+    let why = if unmeasured.len() == 1 {
+        "is all 00 or all FF: nothing was ever measured into it"
+    } else {
+        "are all 00 or all FF: nothing was ever measured into them"
+    };
+    Err(TpmError::PcrUnmeasured { pcrs: unmeasured, why })
+}
+
+fn read_pcrs(door: &mut Door, tcti: &str, list: &PcrList) -> Result<PcrValues, TpmError> {
+    'again: for _ in 0..TRIES {
+        let (mut values, mut counter) = (Vec::new(), None);
+        for some in list.numbers().chunks(PCRS_AT_ONCE) {
+            let read = door.send(None, |context| context.pcr_read(object::selection(some)?));
+            let (count, _, digests) = read.map_err(|why| TpmError::of("read PCRs", tcti, why))?;
+            // Two answers from before and after a change are no state that the host ever was in.
+            if counter.is_some_and(|before| before != count) {
+                continue 'again;
+            }
+            counter = Some(count);
+            values.extend(digests.value().iter().map(|digest| digest.value().to_vec()));
+        }
+        let missing = || TpmError::PcrUnmeasured { pcrs: list.numbers().to_vec(), why: "cannot be read: the TPM has no sha256 bank" };
+        return PcrValues::new(list.clone(), values).ok_or_else(missing);
+    }
+    Err(moving())
 }
 
 fn moving() -> TpmError {

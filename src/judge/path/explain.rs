@@ -101,7 +101,7 @@ impl<'a> Search<'a> {
                     here = next;
                 }
                 (None, Some(anchor)) => return other_root(here, &anchor.facts),
-                (None, None) if named.is_empty() => return self.dead_end(here),
+                (None, None) if named.is_empty() => return self.dead_end(here, !authorities.is_empty()),
                 (None, None) => {
                     let found = format!("{issuer} whose key did not sign {}", here.facts.subject);
                     return Walk::Broken(&lint::PATH_SIGNATURE, format!("a certificate of {issuer} that signed it"), found);
@@ -110,9 +110,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn dead_end(&self, here: &Parsed<'_>) -> Walk<'a> {
+    /// Nobody here has the issuer's name. Above the leaf's own authority that is a root as a rule, and another one than ours.
+    fn dead_end(&self, here: &Parsed<'_>, is_above: bool) -> Walk<'a> {
         if here.facts.self_issued() {
-            return Walk::Broken(&lint::PATH_NONE, self.anchors.goal(), format!("a path to another root, {}", here.facts.subject));
+            return Walk::Broken(&lint::PATH_OTHER_ROOT, self.anchors.goal(), format!("a path to another root, {}", here.facts.subject));
+        }
+        if is_above {
+            let (subject, issuer) = (&here.facts.subject, &here.facts.issuer);
+            let found =
+                format!("a path to {subject}, signed by {issuer}: another root, or an authority below the trusted one that is not there");
+            return Walk::Broken(&lint::PATH_OTHER_ROOT, self.anchors.goal(), found);
         }
         let key = here.facts.extensions.authority_key.as_ref().and_then(|key| key.key_id.as_deref());
         let missing = format!("a certificate of {}{}", here.facts.issuer, key_words(key));

@@ -101,8 +101,7 @@ impl Run<'_> {
             self.mode(path, &content, findings);
         }
         let certs: Vec<&Cert> = content.certificates().map(|(cert, _)| cert).collect();
-        // In a directory authorities lie beside the leaves; each would be no good as one.
-        if let Some((leaf, sent)) = certs.split_first().filter(|_| self.named || !certs.iter().all(|cert| cert.is_ca())) {
+        if let Some((leaf, sent)) = certs.split_first() {
             let fits = self.pair(path, &content, leaf, findings);
             self.judge(path, leaf, sent, fits, findings);
         }

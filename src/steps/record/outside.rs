@@ -1,0 +1,44 @@
+//! Failures of a certificate outside of its part in a run: of a place that could not be opened, and of `restore`.
+
+use crate::io::dir::{Dir, DiskError};
+use crate::io::write::{self, Ownership};
+use crate::model::clock::Time;
+use crate::model::failure::{Failure, Stage};
+use crate::model::layout;
+use crate::model::name::CertName;
+use crate::model::state::{LastError, State, VERSION, newer_version};
+
+/// Leaves a failure in the state of a certificate whose place could not be opened, as far as that can be written.
+///
+/// # Errors
+/// When it cannot; then the exit code, the report and the ledger have to say it.
+pub fn note_failure(state: &Dir, name: &CertName, failure: &Failure, now: Time) -> Result<(), DiskError> {
+    let (certs, _) = write::make_dir(state, layout::CERTS, 0o700, Ownership::default())?;
+    let (var, _) = write::make_dir(&certs, name.as_str(), 0o700, Ownership::default())?;
+    let content = var.read(layout::STATE)?;
+    if content.as_ref().is_some_and(|content| newer_version(&content.bytes).is_some()) {
+        return Ok(());
+    }
+    let read = content.map(|content| serde_json::from_slice::<State>(&content.bytes));
+    // A state that is there and cannot be understood is not overwritten by somebody who only has a failure to tell.
+    let Ok(known) = read.transpose() else { return Ok(()) };
+    let last_error = Some(LastError { at: now, failure: failure.clone() });
+    let state = State { last_error, ..known.unwrap_or_default() };
+    write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
+}
+
+/// Takes a failure to keep or to publish out of the state of a certificate that was published after all.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub fn forget_failure(state: &Dir, name: &CertName) -> Result<(), DiskError> {
+    let Some(var) = state.child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(name.as_str()))? else { return Ok(()) };
+    let Some(content) = var.read(layout::STATE)? else { return Ok(()) };
+    let is_ours = |state: &State| state.v == VERSION;
+    let Some(known) = serde_json::from_slice::<State>(&content.bytes).ok().filter(is_ours) else { return Ok(()) };
+    if !known.last_error.as_ref().is_some_and(|last| matches!(last.failure.stage, Stage::Seal | Stage::Publish)) {
+        return Ok(());
+    }
+    let state = State { last_error: None, ..known };
+    write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
+}

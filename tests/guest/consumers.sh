@@ -1,0 +1,66 @@
+#!/bin/bash
+# Runs as root under a systemd of its own (tests/it/consumers.rs): what the pages of units/consumers say, copied from them word for word but
+# for names and role of this CA. Prints one line a consumer: outcome and proof with the service stopped, running, and at a forced renewal;
+# whether the wire shows the new leaf; then the same for a page whose service is away.
+. /opt/guest/host.sh
+settings ''
+mkdir -p $work/credentials
+cp /etc/credstore/omens.secret-id $work/credentials/secret-id
+export CREDENTIALS_DIRECTORY=$work/credentials
+# The frame without its certificate.
+sed -i '/^\[\[certificate\]\]/,$d' /etc/omens/omens.toml
+mkdir -p /etc/omens/omens.d
+umask 022
+chmod 755 /etc/nginx /etc/nginx/conf.d
+cat >/etc/nginx/nginx.conf <<CONF
+user www-data;
+pid /run/nginx.pid;
+events { }
+http { include /etc/nginx/conf.d/*.conf; }
+CONF
+rm -f /usr/sbin/policy-rc.d
+
+# Writes and runs the blocks of a page.
+follow() { # PAGE
+  local page=$UNITS/consumers/$1.md commands=$work/$1.sh
+  awk -v commands="$commands" '
+    /^```[a-z]* (file|append)=/ { sub(/^[^=]*=/, ""); to = $0; dir = to; sub(/\/[^\/]*$/, "", dir); system("mkdir -p \"" dir "\""); next }
+    /^```sh run/ { to = commands; next }
+    /^```/ { to = ""; next }
+    to != "" { print >> to }' "$page"
+  sed -i -e 's/\(www\|db\|mail\)\.example\.net/spire.funlab.casa/; s/"tls-server"/"infrastructure-rsa"/; s/"web"/"infrastructure"/; s/ec-p256/rsa-2048/' "/etc/omens/omens.d/$1.toml"
+  [ ! -e "$commands" ] || bash -e "$commands" >$work/$1.log 2>&1 || tail -n 3 $work/$1.log
+  systemctl daemon-reload
+}
+renew() { # NAME [--force]: by the unit's own sandbox unless forced
+  local out
+  out=$(omens --json renew "$@" 2>$work/err) || true
+  jq -r '.certificates[0] | [.outcome, (.proof // "-"), (.error.code // empty)] | join(" ")' <<<"$out"
+}
+wire() { # PORT [s_client options]
+  local port=$1
+  shift
+  openssl s_client -connect "127.0.0.1:$port" -servername spire.funlab.casa "$@" </dev/null 2>/dev/null | serial
+}
+consumer() { # NAME UNIT PORT [s_client options]
+  local name=$1 unit=$2 first second third
+  shift 2
+  systemctl stop "$unit" 2>/dev/null || true
+  follow "$name"
+  systemctl reset-failed omens-renew.service 2>/dev/null || true
+  systemctl start omens-renew.service 2>/dev/null || true
+  first=$(omens --json status 2>/dev/null | jq -r --arg name "$name" '.certificates[] | select(.name == $name) | .proof // "-"')
+  systemctl start "$unit" || journalctl -q -u "$unit" -n 5 -o cat
+  for _ in {1..50}; do [ -n "$(wire "$@")" ] && break || sleep .1; done
+  second=$(renew "$name")
+  third=$(renew "$name" --force)
+  if [ "$(wire "$@")" = "$(serial </run/omens/"$name"/live/cert.pem)" ]; then seen=served; else seen="not served"; fi
+  echo "$name: $first; $second; $third; $(readlink /run/omens/"$name"/live) $seen"
+  systemctl stop "$unit"
+  rm -f "/etc/omens/omens.d/$name.toml"
+}
+consumer nginx nginx.service 443
+consumer haproxy haproxy.service 443
+consumer apache apache2.service 443
+consumer postgresql postgresql@15-main.service 5432 -starttls postgres
+consumer postfix postfix@-.service 465

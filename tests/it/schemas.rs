@@ -1,0 +1,259 @@
+//! The JSON schemas of all documents (`fixtures/schemas`, `omens schema NAME`) say what the documents are: each pinned document and what
+//! the binary prints pass, and hold nothing that their schema does not describe.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use omens::model::entry::Outcome;
+use omens::model::failure::Stage;
+use omens::model::finding::Severity;
+use omens::model::reason::ReasonCode;
+use omens::model::state::Proof;
+use serde_json::Value;
+
+use crate::lab::child::run;
+use crate::lab::estate::omens;
+use crate::lab::place;
+
+/// Each pinned document of `fixtures/documents`, with the schema for it.
+const PINNED: [(&str, &str); 8] = [
+    ("report.json", "report"),
+    ("plan.json", "plan"),
+    ("status.json", "status"),
+    ("chain-audit.json", "chain-audit"),
+    ("probe.json", "probe"),
+    ("ledger-line.json", "ledger-line"),
+    ("state.json", "state"),
+    ("meta.json", "meta"),
+];
+
+fn fixture(path: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+}
+
+fn schema(name: &str) -> Value {
+    fixture(&format!("schemas/{name}.json"))
+}
+
+fn all() -> BTreeMap<String, Value> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/schemas");
+    let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.map(|file| file.trim_end_matches(".json").to_owned()).map(|name| (name.clone(), schema(&name))).collect()
+}
+
+/// JSON Schema 2020-12 as far as these schemas use it; a keyword that it does not know is a panic, so that nothing is passed over.
+struct Validator<'a> {
+    root: &'a Value,
+    faults: Vec<String>,
+}
+
+impl<'a> Validator<'a> {
+    /// What is wrong with a document, one line each; a member that the schema does not describe is wrong too.
+    fn faults(root: &'a Value, document: &Value) -> Vec<String> {
+        let mut validator = Self { root, faults: Vec::new() };
+        validator.check(root, document, "$");
+        validator.faults
+    }
+
+    fn fault(&mut self, at: &str, what: &str) {
+        self.faults.push(format!("{at}: {what}"));
+    }
+
+    fn check(&mut self, schema: &'a Value, value: &Value, at: &str) {
+        let schema = schema.as_object().unwrap_or_else(|| panic!("{at}: a schema is an object"));
+        for (keyword, wanted) in schema {
+            match keyword.as_str() {
+                "$schema" | "$id" | "$defs" | "title" | "description" => {}
+                "$ref" => {
+                    let name = wanted.as_str().and_then(|target| target.strip_prefix("#/$defs/")).expect("a reference within the schema");
+                    let target = self.root["$defs"].get(name).unwrap_or_else(|| panic!("{at}: there is no {name}"));
+                    self.check(target, value, at);
+                }
+                "type" | "enum" | "const" | "minimum" | "pattern" | "format" => {
+                    if !holds(keyword, wanted, value) {
+                        self.fault(at, &format!("{value} is not as {keyword} {wanted} has it"));
+                    }
+                }
+                "anyOf" => {
+                    let one = |schema| {
+                        let mut other = Validator { root: self.root, faults: Vec::new() };
+                        other.check(schema, value, at);
+                        other.faults
+                    };
+                    let tried: Vec<Vec<String>> = wanted.as_array().unwrap().iter().map(one).collect();
+                    if tried.iter().all(|faults| !faults.is_empty()) {
+                        self.faults.extend(tried.into_iter().flatten());
+                    }
+                }
+                "required" => {
+                    for name in wanted.as_array().unwrap().iter().map(|name| name.as_str().unwrap()) {
+                        if value.as_object().is_some_and(|members| !members.contains_key(name)) {
+                            self.fault(at, &format!("{name} is missing"));
+                        }
+                    }
+                }
+                "properties" => {
+                    for (name, member) in value.as_object().into_iter().flatten() {
+                        match wanted.get(name) {
+                            Some(schema) => self.check(schema, member, &format!("{at}.{name}")),
+                            None => self.fault(at, &format!("the schema does not describe {name}")),
+                        }
+                    }
+                }
+                "additionalProperties" => {
+                    value.as_object().into_iter().flatten().for_each(|(name, member)| self.check(wanted, member, &format!("{at}.{name}")));
+                }
+                "items" => {
+                    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                        self.check(wanted, item, &format!("{at}[{index}]"));
+                    }
+                }
+                other => panic!("{at}: the keyword {other} is not known here"),
+            }
+        }
+    }
+}
+
+/// What a keyword says of one value; those for strings and numbers hold for what is neither.
+fn holds(keyword: &str, wanted: &Value, value: &Value) -> bool {
+    let text = |yes: &dyn Fn(&str) -> bool| value.as_str().is_none_or(yes);
+    match keyword {
+        "type" => wanted
+            .as_array()
+            .map_or_else(|| is(wanted.as_str().unwrap(), value), |any| any.iter().any(|kind| is(kind.as_str().unwrap(), value))),
+        "enum" => wanted.as_array().unwrap().contains(value),
+        "const" => wanted == value,
+        "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
+        "pattern" => text(&|text| matches(wanted.as_str().unwrap(), text)),
+        "format" => {
+            assert_eq!(wanted, "date-time");
+            text(&|text| omens::model::clock::Time::parse(text).is_some())
+        }
+        other => panic!("the keyword {other} is not known here"),
+    }
+}
+
+fn is(kind: &str, value: &Value) -> bool {
+    match kind {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("no type {other}"),
+    }
+}
+
+/// The patterns that these schemas use.
+fn matches(pattern: &str, text: &str) -> bool {
+    let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    match pattern {
+        "^[0-9a-f]{64}$" => text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),
+        "^[a-z0-9-]+$" => !text.is_empty() && text.bytes().all(|b| lower(b) || b == b'-'),
+        "^[a-z0-9][a-z0-9._-]{0,63}$" => omens::model::name::CertName::parse(text).is_ok(),
+        "^omens\\.[a-z-]+/1$" => {
+            let word = text.strip_prefix("omens.").and_then(|rest| rest.strip_suffix("/1"));
+            word.is_some_and(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        }
+        other => panic!("no pattern {other}"),
+    }
+}
+
+#[test]
+fn every_pinned_document_is_what_its_schema_says_and_nothing_more() {
+    for (file, name) in PINNED {
+        let mut document = fixture(&format!("documents/{file}"));
+        if file == "report.json" {
+            document["schema"] = "omens.renew/1".into();
+        }
+        assert_eq!(Validator::faults(&schema(name), &document), Vec::<String>::new(), "{file}");
+    }
+}
+
+#[test]
+fn a_document_that_is_otherwise_does_not_pass() {
+    for (pointer, wrong) in [
+        ("/certificates/0/outcome", Value::from("done")),
+        ("/certificates/0/serial", Value::from(7)),
+        ("/certificates/0/sha256", Value::from("AB")),
+        ("/certificates/0/debt/since", Value::from("yesterday")),
+        ("/certificates/0/generation", Value::from(0)),
+        ("/certificates/0/reasons/0/code", Value::from("whim")),
+        ("/started", Value::Null),
+        ("/schema", Value::from("omens.renew/2")),
+    ] {
+        let mut document = fixture("documents/report.json");
+        document["schema"] = "omens.renew/1".into();
+        *document.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = wrong;
+        assert!(!Validator::faults(&schema("report"), &document).is_empty(), "{pointer}");
+    }
+    let mut document = fixture("documents/plan.json");
+    document["certificates"][0]["colour"] = "blue".into();
+    document.as_object_mut().unwrap().remove("at");
+    assert_eq!(Validator::faults(&schema("plan"), &document).len(), 2);
+}
+
+#[test]
+fn what_the_binary_prints_without_a_host_passes_too() {
+    let dir = place::directory("schemas");
+    std::fs::write(dir.join("omens.toml"), "[host]\nnme = 1\n").unwrap();
+    for (arguments, name) in
+        [(&["check-config"][..], "check-config"), (&["renew", "--all"], "report"), (&["chain-audit", "--no-config"], "chain-audit")]
+    {
+        let mut command = Command::new(omens());
+        command.args(["--json", "--config"]).arg(dir.join("omens.toml")).args(arguments).args(
+            // Nothing of this machine.
+            if name == "chain-audit" { vec!["--root".to_owned(), dir.display().to_string()] } else { Vec::new() },
+        );
+        let output = run(command, Duration::from_secs(60));
+        let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
+        assert_eq!(Validator::faults(&schema(name), &document), Vec::<String>::new(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_words_of_a_schema_are_those_of_the_code() {
+    let words = |all: Vec<&str>| Value::from(all);
+    let sets = [
+        ("outcome", "/enum", words(Outcome::ALL.iter().map(|one| one.as_str()).collect())),
+        ("proof", "/enum", words(Proof::ALL.iter().map(|one| one.as_str()).collect())),
+        ("stage", "/enum", words(Stage::ALL.iter().map(|one| one.as_str()).collect())),
+        ("severity", "/enum", words(Severity::ALL.iter().map(|one| one.as_str()).collect())),
+        ("reason", "/properties/code/enum", words(ReasonCode::ALL.iter().map(|one| one.as_str()).collect())),
+    ];
+    let mut known = BTreeMap::new();
+    for (file, schema) in all() {
+        for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
+            // What has the same name is the same thing everywhere.
+            assert_eq!(known.entry(name.clone()).or_insert_with(|| definition.clone()), definition, "{file}: {name}");
+        }
+    }
+    for (name, pointer, words) in sets {
+        assert_eq!(known[name].pointer(pointer), Some(&words), "{name}: bring fixtures/schemas to what the code has");
+    }
+}
+
+#[test]
+fn the_binary_prints_each_schema_and_names_them_all() {
+    let ask = |arguments: &[&str]| {
+        let mut command = Command::new(omens());
+        command.arg("schema").args(arguments);
+        run(command, Duration::from_secs(60))
+    };
+    let names: Vec<String> = ask(&[]).stdout.lines().map(str::to_owned).collect();
+    let mut printed = Vec::new();
+    for name in &names {
+        let schema: Value = serde_json::from_str(&ask(&[name]).stdout).unwrap();
+        printed.push(schema["$id"].as_str().unwrap().trim_start_matches("urn:omens:schema:").to_owned());
+    }
+    printed.sort();
+    printed.dedup();
+    assert_eq!(printed, all().into_keys().collect::<Vec<_>>());
+    assert_eq!(ask(&["no-such"]).code, 2);
+}
