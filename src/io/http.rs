@@ -48,6 +48,8 @@ struct Way<'a> {
 pub struct Request<'a> {
     /// Below the base, without a leading slash.
     pub path: &'a str,
+    /// `X-Vault-Namespace`; none for the root one.
+    pub namespace: Option<&'a str>,
     /// `X-Vault-Token`.
     pub token: Option<&'a Token>,
     /// JSON to POST; without it the request is a GET.
@@ -174,6 +176,9 @@ impl Client {
                 .map_err(|_| HttpError::Invalid("the token holds characters that no HTTP header can carry".to_owned()))?;
             value.set_sensitive(true);
             builder = builder.header("X-Vault-Token", value);
+        }
+        if let Some(namespace) = request.namespace {
+            builder = builder.header("X-Vault-Namespace", namespace);
         }
         if let Some(json) = &request.json {
             builder = builder.header(CONTENT_TYPE, "application/json").body(json.to_vec());
@@ -308,7 +313,10 @@ mod tests {
     }
 
     async fn ask(base: &str, roots: &[Vec<u8>]) -> Result<Answer, HttpError> {
-        Client::new(base, roots, None, clock()).expect("a client").send(Request { path: "v1/x", token: None, json: None }).await
+        Client::new(base, roots, None, clock())
+            .expect("a client")
+            .send(Request { path: "v1/x", namespace: None, token: None, json: None })
+            .await
     }
 
     #[tokio::test]
