@@ -138,7 +138,13 @@ fn certificates_of_pem(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 /// `[openbao]`; `ca` defaults to the anchor.
 pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, check_secrets: bool) -> Option<OpenBao> {
     let shape = Shape::of("[openbao]", node, errors)?;
-    let address = shape.required("address", parsed(value::https));
+    let more = shape.optional("addresses", list(parsed(value::https)));
+    // One of the two is needed; where there is neither, it is the usual one that is missed.
+    let address = match &more {
+        Some(Some(_)) => shape.optional("address", parsed(value::https)),
+        _ => shape.required("address", parsed(value::https)).map(Some),
+    };
+    let namespace = shape.optional("namespace", parsed(value::namespace));
     let ca = shape.optional("ca", |node, errors| {
         parsed(value::path)(node, errors).and_then(|file| certificates(&node.place, &file, errors, read::trusted))
     });
@@ -161,5 +167,16 @@ pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, che
         Some(given) => given,
         None => vec![anchor?.der.clone()],
     };
-    Some(OpenBao { address: address?, ca, mount: mount?, login: login? })
+    let mut addresses: Vec<String> = address?.into_iter().collect();
+    for one in more?.unwrap_or_default() {
+        if !addresses.contains(&one) {
+            addresses.push(one);
+        }
+    }
+    if addresses.is_empty() {
+        errors
+            .at(&node.place, Wrong::value("expected at least one address").suggest("write address = \"https://openbao.example.net:8200\""));
+        return None;
+    }
+    Some(OpenBao { addresses, namespace: namespace?, ca, mount: mount?, login: login? })
 }

@@ -158,6 +158,14 @@ impl Dir {
         }
     }
 
+    /// Whether `name` is a link with this text.
+    ///
+    /// # Errors
+    /// When it is no link or cannot be read.
+    pub fn links_to(&self, name: &str, target: &str) -> Result<bool, DiskError> {
+        Ok(self.link(name)?.as_deref() == Some(target))
+    }
+
     /// What `name` is, without following it; `None` where there is nothing.
     ///
     /// # Errors

@@ -51,6 +51,8 @@ struct Way<'a> {
 pub struct Request<'a> {
     /// Below the base, without a leading slash.
     pub path: &'a str,
+    /// `X-Vault-Namespace`; none for the root one.
+    pub namespace: Option<&'a str>,
     /// `X-Vault-Token`.
     pub token: Option<&'a Token>,
     /// JSON to POST; without it the request is a GET.
@@ -173,6 +175,9 @@ impl Client {
         let mut builder = self.inner.request(method, format!("{}/{}", self.base, request.path));
         if let Some(token) = request.token {
             builder = builder.header("X-Vault-Token", secret(token.expose())?);
+        }
+        if let Some(namespace) = request.namespace {
+            builder = builder.header("X-Vault-Namespace", namespace);
         }
         if let Some(json) = &request.json {
             builder = builder.header(CONTENT_TYPE, "application/json").body(json.to_vec());
@@ -336,7 +341,10 @@ mod tests {
     }
 
     async fn ask(base: &str, roots: &[Vec<u8>]) -> Result<Answer, HttpError> {
-        Client::new(base, roots, None, clock()).expect("a client").send(Request { path: "v1/x", token: None, json: None }).await
+        Client::new(base, roots, None, clock())
+            .expect("a client")
+            .send(Request { path: "v1/x", namespace: None, token: None, json: None })
+            .await
     }
 
     #[tokio::test]

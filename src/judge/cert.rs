@@ -9,6 +9,7 @@ use x509_parser::asn1_rs::{FromDer as _, oid};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::x509::{AlgorithmIdentifier, X509Name};
 
+use super::oid::dotted;
 use super::pair::{self, PublicKey};
 use crate::model::anchor::{Fingerprint, hex};
 use crate::model::clock::Time;
@@ -254,7 +255,7 @@ pub fn distinguished_name(der: &[u8]) -> String {
 }
 
 fn signature(inner: &AlgorithmIdentifier<'_>, outer: &AlgorithmIdentifier<'_>) -> Signature {
-    Signature { inner: inner.algorithm.to_id_string(), outer: outer.algorithm.to_id_string(), agree: inner == outer }
+    Signature { inner: dotted(&inner.algorithm), outer: dotted(&outer.algorithm), agree: inner == outer }
 }
 
 fn name(name: &X509Name<'_>) -> Name {
@@ -264,7 +265,7 @@ fn name(name: &X509Name<'_>) -> Name {
         if *attribute.attr_type() == oid!(2.5.4.3) {
             common_names.push(value);
         } else {
-            let oid = attribute.attr_type().to_id_string();
+            let oid = dotted(attribute.attr_type());
             let known = ATTRIBUTES.iter().find(|(known, _)| *known == oid).map(|(_, short)| *short);
             others.push(format!("{}={value}", known.unwrap_or(&oid)));
         }
@@ -292,8 +293,15 @@ pub(super) fn name_words(parsed: &X509Name<'_>) -> String {
 /// Go prints the absolute value without padding, so a negative one looks like any other: `serial_octets` tell them apart.
 fn serial_text(octets: &[u8]) -> String {
     let padding = octets.iter().take_while(|octet| **octet == 0).count().min(octets.len().saturating_sub(1));
-    let bytes: Vec<String> = octets.iter().skip(padding).map(|octet| format!("{octet:02x}")).collect();
-    bytes.join(":")
+    let digits = hex(octets.get(padding..).unwrap_or_default());
+    let mut text = String::with_capacity(digits.len() * 3 / 2);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && at % 2 == 0 {
+            text.push(':');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]

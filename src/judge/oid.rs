@@ -1,5 +1,9 @@
 //! Object identifiers of extended key usages and their names (RFC 5280 §4.2.1.12).
 
+use std::fmt::Write as _;
+
+use x509_parser::asn1_rs::Oid;
+
 /// id-kp-serverAuth.
 pub const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 /// id-kp-clientAuth.
@@ -18,6 +22,20 @@ const EKU_NAMES: [(&str, &str); 7] = [
     (ANY_EKU, "anyExtendedKeyUsage"),
 ];
 
+/// The arcs with dots between them, in one allocation: each certificate that is looked at has about ten.
+#[must_use]
+pub fn dotted(oid: &Oid<'_>) -> String {
+    // An arc of more than 64 bits, which nobody ever gave away.
+    let Some(arcs) = oid.iter() else { return oid.to_id_string() };
+    let mut text = String::with_capacity(32);
+    for arc in arcs {
+        let dot = if text.is_empty() { "" } else { "." };
+        // A String takes everything.
+        write!(text, "{dot}{arc}").ok();
+    }
+    text
+}
+
 /// The name of an extended key usage, or its dotted OID where it has none.
 #[must_use]
 pub fn eku_name(oid: &str) -> &str {
@@ -28,4 +46,26 @@ pub fn eku_name(oid: &str) -> &str {
 #[must_use]
 pub fn eku_oid(word: &str) -> &str {
     EKU_NAMES.iter().find(|(_, name)| *name == word).map_or(word, |(oid, _)| oid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_oid_is_written_as_the_library_writes_it() {
+        let long = [0x2a, 0x83, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+        let rows: [(&[u8], &str); 5] = [
+            (&[0x2b, 6, 1, 5, 5, 7, 3, 1], SERVER_AUTH),
+            (&[0x55, 0x1d, 0x25, 0], ANY_EKU),
+            (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b], "1.2.840.113549.1.1.11"),
+            (&[9, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 0x19], "0.9.2342.19200300.100.1.25"),
+            // Of an arc that is too large, its octets.
+            (&long, "2a 83 ff ff ff ff ff ff ff ff 7f"),
+        ];
+        for (octets, text) in rows {
+            let oid = Oid::new(octets.into());
+            assert_eq!((dotted(&oid).as_str(), oid.to_id_string().as_str()), (text, text), "{octets:?}");
+        }
+    }
 }

@@ -73,6 +73,12 @@ codes! {
     ClockSkew = "clock-skew",
     /// The token may do more than a renewal needs.
     DangerousPath = "dangerous-path",
+    /// The server has a weakness that is known and mended in a newer version.
+    Advisory = "advisory",
+    /// Who reads a certificate cannot load a key of this kind.
+    ConsumerCannotLoad = "consumer-cannot-load",
+    /// A control group of the server wants an approval before it signs.
+    ControlGroup = "control-group",
     /// Something was issued and is not deployed yet.
     Debt = "debt",
     /// A generation that is debt was published, since nothing committed could be.
@@ -111,6 +117,8 @@ codes! {
     Locked = "locked",
     /// A login was granted.
     Login = "login",
+    /// A login ends before it is needed the time after next.
+    LoginEnds = "login-ends",
     /// No auth method granted a token.
     LoginRefused = "login-refused",
     /// A file is not of the kind that it should be.

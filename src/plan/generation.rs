@@ -2,6 +2,8 @@
 
 mod published;
 
+use std::borrow::Cow;
+
 use p256::pkcs8::SecretDocument;
 use zeroize::Zeroizing;
 
@@ -57,13 +59,11 @@ impl std::fmt::Debug for Kept {
 
 #[derive(Default)]
 struct Files {
-    cert: Bytes,
-    chain: Bytes,
-    fullchain: Bytes,
-    key: Bytes,
+    cert: Vec<u8>,
+    chain: Vec<u8>,
+    fullchain: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
 }
-
-type Bytes = Zeroizing<Vec<u8>>;
 
 impl Kept {
     /// Reads `gen-N` below `certs/NAME`.
@@ -86,8 +86,10 @@ impl Kept {
                 (keep, key) = (other, file(other.file())?);
             }
         }
-        let found = (file(layout::CERT)?, file(layout::CHAIN)?, file(layout::FULLCHAIN)?, key);
-        let meta = file(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
+        // What is public need not be wiped.
+        let public = |name| Ok::<_, DiskError>(file(name)?.map(|mut bytes| std::mem::take(&mut *bytes)));
+        let found = (public(layout::CERT)?, public(layout::CHAIN)?, public(layout::FULLCHAIN)?, key);
+        let meta = public(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (Some(cert), Some(chain), Some(fullchain), Some(key)) = found else {
             let text = format!("a file of {} is missing or is no regular file", dir.path().display());
             return Ok(Self::unusable(generation, Condition::Unreadable(text), meta));
@@ -132,8 +134,9 @@ impl Kept {
 
     /// The files consumers get, with their names, except those that drivers render. Only a key that is given away itself is in a file together
     /// with its certificate.
-    pub(crate) fn published_files(&self, material: &Material) -> Vec<(&'static str, Bytes)> {
-        let mut files: Vec<(&'static str, Bytes)> = self.public_files().map(|(name, bytes)| (name, bytes.to_vec().into())).into();
+    pub(crate) fn published_files(&self, material: &Material) -> Vec<(&'static str, Zeroizing<Vec<u8>>)> {
+        let mut files: Vec<(&'static str, Zeroizing<Vec<u8>>)> =
+            self.files.public().map(|(name, bytes)| (name, bytes.to_vec().into())).into();
         if let Some(pem) = material.pem() {
             files.push((layout::KEY, Zeroizing::new(pem.to_vec())));
         }
@@ -153,6 +156,10 @@ fn name_of(certificate: &Dir) -> &str {
 }
 
 impl Files {
+    fn public(&self) -> [(&'static str, &[u8]); 3] {
+        [(layout::CERT, self.cert.as_slice()), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain)]
+    }
+
     fn condition(&self, meta: Option<&Meta>, name: &str, generation: Generation, keep: Keep, spki: &[u8]) -> Condition {
         let changed = match meta {
             None => Some(format!("{} is missing or not readable", layout::META)),
@@ -186,10 +193,9 @@ impl Files {
     }
 
     fn difference(&self, meta: &Meta, keep: Keep) -> Option<String> {
-        let all =
-            [(layout::CERT, &self.cert), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain), (keep.file(), &self.key)];
-        let differs = |(name, bytes): &(&str, &Bytes)| meta.files.get(*name).is_none_or(|noted| !noted.is_of(bytes));
-        all.iter().find(|file| differs(file)).map(|(name, _)| format!("{name} is not the one that was staged"))
+        let all = self.public().into_iter().chain([(keep.file(), self.key.as_slice())]);
+        let differs = |(name, bytes): &(&str, &[u8])| meta.files.get(*name).is_none_or(|noted| !noted.is_of(bytes));
+        all.into_iter().find(differs).map(|(name, _)| format!("{name} is not the one that was staged"))
     }
 }
 
@@ -197,7 +203,9 @@ impl Files {
 #[must_use]
 pub fn certificates(bytes: &[u8]) -> Vec<Vec<u8>> {
     let severities = std::collections::BTreeMap::new();
-    pem::read(&String::from_utf8_lossy(bytes), &mut Findings::new(&severities))
+    // What is text, as it nearly always is, is seen faster than what has to be mended.
+    let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+    pem::read(&text, &mut Findings::new(&severities))
 }
 
 /// The private key of a PKCS#8 PEM text, with its public key.

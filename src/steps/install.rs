@@ -125,7 +125,7 @@ impl Links<'_> {
     fn make(&mut self, part: Part, file: &str, warnings: &mut Vec<Warning>) -> Result<(), DiskError> {
         let target = target(self.place.settings(), self.place.name(), part);
         let aside = match self.dir.kind(file)? {
-            Some(Kind::Link) if self.dir.link(file)?.as_deref() == Some(target.as_str()) => return Ok(()),
+            Some(Kind::Link) if self.dir.links_to(file, &target)? => return Ok(()),
             Some(_) => Some(keep_aside(self.dir, file, warnings)?),
             None => None,
         };

@@ -21,6 +21,7 @@ mod lab;
 mod audit;
 mod bare;
 mod measure;
+mod order;
 mod outage;
 mod rivals;
 mod sealed;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("audit") => lab::run_and_clean_up("bench", audit::audit),
+        Some("order") => lab::run_and_clean_up("bench", order::order),
         Some("beside") => lab::run_and_clean_up("bench", || drop(beside_peers())),
         _ => lab::run_and_clean_up("bench", bench),
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use x509_parser::asn1_rs::{Any, FromDer as _};
 use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, KeyUsage, ParsedExtension, X509Extension};
 
+use super::super::oid::dotted;
 use super::{AuthorityKey, Basic, Extensions, NameConstraints, Names, SubjectKey, Usages};
 use crate::model::anchor::hex;
 
@@ -25,7 +26,7 @@ pub(super) fn read(extensions: &[X509Extension<'_>]) -> Extensions {
     let mut all = Extensions::default();
     let mut seen = std::collections::BTreeSet::new();
     for extension in extensions {
-        let oid = extension.oid.to_id_string();
+        let oid = dotted(&extension.oid);
         if !seen.insert(oid.clone()) && !all.duplicate.contains(&oid) {
             all.duplicate.push(oid.clone());
         }
@@ -94,7 +95,7 @@ fn eku_oids(eku: &ExtendedKeyUsage<'_>) -> Vec<String> {
         (eku.ocsp_signing, "1.3.6.1.5.5.7.3.9"),
     ];
     let known = flags.into_iter().filter(|(set, _)| *set).map(|(_, oid)| oid.to_owned());
-    known.chain(eku.other.iter().map(x509_parser::asn1_rs::Oid::to_id_string)).collect()
+    known.chain(eku.other.iter().map(dotted)).collect()
 }
 
 fn key_usages(usage: KeyUsage) -> Vec<String> {
@@ -114,8 +115,8 @@ fn names(into: &mut Names, critical: bool, general_names: &[GeneralName<'_>]) {
             GeneralName::RFC822Name(email) => into.others.push(format!("email:{email}")),
             GeneralName::URI(uri) => into.others.push(format!("uri:{uri}")),
             GeneralName::DirectoryName(name) => into.others.push(format!("directory:{}", super::name(name))),
-            GeneralName::OtherName(oid, value) => into.others.push(format!("other:{}#{}", oid.to_id_string(), hex(value))),
-            GeneralName::RegisteredID(oid) => into.others.push(format!("id:{}", oid.to_id_string())),
+            GeneralName::OtherName(oid, value) => into.others.push(format!("other:{}#{}", dotted(oid), hex(value))),
+            GeneralName::RegisteredID(oid) => into.others.push(format!("id:{}", dotted(oid))),
             GeneralName::X400Address(any) => into.others.push(format!("x400:#{}", hex(any.data))),
             GeneralName::EDIPartyName(any) => into.others.push(format!("edi:#{}", hex(any.data))),
             GeneralName::Invalid(tag, value) => into.others.push(format!("invalid[{}]:#{}", tag.0, hex(value))),

@@ -23,7 +23,7 @@ pub(in crate::plan) fn difference(
         return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
     }
     for file in rendered {
-        if published.link(&file.name)?.as_deref() != Some(file.link().as_str()) {
+        if !published.links_to(&file.name, &file.link())? {
             return Ok(Some(format!("{} is gone", published.join(&file.name).display())));
         }
     }
@@ -58,7 +58,7 @@ fn contents_differ(
         return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
     }
     let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));
-    for (file, expected) in kept.public_files().into_iter().chain(rendered.iter().map(|file| (file.name.as_str(), file.bytes.as_slice()))) {
+    for (file, expected) in kept.files.public().into_iter().chain(rendered.iter().map(|file| (file.name.as_str(), file.bytes.as_slice()))) {
         if dir.glance(file, buffer)?.is_none_or(|found| found.bytes != expected) {
             return Ok(differs(file));
         }
@@ -77,11 +77,6 @@ fn mode_is_right(content: Glance<'_>, owner: Owner) -> bool {
 }
 
 impl Kept {
-    pub(super) fn public_files(&self) -> [(&'static str, &[u8]); 3] {
-        let files = &self.files;
-        [(layout::CERT, files.cert.as_slice()), (layout::CHAIN, &files.chain), (layout::FULLCHAIN, &files.fullchain)]
-    }
-
     /// Whether this is the PEM of its key. A sealed one is known by what was noted when it was staged, and else by its public key:
     /// neither needs the TPM.
     fn is_key(&self, pem: &[u8]) -> bool {

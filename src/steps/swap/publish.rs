@@ -122,18 +122,17 @@ fn stage_and_show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, Failure> {
     show(place, kept).map_err(|why| place::failure(Stage::Publish, &why))
 }
 
+/// Makes a link name this, where it does not yet.
+fn point(run: &Dir, name: &str, target: &str) -> Result<(), DiskError> {
+    if run.links_to(name, target)? { Ok(()) } else { write::replace_link(run, name, target) }
+}
+
 fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
     let run = place.run()?;
     for file in place.settings().rendered(place.certificate(), kept.generation) {
-        let link = file.link();
-        if run.link(&file.name)?.as_deref() != Some(link.as_str()) {
-            write::replace_link(&run, &file.name, &link)?;
-        }
+        point(&run, &file.name, &file.link())?;
     }
-    let target = kept.generation.to_string();
-    if run.link(layout::LIVE)?.as_deref() != Some(target.as_str()) {
-        write::replace_link(&run, layout::LIVE, &target)?;
-    }
+    point(&run, layout::LIVE, &kept.generation.to_string())?;
     let mut warnings = Vec::new();
     let copied = place.certificate().install.iter().filter(|i| i.kind == InstallKind::Copy);
     if kept.keep.is_only_in_memory() && copied.clone().next().is_some() {
