@@ -37,8 +37,7 @@ impl<'a> World<'a> {
     pub fn of(settings: &Settings, clock: Clock, watch: &'a dyn Watch) -> Self {
         Self {
             issuer: issue::of(settings, clock),
-            // `[attestation] required` is not available in this build.
-            gate: AttestationGate::open(),
+            gate: AttestationGate::of_settings(settings, clock, Unanswered::default()),
             prover: Arc::new(Wire),
             stores: Arc::new(Stores::of(settings, Unanswered::default())),
             clock,
@@ -47,10 +46,17 @@ impl<'a> World<'a> {
         }
     }
 
+    /// The same for a run that a person lets issue without a verdict.
+    #[must_use]
+    pub fn breaking_glass(self, settings: &Settings, reason: &str) -> Self {
+        Self { gate: AttestationGate::broken(settings, reason), ..self }
+    }
+
     /// The same for a process that has made runs before and may be asked to end: what earlier ones gave up still waits for its TPM.
     #[must_use]
     pub fn after(self, settings: &Settings, unanswered: Unanswered, ending: Ending) -> Self {
-        Self { stores: Arc::new(Stores::of(settings, unanswered)), ending, ..self }
+        let gate = AttestationGate::of_settings(settings, self.clock, unanswered.clone());
+        Self { gate, stores: Arc::new(Stores::of(settings, unanswered)), ending, ..self }
     }
 }
 
