@@ -7,7 +7,7 @@ use std::path::Path;
 use super::check::{Check, Severity};
 use super::online_here;
 use crate::config::settings::Settings;
-use crate::io::openbao::{Grant, Granted, Health, HealthState, Server, Session, Tried, Unrevoked, ask_health, sign_path};
+use crate::io::openbao::{Grant, Granted, Health, HealthState, Server, Session, Tried, Unrevoked, advisory, ask_health, sign_path};
 use crate::io::tpm::Tpm;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
@@ -61,11 +61,14 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         Ok(session) => session,
         Err(failure) => return vec![Check::failed(Severity::Error, failure)],
     };
-    let mut checks = of_health(settings, session.server(), session.health());
+    let skipped = session.skipped().iter().map(|failure| Check::failed(Severity::Warning, failure.clone()));
+    let mut checks: Vec<Check> = skipped.collect();
+    checks.extend(of_health(settings, session.server(), session.health()));
+    checks.extend(session.health().version.as_deref().map(advisory::of).into_iter().flatten().map(Check::warned));
     if matches!(session.health().state, HealthState::Sealed | HealthState::Uninitialised) {
         return checks;
     }
-    checks.push(pin(settings, clock).await);
+    checks.push(pin(settings, &format!("https://{}", session.server().name()), clock).await);
     let Tried { granted, refused } = session.try_every_method().await;
     checks.extend(refused.into_iter().map(|failure| Check::failed(Severity::Warning, failure)));
     if granted.is_empty() {
@@ -122,9 +125,9 @@ fn of_health(settings: &Settings, server: &Server, health: &Health) -> Vec<Check
 }
 
 /// Whether the listener's chain also ends at the pinned root, by a handshake that trusts nothing else.
-async fn pin(settings: &Settings, clock: Clock) -> Check {
+async fn pin(settings: &Settings, address: &str, clock: Clock) -> Check {
     let pinned = [settings.anchor.der.clone()];
-    let asked = match Server::new(&settings.openbao.address, &pinned, clock) {
+    let asked = match Server::new(address, &pinned, clock) {
         Ok(server) => ask_health(&server).await,
         Err(failure) => Err(failure),
     };

@@ -102,14 +102,14 @@ fn pinned(file: &Path, anchor: &Anchor, place: &Place, pin: &Fingerprint, errors
 }
 
 /// How a file is read: the anchor is pinned by its hash, so who may write it does not matter; a bundle of roots is not.
-type Reader = fn(&Path) -> Result<Vec<u8>, read::ReadError>;
+pub(super) type Reader = fn(&Path) -> Result<Vec<u8>, read::ReadError>;
 
 fn whoever_wrote_it(file: &Path) -> Result<Vec<u8>, read::ReadError> {
     read::file(file, read::LIMIT)
 }
 
 /// All certificates of a PEM file, as DER. At least one.
-fn certificates(place: &Place, file: &Path, errors: &Errors, read: Reader) -> Option<Vec<Vec<u8>>> {
+pub(super) fn certificates(place: &Place, file: &Path, errors: &Errors, read: Reader) -> Option<Vec<Vec<u8>>> {
     let bytes = read(file).map_err(|error| errors.at(place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()))).ok()?;
     certificates_of_pem(&bytes)
         .map_err(|why| {
@@ -138,7 +138,13 @@ fn certificates_of_pem(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 /// `[openbao]`; `ca` defaults to the anchor.
 pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, check_secrets: bool) -> Option<OpenBao> {
     let shape = Shape::of("[openbao]", node, errors)?;
-    let address = shape.required("address", parsed(value::https));
+    let more = shape.optional("addresses", list(parsed(value::https)));
+    // One of the two is needed; where there is neither, it is the usual one that is missed.
+    let address = match &more {
+        Some(Some(_)) => shape.optional("address", parsed(value::https)),
+        _ => shape.required("address", parsed(value::https)).map(Some),
+    };
+    let namespace = shape.optional("namespace", parsed(value::namespace));
     let ca = shape.optional("ca", |node, errors| {
         parsed(value::path)(node, errors).and_then(|file| certificates(&node.place, &file, errors, read::trusted))
     });
@@ -161,5 +167,16 @@ pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, che
         Some(given) => given,
         None => vec![anchor?.der.clone()],
     };
-    Some(OpenBao { address: address?, ca, mount: mount?, login: login? })
+    let mut addresses: Vec<String> = address?.into_iter().collect();
+    for one in more?.unwrap_or_default() {
+        if !addresses.contains(&one) {
+            addresses.push(one);
+        }
+    }
+    if addresses.is_empty() {
+        errors
+            .at(&node.place, Wrong::value("expected at least one address").suggest("write address = \"https://openbao.example.net:8200\""));
+        return None;
+    }
+    Some(OpenBao { addresses, namespace: namespace?, ca, mount: mount?, login: login? })
 }

@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 
-use super::shape::{Errors, Shape, Wrong, parsed, tagged};
+use super::shape::{Errors, Shape, Wrong, boolean, parsed, tagged};
 use super::tree::Node;
 use super::value;
 use crate::io::read;
-use crate::model::openbao::{AppRole, AuthMethod, Cert, GivenToken};
+use crate::model::openbao::{AppRole, AuthMethod, Cert, GivenToken, Jwt};
 use crate::model::report::SettingsError;
 use crate::model::secret::SecretSource;
 
@@ -17,9 +17,10 @@ struct Method {
 }
 
 /// The auth methods there are.
-const METHODS: [Method; 3] = [
+const METHODS: [Method; 4] = [
     Method { word: AppRole::WORD, read: |fields| fields.approle() },
     Method { word: Cert::WORD, read: |fields| fields.cert() },
+    Method { word: Jwt::WORD, read: |fields| fields.jwt() },
     Method { word: GivenToken::WORD, read: |fields| fields.token() },
 ];
 
@@ -51,13 +52,19 @@ struct Fields<'a> {
 impl Fields<'_> {
     fn approle(&self) -> Option<AuthMethod> {
         let (role_id, secret_id) = (self.secret("role_id"), self.secret("secret_id"));
-        Some(AuthMethod::AppRole(AppRole { mount: self.mount.clone()?, role_id: role_id?, secret_id: secret_id? }))
+        let wrapped = self.shape.or("wrapped", false, boolean);
+        Some(AuthMethod::AppRole(AppRole { mount: self.mount.clone()?, role_id: role_id?, secret_id: secret_id?, wrapped: wrapped? }))
     }
 
     fn cert(&self) -> Option<AuthMethod> {
         let (role, key) = (self.shape.required("role", parsed(value::role)), self.secret("key"));
         let cert = self.shape.required("cert", parsed(value::path));
         Some(AuthMethod::Cert(Cert { mount: self.mount.clone()?, role: role?, cert: cert?, key: key? }))
+    }
+
+    fn jwt(&self) -> Option<AuthMethod> {
+        let (role, jwt) = (self.shape.required("role", parsed(value::role)), self.secret("jwt"));
+        Some(AuthMethod::Jwt(Jwt { mount: self.mount.clone()?, role: role?, jwt: jwt? }))
     }
 
     fn token(&self) -> Option<AuthMethod> {

@@ -128,6 +128,17 @@ pub(crate) fn mount(text: &str) -> Result<String, Wrong> {
     Err(wrong.suggest(if plain.split('/').all(segment) { format!("write \"{plain}\"") } else { "write it like \"pki_int\"".to_owned() }))
 }
 
+/// A namespace of OpenBao, below the root one.
+pub(crate) fn namespace(text: &str) -> Result<String, Wrong> {
+    let plain = text.trim_matches('/');
+    let segment = |s: &str| !s.is_empty() && s != "." && s != ".." && s.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if plain.split('/').all(segment) {
+        return Ok(plain.to_owned());
+    }
+    let wrong = Wrong::value(format!("expected the path of a namespace, found {}", quoted(text)));
+    Err(wrong.suggest("write it like \"team/web\"; leave it out for the root namespace"))
+}
+
 /// `https://HOST[:PORT]`.
 pub(crate) fn https(text: &str) -> Result<String, Wrong> {
     let example = "write it like \"https://openbao.example.net:8200\"";

@@ -230,7 +230,7 @@ impl Judge {
 /// Judges the key of a leaf: its kind, whether it is one, and whether it is the one it should be.
 fn key(findings: &mut Findings<'_>, leaf: &Facts, profile: Option<&Profile>, spki: Option<&[u8]>) {
     if leaf.key.weak {
-        findings.add(&audit::KEY_WEAK, "P-256, P-384, P-521, Ed25519 or RSA of 2048 bits and more", &leaf.key.text);
+        findings.add(&audit::KEY_WEAK, "P-256, P-384, P-521, Ed25519, ML-DSA or RSA of 2048 bits and more", &leaf.key.text);
     }
     if let Some(profile) = profile.filter(|profile| !profile.keys.iter().any(|allowed| leaf.key.algorithm == Some(*allowed))) {
         let allowed: Vec<&str> = profile.keys.iter().map(|key| key.as_str()).collect();

@@ -60,7 +60,11 @@ fn authority(findings: &mut Findings<'_>, facts: &Facts, of: &str) {
         findings.add(&lint::CA_EMPTY_SUBJECT, "a name", "an empty subject");
     }
     if facts.key.weak {
-        findings.add(&lint::CA_WEAK_KEY, "P-256, P-384, P-521, Ed25519 or RSA of 2048 bits and more", format!("{}{of}", facts.key.text));
+        findings.add(
+            &lint::CA_WEAK_KEY,
+            "P-256, P-384, P-521, Ed25519, ML-DSA or RSA of 2048 bits and more",
+            format!("{}{of}", facts.key.text),
+        );
     }
     if let Some(constraints) = extensions.name_constraints {
         name_constraints(findings, constraints, of);

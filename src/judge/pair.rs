@@ -3,7 +3,9 @@
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::signature::{
-    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey, RsaKeyPair,
+    ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_44,
+    ML_DSA_44_SIGNING, ML_DSA_65, ML_DSA_65_SIGNING, ParsedPublicKey, PqdsaKeyPair, PqdsaSigningAlgorithm, RsaKeyPair,
+    VerificationAlgorithm,
 };
 use p256::pkcs8::der::{AnyRef, Decode as _, asn1::ObjectIdentifier};
 use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, PrivateKeyInfoRef};
@@ -15,6 +17,9 @@ use super::oid::dotted;
 use crate::model::key::KeyAlgorithm;
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const ED: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const ML_44: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17");
+const ML_65: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
@@ -45,7 +50,7 @@ pub enum KeyFault {
     #[error("not the DER of a public key")]
     NotSpki,
     /// A kind of key that is not used here.
-    #[error("a key of another kind than P-256, P-384 or RSA with 2048, 3072 or 4096 bits: {0}")]
+    #[error("a key of another kind than P-256, P-384, Ed25519, ML-DSA-44, ML-DSA-65 or RSA with 2048, 3072 or 4096 bits: {0}")]
     Kind(String),
     /// The parts of the private key do not belong together.
     #[error("a damaged private key: its parts do not belong together")]
@@ -73,6 +78,13 @@ pub fn spki_of_pkcs8(pkcs8: &[u8]) -> Result<Vec<u8>, KeyFault> {
             let der: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(|_| KeyFault::Damaged)?;
             der.as_ref().to_vec()
         }
+        (ED, _) => {
+            let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).map_err(|_| KeyFault::Damaged)?;
+            let der: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(|_| KeyFault::Damaged)?;
+            der.as_ref().to_vec()
+        }
+        (ML_44, _) => ml_dsa(&ML_DSA_44_SIGNING, pkcs8)?,
+        (ML_65, _) => ml_dsa(&ML_DSA_65_SIGNING, pkcs8)?,
         (RSA, _) => {
             let key = rsa::PrivateKey::from_pkcs8_der(pkcs8).map_err(|_| KeyFault::Damaged)?;
             // `rsa` computes exponents and coefficient anew; TLS servers use the ones in the file, so these must be right as well.
@@ -83,6 +95,12 @@ pub fn spki_of_pkcs8(pkcs8: &[u8]) -> Result<Vec<u8>, KeyFault> {
     };
     sound(&spki)?;
     Ok(spki)
+}
+
+fn ml_dsa(algorithm: &'static PqdsaSigningAlgorithm, pkcs8: &[u8]) -> Result<Vec<u8>, KeyFault> {
+    let key = PqdsaKeyPair::from_pkcs8(algorithm, pkcs8).map_err(|_| KeyFault::Damaged)?;
+    let der: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(|_| KeyFault::Damaged)?;
+    Ok(der.as_ref().to_vec())
 }
 
 /// The algorithm of a SubjectPublicKeyInfo.
@@ -109,10 +127,10 @@ pub fn subject_public_key(spki: &[u8]) -> Result<Vec<u8>, KeyFault> {
 pub fn sound(spki: &[u8]) -> Result<(), KeyFault> {
     match algorithm_of_spki(spki)? {
         KeyAlgorithm::EcP256 => p256::PublicKey::from_public_key_der(spki).map(drop).map_err(|_| KeyFault::Unsound(OFF_CURVE)),
-        KeyAlgorithm::EcP384 => {
-            let point = parse(spki)?.subject_public_key.data.into_owned();
-            ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, point).map(drop).map_err(|_| KeyFault::Unsound(OFF_CURVE))
-        }
+        KeyAlgorithm::EcP384 => loads(&ECDSA_P384_SHA384_ASN1, spki, OFF_CURVE),
+        KeyAlgorithm::Ed25519 => loads(&ED25519, spki, OFF_CURVE),
+        KeyAlgorithm::MlDsa44 => loads(&ML_DSA_44, spki, BAD_ML_DSA),
+        KeyAlgorithm::MlDsa65 => loads(&ML_DSA_65, spki, BAD_ML_DSA),
         KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => {
             rsa::PublicKey::from_public_key_der(spki).map_err(|_| KeyFault::Unsound(BAD_RSA))?;
             let exponent = rsa_parts(&parse(spki)?.subject_public_key).and_then(|(_, exponent)| exponent);
@@ -122,6 +140,13 @@ pub fn sound(spki: &[u8]) -> Result<(), KeyFault> {
     }
 }
 
+/// Whether the crypto library takes it as a key of this algorithm.
+fn loads(algorithm: &'static dyn VerificationAlgorithm, spki: &[u8], lacks: &'static str) -> Result<(), KeyFault> {
+    let key = parse(spki)?.subject_public_key.data.into_owned();
+    ParsedPublicKey::new(algorithm, key).map(drop).map_err(|_| KeyFault::Unsound(lacks))
+}
+
+const BAD_ML_DSA: &str = "the ML-DSA public key has another length than its kind";
 const OFF_CURVE: &str = "the point is not on its curve";
 const BAD_RSA: &str = "the RSA modulus or exponent is not one a key can have";
 const BAD_EXPONENT: &str = "the RSA exponent is below 65537 or beyond 64 bits";
@@ -147,7 +172,10 @@ pub(super) fn public_key(spki: &SubjectPublicKeyInfo<'_>) -> PublicKey {
         ("1.2.840.10045.2.1", Some("1.3.132.0.34")) if uncompressed => known("ec-p384", Some(KeyAlgorithm::EcP384), false),
         ("1.2.840.10045.2.1", Some("1.3.132.0.35")) => known("ec-p521", None, false),
         ("1.2.840.10045.2.1", curve) => known(&format!("ec on curve {}", curve.unwrap_or("without a name")), None, true),
-        ("1.3.101.112", _) => known("ed25519", None, false),
+        ("1.3.101.112", _) => known("ed25519", Some(KeyAlgorithm::Ed25519), false),
+        ("2.16.840.1.101.3.4.3.17", _) => known("ml-dsa-44", Some(KeyAlgorithm::MlDsa44), false),
+        ("2.16.840.1.101.3.4.3.18", _) => known("ml-dsa-65", Some(KeyAlgorithm::MlDsa65), false),
+        ("2.16.840.1.101.3.4.3.19", _) => known("ml-dsa-87", None, false),
         ("1.2.840.10040.4.1", _) => known("dsa", None, true),
         (other, _) => known(other, None, true),
     }
@@ -192,6 +220,9 @@ mod tests {
         vec![
             (KeyAlgorithm::EcP256, KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap()),
             (KeyAlgorithm::EcP384, KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap()),
+            (KeyAlgorithm::Ed25519, KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()),
+            (KeyAlgorithm::MlDsa44, KeyPair::generate_for(&rcgen::PKCS_ML_DSA_44).unwrap()),
+            (KeyAlgorithm::MlDsa65, KeyPair::generate_for(&rcgen::PKCS_ML_DSA_65).unwrap()),
             (KeyAlgorithm::Rsa2048, rsa(RsaKeySize::_2048)),
             (KeyAlgorithm::Rsa3072, rsa(RsaKeySize::_3072)),
         ]
@@ -210,7 +241,8 @@ mod tests {
     /// The last octets of a PKCS#8 EC key are its public key.
     #[test]
     fn a_public_key_beside_the_private_one_is_not_believed() {
-        for (algorithm, key) in keys() {
+        // The kinds that carry parts which can disagree: of Ed25519 and ML-DSA there is a seed alone.
+        for (algorithm, key) in keys().into_iter().filter(|(algorithm, _)| algorithm.is_ec() || algorithm.is_rsa()) {
             // Of an RSA key the octets are part of the coefficient or, at 100, of the modulus.
             for from_end in [1, key.serialized_der().len() - 100] {
                 let mut pkcs8 = key.serialize_der();
@@ -228,8 +260,8 @@ mod tests {
 
     #[test]
     fn what_is_no_private_key_of_ours_is_named_without_showing_it() {
-        let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-        assert_eq!(spki_of_pkcs8(ed25519.serialized_der()), Err(KeyFault::Kind("1.3.101.112".to_owned())));
+        let large = KeyPair::generate_for(&rcgen::PKCS_ML_DSA_87).unwrap();
+        assert_eq!(spki_of_pkcs8(large.serialized_der()), Err(KeyFault::Kind("2.16.840.1.101.3.4.3.19".to_owned())));
         let good = KeyPair::generate().unwrap().serialize_der();
         for bad in [&[][..], b"-----BEGIN PRIVATE KEY-----", &good[..good.len() - 1], &[good.as_slice(), &[0]].concat()] {
             assert_eq!(spki_of_pkcs8(bad), Err(KeyFault::NotPkcs8));

@@ -51,6 +51,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The agent's id is the one that every host without settings of its own has.
+    AgentIdDefault = "agent-id-default",
     /// A Keylime agent of this version derives a PCR from its TLS key.
     AgentTooOld = "agent-too-old",
     /// The version of a Keylime agent is not known.
@@ -63,12 +65,20 @@ codes! {
     AnswerMalformed = "answer-malformed",
     /// A kept private key, or what it needs to be opened, is not as it was written.
     BlobDamaged = "blob-damaged",
+    /// A person had a certificate issued without a verdict.
+    BreakGlass = "break-glass",
     /// What the token may do could not be found out.
     CapabilitiesUnknown = "capabilities-unknown",
     /// The clocks of this host and of the server are too far apart.
     ClockSkew = "clock-skew",
     /// The token may do more than a renewal needs.
     DangerousPath = "dangerous-path",
+    /// The server has a weakness that is known and mended in a newer version.
+    Advisory = "advisory",
+    /// Who reads a certificate cannot load a key of this kind.
+    ConsumerCannotLoad = "consumer-cannot-load",
+    /// A control group of the server wants an approval before it signs.
+    ControlGroup = "control-group",
     /// Something was issued and is not deployed yet.
     Debt = "debt",
     /// A generation that is debt was published, since nothing committed could be.
@@ -107,6 +117,8 @@ codes! {
     Locked = "locked",
     /// A login was granted.
     Login = "login",
+    /// A login ends before it is needed the time after next.
+    LoginEnds = "login-ends",
     /// No auth method granted a token.
     LoginRefused = "login-refused",
     /// A file is not of the kind that it should be.
@@ -251,6 +263,8 @@ codes! {
     Unwritable = "unwritable",
     /// The command line is not understood.
     Usage = "usage",
+    /// A verifier's policy compares nothing that a boot measures.
+    WeakPolicy = "weak-policy",
     /// A value of the settings has another type.
     WrongType = "wrong-type",
     /// The verifier's policy names nothing to appraise.

@@ -14,6 +14,15 @@ pub enum KeyAlgorithm {
     /// ECDSA on NIST P-384.
     #[serde(rename = "ec-p384")]
     EcP384,
+    /// Ed25519 (RFC 8410).
+    #[serde(rename = "ed25519")]
+    Ed25519,
+    /// ML-DSA-44 (FIPS 204, RFC 9881).
+    #[serde(rename = "ml-dsa-44")]
+    MlDsa44,
+    /// ML-DSA-65 (FIPS 204, RFC 9881).
+    #[serde(rename = "ml-dsa-65")]
+    MlDsa65,
     /// RSA, 2048-bit modulus.
     #[serde(rename = "rsa-2048")]
     Rsa2048,
@@ -27,7 +36,8 @@ pub enum KeyAlgorithm {
 
 impl KeyAlgorithm {
     /// All of them, in the order of the settings' documentation.
-    pub const ALL: [Self; 5] = [Self::EcP256, Self::EcP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+    pub const ALL: [Self; 8] =
+        [Self::EcP256, Self::EcP384, Self::Ed25519, Self::MlDsa44, Self::MlDsa65, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
 
     /// The word in settings and profiles.
     #[must_use]
@@ -35,6 +45,9 @@ impl KeyAlgorithm {
         match self {
             Self::EcP256 => "ec-p256",
             Self::EcP384 => "ec-p384",
+            Self::Ed25519 => "ed25519",
+            Self::MlDsa44 => "ml-dsa-44",
+            Self::MlDsa65 => "ml-dsa-65",
             Self::Rsa2048 => "rsa-2048",
             Self::Rsa3072 => "rsa-3072",
             Self::Rsa4096 => "rsa-4096",
@@ -45,6 +58,18 @@ impl KeyAlgorithm {
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|a| a.as_str() == word)
+    }
+
+    /// Whether the key signs with RSA.
+    #[must_use]
+    pub const fn is_rsa(self) -> bool {
+        matches!(self, Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
+    }
+
+    /// Whether the key signs with ML-DSA, which not every TLS library loads.
+    #[must_use]
+    pub const fn is_ml_dsa(self) -> bool {
+        matches!(self, Self::MlDsa44 | Self::MlDsa65)
     }
 
     /// Whether the key signs with ECDSA.

@@ -7,14 +7,24 @@ use super::secret::SecretSource;
 /// `[openbao]` of the settings.
 #[derive(Clone, Debug)]
 pub struct OpenBao {
-    /// `https://HOST[:PORT]`, without a path or a trailing slash.
-    pub address: String,
+    /// Each `https://HOST[:PORT]`, without a path or a trailing slash; at least one, tried in order in each run.
+    pub addresses: Vec<String>,
+    /// The namespace that mount and auth methods lie in, where it is not the root one.
+    pub namespace: Option<String>,
     /// The roots the server's certificate is checked against, DER. Only these.
     pub ca: Vec<Vec<u8>>,
     /// The PKI mount, such as `pki_int`.
     pub mount: String,
     /// Auth methods, tried in order.
     pub login: Vec<AuthMethod>,
+}
+
+impl OpenBao {
+    /// The first address, for texts.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.addresses.first().map_or("", String::as_str)
+    }
 }
 
 /// One auth method as the settings name it.
@@ -24,6 +34,8 @@ pub enum AuthMethod {
     AppRole(AppRole),
     /// A TLS client certificate.
     Cert(Cert),
+    /// A signed token of somebody whom the server trusts (RFC 7519).
+    Jwt(Jwt),
     /// A token that somebody else made and renews; it is never revoked by us.
     Token(GivenToken),
 }
@@ -35,6 +47,7 @@ impl AuthMethod {
         match self {
             Self::AppRole(_) => AppRole::WORD,
             Self::Cert(_) => Cert::WORD,
+            Self::Jwt(_) => Jwt::WORD,
             Self::Token(_) => GivenToken::WORD,
         }
     }
@@ -49,6 +62,8 @@ pub struct AppRole {
     pub role_id: SecretSource,
     /// The secret id, as plain value.
     pub secret_id: SecretSource,
+    /// Whether that is a wrapping token, which gives the secret id once.
+    pub wrapped: bool,
 }
 
 impl AppRole {
@@ -72,6 +87,22 @@ pub struct Cert {
 impl Cert {
     /// The word in the settings.
     pub const WORD: &'static str = "cert";
+}
+
+/// `{ jwt = { … } }`: of the auth methods `jwt` and `kubernetes`.
+#[derive(Clone, Debug)]
+pub struct Jwt {
+    /// The auth method's path below `auth/`; default `jwt`.
+    pub mount: String,
+    /// The role of the auth method.
+    pub role: String,
+    /// Where the token lies; read anew for each login, since whoever writes it replaces it.
+    pub jwt: SecretSource,
+}
+
+impl Jwt {
+    /// The word in the settings.
+    pub const WORD: &'static str = "jwt";
 }
 
 /// `{ token = { … } }`. Which mount made the token changes nothing.

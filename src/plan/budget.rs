@@ -103,8 +103,10 @@ pub fn subject(settings: &Settings, certificate: &Certificate) -> Fingerprint {
     let mut names = request.dns_names();
     names.extend(request.ip.iter().map(ToString::to_string));
     names.sort();
-    let told: Vec<&str> = [openbao.address.as_str(), &openbao.mount, certificate.issuer.role(), &request.common_name]
+    let namespace = openbao.namespace.as_deref().unwrap_or_default();
+    let told: Vec<&str> = [namespace, &openbao.mount, certificate.issuer.role(), &request.common_name]
         .into_iter()
+        .chain(openbao.addresses.iter().map(String::as_str))
         .chain(names.iter().map(String::as_str))
         .collect();
     // No settings hold a NUL.

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, ML_DSA_44, ML_DSA_65, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+};
 use omens::config::settings::Sealing;
 use omens::judge::pair;
 use omens::model::clock::Time;
@@ -27,6 +29,9 @@ fn verify(key: &Key, message: &[u8], signature: &[u8]) {
     let algorithm: &dyn aws_lc_rs::signature::VerificationAlgorithm = match key.handle().algorithm() {
         KeyAlgorithm::EcP256 => &ECDSA_P256_SHA256_ASN1,
         KeyAlgorithm::EcP384 => &ECDSA_P384_SHA384_ASN1,
+        KeyAlgorithm::Ed25519 => &ED25519,
+        KeyAlgorithm::MlDsa44 => &ML_DSA_44,
+        KeyAlgorithm::MlDsa65 => &ML_DSA_65,
         _ => &RSA_PKCS1_2048_8192_SHA256,
     };
     UnparsedPublicKey::new(algorithm, pair::subject_public_key(key.spki()).unwrap()).verify(message, signature).expect("its signature");
@@ -44,7 +49,14 @@ fn given(key: &Key) -> (Vec<u8>, bool) {
 pub fn conformance(store: &dyn KeyStore) {
     let (name, generation) = (web(), Generation(3));
     assert_eq!(store.make_ready(Time::from_unix(1_790_000_000)), Ok(None));
-    for algorithm in [KeyAlgorithm::EcP256, KeyAlgorithm::EcP384, KeyAlgorithm::Rsa2048] {
+    for algorithm in [
+        KeyAlgorithm::EcP256,
+        KeyAlgorithm::EcP384,
+        KeyAlgorithm::Ed25519,
+        KeyAlgorithm::MlDsa44,
+        KeyAlgorithm::MlDsa65,
+        KeyAlgorithm::Rsa2048,
+    ] {
         let made = store.make(&name, generation, algorithm).unwrap();
         assert_eq!((made.handle().algorithm(), pair::algorithm_of_spki(made.spki())), (algorithm, Ok(algorithm)));
         assert_eq!(made.at_rest().file(), store.file());

@@ -346,6 +346,65 @@ fn a_renewal_that_would_shorten_life_is_refused_and_a_rollback_to_less_is_warned
     assert_eq!(run.cert("web")["warnings"][0]["code"], "shorter-than-serving", "{run}");
 }
 
+fn asked(hostile: &Hostile, path: &str) -> String {
+    let requests = hostile.requests();
+    let found = requests.iter().rev().find(|request| request.path == format!("/v1/{path}"));
+    String::from_utf8_lossy(&found.unwrap_or_else(|| panic!("{path} was not asked")).bytes).to_lowercase()
+}
+
+#[test]
+fn a_namespace_a_list_of_addresses_and_logins_by_files_of_others() {
+    let hostile = Hostile::start();
+    let mut estate = hostile.estate();
+    let dead = crate::lab::free_port();
+    let write = |estate: &Estate| {
+        let text = estate.settings_text();
+        let one = format!("address = \"{}\"", estate.authority.address);
+        assert!(text.contains(&one));
+        let list = format!("addresses = [\"https://127.0.0.1:{dead}\", \"{}\"]\nnamespace = \"team/web\"", estate.authority.address);
+        std::fs::write(estate.settings(), text.replace(&one, &list)).unwrap();
+    };
+    write(&estate);
+    let run = estate.renew();
+    run.expect(0, "web", "renewed");
+    let warnings: Vec<&str> = run.cert("web")["warnings"].as_array().unwrap().iter().filter_map(|w| w["code"].as_str()).collect();
+    assert!(warnings.contains(&"unreachable"), "{run}");
+    for path in ["pki_int/sign/web-ec", "auth/approle/login", "auth/token/revoke-self"] {
+        assert!(asked(&hostile, path).contains("x-vault-namespace: team/web"), "{path}");
+    }
+    assert!(!asked(&hostile, "sys/health").contains("x-vault-namespace"), "a server's health is that of the whole server");
+
+    // A JWT that somebody writes, a secret id that is unwrapped, and a periodic token of which half is over.
+    crate::lab::place::write_secret(&estate.dir.join("jwt"), "header.claims.signature\n");
+    estate.authority.login = "[ { jwt = { role = \"hosts\", jwt = \"file:DIR/jwt\" } } ]".into();
+    write(&estate);
+    estate.force().expect(0, "web", "renewed");
+    assert!(asked(&hostile, "auth/jwt/login").ends_with("{\"role\":\"hosts\",\"jwt\":\"header.claims.signature\"}"));
+    crate::lab::place::write_secret(&estate.dir.join("wrapped"), "hvs.wrapping\n");
+    estate.authority.login =
+        "[ { approle = { role_id = \"file:DIR/role-id\", secret_id = \"file:DIR/wrapped\", wrapped = true } } ]".into();
+    write(&estate);
+    estate.force().expect(0, "web", "renewed");
+    assert!(asked(&hostile, "sys/wrapping/unwrap").contains("x-vault-token: hvs.wrapping"));
+    assert!(asked(&hostile, "auth/approle/login").contains(SECRET_ID));
+    crate::lab::place::write_secret(&estate.dir.join("token"), TOKEN);
+    estate.authority.login = "[ { token = { token = \"file:DIR/token\" } } ]".into();
+    write(&estate);
+    estate.force().expect(0, "web", "renewed");
+    assert!(asked(&hostile, "auth/token/renew-self").contains("x-vault-token"));
+}
+
+#[test]
+fn what_a_control_group_holds_back_is_told_apart_from_a_denial() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    hostile.lie(Lie::HeldBack);
+    for _ in 0..6 {
+        // Nothing was signed, so nothing counts.
+        estate.renew().expect(1, "web", "failed").because("web", "issue/control-group");
+    }
+}
+
 #[test]
 fn a_person_begins_the_budget_anew_and_so_do_other_settings() {
     let hostile = Hostile::start();

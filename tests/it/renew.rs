@@ -99,10 +99,24 @@ fn one_login_per_run_and_its_token_is_revoked() {
 
 #[test]
 fn every_key_algorithm_is_issued_and_kept() {
-    let mut estate = Estate::at_openbao();
-    for (algorithm, role) in
-        [("ec-p256", "web-ec"), ("ec-p384", "web-ec"), ("rsa-2048", "web-rsa"), ("rsa-3072", "web-rsa"), ("rsa-4096", "web-rsa")]
-    {
+    let bao = OpenBao::shared();
+    let server = serde_json::json!({ "server_flag": true, "client_flag": false, "key_usage": ["DigitalSignature"] });
+    for (role, kind, bits) in [("web-ed", "ed25519", 0), ("web-ml44", "mldsa", 44), ("web-ml65", "mldsa", 65)] {
+        bao.role(role, &[&server, &serde_json::json!({ "key_type": kind, "key_bits": bits })]);
+    }
+    bao.policy("omens-new-keys", &["web-ed", "web-ml44", "web-ml65"]);
+    let (role_id, secret_id) = bao.approle("host-of-all-keys", &["omens-renew", "omens-new-keys"]);
+    let mut estate = Estate::new("host-of-all-keys", Authority::approle(bao.address(), &bao.root.pem, &role_id, &secret_id));
+    for (algorithm, role) in [
+        ("ec-p256", "web-ec"),
+        ("ec-p384", "web-ec"),
+        ("ed25519", "web-ed"),
+        ("ml-dsa-44", "web-ml44"),
+        ("ml-dsa-65", "web-ml65"),
+        ("rsa-2048", "web-rsa"),
+        ("rsa-3072", "web-rsa"),
+        ("rsa-4096", "web-rsa"),
+    ] {
         let mut cert = Cert::web(algorithm);
         (cert.algorithm, cert.role) = (algorithm.into(), role.into());
         cert.profile = if role == "web-rsa" { "infrastructure-rsa" } else { "tls-server" }.into();
@@ -121,8 +135,9 @@ fn every_key_algorithm_is_issued_and_kept() {
         assert_eq!(pem_blocks(&pem("combined.pem")).len(), 3);
         let der = &pem_blocks(&pem("cert.pem"))[0];
         let (_, x509) = x509_parser::parse_x509_certificate(der).unwrap();
-        let key = rcgen::KeyPair::from_pem(&pem("key.pem")).unwrap();
-        assert_eq!(rcgen::PublicKeyData::subject_public_key_info(&key), x509.public_key().raw, "{}", cert.name);
+        let key = omens::steps::key::software::SoftwareKey::of_pem(pem("key.pem").as_bytes()).unwrap();
+        assert_eq!(omens::steps::key::PrivateKey::spki(&key), x509.public_key().raw, "{}", cert.name);
+        assert!(run.findings(&cert.name).iter().all(|id| *id != "key.weak"), "{run}");
     }
     assert_eq!(estate.signed(), 5);
     assert_eq!(estate.renew().code, 0);

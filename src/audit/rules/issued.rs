@@ -78,6 +78,6 @@ pub fn judge(used: &Used, answer: Option<&Value>, is_kept: bool, findings: &mut 
 /// Says that OpenBao could not be asked, and why.
 pub fn not_asked(settings: &Settings, failure: &Failure, findings: &mut HostFindings) {
     let object = Object::Role(settings.openbao.mount.clone());
-    let draft = NewFinding::new(&NOT_ASKED, Target::new("openbao", settings.openbao.address.clone()), object);
+    let draft = NewFinding::new(&NOT_ASKED, Target::new("openbao", settings.openbao.address()), object);
     findings.add(draft.file(Location::file(&settings.file)).found(failure.text.clone()));
 }

@@ -153,6 +153,74 @@ pub fn signed(body: &[u8], secrets: &[&str]) -> Result<Signed, String> {
 }
 
 #[derive(Deserialize)]
+struct Wrapping {
+    #[serde(default)]
+    data: Option<IgnoredAny>,
+    wrap_info: Option<IgnoredAny>,
+}
+
+/// Whether a control group holds the answer back: then there is a wrapping token in place of the data.
+pub fn awaits_approval(body: &[u8]) -> bool {
+    serde_json::from_slice::<Wrapping>(body).is_ok_and(|body| body.data.is_none() && body.wrap_info.is_some())
+}
+
+#[derive(Deserialize)]
+struct SecretIdBody {
+    data: Option<SecretId>,
+}
+
+#[derive(Deserialize)]
+struct SecretId {
+    secret_id: String,
+}
+
+/// The secret id in an unwrapped answer.
+///
+/// # Errors
+/// What is wrong with it, by place.
+pub fn unwrapped_secret_id(body: &[u8]) -> Result<Token, String> {
+    let body: SecretIdBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
+    let secret_id = body.data.ok_or("no data in it, expected a secret id")?.secret_id;
+    Ok(Token::new(Zeroizing::new(secret_id)))
+}
+
+/// What a token says of itself, as far as its end goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct TokenLife {
+    /// Seconds left; 0 where it never ends.
+    #[serde(default)]
+    pub ttl: u64,
+    /// Seconds that it had when it was made or last renewed.
+    #[serde(default)]
+    pub creation_ttl: u64,
+    /// Seconds that a renewal gives it, without a last one; 0 where it is not periodic.
+    #[serde(default)]
+    pub period: u64,
+    /// Whether it may be renewed.
+    #[serde(default)]
+    pub renewable: bool,
+}
+
+impl TokenLife {
+    /// Whether it is to be renewed now: it may be, and half of what a renewal gives is over.
+    #[must_use]
+    pub const fn wants_renewal(self) -> bool {
+        let full = if self.period > 0 { self.period } else { self.creation_ttl };
+        self.renewable && self.ttl > 0 && self.ttl < full / 2
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenBody {
+    data: Option<TokenLife>,
+}
+
+/// Reads what a token says of itself; nothing where the answer holds nothing.
+pub fn token_life(body: &[u8]) -> TokenLife {
+    serde_json::from_slice::<TokenBody>(body).ok().and_then(|body| body.data).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
 struct CapabilitiesBody {
     data: Option<BTreeMap<String, Vec<String>>>,
 }
@@ -263,6 +331,33 @@ mod tests {
             assert!(!why.contains("SECRET") && why.len() < 100, "{why}");
         }
         assert!(signed(b"{\"data\":\xff\xfe}", &[]).is_err());
+    }
+
+    #[test]
+    fn a_token_is_renewed_when_half_of_it_is_over() {
+        let life = |ttl, creation_ttl, period, renewable| TokenLife { ttl, creation_ttl, period, renewable };
+        for (life, wants) in [
+            (life(3600, 3600, 3600, true), false),
+            (life(1800, 3600, 3600, true), false),
+            (life(1799, 3600, 3600, true), true),
+            (life(1799, 7200, 3600, true), true),
+            (life(2500, 7200, 0, true), true),
+            (life(1, 3600, 3600, false), false),
+            (life(0, 0, 0, true), false),
+        ] {
+            assert_eq!(life.wants_renewal(), wants, "{life:?}");
+        }
+        let read = token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"period":null,"renewable":true}}"#);
+        assert_eq!(read, TokenLife::default(), "what is of another shape says nothing");
+        assert_eq!(token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"renewable":true,"id":"x"}}"#), life(5, 9, 0, true));
+    }
+
+    #[test]
+    fn what_a_control_group_holds_back_is_no_certificate() {
+        assert!(awaits_approval(br#"{"data":null,"wrap_info":{"token":"hvs.x","accessor":"a"}}"#));
+        assert!(awaits_approval(br#"{"wrap_info":{"token":"hvs.x"}}"#));
+        assert!(!awaits_approval(br#"{"data":{"certificate":"x"},"wrap_info":null}"#));
+        assert!(!awaits_approval(b"{}") && !awaits_approval(b"<html>"));
     }
 
     #[test]

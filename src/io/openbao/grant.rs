@@ -24,6 +24,11 @@ impl Grant {
         Self { token, lease: None, ours: false, presented: Vec::new() }
     }
 
+    /// The same with how long it lives.
+    pub(super) fn with_lease(self, lease: Option<Duration>) -> Self {
+        Self { lease, ..self }
+    }
+
     /// The token.
     pub(super) const fn token(&self) -> &Token {
         &self.token

@@ -3,6 +3,7 @@
 //!
 #![doc = include_str!("facts.md")]
 
+pub mod advisory;
 pub mod answer;
 mod auth;
 mod grant;
@@ -39,6 +40,7 @@ pub use skew::Skew;
 pub struct Server {
     http: Client,
     address: String,
+    namespace: Option<String>,
     roots: Vec<Vec<u8>>,
     clock: Clock,
 }
@@ -63,7 +65,13 @@ impl Server {
     /// The roots are none (`tls-untrusted`).
     pub fn new(address: &str, roots: &[Vec<u8>], clock: Clock) -> Result<Self, Failure> {
         let http = Client::new(address, roots, None, clock).map_err(|why| setup(&why))?;
-        Ok(Self { http, address: address.to_owned(), roots: roots.to_vec(), clock })
+        Ok(Self { http, address: address.to_owned(), namespace: None, roots: roots.to_vec(), clock })
+    }
+
+    /// The same, asked in a namespace. Its health is that of the whole server.
+    #[must_use]
+    pub fn in_namespace(self, namespace: Option<&str>) -> Self {
+        Self { namespace: namespace.map(str::to_owned), ..self }
     }
 
     /// `HOST[:PORT]`, for texts.
@@ -78,7 +86,7 @@ impl Server {
     /// No answer at all.
     pub async fn health(&self) -> Result<Health, Problem> {
         let asked = self.clock.now();
-        let sent = self.http.send(Request { path: "v1/sys/health", token: None, json: None }).await;
+        let sent = self.http.send(Request { path: "v1/sys/health", namespace: None, token: None, json: None }).await;
         match sent {
             Ok(answer) => Ok(answer::health(self.name(), &answer, asked, self.clock.now())),
             Err(why @ (HttpError::Redirected { .. } | HttpError::Malformed(_))) => Ok(Health::unknown(why.to_string())),
@@ -90,7 +98,8 @@ impl Server {
     async fn log_in(&self, http: &Client, mount: &str, body: Zeroizing<Vec<u8>>, presented: Vec<Token>) -> Result<Grant, Problem> {
         let path = format!("auth/{mount}/login");
         let secrets: Vec<&str> = presented.iter().map(Token::expose).collect();
-        let sent = http.send(Request { path: &format!("v1/{path}"), token: None, json: Some(body) }).await;
+        let sent =
+            http.send(Request { path: &format!("v1/{path}"), namespace: self.namespace.as_deref(), token: None, json: Some(body) }).await;
         let answer = sent.map_err(|why| match &why {
             // The server has been reached before, so what it refuses here is the client certificate.
             HttpError::Tls(text) => Problem::definite(refusal::login_refused(format!("{path}: {text}"))),
@@ -111,6 +120,9 @@ impl Server {
         let path = sign_path(mount, role);
         let body = json(&SignRequest { csr, ttl: format!("{}s", ttl.as_secs()), format: "pem" })?;
         let answer = self.call(&path, grant, body).await?;
+        if answer::awaits_approval(&answer.body) {
+            return Err(refusal::awaits_approval(&path));
+        }
         answer::signed(&answer.body, &grant.secrets()).map_err(|why| self.malformed(&path, &why))
     }
 
@@ -138,7 +150,8 @@ impl Server {
     /// No answer, or one that is none.
     pub async fn read(&self, path: &str, grant: Option<&Grant>) -> Result<Option<Value>, Problem> {
         let secrets = grant.map(Grant::secrets).unwrap_or_default();
-        let request = Request { path: &format!("v1/{path}"), token: grant.map(Grant::token), json: None };
+        let request =
+            Request { path: &format!("v1/{path}"), namespace: self.namespace.as_deref(), token: grant.map(Grant::token), json: None };
         let answer = self.http.send(request).await.map_err(|why| self.no_answer(&why).without(&secrets))?;
         match answer.status {
             200..300 => answer::data(&answer.body).map(Some).map_err(|why| self.malformed(path, &why)),
@@ -154,7 +167,8 @@ impl Server {
     }
 
     async fn ask(&self, path: &str, grant: &Grant, json: Option<Zeroizing<Vec<u8>>>) -> Result<Answer, Problem> {
-        let sent = self.http.send(Request { path: &format!("v1/{path}"), token: Some(grant.token()), json }).await;
+        let (path, namespace) = (format!("v1/{path}"), self.namespace.as_deref());
+        let sent = self.http.send(Request { path: &path, namespace, token: Some(grant.token()), json }).await;
         sent.map_err(|why| self.no_answer(&why).without(&grant.secrets()))
     }
 

@@ -130,6 +130,13 @@ pub(super) fn of_login(path: &str, answer: &Answer, secrets: &[&str], now: Time)
     }
 }
 
+/// A control group wants somebody's approval before the CSR is signed.
+pub(super) fn awaits_approval(path: &str) -> Problem {
+    let text = format!("{path}: a control group holds the answer back until somebody approves it");
+    let hint = "renewals run unattended: have the policy of this login sign without a control group, or give it a role of its own";
+    Problem::definite(Failure::new(Stage::Issue, Code::ControlGroup, text).hint(hint))
+}
+
 /// A login that was not granted.
 pub(super) fn login_refused(text: String) -> Failure {
     Failure::new(Stage::Issue, Code::LoginRefused, text)

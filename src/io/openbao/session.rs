@@ -6,13 +6,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::login::{self, Granted, Refusals, Tried, Until};
-use super::{Grant, Health, Problem, Server, pause};
+use super::{Grant, Health, HealthState, Problem, Server, pause};
 use crate::model::clock::Clock;
-use crate::model::failure::Failure;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
 use crate::model::openbao::OpenBao;
 
 /// An open session. Any number of tasks may use it at a time.
@@ -24,6 +26,8 @@ pub struct Session {
     health: Health,
     login: AsyncMutex<State>,
     passed_over: Mutex<Vec<Failure>>,
+    /// Why addresses before the one that answered did not.
+    skipped: Vec<Failure>,
 }
 
 /// How far the session's login is.
@@ -52,10 +56,10 @@ impl Session {
     /// # Errors
     /// `unreachable`, `tls-untrusted` …: there is no answer at all. What the answer says stops nothing here.
     pub async fn open(settings: &OpenBao, credentials: Option<&Path>, clock: Clock) -> Result<Self, Failure> {
-        let server = Server::new(&settings.address, &settings.ca, clock)?;
-        let health = ask_health(&server).await?;
+        let Answering { server, health, skipped } = first_that_serves(settings, clock).await?;
         Ok(Self {
             server,
+            skipped,
             settings: settings.clone(),
             credentials: credentials.map(Path::to_path_buf),
             health,
@@ -131,6 +135,12 @@ impl Session {
         self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Why addresses before the one that answered did not.
+    #[must_use]
+    pub fn skipped(&self) -> &[Failure] {
+        &self.skipped
+    }
+
     /// Revokes a token, if it is ours.
     pub async fn end(&self, grant: &Grant) -> Option<Unrevoked> {
         if !grant.is_ours() {
@@ -148,6 +158,50 @@ impl Session {
             State::NotYet | State::Refused(_) => None,
         }
     }
+}
+
+/// The server of a session, and what came before it in the list.
+struct Answering {
+    server: Server,
+    health: Health,
+    skipped: Vec<Failure>,
+}
+
+/// Tries the addresses in order: the first that can serve, else the first that answers at all. A second try is made only once all of them
+/// were tried.
+async fn first_that_serves(settings: &OpenBao, clock: Clock) -> Result<Answering, Failure> {
+    if let [only] = settings.addresses.as_slice() {
+        let server = Server::new(only, &settings.ca, clock)?.in_namespace(settings.namespace.as_deref());
+        let health = ask_health(&server).await?;
+        return Ok(Answering { server, health, skipped: Vec::new() });
+    }
+    let mut sealed: Option<Answering> = None;
+    let mut skipped: Vec<Failure> = Vec::new();
+    for again in [false, true] {
+        for address in &settings.addresses {
+            let server = Server::new(address, &settings.ca, clock)?.in_namespace(settings.namespace.as_deref());
+            match server.health().await {
+                Ok(health) if matches!(health.state, HealthState::Sealed | HealthState::Uninitialised) => {
+                    let failure = Failure::new(Stage::Issue, Code::ServerSealed, format!("{} is sealed or not initialised", server.name()));
+                    sealed.get_or_insert(Answering { server, health, skipped: Vec::new() });
+                    skipped.push(failure);
+                }
+                Ok(health) => return Ok(Answering { server, health, skipped }),
+                Err(Problem { failure, .. }) if !again => skipped.push(failure),
+                Err(_) => {}
+            }
+        }
+        if let Some(answering) = sealed {
+            return Ok(answering);
+        }
+        if !again {
+            pause(Duration::from_secs(1)).await;
+        }
+    }
+    let text = skipped.iter().map(|failure| failure.text.as_str()).collect::<Vec<_>>().join("; ");
+    let first = skipped.into_iter().next();
+    Err(first
+        .map_or_else(|| Failure::new(Stage::Issue, Code::Unreachable, "the settings name no address"), |first| Failure { text, ..first }))
 }
 
 /// Health, asked twice where the connection is lost.

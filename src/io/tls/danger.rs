@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientSessionStore, ResolvesClientCert, Resumption};
-use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme, SupportedProtocolVersion};
@@ -24,7 +24,7 @@ use crate::model::key::KeyAlgorithm;
 /// # Errors
 /// rustls does not take the configuration.
 pub(in crate::io) fn danger_recording(record: &Arc<Record>, only: Option<KeyAlgorithm>, clock: Clock) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = super::provider();
     let algorithms = provider.signature_verification_algorithms;
     let schemes = only.map_or_else(|| algorithms.supported_schemes(), schemes_of);
     let verifier = Arc::new(DangerRecordingVerifier { record: Arc::clone(record), schemes, algorithms });
@@ -46,7 +46,7 @@ pub(in crate::io) fn danger_interview(
     tickets: Arc<dyn ClientSessionStore>,
     clock: Clock,
 ) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = super::provider();
     let algorithms = provider.signature_verification_algorithms;
     let verifier = Arc::new(DangerRecordingVerifier { record: Arc::clone(record), schemes: algorithms.supported_schemes(), algorithms });
     let mut config = match only {
@@ -65,6 +65,9 @@ fn schemes_of(algorithm: KeyAlgorithm) -> Vec<SignatureScheme> {
     match algorithm {
         KeyAlgorithm::EcP256 => vec![SignatureScheme::ECDSA_NISTP256_SHA256],
         KeyAlgorithm::EcP384 => vec![SignatureScheme::ECDSA_NISTP384_SHA384],
+        KeyAlgorithm::Ed25519 => vec![SignatureScheme::ED25519],
+        KeyAlgorithm::MlDsa44 => vec![SignatureScheme::ML_DSA_44],
+        KeyAlgorithm::MlDsa65 => vec![SignatureScheme::ML_DSA_65],
         KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => vec![
             SignatureScheme::RSA_PSS_SHA256,
             SignatureScheme::RSA_PSS_SHA384,

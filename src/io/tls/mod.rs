@@ -107,7 +107,7 @@ pub fn trusting(roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) ->
         let wrong = |source| TlsError::Root { number: index + 1, count: roots.len(), source };
         store.add(CertificateDer::from(der.as_slice())).map_err(wrong)?;
     }
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = provider();
     let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
         .build()
         .map_err(|why| TlsError::Setup(Error::General(why.to_string())))?;
@@ -118,6 +118,11 @@ pub fn trusting(roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) ->
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(pair)));
     }
     Ok((config, last))
+}
+
+/// aws-lc with every key exchange group that it has: a listener may insist on one that clients do not offer by default.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { kx_groups: aws_lc_rs::ALL_KX_GROUPS.to_vec(), ..aws_lc_rs::default_provider() })
 }
 
 fn configured(provider: Arc<CryptoProvider>, clock: Clock, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, TlsError> {

@@ -47,6 +47,9 @@ impl PublicKeyData for Signer<'_> {
         match self.key.algorithm() {
             KeyAlgorithm::EcP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             KeyAlgorithm::EcP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyAlgorithm::Ed25519 => &rcgen::PKCS_ED25519,
+            KeyAlgorithm::MlDsa44 => &rcgen::PKCS_ML_DSA_44,
+            KeyAlgorithm::MlDsa65 => &rcgen::PKCS_ML_DSA_65,
             KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => &rcgen::PKCS_RSA_SHA256,
         }
     }

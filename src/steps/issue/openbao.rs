@@ -129,7 +129,8 @@ impl OpenBaoIssuer {
     async fn closed(&self) -> Vec<Warning> {
         let Some(Ok(Opened { session, warnings })) = self.opened.get() else { return Vec::new() };
         let passed_over = session.passed_over().into_iter().map(|failure| Warning::new(Code::LoginRefused, failure.text));
-        let mut warnings: Vec<Warning> = warnings.iter().cloned().chain(passed_over).collect();
+        let skipped = session.skipped().iter().map(|failure| Warning::new(failure.code, failure.text.as_str()));
+        let mut warnings: Vec<Warning> = skipped.chain(warnings.iter().cloned()).chain(passed_over).collect();
         warnings.extend(session.close().await.as_ref().and_then(not_revoked));
         warnings
     }

@@ -82,7 +82,7 @@ impl Spot {
     /// Why there is no answer, in words.
     pub(super) async fn get(&self, path: &str, eyes: &Eyes, identity: Option<&Identity>) -> Result<Answer, String> {
         let client = self.client(eyes, identity).await?;
-        client.send(Request { path, token: None, json: None }).await.map_err(|why| why.to_string())
+        client.send(Request { path, token: None, namespace: None, json: None }).await.map_err(|why| why.to_string())
     }
 
     /// A client for this server.

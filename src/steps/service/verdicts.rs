@@ -76,7 +76,7 @@ impl Verifier {
     }
 
     async fn get(&self, path: &str) -> Result<Value, String> {
-        let answer = self.client.send(Request { path, token: None, json: None }).await.map_err(|why| why.to_string())?;
+        let answer = self.client.send(Request { path, token: None, namespace: None, json: None }).await.map_err(|why| why.to_string())?;
         let said = || text::one_line(&String::from_utf8_lossy(&answer.body), WORDS);
         if answer.status != 200 {
             return Err(format!("{} answers GET /{path} with {}: {}", self.client.server(), answer.status, said()));

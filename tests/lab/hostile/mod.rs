@@ -33,6 +33,8 @@ pub enum Lie {
     TooLong,
     /// Good, but most of its life is over: due again at once.
     Aged,
+    /// A wrapping token in place of the data, as of a control group.
+    HeldBack,
     /// Good, but it lives for an hour only, as behind a role whose `max_ttl` is that.
     Clipped,
 

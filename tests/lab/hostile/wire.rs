@@ -78,9 +78,13 @@ async fn respond(tls: &mut Tls, shared: &Shared, request: &Request, head: usize)
     }
     let (status, document) = match path {
         "sys/health" => return health(tls, shared).await,
-        "auth/approle/login" | "auth/cert/login" => login(shared),
+        "auth/approle/login" | "auth/cert/login" | "auth/jwt/login" => login(shared),
+        "sys/wrapping/unwrap" => (200, json!({ "data": { "secret_id": super::SECRET_ID } })),
+        "auth/token/renew-self" => (200, json!({ "auth": { "client_token": TOKEN, "lease_duration": 3600, "renewable": true } })),
         "auth/token/revoke-self" => return send(tls, 204, "", b"").await,
-        "auth/token/lookup-self" => (200, json!({ "data": { "ttl": 600, "policies": ["omens-renew"] } })),
+        "auth/token/lookup-self" => {
+            (200, json!({ "data": { "ttl": 600, "period": 3600, "renewable": true, "policies": ["omens-renew"] } }))
+        }
         "sys/capabilities-self" => (200, capabilities(&request.bytes[head..])),
         _ => (404, json!({ "errors": [format!("no handler for route \"{path}\"")] })),
     };
@@ -127,6 +131,10 @@ async fn health(tls: &mut Tls, shared: &Shared) -> Option<()> {
 async fn sign(tls: &mut Tls, shared: &Shared, body: &[u8], lie: Lie) -> Option<()> {
     let errors = |text: &str| json!({ "errors": [text] });
     match lie {
+        Lie::HeldBack => {
+            let document = json!({ "data": null, "wrap_info": { "token": "hvs.held", "accessor": "a", "ttl": 86_400 } });
+            return send_json(tls, 200, &document).await;
+        }
         Lie::TooMany(after) => {
             let header = retry_after(after);
             let body = errors("request path \"pki_int/sign\": rate limit quota exceeded").to_string();

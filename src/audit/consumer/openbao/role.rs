@@ -175,7 +175,7 @@ impl Judging<'_> {
         let kind = self.text("key_type").to_owned();
         let good: BTreeSet<String> = match (self.profile, kind.as_str()) {
             (Some(profile), _) => profile.key_usage.required.iter().chain(&profile.key_usage.allowed).cloned().collect(),
-            (None, "ec" | "ed25519") => BTreeSet::from(["digitalSignature".to_owned()]),
+            (None, "ec" | "ed25519" | "mldsa") => BTreeSet::from(["digitalSignature".to_owned()]),
             (None, _) => BTreeSet::from(["digitalSignature".to_owned(), "keyEncipherment".to_owned()]),
         };
         let extra: Vec<String> = found.difference(&good).cloned().collect();
@@ -208,15 +208,9 @@ impl Judging<'_> {
             self.say(&lints::ROLE_KEY_WEAK, "key_type=ec key_bits=224".to_owned(), "key_bits=256");
         }
         if let Some(profile) = self.profile {
-            let is_rsa = |key: &KeyAlgorithm| !key.is_ec();
-            let fits = match kind.as_str() {
-                "rsa" => profile.keys.iter().any(is_rsa),
-                "ec" => profile.keys.iter().any(|key| !is_rsa(key)),
-                "any" | "" => true,
-                _ => false,
-            };
+            let fits = matches!(kind.as_str(), "any" | "") || profile.keys.iter().any(|key| key_type(*key) == kind);
             if !fits {
-                let wanted = profile.keys.first().map_or("ec", |key| if is_rsa(key) { "rsa" } else { "ec" });
+                let wanted = profile.keys.first().map_or("ec", |key| key_type(*key));
                 self.say(&lints::ROLE_KEY, format!("key_type={kind}"), &format!("key_type={wanted}"));
             }
         }
@@ -249,5 +243,15 @@ const fn flags(purpose: Purpose) -> &'static str {
         Purpose::Server => "server_flag=true client_flag=false code_signing_flag=false email_protection_flag=false ext_key_usage=",
         Purpose::Client => "server_flag=false client_flag=true code_signing_flag=false email_protection_flag=false ext_key_usage=",
         Purpose::Both => "server_flag=true client_flag=true code_signing_flag=false email_protection_flag=false ext_key_usage=",
+    }
+}
+
+/// What a role's `key_type` says for such a key.
+const fn key_type(key: KeyAlgorithm) -> &'static str {
+    match key {
+        KeyAlgorithm::EcP256 | KeyAlgorithm::EcP384 => "ec",
+        KeyAlgorithm::Ed25519 => "ed25519",
+        KeyAlgorithm::MlDsa44 | KeyAlgorithm::MlDsa65 => "mldsa",
+        KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096 => "rsa",
     }
 }

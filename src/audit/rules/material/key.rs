@@ -3,7 +3,7 @@
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair as _, RsaKeyPair,
+    KeyPair as _, ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING, PqdsaKeyPair, RsaKeyPair,
 };
 use p256::pkcs8::PrivateKeyInfoRef;
 use p256::pkcs8::der::{Decode as _, Encode as _};
@@ -11,8 +11,15 @@ use rsa::pkcs1::RsaPrivateKeyRef;
 use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-/// id-ecPublicKey, rsaEncryption and id-Ed25519: the kinds that are opened here.
-const KNOWN: [&str; 3] = ["1.2.840.10045.2.1", "1.2.840.113549.1.1.1", "1.3.101.112"];
+/// id-ecPublicKey, rsaEncryption, id-Ed25519 and the three of ML-DSA (RFC 9881): the kinds that are opened here.
+const KNOWN: [&str; 6] = [
+    "1.2.840.10045.2.1",
+    "1.2.840.113549.1.1.1",
+    "1.3.101.112",
+    "2.16.840.1.101.3.4.3.17",
+    "2.16.840.1.101.3.4.3.18",
+    "2.16.840.1.101.3.4.3.19",
+];
 /// Lengths of an RSA modulus that the crypto library judges.
 const JUDGED: [usize; 3] = [256, 384, 512];
 
@@ -74,7 +81,15 @@ fn of_pkcs8(der: &[u8]) -> Key {
         return Key::Foreign(format!("a key of kind {kind}"));
     }
     let ed25519 = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok().map(|pair| pair.public_key().as_ref().to_vec());
-    of_ec(der).or_else(|| of_rsa(info.private_key.as_bytes())).or_else(ed25519).map_or(Key::Damaged, Key::Public)
+    of_ec(der).or_else(|| of_rsa(info.private_key.as_bytes())).or_else(ed25519).or_else(|| of_ml_dsa(der)).map_or(Key::Damaged, Key::Public)
+}
+
+/// ML-DSA (RFC 9881).
+fn of_ml_dsa(der: &[u8]) -> Option<Vec<u8>> {
+    [&ML_DSA_44_SIGNING, &ML_DSA_65_SIGNING, &ML_DSA_87_SIGNING]
+        .into_iter()
+        .find_map(|kind| PqdsaKeyPair::from_pkcs8(kind, der).ok())
+        .map(|pair| pair.public_key().as_ref().to_vec())
 }
 
 /// SEC 1 (RFC 5915) or PKCS#8.

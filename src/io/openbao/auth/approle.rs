@@ -3,11 +3,32 @@
 use std::path::Path;
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
-use super::super::{Grant, Problem, Server, json};
-use super::unreadable;
+use super::super::{Grant, Problem, Server, answer, is_success, json, refusal};
+use super::{refused, unreadable};
 use crate::io::read;
 use crate::model::openbao::AppRole;
+use crate::model::secret::Token;
+
+/// Gives a wrapping token for the secret id in it. That works once: where it does not, somebody else may have been first.
+async fn unwrapped(server: &Server, wrapping: Token) -> Result<Token, Problem> {
+    if !answer::is_carried_by_a_header(wrapping.expose()) {
+        return Err(refused("the wrapping token holds characters that no token has".to_owned(), USED));
+    }
+    let path = "sys/wrapping/unwrap";
+    let grant = Grant::given(wrapping);
+    let answer = server.ask(path, &grant, Some(Zeroizing::new(b"{}".to_vec()))).await?;
+    if !is_success(&answer) {
+        let problem = refusal::of_call(path, &answer, &grant.secrets(), server.clock.now());
+        return Err(refused(problem.failure.text, USED));
+    }
+    answer::unwrapped_secret_id(&answer.body).map_err(|why| server.malformed(path, &why))
+}
+
+/// What to do where nothing comes out of it.
+const USED: &str =
+    "a wrapping token gives its secret id once: have a new one written, and find out who used this one if it was not this host";
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -18,6 +39,7 @@ struct Body<'a> {
 pub(super) async fn log_in(server: &Server, method: &AppRole, credentials: Option<&Path>) -> Result<Grant, Problem> {
     let role_id = read::token(&method.role_id, credentials).map_err(|why| unreadable(&why))?;
     let secret_id = read::token(&method.secret_id, credentials).map_err(|why| unreadable(&why))?;
+    let secret_id = if method.wrapped { unwrapped(server, secret_id).await? } else { secret_id };
     let body = json(&Body { role_id: role_id.expose(), secret_id: secret_id.expose() })?;
     server.log_in(&server.http, &method.mount, body, vec![role_id, secret_id]).await
 }

@@ -11,6 +11,7 @@
 
 mod approle;
 mod cert;
+mod jwt;
 mod token;
 
 use std::path::Path;
@@ -26,6 +27,7 @@ pub(super) async fn log_in(server: &Server, method: &AuthMethod, credentials: Op
     match method {
         AuthMethod::AppRole(method) => approle::log_in(server, method, credentials).await,
         AuthMethod::Cert(method) => cert::log_in(server, method, credentials).await,
+        AuthMethod::Jwt(method) => jwt::log_in(server, method, credentials).await,
         AuthMethod::Token(method) => token::log_in(server, method, credentials).await,
     }
 }

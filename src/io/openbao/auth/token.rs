@@ -1,6 +1,9 @@
-//! `token`: a token that somebody else made and renews.
+//! `token`: a token that somebody else made. One that may be renewed is, when half of it is over.
 
 use std::path::Path;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use super::super::{Grant, Problem, Server, answer, is_success, refusal};
 use super::unreadable;
@@ -18,6 +21,20 @@ pub(super) async fn log_in(server: &Server, method: &GivenToken, credentials: Op
     let answer = server.ask(path, &grant, None).await?;
     if !is_success(&answer) {
         refusal::of_own_token(path, &answer, &grant.secrets(), server.clock.now())?;
+        return Ok(grant);
     }
-    Ok(grant)
+    let life = answer::token_life(&answer.body);
+    if life.wants_renewal() {
+        // It is good for this run whatever comes of it; that it ends is said by whoever asks how long it lives.
+        let renewed = server.ask("auth/token/renew-self", &grant, Some(Zeroizing::new(b"{}".to_vec()))).await;
+        match renewed {
+            Ok(answer) if is_success(&answer) => {
+                let lease = answer::login(&answer.body).ok().and_then(|(_, lease)| lease);
+                return Ok(grant.with_lease(lease));
+            }
+            Ok(answer) => tracing::warn!(status = answer.status, "half of the token is over, and it could not be renewed"),
+            Err(problem) => tracing::warn!(why = %problem.failure, "half of the token is over, and it could not be renewed"),
+        }
+    }
+    Ok(grant.with_lease((life.ttl > 0).then(|| Duration::from_secs(life.ttl))))
 }
