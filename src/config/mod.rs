@@ -3,6 +3,7 @@
 //!
 #![doc = include_str!("settings.md")]
 
+pub mod attestation;
 mod certificate;
 mod driver;
 pub mod endpoint;
@@ -28,8 +29,7 @@ use certificate::Neighbours;
 use files::Merged;
 use service::Drivers;
 use settings::{Paths, Settings};
-use shape::{Errors, Shape, Wrong, boolean, list, parsed};
-use tree::Node;
+use shape::{Errors, Shape};
 
 /// Where the settings lie and how closely they are looked at.
 #[derive(Clone, Debug)]
@@ -96,13 +96,14 @@ fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<S
         let read: Vec<_> = nodes.iter().map(|node| certificate::certificate(node, &around, errors)).collect();
         read.into_iter().collect::<Option<Vec<_>>>()
     });
-    root.optional("attestation", attestation);
+    let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, anchor, tpm.is_some()));
     let metrics = root.or("metrics", None, host::metrics);
     root.finish();
     let (anchor_file, anchor) = trust?;
     let file = options.file.clone();
     let credentials = options.credentials.clone();
-    let (host, paths, openbao, sealing, certificates, metrics) = (host?, paths?, openbao?, sealing?, certificates?, metrics?);
+    let (host, paths, openbao, sealing, attestation) = (host?, paths?, openbao?, sealing?, attestation?);
+    let (certificates, metrics) = (certificates?, metrics?);
     Some(Settings {
         file,
         host,
@@ -111,22 +112,10 @@ fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<S
         anchor_file,
         openbao,
         sealing,
+        attestation,
         certificates,
         drivers: options.drivers,
         metrics,
         credentials,
     })
-}
-
-/// `[attestation]`, of which this build knows only that nothing is required.
-fn attestation(node: &Node, errors: &Errors) -> Option<()> {
-    let shape = Shape::of("[attestation]", node, errors)?;
-    let refuse = |node: &Node| {
-        errors.at(&node.place, Wrong::not_available("attestation", "write required = false without \"by\", or leave [attestation] out"))
-    };
-    shape.required("required", |node, errors| boolean(node, errors).filter(|required| *required).map(|_| refuse(node)));
-    shape.optional("max_age", parsed(value::duration));
-    shape.optional("by", |node, errors| list(|node, _| Some(node))(node, errors).filter(|by| !by.is_empty()).map(|_| refuse(node)));
-    shape.finish();
-    Some(())
 }
