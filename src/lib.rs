@@ -28,7 +28,7 @@
 //! |---|---|
 //! | [`model`] | nouns without I/O: names, generations, profiles, secrets, time, state, ledger entry, findings, reports |
 //! | [`judge`] | pure judgement of certificates: path, usage, names, pair, lifetime, form; one engine for renewals and reports |
-//! | [`io`] | the only code that touches the outside, one door each: reading, writing, processes, TPM, TLS, HTTP, handshakes, OpenBao |
+//! | [`io`] | the only code that touches the outside, one door each: reading, writing, processes, TPM, TLS, HTTP, handshakes, OpenBao, Keylime |
 //! | [`config`] | files → fragments → validated `Settings`, all errors at once with file, line and column |
 //! | [`plan`] | what is there, what to do about it and why; it never writes, starts a process or uses the network |
 //! | [`steps`] | the steps above; `flow` alone knows their order, `run` is the frame of every command that changes a host |
@@ -51,8 +51,8 @@
 //!    power cut is the last *committed* generation.
 //! 5. A sealed key is in clear in memory that is wiped and on tmpfs, by the kernel's word each time. What is beyond that (libtss2's own copies,
 //!    swap without encryption) `status` says. The TPM is ready before anything is asked of a CA.
-//! 6. Where attestation is required, nothing is requested without a fresh verdict, and the certificate that serves stays. Until there is an
-//!    attester, settings that require it are refused.
+//! 6. Where attestation is required, nothing is requested without a fresh verdict, and the certificate that serves stays. Only a
+//!    person's word opens it otherwise, and that is kept and reported.
 //! 7. Nothing turns off TLS verification, chain validation or the root pin. The one verifier that only records is named `danger_…`, sends no
 //!    application data, and what it saw is judged afterwards.
 //! 8. A failure is never only a log line: it is an exit code, a state, a ledger entry and a line in `status`. Debt is judged again and

@@ -6,11 +6,13 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+pub use super::attest::arguments::Attest;
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
 use super::when::{Expression, every};
 use super::{described, help};
 use crate::model::name::CertName;
 use crate::model::span;
+use crate::model::text::one_line;
 
 /// Where the settings lie unless `--config` says otherwise.
 pub const CONFIG: &str = "/etc/omens/omens.toml";
@@ -89,6 +91,9 @@ pub enum Command {
     /// Make the links of `install` in consumers' own directories
     #[command(long_about = help::INSTALL, after_long_help = help::INSTALL_AFTER)]
     Install(Install),
+    /// Attest this host to its verifier, until a signal or once
+    #[command(long_about = help::ATTEST, after_long_help = help::ATTEST_AFTER)]
+    Attest(Attest),
     /// Check the settings, and with --online what they ask of OpenBao
     #[command(long_about = help::CHECK_CONFIG, after_long_help = help::CHECK_CONFIG_AFTER)]
     CheckConfig(CheckConfig),
@@ -126,6 +131,7 @@ impl Command {
             Self::Rollback(_) => "rollback",
             Self::Unblock(_) => "unblock",
             Self::Install(_) => "install",
+            Self::Attest(_) => "attest",
             Self::CheckConfig(_) => "check-config",
             Self::ChainAudit(_) => "chain-audit",
             Self::Probe(_) => "probe",
@@ -150,6 +156,9 @@ pub struct Renew {
     /// Sign anew also what is not due, and withdraw what waits to be taken up
     #[arg(long)]
     pub force: bool,
+    /// Issue without the verdict that [attestation] requires; the reason (at least 10 characters) is kept and reported
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    pub break_glass: Option<String>,
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,
@@ -230,6 +239,13 @@ pub struct Install {
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,
+}
+
+/// What a person says for breaking the glass.
+fn reason(text: &str) -> Result<String, String> {
+    const SHORTEST: usize = 10;
+    let reason = one_line(text, 500);
+    if reason.chars().count() < SHORTEST { Err(format!("expected a reason of at least {SHORTEST} characters")) } else { Ok(reason) }
 }
 
 /// `--wait`.

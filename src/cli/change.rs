@@ -19,6 +19,10 @@ pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Re
     let (names, force, wait) = (arguments.names.clone(), arguments.force, arguments.wait.wait);
     let progress = session.progress();
     let world = World::of(&settings, session.clock, &progress);
+    let world = match &arguments.break_glass {
+        Some(reason) => world.breaking_glass(&settings, reason),
+        None => world,
+    };
     let report = flow::renew(&settings, &Request { names, force, wait }, &world);
     drop(world);
     drop(progress);

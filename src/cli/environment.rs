@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::io::notify::NotifySettings;
+
 /// What the process was started with.
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -12,6 +14,8 @@ pub struct Environment {
     pub directory: PathBuf,
     /// `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
+    /// `$NOTIFY_SOCKET` and `$WATCHDOG_USEC`.
+    pub notify: Option<NotifySettings>,
     /// Whether `$NO_COLOR` is set.
     pub no_color: bool,
     /// Whether `$TERM` cannot move a cursor.

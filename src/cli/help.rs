@@ -40,6 +40,24 @@ Exit codes:
   1  anything else happened to one of them, or another run held the lock for longer than --wait
   2  wrong settings, wrong usage or an unknown NAME; nothing was attempted";
 
+pub(super) const ATTEST: &str = "\
+This host as the attestation agent of its Keylime verifier (push model): registers its TPM's endorsement and attestation \
+keys, logs in with them, quotes the PCRs that the verifier asks for and sends the logs that it wants. Evidence is checked \
+before it is sent, and what was not offered is not answered. The verdict is left in the run directory, where `omens renew` \
+finds it.
+
+Without --once it goes on until SIGTERM or SIGINT, as the verifier wants it; systemd is told that it is ready and alive.";
+
+pub(super) const ATTEST_AFTER: &str = "\
+Examples:
+  omens attest --once                        register where needed, attest, say the verdict
+  omens attest --print-policy --pcrs 0,4,7   what an administrator needs to enrol this host
+
+Exit codes:
+  0  the verdict is pass; with --print-policy: printed; without --once: ended by a signal
+  1  any other verdict, or the TPM gives no evidence
+  2  wrong settings or wrong usage; nothing was attempted";
+
 pub(super) const RUN: &str = "\
 For containers and hosts without systemd: does what `omens renew --all` does, at once and then every 15 minutes (--every) \
 or at the times of a cron expression (--cron, in UTC), and whenever a certificate is due before that, until a signal. Never two runs at a time; where another process \

@@ -4,6 +4,7 @@
 #![doc = include_str!("contract.md")]
 
 pub mod arguments;
+pub mod attest;
 pub mod audit_arguments;
 mod chain_audit;
 mod change;
@@ -62,6 +63,7 @@ pub fn run(environment: &Environment, clock: Clock, out: Box<dyn Write + Send>, 
 
 fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
     match command {
+        Command::Attest(arguments) => attest::run(session, command, arguments),
         Command::ChainAudit(arguments) => chain_audit::run(session, arguments),
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),

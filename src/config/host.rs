@@ -113,14 +113,14 @@ fn pinned(file: &Path, anchor: &Anchor, place: &Place, pin: &Fingerprint, errors
 }
 
 /// How a file is read: the anchor is pinned by its hash, so who may write it does not matter; a bundle of roots is not.
-type Reader = fn(&Path) -> Result<Vec<u8>, read::ReadError>;
+pub(super) type Reader = fn(&Path) -> Result<Vec<u8>, read::ReadError>;
 
 fn whoever_wrote_it(file: &Path) -> Result<Vec<u8>, read::ReadError> {
     read::file(file, read::LIMIT)
 }
 
 /// All certificates of a PEM file, as DER. At least one.
-fn certificates(place: &Place, file: &Path, errors: &Errors, read: Reader) -> Option<Vec<Vec<u8>>> {
+pub(super) fn certificates(place: &Place, file: &Path, errors: &Errors, read: Reader) -> Option<Vec<Vec<u8>>> {
     let bytes = read(file).map_err(|error| errors.at(place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()))).ok()?;
     certificates_of_pem(&bytes)
         .map_err(|why| {

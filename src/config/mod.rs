@@ -3,6 +3,7 @@
 //!
 #![doc = include_str!("settings.md")]
 
+pub mod attestation;
 mod certificate;
 mod driver;
 pub mod endpoint;

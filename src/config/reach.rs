@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::LoadOptions;
+use super::attestation;
 use super::certificate;
 use super::files::{self, Merged};
 use super::host;
 use super::neighbours::Neighbours;
 use super::settings::{Certificate, Faults, Faulty, Paths, Remains, Settings};
-use super::shape::{self, Errors, Shape, Wrong, boolean, list, parsed};
+use super::shape::{self, Errors, Shape};
 use super::tpm;
 use super::tree::Node;
 use super::value;
@@ -31,7 +32,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let openbao = root.required("openbao", |node, errors| host::openbao(node, errors, anchor, options.check_secrets));
     let tpm = root.get("tpm");
     let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
-    root.optional("attestation", attestation);
+    let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, anchor, tpm.is_some()));
     let metrics = root.or("metrics", None, host::metrics);
     let of_tables = errors.count() - of_files.len();
 
@@ -46,24 +47,32 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let (of_main, of_drop_ins): (Vec<_>, Vec<_>) =
         of_files.into_iter().chain(errors.after(before_unknown)).partition(|error| error.file == main);
     let usable = of_tables == 0 && of_main.is_empty() && nodes.is_some();
-    match (host, paths, trust, openbao, sealing.zip(metrics)) {
-        (Some(host), Some(paths), Some((anchor_file, anchor)), Some(openbao), Some((sealing, metrics))) if usable => {
+    let rest = attestation.zip(metrics);
+    match (host, paths, trust, openbao, sealing, rest) {
+        (Some(host), Some(paths), Some((anchor_file, anchor)), Some(openbao), Some(sealing), Some((attestation, metrics))) if usable => {
             let (certificates, faults) = by_certificate(drafts, of_drop_ins, merged.hides);
             let (file, credentials, drivers) = (options.file.clone(), options.credentials.clone(), options.drivers);
-            Ok(Settings { file, host, paths, anchor, anchor_file, openbao, sealing, certificates, faults, drivers, metrics, credentials })
-        }
-        (host, paths, trust, _, rest) => {
-            let paths =
-                paths.or_else(|| merged.entries.iter().find(|entry| entry.key == "paths").and_then(|entry| host::places(&entry.node)));
-            let anchor = trust.map(|(_, anchor)| anchor);
-            Err(Box::new(Remains {
+            Ok(Settings {
+                file,
                 host,
                 paths,
                 anchor,
-                sealing: rest.and_then(|(sealing, _)| sealing),
-                drivers: options.drivers,
-                errors: Vec::new(),
-            }))
+                anchor_file,
+                openbao,
+                sealing,
+                attestation,
+                certificates,
+                faults,
+                drivers,
+                metrics,
+                credentials,
+            })
+        }
+        (host, paths, trust, _, sealing, _) => {
+            let paths =
+                paths.or_else(|| merged.entries.iter().find(|entry| entry.key == "paths").and_then(|entry| host::places(&entry.node)));
+            let anchor = trust.map(|(_, anchor)| anchor);
+            Err(Box::new(Remains { host, paths, anchor, sealing: sealing.flatten(), drivers: options.drivers, errors: Vec::new() }))
         }
     }
 }
@@ -127,17 +136,4 @@ fn by_certificate(drafts: Vec<Draft>, of_drop_ins: Vec<SettingsError>, hides: bo
         }
     }
     (certificates, faults)
-}
-
-/// `[attestation]`, of which this build knows only that nothing is required.
-fn attestation(node: &Node, errors: &Errors) -> Option<()> {
-    let shape = Shape::of("[attestation]", node, errors)?;
-    let refuse = |node: &Node| {
-        errors.at(&node.place, Wrong::not_available("attestation", "write required = false without \"by\", or leave [attestation] out"))
-    };
-    shape.required("required", |node, errors| boolean(node, errors).filter(|required| *required).map(|_| refuse(node)));
-    shape.optional("max_age", parsed(value::duration));
-    shape.optional("by", |node, errors| list(|node, _| Some(node))(node, errors).filter(|by| !by.is_empty()).map(|_| refuse(node)));
-    shape.finish();
-    Some(())
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::attestation::{AgentId, Attestation, Keylime};
 pub use super::endpoint::{Endpoint, ServerName};
 use super::service::{Drivers, Rendered, Rendering, Service};
 use crate::judge::pem;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub openbao: OpenBao,
     /// The TPM that private keys are sealed to, where there is one.
     pub sealing: Option<Sealing>,
+    /// Whether a verdict on this host's state is needed, and whose.
+    pub attestation: Option<Attestation>,
     /// All certificates that can be worked on, in the order of the files, names unique.
     pub certificates: Vec<Certificate>,
     /// What is wrong within single certificates; those are not among `certificates`.

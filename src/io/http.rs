@@ -2,11 +2,13 @@
 //! retry by itself, or show a secret in an error.
 #![expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
 
+mod call;
+
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, redirect};
 use zeroize::Zeroizing;
 
@@ -14,6 +16,7 @@ use super::tls::{self, Distrust, Identity, LastDistrust, TlsError};
 use crate::model::clock::Clock;
 use crate::model::secret::Token;
 use crate::model::text;
+pub use call::{Body, Call, Called, Verb};
 
 /// For name, TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -168,14 +171,10 @@ impl Client {
     /// # Errors
     /// See [`HttpError`]. Any status but a redirect's is an answer.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer, HttpError> {
-        let url = format!("{}/{}", self.base, request.path);
         let method = if request.json.is_some() { Method::POST } else { Method::GET };
-        let mut builder = self.inner.request(method, url);
+        let mut builder = self.inner.request(method, format!("{}/{}", self.base, request.path));
         if let Some(token) = request.token {
-            let mut value = HeaderValue::from_str(token.expose())
-                .map_err(|_| HttpError::Invalid("the token holds characters that no HTTP header can carry".to_owned()))?;
-            value.set_sensitive(true);
-            builder = builder.header("X-Vault-Token", value);
+            builder = builder.header("X-Vault-Token", secret(token.expose())?);
         }
         if let Some(namespace) = request.namespace {
             builder = builder.header("X-Vault-Namespace", namespace);
@@ -183,19 +182,40 @@ impl Client {
         if let Some(json) = &request.json {
             builder = builder.header(CONTENT_TYPE, "application/json").body(json.to_vec());
         }
+        self.exchange(builder, request.path).await.map(|called| called.answer)
+    }
+
+    /// The same for a [`Call`].
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn call(&self, call: Call<'_>) -> Result<Called, HttpError> {
+        let mut builder = self.inner.request(call.verb.method(), format!("{}/{}", self.base, call.path));
+        if let Some(token) = call.bearer {
+            let value = Zeroizing::new(format!("Bearer {}", token.expose()));
+            builder = builder.header(AUTHORIZATION, secret(&value)?);
+        }
+        if let Some(body) = &call.body {
+            builder = builder.header(CONTENT_TYPE, body.kind).body(body.bytes.to_vec());
+        }
+        self.exchange(builder, call.path).await
+    }
+
+    async fn exchange(&self, builder: reqwest::RequestBuilder, path: &str) -> Result<Called, HttpError> {
         let response = builder.send().await.map_err(|why| self.lost(&why))?;
-        tracing::debug!(server = self.server(), path = request.path, status = response.status().as_u16(), "answered");
+        tracing::debug!(server = self.server(), path, status = response.status().as_u16(), "answered");
         self.read(response).await
     }
 
-    async fn read(&self, mut response: reqwest::Response) -> Result<Answer, HttpError> {
+    async fn read(&self, mut response: reqwest::Response) -> Result<Called, HttpError> {
         let status = response.status();
         let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(|v| text::one_line(v, WORDS));
+        let location = header(LOCATION);
         if status.is_redirection() {
-            let to = header(LOCATION).unwrap_or_default();
+            let to = location.unwrap_or_default();
             return Err(HttpError::Redirected { server: self.server().to_owned(), status: status.as_u16(), to });
         }
-        let retry_after = header(RETRY_AFTER);
+        let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
         // Room in advance, so that growing leaves no copies of a token behind; a false Content-Length costs at most the limit.
         let announced = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(16 * 1024);
         let oversized = || HttpError::Malformed(format!("{} answers with more than {BODY} bytes, expected less", self.server()));
@@ -209,7 +229,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status: status.as_u16(), retry_after, body })
+        Ok(Called { answer: Answer { status: status.as_u16(), retry_after, body }, date, location })
     }
 
     /// Sorts an error of the library by its cause, not by its words.
@@ -243,6 +263,14 @@ impl Client {
         };
         HttpError::Unreachable { text, lost }
     }
+}
+
+/// A header that is not shown.
+fn secret(text: &str) -> Result<HeaderValue, HttpError> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| HttpError::Invalid("the token holds characters that no HTTP header can carry".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The rustls error at the bottom, if there is one. An `io::Error` hides what it wraps from `source`, so it is opened by hand.

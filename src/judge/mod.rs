@@ -6,6 +6,7 @@
 #![doc = include_str!("facts.md")]
 
 pub mod assess;
+pub mod attestation;
 mod beside;
 pub mod cert;
 pub mod chain;

@@ -51,6 +51,8 @@ macro_rules! codes {
 }
 
 codes! {
+    /// The agent's id is the one that every host without settings of its own has.
+    AgentIdDefault = "agent-id-default",
     /// A Keylime agent of this version derives a PCR from its TLS key.
     AgentTooOld = "agent-too-old",
     /// The version of a Keylime agent is not known.
@@ -63,6 +65,8 @@ codes! {
     AnswerMalformed = "answer-malformed",
     /// A kept private key, or what it needs to be opened, is not as it was written.
     BlobDamaged = "blob-damaged",
+    /// A person had a certificate issued without a verdict.
+    BreakGlass = "break-glass",
     /// What the token may do could not be found out.
     CapabilitiesUnknown = "capabilities-unknown",
     /// The clocks of this host and of the server are too far apart.
@@ -261,6 +265,8 @@ codes! {
     Unwritable = "unwritable",
     /// The command line is not understood.
     Usage = "usage",
+    /// A verifier's policy compares nothing that a boot measures.
+    WeakPolicy = "weak-policy",
     /// A value of the settings has another type.
     WrongType = "wrong-type",
     /// The verifier's policy names nothing to appraise.

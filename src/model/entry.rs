@@ -70,6 +70,9 @@ pub struct Entry {
     pub serial: Option<String>,
     /// Fingerprint of the leaf.
     pub sha256: Option<Fingerprint>,
+    /// Why a person had it issued without a verdict on this host's state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<String>,
     /// What went wrong.
     pub error: Option<Failure>,
     /// What `validate` found, for a refused certificate.

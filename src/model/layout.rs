@@ -32,6 +32,14 @@ pub const SEALED_KEY: &str = "key.sealed";
 pub const SEAL: &str = "seal";
 /// The pinned storage root key in [`SEAL`].
 pub const SRK: &str = "srk.json";
+/// Directory of the attestation agent in the state directory.
+pub const ATTEST: &str = "attest";
+/// The attestation key in [`ATTEST`].
+pub const AK: &str = "ak.json";
+/// What a person had issued without a verdict, in [`ATTEST`], until the next pass.
+pub const BREAK_GLASS: &str = "break-glass.json";
+/// The last verdict, in the run directory.
+pub const VERDICT: &str = ".attest.json";
 /// Full chain, then key.
 pub const COMBINED: &str = "combined.pem";
 /// Hashes of a generation.

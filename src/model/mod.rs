@@ -1,6 +1,7 @@
 //! Nouns without I/O: everything the other rooms talk about.
 
 pub mod anchor;
+pub mod attestation;
 pub mod audit;
 pub mod canonical;
 pub mod clock;
@@ -26,4 +27,5 @@ pub mod span;
 pub mod state;
 pub mod tcti;
 pub mod text;
+pub mod verdict;
 mod words;

@@ -4,6 +4,7 @@
 #![doc = include_str!("peers.md")]
 
 pub mod budget;
+pub mod attestation;
 pub mod choice;
 pub mod copies;
 pub mod debt;

@@ -147,6 +147,12 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
         };
         certificates.push(standing);
     }
+    if let Some(warning) = super::attestation::break_glass(&settings.paths.state)? {
+        for standing in &mut certificates {
+            standing.healthy = false;
+            standing.warnings.push(warning.clone());
+        }
+    }
     Ok(StatusDocument {
         schema: "omens.status/1",
         host: settings.host.clone(),

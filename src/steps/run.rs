@@ -278,6 +278,7 @@ pub(super) fn line(run: &str, name: &CertName, stage: Stage, outcome: Outcome, n
         outcome,
         serial: None,
         sha256: None,
+        break_glass: None,
         error: None,
         findings: Vec::new(),
         refused_pem: None,

@@ -7,6 +7,8 @@ use std::time::Instant;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use omens::model::clock::Time;
+use omens::model::failure::Failure;
+use omens::model::verdict::Appraised;
 use omens::steps::attest::{Attester, Conclusion, Verdict};
 
 /// The attester.
@@ -21,7 +23,9 @@ impl FakeAttester {
     /// One that gives this verdict.
     pub fn saying(conclusion: Conclusion, at: Time) -> Self {
         let text = format!("the fake verifier concludes {conclusion:?}");
-        Self { verdict: Mutex::new(Some(Verdict { conclusion, at, text, hint: None })), asked: AtomicUsize::new(0) }
+        let attested = Appraised { pcrs: vec![7], ..Appraised::default() };
+        let verdict = Verdict { attested, ..Verdict::new(conclusion, at, text) };
+        Self { verdict: Mutex::new(Some(verdict)), asked: AtomicUsize::new(0) }
     }
 
     /// One that never answers.
@@ -36,12 +40,12 @@ impl FakeAttester {
 }
 
 impl Attester for FakeAttester {
-    fn attest(&self, _: Instant) -> BoxFuture<'_, Verdict> {
+    fn attest(&self, _: Instant) -> BoxFuture<'_, Result<Verdict, Failure>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let verdict = self.verdict.lock().unwrap().clone();
         async move {
             match verdict {
-                Some(verdict) => verdict,
+                Some(verdict) => Ok(verdict),
                 None => std::future::pending().await,
             }
         }

@@ -18,7 +18,8 @@ const REQUIRED: Policy = Policy::Required { max_age: Duration::from_secs(600) };
 /// What every attester must hold to: it answers in time, says when and in words, and may be asked again.
 async fn conformance(attester: &dyn Attester) {
     for _ in 0..2 {
-        let verdict = tokio::time::timeout(LIMIT, attester.attest(Instant::now() + LIMIT)).await.expect("an answer in time");
+        let verdict =
+            tokio::time::timeout(LIMIT, attester.attest(Instant::now() + LIMIT)).await.expect("an answer in time").expect("evidence");
         assert!(!verdict.text.is_empty() && !verdict.text.contains('\n'), "{verdict:?}");
         assert!(verdict.at <= clock().now().plus(60), "{verdict:?}");
     }

@@ -188,6 +188,7 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         outcome: Outcome::Refused,
         serial: Some("0a:ff".to_owned()),
         sha256: Some(Fingerprint::of(b"leaf 2")),
+        break_glass: None,
         error: Some(failure()),
         findings: vec![Finding::new("eku.absent", Severity::High, "serverAuth", "none")],
         refused_pem: Some("-----BEGIN CERTIFICATE-----\n".to_owned()),

@@ -24,8 +24,9 @@ struct Keylime {
 }
 
 /// A certificate for one of Keylime's servers, which its own probe calls `localhost`.
-fn cert(name: &str) -> Cert {
-    Cert { dns: vec!["localhost".into()], ..Cert::web(name) }
+fn cert(name: &str, dir: &Path) -> Cert {
+    let extra = format!("install = [ {{ dir = \"{}\", fullchain = \"{name}.crt\", key = \"{name}.key\" }} ]\n", dir.display());
+    Cert { dns: vec!["localhost".into()], extra, ..Cert::web(name) }
 }
 
 impl Keylime {
@@ -33,8 +34,11 @@ impl Keylime {
     fn up(mode: &str) -> Option<Self> {
         let bao = OpenBao::shared();
         let mut estate = Estate::at_openbao();
-        estate.certs = vec![cert("registrar"), cert("verifier")];
+        let certs = place::directory("keylime-certs");
+        estate.certs = vec![cert("registrar", &certs), cert("verifier", &certs)];
         estate.write();
+        assert_eq!(estate.renew().code, 0);
+        assert_eq!(estate.omens(&["install"]).code, 0);
         assert_eq!(estate.renew().code, 0);
         let state = place::directory("keylime");
         let pki = place::directory("keylime-pki");
@@ -47,7 +51,8 @@ impl Keylime {
         let agent = Leaf::server("agent", &["localhost"], &["127.0.0.1".parse().unwrap()], time::Duration::HOUR);
         let rsa = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
         pair(&pki, "agent", &rsa, &agent);
-        let live = |name: &str, part: &str| estate.run_dir().join(name).join("live").join(part).display().to_string();
+        // The lab resolves directories, so it is told the links at Keylime's own paths, as its configuration would be.
+        let live = |file: &str| certs.join(file).display().to_string();
         let mut command = Command::new("bash");
         command.arg(tool("keylime-lab.sh")).arg("up").arg(&state).args(["--mode", mode, "--venvs", VENVS]);
         for (option, value) in [
@@ -57,10 +62,10 @@ impl Keylime {
             ("--client-key", file("admin.key")),
             ("--agent-cert", file("agent.pem")),
             ("--agent-key", file("agent.key")),
-            ("--verifier-cert", live("verifier", "fullchain.pem")),
-            ("--verifier-key", live("verifier", "key.pem")),
-            ("--registrar-cert", live("registrar", "fullchain.pem")),
-            ("--registrar-key", live("registrar", "key.pem")),
+            ("--verifier-cert", live("verifier.crt")),
+            ("--verifier-key", live("verifier.key")),
+            ("--registrar-cert", live("registrar.crt")),
+            ("--registrar-key", live("registrar.key")),
         ] {
             command.arg(option).arg(value);
         }
@@ -87,7 +92,8 @@ impl Keylime {
                 String::new()
             };
             let set = format!("{}{more}", self.runs(name));
-            self.estate.certs[number] = cert(name).seen_at(port, "90s").reloaded_by(&entry(name, &set));
+            let cert = &mut self.estate.certs[number];
+            *cert = cert.clone().seen_at(port, "90s").reloaded_by(&entry(name, &set));
         }
         self.estate.write();
     }
@@ -126,7 +132,8 @@ impl Keylime {
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
         let line = format!("before = {{ exec = {{ command = [\"{}\"] }} }}\n", script.display());
         for cert in &mut self.estate.certs {
-            cert.extra = if cert.name == name { line.clone() } else { String::new() };
+            let kept: String = cert.extra.lines().filter(|line| !line.starts_with("before")).map(|line| format!("{line}\n")).collect();
+            cert.extra = if cert.name == name { format!("{kept}{line}") } else { kept };
         }
         self.estate.write();
     }
@@ -207,7 +214,7 @@ fn a_polled_agent_is_seen_to_attest_again_and_a_silent_one_is_named() {
     // An agent that is stopped with the verifier stays PASS there: it is named, and nothing goes back for it.
     let uuid = keylime.json.pointer("/agent/uuid").and_then(Value::as_str).unwrap().to_owned();
     let script = keylime.estate.dir.join("silence");
-    let text = format!("#!/bin/sh\nkill -KILL -- -$(cat {})\n", keylime.state.join("run/agent.pid").display());
+    let text = format!("#!/bin/bash\nkill -KILL -- -$(cat {})\n", keylime.state.join("run/agent.pid").display());
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let runs = keylime.runs("verifier").replace("[\"/bin/true\"]", &format!("[\"{}\"]", script.display()));

@@ -23,6 +23,8 @@ mod lab;
 #[allow(dead_code, reason = "each test uses a part of the fakes")]
 mod fakes;
 
+mod attest_lies;
+mod attestation;
 mod adopt;
 mod attester;
 mod boot;

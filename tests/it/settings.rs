@@ -240,7 +240,6 @@ fn values_are_checked_against_each_other() {
         ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = 7", "wrong-type: expected an array, found an integer"),
         ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\nmax_age = \"10m\"", "bad-value: expected a max_age of at least 1h, found 10m"),
         ("[tpm]\ntcti = \"device:/dev/tpmrm0\"\nbank = \"sha1\"", "unknown-key: [tpm] has no key \"bank\""),
-        ("[attestation]\nrequired = true", "not-available: this build does not support attestation yet"),
         ("[attestaton]\nrequired = true", "unknown-key: the top level has no key \"attestaton\""),
         (CERTIFICATE, "duplicate: certificate \"nginx\" is set twice, first at omens.toml:17:8"),
         ("role = \"again\"", "duplicate: \"role\" is set twice, first at omens.toml:19:1"),
@@ -250,6 +249,27 @@ fn values_are_checked_against_each_other() {
         assert!(errors.len() == 1 && errors[0].contains(expected), "{more}\n{errors:#?}");
     }
     assert_eq!(errors_of("[attestation]\nrequired = false"), Vec::<String>::new());
+}
+
+#[test]
+fn attestation_names_who_gives_the_verdict() {
+    for (more, expected) in [
+        ("[attestation]\nrequired = true", "missing: [attestation] requires a verdict, and names nobody who gives one"),
+        (
+            "[attestation]\nby = [{ keylime = { registrar = \"https://a:1\", verifier = \"https://a:2\" } }]",
+            "missing: [attestation] needs the TPM",
+        ),
+        ("[attestation]\nby = [{ keylime = { registrar = \"http://a:1\", verifier = \"https://a:2\" } }]", "bad-value: "),
+        ("[attestation]\nby = [{ keylime = { verifier = \"https://a:2\" } }]", "missing: attester keylime has no \"registrar\""),
+        ("[attestation]\nby = [{ keylim = {} }]", "unknown-key: there is no attester \"keylim\""),
+        (
+            "[attestation]\nby = [{ keylime = { registrar = \"https://a:1\", verifier = \"https://a:2\", agent_id = \"d432fbb3-d2f1-4a97-9ef7-75bd81c00000\" } }]",
+            "agent-id-default: this is the id of every Keylime agent",
+        ),
+    ] {
+        let errors = errors_of(more);
+        assert!(errors.len() == 1 && errors[0].contains(expected), "{more}\n{errors:#?}");
+    }
 }
 
 #[test]
@@ -299,7 +319,7 @@ fn files_add_to_each_other_and_never_choose() {
             r#"omens.d/a.toml:2:1 duplicate: [openbao] "mount" is set twice, first at omens.toml:13:1 | keep one of them"#,
             r#"omens.d/b.toml:3:8 duplicate: certificate "nginx" is set twice, first at omens.toml:17:8 | keep one of them"#,
             r#"omens.d/c.toml:1:1 duplicate: "certificate" is set twice, first at omens.toml:16:3 | keep one of them"#,
-            r#"omens.d/c.toml:2:1 unknown-key: the top level has no key "role" | known here: host, paths, trust, openbao, tpm, attestation, certificate"#,
+            r#"omens.d/c.toml:2:1 unknown-key: the top level has no key "role" | known here: host, paths, trust, openbao, tpm, attestation, metrics, certificate"#,
         ]
     );
 }

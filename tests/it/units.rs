@@ -12,7 +12,7 @@ use crate::lab::{guest, place, program};
 /// The kinds of keeping that the guests run with.
 const KEEPS: [&str; 2] = ["sealed", "file"];
 
-const UNITS: [&str; 3] = ["omens-restore.service", "omens-renew.service", "omens-renew.timer"];
+const UNITS: [&str; 4] = ["omens-attest.service", "omens-restore.service", "omens-renew.service", "omens-renew.timer"];
 /// Drop-ins, with the unit they are for.
 const DROP_INS: [(&str, &str); 7] = [
     ("nginx.service.d/omens.conf", "nginx.service"),

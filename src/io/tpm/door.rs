@@ -32,6 +32,17 @@ impl Door {
         self.context.execute_with_session(session, command)
     }
 
+    /// Sends one command that two authorisations belong to; the second one encrypts.
+    pub(super) fn send_two<T>(
+        &mut self,
+        first: AuthSession,
+        second: AuthSession,
+        command: impl FnOnce(&mut Context) -> TssResult<T>,
+    ) -> TssResult<T> {
+        self.commands += 1;
+        self.context.execute_with_sessions((Some(first), Some(second), None), command)
+    }
+
     /// Asks libtss2 for something that it knows without the TPM.
     pub(super) fn local<T>(&mut self, ask: impl FnOnce(&mut Context) -> TssResult<T>) -> TssResult<T> {
         self.context.execute_without_session(ask)

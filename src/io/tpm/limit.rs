@@ -44,15 +44,7 @@ impl Unanswered {
         tcti: &Tcti,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, TpmError> {
-        let unanswered = |why: String| TpmError::Unreachable {
-            tcti: tcti.to_string(),
-            why,
-            hint: "see `dmesg | grep -i tpm`, and whether `tpm2_getrandom 8` answers; a TPM that hangs wants the host powered off and on"
-                .to_owned(),
-        };
-        if self.is_waiting() && self.lock().as_ref().is_some_and(|given_up| given_up.tcti == *tcti) {
-            return Err(unanswered("it has still not answered what an earlier run asked".to_owned()));
-        }
+        self.refuse_waiting(tcti)?;
         let (done, wait) = mpsc::sync_channel(1);
         let alive = Arc::new(());
         let thread = Arc::downgrade(&alive);
@@ -61,13 +53,35 @@ impl Unanswered {
             drop(alive);
         };
         let spawned = std::thread::Builder::new().name("tpm".to_owned()).spawn(ask);
-        spawned.map_err(|why| unanswered(format!("there is no thread to ask it on: {why}")))?;
+        spawned.map_err(|why| unanswered(tcti, format!("there is no thread to ask it on: {why}")))?;
         wait.recv_timeout(limit).map_err(|why| match why {
-            RecvTimeoutError::Timeout => {
-                self.lock().replace(GivenUp { tcti: tcti.clone(), thread });
-                unanswered(format!("it did not answer within {} s", limit.as_secs()))
-            }
-            RecvTimeoutError::Disconnected => unanswered("asking it ended in the middle".to_owned()),
+            RecvTimeoutError::Timeout => self.give_up(tcti, thread, limit),
+            RecvTimeoutError::Disconnected => unanswered(tcti, "asking it ended in the middle".to_owned()),
         })
+    }
+
+    /// Refuses to ask a TPM that owes an answer.
+    ///
+    /// # Errors
+    /// It does.
+    pub(super) fn refuse_waiting(&self, tcti: &Tcti) -> Result<(), TpmError> {
+        let owes = self.is_waiting() && self.lock().as_ref().is_some_and(|given_up| given_up.tcti == *tcti);
+        if owes { Err(unanswered(tcti, "it has still not answered what an earlier run asked".to_owned())) } else { Ok(()) }
+    }
+
+    /// Notes that this thread was given up before this TPM.
+    pub(super) fn give_up(&self, tcti: &Tcti, thread: Weak<()>, limit: Duration) -> TpmError {
+        self.lock().replace(GivenUp { tcti: tcti.clone(), thread });
+        unanswered(tcti, format!("it did not answer within {} s", limit.as_secs()))
+    }
+}
+
+/// A TPM that gives no answer.
+pub(super) fn unanswered(tcti: &Tcti, why: String) -> TpmError {
+    TpmError::Unreachable {
+        tcti: tcti.to_string(),
+        why,
+        hint: "see `dmesg | grep -i tpm`, and whether `tpm2_getrandom 8` answers; a TPM that hangs wants the host powered off and on"
+            .to_owned(),
     }
 }

@@ -1,4 +1,5 @@
-//! The TPM: sealing under the storage root key and unsealing, with or without PCRs. The caller pins the key by its Name.
+//! The TPM: sealing under the storage root key and unsealing, with or without PCRs, and evidence of what it measured ([`endorsed`]). The
+//! caller pins the storage root key by its Name.
 //!
 //! Commands block. Nothing that is secret crosses the connection in clear: sessions are salted to the storage root key and encrypted in both
 //! directions. That stops a listener; one who plays a storage root key of his own is stopped by the pin alone.
@@ -7,11 +8,16 @@
 #![doc = include_str!("facts.md")]
 
 mod door;
+pub mod endorsed;
+pub mod endorsement;
 mod error;
 pub mod limit;
 mod object;
 mod open;
+mod pcrs;
+pub mod quoted;
 mod srk;
+pub mod worker;
 
 use tss_esapi::constants::SessionType;
 use tss_esapi::constants::response_code::Tss2ResponseCodeKind as Kind;
@@ -31,8 +37,6 @@ use srk::Srk;
 /// How often a PCR may move between asking for its value and using it; systemd tries as often
 /// ([Policies and PCRs](crate::io::tpm#policies-and-pcrs)).
 const TRIES: u32 = 30;
-/// One TPM2_PCR_Read gives this many values (TPM 2.0 Part 2, §10.9.7).
-const PCRS_AT_ONCE: usize = 8;
 
 /// A sealed object outside the TPM; only the TPM that made it can open it.
 #[derive(Clone, PartialEq, Eq)]
@@ -161,7 +165,7 @@ impl Tpm {
         match opened {
             Some(secret) => Ok(secret),
             None => {
-                let changed = pcrs.differing(&read_pcrs(&mut self.door, &self.tcti, &pcrs.list)?);
+                let changed = pcrs.differing(&pcrs::read(&mut self.door, &self.tcti, &pcrs.list)?);
                 Err(if changed.is_empty() { moving() } else { TpmError::PcrChanged(changed) })
             }
         }
@@ -179,7 +183,7 @@ impl Tpm {
 }
 
 fn measured(door: &mut Door, tcti: &str, list: &PcrList) -> Result<PcrValues, TpmError> {
-    let values = read_pcrs(door, tcti, list)?;
+    let values = pcrs::read(door, tcti, list)?;
     let unmeasured = values.unmeasured();
     if unmeasured.is_empty() {
         return Ok(values);
@@ -190,25 +194,6 @@ fn measured(door: &mut Door, tcti: &str, list: &PcrList) -> Result<PcrValues, Tp
         "are all 00 or all FF: nothing was ever measured into them"
     };
     Err(TpmError::PcrUnmeasured { pcrs: unmeasured, why })
-}
-
-fn read_pcrs(door: &mut Door, tcti: &str, list: &PcrList) -> Result<PcrValues, TpmError> {
-    'again: for _ in 0..TRIES {
-        let (mut values, mut counter) = (Vec::new(), None);
-        for some in list.numbers().chunks(PCRS_AT_ONCE) {
-            let read = door.send(None, |context| context.pcr_read(object::selection(some)?));
-            let (count, _, digests) = read.map_err(|why| TpmError::of("read PCRs", tcti, why))?;
-            // Two answers from before and after a change are no state that the host ever was in.
-            if counter.is_some_and(|before| before != count) {
-                continue 'again;
-            }
-            counter = Some(count);
-            values.extend(digests.value().iter().map(|digest| digest.value().to_vec()));
-        }
-        let missing = || TpmError::PcrUnmeasured { pcrs: list.numbers().to_vec(), why: "cannot be read: the TPM has no sha256 bank" };
-        return PcrValues::new(list.clone(), values).ok_or_else(missing);
-    }
-    Err(moving())
 }
 
 fn moving() -> TpmError {

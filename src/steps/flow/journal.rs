@@ -51,6 +51,8 @@ pub(in crate::steps) struct Journal<'a> {
     leaves: Leaves,
     /// How the first of two tasks ended.
     shortfall: Option<End>,
+    /// Why a person had it issued without a verdict.
+    pub(super) break_glass: Option<String>,
     /// Whether the state knows of the end already.
     is_noted: bool,
 }
@@ -79,6 +81,7 @@ impl<'a> Journal<'a> {
             before: tree.state,
             leaves: Leaves { found: tree.published.facts, fallback, new: None },
             shortfall: None,
+            break_glass: None,
             is_noted: false,
         }
     }
@@ -181,7 +184,7 @@ impl<'a> Journal<'a> {
     pub(super) async fn finish(mut self, plan: &Plan, end: End) -> CertReport {
         let (writer, is_noted) = (self.writer(plan), self.is_noted);
         let ended = block(self.stage, move || {
-            let written = write(&writer, &end, is_noted);
+            let written = writer.all(&end, is_noted);
             Ok((end, written))
         });
         let end = match ended.await {
@@ -196,7 +199,7 @@ impl<'a> Journal<'a> {
 
     /// The same where there is no runtime.
     pub(in crate::steps) fn finish_here(mut self, plan: &Plan, end: &End) -> CertReport {
-        let written = write(&self.writer(plan), end, self.is_noted);
+        let written = self.writer(plan).all(end, self.is_noted);
         self.add_warnings(written.err().map(unwritten));
         self.close(plan, end)
     }
@@ -281,18 +284,12 @@ impl<'a> Journal<'a> {
             outcome: report.outcome,
             serial: refused.map_or_else(|| new.map(|(_, facts)| facts.serial.clone()), |refused| refused.serial.clone()),
             sha256: refused.map_or_else(|| new.map(|(_, facts)| facts.sha256.clone()), |refused| refused.sha256.clone()),
+            break_glass: self.break_glass.clone(),
             error: report.error.clone(),
             findings: if is_refused { report.findings.clone() } else { Vec::new() },
             refused_pem: refused.and_then(|refused| refused.refused_pem.clone()),
         }
     }
-}
-
-fn write(writer: &Writer, end: &End, is_noted: bool) -> Result<(), Failure> {
-    let at_once = if is_noted { Ok(()) } else { writer.at_once(end) };
-    // One write that fails is no reason to leave the other out.
-    let at_last = writer.at_last(end);
-    at_once.and(at_last)
 }
 
 fn unwritten(why: Failure) -> Warning {

@@ -51,6 +51,7 @@ use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
+use crate::plan::choice::Plan;
 use crate::plan::decide::Decision;
 use crate::plan::inventory::Tree;
 
@@ -153,6 +154,9 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
 
 async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     let mut ended = Vec::new();
+    if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
+        context.world.gate.ask(context.clock).await;
+    }
     let groups = groups::by_service(due);
     let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
     let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(&context, group, &ranks)).collect();

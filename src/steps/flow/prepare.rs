@@ -138,6 +138,10 @@ async fn new_generation(
 async fn ask(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue) -> Result<Issued, End> {
     task.journal.reach(Stage::Attest);
     let attested = context.world.gate.pass(context.clock).await.map_err(End::Blocked)?;
+    task.journal.break_glass = attested.break_glass().map(str::to_owned);
+    if let Some(warning) = attested.warning() {
+        task.journal.warn_once(warning.clone());
+    }
     task.journal.reach(Stage::Issue);
     // Not even a login is asked for what the budget does not allow.
     task.journal.notes.allowance(context.clock.now()).map_err(End::Exhausted)?;

@@ -68,4 +68,11 @@ impl Writer {
         }
         lost.and(before)
     }
+
+    /// Both, where the first was not done yet. One write that fails is no reason to leave the other out.
+    pub(super) fn all(&self, end: &End, is_noted: bool) -> Result<(), Failure> {
+        let at_once = if is_noted { Ok(()) } else { self.at_once(end) };
+        let at_last = self.at_last(end);
+        at_once.and(at_last)
+    }
 }

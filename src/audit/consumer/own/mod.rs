@@ -26,6 +26,7 @@ use crate::model::openbao::{AuthMethod, Cert};
 use crate::model::profile::Purpose;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::SettingsError;
+use crate::plan::attestation;
 use crate::plan::choice::Plan;
 use crate::plan::decide::decide;
 use crate::plan::generation::{Kept, certificates};
@@ -71,6 +72,7 @@ pub fn judge(settings: &Settings, findings: &mut HostFindings) {
         }
     };
     leftovers(settings, &inventory, findings);
+    broken_glass(settings, findings);
     logins(settings, findings);
     let host = Host { settings, last_run: inventory.last_run, period: scheduler::period(&View::host()) };
     for (observed, certificate) in inventory.certificates.iter().zip(&all) {
@@ -124,6 +126,19 @@ fn leftovers(settings: &Settings, inventory: &Inventory, findings: &mut HostFind
     for name in &inventory.unnamed {
         let path = settings.paths.state.join(layout::CERTS).join(name);
         findings.add(NewFinding::at(&lints::LEFTOVER, Target::new("settings", name.clone()), Location::file(path)));
+    }
+}
+
+fn broken_glass(settings: &Settings, findings: &mut HostFindings) {
+    let location = Location::file(settings.paths.state.join(layout::ATTEST).join(layout::BREAK_GLASS));
+    match attestation::break_glass(&settings.paths.state) {
+        Ok(None) => {}
+        Ok(Some(warning)) => {
+            findings.add(NewFinding::at(&lints::BREAK_GLASS, Target::new("settings", "attestation"), location).found(warning.text))
+        }
+        Err(error) => {
+            findings.add(NewFinding::at(&lints::UNREADABLE_TREE, Target::new("settings", "attestation"), location).found(error.to_string()))
+        }
     }
 }
 
