@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::lab::estate::{Cert, Estate, Run};
 use crate::lab::hostile::Hostile;
+use crate::lab::swtpm::Swtpm;
 
 /// A host with `web` in the main file and `api` in a file of its own, both committed.
 struct Two {
@@ -209,4 +210,24 @@ fn copies_come_back_without_settings_and_a_damaged_pair_does_not() {
     run.expect(1, "api", "failed");
     assert_eq!((run.cert("api")["error"]["code"].as_str(), two.leaf("api")), (Some("blob-damaged"), None), "{run}");
     run.expect(1, "web", "restored");
+}
+
+#[test]
+fn a_sealed_key_is_opened_by_the_tpm_that_its_generation_names_when_the_settings_name_none() {
+    let swtpm = Swtpm::start(&[7]);
+    let estate = Estate::at_openbao().with_tpm(&swtpm.direct(), &[7]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    let leaf = estate.published_leaf("web");
+    let key = std::fs::read(estate.run_dir().join("web/live/key.pem")).unwrap();
+    let good = estate.settings_text();
+    for broken in
+        [good.replace("tcti = \"swtpm:", "tcti = \"swtmp:"), format!("{good}\n= =\n"), good.replace("ttl = \"24h\"", "ttl = \"\"")]
+    {
+        std::fs::write(estate.settings(), broken).unwrap();
+        std::fs::remove_dir_all(estate.run_dir()).unwrap();
+        let run = estate.omens(&["restore"]);
+        run.expect(1, "web", "restored");
+        assert_eq!(estate.published_leaf("web"), leaf, "{run}");
+        assert_eq!(std::fs::read(estate.run_dir().join("web/live/key.pem")).unwrap(), key, "{run}");
+    }
 }
