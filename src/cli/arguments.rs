@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
@@ -10,6 +11,7 @@ use super::help;
 use super::when::{Expression, every};
 use crate::model::name::CertName;
 use crate::model::span;
+use crate::model::starttls::StartTls;
 
 /// Where the settings lie unless `--config` says otherwise.
 pub const CONFIG: &str = "/etc/omens/omens.toml";
@@ -222,6 +224,9 @@ pub struct Probe {
     /// What to trust; may be repeated (default: the pinned root of the settings)
     #[arg(long, value_name = "FILE")]
     pub trust: Vec<PathBuf>,
+    /// What the server speaks in clear before it goes over to TLS
+    #[arg(long, value_name = "PROTOCOL", value_parser = starttls())]
+    pub starttls: Option<StartTls>,
     /// How long each handshake may take
     #[arg(long, value_name = "DUR", default_value = "5s", value_parser = span::parse)]
     pub timeout: Duration,
@@ -300,4 +305,10 @@ mod tests {
         };
         assert_eq!([due("omens status"), due("omens status --due"), due("omens status --due a b --json")], [None, Some(0), Some(2)]);
     }
+}
+
+/// The words of [`StartTls`].
+fn starttls() -> impl TypedValueParser<Value = StartTls> {
+    PossibleValuesParser::new(StartTls::ALL.map(StartTls::as_str))
+        .try_map(|word| StartTls::ALL.into_iter().find(|known| known.as_str() == word).ok_or("no such protocol"))
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::driver::{self, DraftEndpoint, DraftInstall};
+use super::driver::{self, DraftEndpoint, DraftInstall, DraftVerify};
 use super::profile::Profiles;
 use super::service::Drivers;
 use super::settings::{Certificate, Endpoint, Install, InstallKind, IssuerSettings, Owner, Paths, ServerName};
@@ -101,7 +101,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let owner = owner(&shape);
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
-    let verify = shape.get("verify").map_or(Some(Vec::new()), |node| driver::verify(node, errors));
+    let verify = shape.get("verify").map_or(Some(DraftVerify::default()), |node| driver::verify(node, errors));
     shape.finish();
 
     // Checks between values: each runs as soon as its own values are good, whatever else is wrong.
@@ -113,7 +113,8 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         let read: Vec<_> = drafts.into_iter().map(|draft| around.install(draft, keep, errors)).collect();
         read.into_iter().collect::<Option<Vec<_>>>()
     });
-    let verify = names.as_ref().zip(verify).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
+    let (drafts, checks) = verify.map(|verify| (verify.endpoints, verify.checks)).unzip();
+    let verify = names.as_ref().zip(drafts).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
 
     let (names, keep) = (names.filter(|_| wildcards)?, key?.keep);
     let Names { common_name: (_, common_name), dns, ip } = names;
@@ -127,6 +128,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         install: install?,
         reload: reload?,
         verify: verify?,
+        checks: checks?,
     })
 }
 
@@ -280,7 +282,8 @@ fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<
             );
             return None;
         }
-        Some(Endpoint { address: draft.address, server_name: draft.server_name, deadline: draft.deadline })
+        let DraftEndpoint { address, server_name, deadline, starttls, client, .. } = draft;
+        Some(Endpoint { address, server_name, deadline, starttls, client })
     };
     let read: Vec<_> = drafts.into_iter().map(check).collect();
     read.into_iter().collect()

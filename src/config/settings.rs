@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use super::endpoint::{Endpoint, ServerName};
+pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 use super::service::{Drivers, Rendered, Service};
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
@@ -121,6 +121,8 @@ pub struct Certificate {
     pub reload: Vec<Arc<dyn Service>>,
     /// Where it can be seen.
     pub verify: Vec<Endpoint>,
+    /// Programs that see it in use.
+    pub checks: Vec<Check>,
 }
 
 impl Certificate {

@@ -13,6 +13,7 @@ pub mod runtime;
 pub mod signal;
 pub mod tls;
 pub mod http;
+pub mod starttls;
 pub mod handshake;
 pub mod interview;
 pub mod openbao;

@@ -52,6 +52,8 @@ codes! {
     BlobDamaged = "blob-damaged",
     /// What the token may do could not be found out.
     CapabilitiesUnknown = "capabilities-unknown",
+    /// A program of `verify` says that the certificate is not in use.
+    CheckFailed = "check-failed",
     /// The clocks of this host and of the server are too far apart.
     ClockSkew = "clock-skew",
     /// The token may do more than a renewal needs.

@@ -21,6 +21,8 @@ pub mod request;
 pub mod sealed;
 pub mod secret;
 pub mod span;
+pub mod starttls;
 pub mod state;
 pub mod tcti;
 pub mod text;
+pub mod window;

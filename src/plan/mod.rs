@@ -14,3 +14,4 @@ pub mod inventory;
 pub mod reseal;
 pub mod validity;
 pub mod view;
+pub mod window;

@@ -264,6 +264,8 @@ fn the_answer_of_a_probe_is_pinned() {
         at: at(9),
         plain_http: false,
         protocols: vec!["TLSv1.3", "TLSv1.2"],
+        group: Some("X25519MLKEM768".to_owned()),
+        alpn: Some("h2".to_owned()),
         server_chain: vec![Fingerprint::of(b"leaf 2").as_str().to_owned()],
         server_subjects: vec!["CN=www.example.net".to_owned()],
         client_auth: probe::ClientAuth { requested: true, issuers: vec!["CN=Book of Omens".to_owned()], sent: false },

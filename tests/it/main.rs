@@ -53,6 +53,7 @@ mod secrets;
 mod served;
 mod service;
 mod settings;
+mod starttls;
 mod systemd;
 mod tpm;
 mod tpm_refuses;
