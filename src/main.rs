@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         credentials: env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()).map(Into::into),
         no_color: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         dumb: env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb"),
+        stdin_is_terminal: std::io::stdin().is_terminal(),
         stdout_is_terminal: std::io::stdout().is_terminal(),
         stderr_is_terminal: std::io::stderr().is_terminal(),
     };

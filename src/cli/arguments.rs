@@ -81,6 +81,9 @@ pub enum Command {
     /// Go back to the generation before the current one
     #[command(long_about = help::ROLLBACK, after_long_help = help::ROLLBACK_AFTER)]
     Rollback(Rollback),
+    /// Let a certificate ask the CA again at once, after its signing requests were lost or wasted
+    #[command(long_about = help::UNBLOCK, after_long_help = help::UNBLOCK_AFTER)]
+    Unblock(Unblock),
     /// Make the links of `install` in consumers' own directories
     #[command(long_about = help::INSTALL, after_long_help = help::INSTALL_AFTER)]
     Install(Install),
@@ -113,6 +116,7 @@ impl Command {
             Self::Restore => "restore",
             Self::Reseal(_) => "reseal",
             Self::Rollback(_) => "rollback",
+            Self::Unblock(_) => "unblock",
             Self::Install(_) => "install",
             Self::CheckConfig(_) => "check-config",
             Self::ChainAudit(_) => "chain-audit",
@@ -177,6 +181,20 @@ pub struct Rollback {
     /// The certificate, by its name in the settings
     #[arg(value_name = "NAME", value_parser = cert_name)]
     pub name: CertName,
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+/// `unblock`.
+#[derive(Args, Debug)]
+pub struct Unblock {
+    /// The certificate, by its name in the settings
+    #[arg(value_name = "NAME", value_parser = cert_name)]
+    pub name: CertName,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,

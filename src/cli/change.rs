@@ -1,14 +1,15 @@
-//! The commands that change a host: `renew`, `restore`, `reseal`, `rollback`, `install`. What they do is in `steps`; here it is asked for and shown.
+//! The commands that change a host: `renew`, `restore`, `reseal`, `rollback`, `unblock`, `install`. What they do is in `steps`; here it is asked for and shown.
 
 use std::sync::Arc;
 
-use super::arguments::{Command, Install, Renew, Reseal, Rollback};
+use super::arguments::{Command, Install, Renew, Reseal, Rollback, Unblock};
+use super::confirm::confirmed;
 use super::session::Session;
 use crate::model::code::Code;
 use crate::model::report::RunError;
 use crate::steps::flow::world::World;
 use crate::steps::flow::{self, Request};
-use crate::steps::{install, reseal, restore, rollback};
+use crate::steps::{install, reseal, restore, rollback, unblock};
 
 pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Renew) -> u8 {
     let settings = match session.begin(command) {
@@ -61,6 +62,20 @@ pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: 
     drop(world);
     drop(progress);
     session.report(&report)
+}
+
+pub(super) fn unblock(session: &mut Session<'_>, command: &Command, arguments: &Unblock) -> u8 {
+    let settings = match session.begin(command) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    // `begin` refused a name that the settings do not have.
+    let Some(certificate) = settings.certificate(&arguments.name) else { return super::exit::REFUSED };
+    let question = format!("begin the budget of {} anew, so that the next run asks the CA again at once?", arguments.name);
+    if let Err(code) = confirmed(session, command, arguments.yes, &question) {
+        return code;
+    }
+    session.report(&unblock::unblock(&settings, certificate, arguments.wait.wait, session.clock))
 }
 
 pub(super) fn install(session: &mut Session<'_>, command: &Command, arguments: &Install) -> u8 {

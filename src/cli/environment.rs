@@ -16,6 +16,8 @@ pub struct Environment {
     pub no_color: bool,
     /// Whether `$TERM` cannot move a cursor.
     pub dumb: bool,
+    /// Whether stdin is a terminal, where somebody may answer.
+    pub stdin_is_terminal: bool,
     /// Whether stdout is a terminal.
     pub stdout_is_terminal: bool,
     /// Whether stderr is a terminal.

@@ -148,6 +148,23 @@ Exit codes:
   1  refused or failed; the error says which certificate is served
   2  wrong settings, wrong usage or an unknown NAME";
 
+pub(super) const UNBLOCK: &str = "\
+Begins the budget of signing requests of one certificate anew. A certificate is `exhausted` when five requests brought no \
+committed certificate: from then on it asks with pauses of up to an hour, so that a fault cannot flood the CA. Once the cause \
+is mended, this spares the wait; the next run asks at once. The budget also begins anew by itself after a commit, and where \
+role, mount, issuer or names in the settings changed.
+
+Asks on a terminal, and does nothing elsewhere without --yes. The ledger tells of it.";
+
+pub(super) const UNBLOCK_AFTER: &str = "\
+Example:
+  omens unblock nginx --yes && omens renew nginx
+
+Exit codes:
+  0  the next request may be sent at once
+  1  it could not be written, or another run held the lock for longer than --wait
+  2  wrong settings or usage, an unknown NAME, or nobody said yes";
+
 pub(super) const INSTALL: &str = "\
 Makes the links (or copies) that `install` of a certificate names in its consumers' own directories, once, run by the \
 administrator. An existing file is kept as FILE.before-omens. Where nothing has been issued yet nothing is changed.";

@@ -9,6 +9,7 @@ mod chain_audit;
 mod change;
 mod check_config;
 mod completions;
+mod confirm;
 mod environment;
 pub mod exit;
 mod help;
@@ -64,6 +65,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Restore => change::restore(session, command),
         Command::Rollback(arguments) => change::rollback(session, command, arguments),
         Command::Run(arguments) => serve::run(session, command, arguments),
+        Command::Unblock(arguments) => change::unblock(session, command, arguments),
         Command::Status(arguments) => look::status(session, command, arguments),
     }
 }

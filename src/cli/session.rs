@@ -66,6 +66,7 @@ impl<'a> Session<'a> {
         let names: &[CertName] = match command {
             Command::Renew(renew) => &renew.names,
             Command::Rollback(rollback) => std::slice::from_ref(&rollback.name),
+            Command::Unblock(unblock) => std::slice::from_ref(&unblock.name),
             Command::Status(status) => status.due.as_deref().unwrap_or_default(),
             _ => &[],
         };

@@ -51,7 +51,9 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
 fn outcome(outcome: Outcome, style: Style) -> String {
     let word = outcome.as_str();
     match outcome {
-        Outcome::Renewed | Outcome::Settled | Outcome::Restored | Outcome::Resealed | Outcome::Installed => style.good(word),
+        Outcome::Renewed | Outcome::Settled | Outcome::Restored | Outcome::Resealed | Outcome::Unblocked | Outcome::Installed => {
+            style.good(word)
+        }
         Outcome::NotDue | Outcome::Kept | Outcome::Unchanged => style.dim(word),
         Outcome::RolledBack => style.warn(word),
         Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => style.bad(word),

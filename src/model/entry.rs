@@ -39,6 +39,8 @@ pub enum Outcome {
     Kept,
     /// `reseal` put the key under a new sealing key.
     Resealed,
+    /// `unblock` began the budget anew.
+    Unblocked,
     /// `install` made or renewed the links.
     Installed,
     /// `install` found them in place.
@@ -62,6 +64,7 @@ impl Outcome {
             Self::Restored => "restored",
             Self::Kept => "kept",
             Self::Resealed => "resealed",
+            Self::Unblocked => "unblocked",
             Self::Installed => "installed",
             Self::Unchanged => "unchanged",
         }

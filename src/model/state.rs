@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::anchor::Fingerprint;
 use super::clock::Time;
 use super::failure::Failure;
 use super::name::Generation;
@@ -106,9 +107,12 @@ pub struct State {
     /// Debt, with why.
     #[serde(default)]
     pub debt: Option<DebtState>,
-    /// When signing requests were sent since the last commit (the budget).
+    /// When signing requests were sent since the last commit, the newest six (the budget).
     #[serde(default)]
     pub requests: Vec<Time>,
+    /// What they asked for and of whom, as a hash: of something else they do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_for: Option<Fingerprint>,
     /// The run that acts on it now.
     #[serde(default)]
     pub begun: Option<Begun>,
@@ -128,6 +132,7 @@ impl Default for State {
             withdrawn: Vec::new(),
             debt: None,
             requests: Vec::new(),
+            requests_for: None,
             begun: None,
             last_error: None,
         }

@@ -3,6 +3,7 @@
 //!
 #![doc = include_str!("peers.md")]
 
+pub mod budget;
 pub mod choice;
 pub mod copies;
 pub mod debt;

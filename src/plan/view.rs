@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::budget;
 use super::choice::Plan;
 use super::debt::{debt_of, proof_of_live};
 use super::decide::{Decision, decide};
@@ -237,7 +238,7 @@ fn standing(host: &OfHost<'_>, certificate: &Certificate, tree: Tree) -> Standin
         keep_beyond: (keep == Keep::Sealed).then_some(KEEP_BEYOND),
         pcrs,
         debt,
-        attempts: tree.state.requests.len(),
+        attempts: budget::counted(&tree.state, &budget::subject(settings, certificate)).len(),
         last_error: last_error.cloned(),
         last_run,
         copies: copies(certificate),

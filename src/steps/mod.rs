@@ -17,4 +17,5 @@ pub mod flow;
 pub mod restore;
 pub mod reseal;
 pub mod rollback;
+pub mod unblock;
 pub mod install;

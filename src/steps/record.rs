@@ -13,28 +13,29 @@ use crate::model::entry::Entry;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::span;
 use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
+use crate::plan::budget::{self, Allowance, Life};
 use crate::plan::due::due_at;
-
-/// Signing requests that count: sent since the last commit and less than a third of the ttl ago (`swap/ondisk.md`, "Budget").
-const BUDGET: usize = 5;
-/// Signing requests per certificate in one run.
-const PER_RUN: usize = 2;
 
 /// The state of one certificate during a run, saved at every step that must survive a kill.
 #[derive(Debug)]
 pub struct Notes {
     place: Arc<Place>,
     run: String,
+    /// What the pauses between signing requests are measured by.
+    life: Life,
     state: Mutex<(State, usize)>,
 }
 
 impl Notes {
-    /// The notes of this run about a certificate, on top of what earlier runs left.
+    /// The notes of this run about a certificate, on top of what earlier runs left. What was asked of another role, mount or issuer, or for
+    /// other names, no longer counts.
     #[must_use]
-    pub fn new(place: Arc<Place>, run: &str, state: State) -> Self {
-        Self { place, run: run.to_owned(), state: Mutex::new((state, 0)) }
+    pub fn new(place: Arc<Place>, run: &str, life: Life, state: State) -> Self {
+        let subject = budget::subject(place.settings(), place.certificate());
+        let requests = budget::counted(&state, &subject).to_vec();
+        let state = State { requests, requests_for: Some(subject), ..state };
+        Self { place, run: run.to_owned(), life, state: Mutex::new((state, 0)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, (State, usize)> {
@@ -90,31 +91,30 @@ impl Notes {
         save().map_err(|why| disk_failure(Stage::Commit, &why))
     }
 
-    /// Whether the budget allows a signing request now; requests that are too old are forgotten.
+    /// Whether the budget allows a signing request now.
     ///
     /// # Errors
     /// Code `exhausted`.
     pub fn allowance(&self, now: Time) -> Result<(), Failure> {
-        let mut guard = self.lock();
-        let (state, this_run) = &mut *guard;
-        let ttl = self.place.certificate().request.ttl;
-        let window = i64::try_from(ttl.as_secs() / 3).unwrap_or(i64::MAX);
-        // A clock that was ahead once must not block for ever: times in the future are times of now.
-        state.requests.iter_mut().for_each(|time| *time = (*time).min(now));
-        state.requests.retain(|time| now.since(*time) < window);
-        if state.requests.len() < BUDGET && *this_run < PER_RUN {
-            return Ok(());
-        }
-        let is_of_this_run = state.requests.len() < BUDGET;
-        let next = state.requests.iter().min().filter(|_| !is_of_this_run).map_or(now, |first| first.plus(window));
-        let text = format!(
-            "{} signing requests for {} brought no committed certificate; {BUDGET} within {} are allowed, {PER_RUN} in one run",
-            state.requests.len(),
-            self.place.name(),
-            span::show(ttl / 3)
-        );
-        Err(Failure::new(Stage::Issue, Code::Exhausted, text)
-            .hint(format!("mend what last_error in `omens status` names; the next request is possible at {next}")))
+        let guard = self.lock();
+        let (state, in_this_run) = &*guard;
+        let name = self.place.name();
+        let (text, when) = match budget::allowance(&state.requests, *in_this_run, self.life, now) {
+            Allowance::Granted => return Ok(()),
+            Allowance::NextRun => {
+                let text = format!(
+                    "{in_this_run} signing requests for {name} in this run brought no certificate, which is all that one run sends"
+                );
+                (text, "the next run asks again".to_owned())
+            }
+            Allowance::NotBefore(next) => {
+                let burst = budget::BURST;
+                let text =
+                    format!("{burst} signing requests for {name} brought no committed certificate; from then on they are sent with pauses");
+                (text, format!("the next request is possible at {next}, or at once after `omens unblock {name}`"))
+            }
+        };
+        Err(Failure::new(Stage::Issue, Code::Exhausted, text).hint(format!("mend what last_error in `omens status` names; {when}")))
     }
 
     /// Counts a signing request, on the disk, before it is sent.
@@ -126,6 +126,8 @@ impl Notes {
         let mut guard = self.lock();
         let (state, this_run) = &mut *guard;
         state.requests.push(now);
+        let surplus = state.requests.len().saturating_sub(budget::KEPT);
+        state.requests.drain(..surplus);
         state.begun = Some(Begun { run: self.run.clone(), at: now });
         *this_run += 1;
         self.save(state)

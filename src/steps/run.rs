@@ -33,6 +33,8 @@ pub enum Command {
     Reseal,
     /// `omens rollback`.
     Rollback,
+    /// `omens unblock`.
+    Unblock,
 }
 
 impl Command {
@@ -44,6 +46,7 @@ impl Command {
             Self::Renew => "omens.renew/1",
             Self::Reseal => "omens.reseal/1",
             Self::Rollback => "omens.rollback/1",
+            Self::Unblock => "omens.unblock/1",
         }
     }
 }
@@ -123,6 +126,11 @@ impl Run {
         self.clock
     }
 
+    /// The state directory.
+    pub(super) const fn state(&self) -> &Dir {
+        &self.state
+    }
+
     /// Appends one line to the ledger. That it cannot be written is an error of the run, said at its end.
     pub fn note(&self, entry: &Entry) {
         self.kept(record::append(&self.state, std::slice::from_ref(entry), false));
@@ -157,6 +165,13 @@ impl Run {
         CertReport { outcome: Outcome::Refused, error: Some(failure), ..report }
     }
 
+    /// A budget that a person began anew: said in the ledger.
+    #[must_use]
+    pub fn unblocked(&self, report: CertReport) -> CertReport {
+        self.note(&line(&self.id, &report.name, Stage::Issue, Outcome::Unblocked, self.clock.now()));
+        report
+    }
+
     /// Ends the run: flushes the ledger, notes the time, and gives the report with its exit code.
     #[must_use]
     pub fn end(self, certificates: Vec<CertReport>) -> Report {
@@ -180,7 +195,8 @@ impl Run {
     fn is_good(&self, outcome: Outcome) -> bool {
         match outcome {
             Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
-            Outcome::Restored | Outcome::Kept | Outcome::Resealed | Outcome::Installed | Outcome::Unchanged => true,
+            Outcome::Restored | Outcome::Kept | Outcome::Resealed => true,
+            Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged => true,
             Outcome::RolledBack => self.command == Command::Rollback,
             Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => false,
         }

@@ -21,6 +21,7 @@ mod lab;
 mod audit;
 mod bare;
 mod measure;
+mod outage;
 mod rivals;
 mod sealed;
 
@@ -51,6 +52,10 @@ fn main() -> ExitCode {
         _ => {}
     }
     match arguments.get(1).map(String::as_str) {
+        Some("outage") => {
+            outage::outage();
+            ExitCode::SUCCESS
+        }
         Some("audit") => lab::run_and_clean_up("bench", audit::audit),
         Some("beside") => lab::run_and_clean_up("bench", || drop(beside_peers())),
         _ => lab::run_and_clean_up("bench", bench),

@@ -122,7 +122,7 @@ fn pinned(file: &str, document: &impl serde::Serialize) {
 
 #[test]
 fn the_documents_of_commands_are_pinned() {
-    for command in ["renew", "restore", "reseal", "rollback", "install"] {
+    for command in ["renew", "restore", "reseal", "rollback", "unblock", "install"] {
         pinned("report.json", &Report { schema: "omens.COMMAND/1".to_owned(), ..report(command) });
     }
     let host = "www.example.net".to_owned();
@@ -155,6 +155,7 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         withdrawn: vec![Generation(4)],
         debt: Some(DebtState { generation: Generation(3), since: at(0), failure: failure(), attempts: 2 }),
         requests: vec![at(0)],
+        requests_for: Some(Fingerprint::of(b"role, mount and names")),
         begun: Some(Begun { run: "2026-11-18T11:06:40Z-0011223344556677".to_owned(), at: at(0) }),
         last_error: Some(LastError { at: at(9), failure: failure() }),
     };

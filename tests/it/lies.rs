@@ -302,6 +302,8 @@ fn refused_answers_use_the_budget_up_and_definite_refusals_do_not() {
     let run = estate.renew();
     run.expect(1, "web", "exhausted");
     assert_eq!(run.cert("web")["error"]["stage"], "issue", "{run}");
+    let hint = run.cert("web")["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("the next request is possible at 20") && hint.contains("`omens unblock web`"), "{hint}");
     estate.force().expect(1, "web", "exhausted");
     assert_eq!(hostile.sign_requests(), 5, "--force counts too");
 
@@ -313,6 +315,49 @@ fn refused_answers_use_the_budget_up_and_definite_refusals_do_not() {
     }
     hostile.lie(Lie::Nothing);
     estate.renew().expect(0, "web", "renewed");
+}
+
+#[test]
+fn a_person_begins_the_budget_anew_and_so_do_other_settings() {
+    let hostile = Hostile::start();
+    let mut estate = hostile.estate();
+    hostile.lie(Lie::NoEku);
+    let spend = |estate: &Estate| {
+        for _ in 0..5 {
+            estate.renew().expect(1, "web", "refused");
+        }
+        estate.renew().expect(1, "web", "exhausted");
+    };
+    spend(&estate);
+    // Nobody is there to say yes.
+    let run = estate.omens(&["unblock", "web"]);
+    assert_eq!((run.code, run.json["error"]["hint"].as_str()), (2, Some("repeat the command with --yes")), "{run}");
+    estate.renew().expect(1, "web", "exhausted");
+    let run = estate.omens(&["unblock", "web", "--yes"]);
+    run.expect(0, "web", "unblocked");
+    assert_eq!(run.json["schema"], "omens.unblock/1");
+    assert_eq!(estate.ledger().last().unwrap()["outcome"], "unblocked");
+    assert_eq!(estate.omens(&["unblock", "other", "--yes"]).code, 2);
+    spend(&estate);
+    // Another role, then other names, then another mount: each is a new question.
+    for change in 0..3 {
+        match change {
+            0 => estate.certs[0].role = "other-role".into(),
+            1 => estate.certs[0].dns.push("second.example.net".into()),
+            _ => {}
+        }
+        let text = estate.settings_text();
+        let text = if change == 2 { text.replace("mount = \"pki_int\"", "mount = \"other\"") } else { text };
+        std::fs::write(estate.settings(), text).unwrap();
+        let before = hostile.sign_requests();
+        estate.renew();
+        assert_eq!(hostile.sign_requests() - before, 1, "change {change}");
+        for _ in 0..5 {
+            estate.renew();
+        }
+        assert_eq!(hostile.sign_requests() - before, 5, "change {change}");
+        estate.renew().expect(1, "web", "exhausted");
+    }
 }
 
 #[test]

@@ -199,6 +199,35 @@ fn the_budget_ends_requests_that_bring_nothing() {
     assert_eq!(host.live("run", "web").as_deref(), Some("gen-1"), "the old one goes on serving");
 }
 
+/// An authority whose answers are lost for hours is asked again all the time, and the certificate does not end once it is back.
+#[test]
+fn a_brown_out_costs_no_certificate() {
+    const QUARTER: i64 = 900;
+    let (_turn, host) = due(&[WEB]);
+    let end = host.status().certificates[0].planned.expires.expect("a certificate");
+    host.authority.answer(Answers::LosesTheAnswer);
+    let before = host.authority.signed();
+    let (mut runs, mut most_between) = (0, 0);
+    let mut last_asked = time_of_day::now();
+    while end.since(time_of_day::now()) > 2 * QUARTER {
+        let asked = host.authority.signed();
+        let outcome = told(&host.renew())[0].1;
+        assert!(matches!(outcome, Outcome::Failed | Outcome::Exhausted), "{outcome:?}");
+        if host.authority.signed() > asked {
+            most_between = most_between.max(time_of_day::now().since(last_asked));
+            last_asked = time_of_day::now();
+        }
+        runs += 1;
+        time_of_day::advance(QUARTER);
+    }
+    let sent = host.authority.signed() - before;
+    assert!(most_between <= 3600 + QUARTER, "a silence of {most_between} s");
+    assert!(sent > 5 && sent < runs, "{sent} requests in {runs} runs: a trickle, and not all of them");
+    host.heal();
+    assert_eq!(told(&host.renew())[0].1, Outcome::Renewed);
+    assert!(end > time_of_day::now(), "before the old one ended");
+}
+
 #[test]
 fn a_run_that_is_asked_to_end_begins_nothing() {
     let (_turn, host) = due(&[WEB]);

@@ -151,7 +151,7 @@ fn dying(host: &Host, dice: &mut Dice) -> String {
 /// With everything well outside, runs converge: everything is served, nothing is owed, and the next run has nothing to do.
 fn home(host: &Host, seed: u64) {
     host.heal();
-    // What the walk did to budgets is over after a third of a lifetime.
+    // What the walk did to budgets blocks for an hour at most.
     time_of_day::advance(86_400 / 3 + 1);
     let mut reports = Vec::new();
     for _ in 0..3 {

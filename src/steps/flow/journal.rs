@@ -17,6 +17,7 @@ use crate::model::name::Generation;
 use crate::model::reason::Reason;
 use crate::model::report::{CertReport, Debt, Watch};
 use crate::model::state::{Proof, State};
+use crate::plan::budget::Life;
 use crate::plan::choice::Plan;
 use crate::plan::inventory::Tree;
 use crate::plan::sealing::{in_clear, plaintext_warning};
@@ -64,10 +65,12 @@ impl<'a> Journal<'a> {
         run: &'a Run,
         watch: &'a dyn Watch,
     ) -> Self {
+        let committed = tree.live.as_ref().and_then(|live| live.facts.as_ref());
+        let life = Life::of(committed, place.certificate().request.ttl);
         let fallback = tree.live.filter(|live| Some(live.generation) == fallback).and_then(|live| live.facts);
         Self {
             place: place.clone(),
-            notes: Arc::new(Notes::new(place.clone(), &run.id, tree.state.clone())),
+            notes: Arc::new(Notes::new(place.clone(), &run.id, life, tree.state.clone())),
             run,
             watch,
             clock: run.clock(),
