@@ -140,6 +140,9 @@ pub struct Renew {
     /// Sign anew also what is not due, and withdraw what waits to be taken up
     #[arg(long)]
     pub force: bool,
+    /// Do what is due now, whatever `window` says
+    #[arg(long)]
+    pub ignore_window: bool,
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,

@@ -12,7 +12,7 @@ use super::service::Drivers;
 use super::settings::{Certificate, Endpoint, Install, InstallKind, IssuerSettings, Owner, Paths, ServerName};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
 use super::tree::{self, Node, Place, Value};
-use super::value;
+use super::{value, window};
 use crate::io::account::{self, AccountError};
 use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
@@ -101,6 +101,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let owner = owner(&shape);
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
+    let window = window::windows(&shape);
     let verify = shape.get("verify").map_or(Some(DraftVerify::default()), |node| driver::verify(node, errors));
     shape.finish();
 
@@ -129,6 +130,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         reload: reload?,
         verify: verify?,
         checks: checks?,
+        window: window?,
     })
 }
 

@@ -14,6 +14,7 @@ use crate::model::openbao::OpenBao;
 use crate::model::pcr::PcrList;
 use crate::model::request::Request;
 use crate::model::tcti::Tcti;
+use crate::model::window::Windows;
 
 /// Everything a run needs to know.
 #[derive(Clone, Debug)]
@@ -123,6 +124,8 @@ pub struct Certificate {
     pub verify: Vec<Endpoint>,
     /// Programs that see it in use.
     pub checks: Vec<Check>,
+    /// When it may be renewed; `None`: always.
+    pub window: Option<Windows>,
 }
 
 impl Certificate {

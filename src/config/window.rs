@@ -22,18 +22,26 @@ pub(super) fn windows(shape: &Shape<'_>) -> Option<Option<Windows>> {
     match (weekly?, zone?) {
         (None, None) => Some(None),
         (None, Some((place, _))) => {
-            shape.errors().at(place, Wrong::value("\"timezone\" says nothing without \"window\"").suggest("add window = [\"Mon..Fri 02:00-05:00\"], or leave it out"));
+            shape.errors().at(
+                place,
+                Wrong::value("\"timezone\" says nothing without \"window\"")
+                    .suggest("add window = [\"Mon..Fri 02:00-05:00\"], or leave it out"),
+            );
             None
         }
         (Some((place, weekly)), _) if weekly.is_empty() => {
-            shape.errors().at(place, Wrong::value("expected a window, found an empty list").suggest("leave \"window\" out to renew at any time"));
+            shape
+                .errors()
+                .at(place, Wrong::value("expected a window, found an empty list").suggest("leave \"window\" out to renew at any time"));
             None
         }
         (Some((_, weekly)), Some((_, zone))) => Some(Some(Windows { weekly, zone })),
         (Some((place, weekly)), None) => match local() {
             Ok(zone) => Some(Some(Windows { weekly, zone })),
             Err(why) => {
-                shape.errors().at(place, Wrong::value(format!("the local time of this host is not known: {why}")).suggest("add timezone = \"UTC\""));
+                shape
+                    .errors()
+                    .at(place, Wrong::value(format!("the local time of this host is not known: {why}")).suggest("add timezone = \"UTC\""));
                 None
             }
         },

@@ -112,6 +112,8 @@ codes! {
     NotPutBack = "not-put-back",
     /// The committed generation could not be given to its consumers.
     NotRepublished = "not-republished",
+    /// It waits for a window of its settings.
+    OutsideWindow = "outside-window",
     /// The scheduler could not begin.
     NotServed = "not-served",
     /// There is no generation before the committed one.
@@ -230,6 +232,8 @@ codes! {
     VerdictUnreachable = "verdict-unreachable",
     /// The verifier is not trusted.
     VerdictUntrusted = "verdict-untrusted",
+    /// A window of the settings was not waited for: the certificate would not have lived to be renewed in it.
+    WindowOverridden = "window-overridden",
 }
 
 impl fmt::Display for Code {

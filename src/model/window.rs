@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use jiff::civil::{Date, DateTime, Time as Wall, Weekday};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Timestamp, ToSpan as _};
+use serde::Serialize;
 
 use super::clock::Time;
 
@@ -44,7 +45,7 @@ pub struct Windows {
 }
 
 /// One time that a window is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Opening {
     /// Its first second.
     pub opens: Time,
@@ -113,7 +114,8 @@ fn parse_days(text: &str) -> Result<Vec<Weekday>, String> {
 fn minutes(text: &str) -> Result<i16, String> {
     let wrong = || format!("expected a time from 00:00 to 24:00, found \"{text}\"");
     let (hours, minutes) = text.split_once(':').ok_or_else(wrong)?;
-    let number = |digits: &str| if digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse::<i16>().ok() } else { None };
+    let number =
+        |digits: &str| if digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse::<i16>().ok() } else { None };
     let (hours, minutes) = number(hours).zip(number(minutes)).ok_or_else(wrong)?;
     let total = hours * 60 + minutes;
     if minutes < 60 && total <= 24 * 60 { Ok(total) } else { Err(wrong()) }
@@ -154,7 +156,8 @@ impl Windows {
             return None;
         }
         let end_date = if weekly.ends < weekly.begins { date.tomorrow().ok()? } else { date };
-        let opening = Opening { opens: self.instant(date, weekly.begins, Fold::First)?, ends: self.instant(end_date, weekly.ends, Fold::Second)? };
+        let opening =
+            Opening { opens: self.instant(date, weekly.begins, Fold::First)?, ends: self.instant(end_date, weekly.ends, Fold::Second)? };
         (opening.opens < opening.ends).then_some(opening)
     }
 
@@ -240,7 +243,20 @@ mod tests {
 
     #[test]
     fn what_is_no_window_is_said() {
-        for bad in ["", "Mon", "Mon 2:00-3:00", "Mon 02:00", "Mon 02:00-02:00", "Mon 24:00-02:00", "Moon 02:00-03:00", "Mon 02:60-03:00", "Mon 00:00-24:01", "Mon..Fri 02:00-03:00 x", "Mon.. 02:00-03:00", "Mon -1:00-03:00"] {
+        for bad in [
+            "",
+            "Mon",
+            "Mon 2:00-3:00",
+            "Mon 02:00",
+            "Mon 02:00-02:00",
+            "Mon 24:00-02:00",
+            "Moon 02:00-03:00",
+            "Mon 02:60-03:00",
+            "Mon 00:00-24:01",
+            "Mon..Fri 02:00-03:00 x",
+            "Mon.. 02:00-03:00",
+            "Mon -1:00-03:00",
+        ] {
             assert!(Weekly::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(Weekly::parse("mon..wed 02:00-03:00"), Weekly::parse("Mon,Tue,Wed 02:00-03:00"));

@@ -5,10 +5,11 @@ use serde::Serialize;
 use super::budget;
 use super::choice::Plan;
 use super::debt::{debt_of, proof_of_live};
-use super::decide::{Decision, decide};
+use super::decide::{Decision, Wishes, decide};
 use super::generation::Condition;
 use super::inventory::{self, Tree};
 use super::sealing::{SealingKeys, plaintext_warning};
+use super::window::Hold;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
 use crate::model::anchor::Fingerprint;
@@ -20,6 +21,7 @@ use crate::model::pcr;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{Debt, SettingsError};
 use crate::model::state::{LastError, Proof};
+use crate::model::window::Opening;
 
 /// What sealing cannot do (README, "Threat model").
 const KEEP_BEYOND: &str = "while it is in use a sealed key is in clear in memory: in the run directory, in its consumer and for a moment in \
@@ -77,6 +79,8 @@ pub struct Planned {
     pub reasons: Vec<Reason>,
     /// What.
     pub action: Action,
+    /// The window that a run waits for, where it does nothing before that.
+    pub waits_for: Option<Opening>,
 }
 
 /// `status --json`.
@@ -164,13 +168,22 @@ fn strange(certificate: &Certificate, why: DiskError) -> Result<Planned, DiskErr
         return Err(why);
     }
     let reasons = vec![Reason::new(ReasonCode::Unreadable, why.to_string())];
-    Ok(Planned { name: certificate.name().clone(), due: true, due_at: None, expires: None, reasons, action: Action::Issue })
+    Ok(Planned {
+        name: certificate.name().clone(),
+        due: true,
+        due_at: None,
+        expires: None,
+        reasons,
+        action: Action::Issue,
+        waits_for: None,
+    })
 }
 
 fn planned(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time) -> Planned {
-    let Decision { name, due_at, expires, reasons, plan } = decide(settings, certificate, tree, now, false);
+    let Decision { name, due_at, expires, reasons, plan, hold } = decide(settings, certificate, tree, now, Wishes::default());
     let action = Action::from(&plan);
-    Planned { name, due: action != Action::Nothing, due_at, expires, reasons, action }
+    let waits_for = if let Hold::Until(opening) = hold { Some(opening) } else { None };
+    Planned { name, due: action != Action::Nothing, due_at, expires, reasons, action, waits_for }
 }
 
 /// Says where these certificates stand.

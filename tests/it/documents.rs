@@ -14,6 +14,7 @@ use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State};
+use omens::model::window::Opening;
 use omens::plan::view::{Action, PlanDocument, Planned, Standing, StatusDocument};
 
 fn at(second: i64) -> Time {
@@ -87,6 +88,7 @@ fn planned() -> Planned {
         expires: Some(at(86_340)),
         reasons: vec![Reason::new(ReasonCode::Debt, "gen-3 was issued but not taken up")],
         action: Action::Settle(Generation(3)),
+        waits_for: Some(Opening { opens: at(60_000), ends: at(70_000) }),
     }
 }
 

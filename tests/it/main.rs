@@ -61,6 +61,7 @@ mod tpm_use;
 mod units;
 mod vm;
 mod web;
+mod windows;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.
 fn skipped(what: &str) {

@@ -24,6 +24,7 @@ use crate::model::code::Code;
 use crate::model::report::{Report, RunError};
 use crate::model::span;
 use crate::model::text::one_line;
+use crate::plan::decide::Wishes;
 use crate::steps::flow::ending::Ender;
 use crate::steps::flow::world::World;
 use crate::steps::flow::{self, Request};
@@ -166,7 +167,7 @@ impl Service<'_, '_> {
                 let (ending, unanswered) = (self.ender.ending(), self.unanswered.clone());
                 let task = tokio::task::spawn_blocking(move || {
                     let world = World::of(&settings, clock, &progress).after(&settings, unanswered, ending);
-                    flow::renew(&settings, &Request { names: Vec::new(), force: false, wait: WAIT }, &world)
+                    flow::renew(&settings, &Request { names: Vec::new(), wishes: Wishes::default(), wait: WAIT }, &world)
                 });
                 self.running = Some(Running { began, task });
             }

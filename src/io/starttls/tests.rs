@@ -31,9 +31,9 @@ async fn against(protocol: StartTls, says: &[&[u8]]) -> Result<(), NotGranted> {
 
 /// A greeting of MySQL 8 without and with CLIENT_SSL.
 const MYSQL_OFF: &[u8] =
-    b"\x4a\0\0\0\x0a8.0.1\0\x01\0\0\0abcdefgh\0\xff\xf7\x2d\x02\0\xff\xdf\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0caching_sha2_password\0\0\0";
+    b"\x4b\0\0\0\x0a8.0.1\0\x01\0\0\0abcdefgh\0\xff\xf7\x2d\x02\0\xff\xdf\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0caching_sha2_password\0\0\0";
 const MYSQL_ON: &[u8] =
-    b"\x4a\0\0\0\x0a8.0.1\0\x01\0\0\0abcdefgh\0\xff\xff\x2d\x02\0\xff\xdf\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0caching_sha2_password\0\0\0";
+    b"\x4b\0\0\0\x0a8.0.1\0\x01\0\0\0abcdefgh\0\xff\xff\x2d\x02\0\xff\xdf\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0caching_sha2_password\0\0\0";
 const LDAP_YES: &[u8] = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";
 /// The same in OpenLDAP's other form of a length.
 const LDAP_LONG: &[u8] = b"\x30\x84\0\0\0\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";

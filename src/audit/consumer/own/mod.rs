@@ -24,7 +24,7 @@ use crate::model::openbao::{AuthMethod, Cert};
 use crate::model::profile::Purpose;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::SettingsError;
-use crate::plan::decide::decide;
+use crate::plan::decide::{Wishes, decide};
 use crate::plan::generation::{Kept, certificates};
 use crate::plan::inventory::{self, Inventory, Tree};
 
@@ -133,7 +133,7 @@ fn directory(settings: &Settings, certificate: &Certificate) -> PathBuf {
 }
 
 fn one(settings: &Settings, certificate: &Certificate, tree: &Tree, findings: &mut HostFindings) {
-    let step = decide(settings, certificate, tree, findings.at(), false);
+    let step = decide(settings, certificate, tree, findings.at(), Wishes::default());
     for reason in &step.reasons {
         if let Some((lint, severity)) = lint_of(reason) {
             let path = match reason.code {
