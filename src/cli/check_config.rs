@@ -9,11 +9,13 @@ use super::session::Session;
 use super::show;
 use crate::config::settings::Settings;
 use crate::io::dir::Dir;
+use crate::io::look::View;
 use crate::io::runtime::runtime;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
+use crate::plan::scheduler;
 
 #[derive(Serialize)]
 struct Document {
@@ -42,6 +44,8 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
         Vec::new()
     };
     warnings.extend(settings.as_ref().and_then(not_in_memory));
+    let period = scheduler::period(&View::host()).unwrap_or(scheduler::EVERY);
+    warnings.extend(settings.as_ref().and_then(|settings| scheduler::too_seldom(settings, period)));
     let checks = settings.filter(|_| arguments.online).map(|settings| ask(session, &settings));
     for check in checks.iter().flatten().filter(|check| !check.ok) {
         match check.severity {

@@ -41,7 +41,7 @@ Exit codes:
 
 pub(super) const RUN: &str = "\
 For containers and hosts without systemd: does what `omens renew --all` does, at once and then every 15 minutes (--every) \
-or at the times of a cron expression (--cron, in UTC), until a signal. Never two runs at a time; where another process \
+or at the times of a cron expression (--cron, in UTC), and whenever a certificate is due before that, until a signal. Never two runs at a time; where another process \
 holds the lock, the run is left out and said. The settings are read anew before each run: an edit counts from the next run \
 on, and while they are wrong the errors are said and nothing is done.
 
@@ -92,7 +92,7 @@ Examples:
   omens status --due nginx        for ExecCondition= of a unit
 
 Exit codes:
-  0  healthy: consumers have what was committed, nothing expired, nothing waits, the last run was without error
+  0  healthy: consumers have what was committed, nothing expired or overdue, nothing waits, the last run was without error
   1  not healthy
   2  wrong settings or usage, or a file that may not be read
 

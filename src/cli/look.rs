@@ -13,7 +13,8 @@ use crate::model::reason::Reason;
 use crate::model::report::RunError;
 use crate::model::span;
 use crate::model::text::one_line;
-use crate::plan::view::{self, PlanDocument, Planned, Standing, StatusDocument};
+use crate::plan::standing::Standing;
+use crate::plan::view::{self, PlanDocument, Planned, StatusDocument};
 
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;

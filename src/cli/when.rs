@@ -120,6 +120,22 @@ pub enum Schedule {
     Cron(Expression),
 }
 
+impl Schedule {
+    /// The longest time between two runs, as far as the next of them tell.
+    #[must_use]
+    pub fn longest(&self, now: Time) -> Duration {
+        /// A day of quarters of an hour.
+        const TIMES: usize = 96;
+        let expression = match self {
+            Self::Every(every) => return *every,
+            Self::Cron(expression) => expression,
+        };
+        let times: Vec<Time> = std::iter::successors(Some(now), |time| expression.after(*time)).skip(1).take(TIMES).collect();
+        let gaps = times.iter().zip(times.iter().skip(1)).map(|(first, second)| second.since(*first));
+        Duration::from_secs(gaps.max().and_then(|gap| u64::try_from(gap).ok()).unwrap_or_default())
+    }
+}
+
 impl std::fmt::Display for Schedule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -154,6 +170,8 @@ pub enum Look {
 pub struct Wait {
     schedule: Schedule,
     due: Due,
+    /// When the next certificate is due, where that is known: no run waits for its tick beyond it.
+    certificate: Option<Time>,
     seen: Moment,
 }
 
@@ -165,15 +183,17 @@ enum Due {
 }
 
 impl Wait {
-    /// The wait after a run that began at `began` and has ended now. What was missed meanwhile, that run has done.
+    /// The wait after a run that began at `began` and has ended now. What was missed meanwhile, that run has done. `certificate` is when the
+    /// next certificate is due; what was due already and is not renewed waits for the tick.
     #[must_use]
-    pub fn after(schedule: &Schedule, began: Moment, now: Moment) -> Self {
+    pub fn after(schedule: &Schedule, began: Moment, now: Moment, certificate: Option<Time>) -> Self {
         let due = match schedule {
             Schedule::Every(every) => Due::Monotonic(began.monotonic + *every),
             Schedule::Cron(expression) => Due::Wall(next(expression, now.wall)),
         };
         // Seen at the beginning: a clock that was set during the run is noticed at the first look.
-        Self { schedule: schedule.clone(), due, seen: began }
+        let certificate = certificate.filter(|due| *due > now.wall);
+        Self { schedule: schedule.clone(), due, certificate, seen: began }
     }
 
     /// Whether it is time.
@@ -195,16 +215,19 @@ impl Wait {
     #[must_use]
     pub fn due_at(&self, now: Moment) -> Time {
         match self.due {
-            Due::Wall(time) => time,
+            Due::Wall(time) => self.certificate.map_or(time, |due| due.min(time)),
             Due::Monotonic(_) => now.wall.plus(i64::try_from(self.left(now).as_secs()).unwrap_or(i64::MAX)),
         }
     }
 
+    /// What is left until the tick or until a certificate is due, whichever is sooner.
     fn left(&self, now: Moment) -> Duration {
-        match self.due {
+        let until = |time: Time| Duration::from_secs(u64::try_from(time.since(now.wall)).unwrap_or(0));
+        let tick = match self.due {
             Due::Monotonic(due) => due.saturating_sub(now.monotonic),
-            Due::Wall(due) => Duration::from_secs(u64::try_from(due.since(now.wall)).unwrap_or(0)),
-        }
+            Due::Wall(due) => until(due),
+        };
+        self.certificate.map_or(tick, |due| tick.min(until(due)))
     }
 }
 
@@ -294,23 +317,46 @@ mod tests {
     fn an_interval_counts_from_the_start_of_a_run_and_a_long_run_is_followed_at_once() {
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
         let began = clocks.0;
-        let mut wait = Wait::after(&quarter(), began, clocks.pass(60));
+        let mut wait = Wait::after(&quarter(), began, clocks.pass(60), None);
         assert_eq!(wait.due_at(clocks.0).to_string(), "2026-11-24T12:15:00Z");
         assert_eq!(wait.look(clocks.0), MINUTES(14));
         assert_eq!(wait.look(clocks.pass(839)), Look::Later(Duration::from_secs(1)));
         assert_eq!(wait.look(clocks.pass(1)), Look::Due);
-        let mut wait = Wait::after(&quarter(), began, clocks.pass(3600));
+        let mut wait = Wait::after(&quarter(), began, clocks.pass(3600), None);
         assert_eq!(wait.look(clocks.0), Look::Due);
+    }
+
+    #[test]
+    fn a_certificate_that_is_due_before_the_tick_is_not_waited_past() {
+        let day = Schedule::Every(Duration::from_secs(86_400));
+        for (schedule, tick) in [(day, "2026-11-25T12:00:00Z"), (cron("0 3 * * *"), "2026-11-25T03:00:00Z")] {
+            for (due, expected) in [
+                (Some("2026-11-24T12:00:40Z"), "2026-11-24T12:00:40Z"),
+                (Some("2026-11-30T00:00:00Z"), tick),
+                // Due already, and this run could not renew it: the tick is its next turn, not a loop without a pause.
+                (Some("2026-11-24T11:00:00Z"), tick),
+                (None, tick),
+            ] {
+                let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
+                let mut wait = Wait::after(&schedule, clocks.0, clocks.0, due.and_then(Time::parse));
+                assert_eq!(wait.due_at(clocks.0).to_string(), expected, "{schedule} {due:?}");
+                assert_eq!(
+                    wait.look(clocks.pass(30)),
+                    if expected.ends_with("40Z") { Look::Later(Duration::from_secs(10)) } else { MINUTES(10) }
+                );
+                assert_eq!(wait.look(clocks.pass(10)) == Look::Due, expected.ends_with("40Z"), "{schedule} {due:?}");
+            }
+        }
     }
 
     #[test]
     fn times_that_pass_during_a_run_are_not_made_up_for() {
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
         let began = clocks.0;
-        let wait = Wait::after(&cron("*/5 * * * *"), began, clocks.pass(601));
+        let wait = Wait::after(&cron("*/5 * * * *"), began, clocks.pass(601), None);
         assert_eq!(wait.due_at(clocks.0).to_string(), "2026-11-24T12:15:00Z");
         // A run of less than a second at its very second.
-        let wait = Wait::after(&cron("*/5 * * * *"), began, began);
+        let wait = Wait::after(&cron("*/5 * * * *"), began, began, None);
         assert_eq!(wait.due_at(began).to_string(), "2026-11-24T12:05:00Z");
     }
 
@@ -319,12 +365,12 @@ mod tests {
         for schedule in [quarter(), cron("0 3 * * *")] {
             for by in [60, 7200, 86_400 * 400] {
                 let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
-                let mut wait = Wait::after(&schedule, clocks.0, clocks.0);
+                let mut wait = Wait::after(&schedule, clocks.0, clocks.0, None);
                 assert!(matches!(wait.look(clocks.pass(30)), Look::Later(_)));
                 clocks.pass(30);
                 assert_eq!(wait.look(clocks.set(by)), Look::Jumped(by), "{schedule} {by}");
                 // The run that follows is one, not one for each interval that seems to have passed.
-                let mut wait = Wait::after(&schedule, clocks.0, clocks.0);
+                let mut wait = Wait::after(&schedule, clocks.0, clocks.0, None);
                 assert!(matches!(wait.look(clocks.pass(1)), Look::Later(_)));
             }
         }
@@ -333,13 +379,13 @@ mod tests {
     #[test]
     fn a_clock_set_back_delays_nothing() {
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
-        let mut wait = Wait::after(&quarter(), clocks.0, clocks.0);
+        let mut wait = Wait::after(&quarter(), clocks.0, clocks.0, None);
         assert_eq!(wait.look(clocks.set(-86_400)), MINUTES(15));
         assert_eq!(wait.due_at(clocks.0).to_string(), "2026-11-23T12:15:00Z");
         assert_eq!(wait.look(clocks.pass(900)), Look::Due);
 
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
-        let mut wait = Wait::after(&cron("0 * * * *"), clocks.0, clocks.0);
+        let mut wait = Wait::after(&cron("0 * * * *"), clocks.0, clocks.0, None);
         assert_eq!(wait.look(clocks.set(-86_400 + 1800)), MINUTES(30));
         assert_eq!(wait.due_at(clocks.0).to_string(), "2026-11-23T13:00:00Z");
         assert_eq!(wait.look(clocks.pass(1800)), Look::Due);
@@ -350,11 +396,11 @@ mod tests {
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
         let began = clocks.0;
         clocks.set(7200);
-        let mut wait = Wait::after(&quarter(), began, clocks.pass(2));
+        let mut wait = Wait::after(&quarter(), began, clocks.pass(2), None);
         assert_eq!(wait.look(clocks.0), Look::Jumped(7200));
 
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
-        let mut wait = Wait::after(&Schedule::Every(Duration::from_secs(86_400)), clocks.0, clocks.0);
+        let mut wait = Wait::after(&Schedule::Every(Duration::from_secs(86_400)), clocks.0, clocks.0, None);
         for _ in 0..200 {
             clocks.set(1);
             assert_eq!(wait.look(clocks.pass(30)), Look::Later(LOOK_AGAIN));

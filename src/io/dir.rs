@@ -4,6 +4,7 @@
 
 mod buffer;
 mod error;
+mod room;
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -36,6 +36,14 @@ impl Lock {
     }
 }
 
+/// Whether a process holds the lock at this moment. Where none does it is held for the blink of an eye, shared, to find that out.
+#[must_use]
+pub fn is_held(dir: &Dir, name: &str) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let Ok(fd) = rustix::fs::openat(dir, name, flags, Mode::empty()) else { return false };
+    rustix::fs::flock(&fd, rustix::fs::FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,9 +57,12 @@ mod tests {
     #[test]
     fn one_holder_of_the_lock_at_a_time() {
         let (_temp, dir) = here();
+        assert!(!is_held(&dir, "lock"), "there is none yet");
         let held = Lock::try_take(&dir, "lock").unwrap().unwrap();
+        assert!(is_held(&dir, "lock"));
         assert!(Lock::try_take(&dir, "lock").unwrap().is_none());
         drop(held);
+        assert!(!is_held(&dir, "lock"));
         assert!(Lock::try_take(&dir, "lock").unwrap().is_some());
     }
 

@@ -84,6 +84,8 @@ codes! {
     Interrupted = "interrupted",
     /// A file of somebody else was renamed, not overwritten.
     KeptAside = "kept-aside",
+    /// A link of `install` is not there, or leads elsewhere.
+    LinkMissing = "link-missing",
     /// A symbolic link where none may be.
     LinkRefused = "link-refused",
     /// Another run holds the lock.
@@ -160,6 +162,8 @@ codes! {
     Root = "root",
     /// Whether the mount's issuer leads to the pinned trust anchor.
     RootPin = "root-pin",
+    /// Runs are further apart than a third of a certificate's life.
+    RunsTooSeldom = "runs-too-seldom",
     /// A sealed key would be published in clear on something that is no memory.
     RunNotTmpfs = "run-not-tmpfs",
     /// A new TPM was announced, and it is the pinned one.
@@ -172,6 +176,8 @@ codes! {
     Standby = "standby",
     /// `state.json` cannot be understood.
     StateBroken = "state-broken",
+    /// `state.json` is of a newer version of omens.
+    StateNewer = "state-newer",
     /// `state.json` could not be written.
     StateNotWritten = "state-not-written",
     /// Text that is no TOML.

@@ -18,6 +18,7 @@ pub mod program;
 pub mod reason;
 pub mod report;
 pub mod request;
+pub mod schedule;
 pub mod sealed;
 pub mod secret;
 pub mod span;

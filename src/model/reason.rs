@@ -20,6 +20,8 @@ pub enum ReasonCode {
     NotYetValid,
     /// Past the renewal point of its lifetime.
     InWindow,
+    /// Due for so long that whoever should renew it does not.
+    Overdue,
     /// Its notAfter has passed.
     Expired,
     /// Issued, but not deployed.
@@ -28,8 +30,12 @@ pub enum ReasonCode {
     Unproven,
     /// What consumers read is not what is committed.
     Unpublished,
+    /// A link of `install` is not there, or leads elsewhere; no run makes it, `omens install` does.
+    LinkMissing,
     /// Asked for by a person.
     Forced,
+    /// A run is at work on it now.
+    InProgress,
     /// Nothing to do.
     Fresh,
 }
@@ -46,11 +52,14 @@ impl ReasonCode {
             Self::SettingsChanged => "settings-changed",
             Self::NotYetValid => "not-yet-valid",
             Self::InWindow => "in-window",
+            Self::Overdue => "overdue",
             Self::Expired => "expired",
             Self::Debt => "debt",
             Self::Unproven => "unproven",
             Self::Unpublished => "unpublished",
+            Self::LinkMissing => "link-missing",
             Self::Forced => "forced",
+            Self::InProgress => "in-progress",
             Self::Fresh => "fresh",
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anchor::Fingerprint;
 use super::clock::Time;
-use super::failure::Failure;
+use super::failure::{Failure, Stage};
 use super::name::Generation;
 
 /// The version of the format.
@@ -86,6 +86,17 @@ pub struct Begun {
     pub at: Time,
 }
 
+/// A run that is at work on a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnderWay {
+    /// The stage that it has reached, by what it has left so far.
+    pub stage: Stage,
+    /// The generation that it works on, where it came that far.
+    pub generation: Option<Generation>,
+    /// Since when.
+    pub since: Option<Time>,
+}
+
 /// `state.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +130,18 @@ pub struct State {
     /// The last failure.
     #[serde(default)]
     pub last_error: Option<LastError>,
+}
+
+/// The version that the bytes of a `state.json` say, where it is newer than [`VERSION`].
+#[must_use]
+pub fn newer_version(bytes: &[u8]) -> Option<u64> {
+    /// All that every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u64,
+    }
+    let found: Versioned = serde_json::from_slice(bytes).ok()?;
+    Some(found.v).filter(|version| *version > u64::from(VERSION))
 }
 
 impl Default for State {

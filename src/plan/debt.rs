@@ -59,6 +59,9 @@ pub(super) fn debt_text(tree: &Tree, generation: Generation) -> String {
             if debt.attempts == 1 { "once".to_owned() } else { format!("{} times", debt.attempts) },
             debt.since
         ),
+        None if tree.live.as_ref().is_some_and(|live| live.generation == generation) => {
+            format!("{generation} is committed, and how it was proven is not known")
+        }
         None => format!("{generation} was issued but its run did not finish"),
     }
 }

@@ -5,7 +5,8 @@ use super::choice::{self, Issue, Known, Live, Plan, Settle, Why};
 use super::debt::{debt_is_void, debt_text, proof_of_live, publishable};
 use super::due::due_at;
 use super::generation::{Condition, Kept};
-use super::inventory::Tree;
+use super::inventory::{StateFile, Tree};
+use super::overdue::Deadline;
 use super::validity::{fresh, is_valid, time_reason};
 use super::window::{self, Hold, Life};
 use crate::config::settings::{Certificate, Settings};
@@ -52,8 +53,11 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
     let void = tree.debt.as_ref().and_then(|debt| debt_is_void(settings, certificate, debt, now));
     reasons.extend(judged.of_debt(void.as_deref()));
     reasons.extend(judged.of_the_rest());
-    let plan = choice::choose(&judged.known(live_is_due, void.is_some()));
-    if plan == Plan::Rest {
+    let mut plan = choice::choose(&judged.known(live_is_due, void.is_some()));
+    if let StateFile::Newer(_) = tree.state_file {
+        reasons.extend(tree.state_file.problem().map(|text| Reason::new(ReasonCode::Unreadable, text)));
+        plan = Plan::Rest;
+    } else if plan == Plan::Rest {
         reasons.push(fresh(&settings.host, certificate.name(), judged.live_facts(), now));
     }
     judged.decision(reasons, plan)
@@ -127,7 +131,7 @@ impl Judged<'_> {
             live,
             debt: tree.debt.as_ref().map(|kept| choice::Debt { generation: kept.generation, void }),
             newer: tree.newer.clone(),
-            knows_withdrawn: tree.state_broken.is_none(),
+            knows_withdrawn: tree.state_file == StateFile::Known,
             begun: tree.state.begun.is_some(),
             published: tree.unpublished.is_none(),
             force: self.wishes.force,
@@ -155,6 +159,8 @@ impl Judged<'_> {
             let staged = live.meta.as_ref().map(|meta| meta.staged);
             let early = || self.windows().and_then(|windows| window::early(windows, host, name, Life::of(facts), staged, self.now));
             reasons.extend(time_reason(host, name, facts, self.now).or_else(early));
+            let due = due_at(host, name, facts.not_before, facts.not_after);
+            reasons.extend(Deadline { due, expires: facts.not_after, period: None }.reason(self.now));
         }
         reasons
     }
@@ -184,6 +190,13 @@ impl Judged<'_> {
             Some((_, Proof::Served | Proof::File)) | None => {}
         }
         reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
+        if let Some(text) = &tree.missing_link {
+            reasons.push(Reason::new(ReasonCode::LinkMissing, format!("{text}; `omens install` makes it")));
+        }
+        if let Some(under_way) = &tree.under_way {
+            let since = under_way.since.map_or(String::new(), |since| format!(" since {since}"));
+            reasons.push(Reason::new(ReasonCode::InProgress, format!("a run is at work on it{since}, at {}", under_way.stage)));
+        }
         if self.wishes.force {
             reasons.push(Reason::new(ReasonCode::Forced, "asked for by --force"));
         }

@@ -1,20 +1,23 @@
 //! What is there: both trees and `state.json` of every certificate. Reads files only; never the ledger, the network or the TPM.
 
 mod listing;
+mod state_file;
 
 use super::copies::copy_differs;
 use super::generation::{Condition, Kept, certificates, difference};
+use super::links;
 use super::sealing::{SealingKeys, in_clear};
 use crate::config::settings::{Certificate, InstallKind, Settings};
 use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::judge::pem;
-use crate::model::canonical;
 use crate::model::clock::Time;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::state::{self, State};
+use crate::model::state::{State, UnderWay};
 use listing::Listing;
+pub use state_file::StateFile;
+use state_file::read_state;
 
 /// Below this number a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 64;
@@ -48,8 +51,8 @@ pub struct Observed {
 pub struct Tree {
     /// `state.json`; empty where there is none.
     pub state: State,
-    /// Why `state.json` could not be understood.
-    pub state_broken: Option<String>,
+    /// Whether `state.json` could be understood.
+    pub state_file: StateFile,
     /// The largest generation number ever seen.
     pub largest: u64,
     /// The committed generation.
@@ -66,6 +69,10 @@ pub struct Tree {
     pub published: Published,
     /// Why the run tree is not equal to `live`; `None` where it is.
     pub unpublished: Option<String>,
+    /// The first link at a consumer's own path that does not lead to `live`, in words.
+    pub missing_link: Option<String>,
+    /// A run that is at work on it; what that has done so far is not in here then.
+    pub under_way: Option<UnderWay>,
     /// Whether a killed run left something half-made.
     pub leftovers: bool,
 }
@@ -197,6 +204,7 @@ fn look_at(
     // What is not what was staged is due for that reason, whatever consumers read.
     if let Some(live) = tree.live.as_ref().filter(|live| live.condition == Condition::Intact) {
         tree.unpublished = differs(settings, certificate, run.as_ref(), named.as_deref(), live, buffer)?;
+        tree.missing_link = links::missing(settings, certificate);
         // Equal trees hold equal leaves: nothing is parsed twice.
         if tree.unpublished.is_none() && tree.published.generation == Some(live.generation) {
             tree.published.facts.clone_from(&live.facts);
@@ -211,7 +219,7 @@ fn look_at(
 
 /// What the state directory holds of a certificate.
 fn committed(certificate: &Certificate, var: &mut Dir, keys: &SealingKeys, tree: &mut Tree, buffer: &mut Buffer) -> Result<(), DiskError> {
-    (tree.state, tree.state_broken) = read_state(var, buffer)?;
+    (tree.state, tree.state_file) = read_state(var, buffer)?;
     let listing = Listing::of(var)?;
     tree.largest = listing.largest().max(tree.state.largest);
     (tree.complete, tree.leftovers) = (listing.generations, listing.leftovers);
@@ -235,21 +243,12 @@ fn strange_link(var: &Dir, text: &str) -> DiskError {
     DiskError::new("understand the link", var.join(layout::LIVE), rustix::io::Errno::INVAL)
 }
 
-fn read_state(var: &Dir, buffer: &mut Buffer) -> Result<(State, Option<String>), DiskError> {
-    let Some(content) = var.glance(layout::STATE, buffer)? else { return Ok((State::default(), None)) };
-    match serde_json::from_slice::<State>(content.bytes) {
-        Ok(state) if state.v == state::VERSION => Ok((state, None)),
-        Ok(state) => Ok((State::default(), Some(format!("it has version {}, this build knows {}", state.v, state::VERSION)))),
-        Err(why) => Ok((State::default(), Some(canonical::unreadable(&why, content.bytes.len())))),
-    }
-}
-
 /// The newest complete generation after `live` that is not withdrawn; what is older than it was superseded.
 fn choose_debt(tree: &mut Tree, var: &Dir) -> Result<(), DiskError> {
     let live = tree.live.as_ref().map_or(0, |k| k.generation.0);
     tree.newer = tree.complete.iter().copied().filter(|g| g.0 > live).collect();
     // Without a readable state nobody knows what was withdrawn: nothing is published again then.
-    if tree.state_broken.is_some() {
+    if tree.state_file != StateFile::Known {
         return Ok(());
     }
     let newest = tree.newer.iter().rev().copied().find(|g| !tree.state.withdrawn.contains(g));

@@ -11,10 +11,11 @@ use crate::io::write;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
-use crate::model::failure::{Failure, Stage};
+use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::report::{CertReport, Report};
-use crate::plan::copies::{leftovers, part_file};
+use crate::plan::copies::leftovers;
+use crate::plan::links::target;
 
 /// Installs every certificate that has `install` entries.
 #[must_use]
@@ -51,14 +52,20 @@ fn entries(settings: &Arc<Settings>, certificate: &Certificate, report: &mut Cer
     let place = Place::open(&Trees::open(settings)?, certificate.name())?;
     report.generation = place.published();
     report.previous = report.generation;
-    let mut changed = false;
+    // All targets of an entry are looked at before one of them is changed.
+    let mut dirs = Vec::new();
     for install in &certificate.install {
-        changed |= entry(&place, install, report)?;
+        dirs.push(open(install)?);
+    }
+    let mut changed = false;
+    for (install, dir) in certificate.install.iter().zip(&dirs) {
+        changed |= entry(&place, install, dir, report)?;
     }
     Ok(changed)
 }
 
-fn entry(place: &Place, install: &Install, report: &mut CertReport) -> Result<bool, Failure> {
+/// The consumer's directory, in which every target can be made.
+fn open(install: &Install) -> Result<Dir, Failure> {
     let disk = |why: DiskError| disk_failure(Stage::Publish, &why);
     let missing = || {
         let text = format!("the directory {} does not exist", install.dir.display());
@@ -66,36 +73,79 @@ fn entry(place: &Place, install: &Install, report: &mut CertReport) -> Result<bo
             .hint("make it with the owner and mode its service wants, or mend `dir` in `install`")
     };
     let dir = Dir::open(&install.dir).map_err(disk)?.ok_or_else(missing)?;
+    for (_, file) in &install.files {
+        if dir.kind(file).map_err(disk)? == Some(Kind::Directory) {
+            let why = DiskError::new("install over", dir.join(file), rustix::io::Errno::ISDIR);
+            return Err(disk(why).hint("a directory lies where a file is to be: move it away, or mend `install`; nothing was changed"));
+        }
+    }
+    if let Some(why) = dir.refuses_writing() {
+        return Err(Failure::new(Stage::Publish, Code::Unwritable, why).hint("nothing was changed"));
+    }
+    Ok(dir)
+}
+
+fn entry(place: &Place, install: &Install, dir: &Dir, report: &mut CertReport) -> Result<bool, Failure> {
+    let disk = |why: DiskError| disk_failure(Stage::Publish, &why);
     match install.kind {
         InstallKind::Link => {
-            let mut changed = false;
             for leftover in leftovers(install, &dir.names().map_err(disk)?) {
-                write::remove(&dir, &leftover).map_err(disk)?;
+                write::remove(dir, &leftover).map_err(disk)?;
             }
-            for (part, file) in &install.files {
-                changed |= link(place, &dir, *part, file, report).map_err(disk)?;
+            let said = report.warnings.len();
+            let mut links = Links { place, dir, made: Vec::new() };
+            match install.files.iter().try_for_each(|(part, file)| links.make(*part, file, &mut report.warnings)) {
+                Ok(()) => Ok(!links.made.is_empty()),
+                Err(why) => {
+                    links.take_back();
+                    report.warnings.truncate(said);
+                    Err(disk(why).hint("the links of this entry are as they were before"))
+                }
             }
-            Ok(changed)
         }
-        InstallKind::Copy => copies(place, &dir, install, report).map_err(disk),
+        InstallKind::Copy => copies(place, dir, install, report).map_err(disk),
     }
 }
 
-fn link(place: &Place, dir: &Dir, part: Part, file: &str, report: &mut CertReport) -> Result<bool, DiskError> {
-    let run = &place.settings().paths.run;
-    let target = match part_file(part) {
-        Some(inner) => run.join(place.name().as_str()).join(layout::LIVE).join(inner),
-        None => run.join(layout::TRUST).join(layout::ANCHOR),
-    };
-    let target = target.display().to_string();
-    match dir.kind(file)? {
-        Some(Kind::Link) if dir.link(file)?.as_deref() == Some(target.as_str()) => return Ok(false),
-        Some(Kind::Directory) => return Err(DiskError::new("install over", dir.join(file), rustix::io::Errno::ISDIR)),
-        Some(_) => keep_aside(dir, file, &mut report.warnings)?,
-        None => {}
+/// The links of one entry, made one after the other.
+struct Links<'a> {
+    place: &'a Place,
+    dir: &'a Dir,
+    made: Vec<Made>,
+}
+
+/// A link that was made, and what it took the place of.
+struct Made {
+    file: String,
+    /// Where that lies now.
+    aside: Option<String>,
+}
+
+impl Links<'_> {
+    fn make(&mut self, part: Part, file: &str, warnings: &mut Vec<Warning>) -> Result<(), DiskError> {
+        let target = target(self.place.settings(), self.place.name(), part);
+        let aside = match self.dir.kind(file)? {
+            Some(Kind::Link) if self.dir.link(file)?.as_deref() == Some(target.as_str()) => return Ok(()),
+            Some(_) => Some(keep_aside(self.dir, file, warnings)?),
+            None => None,
+        };
+        self.made.push(Made { file: file.to_owned(), aside });
+        write::replace_link(self.dir, file, &target)
     }
-    write::replace_link(dir, file, &target)?;
-    Ok(true)
+
+    /// A consumer must not find a new certificate beside an old key.
+    fn take_back(&self) {
+        for made in self.made.iter().rev() {
+            let taken = match &made.aside {
+                // Two names of one file: the rename does nothing then, and the second one goes.
+                Some(aside) => write::rename(self.dir, aside, &made.file).and_then(|()| write::remove(self.dir, aside)),
+                None => self.dir.kind(&made.file).and_then(|kind| kind.map_or(Ok(()), |_| write::remove(self.dir, &made.file))),
+            };
+            if let Err(why) = taken {
+                tracing::error!(%why, "a link that was made stays");
+            }
+        }
+    }
 }
 
 /// Copies are what every publish writes.

@@ -13,7 +13,7 @@ use crate::model::entry::Entry;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
+use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State, newer_version};
 use crate::plan::budget::{self, Allowance, Life};
 use crate::plan::due::due_at;
 
@@ -259,7 +259,11 @@ fn note_debt(state: &mut State, generation: Generation, failure: Option<&Failure
 pub fn note_failure(state: &Dir, name: &CertName, failure: &Failure, now: Time) -> Result<(), DiskError> {
     let (certs, _) = write::make_dir(state, layout::CERTS, 0o700, Ownership::default())?;
     let (var, _) = write::make_dir(&certs, name.as_str(), 0o700, Ownership::default())?;
-    let read = var.read(layout::STATE)?.map(|content| serde_json::from_slice::<State>(&content.bytes));
+    let content = var.read(layout::STATE)?;
+    if content.as_ref().is_some_and(|content| newer_version(&content.bytes).is_some()) {
+        return Ok(());
+    }
+    let read = content.map(|content| serde_json::from_slice::<State>(&content.bytes));
     // A state that is there and cannot be understood is not overwritten by somebody who only has a failure to tell.
     let Ok(known) = read.transpose() else { return Ok(()) };
     let last_error = Some(LastError { at: now, failure: failure.clone() });

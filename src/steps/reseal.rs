@@ -105,6 +105,9 @@ impl Sealing<'_> {
         let mut report = CertReport { generation: tree.published.generation, previous: tree.published.generation, ..unknown(certificate) };
         describe_leaf(&mut report, tree.published.facts.as_ref());
         report.proof = proof_of_live(&tree);
+        if let Err(failure) = tree.state_file.demand_ours(certificate.name()) {
+            return self.run.failed(report, failure);
+        }
         let again = match plan::reseal(certificate.name(), &tree) {
             Ok(Reseal::Again(again)) => again,
             Ok(Reseal::Leave(reason)) => return CertReport { outcome: Outcome::Kept, reasons: vec![reason], ..report },

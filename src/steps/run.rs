@@ -18,6 +18,7 @@ use crate::model::layout;
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report, RunError};
 use crate::plan::inventory::Tree;
+use crate::plan::under_way::{Reached, reached};
 
 /// Between two looks at a lock that somebody else holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -258,15 +259,7 @@ pub(super) fn line(run: &str, name: &CertName, stage: Stage, outcome: Outcome, n
 #[must_use]
 pub fn interrupted(tree: &Tree, name: &CertName, now: Time) -> Option<Entry> {
     let begun = tree.state.begun.as_ref()?;
-    let newest = tree.newer.last().copied().filter(|g| !tree.state.withdrawn.contains(g));
-    let live = tree.live.as_ref().map(|kept| kept.generation);
-    let committed_unnoted = live.filter(|live| tree.state.proven.as_ref().map(|p| p.generation) != Some(*live));
-    let (stage, generation) = match (newest, committed_unnoted) {
-        (Some(newest), _) if tree.published.generation == Some(newest) => (Stage::Reload, Some(newest)),
-        (Some(newest), _) => (Stage::Publish, Some(newest)),
-        (None, Some(live)) => (Stage::Commit, Some(live)),
-        (None, None) => (Stage::Issue, None),
-    };
+    let Reached { stage, generation } = reached(tree);
     let text = format!("interrupted at {stage}: the run that began at {} did not finish", begun.at);
     let mut entry = line(&begun.run, name, stage, Outcome::Interrupted, now);
     entry.generation = generation;

@@ -13,7 +13,7 @@ use omens::model::layout::Meta;
 use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
-use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State};
+use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State, UnderWay};
 use omens::model::window::Opening;
 use omens::plan::view::{Action, PlanDocument, Planned, Standing, StatusDocument};
 
@@ -107,6 +107,8 @@ fn standing() -> Standing {
         pcrs: Vec::new(),
         debt: Some(debt()),
         attempts: 1,
+        overdue: true,
+        in_progress: Some(UnderWay { stage: Stage::Reload, generation: Some(Generation(3)), since: Some(at(9)) }),
         last_error: Some(LastError { at: at(9), failure: failure() }),
         last_run: Some(at(9)),
         copies: vec!["/etc/web/key.pem".to_owned()],

@@ -54,6 +54,7 @@ mod served;
 mod service;
 mod settings;
 mod starttls;
+mod status;
 mod systemd;
 mod tpm;
 mod tpm_refuses;

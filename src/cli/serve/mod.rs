@@ -16,15 +16,20 @@ use self::timetable::Timetable;
 use super::arguments::{Command, Run};
 use super::exit::{FAILED, OK, REFUSED};
 use super::session::{self, Session};
+use super::show;
 use super::when::{Moment, Schedule};
+use crate::config::settings::Certificate;
 use crate::io::runtime::runtime;
 use crate::io::signal::{Asked, Signals};
 use crate::io::tpm::limit::Unanswered;
+use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::report::{Report, RunError};
 use crate::model::span;
 use crate::model::text::one_line;
 use crate::plan::decide::Wishes;
+use crate::plan::scheduler;
+use crate::plan::view;
 use crate::steps::flow::ending::Ender;
 use crate::steps::flow::world::World;
 use crate::steps::flow::{self, Request};
@@ -38,11 +43,16 @@ const MESSAGES: usize = 16;
 
 pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Run) -> u8 {
     // Read anew before each run; here, so that what is wrong from the beginning is said and ends it.
-    if let Err(code) = session.begin(command) {
-        return code;
-    }
+    let settings = match session.begin(command) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
     let printer = Printer::start(session.output, session.screen);
     let schedule = arguments.cron.clone().map_or(Schedule::Every(arguments.every), Schedule::Cron);
+    let period = schedule.longest(session.clock.now());
+    if let Some(warning) = scheduler::too_seldom(&settings, period) {
+        session.screen.print(&show::warning(&warning, session.log_style));
+    }
     let served = match runtime() {
         Ok(runtime) => {
             let served = runtime.block_on(serve(session, schedule));
@@ -193,11 +203,20 @@ impl Service<'_, '_> {
 
     fn after(&mut self, began: Moment, what: &str, good: bool) {
         self.failed += u64::from(!good);
-        let next = self.timetable.ended(began);
+        let next = self.timetable.ended(began, self.next_due());
         if self.until.is_none() {
             let left = span::about(next.since(self.session.clock.now()));
             self.session.screen.print(&format!("run: {what}next run at {next}, in {left}\n"));
         }
+    }
+
+    /// When the next certificate is due that is not due yet, by what the run left.
+    fn next_due(&self) -> Option<Time> {
+        let settings = self.session.settings(false).ok()?;
+        let all: Vec<&Certificate> = settings.certificates.iter().collect();
+        let now = self.session.clock.now();
+        let planned = view::plan(&settings, &all, now).ok()?.certificates;
+        planned.iter().filter_map(|planned| planned.due_at).filter(|due| *due > now).min()
     }
 
     /// The first signal.

@@ -58,10 +58,10 @@ impl Timetable {
         Moment { wall: self.0.clock.now(), monotonic: self.0.clock.instant().saturating_duration_since(self.0.origin) }
     }
 
-    /// The run that began then has ended; gives the time of the next.
-    pub(super) fn ended(&self, began: Moment) -> Time {
+    /// The run that began then has ended, and the next certificate is due at `certificate`; gives the time of the next run.
+    pub(super) fn ended(&self, began: Moment, certificate: Option<Time>) -> Time {
         let now = self.moment();
-        let wait = Wait::after(&self.0.schedule, began, now);
+        let wait = Wait::after(&self.0.schedule, began, now, certificate);
         let due = wait.due_at(now);
         self.state().wait = Some(wait);
         self.0.changed.notify_one();

@@ -7,7 +7,7 @@ use crate::model::failure::Warning;
 use crate::model::report::CertReport;
 use crate::plan::debt::{debt_of, proof_of_live};
 use crate::plan::decide::Decision;
-use crate::plan::inventory::Tree;
+use crate::plan::inventory::{StateFile, Tree};
 
 /// The report of a certificate as it is found.
 pub(in crate::steps) fn report_of(decision: &Decision, tree: &Tree) -> CertReport {
@@ -17,9 +17,12 @@ pub(in crate::steps) fn report_of(decision: &Decision, tree: &Tree) -> CertRepor
     report.previous = tree.published.generation;
     report.proof = proof_of_live(tree);
     describe_leaf(&mut report, tree.published.facts.as_ref());
-    if let Some(why) = &tree.state_broken {
+    if let StateFile::Broken(why) = &tree.state_file {
         let text = format!("state.json cannot be understood and is written anew: {why}");
         report.warnings.push(Warning::new(Code::StateBroken, text));
+    }
+    if let Some(text) = &tree.missing_link {
+        report.warnings.push(Warning::new(Code::LinkMissing, format!("{text}; `omens install` makes it")));
     }
     report.debt = debt_of(tree);
     report

@@ -108,6 +108,9 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
             Found::Unreadable(why) => {
                 reports.insert(certificate.name().clone(), run.failed(unknown(certificate), disk_failure(Stage::Plan, &why)));
             }
+            Found::Newer { report, failure } => {
+                reports.insert(certificate.name().clone(), run.failed(*report, *failure));
+            }
             Found::Due { decision, tree } => due.push(Due::new(certificate, *decision, *tree)),
             Found::Waits(report) => {
                 world.watch.finished(&report);

@@ -31,6 +31,8 @@ use crate::steps::swap::{Place, Trees, is_whole};
 pub(super) enum Found {
     /// Something that is there cannot be read.
     Unreadable(DiskError),
+    /// A newer omens wrote its state.
+    Newer { report: Box<CertReport>, failure: Box<Failure> },
     /// Nothing is to be done. A killed run may have left something half-made.
     Rests { report: Box<CertReport>, has_leftovers: bool },
     /// Something is, once a window opens.
@@ -48,6 +50,9 @@ pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wish
         Err(why) => Found::Unreadable(why),
         Ok(tree) => {
             let decision = decide(settings, certificate, &tree, now, wishes);
+            if let Err(failure) = tree.state_file.demand_ours(certificate.name()) {
+                return Found::Newer { report: Box::new(report_of(&decision, &tree)), failure: Box::new(failure) };
+            }
             if let Hold::Until(opening) = decision.hold {
                 return Found::Waits(Box::new(waiting(&decision, &tree, opening)));
             }

@@ -10,11 +10,11 @@ const ASIDE: &str = "before-omens";
 /// Names tried before giving up.
 const ASIDES: u32 = 100;
 
-/// Keeps a file or link aside as `FILE.before-omens`, and says so; a plaintext key among them by name.
+/// Keeps a file, link or pipe aside as `FILE.before-omens`, and says so; a plaintext key among them by name. Gives its second name.
 ///
 /// # Errors
 /// When it cannot be given another name.
-pub fn keep_aside(dir: &Dir, file: &str, warnings: &mut Vec<Warning>) -> Result<(), DiskError> {
+pub fn keep_aside(dir: &Dir, file: &str, warnings: &mut Vec<Warning>) -> Result<String, DiskError> {
     let mut last = DiskError::new("keep aside", dir.join(file), rustix::io::Errno::EXIST);
     for number in 1..=ASIDES {
         let aside = if number == 1 { format!("{file}.{ASIDE}") } else { format!("{file}.{ASIDE}-{number}") };
@@ -25,7 +25,7 @@ pub fn keep_aside(dir: &Dir, file: &str, warnings: &mut Vec<Warning>) -> Result<
                     let text = format!("{} holds a private key in clear text: remove it when nothing needs it", dir.join(&aside).display());
                     warnings.push(Warning::new(Code::PlaintextKey, text));
                 }
-                return Ok(());
+                return Ok(aside);
             }
             Err(why) if why.errno == rustix::io::Errno::EXIST => last = why,
             Err(why) => return Err(why),

@@ -17,6 +17,7 @@ use crate::model::name::Generation;
 use crate::plan::copies::{copy_is_right, leftovers, part_bytes, part_mode};
 use crate::plan::debt::publishable;
 use crate::plan::generation::Kept;
+use crate::plan::links::target;
 
 /// A generation that consumers find at `live`.
 #[derive(Debug)]
@@ -181,8 +182,15 @@ fn copy(place: &Place, install: &Install, kept: &Kept, warnings: &mut Vec<Warnin
         if copy_is_right(&dir, file, &bytes, *part, owner)? {
             continue;
         }
-        // A link is replaced, never followed; a file that no generation of ours explains is somebody's, and kept aside.
-        if dir.kind(file)? == Some(Kind::File) && !is_ours(place, &dir, file, *part)? {
+        // What no generation of ours explains is somebody's, and kept aside; a link is never followed.
+        let is_ours = match dir.kind(file)? {
+            None => true,
+            Some(Kind::File) => is_ours(place, &dir, file, *part)?,
+            Some(Kind::Link) => dir.link(file)?.is_some_and(|found| found == target(place.settings(), place.name(), *part)),
+            Some(Kind::Directory) => return Err(DiskError::new("copy over", dir.join(file), rustix::io::Errno::ISDIR)),
+            Some(Kind::Other) => false,
+        };
+        if !is_ours {
             keep_aside(&dir, file, warnings)?;
         }
         write::replace_any(&dir, file, &bytes, part_mode(*part, owner.gid), place::file_owner(place.certificate()))?;

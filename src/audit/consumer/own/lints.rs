@@ -14,7 +14,8 @@ catalogue! {
     NOT_TAKEN_UP = "own.not-taken-up", High, open, "a certificate was renewed, and its service did not take it up", "mend what is named, then run omens renew: it settles without issuing anew";
     UNPUBLISHED = "own.unpublished", High, open, "consumers read something else than what is committed", "run omens restore, or omens renew";
     UNPROVEN = "own.unproven", Low, open, "nobody has seen the certificate served since it was published", "start the service, then run omens renew";
-    OVERDUE = "own.overdue", Medium, open, "a renewal is overdue", "look at systemctl list-timers omens-renew.timer, and at journalctl -u omens-renew";
+    OVERDUE = "own.overdue", High, open, "a renewal is overdue", "look at systemctl list-timers omens-renew.timer, and at journalctl -u omens-renew";
+    LINK_MISSING = "own.link-missing", High, open, "a link at a consumer's own path is missing, or leads elsewhere", "run omens install, after a look at what lies there now";
     LAST_ERROR = "own.last-error", Medium, open, "the last renewal ended in an error", "see omens status";
     PLAIN_KEY = "key.plain-where-sealed", High, open, "a private key lies in clear where the settings ask for it to be sealed", "run omens renew --force for this certificate: the next key is sealed, and the generation with the plain key goes with the one after";
     LEFTOVER = "own.leftover", Low, open, "a directory of a certificate that the settings no longer name", "remove it if it is not needed";

@@ -6,6 +6,7 @@ pub mod lints;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::audit::consumer::nginx;
 use crate::audit::facts::chains;
@@ -18,21 +19,24 @@ use crate::judge::assess::{Question, Requirements, assess};
 use crate::judge::lint::{self, Lint, PAIR_MISMATCH};
 use crate::judge::{Gate, gate};
 use crate::model::audit::{Location, Object, Target, Verdict};
+use crate::model::clock::Time;
 use crate::model::finding::Severity;
 use crate::model::layout;
 use crate::model::openbao::{AuthMethod, Cert};
 use crate::model::profile::Purpose;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::SettingsError;
+use crate::plan::choice::Plan;
 use crate::plan::decide::{Wishes, decide};
 use crate::plan::generation::{Kept, certificates};
-use crate::plan::inventory::{self, Inventory, Tree};
+use crate::plan::health::{self, Moment};
+use crate::plan::inventory::{Inventory, Tree};
+use crate::plan::overdue::Deadline;
+use crate::plan::window::Hold;
+use crate::plan::{scheduler, under_way};
 
 /// What the audit knows of omens itself. Its files are judged by its settings, which only the command line knows.
 pub static SERVICE: Service = Service { unit_words: &["omens"], ..Service::named("omens", lints::ALL) };
-
-/// A renewal that is this much later than planned, as a part of the lifetime, has been forgotten: jitter and retries take less.
-const LATE: f64 = 0.1;
 
 /// Settings that cannot be used are findings, each at its line.
 pub fn settings_are_wrong(errors: &[SettingsError], findings: &mut HostFindings) {
@@ -59,7 +63,7 @@ pub fn named_files(settings: &Settings) -> Vec<NamedFile> {
 /// Judges every certificate of the settings by what lies on the disk.
 pub fn judge(settings: &Settings, findings: &mut HostFindings) {
     let all: Vec<&Certificate> = settings.certificates.iter().collect();
-    let inventory = match inventory::take(settings, &all) {
+    let inventory = match under_way::look(settings, &all) {
         Ok(inventory) => inventory,
         Err(error) => {
             let location = Location::file(&error.path);
@@ -69,9 +73,10 @@ pub fn judge(settings: &Settings, findings: &mut HostFindings) {
     };
     leftovers(settings, &inventory, findings);
     logins(settings, findings);
+    let host = Host { settings, last_run: inventory.last_run, period: scheduler::period(&View::host()) };
     for (observed, certificate) in inventory.certificates.iter().zip(&all) {
         match &observed.tree {
-            Ok(tree) => one(settings, certificate, tree, findings),
+            Ok(tree) => one(&host, certificate, tree, findings),
             Err(error) => {
                 let draft = NewFinding::at(&lints::DAMAGED, target(certificate), Location::file(&error.path));
                 findings.add(draft.found(error.to_string()).remedy(error.hint()));
@@ -132,7 +137,16 @@ fn directory(settings: &Settings, certificate: &Certificate) -> PathBuf {
     settings.paths.state.join(layout::CERTS).join(certificate.name().as_str()).join(layout::LIVE)
 }
 
-fn one(settings: &Settings, certificate: &Certificate, tree: &Tree, findings: &mut HostFindings) {
+/// What the certificates of a host share.
+struct Host<'a> {
+    settings: &'a Settings,
+    last_run: Option<Time>,
+    /// How often the installed scheduler looks.
+    period: Option<Duration>,
+}
+
+fn one(host: &Host<'_>, certificate: &Certificate, tree: &Tree, findings: &mut HostFindings) {
+    let settings = host.settings;
     let step = decide(settings, certificate, tree, findings.at(), Wishes::default());
     for reason in &step.reasons {
         if let Some((lint, severity)) = lint_of(reason) {
@@ -147,7 +161,12 @@ fn one(settings: &Settings, certificate: &Certificate, tree: &Tree, findings: &m
             });
         }
     }
-    if let Some(error) = &tree.state.last_error {
+    let live = tree.live.as_ref().and_then(|live| live.facts.as_ref());
+    let late = step.due_at.filter(|_| !matches!(step.hold, Hold::Until(_)));
+    let deadline = late.zip(live).map(|(due, facts)| Deadline { due, expires: facts.not_after, period: host.period });
+    let is_due = step.plan != Plan::Rest;
+    let moment = Moment { is_due, deadline, last_run: host.last_run, is_writable: true, now: findings.at() };
+    if let Some(error) = health::last_error(tree, &moment) {
         let draft = NewFinding::at(
             &lints::LAST_ERROR,
             target(certificate),
@@ -159,7 +178,9 @@ fn one(settings: &Settings, certificate: &Certificate, tree: &Tree, findings: &m
         keeping(settings, certificate, kept, findings);
     }
     if let Some(live) = &tree.live {
-        overdue(settings, certificate, live, step.due_at, findings);
+        if let Some(deadline) = deadline {
+            overdue(settings, certificate, &deadline, findings);
+        }
         by_profile(settings, certificate, live, findings);
     }
 }
@@ -175,8 +196,10 @@ const fn lint_of(reason: &Reason) -> Option<(&'static Lint, Severity)> {
         ReasonCode::Debt => &lints::NOT_TAKEN_UP,
         ReasonCode::Unpublished => &lints::UNPUBLISHED,
         ReasonCode::Unproven => &lints::UNPROVEN,
+        ReasonCode::LinkMissing => &lints::LINK_MISSING,
         // The certificate itself is judged below.
-        ReasonCode::NotYetValid | ReasonCode::Expired | ReasonCode::InWindow | ReasonCode::Forced | ReasonCode::Fresh => return None,
+        ReasonCode::NotYetValid | ReasonCode::Expired | ReasonCode::InWindow | ReasonCode::Overdue => return None,
+        ReasonCode::Forced | ReasonCode::InProgress | ReasonCode::Fresh => return None,
     };
     Some((lint, lint.severity))
 }
@@ -189,22 +212,12 @@ fn keeping(settings: &Settings, certificate: &Certificate, kept: &Kept, findings
     }
 }
 
-fn overdue(
-    settings: &Settings,
-    certificate: &Certificate,
-    live: &Kept,
-    due_at: Option<crate::model::clock::Time>,
-    findings: &mut HostFindings,
-) {
-    let (Some(facts), Some(due_at)) = (&live.facts, due_at) else { return };
-    #[expect(clippy::cast_precision_loss, reason = "seconds of a certificate's life are far below 2^52")]
-    let late = findings.at().since(due_at) as f64 / facts.lifetime().max(1) as f64;
-    if late > LATE && facts.not_after > findings.at() {
-        let location = Location::file(directory(settings, certificate).join(layout::CERT));
-        let found = format!("still the certificate that ends at {}", facts.not_after);
-        let draft = NewFinding::at(&lints::OVERDUE, target(certificate), location).expected(format!("renewed at {due_at}")).found(found);
-        findings.add(draft.since(due_at));
-    }
+fn overdue(settings: &Settings, certificate: &Certificate, deadline: &Deadline, findings: &mut HostFindings) {
+    // What has ended says so itself.
+    let Some(reason) = deadline.reason(findings.at()) else { return };
+    let location = Location::file(directory(settings, certificate).join(layout::CERT));
+    let draft = NewFinding::at(&lints::OVERDUE, target(certificate), location).expected(format!("renewed at {}", deadline.due));
+    findings.add(draft.found(reason.text).since(deadline.due));
 }
 
 /// The same verdict as the gate's, on what is committed.

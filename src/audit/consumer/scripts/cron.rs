@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::lints;
-use super::schedule::{self, Schedule};
 use super::shell::Line;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::unread;
 use crate::io::look::{LookError, View};
 use crate::model::audit::{Location, Target};
 use crate::model::finding::Severity;
+use crate::model::schedule::{self, Schedule};
 
 /// As many tables are read.
 const TABLES: usize = 2_000;

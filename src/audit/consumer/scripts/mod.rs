@@ -9,7 +9,6 @@ mod keys;
 pub mod lints;
 mod places;
 pub(super) mod run;
-pub mod schedule;
 pub(super) mod script;
 pub mod shell;
 pub mod token;
@@ -24,6 +23,7 @@ use crate::audit::facts::timer::Timer;
 use crate::audit::facts::unread;
 use crate::io::look::View;
 use crate::model::audit::{Location, Target};
+use crate::model::schedule;
 use run::Runner;
 use script::{Does, ScriptContext};
 

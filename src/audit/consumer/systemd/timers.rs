@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::lints;
 use super::load::Tree;
 use super::unit::Unit;
-use crate::audit::consumer::scripts::schedule::{self, Schedule};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::timer::{Timer, renews};
 use crate::judge::lint::Lint;
 use crate::model::audit::Location;
 use crate::model::finding::Severity;
+use crate::model::schedule::{self, Schedule};
 
 /// Units of packages that a copy of /etc is made without.
 const VENDOR: &[&str] = &["certbot", "logrotate", "man-db", "apt-", "dpkg-", "fstrim", "e2scrub", "snap", "systemd-", "omens-"];

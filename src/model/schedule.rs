@@ -13,7 +13,7 @@ pub struct Schedule {
     either: bool,
 }
 
-/// As many patterns of one timer are line at.
+/// As many patterns of one timer are looked at.
 const PATTERNS: usize = 32;
 /// Two years, so that what comes once a year comes twice.
 const DAYS: u32 = 800;

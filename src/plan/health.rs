@@ -1,0 +1,82 @@
+//! Whether all is well with a certificate: one yardstick for `status`, its metrics and the audit. Pure.
+
+use super::debt::debt_of;
+use super::generation::Condition;
+use super::inventory::{StateFile, Tree};
+use super::overdue::Deadline;
+use crate::model::clock::Time;
+use crate::model::state::LastError;
+
+/// What health is judged by beside the tree itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Whether a run would do anything.
+    pub is_due: bool,
+    /// When it was due and when it ends.
+    pub deadline: Option<Deadline>,
+    /// When the last run took the lock.
+    pub last_run: Option<Time>,
+    /// Whether a run could write its state.
+    pub is_writable: bool,
+    /// The time.
+    pub now: Time,
+}
+
+/// Whether all is well: deployed, valid, renewed in time, and the last run had no error.
+#[must_use]
+pub fn is_healthy(tree: &Tree, moment: &Moment) -> bool {
+    let live = tree.live.as_ref().filter(|live| live.condition == Condition::Intact);
+    let is_valid = live.and_then(|live| live.facts.as_ref()).is_some_and(|facts| facts.not_after > moment.now);
+    let is_in_time = !moment.deadline.is_some_and(|deadline| deadline.is_over(moment.now));
+    // `restore` leaves no error in the state, which may be read-only at a boot: what it could not publish is seen here.
+    let is_deployed = debt_of(tree).is_none() && tree.unpublished.is_none() && tree.missing_link.is_none();
+    let is_ours = !matches!(tree.state_file, StateFile::Newer(_));
+    is_valid && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()
+}
+
+/// The last error, as long as it counts: until a later run had no cause to repeat it, which writes nothing but the lock's time
+/// (cli/contract.md, "Commands and exit codes").
+#[must_use]
+pub fn last_error<'a>(tree: &'a Tree, moment: &Moment) -> Option<&'a LastError> {
+    let is_since = |last: &LastError| match moment.last_run {
+        // The clock was ahead when it was noted, and a run since has seen the clock as it is: that run had no cause to repeat it.
+        Some(run) if last.at > moment.now => run > moment.now,
+        Some(run) => last.at >= run,
+        None => true,
+    };
+    tree.state.last_error.as_ref().filter(|last| moment.is_due || is_since(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::code::Code;
+    use crate::model::failure::{Failure, Stage};
+    use crate::model::state::State;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn moment(is_due: bool, last_run: Option<i64>) -> Moment {
+        Moment { is_due, deadline: None, last_run: last_run.map(Time::from_unix), is_writable: true, now: Time::from_unix(NOW) }
+    }
+
+    #[test]
+    fn an_error_counts_until_a_run_had_no_cause_to_repeat_it() {
+        let tree = |at: i64| {
+            let failure = Failure::new(Stage::Issue, Code::Unreachable, "nobody answers");
+            let last_error = Some(LastError { at: Time::from_unix(at), failure });
+            Tree { state: State { last_error, ..State::default() }, ..Tree::default() }
+        };
+        for (what, at, is_due, last_run, counts) in [
+            ("of the last run", NOW - 10, false, Some(NOW - 12), true),
+            ("of a run before", NOW - 60, false, Some(NOW - 12), false),
+            ("of a run before, and still due", NOW - 60, true, Some(NOW - 12), true),
+            ("of an unknown run", NOW - 60, false, None, true),
+            ("dated in the future, and a run since", NOW + 9_000, false, Some(NOW - 12), false),
+            ("dated in the future, and no run since", NOW + 9_000, false, Some(NOW + 8_990), true),
+            ("dated in the future, and still due", NOW + 9_000, true, Some(NOW - 12), true),
+        ] {
+            assert_eq!(last_error(&tree(at), &moment(is_due, last_run)).is_some(), counts, "{what}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Links at consumers' own paths (`install` with `as = "link"`): where they should lead, and whether they do. Only reads.
+
+use super::copies::part_file;
+use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
+use crate::io::dir::{Dir, Kind};
+use crate::model::layout;
+use crate::model::name::CertName;
+
+/// Where the link of a part leads.
+#[must_use]
+pub fn target(settings: &Settings, name: &CertName, part: Part) -> String {
+    let run = &settings.paths.run;
+    let target = match part_file(part) {
+        Some(file) => run.join(name.as_str()).join(layout::LIVE).join(file),
+        None => run.join(layout::TRUST).join(layout::ANCHOR),
+    };
+    target.display().to_string()
+}
+
+/// The first link of a certificate that is missing, replaced, or leads elsewhere, in words.
+#[must_use]
+pub fn missing(settings: &Settings, certificate: &Certificate) -> Option<String> {
+    let links = certificate.install.iter().filter(|install| install.kind == InstallKind::Link);
+    links.filter_map(|install| missing_of(settings, certificate.name(), install)).next()
+}
+
+fn missing_of(settings: &Settings, name: &CertName, install: &Install) -> Option<String> {
+    let dir = match Dir::open(&install.dir) {
+        Ok(Some(dir)) => dir,
+        Ok(None) => return Some(format!("the directory {} does not exist", install.dir.display())),
+        Err(why) => return Some(why.to_string()),
+    };
+    install.files.iter().find_map(|(part, file)| {
+        let path = dir.join(file);
+        let (path, wanted) = (path.display(), target(settings, name, *part));
+        match dir.kind(file) {
+            Ok(None) => Some(format!("the link {path} is missing")),
+            Ok(Some(Kind::Link)) => match dir.link(file) {
+                Ok(Some(found)) if found == wanted => None,
+                Ok(found) => Some(format!("the link {path} leads to {}, expected {wanted}", found.unwrap_or_default())),
+                Err(why) => Some(why.to_string()),
+            },
+            Ok(Some(kind)) => Some(format!("{path} is {}, expected a link to {wanted}", in_words(kind))),
+            Err(why) => Some(why.to_string()),
+        }
+    })
+}
+
+const fn in_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Directory => "a directory",
+        Kind::File => "a file",
+        Kind::Link => "a link",
+        Kind::Other => "a device, socket or pipe",
+    }
+}

@@ -1,0 +1,152 @@
+//! Where one certificate stands: what `status` prints of it and what its metrics say. Only reads.
+
+use serde::Serialize;
+
+use super::budget;
+use super::debt::{debt_of, proof_of_live};
+use super::health::{self, Moment};
+use super::inventory::{StateFile, Tree};
+use super::overdue::Deadline;
+use super::planned::{Planned, planned};
+use super::sealing::{SealingKeys, plaintext_warning};
+use crate::config::settings::{Certificate, Settings};
+use crate::model::anchor::Fingerprint;
+use crate::model::clock::Time;
+use crate::model::code::Code;
+use crate::model::failure::Warning;
+use crate::model::key::Keep;
+use crate::model::name::Generation;
+use crate::model::pcr;
+use crate::model::report::Debt;
+use crate::model::state::{LastError, Proof, UnderWay};
+
+/// What sealing cannot do (README, "Threat model").
+const KEEP_BEYOND: &str = "while it is in use a sealed key is in clear in memory: in the run directory, in its consumer and for a moment in \
+                           libtss2; swap without encryption may put that on a disk";
+
+/// Where one certificate stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct Standing {
+    /// What a run would do.
+    #[serde(flatten)]
+    pub planned: Planned,
+    /// Whether all is well with it.
+    pub healthy: bool,
+    /// The committed generation.
+    pub live: Option<Generation>,
+    /// What consumers read.
+    pub published: Option<Generation>,
+    /// Serial number of the committed leaf.
+    pub serial: Option<String>,
+    /// Fingerprint of the committed leaf.
+    pub sha256: Option<Fingerprint>,
+    /// How it is known that it is in use.
+    pub proof: Option<Proof>,
+    /// Where the key of the committed generation rests; without one, where the next one will.
+    pub keep: Keep,
+    /// What that protects against, in words.
+    pub keep_means: String,
+    /// What it does not protect against, where that is not obvious.
+    pub keep_beyond: Option<&'static str>,
+    /// PCRs the key is bound to; none for a file, and none where it is bound to the TPM alone.
+    pub pcrs: Vec<u32>,
+    /// Issued, but not deployed.
+    pub debt: Option<Debt>,
+    /// Signing requests that count against the budget.
+    pub attempts: usize,
+    /// Whether it has been due for so long that whoever should renew it does not.
+    pub overdue: bool,
+    /// A run that is at work on it now; everything else is as before that run.
+    pub in_progress: Option<UnderWay>,
+    /// The last failure since the last success.
+    pub last_error: Option<LastError>,
+    /// When the last run took the lock.
+    pub last_run: Option<Time>,
+    /// How its files reach consumers' own paths, where that is weaker than a link.
+    pub copies: Vec<String>,
+    /// Worth saying.
+    pub warnings: Vec<Warning>,
+}
+
+/// What all certificates of a host share in its report.
+#[derive(Clone, Copy)]
+pub(super) struct OfHost<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) last_run: Option<Time>,
+    pub(super) sealing: &'a SealingKeys,
+    /// How often the installed scheduler looks.
+    pub(super) period: Option<std::time::Duration>,
+    /// Why no run could write its state.
+    pub(super) unwritable: Option<&'a str>,
+    pub(super) now: Time,
+}
+
+pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: Tree) -> Standing {
+    let OfHost { settings, last_run, sealing, period, unwritable, now } = *host;
+    let planned = planned(settings, certificate, &tree, now, period);
+    // What waits for its window is not late.
+    let ends = planned.expires.filter(|_| planned.waits_for.is_none());
+    let deadline = planned.due_at.zip(ends).map(|(due, expires)| Deadline { due, expires, period });
+    let moment = Moment { is_due: planned.due, deadline, last_run, is_writable: unwritable.is_none(), now };
+    let debt = debt_of(&tree);
+    let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
+    let keep = tree.live.as_ref().filter(|live| !live.key_at_rest().is_empty()).map_or(certificate.keep, |live| live.keep);
+    let pcrs = if keep.needs_tpm() { pcrs_of(settings, &tree, sealing) } else { Vec::new() };
+    Standing {
+        healthy: health::is_healthy(&tree, &moment),
+        live: tree.live.as_ref().map(|live| live.generation),
+        published: tree.published.generation,
+        serial: facts.map(|facts| facts.serial.clone()),
+        sha256: facts.map(|facts| facts.sha256.clone()),
+        proof: proof_of_live(&tree),
+        keep,
+        keep_means: keep_means(keep, &pcrs),
+        keep_beyond: (keep == Keep::Sealed).then_some(KEEP_BEYOND),
+        pcrs,
+        debt,
+        attempts: budget::counted(&tree.state, &budget::subject(settings, certificate)).len(),
+        overdue: deadline.is_some_and(|deadline| deadline.is_over(now)),
+        last_error: health::last_error(&tree, &moment).cloned(),
+        last_run,
+        copies: copies(certificate),
+        warnings: warnings(&tree, unwritable),
+        in_progress: tree.under_way.take(),
+        planned,
+    }
+}
+
+fn warnings(tree: &Tree, unwritable: Option<&str>) -> Vec<Warning> {
+    let mut warnings: Vec<Warning> = plaintext_warning(&tree.in_clear).into_iter().collect();
+    warnings.extend(tree.missing_link.as_ref().map(|text| Warning::new(Code::LinkMissing, format!("{text}; `omens install` makes it"))));
+    warnings.extend(tree.state_file.problem().map(|text| {
+        let code = if matches!(tree.state_file, StateFile::Newer(_)) { Code::StateNewer } else { Code::StateBroken };
+        Warning::new(code, text)
+    }));
+    warnings.extend(unwritable.map(|text| Warning::new(Code::StateNotWritten, text)));
+    warnings
+}
+
+/// What the sealed key of `live` is bound to, or what the next one will be.
+fn pcrs_of(settings: &Settings, tree: &Tree, sealing: &SealingKeys) -> Vec<u32> {
+    let bound = tree.live.as_ref().and_then(|live| sealing.pcrs(live));
+    let asked = settings.sealing.as_ref().map(|asked| asked.pcrs.numbers());
+    bound.or(asked).unwrap_or_default().to_vec()
+}
+
+fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
+    match (keep, pcrs) {
+        (Keep::File, _) => "a file in the state directory, for root alone: whoever reads the disk or a backup has the key".to_owned(),
+        (Keep::Sealed, []) => "sealed to this host's TPM, whatever boots there: a stolen disk, backup or image does not open it".to_owned(),
+        (Keep::Sealed, pcrs) => format!(
+            "sealed to this host's TPM while {} {} then: neither a stolen disk, backup or image nor another boot chain opens it",
+            pcr::named(pcrs),
+            if pcrs.len() == 1 { "is as it was" } else { "are as they were" },
+        ),
+    }
+}
+
+fn copies(certificate: &Certificate) -> Vec<String> {
+    use crate::config::settings::InstallKind::Copy;
+    let copied = certificate.install.iter().filter(|install| install.kind == Copy);
+    copied.flat_map(|install| install.files.iter().map(|(_, file)| install.dir.join(file).display().to_string())).collect()
+}

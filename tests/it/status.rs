@@ -1,0 +1,266 @@
+//! What `status`, `plan` and the audit say of a host nobody renews, of links that are gone, and of a run that is under way.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::disk::short_profile;
+use crate::lab::child::Server;
+use crate::lab::estate::{Cert, Estate, Run};
+use crate::lab::hostile::{Hostile, Lie};
+use crate::lab::wait_for;
+use crate::web::{issued, warned};
+
+fn healthy(run: &Run, name: &str) -> bool {
+    run.cert(name)["healthy"].as_bool().expect("a verdict")
+}
+
+#[test]
+fn a_certificate_that_nobody_renews_is_overdue_everywhere() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    hostile.lie(Lie::Aged);
+    estate.renew().expect(0, "web", "renewed");
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, healthy(&status, "web"), &status.cert("web")["overdue"]), (1, false, &true.into()), "{status}");
+    assert_eq!(status.reasons("web"), ["in-window", "overdue"], "{status}");
+    let plan = estate.omens(&["plan"]);
+    assert_eq!((plan.code, plan.reasons("web")), (0, vec!["in-window", "overdue"]), "{plan}");
+    let audit = estate.omens(&["chain-audit"]);
+    let found = audit.json["findings"].as_array().unwrap().iter().find(|f| f["id"] == "own.overdue").cloned();
+    assert_eq!(found.unwrap_or_default()["severity"], "high", "{audit}");
+
+    hostile.lie(Lie::Nothing);
+    estate.renew().expect(0, "web", "renewed");
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, &status.cert("web")["overdue"]), (0, &false.into()), "{status}");
+}
+
+/// A host with a consumer's directory of links.
+fn with_links(estate: Estate, kind: &str) -> Estate {
+    let dir = estate.dir.join("consumer");
+    std::fs::create_dir(&dir).unwrap();
+    let install =
+        format!("install = [ {{ dir = \"{}\", cert = \"server.crt\", key = \"server.key\", as = \"{kind}\" }} ]\n", dir.display());
+    let estate = Estate { certs: vec![Cert { extra: install, ..Cert::web("web") }], ..estate };
+    estate.write();
+    estate
+}
+
+#[test]
+fn a_link_that_is_missing_replaced_or_leads_elsewhere_is_not_healthy_until_install_makes_it() {
+    let (_hostile, estate) = issued();
+    let estate = with_links(estate, "link");
+    let link = estate.dir.join("consumer/server.crt");
+    assert_eq!(estate.omens(&["status"]).code, 1, "never installed");
+    estate.omens(&["install"]).expect(0, "web", "installed");
+    assert_eq!(estate.omens(&["status"]).code, 0);
+    for what in ["missing", "is a file", "leads to /dev/null"] {
+        std::fs::remove_file(&link).unwrap();
+        match what {
+            "missing" => {}
+            "is a file" => std::fs::write(&link, "somebody's").unwrap(),
+            _ => std::os::unix::fs::symlink("/dev/null", &link).unwrap(),
+        }
+        let status = estate.omens(&["status"]);
+        assert_eq!((status.code, healthy(&status, "web")), (1, false), "{what}: {status}");
+        assert!(status.reasons("web").contains(&"link-missing"), "{status}");
+        let says = status.cert("web")["warnings"][0]["text"].as_str().unwrap_or_default();
+        assert!(says.contains(what) && says.contains("omens install"), "{what}: {status}");
+        // A run does not make it, and has nothing else to do.
+        let run = estate.renew();
+        run.expect(0, "web", "not-due");
+        assert!(warned(&run, "link-missing"), "{run}");
+        assert_eq!(estate.omens(&["status", "--due"]).code, 1);
+        estate.omens(&["install"]).expect(0, "web", "installed");
+        assert_eq!(estate.omens(&["status"]).code, 0, "{what}");
+    }
+    let audit = |estate: &Estate| {
+        let audit = estate.omens(&["chain-audit"]);
+        audit.json["findings"].as_array().unwrap().iter().any(|f| f["id"] == "own.link-missing" && f["severity"] == "high")
+    };
+    assert!(!audit(&estate));
+    std::fs::remove_file(&link).unwrap();
+    assert!(audit(&estate));
+}
+
+#[test]
+fn install_changes_all_targets_of_an_entry_or_none() {
+    let (_hostile, estate) = issued();
+    let estate = with_links(estate, "link");
+    let dir = estate.dir.join("consumer");
+    std::fs::write(dir.join("server.crt"), "old certificate").unwrap();
+    // Seen before anything is changed: the second target cannot be replaced.
+    std::fs::create_dir(dir.join("server.key")).unwrap();
+    let before = names(&dir);
+    estate.omens(&["install"]).expect(1, "web", "failed");
+    assert_eq!((names(&dir), std::fs::read_to_string(dir.join("server.crt")).unwrap()), (before, "old certificate".to_owned()));
+
+    // Seen only when it is tried: all names for what lies there are taken.
+    std::fs::remove_dir(dir.join("server.key")).unwrap();
+    std::fs::write(dir.join("server.key"), "old key").unwrap();
+    for number in 1..=100 {
+        let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+        std::fs::write(dir.join(format!("server.key.before-omens{suffix}")), "x").unwrap();
+    }
+    let before = names(&dir);
+    let run = estate.omens(&["install"]);
+    run.expect(1, "web", "failed");
+    assert_eq!(names(&dir), before, "{run}");
+    for (file, text) in [("server.crt", "old certificate"), ("server.key", "old key")] {
+        assert!(!dir.join(file).is_symlink(), "a mixed pair: {file}");
+        assert_eq!(std::fs::read_to_string(dir.join(file)).unwrap(), text);
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(dir).unwrap().flatten().map(|e| e.file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_link_or_a_pipe_at_the_target_of_a_copy_is_kept_aside() {
+    let (_hostile, estate) = issued();
+    let estate = with_links(estate, "copy");
+    let dir = estate.dir.join("consumer");
+    std::os::unix::fs::symlink("/etc/hostname", dir.join("server.crt")).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, dir.join("server.key"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let run = estate.omens(&["install"]);
+    run.expect(0, "web", "installed");
+    assert!(warned(&run, "kept-aside"), "{run}");
+    assert_eq!(std::fs::read_link(dir.join("server.crt.before-omens")).unwrap(), Path::new("/etc/hostname"));
+    assert!(std::os::unix::fs::FileTypeExt::is_fifo(&std::fs::symlink_metadata(dir.join("server.key.before-omens")).unwrap().file_type()));
+    for file in ["server.crt", "server.key"] {
+        assert!(std::fs::symlink_metadata(dir.join(file)).unwrap().is_file(), "{file}");
+    }
+    assert_eq!(estate.omens(&["status"]).code, 0);
+}
+
+/// Changes `state.json` of `web`.
+fn edit_state(estate: &Estate, edit: impl Fn(&mut Value)) -> Vec<u8> {
+    let path = estate.state().join("certs/web/state.json");
+    let mut state = estate.state_json("web");
+    edit(&mut state);
+    let bytes = serde_json::to_vec(&state).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_state_of_a_newer_version_is_left_alone_and_said() {
+    let (_hostile, estate) = issued();
+    let second = Cert::web("second");
+    let mut estate = estate;
+    estate.certs.push(second);
+    estate.write();
+    estate.renew().expect(0, "second", "renewed");
+    let path = estate.state().join("certs/web/state.json");
+    for extra in [false, true] {
+        let bytes = edit_state(&estate, |state| {
+            state["v"] = 2.into();
+            if extra {
+                state["of_tomorrow"] = true.into();
+            }
+        });
+        let run = estate.force();
+        run.expect(1, "web", "failed").because("web", "plan/state-newer").expect(1, "second", "renewed");
+        estate.omens(&["rollback", "web"]).expect(1, "web", "failed").because("web", "plan/state-newer");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "untouched");
+        assert_eq!((estate.committed("web"), estate.published("web")), (Some(1), Some(1)));
+        let status = estate.omens(&["status"]);
+        assert_eq!((status.code, healthy(&status, "web"), &status.cert("web")["live"]), (1, false, &1.into()), "{status}");
+        assert_eq!(estate.omens(&["status", "--due", "web"]).code, 0, "a run would say it");
+        // What boots does not hang on it.
+        std::fs::remove_dir_all(estate.run_dir()).unwrap();
+        estate.omens(&["restore"]).expect(0, "web", "restored");
+    }
+}
+
+#[test]
+fn an_error_dated_in_the_future_ends_with_the_next_run_in_status_and_audit_alike() {
+    let (_hostile, estate) = issued();
+    edit_state(&estate, |state| {
+        let failure = serde_json::json!({"stage": "issue", "code": "unreachable", "text": "nobody answers", "hint": null});
+        state["last_error"] = serde_json::json!({"at": "2031-01-01T00:00:00Z", "failure": failure});
+    });
+    let audit = || estate.omens(&["chain-audit"]).json["findings"].as_array().unwrap().iter().any(|f| f["id"] == "own.last-error");
+    estate.renew().expect(0, "web", "not-due");
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, &status.cert("web")["last_error"], audit()), (0, &Value::Null, false), "{status}");
+    // One that counts, counts for both.
+    edit_state(&estate, |state| state["last_error"]["at"] = serde_json::json!(status.json["at"]));
+    assert_eq!((estate.omens(&["status"]).code, audit()), (1, true));
+}
+
+#[test]
+fn what_serves_is_not_said_to_come_from_a_run_that_did_not_finish() {
+    let (_hostile, estate) = issued();
+    std::fs::remove_file(estate.state().join("certs/web/state.json")).unwrap();
+    let plan = estate.omens(&["plan"]);
+    let text = plan.cert("web")["reasons"][0]["text"].as_str().unwrap_or_default().to_owned();
+    assert!(text.contains("gen-1 is committed") && !text.contains("did not finish"), "{plan}");
+    estate.renew().expect(0, "web", "settled");
+    assert_eq!(estate.omens(&["status"]).code, 0);
+}
+
+#[test]
+fn a_run_that_is_under_way_is_told_as_that_and_health_is_as_before_it() {
+    let (_hostile, mut estate) = issued();
+    assert_eq!(estate.omens(&["status"]).code, 0);
+    // Nobody is there: the run looks for the new leaf until the deadline, and goes back.
+    let nobody = crate::lab::free_port();
+    estate.certs[0] = estate.certs[0].clone().seen_at(nobody, "4s");
+    estate.write();
+    let mut command = estate.command(&["renew", "web", "--force"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut during, mut seen) = (Vec::new(), 0);
+    while child.try_wait().unwrap().is_none() {
+        let status = estate.omens(&["status"]);
+        if child.try_wait().unwrap().is_none() {
+            during.push((status.code, status.reasons("web").contains(&"debt"), status.cert("web")["in_progress"]["stage"].clone()));
+            seen += usize::from(status.reasons("web").contains(&"in-progress"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(during.iter().all(|(code, debt, _)| (*code, *debt) == (0, false)), "{during:?}");
+    assert!(seen > 3 && during.iter().any(|(_, _, stage)| stage == "reload"), "{during:?}");
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, status.reasons("web")[0]), (1, "debt"), "{status}");
+}
+
+#[test]
+fn a_state_directory_that_no_run_can_write_is_said_before_it_matters() {
+    let (_hostile, estate) = issued();
+    let chattr = |flag: &str| Command::new("chattr").arg(flag).arg(estate.state()).status().is_ok_and(|status| status.success());
+    if !crate::lab::is_root() || !chattr("+i") {
+        return crate::skipped("an immutable state directory: needs root, chattr and a file system that knows it");
+    }
+    let status = estate.omens(&["status"]);
+    assert!(chattr("-i"));
+    assert_eq!(status.code, 1, "{status}");
+    assert!(warned(&status, "state-not-written"), "{status}");
+    assert_eq!(estate.omens(&["status"]).code, 0);
+}
+
+#[test]
+fn a_certificate_that_is_due_before_the_next_tick_is_renewed_in_time() {
+    let hostile = Hostile::start();
+    let mut estate = hostile.estate();
+    let mut cert = Cert::web("web");
+    (cert.ttl, cert.profile) = ("60s".into(), "short".into());
+    estate.certs = vec![cert];
+    short_profile(&estate);
+    estate.write();
+    let log = estate.dir.join("run.log");
+    let mut server = Server::start(estate.command(&["run", "--every", "6h"]), &log, Signal::TERM);
+    wait_for("the second certificate", Duration::from_secs(55), || estate.committed("web") == Some(2));
+    server.stop();
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("runs-too-seldom: web lives 60s") || said.contains("runs-too-seldom: web lives 1m"), "{said}");
+    let check = estate.omens(&["check-config"]);
+    assert!(check.json["warnings"].as_array().unwrap().iter().any(|w| w["code"] == "runs-too-seldom"), "{check}");
+}
