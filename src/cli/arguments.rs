@@ -285,6 +285,12 @@ fn cert_name(text: &str) -> Result<CertName, &'static str> {
     CertName::parse(text)
 }
 
+/// The words of [`StartTls`].
+fn starttls() -> impl TypedValueParser<Value = StartTls> {
+    PossibleValuesParser::new(StartTls::ALL.map(StartTls::as_str))
+        .try_map(|word| StartTls::ALL.into_iter().find(|known| known.as_str() == word).ok_or("no such protocol"))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -326,10 +332,4 @@ mod tests {
         };
         assert_eq!([due("omens status"), due("omens status --due"), due("omens status --due a b --json")], [None, Some(0), Some(2)]);
     }
-}
-
-/// The words of [`StartTls`].
-fn starttls() -> impl TypedValueParser<Value = StartTls> {
-    PossibleValuesParser::new(StartTls::ALL.map(StartTls::as_str))
-        .try_map(|word| StartTls::ALL.into_iter().find(|known| known.as_str() == word).ok_or("no such protocol"))
 }

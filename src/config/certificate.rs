@@ -268,8 +268,8 @@ fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<
             errors.at(draft.place, wrong.suggest("leave \"verify\" out, or use a profile for servers"));
             return None;
         }
-        if !names.cover(&draft.server_name) {
-            let asked = match &draft.server_name {
+        if !names.cover(&draft.endpoint.server_name) {
+            let asked = match &draft.endpoint.server_name {
                 ServerName::Dns(name) => name.clone(),
                 ServerName::Ip(ip) => ip.to_string(),
             };
@@ -284,8 +284,7 @@ fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<
             );
             return None;
         }
-        let DraftEndpoint { address, server_name, deadline, starttls, client, .. } = draft;
-        Some(Endpoint { address, server_name, deadline, starttls, client })
+        Some(draft.endpoint)
     };
     let read: Vec<_> = drafts.into_iter().map(check).collect();
     read.into_iter().collect()

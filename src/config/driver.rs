@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::program::program;
 use super::service::{Drivers, Service};
-use super::settings::{Check, ClientPair, Install, InstallKind, Part, ServerName};
+use super::settings::{Check, ClientPair, Endpoint, Install, InstallKind, Part};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, tagged};
 use super::tree::{Node, Place};
 use super::value;
@@ -34,14 +34,9 @@ pub(super) fn reload(node: &Node, errors: &Errors, drivers: Drivers) -> Option<V
 /// One entry of `verify` before it is known which names the certificate has.
 #[derive(Debug)]
 pub(super) struct DraftEndpoint<'a> {
-    pub(super) address: String,
-    /// The name to ask for.
-    pub(super) server_name: ServerName,
-    /// Where that stands.
+    pub(super) endpoint: Endpoint,
+    /// Where its name stands.
     pub(super) place: &'a Place,
-    pub(super) deadline: Duration,
-    pub(super) starttls: Option<StartTls>,
-    pub(super) client: Option<ClientPair>,
 }
 
 /// What `verify` says.
@@ -103,7 +98,8 @@ fn endpoint<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftEndpoint<'a>>
         Some(given) => given,
         None => (address_place, value::host_of(&address)?),
     };
-    Some(DraftEndpoint { address, server_name, place, deadline: deadline?, starttls: starttls?, client: client? })
+    let endpoint = Endpoint { address, server_name, deadline: deadline?, starttls: starttls?, client: client? };
+    Some(DraftEndpoint { endpoint, place })
 }
 
 /// The files may be those of the certificate itself, which are not there before its first issue: they are judged when they are shown.
