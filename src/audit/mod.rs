@@ -8,6 +8,7 @@
 //!
 #![doc = include_str!("spire.md")]
 
+pub mod adopt;
 pub mod catalogue;
 pub mod consumer;
 pub mod facts;

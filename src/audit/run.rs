@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::consumer::systemd::{self, Systemd, told};
+use super::consumer::systemd::{self, Systemd, Unit, told};
 use super::consumer::{SERVICES, scripts};
 use super::facts::findings::HostFindings;
 pub use super::facts::given::Given;
 use super::facts::service::{Service, Source};
+use super::facts::timer::Timer;
 use super::facts::unread;
 use super::facts::wiring::Wiring;
 use super::rules::material::{self, Basis};
@@ -66,6 +67,30 @@ pub fn wiring(view: &View, findings: &mut HostFindings) -> Wiring {
     let units = systemd::read(view, &unit_words(SERVICES), findings);
     services(SERVICES, view, &units, &Given::default(), &mut wiring, findings);
     wiring
+}
+
+/// What a host is told, unjudged.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// What its services use.
+    pub wiring: Wiring,
+    /// Units that have to do with certificates.
+    pub units: Vec<Unit>,
+    /// What runs by itself, of systemd and cron.
+    pub timers: Vec<Timer>,
+    /// Files of units and scripts.
+    pub files: Vec<PathBuf>,
+}
+
+/// What the usual places say of services, units and cron.
+#[must_use]
+pub fn told(view: &View, findings: &mut HostFindings) -> Told {
+    let units = systemd::read(view, &unit_words(SERVICES), findings);
+    let scripts = scripts::read(view, &units.commands, findings);
+    let mut wiring = Wiring::default();
+    services(SERVICES, view, &units, &Given::default(), &mut wiring, findings);
+    let timers = [units.timers, scripts.timers].concat();
+    Told { wiring, units: units.units, timers, files: [units.files, scripts.files].concat() }
 }
 
 /// Words by which a unit has to do with one of these services.

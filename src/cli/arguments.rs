@@ -96,6 +96,9 @@ pub enum Command {
     /// Ask one endpoint who refuses whom, why, and what mends it
     #[command(long_about = help::PROBE, after_long_help = help::PROBE_AFTER)]
     Probe(Probe),
+    /// Print settings for the certificates that this host uses today
+    #[command(long_about = help::INIT, after_long_help = help::INIT_AFTER)]
+    Init(Init),
     /// Print a completion script for a shell
     #[command(after_long_help = help::COMPLETIONS_AFTER)]
     Completions(Completions),
@@ -121,6 +124,7 @@ impl Command {
             Self::CheckConfig(_) => "check-config",
             Self::ChainAudit(_) => "chain-audit",
             Self::Probe(_) => "probe",
+            Self::Init(_) => "init",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
@@ -251,6 +255,14 @@ pub struct Probe {
     /// How long each handshake may take
     #[arg(long, value_name = "DUR", default_value = "5s", value_parser = span::parse)]
     pub timeout: Duration,
+}
+
+/// `init`.
+#[derive(Args, Debug)]
+pub struct Init {
+    /// Look at the host whose root directory this is: a mounted image, a copy of /etc, a container
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
 }
 
 /// `completions`.

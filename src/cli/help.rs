@@ -245,6 +245,24 @@ Exit codes:
   1  refused by one side, unreachable, or no TLS
   2  wrong usage";
 
+pub(super) const INIT: &str = "\
+Reads what nginx, Keylime, SPIRE, OpenBao and systemd of this host are told (or of the host whose root directory DIR is) and prints \
+settings: one [[certificate]] for each certificate in use, with its names, key and lifetime, links at the paths that are in use, what makes \
+its services take it up, and where it can be seen. Comments say where each comes from, what was left out and why, and what renews today and \
+has to be switched off.
+
+What only a person knows is \"FILL IN: what\", the pin of the root too: nothing is trusted because it lies here. Nothing is written or started.";
+
+pub(super) const INIT_AFTER: &str = "\
+Examples:
+  omens init > /etc/omens/omens.toml && omens check-config      what is to be filled in, line by line
+  omens init --root /mnt/image --json | jq .skipped
+
+Exit codes:
+  0  settings were printed
+  1  no certificate is in use here
+  2  wrong usage, or DIR cannot be looked at";
+
 pub(super) const COMPLETIONS_AFTER: &str = "\
 Examples:
   omens completions bash > /usr/share/bash-completion/completions/omens

@@ -13,6 +13,7 @@ mod confirm;
 mod environment;
 pub mod exit;
 mod help;
+mod init;
 mod look;
 mod man;
 pub mod online;
@@ -57,6 +58,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),
         Command::Man(arguments) => man::run(session, arguments),
+        Command::Init(arguments) => init::run(session, arguments),
         Command::Install(arguments) => change::install(session, command, arguments),
         Command::Plan => look::plan(session, command),
         Command::Probe(arguments) => probe::run(session, command, arguments),

@@ -27,7 +27,7 @@ pub(super) struct Session<'a> {
     pub(super) style: Style,
     /// For stderr.
     pub(super) log_style: Style,
-    drivers: Drivers,
+    pub(super) drivers: Drivers,
     started: Time,
 }
 

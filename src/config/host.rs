@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::login;
 use super::settings::Paths;
-use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
-use super::tree::{Node, Place};
+use super::shape::{Errors, Shape, Wrong, is_fill_in, list, parsed, placed};
+use super::tree::{Node, Place, Value};
 use super::value;
 use crate::io::read;
 use crate::model::anchor::{Anchor, Fingerprint};
@@ -50,9 +50,16 @@ pub(super) fn trust(node: &Node, errors: &Errors) -> Option<(PathBuf, Anchor)> {
     let file = shape.required("anchor", placed(parsed(value::path)));
     let pin = shape.required("anchor_sha256", placed(parsed(value::fingerprint)));
     shape.finish();
-    let anchor = file.as_ref().and_then(|(place, file)| anchor(place, file, errors));
+    // What `init` printed for another host names files of that host.
+    let anchor = file.as_ref().filter(|_| !pin_is_open(node)).and_then(|(place, file)| anchor(place, file, errors));
     let ((_, file), anchor, (pin_place, pin)) = (file?, anchor?, pin?);
     pinned(&file, &anchor, pin_place, &pin, errors).then_some((file, anchor))
+}
+
+/// Whether the pin is still to be filled in.
+fn pin_is_open(node: &Node) -> bool {
+    let Value::Table(entries) = &node.value else { return false };
+    entries.iter().any(|entry| entry.key == "anchor_sha256" && is_fill_in(&entry.node))
 }
 
 fn anchor(place: &Place, file: &Path, errors: &Errors) -> Option<Anchor> {

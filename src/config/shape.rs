@@ -13,6 +13,9 @@ use crate::model::text::one_line;
 /// The longest value that is repeated in an error.
 const SHOWN: usize = 80;
 
+/// How a value begins that only a person knows: `omens init` writes it, and no setting takes it.
+pub const FILL_IN: &str = "FILL IN";
+
 /// How errors name a file outside all tables.
 pub(crate) const TOP_LEVEL: &str = "the top level";
 
@@ -186,9 +189,19 @@ pub fn boolean(node: &Node, errors: &Errors) -> Option<bool> {
     }
 }
 
+/// Whether a value is one that `omens init` left to a person.
+pub(crate) fn is_fill_in(node: &Node) -> bool {
+    matches!(&node.value, Value::Text(text) if text.starts_with(FILL_IN))
+}
+
 /// A string of which `parse` makes a value.
 pub fn parsed<T>(parse: impl Fn(&str) -> Result<T, Wrong>) -> impl Fn(&Node, &Errors) -> Option<T> {
     move |node, errors| match &node.value {
+        Value::Text(text) if is_fill_in(node) => {
+            let what = text.trim_start_matches(FILL_IN).trim_start_matches([':', ' ']);
+            errors.at(&node.place, Wrong::new(Code::FillIn, format!("to be filled in: {}", one_line(what, 3 * SHOWN))));
+            None
+        }
         Value::Text(text) => parse(text).map_err(|wrong| errors.at(&node.place, wrong)).ok(),
         _ => wrong_type("a string", node, errors),
     }

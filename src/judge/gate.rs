@@ -34,6 +34,8 @@ pub struct Gate<'a> {
     pub candidates: &'a [Vec<u8>],
     /// DER of our own public key.
     pub spki: &'a [u8],
+    /// The end of the certificate that this one would take the place of, where that is good.
+    pub serves_until: Option<Time>,
 }
 
 /// What the gate says.
@@ -67,7 +69,7 @@ pub fn gate(gate: &Gate<'_>, now: Time) -> Verdict {
         form::leaf(&mut findings, &leaf.facts);
         fit(&mut findings, &leaf.facts, gate.request);
         own_key(&mut findings, &leaf.facts, gate.spki);
-        lifetime::check(&mut findings, &leaf.facts, gate.request, now);
+        lifetime::check(&mut findings, &leaf.facts, gate.request, gate.serves_until, now);
     }
     let path = match (&leaf, &anchor) {
         (Some(leaf), Some(anchor)) => to_anchor(&mut findings, gate, leaf, anchor, now),
@@ -433,7 +435,14 @@ mod tests {
         let leaf = parts.sign(&pki.middle.key);
         let anchor = pki.root.anchor();
         let verdict = gate(
-            &Gate { request: &request(), anchor: &anchor, leaf: &leaf, candidates: from_ref(&pki.middle.der), spki: &parts.spki },
+            &Gate {
+                request: &request(),
+                anchor: &anchor,
+                leaf: &leaf,
+                candidates: from_ref(&pki.middle.der),
+                spki: &parts.spki,
+                serves_until: None,
+            },
             now(),
         );
         assert_eq!((ids(&verdict.findings), verdict.refused()), (vec!["key.unsound"], true));
@@ -444,7 +453,14 @@ mod tests {
         let pki = Pki::new();
         let anchor = Anchor::new(b"root".to_vec());
         let verdict = gate(
-            &Gate { request: &request(), anchor: &anchor, leaf: &pki.leaf(), candidates: from_ref(&pki.middle.der), spki: &pki.spki() },
+            &Gate {
+                request: &request(),
+                anchor: &anchor,
+                leaf: &pki.leaf(),
+                candidates: from_ref(&pki.middle.der),
+                spki: &pki.spki(),
+                serves_until: None,
+            },
             now(),
         );
         assert_eq!((ids(&verdict.findings), verdict.refused()), (vec!["anchor.malformed"], true));

@@ -14,8 +14,8 @@ pub const BACKDATING: i64 = 30;
 /// Seconds that rounding and a slow signature may take from a lifetime.
 const ROUNDING: i64 = 5;
 
-/// Judges the dates of a leaf.
-pub fn check(findings: &mut Findings<'_>, leaf: &Facts, request: &Request, now: Time) {
+/// Judges the dates of a leaf; `serves_until` is the end of the certificate that it would take the place of, where that is good.
+pub fn check(findings: &mut Findings<'_>, leaf: &Facts, request: &Request, serves_until: Option<Time>, now: Time) {
     if leaf.not_after < leaf.not_before {
         findings.add(&lint::INVERTED, format!("an end after {}", leaf.not_before), leaf.not_after.to_string());
         return;
@@ -25,9 +25,20 @@ pub fn check(findings: &mut Findings<'_>, leaf: &Facts, request: &Request, now: 
     }
     let asked = seconds(request.ttl);
     let as_asked = asked.saturating_sub(ROUNDING)..=asked.saturating_add(BACKDATING + ROUNDING);
-    if of_profile(findings, leaf, &request.profile) && !as_asked.contains(&leaf.lifetime()) {
+    let is_of_profile = of_profile(findings, leaf, &request.profile);
+    if let Some(end) = serves_until.filter(|end| is_shorter(leaf, asked, 1, 2) && leaf.not_after < *end) {
+        let found = format!("{} until {}, before what serves ends at {end}", span(leaf.lifetime()), leaf.not_after);
+        findings.add(&lint::SHORTER_THAN_SERVING, span(asked), found);
+    } else if is_of_profile && is_shorter(leaf, asked, 9, 10) {
+        findings.add(&lint::SHORTENED, span(asked), span(leaf.lifetime()));
+    } else if is_of_profile && !as_asked.contains(&leaf.lifetime()) {
         findings.add(&lint::OTHER_LIFETIME, span(asked), span(leaf.lifetime()));
     }
+}
+
+/// Whether a leaf lives shorter than `part` of so many `parts` of what was asked for.
+fn is_shorter(leaf: &Facts, asked: i64, part: i64, parts: i64) -> bool {
+    leaf.lifetime().max(0).saturating_mul(parts) < asked.saturating_mul(part)
 }
 
 /// Judges the dates of a leaf that nobody here asked for. Soon is a fraction of its life: 30 days are nothing to one of a year and more
@@ -109,7 +120,7 @@ mod tests {
         params.not_after = kit::time(now().plus(to));
         let none = BTreeMap::new();
         let mut findings = Findings::new(&none);
-        check(&mut findings, &Facts::parse(&Pki::new().leaf_of(&params)).unwrap(), request, now());
+        check(&mut findings, &Facts::parse(&Pki::new().leaf_of(&params)).unwrap(), request, None, now());
         findings.into_vec()
     }
 
@@ -130,7 +141,7 @@ mod tests {
             (-DAY, -1, &["validity.expired"]),
             (-30, 168 * HOUR, &["validity.other-than-asked"]),
             (-31, 168 * HOUR, &["validity.too-long"]),
-            (-30, 570, &["validity.other-than-asked"]),
+            (-30, 570, &["validity.shortened"]),
             (-30, 569, &["validity.too-short"]),
             (-16 * HOUR, 8 * HOUR, &[]),
             (-16 * HOUR - 1, 8 * HOUR - 1, &["validity.little-left"]),
@@ -142,11 +153,42 @@ mod tests {
         }
     }
 
+    /// A day was asked for: what it got, until when what serves lasts, and what is found.
+    #[test]
+    fn a_renewal_that_would_shorten_life_is_refused_and_a_clipped_one_is_said() {
+        const HOUR: i64 = 3600;
+        let rows: [(i64, Option<i64>, &[&str]); 10] = [
+            (DAY / 10 * 9, None, &["validity.other-than-asked"]),
+            (DAY / 10 * 9 - 1, None, &["validity.shortened"]),
+            (12 * HOUR - 1, None, &["validity.shortened"]),
+            (12 * HOUR - 1, Some(12 * HOUR - 1), &["validity.shortened"]),
+            (12 * HOUR - 1, Some(12 * HOUR), &["validity.shorter-than-serving"]),
+            (12 * HOUR, Some(DAY), &["validity.shortened"]),
+            (HOUR, Some(8 * HOUR), &["validity.shorter-than-serving"]),
+            (HOUR, Some(HOUR / 2), &["validity.shortened"]),
+            (30, Some(8 * HOUR), &["validity.too-short", "validity.shorter-than-serving"]),
+            (DAY, Some(2 * DAY), &[]),
+        ];
+        for (life, serves, expected) in rows {
+            let mut params = kit::leaf();
+            (params.not_before, params.not_after) = (kit::time(now()), kit::time(now().plus(life)));
+            let none = BTreeMap::new();
+            let mut findings = Findings::new(&none);
+            let leaf = Facts::parse(&Pki::new().leaf_of(&params)).unwrap();
+            check(&mut findings, &leaf, &request(), serves.map(|end| now().plus(end)), now());
+            let found = findings.into_vec();
+            let mut expected = expected.to_vec();
+            expected.sort_unstable();
+            assert_eq!(ids(&found), expected, "{life} s, serves {serves:?}");
+            assert_eq!(found.iter().any(Finding::blocks), expected.len() == 2 || expected == ["validity.shorter-than-serving"]);
+        }
+    }
+
     #[test]
     fn a_hundred_years_are_too_long_and_do_not_overflow() {
         assert_eq!(ids(&judge(-30, 36_500 * DAY, &request())), ["validity.too-long"]);
         let forever = Request { ttl: Duration::MAX, ..request_with(|profile| profile.lifetime_max = Duration::MAX) };
-        assert_eq!(ids(&judge(-30, 36_500 * DAY, &forever)), ["validity.other-than-asked"]);
+        assert_eq!(ids(&judge(-30, 36_500 * DAY, &forever)), ["validity.shortened"]);
     }
 
     #[test]

@@ -177,6 +177,10 @@ catalogue! {
         "set max_ttl of role {role} to what the profile allows, and not_after_bound=forbid";
     TOO_SHORT = "validity.too-short", High, fixed, "lives shorter than the profile allows", "raise max_ttl of role {role} (and max_lease_ttl of the mount), which clips the ttl";
     OTHER_LIFETIME = "validity.other-than-asked", Low, open, "another lifetime than asked for", "raise max_ttl of role {role}, or ask for a ttl within it";
+    SHORTENED = "validity.shortened", Medium, open, "less than nine tenths of the lifetime that was asked for",
+        "raise max_ttl of role {role} (and max_lease_ttl of the mount), which clips the ttl, or ask for a ttl within it";
+    SHORTER_THAN_SERVING = "validity.shorter-than-serving", High, fixed, "less than half of the lifetime that was asked for, ending before what serves",
+        "raise max_ttl of role {role} (and max_lease_ttl of the mount), which clips the ttl; what serves goes on";
     LITTLE_LEFT = "validity.little-left", Medium, open, "less than a third of the lifetime is left, so it is due at once", "lower not_before_duration of role {role}";
     OUTLIVES_ISSUER = "validity.outlives-issuer", High, fixed, "lives longer than an authority above it",
         "ask for a shorter ttl, or renew the authority; leaf_not_after_behavior=err makes OpenBao refuse by itself";

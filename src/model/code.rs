@@ -98,6 +98,8 @@ codes! {
     Malformed = "malformed",
     /// Something that is needed is not there.
     Missing = "missing",
+    /// A value of the settings that `init` left to a person.
+    FillIn = "fill-in",
     /// The settings name no certificate.
     NoCertificates = "no-certificates",
     /// The system gives no random bytes.
@@ -166,6 +168,8 @@ codes! {
     RunsTooSeldom = "runs-too-seldom",
     /// A sealed key would be published in clear on something that is no memory.
     RunNotTmpfs = "run-not-tmpfs",
+    /// What a person goes back to ends before what served, and soon.
+    ShorterThanServing = "shorter-than-serving",
     /// A new TPM was announced, and it is the pinned one.
     SameTpm = "same-tpm",
     /// The server failed.

@@ -10,7 +10,7 @@ use super::keep::keep;
 use super::key::{Key, KeyStore as _, SealedStore};
 use super::run::{Begun, Command, Run};
 use super::swap::{Place, Published, Staged, Trees, demand_memory, disk_failure};
-use super::validate::{Unvalidated, Validated, validate};
+use super::validate::{Against, Unvalidated, Validated, validate};
 use crate::config::settings::{Certificate, Settings};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
@@ -127,7 +127,7 @@ impl Sealing<'_> {
         let material = private_key(self.store, &place, certificate, live)?;
         let key = self.store.keep(name, again.to(), &material)?;
         let unvalidated = Unvalidated { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
-        let validated = validate(unvalidated, &certificate.request, &certificate.issuer, &self.trees.settings().anchor, now)
+        let validated = validate(unvalidated, &Against::new(self.trees.settings(), certificate), now)
             .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
         Ok(Ready { place, key, validated })

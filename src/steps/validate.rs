@@ -1,7 +1,7 @@
 //! `Issued` becomes `Validated` here and nowhere else: the gate between what a CA answered and everything that serves it.
 //! It must never let anything through that `judge::gate` refuses, and never decide by itself.
 
-use crate::config::settings::IssuerSettings;
+use crate::config::settings::{Certificate, IssuerSettings, Settings};
 use crate::judge::cert::Facts;
 use crate::judge::lint::{self, Findings};
 use crate::judge::{self, Gate, pem};
@@ -86,17 +86,33 @@ pub struct Rejection {
     pub refused_pem: Option<String>,
 }
 
-/// Judges an answer by what was asked, the pinned anchor and the time. What is said of a refusal names the settings of the issuer.
+/// What an answer is judged by, beside the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Against<'a> {
+    /// What was asked for.
+    pub request: &'a Request,
+    /// What the certificate says of its issuer: what is said of a refusal names its settings.
+    pub issuer: &'a IssuerSettings,
+    /// The pinned root.
+    pub anchor: &'a Anchor,
+    /// The end of the certificate that a new one would take the place of, where that is good.
+    pub serves_until: Option<Time>,
+}
+
+impl<'a> Against<'a> {
+    /// What a certificate's settings say.
+    #[must_use]
+    pub const fn new(settings: &'a Settings, certificate: &'a Certificate) -> Self {
+        Self { request: &certificate.request, issuer: &certificate.issuer, anchor: &settings.anchor, serves_until: None }
+    }
+}
+
+/// Judges an answer.
 ///
 /// # Errors
 /// The material, untouched, and all reasons at once.
-pub fn validate(
-    material: Unvalidated,
-    request: &Request,
-    issuer: &IssuerSettings,
-    anchor: &Anchor,
-    now: Time,
-) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
+pub fn validate(material: Unvalidated, against: &Against<'_>, now: Time) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
+    let Against { request, issuer, anchor, serves_until } = *against;
     let mut input = Findings::new(&request.profile.lints);
     let mut certificates = pem::read(&material.leaf_pem, &mut input);
     let has_leaf = !certificates.is_empty();
@@ -109,7 +125,7 @@ pub fn validate(
         return Err((material, refused));
     }
     let leaf = certificates.remove(0);
-    let verdict = judge::gate(&Gate { request, anchor, leaf: &leaf, candidates: &certificates, spki: &material.spki }, now);
+    let verdict = judge::gate(&Gate { request, anchor, leaf: &leaf, candidates: &certificates, spki: &material.spki, serves_until }, now);
     let blocked = verdict.refused() || input.blocks();
     let mut findings = input.into_vec();
     findings.extend(verdict.findings);
@@ -168,7 +184,8 @@ mod tests {
 
     fn run(pki: &Pki, material: Unvalidated) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
         let issuer = IssuerSettings::OpenBao { role: "web-servers".to_owned() };
-        validate(material, &request(), &issuer, &pki.root.anchor(), now())
+        let against = Against { request: &request(), issuer: &issuer, anchor: &pki.root.anchor(), serves_until: None };
+        validate(material, &against, now())
     }
 
     #[test]

@@ -13,6 +13,7 @@
 )]
 
 mod across;
+mod adopt;
 mod build;
 mod hostile;
 mod page;

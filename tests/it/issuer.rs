@@ -13,7 +13,7 @@ use omens::model::request::Request;
 use omens::steps::attest::AttestationGate;
 use omens::steps::issue::{self, Issued, Issuer, OpenBaoIssuer, Wanted};
 use omens::steps::key::{FileStore, Key, KeyStore};
-use omens::steps::validate::{Unvalidated, validate};
+use omens::steps::validate::{Against, Unvalidated, validate};
 
 use crate::fakes::clock;
 use crate::fakes::issuer::{Answer, FakeBudget, FakeIssuer, Wrong};
@@ -48,7 +48,8 @@ async fn certify(
 fn judged(issued: Issued, certificate: &Certificate, anchor: &Anchor) -> Result<(), Failure> {
     let (key, signed) = issued.into_parts();
     let answer = Unvalidated { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
-    let judged = validate(answer, &certificate.request, &certificate.issuer, anchor, clock().now());
+    let against = Against { request: &certificate.request, issuer: &certificate.issuer, anchor, serves_until: None };
+    let judged = validate(answer, &against, clock().now());
     judged.map(drop).map_err(|(_, rejection)| rejection.failure)
 }
 

@@ -318,6 +318,35 @@ fn refused_answers_use_the_budget_up_and_definite_refusals_do_not() {
 }
 
 #[test]
+fn a_renewal_that_would_shorten_life_is_refused_and_a_rollback_to_less_is_warned_of() {
+    let hostile = Hostile::start();
+    // Where nothing serves, little is better than nothing.
+    let estate = hostile.estate();
+    hostile.lie(Lie::Clipped);
+    let run = estate.renew();
+    run.expect(0, "web", "renewed");
+    assert_eq!(
+        (run.findings("web"), &run.cert("web")["findings"][0]["severity"]),
+        (vec!["validity.shortened"], &serde_json::json!("medium"))
+    );
+    // Longer than what serves is better as well.
+    hostile.lie(Lie::Nothing);
+    estate.force().expect(0, "web", "renewed");
+    let leaf = estate.published_leaf("web").unwrap();
+    hostile.lie(Lie::Clipped);
+    let run = estate.force();
+    run.expect(1, "web", "refused");
+    let high: Vec<&serde_json::Value> =
+        run.cert("web")["findings"].as_array().unwrap().iter().filter(|finding| finding["severity"] == "high").collect();
+    assert_eq!((high.len(), &high[0]["id"]), (1, &serde_json::json!("validity.shorter-than-serving")), "{run}");
+    assert!(run.cert("web")["error"]["hint"].as_str().unwrap().contains("max_ttl of role web-ec"), "{run}");
+    assert_eq!(estate.published_leaf("web"), Some(leaf), "the longer one serves");
+    let run = estate.omens(&["rollback", "web"]);
+    run.expect(0, "web", "rolled-back");
+    assert_eq!(run.cert("web")["warnings"][0]["code"], "shorter-than-serving", "{run}");
+}
+
+#[test]
 fn a_person_begins_the_budget_anew_and_so_do_other_settings() {
     let hostile = Hostile::start();
     let mut estate = hostile.estate();

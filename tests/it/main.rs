@@ -23,6 +23,7 @@ mod lab;
 #[allow(dead_code, reason = "each test uses a part of the fakes")]
 mod fakes;
 
+mod adopt;
 mod attester;
 mod boot;
 mod check_config;

@@ -35,6 +35,17 @@ pub struct RemedyLines {
     pub trust: Option<fn(&[String], &str) -> String>,
 }
 
+/// The driver of `reload` for a program, and how its unit is known.
+#[derive(Clone, Copy, Debug)]
+pub struct TakesUp {
+    /// The driver's key in the settings.
+    pub driver: &'static str,
+    /// Executables that its unit starts.
+    pub started_as: &'static [&'static str],
+    /// What packages call its unit.
+    pub usual_unit: &'static str,
+}
+
 /// A program.
 #[derive(Debug)]
 pub struct Program {
@@ -58,6 +69,8 @@ pub struct Program {
     pub symptoms: Symptoms,
     /// What mends it.
     pub remedies: RemedyLines,
+    /// How omens makes it take up another certificate, where there is a driver for it.
+    pub takes_up: Option<TakesUp>,
 }
 
 /// Anything of which nothing is known; what a descriptor does not say of its program is as here.
@@ -77,6 +90,7 @@ impl Program {
             client_is_administrator: false,
             symptoms: Symptoms { plain_to_tls: None, no_certificate: None, unknown_authority: None },
             remedies: RemedyLines { tls: None, protocols: None, trust: None },
+            takes_up: None,
         }
     }
 

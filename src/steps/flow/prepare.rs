@@ -1,6 +1,7 @@
 //! One certificate up to the point where it is staged: attest → key → issue → validate → keep → stage, or reopen → validate → stage.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::SemaphorePermit;
@@ -15,13 +16,14 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::Generation;
 use crate::model::report::CertReport;
+use crate::model::span;
 use crate::plan::choice::{Issue, Plan, Settle, Why};
 use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::keep::keep;
 use crate::steps::key::Key;
 use crate::steps::record::Notes;
 use crate::steps::swap::{Place, Staged, demand_memory, demand_room, disk_failure, put_back, reopen};
-use crate::steps::validate::{Rejection, Unvalidated, Validated, validate};
+use crate::steps::validate::{Against, Rejection, Unvalidated, Validated, validate};
 
 /// What came of preparing a certificate.
 pub(super) enum Prepared<'a> {
@@ -116,7 +118,8 @@ async fn new_generation(
     let (key, signed) = issued.into_parts();
     task.journal.add_warnings(signed.warnings);
     let material = Unvalidated { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
-    let validated = judge(context, task, material).map_err(End::Refused)?;
+    let serves_until = task.journal.fallback().map(|serves| serves.not_after);
+    let validated = judge(context, task, material, serves_until).map_err(End::Refused)?;
     if !issue.supersede.is_empty() {
         begin(context, task, &issue.supersede).await.map_err(End::failed)?;
     }
@@ -162,9 +165,14 @@ fn ready_to_keep(place: &Place, now: Time) -> Result<Option<Warning>, Failure> {
 }
 
 /// The gate, with what it noted.
-fn judge(context: &Context<'_>, task: &mut Task<'_>, material: Unvalidated) -> Result<Validated, Box<Rejection>> {
-    let certificate = task.certificate();
-    let validated = validate(material, &certificate.request, &certificate.issuer, &context.settings.anchor, context.clock.now());
+fn judge(
+    context: &Context<'_>,
+    task: &mut Task<'_>,
+    material: Unvalidated,
+    serves_until: Option<Time>,
+) -> Result<Validated, Box<Rejection>> {
+    let against = Against { serves_until, ..Against::new(&context.settings, task.certificate()) };
+    let validated = validate(material, &against, context.clock.now());
     let validated = validated.map_err(|why| why.1)?;
     task.journal.set_findings(validated.findings());
     Ok(validated)
@@ -204,10 +212,28 @@ async fn stage_again(context: &Context<'_>, task: &mut Task<'_>, planned: &Settl
     let (place, generation) = (task.place.clone(), planned.generation);
     let reopened = block(Stage::Publish, move || reopen(&place, generation)).await?;
     let material = Unvalidated { leaf_pem: reopened.cert_pem(), others: vec![reopened.chain_pem()], spki: reopened.spki().to_vec() };
-    let validated = judge(context, task, material).map_err(|rejection| rejection.failure)?;
+    let validated = judge(context, task, material, None).map_err(|rejection| rejection.failure)?;
+    if planned.why == Why::Rollback {
+        warn_of_a_shorter_life(task, &validated, context.clock.now());
+    }
     task.journal.set_new(generation, validated.facts());
     let place = task.place.clone();
     block(Stage::Publish, move || Staged::again(&place, reopened, &validated).map_err(|why| why.1)).await
+}
+
+/// A person may go back to a certificate that has little life left, and is told what a renewal would be refused for.
+fn warn_of_a_shorter_life(task: &mut Task<'_>, validated: &Validated, now: Time) {
+    let (target, asked) = (validated.facts(), task.certificate().request.ttl);
+    let left = u64::try_from(target.not_after.since(now)).map_or(Duration::ZERO, Duration::from_secs);
+    let Some(serves) = task.journal.fallback().filter(|serves| target.not_after < serves.not_after) else { return };
+    if left < asked / 2 {
+        let (left, asked) = (span::show(left), span::show(asked));
+        let text = format!(
+            "{left} are left of it, of {asked} that are asked for, until {}; what served ends at {}",
+            target.not_after, serves.not_after
+        );
+        task.journal.warn(Code::ShorterThanServing, text);
+    }
 }
 
 /// The budget of one certificate, counted on disk before a request is sent.

@@ -56,6 +56,7 @@ fn bend(leaf: &mut Leaf, lie: Lie) {
         Lie::Expired => (leaf.not_before, leaf.not_after) = (now - life - Duration::HOUR, now - Duration::HOUR),
         Lie::NotYetValid => (leaf.not_before, leaf.not_after) = (now + Duration::HOUR, now + Duration::HOUR + life),
         Lie::TooLong => leaf.not_after = now + Duration::days(3650),
+        Lie::Clipped => leaf.not_after = now + Duration::HOUR,
         Lie::Aged => (leaf.not_before, leaf.not_after) = (now - life * 9 / 10, now + life / 10),
         _ => {}
     }

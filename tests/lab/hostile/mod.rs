@@ -33,6 +33,8 @@ pub enum Lie {
     TooLong,
     /// Good, but most of its life is over: due again at once.
     Aged,
+    /// Good, but it lives for an hour only, as behind a role whose `max_ttl` is that.
+    Clipped,
 
     // The document around it.
     /// `ca_chain` and `issuing_ca` name the root only.

@@ -1,6 +1,6 @@
 //! Keylime's programs: the Python parts with OpenSSL, and the agent in Rust with OpenSSL.
 
-use crate::audit::facts::program::{Program, RemedyLines, TlsStack};
+use crate::audit::facts::program::{Program, RemedyLines, TakesUp, TlsStack};
 
 const TRUST: RemedyLines = RemedyLines { tls: None, protocols: None, trust: Some(trust) };
 
@@ -10,6 +10,7 @@ pub static VERIFIER: Program = Program {
     accounts: ACCOUNTS,
     tls: TlsStack::OpenSsl,
     remedies: TRUST,
+    takes_up: Some(TakesUp { driver: "keylime_verifier", started_as: &["keylime_verifier"], usual_unit: "keylime_verifier.service" }),
     ..Program::named("keylime_verifier")
 };
 /// `keylime_registrar`.
@@ -18,6 +19,7 @@ pub static REGISTRAR: Program = Program {
     accounts: ACCOUNTS,
     tls: TlsStack::OpenSsl,
     remedies: TRUST,
+    takes_up: Some(TakesUp { driver: "keylime_registrar", started_as: &["keylime_registrar"], usual_unit: "keylime_registrar.service" }),
     ..Program::named("keylime_registrar")
 };
 /// `keylime_tenant`.
@@ -31,6 +33,7 @@ pub static AGENT: Program = Program {
     tls: TlsStack::OpenSsl,
     leaf_alone: true,
     client_is_administrator: true,
+    takes_up: Some(TakesUp { driver: "keylime_agent", started_as: &["keylime_agent"], usual_unit: "keylime_agent.service" }),
     ..Program::named("keylime_agent")
 };
 

@@ -1,6 +1,6 @@
 //! nginx as a program: OpenSSL, and words of its own where a call fails.
 
-use crate::audit::facts::program::{Program, RemedyLines, Symptoms, TlsStack};
+use crate::audit::facts::program::{Program, RemedyLines, Symptoms, TakesUp, TlsStack};
 
 /// nginx. Its master reads the keys as root.
 pub static NGINX: Program = Program {
@@ -12,6 +12,7 @@ pub static NGINX: Program = Program {
         unknown_authority: Some("\"SSL_do_handshake() failed … alert unknown ca\" in its error log"),
     },
     remedies: RemedyLines { tls: Some("listen … ssl;"), protocols: Some("ssl_protocols TLSv1.2 TLSv1.3;"), trust: Some(trust) },
+    takes_up: Some(TakesUp { driver: "nginx", started_as: &["nginx"], usual_unit: "nginx.service" }),
     ..Program::named("nginx")
 };
 

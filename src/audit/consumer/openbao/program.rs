@@ -1,6 +1,6 @@
 //! The server, OpenBao's or Vault's, as a program: Go.
 
-use crate::audit::facts::program::{Program, RemedyLines, TlsStack};
+use crate::audit::facts::program::{Program, RemedyLines, TakesUp, TlsStack};
 
 /// Executables that are the server, or its client.
 pub(super) const EXECUTABLES: &[&str] = &["bao", "openbao", "vault"];
@@ -11,6 +11,7 @@ pub static OPENBAO: Program = Program {
     accounts: &["openbao", "vault", "bao"],
     tls: TlsStack::Go,
     remedies: RemedyLines { tls: Some("tls_disable = false"), protocols: Some("tls_min_version = \"tls12\""), trust: Some(trust) },
+    takes_up: Some(TakesUp { driver: "openbao", started_as: EXECUTABLES, usual_unit: "openbao.service" }),
     ..Program::named("openbao")
 };
 

@@ -225,7 +225,7 @@ fn by_profile(settings: &Settings, certificate: &Certificate, live: &Kept, findi
     let (leaf, candidates) = (certificates(live.cert_pem().as_bytes()), certificates(live.chain_pem().as_bytes()));
     let (Some(leaf), Some(facts)) = (leaf.first(), &live.facts) else { return };
     let request = &certificate.request;
-    let question = Gate { request, anchor: &settings.anchor, leaf, candidates: &candidates, spki: &facts.spki };
+    let question = Gate { request, anchor: &settings.anchor, leaf, candidates: &candidates, spki: &facts.spki, serves_until: None };
     let verdict = gate(&question, findings.at());
     let (object, location) = (Object::certificate(&facts.sha256), Location::file(directory(settings, certificate).join(layout::CERT)));
     for finding in &verdict.findings {

@@ -62,9 +62,13 @@ fn named(words: &[String]) -> impl Iterator<Item = PathBuf> {
     apart.chain(joined.map(|(_, file)| PathBuf::from(file)))
 }
 
-/// The account that a program runs as, where its unit says so and it is not root.
+/// The unit that starts a program.
 #[must_use]
-pub fn account(units: &[Unit], programs: &[&str]) -> Option<String> {
+pub fn unit_of(units: &[Unit], programs: &[&str]) -> Option<String> {
+    starting(units, programs).map(|unit| unit.name.clone())
+}
+
+fn starting<'a>(units: &'a [Unit], programs: &[&str]) -> Option<&'a Unit> {
     let runs = |unit: &&Unit| {
         let mut starts = unit.all("Service", "ExecStart").into_iter();
         starts.any(|start| {
@@ -72,7 +76,13 @@ pub fn account(units: &[Unit], programs: &[&str]) -> Option<String> {
             shell::commands(line).iter().any(|command| programs.contains(&command.program()))
         })
     };
-    let unit = units.iter().filter(|unit| !unit.masked).find(runs)?;
+    units.iter().filter(|unit| !unit.masked).find(runs)
+}
+
+/// The account that a program runs as, where its unit says so and it is not root.
+#[must_use]
+pub fn account(units: &[Unit], programs: &[&str]) -> Option<String> {
+    let unit = starting(units, programs)?;
     let user = unit.get("Service", "User")?.value.clone();
     (user != "root" && user != "0" && !user.contains('%')).then_some(user)
 }
