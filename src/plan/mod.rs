@@ -24,3 +24,4 @@ pub mod standing;
 pub mod under_way;
 pub mod validity;
 pub mod view;
+pub mod window;
