@@ -294,14 +294,8 @@ pub(super) fn name_words(parsed: &X509Name<'_>) -> String {
 fn serial_text(octets: &[u8]) -> String {
     let padding = octets.iter().take_while(|octet| **octet == 0).count().min(octets.len().saturating_sub(1));
     let digits = hex(octets.get(padding..).unwrap_or_default());
-    let mut text = String::with_capacity(digits.len() * 3 / 2);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && at % 2 == 0 {
-            text.push(':');
-        }
-        text.push(digit);
-    }
-    text
+    let colon = |at: usize| (at > 0 && at.is_multiple_of(2)).then_some(':');
+    digits.chars().enumerate().flat_map(|(at, digit)| colon(at).into_iter().chain([digit])).collect()
 }
 
 #[cfg(test)]

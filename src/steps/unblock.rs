@@ -38,6 +38,10 @@ fn anew(state: &Dir, name: &CertName) -> Result<(), Failure> {
     let Some(certs) = state.child(layout::CERTS).map_err(disk)? else { return Ok(()) };
     let Some(var) = certs.child(name.as_str()).map_err(disk)? else { return Ok(()) };
     let Some(content) = var.read(layout::STATE).map_err(disk)? else { return Ok(()) };
+    if let Some(version) = state::newer_version(&content.bytes) {
+        let text = format!("{name}: state.json has version {version}, this build knows {}", state::VERSION);
+        return Err(Failure::new(Stage::Plan, Code::StateNewer, text).hint("run the newer omens again; nothing was touched"));
+    }
     let known: State = serde_json::from_slice(&content.bytes).ok().filter(|state: &State| state.v == state::VERSION).ok_or_else(|| {
         let text = format!("{} cannot be understood, and is left as it is", var.join(layout::STATE).display());
         Failure::new(Stage::Issue, Code::StateBroken, text).hint("`omens renew` writes it anew, and its budget with it")

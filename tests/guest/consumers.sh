@@ -22,7 +22,7 @@ rm -f /usr/sbin/policy-rc.d
 
 # Writes and runs the blocks of a page.
 follow() { # PAGE
-  local page=$UNITS/consumers/$1.md commands=$work/$1.sh
+  local page=$UNITS/consumers/${1}.md commands=$work/$1.sh
   awk -v commands="$commands" '
     /^```[a-z]* (file|append)=/ { sub(/^[^=]*=/, ""); to = $0; dir = to; sub(/\/[^\/]*$/, "", dir); system("mkdir -p \"" dir "\""); next }
     /^```sh run/ { to = commands; next }

@@ -10,7 +10,7 @@ const PAGES: [(&str, &str); 5] =
     [("nginx", "nginx"), ("haproxy", "haproxy"), ("apache", "apache2"), ("postgresql", "pg_ctlcluster"), ("postfix", "postfix")];
 
 /// The proof with the service stopped; outcome and proof once it runs; of a forced renewal; and what the wire shows.
-const CONSUMERS: [&str; 5] = [
+const SERVED: [&str; 5] = [
     "nginx: service-stopped; settled served; renewed served; gen-2 served",
     "haproxy: service-stopped; settled served; renewed served; gen-2 served",
     "apache: service-stopped; settled served; renewed served; gen-2 served",
@@ -32,7 +32,7 @@ fn what_the_pages_of_consumers_say_works_word_for_word() {
         Err(why) => crate::skipped(&format!("the pages of consumers under a real systemd: {why}")),
         Ok(output) => {
             assert_eq!(output.code, 0, "{}\n{}", output.stdout, output.stderr);
-            assert_eq!(output.stdout.lines().collect::<Vec<_>>(), CONSUMERS, "{}", output.stderr);
+            assert_eq!(output.stdout.lines().collect::<Vec<_>>(), SERVED, "{}", output.stderr);
         }
     }
 }

@@ -214,7 +214,7 @@ fn a_polled_agent_is_seen_to_attest_again_and_a_silent_one_is_named() {
     // An agent that is stopped with the verifier stays PASS there: it is named, and nothing goes back for it.
     let uuid = keylime.json.pointer("/agent/uuid").and_then(Value::as_str).unwrap().to_owned();
     let script = keylime.estate.dir.join("silence");
-    let text = format!("#!/bin/sh\nkill -KILL -- -$(cat {})\n", keylime.state.join("run/agent.pid").display());
+    let text = format!("#!/bin/bash\nkill -KILL -- -$(cat {})\n", keylime.state.join("run/agent.pid").display());
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let runs = keylime.runs("verifier").replace("[\"/bin/true\"]", &format!("[\"{}\"]", script.display()));

@@ -169,6 +169,7 @@ fn a_state_of_a_newer_version_is_left_alone_and_said() {
         let run = estate.force();
         run.expect(1, "web", "failed").because("web", "plan/state-newer").expect(1, "second", "renewed");
         estate.omens(&["rollback", "web"]).expect(1, "web", "failed").because("web", "plan/state-newer");
+        estate.omens(&["unblock", "web", "--yes"]).expect(1, "web", "failed").because("web", "plan/state-newer");
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "untouched");
         assert_eq!((estate.committed("web"), estate.published("web")), (Some(1), Some(1)));
         let status = estate.omens(&["status"]);

@@ -177,7 +177,7 @@ impl Service<'_, '_> {
                 let (settings, clock, progress) = (Arc::new(settings), self.session.clock, self.session.progress());
                 let (ending, unanswered) = (self.ender.ending(), self.unanswered.clone());
                 let task = tokio::task::spawn_blocking(move || {
-                    let world = World::of(&settings, clock, &progress).after(&settings, unanswered, ending);
+                    let world = World::after(&settings, clock, &progress, unanswered, ending);
                     let report = flow::renew(&settings, &Request { names: Vec::new(), wishes: Wishes::default(), wait: WAIT }, &world);
                     metrics::leave(&settings, &report, clock);
                     report

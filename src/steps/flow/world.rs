@@ -35,14 +35,20 @@ impl<'a> World<'a> {
     /// The outside that the settings name. Nothing is opened and nobody is asked before a certificate needs it.
     #[must_use]
     pub fn of(settings: &Settings, clock: Clock, watch: &'a dyn Watch) -> Self {
+        Self::after(settings, clock, watch, Unanswered::default(), Ending::default())
+    }
+
+    /// The same in a process that has made runs before and may be asked to end: what earlier ones gave up still waits for its TPM.
+    #[must_use]
+    pub fn after(settings: &Settings, clock: Clock, watch: &'a dyn Watch, unanswered: Unanswered, ending: Ending) -> Self {
         Self {
             issuer: issue::of(settings, clock),
-            gate: AttestationGate::of_settings(settings, clock, Unanswered::default()),
+            gate: AttestationGate::of_settings(settings, clock, unanswered.clone()),
             prover: Arc::new(Wire),
-            stores: Arc::new(Stores::of(settings, Unanswered::default())),
+            stores: Arc::new(Stores::of(settings, unanswered)),
             clock,
             watch,
-            ending: Ending::default(),
+            ending,
         }
     }
 
@@ -50,13 +56,6 @@ impl<'a> World<'a> {
     #[must_use]
     pub fn breaking_glass(self, settings: &Settings, reason: &str) -> Self {
         Self { gate: AttestationGate::broken(settings, reason), ..self }
-    }
-
-    /// The same for a process that has made runs before and may be asked to end: what earlier ones gave up still waits for its TPM.
-    #[must_use]
-    pub fn after(self, settings: &Settings, unanswered: Unanswered, ending: Ending) -> Self {
-        let gate = AttestationGate::of_settings(settings, self.clock, unanswered.clone());
-        Self { gate, stores: Arc::new(Stores::of(settings, unanswered)), ending, ..self }
     }
 }
 
