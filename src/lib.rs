@@ -60,8 +60,8 @@
 //! 9. Two runs at once, or a run killed at any instruction, leave a host from which the next run converges with no help.
 //! 10. `plan`, `status`, `check-config`, `chain-audit` and `probe` cannot change a host, and start no process; only `check-config` lets a
 //!     Keylime agent's program say its version.
-//! 11. What one certificate's service or key gets wrong costs that certificate, never another one and never the boot: what was committed is
-//!     published whatever else is broken. Settings are not there yet: a mistake in one entry is exit 2 for all of them.
+//! 11. What one certificate's service, key or settings get wrong costs that certificate, never another one and never the boot: what was
+//!     committed is published whatever else is broken, from what it carries itself where the settings are.
 //!
 //! # Glossary
 //! One meaning a name, in code, texts and documents. Words of the field are used as their source defines them.

@@ -33,14 +33,20 @@ pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Re
 }
 
 pub(super) fn restore(session: &mut Session<'_>, command: &Command) -> u8 {
-    match session.begin(command) {
+    // It has to work at a boot whatever has become of the secrets and the settings.
+    let remains = match session.settings(false) {
         Ok(settings) => {
             let settings = Arc::new(settings);
             let report = restore::restore(&settings, session.clock);
             metrics::leave(&settings, &report, session.clock);
-            session.report(&report)
+            return session.report(&report);
         }
-        Err(code) => code,
+        Err(remains) => remains,
+    };
+    let report = remains.paths.as_ref().and_then(|paths| restore::restore_without_settings(&remains, paths, session.clock));
+    match report {
+        Some(report) => session.report(&report),
+        None => session.unusable(command, *remains),
     }
 }
 
@@ -65,11 +71,9 @@ pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: 
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
     };
-    // `begin` refused a name that the settings do not have.
-    let Some(certificate) = settings.certificate(&arguments.name) else { return super::exit::REFUSED };
     let progress = session.progress();
     let world = World::of(&settings, session.clock, &progress);
-    let report = rollback::rollback(&settings, certificate, arguments.wait.wait, &world);
+    let report = rollback::rollback(&settings, &arguments.name, arguments.wait.wait, &world);
     drop(world);
     drop(progress);
     metrics::leave(&settings, &report, session.clock);
@@ -81,13 +85,11 @@ pub(super) fn unblock(session: &mut Session<'_>, command: &Command, arguments: &
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    // `begin` refused a name that the settings do not have.
-    let Some(certificate) = settings.certificate(&arguments.name) else { return super::exit::REFUSED };
     let question = format!("begin the budget of {} anew, so that the next run asks the CA again at once?", arguments.name);
     if let Err(code) = confirmed(session, command, arguments.yes, &question) {
         return code;
     }
-    let report = unblock::unblock(&settings, certificate, arguments.wait.wait, session.clock);
+    let report = unblock::unblock(&settings, &arguments.name, arguments.wait.wait, session.clock);
     metrics::leave(&settings, &report, session.clock);
     session.report(&report)
 }

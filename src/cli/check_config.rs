@@ -37,8 +37,9 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     session.output.when_lost(REFUSED);
     let file = session.global.config.display().to_string();
     let (mut errors, settings) = match session.settings(true) {
-        Ok(settings) => (Vec::new(), Some(settings)),
-        Err(errors) => (errors, None),
+        Ok(settings) if settings.faults.errors.is_empty() => (Vec::new(), Some(settings)),
+        Ok(settings) => (settings.faults.errors, None),
+        Err(remains) => (remains.errors, None),
     };
     let certificates = settings.as_ref().map_or(0, |settings| settings.certificates.len());
     let mut warnings = if errors.is_empty() && certificates == 0 {
@@ -111,7 +112,7 @@ fn not_in_memory(settings: &Settings) -> Option<Warning> {
 /// What OpenBao denies is an error of the settings as a whole: it has no line.
 fn as_error(file: &str, check: &Check) -> SettingsError {
     let (code, text, suggestion) = (check.code, check.text.clone(), check.hint.clone());
-    SettingsError { file: file.to_owned(), line: None, column: None, code, text, suggestion }
+    SettingsError { file: file.to_owned(), line: None, column: None, key: None, code, text, suggestion }
 }
 
 fn text(session: &Session<'_>, document: &Document) -> String {

@@ -5,12 +5,16 @@ use super::exit::{FAILED, OK, REFUSED, UNKNOWN};
 use super::session::Session;
 use super::standing::{self, due, reasons};
 use super::style::Style;
-use crate::config::settings::Certificate;
+use crate::config::settings::{Certificate, Faulty, Paths, Remains};
 use crate::io::dir::DiskError;
 use crate::model::code::Code;
+use crate::model::name::CertName;
 use crate::model::report::RunError;
+use crate::plan::broken;
+use crate::plan::faulty::{committed, on_disk};
 use crate::plan::metrics;
-use crate::plan::view::{self, PlanDocument, Planned, Standing, StatusDocument};
+use crate::plan::standing::Standing;
+use crate::plan::view::{PlanDocument, Planned, StatusDocument};
 
 pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
     session.output.when_lost(REFUSED);
@@ -19,16 +23,18 @@ pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
         Err(code) => return code,
     };
     let all: Vec<&Certificate> = settings.certificates.iter().collect();
-    match view::plan(&settings, &all, session.clock.now()) {
+    match broken::plan(&settings, &all, &on_disk(&settings), session.clock.now()) {
         Err(why) => session.refuse(command, unreadable(&why)),
-        Ok(document) => {
+        Ok(mut document) => {
+            document.end.exit = if document.errors.is_empty() { OK } else { FAILED };
             if session.global.json {
                 session.output.document(&document);
             } else {
                 let text = plan_text(&document, session.style);
                 session.output.text(&text);
+                session.show_errors(&document.errors);
             }
-            OK
+            document.end.exit
         }
     }
 }
@@ -38,31 +44,64 @@ pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &S
     if arguments.due.is_some() {
         session.output.when_lost(UNKNOWN);
     }
-    let settings = match session.begin(command) {
+    let settings = match session.settings(false) {
+        Ok(settings) => settings,
+        Err(remains) => return status_without_settings(session, command, arguments, *remains),
+    };
+    let settings = match session.named(command, settings) {
         Ok(settings) => settings,
         Err(code) => return code,
     };
     let named = arguments.due.as_deref().unwrap_or_default();
-    let wanted: Vec<&Certificate> = settings.certificates.iter().filter(|c| named.is_empty() || named.contains(c.name())).collect();
-    let mut document = match view::status(&settings, &wanted, session.clock.now()) {
+    let is_wanted = |name: &CertName| named.is_empty() || named.contains(name);
+    let wanted: Vec<&Certificate> = settings.certificates.iter().filter(|c| is_wanted(c.name())).collect();
+    let faulty: Vec<Faulty> = on_disk(&settings).into_iter().filter(|faulty| is_wanted(&faulty.name)).collect();
+    let mut document = match broken::status(&settings, &wanted, &faulty, session.clock.now()) {
         Ok(document) => document,
         Err(why) => return session.refuse(command, unreadable(&why)),
     };
-    let due_only = arguments.due.is_some();
-    let good = if due_only { document.certificates.iter().any(|c| c.planned.due) } else { document.healthy };
-    document.end.exit = if good { OK } else { FAILED };
+    let hidden = named.is_empty() && settings.faults.hidden.is_some();
+    let exit = match &arguments.due {
+        None if document.healthy => OK,
+        None => FAILED,
+        Some(_) if document.certificates.iter().any(|c| c.planned.due) => OK,
+        // What cannot be decided is never "not due".
+        Some(_) if hidden || !faulty.is_empty() => UNKNOWN,
+        Some(_) => FAILED,
+    };
+    show_status(session, &mut document, &settings.paths, arguments, exit)
+}
+
+/// What is committed and what consumers read is shown whatever the settings say. Whether anything is due is not known then.
+fn status_without_settings(session: &mut Session<'_>, command: &Command, arguments: &Status, remains: Remains) -> u8 {
+    let Some(paths) = remains.paths.clone().filter(|_| arguments.due.is_none()) else { return session.unusable(command, remains) };
+    let faulty = committed(&remains, &paths);
+    if faulty.is_empty() {
+        return session.unusable(command, remains);
+    }
+    match broken::status_without_settings(&remains, &paths, &faulty, session.clock.now()) {
+        Ok(mut document) => show_status(session, &mut document, &paths, arguments, FAILED),
+        Err(why) => session.refuse(command, unreadable(&why)),
+    }
+}
+
+fn show_status(session: &mut Session<'_>, document: &mut StatusDocument, paths: &Paths, arguments: &Status, exit: u8) -> u8 {
+    document.end.exit = exit;
     let text = match arguments.format {
         _ if session.global.json => None,
         StatusFormat::Json => None,
-        StatusFormat::Prometheus => Some(metrics::prometheus(&document)),
-        StatusFormat::Text if due_only => Some(due_text(&document)),
-        StatusFormat::Text => Some(standing::status(&document, &settings, session.style, session.global.verbose > 0)),
+        StatusFormat::Prometheus => Some(metrics::prometheus(document)),
+        StatusFormat::Text if arguments.due.is_some() => Some(due_text(document)),
+        StatusFormat::Text => Some(standing::status(document, paths, session.style, session.global.verbose > 0)),
     };
     match text {
-        Some(text) => session.output.text(&text),
-        None => session.output.document(&document),
+        Some(text) => {
+            session.output.text(&text);
+            session.show_errors(&document.errors);
+        }
+        None => session.output.document(document),
     }
-    document.end.exit
+    exit
 }
 
 const _: () = assert!(UNKNOWN != REFUSED, "ExecCondition= tells 255 from all else");

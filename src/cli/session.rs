@@ -1,5 +1,7 @@
 //! What all commands share: settings, where to print, how to end.
 
+use std::cell::RefCell;
+
 use super::arguments::{Command, Global, StatusFormat};
 use super::environment::Environment;
 use super::exit::{REFUSED, UNKNOWN};
@@ -10,7 +12,7 @@ use super::screen::Screen;
 use super::show;
 use super::style::Style;
 use crate::config::service::Drivers;
-use crate::config::settings::Settings;
+use crate::config::settings::{Certificate, Remains, Settings};
 use crate::config::{self, LoadOptions};
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
@@ -31,6 +33,8 @@ pub(super) struct Session<'a> {
     pub(super) log_style: Style,
     pub(super) drivers: Drivers,
     started: Time,
+    /// `host.name` of the settings, once they were read.
+    host: RefCell<String>,
 }
 
 impl<'a> Session<'a> {
@@ -46,25 +50,38 @@ impl<'a> Session<'a> {
         let log_style = Style::of(global.color, environment.stderr_is_terminal, environment);
         screen.log(global.verbose, log_style.colors(), environment.stderr_is_journal);
         let started = clock.now();
-        Self { environment, clock, global, screen, output, style, log_style, drivers, started }
+        Self { environment, clock, global, screen, output, style, log_style, drivers, started, host: RefCell::default() }
     }
 
-    /// Reads the settings; with `check_secrets`, the owners and modes of `file:` secrets are part of it.
-    pub(super) fn settings(&self, check_secrets: bool) -> Result<Settings, Vec<SettingsError>> {
+    /// Reads the settings; with `check_secrets`, the owners and modes of `file:` secrets are part of it. What is wrong within single
+    /// certificates is in them; what is wrong for all is the error.
+    pub(super) fn settings(&self, check_secrets: bool) -> Result<Settings, Box<Remains>> {
         let credentials = self.environment.credentials.clone();
-        config::load(&LoadOptions { file: self.global.config.clone(), credentials, check_secrets, drivers: self.drivers })
+        let read = config::by_reach(&LoadOptions { file: self.global.config.clone(), credentials, check_secrets, drivers: self.drivers });
+        let host = match &read {
+            Ok(settings) => settings.host.clone(),
+            Err(remains) => remains.host.clone().unwrap_or_default(),
+        };
+        self.host.replace(host);
+        read
     }
 
     /// The settings and names that a command needs; what is wrong with them is said, and the exit code given.
     pub(super) fn begin(&mut self, command: &Command) -> Result<Settings, u8> {
-        // Only a renewal logs in; `restore` has to work at a boot whatever has become of the secrets.
-        let settings = match self.settings(matches!(command, Command::Renew(_) | Command::Run(_))) {
-            Ok(settings) => settings,
-            Err(errors) => {
-                let code = error_code(command);
-                return Err(self.refused(command, &Report { errors, ..self.empty(command.name(), code) }));
-            }
-        };
+        // Only a renewal logs in.
+        match self.settings(matches!(command, Command::Renew(_) | Command::Run(_))) {
+            Ok(settings) => self.named(command, settings),
+            Err(remains) => Err(self.unusable(command, *remains)),
+        }
+    }
+
+    /// Ends a command that cannot do anything without the settings.
+    pub(super) fn unusable(&mut self, command: &Command, remains: Remains) -> u8 {
+        self.refused(command, &Report { errors: remains.errors, ..self.empty(command.name(), error_code(command)) })
+    }
+
+    /// The settings, if they know the names that the command line has.
+    pub(super) fn named(&mut self, command: &Command, settings: Settings) -> Result<Settings, u8> {
         let names: &[CertName] = match command {
             Command::Renew(renew) => &renew.names,
             Command::Rollback(rollback) => std::slice::from_ref(&rollback.name),
@@ -73,7 +90,10 @@ impl<'a> Session<'a> {
             _ => &[],
         };
         match unknown(&settings, names) {
-            Some(error) => Err(self.refuse(command, error)),
+            Some(error) => {
+                let errors = settings.faults.errors;
+                Err(self.refused(command, &Report { error: Some(error), errors, ..self.empty(command.name(), error_code(command)) }))
+            }
             None => Ok(settings),
         }
     }
@@ -102,7 +122,12 @@ impl<'a> Session<'a> {
 
     /// A report of this run with nothing in it yet.
     pub(super) fn empty(&self, command: &str, exit: u8) -> Report {
-        empty(command, self.started, self.clock.now(), exit)
+        self.empty_since(command, self.started, exit)
+    }
+
+    /// The same of a run that began later than the process.
+    pub(super) fn empty_since(&self, command: &str, started: Time, exit: u8) -> Report {
+        Report { host: self.host.borrow().clone(), ..empty(command, started, self.clock.now(), exit) }
     }
 
     /// Prints a report and gives its exit code: certificates on stdout, errors of the run and the settings on stderr; or all as JSON. What
@@ -116,6 +141,11 @@ impl<'a> Session<'a> {
         }
         self.errors(report);
         report.exit
+    }
+
+    /// Says on stderr what is wrong in the settings.
+    pub(super) fn show_errors(&self, errors: &[SettingsError]) {
+        self.screen.print(&show::settings_errors(errors, self.log_style));
     }
 
     /// Prints the report of one of many runs: what was not due is left out, and every line says when.
@@ -179,8 +209,10 @@ const fn error_code(command: &Command) -> u8 {
 }
 
 fn unknown(settings: &Settings, names: &[CertName]) -> Option<RunError> {
-    let missing: Vec<&str> = names.iter().filter(|name| settings.certificate(name).is_none()).map(CertName::as_str).collect();
-    let known: Vec<&str> = settings.certificates.iter().map(|c| c.name().as_str()).collect();
+    let is_missing = |name: &&CertName| settings.certificate(name).is_none() && settings.faults.of(name).is_none();
+    let missing: Vec<&str> = names.iter().filter(is_missing).map(CertName::as_str).collect();
+    let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
+    let known: Vec<&str> = settings.certificates.iter().map(Certificate::name).chain(faulty).map(CertName::as_str).collect();
     (!missing.is_empty()).then(|| RunError {
         code: Code::UnknownName,
         text: format!("the settings have no certificate {}", missing.join(", ")),

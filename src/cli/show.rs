@@ -157,8 +157,7 @@ pub fn run_error(error: &RunError, style: Style) -> String {
 #[must_use]
 pub fn settings_errors(errors: &[SettingsError], style: Style) -> String {
     let show = |error: &SettingsError| {
-        let at = [error.line, error.column].iter().flatten().map(|number| format!(":{number}")).collect::<String>();
-        let place = one_line(&format!("{}{at}", error.file), LINE);
+        let place = one_line(&error.place(), LINE);
         let text = one_line(&error.text, LINE);
         format!("{}: {}: {text}\n{}", style.name(&place), style.bad(error.code.as_str()), hint(error.suggestion.as_deref(), style))
     };
@@ -233,6 +232,7 @@ mod tests {
             file: "/etc/omens/omens.toml".to_owned(),
             line: Some(3),
             column: Some(7),
+            key: Some("host.nmae".to_owned()),
             code: Code::UnknownKey,
             text: "[host] has no key \"n\x1b[2Jme\"".to_owned(),
             suggestion: Some("did you mean \"name\"?".to_owned()),

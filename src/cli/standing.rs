@@ -2,7 +2,7 @@
 
 use super::show;
 use super::style::Style;
-use crate::config::settings::Settings;
+use crate::config::settings::Paths;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::reason::{Reason, ReasonCode};
@@ -16,7 +16,7 @@ const LINE: usize = 2000;
 const SHORT: usize = 240;
 
 /// The whole report.
-pub(super) fn status(document: &StatusDocument, settings: &Settings, style: Style, verbose: bool) -> String {
+pub(super) fn status(document: &StatusDocument, paths: &Paths, style: Style, verbose: bool) -> String {
     let mut sorted: Vec<&Standing> = document.certificates.iter().collect();
     sorted.sort_by_key(|standing| rank(standing));
     let width = sorted.iter().map(|standing| standing.planned.name.as_str().len()).max().unwrap_or_default();
@@ -29,12 +29,12 @@ pub(super) fn status(document: &StatusDocument, settings: &Settings, style: Styl
     let well = document.certificates.iter().filter(|c| c.healthy).count();
     let summary = if document.healthy { style.good("healthy") } else { style.bad(&format!("{} of {total} need attention", total - well)) };
     let more = if verbose || document.healthy { "" } else { "; more with -v" };
-    text.push_str(&format!("{}: {summary}, last run {last}{more}\n", style.name(&one_line(&settings.host, LINE))));
+    text.push_str(&format!("{}: {summary}, last run {last}{more}\n", style.name(&one_line(&document.host, LINE))));
     if let Some(beyond) = document.certificates.iter().find_map(|c| c.keep_beyond).filter(|_| verbose) {
         text.push_str(&format!("{}: {beyond}\n", style.warn("note")));
     }
     for name in &document.unnamed {
-        let path = settings.paths.state.join("certs").join(name);
+        let path = paths.state.join("certs").join(name);
         text.push_str(&format!(
             "{}: {} is kept, but the settings no longer name it\n  {} remove it by hand when nothing needs it\n",
             style.warn("note"),

@@ -1,22 +1,17 @@
 //! `[[certificate]]`: what is asked of the CA, who reads it and where it can be seen, checked against its profile and its neighbours.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::driver::{self, DraftEndpoint, DraftInstall, DraftVerify};
-use super::profile::Profiles;
-use super::service::Drivers;
-use super::settings::{Certificate, Endpoint, Install, InstallKind, IssuerSettings, Owner, Paths, ServerName};
+use super::driver::{self, DraftEndpoint, DraftVerify};
+use super::neighbours::Neighbours;
+use super::settings::{Accounts, Certificate, Endpoint, IssuerSettings, Owner, ServerName};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
-use super::tree::{self, Node, Place, Value};
+use super::tree::{Node, Place, Value};
 use super::{value, window};
 use crate::io::account::{self, AccountError};
 use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
-use crate::model::name::CertName;
 use crate::model::profile::Profile;
 use crate::model::request::{Request, is_host_name};
 use crate::model::span;
@@ -26,64 +21,6 @@ const TTL_MIN: Duration = Duration::from_secs(60);
 
 /// Where a key is to rest one day, and no build keeps one yet.
 const LATER_KEEPS: [&str; 1] = ["resident"];
-
-/// What certificates share while they are read: their profiles, and what no two of them may have.
-#[derive(Debug)]
-pub(super) struct Neighbours<'a> {
-    profiles: Profiles,
-    paths: Paths,
-    has_tpm: bool,
-    drivers: Drivers,
-    names: RefCell<BTreeMap<CertName, &'a Place>>,
-    targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
-}
-
-impl<'a> Neighbours<'a> {
-    pub(super) fn new(paths: Paths, has_tpm: bool, drivers: Drivers) -> Self {
-        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, drivers, names: RefCell::default(), targets: RefCell::default() }
-    }
-
-    fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {
-        let name = parsed(value::cert_name)(node, errors)?;
-        if let Some(first) = self.names.borrow().get(&name) {
-            errors.push(tree::duplicate(&format!("certificate \"{name}\""), &node.place, first));
-            return None;
-        }
-        self.names.borrow_mut().insert(name.clone(), &node.place);
-        Some(name)
-    }
-
-    /// How keys are kept where a certificate says nothing: sealed wherever there is a TPM to seal to.
-    const fn keep(&self) -> Keep {
-        if self.has_tpm { Keep::Sealed } else { Keep::File }
-    }
-
-    fn install(&self, draft: DraftInstall<'a>, keep: Option<Keep>, errors: &Errors) -> Option<Install> {
-        if keep.is_some_and(Keep::is_only_in_memory) && draft.install.kind == InstallKind::Copy {
-            let wrong = Wrong::value("copies would put the plaintext of a sealed key on a disk");
-            errors.at(draft.dir, wrong.suggest("write as = \"link\", or keep = \"file\" for this certificate"));
-            return None;
-        }
-        let own = [&self.paths.run, &self.paths.state].into_iter().find(|own| draft.install.dir.starts_with(own));
-        if let Some(own) = own {
-            let wrong = Wrong::value(format!("{} lies in {}, which omens keeps for itself", draft.install.dir.display(), own.display()));
-            errors.at(
-                draft.dir,
-                wrong.suggest("name the consumer's own directory, or let it read the run directory and leave this entry out"),
-            );
-            return None;
-        }
-        let mut free = true;
-        for (target, place) in draft.targets {
-            let first = self.targets.borrow_mut().insert(target.clone(), place);
-            if let Some(first) = first {
-                errors.push(tree::duplicate(&format!("the install target {}", target.display()), place, first));
-                free = false;
-            }
-        }
-        free.then_some(draft.install)
-    }
-}
 
 /// One `[[certificate]]`.
 pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &'a Errors) -> Option<Certificate> {
@@ -127,6 +64,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         issuer: IssuerSettings::OpenBao { role: role? },
         keep,
         owner: owner?,
+        accounts: Accounts { owner: node.text_of("owner").map(str::to_owned), group: node.text_of("group").map(str::to_owned) },
         before: before?,
         install: install?,
         reload: reload?,
@@ -138,9 +76,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
 
 /// How errors name this certificate.
 fn title(node: &Node) -> String {
-    let Value::Table(entries) = &node.value else { return String::new() };
-    let name = entries.iter().find(|e| e.key == "name").and_then(|e| if let Value::Text(name) = &e.node.value { Some(name) } else { None });
-    name.map_or_else(|| "[[certificate]]".to_owned(), |name| format!("certificate {}", quoted(name)))
+    node.text_of("name").map_or_else(|| "[[certificate]]".to_owned(), |name| format!("certificate {}", quoted(name)))
 }
 
 fn lifetime(place: &Place, ttl: Duration, profile: Option<&Profile>, errors: &Errors) -> Option<Duration> {

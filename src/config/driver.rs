@@ -143,18 +143,8 @@ fn install_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftInstall<
     let shape = Shape::of("install entry", node, errors)?;
     let dir = shape.required("dir", placed(parsed(value::path)));
     let kind = shape.or("as", InstallKind::Link, one_of(&[("link", InstallKind::Link), ("copy", InstallKind::Copy)]));
-    let part =
-        |(key, part): (&'static str, Part)| shape.optional(key, placed(parsed(value::file_name))).map(|file| file.map(|f| (part, f)));
-    // In the order of writing: the key comes last (swap/ondisk.md, "Install").
-    let parts = [
-        ("ca", Part::Ca),
-        ("cert", Part::Cert),
-        ("chain", Part::Chain),
-        ("combined", Part::Combined),
-        ("fullchain", Part::Fullchain),
-        ("key", Part::Key),
-    ];
-    let files: Vec<Option<Option<_>>> = parts.into_iter().map(part).collect();
+    let part = |part: Part| shape.optional(part.as_str(), placed(parsed(value::file_name))).map(|file| file.map(|f| (part, f)));
+    let files: Vec<Option<Option<_>>> = Part::ALL.into_iter().map(part).collect();
     shape.finish();
     let files: Vec<_> = files.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
     if files.is_empty() {

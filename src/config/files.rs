@@ -18,18 +18,23 @@ pub(super) struct Merged {
     pub(super) entries: Vec<Entry>,
     /// Whether a file is no TOML in places, so that something may seem to be missing.
     pub(super) broken: bool,
+    /// Whether a file of `omens.d` cannot be read, or not all of it: nobody knows which certificates it names.
+    pub(super) hides: bool,
 }
 
 /// Reads and merges; `None` where the main file gives nothing to go on with.
 pub(super) fn read(file: &Path, errors: &Errors) -> Option<Merged> {
     let main = document(file, errors, "name the settings with --config FILE")?;
-    let mut merged = Merged { start: main.start, entries: main.entries, broken: main.broken };
-    for path in drop_ins(file, errors) {
+    let mut merged = Merged { start: main.start, entries: main.entries, broken: main.broken, hides: false };
+    let drop_ins = drop_ins(file, errors);
+    merged.hides = drop_ins.is_none();
+    for path in drop_ins.unwrap_or_default() {
         let Some(document) = document(&path, errors, "remove it, or make it a readable file") else {
-            merged.broken = true;
+            (merged.broken, merged.hides) = (true, true);
             continue;
         };
         merged.broken |= document.broken;
+        merged.hides |= document.broken;
         for entry in document.entries {
             add(&mut merged.entries, entry, errors);
         }
@@ -48,22 +53,22 @@ fn document(file: &Path, errors: &Errors, otherwise: &str) -> Option<Document> {
 fn unreadable(file: &str, error: &ReadError, otherwise: &str) -> SettingsError {
     let suggestion = if error.code() == Code::Permissions || error.is_denied() { error.hint() } else { otherwise.to_owned() };
     let (code, text) = (error.code(), error.to_string());
-    SettingsError { file: file.to_owned(), line: None, column: None, code, text, suggestion: Some(suggestion) }
+    SettingsError { file: file.to_owned(), line: None, column: None, key: None, code, text, suggestion: Some(suggestion) }
 }
 
-/// `omens.d/*.toml` in the order of their names; hidden files are left out, as a shell's `*` does.
-fn drop_ins(file: &Path, errors: &Errors) -> Vec<PathBuf> {
+/// `omens.d/*.toml` in the order of their names; hidden files are left out, as a shell's `*` does. `None` where it cannot be read.
+fn drop_ins(file: &Path, errors: &Errors) -> Option<Vec<PathBuf>> {
     let directory = file.parent().unwrap_or_else(|| Path::new("")).join("omens.d");
     match read::trusted_directory(&directory) {
-        Ok(None) => Vec::new(),
+        Ok(None) => Some(Vec::new()),
         Ok(Some(mut files)) => {
             let hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
             files.retain(|path| path.extension().is_some_and(|e| e == "toml") && !hidden(path));
-            files
+            Some(files)
         }
         Err(error) => {
             errors.push(unreadable(&directory.display().to_string(), &error, "make it a directory, or remove it"));
-            Vec::new()
+            None
         }
     }
 }

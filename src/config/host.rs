@@ -58,6 +58,17 @@ pub(super) fn paths(node: &Node, errors: &Errors) -> Option<Paths> {
     Some(paths)
 }
 
+/// Where things lie, from a `[paths]` in which something else is wrong; nothing is said about that again.
+pub(super) fn places(node: &Node) -> Option<Paths> {
+    let unsaid = Errors::default();
+    let shape = Shape::of("[paths]", node, &unsaid)?;
+    let default = Paths::default();
+    let state = shape.or("state", default.state, parsed(value::path))?;
+    let run = shape.or("run", default.run, parsed(value::path))?;
+    let apart = !state.starts_with(&run) && !run.starts_with(&state);
+    apart.then_some(Paths { state, run, policies: default.policies })
+}
+
 /// `[trust]`: the anchor and the file it was read from.
 pub(super) fn trust(node: &Node, errors: &Errors) -> Option<(PathBuf, Anchor)> {
     let shape = Shape::of("[trust]", node, errors)?;

@@ -10,8 +10,10 @@ pub mod endpoint;
 mod files;
 mod host;
 mod login;
+mod neighbours;
 mod profile;
 pub mod program;
+mod reach;
 pub mod service;
 pub mod settings;
 pub mod shape;
@@ -26,11 +28,9 @@ use std::sync::Arc;
 use crate::model::code::Code;
 use crate::model::profile::Profile;
 use crate::model::report::SettingsError;
-use certificate::Neighbours;
-use files::Merged;
 use service::Drivers;
-use settings::{Paths, Settings};
-use shape::{Errors, Shape};
+use settings::{Faults, Paths, Remains, Settings};
+use shape::Errors;
 
 /// Where the settings lie and how closely they are looked at.
 #[derive(Clone, Debug)]
@@ -45,19 +45,36 @@ pub struct LoadOptions {
     pub drivers: Drivers,
 }
 
-/// Reads and checks the settings and the profiles that they use.
+/// Reads and checks the settings and the profiles that they use, and takes nothing that is wrong anywhere.
 ///
 /// # Errors
-/// Everything that is wrong, in the order of the files and their lines. A part of the settings is never used alone.
+/// Everything that is wrong, in the order of the files and their lines.
 pub fn load(options: &LoadOptions) -> Result<Settings, Vec<SettingsError>> {
+    match by_reach(options) {
+        Ok(settings) if settings.faults.errors.is_empty() => Ok(settings),
+        Ok(settings) => Err(settings.faults.errors),
+        Err(remains) => Err(remains.errors),
+    }
+}
+
+/// The same by the reach of what is wrong ([Faults by their reach](crate::config#faults-by-their-reach)): what is wrong within one
+/// certificate costs that certificate.
+///
+/// # Errors
+/// What all certificates need is wrong: what is left then.
+pub fn by_reach(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
     let errors = Errors::default();
     let merged = files::read(&options.file, &errors);
-    let settings = merged.as_ref().and_then(|merged| settings(merged, options, &errors));
+    let read = merged.as_ref().map(|merged| reach::read(merged, options, &errors));
     let broken = merged.as_ref().is_some_and(|merged| merged.broken);
     let errors = in_order(errors.into_inner(), &options.file.display().to_string(), broken);
-    match settings {
-        Some(settings) if errors.is_empty() => Ok(settings),
-        _ => Err(errors),
+    match read {
+        Some(Ok(settings)) => Ok(Settings { faults: Faults { errors, ..settings.faults }, ..settings }),
+        Some(Err(remains)) => Err(Box::new(Remains { errors, ..*remains })),
+        None => {
+            let paths = Some(Paths::default());
+            Err(Box::new(Remains { host: None, paths, anchor: None, sealing: None, drivers: options.drivers, errors }))
+        }
     }
 }
 
@@ -80,43 +97,4 @@ fn in_order(mut errors: Vec<SettingsError>, main: &str, broken: bool) -> Vec<Set
     }
     errors.sort_by(|a, b| (a.file != main, &a.file, a.line, a.column).cmp(&(b.file != main, &b.file, b.line, b.column)));
     errors
-}
-
-fn settings(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Option<Settings> {
-    let root = Shape::new(shape::TOP_LEVEL, &merged.start, &merged.entries, errors);
-    let host = root.required("host", host::host);
-    let paths = root.or("paths", Paths::default(), host::paths);
-    let trust = root.required("trust", host::trust);
-    let anchor = trust.as_ref().map(|(_, anchor)| anchor);
-    let openbao = root.required("openbao", |node, errors| host::openbao(node, errors, anchor, options.check_secrets));
-    let tpm = root.get("tpm");
-    let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
-    let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
-    let certificates = root.or(files::CERTIFICATE, Vec::new(), |node, errors| {
-        let nodes = files::certificates(node, errors)?;
-        let read: Vec<_> = nodes.iter().map(|node| certificate::certificate(node, &around, errors)).collect();
-        read.into_iter().collect::<Option<Vec<_>>>()
-    });
-    let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, anchor, tpm.is_some()));
-    let metrics = root.or("metrics", None, host::metrics);
-    root.finish();
-    let (anchor_file, anchor) = trust?;
-    let file = options.file.clone();
-    let credentials = options.credentials.clone();
-    let (host, paths, openbao, sealing, attestation) = (host?, paths?, openbao?, sealing?, attestation?);
-    let (certificates, metrics) = (certificates?, metrics?);
-    Some(Settings {
-        file,
-        host,
-        paths,
-        anchor,
-        anchor_file,
-        openbao,
-        sealing,
-        attestation,
-        certificates,
-        drivers: options.drivers,
-        metrics,
-        credentials,
-    })
 }

@@ -13,6 +13,7 @@ use crate::model::code::Code;
 use crate::model::finding::Severity;
 use crate::model::key::KeyAlgorithm;
 use crate::model::profile::{Profile, Purpose, Usage};
+use crate::model::report::SettingsError;
 
 /// The profiles that come with omens.
 const SHIPPED: [(&str, &str); 5] = [
@@ -47,7 +48,14 @@ const FIXED_IDS: [&str; 1] = ["eku.absent"];
 #[derive(Debug)]
 pub(super) struct Profiles {
     directory: PathBuf,
-    read: RefCell<BTreeMap<String, Option<Arc<Profile>>>>,
+    read: RefCell<BTreeMap<String, Read>>,
+}
+
+/// A profile that was read: as far as it could be made out, and the first thing that is wrong in it.
+#[derive(Clone, Debug)]
+struct Read {
+    profile: Option<Arc<Profile>>,
+    fault: Option<SettingsError>,
 }
 
 impl Profiles {
@@ -59,12 +67,19 @@ impl Profiles {
     pub(super) fn get(&self, node: &Node, errors: &Errors) -> Option<Arc<Profile>> {
         let name = parsed(value::profile_name)(node, errors)?;
         if let Some(known) = self.read.borrow().get(&name) {
-            return known.clone();
+            return known.profile.clone();
         }
         let (file, bytes) = self.find(&name).map_err(|wrong| errors.at(&node.place, wrong)).ok()?;
+        let before = errors.count();
         let profile = parse(&name, &file, bytes, errors).map(Arc::new);
-        self.read.borrow_mut().insert(name, profile.clone());
+        let fault = errors.after(before).into_iter().next();
+        self.read.borrow_mut().insert(name, Read { profile: profile.clone(), fault });
         profile
+    }
+
+    /// The first thing that is wrong in a profile that was read, whichever certificate it was read for.
+    pub(super) fn fault(&self, name: &str) -> Option<SettingsError> {
+        self.read.borrow().get(name)?.fault.clone()
     }
 
     fn find(&self, name: &str) -> Result<(String, Vec<u8>), Wrong> {

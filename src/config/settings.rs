@@ -9,12 +9,15 @@ pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 use super::service::{Drivers, Rendered, Rendering, Service};
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::openbao::OpenBao;
 use crate::model::pcr::PcrList;
 use crate::model::program::Program;
+use crate::model::report::SettingsError;
 use crate::model::request::Request;
 use crate::model::tcti::Tcti;
 use crate::model::window::Windows;
@@ -38,8 +41,10 @@ pub struct Settings {
     pub sealing: Option<Sealing>,
     /// Whether a verdict on this host's state is needed, and whose.
     pub attestation: Option<Attestation>,
-    /// All certificates, in the order of the files, names unique.
+    /// All certificates that can be worked on, in the order of the files, names unique.
     pub certificates: Vec<Certificate>,
+    /// What is wrong within single certificates; those are not among `certificates`.
+    pub faults: Faults,
     /// The kinds of service that they may name.
     pub drivers: Drivers,
     /// Where every run leaves its metrics (`metrics.textfile`).
@@ -70,6 +75,63 @@ impl Settings {
         }
         files
     }
+}
+
+/// What is wrong within single certificates: their entries, profiles, accounts or files of `omens.d`. It costs those certificates.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// The certificates that cannot be worked on, in the order of the files, names unique.
+    pub certificates: Vec<Faulty>,
+    /// Where certificates may be named whose names nobody can make out: the first thing that is wrong there.
+    pub hidden: Option<SettingsError>,
+    /// All that is wrong, in the order of the files and their lines.
+    pub errors: Vec<SettingsError>,
+}
+
+impl Faults {
+    /// What is wrong with the certificate of this name, where something is.
+    #[must_use]
+    pub fn of(&self, name: &CertName) -> Option<&Faulty> {
+        self.certificates.iter().find(|faulty| &faulty.name == name)
+    }
+}
+
+/// A certificate that cannot be worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faulty {
+    /// Its name.
+    pub name: CertName,
+    /// The first thing that is wrong with it.
+    pub error: SettingsError,
+}
+
+impl Faulty {
+    /// That as the failure of its certificate.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let failure = Failure::new(Stage::Plan, Code::Settings, format!("{}: {}", self.error.place(), self.error.text));
+        match &self.error.suggestion {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// What is left of settings that cannot be used: with it, what the state directory holds can be published and shown all the same.
+#[derive(Clone, Debug)]
+pub struct Remains {
+    /// `host.name`, where it can be made out.
+    pub host: Option<String>,
+    /// Where things lie: as the settings say, or by default where they say nothing; `None` where what they say is wrong.
+    pub paths: Option<Paths>,
+    /// The pinned root.
+    pub anchor: Option<Anchor>,
+    /// The TPM.
+    pub sealing: Option<Sealing>,
+    /// The kinds of service that there are.
+    pub drivers: Drivers,
+    /// All that is wrong, in the order of the files and their lines.
+    pub errors: Vec<SettingsError>,
 }
 
 /// `[tpm]`: what private keys are sealed to.
@@ -125,6 +187,8 @@ pub struct Certificate {
     pub keep: Keep,
     /// Who may read the published key.
     pub owner: Owner,
+    /// The same as it was written.
+    pub accounts: Accounts,
     /// What may refuse a new generation before it is published.
     pub before: Option<Program>,
     /// Consumers' own paths.
@@ -154,6 +218,15 @@ pub struct Owner {
     pub uid: Option<u32>,
     /// Group id, where `group` is set.
     pub gid: Option<u32>,
+}
+
+/// `owner` and `group` as they are written: a name or a number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// `owner`.
+    pub owner: Option<String>,
+    /// `group`.
+    pub group: Option<String>,
 }
 
 /// One entry of `install`.
@@ -191,4 +264,22 @@ pub enum Part {
     Fullchain,
     /// The private key.
     Key,
+}
+
+impl Part {
+    /// All of them, in the order of writing: the key comes last (swap/ondisk.md, "Install").
+    pub const ALL: [Self; 6] = [Self::Ca, Self::Cert, Self::Chain, Self::Combined, Self::Fullchain, Self::Key];
+
+    /// Its key in the settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ca => "ca",
+            Self::Cert => "cert",
+            Self::Chain => "chain",
+            Self::Combined => "combined",
+            Self::Fullchain => "fullchain",
+            Self::Key => "key",
+        }
+    }
 }

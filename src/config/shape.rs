@@ -37,6 +37,16 @@ impl Errors {
         self.push(SettingsError { suggestion: wrong.suggestion, ..place.error(wrong.code, wrong.text) });
     }
 
+    /// How many there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Those after the first `count`.
+    pub(crate) fn after(&self, count: usize) -> Vec<SettingsError> {
+        self.0.borrow().iter().skip(count).cloned().collect()
+    }
+
     pub(crate) fn into_inner(self) -> Vec<SettingsError> {
         self.0.into_inner()
     }
@@ -130,10 +140,9 @@ impl<'a> Shape<'a> {
         if node.is_none() {
             let wrong = Wrong::new(Code::Missing, format!("{} has no \"{key}\"", self.what));
             let table = self.what == TOP_LEVEL;
-            self.errors.at(
-                self.place,
-                wrong.suggest(if table { format!("add a table [{key}]") } else { format!("add \"{key}\" to {}", self.what) }),
-            );
+            let suggestion = if table { format!("add a table [{key}]") } else { format!("add \"{key}\" to {}", self.what) };
+            let error = self.place.error(wrong.code, wrong.text);
+            self.errors.push(SettingsError { suggestion: Some(suggestion), key: Some(self.place.key_below(key)), ..error });
         }
         node.and_then(|node| read(node, self.errors))
     }

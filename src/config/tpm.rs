@@ -19,6 +19,14 @@ const MAX_AGE_MIN: Duration = Duration::from_secs(3600);
 /// The debug and the application PCR: resettable from locality 0 (TCG PC Client Platform TPM Profile §4.6.2).
 const RESETTABLE: [u32; 2] = [16, 23];
 
+impl Sealing {
+    /// This TPM, with the defaults of everything else.
+    #[must_use]
+    pub fn of(tcti: Tcti) -> Self {
+        Self { tcti, pcrs: PcrList::default(), max_age: MAX_AGE }
+    }
+}
+
 /// `[tpm]`.
 pub(super) fn tpm(node: &Node, errors: &Errors) -> Option<Sealing> {
     let shape = Shape::of("[tpm]", node, errors)?;

@@ -1,7 +1,8 @@
 //! TOML text as a tree in which every key and value knows its place.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use toml::de::{DeTable, DeValue};
 
@@ -19,13 +20,53 @@ pub(crate) struct Source {
     text: String,
     /// The offset at which each line starts.
     lines: Vec<usize>,
+    /// Which key stands where; made for the first error only.
+    keys: OnceLock<BTreeMap<usize, String>>,
 }
 
 impl Source {
     fn new(name: &str, text: String) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { name: name.to_owned(), text, lines }
+        Self { name: name.to_owned(), text, lines, keys: OnceLock::new() }
     }
+
+    fn keys(&self) -> &BTreeMap<usize, String> {
+        self.keys.get_or_init(|| {
+            let mut keys = BTreeMap::new();
+            let (root, _) = DeTable::parse_recoverable(&self.text);
+            note_keys(root.get_ref(), "", &mut keys);
+            keys
+        })
+    }
+}
+
+/// Notes the way to every key and value below a table, at the offset where each begins; where two begin at one, the inner one counts.
+fn note_keys(table: &DeTable<'_>, above: &str, keys: &mut BTreeMap<usize, String>) {
+    for (key, value) in table {
+        let path = below(above, key.get_ref());
+        keys.insert(key.span().start, path.clone());
+        note_values(value, &path, keys);
+    }
+}
+
+fn note_values(value: &toml::Spanned<DeValue<'_>>, path: &str, keys: &mut BTreeMap<usize, String>) {
+    keys.insert(value.span().start, path.to_owned());
+    match value.get_ref() {
+        DeValue::Table(table) => note_keys(table, path, keys),
+        DeValue::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                note_values(item, &format!("{path}[{index}]"), keys);
+            }
+        }
+        DeValue::String(_) | DeValue::Boolean(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_) => {}
+    }
+}
+
+/// The way to a key of the table that `above` leads to; empty: of the file itself.
+fn below(above: &str, key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let key = if bare { key.to_owned() } else { format!("\"{}\"", one_line(key, 80)) };
+    if above.is_empty() { key } else { format!("{above}.{key}") }
 }
 
 /// A point in a settings file.
@@ -33,6 +74,8 @@ impl Source {
 pub struct Place {
     source: Arc<Source>,
     offset: usize,
+    /// Whether it stands for the file itself, and not for what stands first in it.
+    is_root: bool,
 }
 
 impl Place {
@@ -43,11 +86,26 @@ impl Place {
         (line, self.source.text.get(start..self.offset).unwrap_or_default().chars().count() + 1)
     }
 
+    /// The file.
+    pub(crate) fn file(&self) -> &str {
+        &self.source.name
+    }
+
+    /// The way to what stands here, such as `certificate[2].ttl`.
+    pub(crate) fn key(&self) -> Option<String> {
+        if self.is_root { None } else { self.source.keys().get(&self.offset).cloned() }
+    }
+
+    /// The way to a key of the table that stands here, whether it is there or not.
+    pub(crate) fn key_below(&self, key: &str) -> String {
+        below(self.key().as_deref().unwrap_or_default(), key)
+    }
+
     /// An error at this point.
     pub(crate) fn error(&self, code: Code, text: impl Into<String>) -> SettingsError {
         let (line, column) = self.position();
         let file = self.source.name.clone();
-        SettingsError { file, line: Some(line), column: Some(column), code, text: text.into(), suggestion: None }
+        SettingsError { file, line: Some(line), column: Some(column), key: self.key(), code, text: text.into(), suggestion: None }
     }
 }
 
@@ -66,6 +124,17 @@ pub struct Node {
     pub(crate) value: Value,
     /// Where an inline table ends; one under a header is open to what follows.
     end: Option<usize>,
+}
+
+impl Node {
+    /// The text that a key of this table is set to.
+    pub(crate) fn text_of(&self, key: &str) -> Option<&str> {
+        let Value::Table(entries) = &self.value else { return None };
+        match &entries.iter().find(|entry| entry.key == key)?.node.value {
+            Value::Text(text) => Some(text),
+            Value::Array(_) | Value::Bool(_) | Value::Other { .. } | Value::Table(_) => None,
+        }
+    }
 }
 
 /// What stands there. No setting is a number or a date, so those keep only what is needed to say what was found.
@@ -120,7 +189,7 @@ pub(crate) fn parse(name: &str, bytes: Vec<u8>) -> Document {
         Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), Some(error.utf8_error().valid_up_to())),
     };
     let source = Arc::new(Source::new(name, text));
-    let at = |offset| Place { source: Arc::clone(&source), offset };
+    let at = |offset| Place { source: Arc::clone(&source), offset, is_root: offset == 0 };
     if let Some(offset) = bad {
         let (text, suggestion) = match offset {
             0 if source.text.starts_with('\u{feff}') => {
@@ -140,7 +209,7 @@ pub(crate) fn parse(name: &str, bytes: Vec<u8>) -> Document {
 }
 
 fn entries(table: &DeTable<'_>, source: &Arc<Source>) -> Vec<Entry> {
-    let place = |span: std::ops::Range<usize>| Place { source: Arc::clone(source), offset: span.start };
+    let place = |span: std::ops::Range<usize>| Place { source: Arc::clone(source), offset: span.start, is_root: false };
     let mut entries: Vec<Entry> = table
         .iter()
         .map(|(key, value)| Entry { key: key.get_ref().to_string(), place: place(key.span()), node: node(value, source) })
@@ -162,7 +231,11 @@ fn node(spanned: &toml::Spanned<DeValue<'_>>, source: &Arc<Source>) -> Node {
         DeValue::Float(_) => Value::Other { kind: "a float", raw: raw() },
         DeValue::Datetime(_) => Value::Other { kind: "a date or time", raw: raw() },
     };
-    Node { place: Place { source: Arc::clone(source), offset: span.start }, value, end: written.starts_with('{').then_some(span.end) }
+    Node {
+        place: Place { source: Arc::clone(source), offset: span.start, is_root: false },
+        value,
+        end: written.starts_with('{').then_some(span.end),
+    }
 }
 
 fn is_duplicate(error: &toml::de::Error) -> bool {
@@ -171,7 +244,7 @@ fn is_duplicate(error: &toml::de::Error) -> bool {
 
 fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, entries: &[Entry]) -> SettingsError {
     let span = error.span().unwrap_or_default();
-    let place = Place { source: Arc::clone(source), offset: span.start };
+    let place = Place { source: Arc::clone(source), offset: span.start, is_root: false };
     if !is_duplicate(error) {
         let (text, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), "what TOML allows"));
         let suggestion = Some(one_line(&format!("write {expected} here"), 200));
@@ -202,7 +275,7 @@ fn first_of(key: &str, second: &Place, entries: &[Entry]) -> Option<Place> {
         let header = line.split_inclusive(']').next()?;
         let first = text.lines().find(|earlier| earlier.trim_start().starts_with(header))?;
         let offset = first.as_ptr() as usize - text.as_ptr() as usize;
-        return (offset < line_start).then(|| Place { source: Arc::clone(&second.source), offset });
+        return (offset < line_start).then(|| Place { source: Arc::clone(&second.source), offset, is_root: false });
     }
     // In a table that is still open at the second place: the one that was opened last.
     let within = |node: &Node| match &node.value {

@@ -215,6 +215,8 @@ codes! {
     ShorterThanServing = "shorter-than-serving",
     /// A new TPM was announced, and it is the pinned one.
     SameTpm = "same-tpm",
+    /// The settings of a certificate are wrong.
+    Settings = "settings",
     /// A server that was unsealed is sealed since it was asked to read its files.
     SealedByReload = "sealed-by-reload",
     /// The server failed.

@@ -1,6 +1,6 @@
 //! Key algorithms and where a private key is kept. Key material itself is in `secret`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::layout;
 
@@ -86,7 +86,7 @@ impl std::fmt::Display for KeyAlgorithm {
 }
 
 /// Where a private key rests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
     /// A PKCS#8 file with mode 0600 in the state directory.

@@ -1,12 +1,7 @@
 //! Names and fixed contents of what lies on disk ([What lies where](crate::steps::swap#what-lies-where)); it must never touch a disk.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use super::anchor::Fingerprint;
-use super::clock::Time;
 use super::name::{CertName, Generation};
 
 /// Directory of all certificates in the state directory.
@@ -53,30 +48,6 @@ pub const META: &str = "meta.json";
 pub const TRUST: &str = "trust";
 /// The pinned root in [`TRUST`].
 pub const ANCHOR: &str = "anchor.pem";
-
-/// `meta.json`: for detecting change, not a defence against root.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Meta {
-    /// Version of the format: 1.
-    pub v: u32,
-    /// The certificate's name.
-    pub name: String,
-    /// The generation.
-    pub generation: Generation,
-    /// When it was staged.
-    pub staged: Time,
-    /// SHA-256 of the SubjectPublicKeyInfo of key and certificate.
-    pub spki_sha256: Fingerprint,
-    /// SHA-256 of the root it was validated against.
-    pub anchor_sha256: Fingerprint,
-    /// SHA-256 of each file of the generation but this one.
-    pub files: BTreeMap<String, Fingerprint>,
-    /// Of a sealed key: SHA-256 of the PEM that consumers get, by which it is known in the run tree without the TPM. It tells no more about
-    /// the key than the certificate beside it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub published_key_sha256: Option<Fingerprint>,
-}
 
 /// The directory of a generation as consumers see it.
 #[must_use]

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod finding;
 pub mod key;
 pub mod layout;
+pub mod meta;
 pub mod name;
 pub mod openbao;
 pub mod pcr;

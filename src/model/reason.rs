@@ -8,6 +8,8 @@ words! {
     /// Stable codes of `plan --json`, in the order in which they are told.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     pub enum ReasonCode {
+        /// Its settings are wrong: nothing can be done.
+        Settings = "settings",
         /// No committed generation and no debt.
         Missing = "missing",
         /// There, but not parseable, or its key cannot be opened.

@@ -33,12 +33,24 @@ pub struct SettingsError {
     pub line: Option<usize>,
     /// Column from 1, in characters.
     pub column: Option<usize>,
+    /// The key in that file that it is about, such as `certificate[2].ttl` (the first is 0), where there is one.
+    #[serde(default)]
+    pub key: Option<String>,
     /// Stable word for machines, such as `unknown-key`.
     pub code: Code,
     /// What is expected and what was found.
     pub text: String,
     /// What would be right.
     pub suggestion: Option<String>,
+}
+
+impl SettingsError {
+    /// `FILE:LINE:COLUMN`, as editors and compilers write it; the file alone where there is no line.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let numbers: String = [self.line, self.column].iter().flatten().map(|number| format!(":{number}")).collect();
+        format!("{}{numbers}", self.file)
+    }
 }
 
 /// Debt as reports show it.

@@ -5,9 +5,11 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::generation::{Kept, key_mode};
-use crate::config::settings::{Install, Owner, Part, Settings};
+use super::outlet::Outlet;
+use crate::config::settings::{Install, Owner, Part};
 use crate::io::dir::{Content, Dir, DiskError, Kind};
 use crate::judge::pem;
+use crate::model::anchor::Anchor;
 use crate::model::layout;
 use crate::model::secret::Material;
 
@@ -27,7 +29,7 @@ pub fn leftovers(install: &Install, names: &[String]) -> Vec<String> {
 ///
 /// # Errors
 /// When one of them cannot be read.
-pub(super) fn copy_differs(settings: &Settings, install: &Install, owner: Owner, live: &Kept) -> Result<Option<String>, DiskError> {
+pub(super) fn copy_differs(outlet: &Outlet<'_>, install: &Install, live: &Kept) -> Result<Option<String>, DiskError> {
     let gone = |path: &Path| Some(format!("the copy {} is gone", path.display()));
     let Some(dir) = Dir::open(&install.dir)? else { return Ok(gone(&install.dir)) };
     if let Some(name) = leftovers(install, &dir.names()?).first() {
@@ -37,7 +39,8 @@ pub(super) fn copy_differs(settings: &Settings, install: &Install, owner: Owner,
         if dir.kind(file)?.is_none() {
             return Ok(gone(&dir.join(file)));
         }
-        if !copy_is_right(&dir, file, &part_bytes(settings, live, *part), *part, owner)? {
+        let Some(bytes) = part_bytes(outlet.anchor, live, *part) else { continue };
+        if !copy_is_right(&dir, file, &bytes, *part, outlet.owner)? {
             return Ok(Some(format!("the copy {} differs from what is committed", dir.join(file).display())));
         }
     }
@@ -59,12 +62,13 @@ pub fn copy_is_right(dir: &Dir, file: &str, bytes: &[u8], part: Part, owner: Own
     Ok(dir.read(file)?.is_some_and(right))
 }
 
-/// What a consumer gets for a part as a copy; of a sealed key nothing, since it is never copied.
+/// What a consumer gets for a part as a copy; of a sealed key nothing, since it is never copied. `None` where the root is asked for and not
+/// known.
 #[must_use]
-pub fn part_bytes(settings: &Settings, kept: &Kept, part: Part) -> Zeroizing<Vec<u8>> {
-    let anchor = || Zeroizing::new(pem::write(&settings.anchor.der).into_bytes());
+pub fn part_bytes(anchor: Option<&Anchor>, kept: &Kept, part: Part) -> Option<Zeroizing<Vec<u8>>> {
+    let Some(name) = part_file(part) else { return anchor.map(|anchor| Zeroizing::new(pem::write(&anchor.der).into_bytes())) };
     let files = kept.published_files(&Material::Pem(Zeroizing::new(kept.plain_key().unwrap_or_default().to_vec())));
-    part_file(part).and_then(|name| files.into_iter().find(|(n, _)| *n == name)).map_or_else(anchor, |(_, bytes)| bytes)
+    files.into_iter().find(|(file, _)| *file == name).map(|(_, bytes)| bytes)
 }
 
 /// The mode of a part that is copied.

@@ -1,23 +1,31 @@
 //! What is there: both trees and `state.json` of every certificate. Reads files only; never the ledger, the network or the TPM.
 
+mod committed;
+mod host;
 mod listing;
 mod state_file;
+
+use std::path::Path;
 
 use super::copies::copy_differs;
 use super::generation::{Condition, Kept, certificates, difference};
 use super::links;
-use super::sealing::{SealingKeys, in_clear};
-use crate::config::settings::{Certificate, InstallKind, Settings};
+use super::outlet::{Bare, Outlet};
+use super::sealing::SealingKeys;
+use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::judge::cert::Facts;
-use crate::judge::pem;
 use crate::model::clock::Time;
+use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::state::{State, UnderWay};
+use committed::committed;
+pub use host::Host;
+use host::host;
+pub(super) use host::unnamed;
 use listing::Listing;
 pub use state_file::StateFile;
-use state_file::read_state;
 
 /// Below this number a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 64;
@@ -86,19 +94,6 @@ pub struct Published {
     pub facts: Option<Facts>,
 }
 
-/// What the certificates of a host share.
-#[derive(Debug)]
-pub struct Host {
-    /// When the last run took the lock.
-    pub last_run: Option<Time>,
-    /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
-    pub unnamed: Vec<String>,
-    /// Whether the trust anchor for consumers is missing or another one, or a killed run left something half-made beside it.
-    pub half_made: bool,
-    /// The sealing keys.
-    pub sealing: SealingKeys,
-}
-
 /// Reads everything about these certificates.
 ///
 /// # Errors
@@ -144,24 +139,6 @@ pub fn each<T: Send>(
     Ok((host, all))
 }
 
-fn host(settings: &Settings, state: Option<&Dir>, certs: Option<&Dir>, run: Option<&Dir>) -> Result<Host, DiskError> {
-    let last_run = state.map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix);
-    let half_made = run.map_or(Ok(false), |run| trust_is_half_made(settings, run))?;
-    let unnamed = certs.map_or(Ok(Vec::new()), |certs| unnamed(certs, settings))?;
-    Ok(Host { last_run, unnamed, half_made, sealing: SealingKeys::read(state)? })
-}
-
-fn trust_is_half_made(settings: &Settings, run: &Dir) -> Result<bool, DiskError> {
-    let Some(trust) = run.child(layout::TRUST)? else { return Ok(true) };
-    let right = trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == pem::write(&settings.anchor.der).as_bytes());
-    Ok(!right || trust.names()?.iter().any(|n| n.starts_with('.')))
-}
-
-fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<String>, DiskError> {
-    let named: std::collections::BTreeSet<&str> = settings.certificates.iter().map(|c| c.name().as_str()).collect();
-    Ok(certs.names()?.into_iter().filter(|n| !n.starts_with('.') && !named.contains(n.as_str())).collect())
-}
-
 /// Where the trees of all certificates lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Roots<'a> {
@@ -179,6 +156,15 @@ pub fn tree(settings: &Settings, certificate: &Certificate, roots: Roots<'_>, ke
     look_at(settings, certificate, roots, keys, &mut Buffer::default())
 }
 
+/// Both trees of a certificate whose settings are broken, compared by what its committed generation carries.
+///
+/// # Errors
+/// When something that is there cannot be read.
+pub fn bare_tree(bare: Bare<'_>, name: &CertName, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
+    let outlet = |live: &Kept| bare.outlet(name, live, &mut Vec::new());
+    Subject { name, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None }.look_at(roots, keys, &mut Buffer::default())
+}
+
 fn look_at(
     settings: &Settings,
     certificate: &Certificate,
@@ -186,74 +172,77 @@ fn look_at(
     keys: &SealingKeys,
     buffer: &mut Buffer,
 ) -> Result<Tree, DiskError> {
-    let name = certificate.name().as_str();
-    let mut var = roots.certs.map_or(Ok(None), |certs| certs.child(name))?;
-    let mut run = roots.run.map_or(Ok(None), |run| run.child(name))?;
-    let mut tree = Tree::default();
-    if let Some(var) = &mut var {
-        committed(certificate, var, keys, &mut tree, buffer)?;
+    let outlet = |live: &Kept| Outlet::of_settings(settings, certificate, live);
+    let name = certificate.name();
+    Subject {
+        name,
+        keep: Some(certificate.keep),
+        run: &settings.paths.run,
+        outlet: &outlet,
+        missing_link: &|| links::missing(settings, certificate),
     }
-    let mut named = None;
-    if let Some(run) = &mut run {
-        let listing = Listing::of(run)?;
-        tree.largest = tree.largest.max(listing.largest());
-        tree.leftovers |= listing.leftovers;
-        named = run.link(layout::LIVE)?;
-        tree.published.generation = named.as_deref().and_then(Generation::parse);
-    }
-    // What is not what was staged is due for that reason, whatever consumers read.
-    if let Some(live) = tree.live.as_ref().filter(|live| live.condition == Condition::Intact) {
-        tree.unpublished = differs(settings, certificate, run.as_ref(), named.as_deref(), live, buffer)?;
-        tree.missing_link = links::missing(settings, certificate);
-        // Equal trees hold equal leaves: nothing is parsed twice.
-        if tree.unpublished.is_none() && tree.published.generation == Some(live.generation) {
-            tree.published.facts.clone_from(&live.facts);
-            return Ok(tree);
+    .look_at(roots, keys, buffer)
+}
+
+/// A certificate that is looked at.
+struct Subject<'a> {
+    name: &'a CertName,
+    /// How the settings want its key to be kept, where they say it.
+    keep: Option<Keep>,
+    /// The run directory.
+    run: &'a Path,
+    /// How a generation of it reaches consumers.
+    outlet: &'a dyn Fn(&Kept) -> Outlet<'a>,
+    /// The first of its links that is not there.
+    missing_link: &'a dyn Fn() -> Option<String>,
+}
+
+impl Subject<'_> {
+    fn look_at(&self, roots: Roots<'_>, keys: &SealingKeys, buffer: &mut Buffer) -> Result<Tree, DiskError> {
+        let name = self.name.as_str();
+        let mut var = roots.certs.map_or(Ok(None), |certs| certs.child(name))?;
+        let mut run = roots.run.map_or(Ok(None), |run| run.child(name))?;
+        let mut tree = Tree::default();
+        if let Some(var) = &mut var {
+            committed(self.keep, var, keys, &mut tree, buffer)?;
         }
+        let mut named = None;
+        if let Some(run) = &mut run {
+            let listing = Listing::of(run)?;
+            tree.largest = tree.largest.max(listing.largest());
+            tree.leftovers |= listing.leftovers;
+            named = run.link(layout::LIVE)?;
+            tree.published.generation = named.as_deref().and_then(Generation::parse);
+        }
+        // What is not what was staged is due for that reason, whatever consumers read.
+        if let Some(live) = tree.live.as_ref().filter(|live| live.condition == Condition::Intact) {
+            tree.unpublished = match &run {
+                None => Some(format!("{} is gone", self.run.join(name).display())),
+                Some(run) => differs(&(self.outlet)(live), run, named.as_deref(), live, buffer)?,
+            };
+            tree.missing_link = (self.missing_link)();
+            // Equal trees hold equal leaves: nothing is parsed twice.
+            if tree.unpublished.is_none() && tree.published.generation == Some(live.generation) {
+                tree.published.facts.clone_from(&live.facts);
+                return Ok(tree);
+            }
+        }
+        if let Some((run, generation)) = run.as_ref().zip(tree.published.generation) {
+            tree.published.facts = published_leaf(run, generation)?;
+        }
+        Ok(tree)
     }
-    if let Some((run, generation)) = run.as_ref().zip(tree.published.generation) {
-        tree.published.facts = published_leaf(run, generation)?;
-    }
-    Ok(tree)
 }
 
-/// What the state directory holds of a certificate.
-fn committed(certificate: &Certificate, var: &mut Dir, keys: &SealingKeys, tree: &mut Tree, buffer: &mut Buffer) -> Result<(), DiskError> {
-    (tree.state, tree.state_file) = read_state(var, buffer)?;
-    let listing = Listing::of(var)?;
-    tree.largest = listing.largest().max(tree.state.largest);
-    (tree.complete, tree.leftovers) = (listing.generations, listing.leftovers);
-    if !certificate.keep.rests_in_clear() {
-        tree.in_clear = in_clear(var, &tree.complete);
-    }
-    let link = var.link(layout::LIVE)?;
-    let live = link.as_deref().map(|text| (Generation::parse(text), text));
-    tree.live = match live {
-        None => None,
-        Some((Some(generation), _)) => Some(Kept::read(var, generation)?),
-        Some((None, text)) => return Err(strange_link(var, text)),
-    };
-    choose_debt(tree, var)?;
-    tree.live.iter_mut().chain(&mut tree.debt).for_each(|kept| keys.judge(kept));
-    Ok(())
-}
-
-fn strange_link(var: &Dir, text: &str) -> DiskError {
-    tracing::warn!(link = %var.join(layout::LIVE).display(), target = text, "the link names no generation");
-    DiskError::new("understand the link", var.join(layout::LIVE), rustix::io::Errno::INVAL)
-}
-
-/// The newest complete generation after `live` that is not withdrawn; what is older than it was superseded.
-fn choose_debt(tree: &mut Tree, var: &Dir) -> Result<(), DiskError> {
-    let live = tree.live.as_ref().map_or(0, |k| k.generation.0);
-    tree.newer = tree.complete.iter().copied().filter(|g| g.0 > live).collect();
-    // Without a readable state nobody knows what was withdrawn: nothing is published again then.
-    if tree.state_file != StateFile::Known {
-        return Ok(());
-    }
-    let newest = tree.newer.iter().rev().copied().find(|g| !tree.state.withdrawn.contains(g));
-    tree.debt = newest.map(|g| Kept::read(var, g)).transpose()?;
-    Ok(())
+/// What consumers read of a certificate.
+///
+/// # Errors
+/// When something that is there cannot be read.
+pub fn published(run: &Path, name: &CertName) -> Result<Published, DiskError> {
+    let Some(run) = Dir::open(run)?.map_or(Ok(None), |run| run.child(name.as_str()))? else { return Ok(Published::default()) };
+    let generation = run.link(layout::LIVE)?.as_deref().and_then(Generation::parse);
+    let facts = generation.map_or(Ok(None), |generation| published_leaf(&run, generation))?;
+    Ok(Published { generation, facts })
 }
 
 fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, DiskError> {
@@ -267,27 +256,27 @@ fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, Di
 /// # Errors
 /// When something that is there cannot be read.
 pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, live: &Kept) -> Result<Option<String>, DiskError> {
-    let named = run.map_or(Ok(None), |run| run.link(layout::LIVE))?;
-    differs(settings, cert, run, named.as_deref(), live, &mut Buffer::default())
-}
-
-fn differs(
-    settings: &Settings,
-    cert: &Certificate,
-    run: Option<&Dir>,
-    named: Option<&str>,
-    live: &Kept,
-    buffer: &mut Buffer,
-) -> Result<Option<String>, DiskError> {
     let name = cert.name();
     let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    if let Some(text) = difference(run, named, live, cert.owner, &settings.rendered(cert, live.generation), buffer)? {
+    outlet_differs(&Outlet::of_settings(settings, cert, live), run, live)
+}
+
+/// Why what lies in this directory of the run tree is not what this outlet makes of the committed generation.
+///
+/// # Errors
+/// When something that is there cannot be read.
+pub fn outlet_differs(outlet: &Outlet<'_>, run: &Dir, live: &Kept) -> Result<Option<String>, DiskError> {
+    differs(outlet, run, run.link(layout::LIVE)?.as_deref(), live, &mut Buffer::default())
+}
+
+fn differs(outlet: &Outlet<'_>, run: &Dir, named: Option<&str>, live: &Kept, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
+    if let Some(text) = difference(run, named, live, outlet.owner, &outlet.rendered, buffer)? {
         return Ok(Some(text));
     }
     // A sealed key is never copied: its certificate has copies only since the settings changed, and is due for that.
     let copied = live.plain_key().is_some();
-    for install in cert.install.iter().filter(|i| copied && i.kind == InstallKind::Copy) {
-        if let Some(text) = copy_differs(settings, install, cert.owner, live)? {
+    for install in outlet.copies.iter().filter(|_| copied) {
+        if let Some(text) = copy_differs(outlet, install, live)? {
             return Ok(Some(text));
         }
     }

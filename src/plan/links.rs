@@ -1,18 +1,19 @@
 //! Links at consumers' own paths (`install` with `as = "link"`): where they should lead, and whether they do. Only reads.
 
+use std::path::Path;
+
 use super::copies::part_file;
 use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
 use crate::io::dir::{Dir, Kind};
 use crate::model::layout;
 use crate::model::name::CertName;
 
-/// Where the link of a part leads.
+/// Where the link of a part leads, of the certificate whose directory in the run tree is `own`.
 #[must_use]
-pub fn target(settings: &Settings, name: &CertName, part: Part) -> String {
-    let run = &settings.paths.run;
+pub fn target(own: &Path, part: Part) -> String {
     let target = match part_file(part) {
-        Some(file) => run.join(name.as_str()).join(layout::LIVE).join(file),
-        None => run.join(layout::TRUST).join(layout::ANCHOR),
+        Some(file) => own.join(layout::LIVE).join(file),
+        None => own.with_file_name(layout::TRUST).join(layout::ANCHOR),
     };
     target.display().to_string()
 }
@@ -32,7 +33,7 @@ fn missing_of(settings: &Settings, name: &CertName, install: &Install) -> Option
     };
     install.files.iter().find_map(|(part, file)| {
         let path = dir.join(file);
-        let (path, wanted) = (path.display(), target(settings, name, *part));
+        let (path, wanted) = (path.display(), target(&settings.paths.run.join(name.as_str()), *part));
         match dir.kind(file) {
             Ok(None) => Some(format!("the link {path} is missing")),
             Ok(Some(Kind::Link)) => match dir.link(file) {

@@ -9,7 +9,7 @@ use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
 use super::planned::{Planned, planned};
 use super::sealing::{SealingKeys, plaintext_warning};
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::{Certificate, Install, Settings};
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 use crate::model::code::Code;
@@ -114,7 +114,7 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
         proof: proof_of_live(&tree),
         keep,
         keep_means: keep_means(keep, &pcrs),
-        keep_beyond: (keep == Keep::Sealed).then_some(KEEP_BEYOND),
+        keep_beyond: keep_beyond(keep),
         pcrs,
         debt,
         attempts,
@@ -126,18 +126,18 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
         overdue: deadline.is_some_and(|deadline| deadline.is_over(now)),
         last_error: health::last_error(&tree, &moment).cloned(),
         last_run,
-        copies: copies(certificate),
+        copies: copies(&certificate.install),
         warnings: warnings(&tree, unwritable),
         in_progress: tree.under_way.take(),
         planned,
     }
 }
 
-fn last_success(tree: &Tree) -> Option<Time> {
+pub(super) fn last_success(tree: &Tree) -> Option<Time> {
     tree.state.proven.as_ref().filter(|proven| proven.proof != Proof::None).map(|proven| proven.at)
 }
 
-fn last_attempt(tree: &Tree) -> Option<Time> {
+pub(super) fn last_attempt(tree: &Tree) -> Option<Time> {
     let state = &tree.state;
     let noted = [state.proven.as_ref().map(|proven| proven.at), state.last_error.as_ref().map(|last| last.at)];
     let begun = tree.under_way.as_ref().and_then(|under_way| under_way.since).or(state.begun.as_ref().map(|begun| begun.at));
@@ -182,7 +182,12 @@ fn pcrs_of(settings: &Settings, tree: &Tree, sealing: &SealingKeys) -> Vec<u32> 
     bound.or(asked).unwrap_or_default().to_vec()
 }
 
-fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
+/// What a key that rests so is not protected against, where that is not obvious.
+pub(super) fn keep_beyond(keep: Keep) -> Option<&'static str> {
+    (keep == Keep::Sealed).then_some(KEEP_BEYOND)
+}
+
+pub(super) fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
     match (keep, pcrs) {
         (Keep::File, _) => "a file in the state directory, for root alone: whoever reads the disk or a backup has the key".to_owned(),
         (Keep::Sealed, []) => "sealed to this host's TPM, whatever boots there: a stolen disk, backup or image does not open it".to_owned(),
@@ -194,8 +199,8 @@ fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
     }
 }
 
-fn copies(certificate: &Certificate) -> Vec<String> {
+pub(super) fn copies(install: &[Install]) -> Vec<String> {
     use crate::config::settings::InstallKind::Copy;
-    let copied = certificate.install.iter().filter(|install| install.kind == Copy);
+    let copied = install.iter().filter(|install| install.kind == Copy);
     copied.flat_map(|install| install.files.iter().map(|(_, file)| install.dir.join(file).display().to_string())).collect()
 }

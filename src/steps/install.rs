@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flow::faulty;
 use super::run::{Begun, Command, Run};
 use super::swap::{Place, Trees, disk_failure, keep_aside, write_copies};
 use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
@@ -24,7 +25,9 @@ pub fn install(settings: &Arc<Settings>, wait: Duration, clock: Clock) -> Report
         Begun::Run(run) => run,
         Begun::Report(report) => return *report,
     };
-    let reports = settings.certificates.iter().filter(|c| !c.install.is_empty()).map(|c| one(settings, c, &run)).collect();
+    let mut reports: Vec<CertReport> =
+        settings.certificates.iter().filter(|c| !c.install.is_empty()).map(|c| one(settings, c, &run)).collect();
+    reports.extend(faulty::all(&run, settings));
     run.end(reports)
 }
 
@@ -123,7 +126,8 @@ struct Made {
 
 impl Links<'_> {
     fn make(&mut self, part: Part, file: &str, warnings: &mut Vec<Warning>) -> Result<(), DiskError> {
-        let target = target(self.place.settings(), self.place.name(), part);
+        let own = self.place.settings().paths.run.join(self.place.name().as_str());
+        let target = target(&own, part);
         let aside = match self.dir.kind(file)? {
             Some(Kind::Link) if self.dir.links_to(file, &target)? => return Ok(()),
             Some(_) => Some(keep_aside(self.dir, file, warnings)?),

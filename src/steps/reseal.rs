@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::{Committed, commit_resealed};
+use super::flow::faulty;
 use super::flow::{End, Journal, collect_sealing_keys, describe_leaf};
 use super::keep::keep;
 use super::key::{Key, KeyStore as _, SealedStore};
@@ -52,10 +53,11 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
     let made = pinned.and_then(|other| store.renew_sealing_key(clock.now()).map(|_| other));
     let has_other_tpm = matches!(made, Ok(Some(true)));
     let sealing = Sealing { run: &run, trees: &trees, store, clock, has_other_tpm };
-    let reports = match made {
+    let mut reports: Vec<CertReport> = match made {
         Err(failure) => return without_a_key(run, &sealed, &failure),
         Ok(other) => sealed.iter().map(|c| with_warning(sealing.one(c), other)).collect(),
     };
+    reports.extend(faulty::all(&run, settings));
     collect_sealing_keys(&trees);
     run.end(reports)
 }

@@ -1,13 +1,16 @@
 //! `restore`: the run directory rebuilt from the state directory, as after every boot. No network, no process, no waiting for a lock.
 
+mod bare;
+
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use self::bare::Ground;
 use super::flow::describe_leaf;
 use super::record;
 use super::run::{disk_error, line};
 use super::swap::{Place, Trees, disk_failure, put_back};
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
 use crate::model::clock::{Clock, Time};
@@ -15,51 +18,111 @@ use crate::model::code::Code;
 use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
+use crate::model::name::CertName;
 use crate::model::reason::{Reason, ReasonCode};
-use crate::model::report::{CertReport, Report, RunError};
+use crate::model::report::{CertReport, Report, RunError, SettingsError};
 use crate::plan::debt::{debt_is_void, proof_of_live, publishable};
+use crate::plan::faulty::{committed, on_disk};
 use crate::plan::generation::Kept;
 use crate::plan::inventory::{self, Roots, Tree};
 use crate::plan::sealing::SealingKeys;
 
-/// Restores every certificate of the settings.
+/// Restores every certificate of the settings, and those whose settings are broken from what they carry.
 #[must_use]
 pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
     let started = clock.now();
-    let (mut certificates, error) = match Dir::open(&settings.paths.state) {
-        Ok(None) => (settings.certificates.iter().map(nothing).collect(), None),
-        Err(why) => {
-            let failure = disk_failure(Stage::Publish, &why);
-            (
-                settings.certificates.iter().map(|c| failed(CertReport::new(c.name().clone(), Outcome::Failed), failure.clone())).collect(),
-                None,
-            )
-        }
-        Ok(Some(state)) => match Lock::try_take(&state, layout::LOCK) {
-            Ok(Some(lock)) => {
-                let reports = all(settings, clock);
-                note_failures(&state, &reports, started, clock.now());
-                drop(lock);
-                (reports, None)
+    let ground = Ground::of(settings, clock);
+    let work = Work { settings: Some(settings), faulty: on_disk(settings), ground: &ground, clock };
+    let ended = work.all(&settings.paths, started);
+    report(settings.host.clone(), settings.faults.errors.clone(), started, clock.now(), ended)
+}
+
+/// Restores every committed certificate although the settings cannot be used at all; `None` where there is none.
+#[must_use]
+pub fn restore_without_settings(remains: &Remains, paths: &Paths, clock: Clock) -> Option<Report> {
+    let started = clock.now();
+    let ground = Ground::of_remains(remains, paths, clock);
+    let faulty = committed(remains, paths);
+    if faulty.is_empty() {
+        return None;
+    }
+    let ended = Work { settings: None, faulty, ground: &ground, clock }.all(paths, started);
+    Some(report(remains.host.clone().unwrap_or_default(), remains.errors.clone(), started, clock.now(), ended))
+}
+
+/// How it ended: with an error of the whole, or with what became of each.
+struct Ended {
+    certificates: Vec<CertReport>,
+    error: Option<RunError>,
+}
+
+fn report(host: String, errors: Vec<SettingsError>, started: Time, finished: Time, ended: Ended) -> Report {
+    let Ended { certificates, error } = ended;
+    let bad = error.is_some() || !errors.is_empty() || certificates.iter().any(|c| c.outcome == Outcome::Failed);
+    Report { schema: "omens.restore/1".to_owned(), host, started, finished, exit: u8::from(bad), error, errors, certificates }
+}
+
+/// What there is to restore.
+struct Work<'a> {
+    settings: Option<&'a Arc<Settings>>,
+    /// Those that are restored from what they carry.
+    faulty: Vec<Faulty>,
+    ground: &'a Ground<'a>,
+    clock: Clock,
+}
+
+impl Work<'_> {
+    fn certificates(&self) -> &[Certificate] {
+        self.settings.map_or(&[], |settings| &settings.certificates)
+    }
+
+    fn all(&self, paths: &Paths, started: Time) -> Ended {
+        let names = || self.certificates().iter().map(Certificate::name).chain(self.faulty.iter().map(|faulty| &faulty.name));
+        let (certificates, error) = match Dir::open(&paths.state) {
+            Ok(None) => (names().map(nothing).collect(), None),
+            Err(why) => {
+                let failure = disk_failure(Stage::Publish, &why);
+                (names().map(|name| failed(CertReport::new(name.clone(), Outcome::Failed), failure.clone())).collect(), None)
             }
-            // Nobody else can be at work on a state directory that cannot be written; what it holds can be published all the same.
-            Err(why) if why.errno == rustix::io::Errno::ROFS => (all(settings, clock), None),
-            // Held: a run is at work, which waits for systemctl, which may wait for us (swap/ondisk.md, "Restore"). Look, and do not touch.
-            Ok(None) => while_locked(settings, &state),
-            Err(why) => (Vec::new(), Some(disk_error(&why))),
-        },
-    };
-    certificates.sort_by_key(|report| settings.certificates.iter().position(|c| c.name() == &report.name));
-    let bad = error.is_some() || certificates.iter().any(|c| c.outcome == Outcome::Failed);
-    Report {
-        schema: "omens.restore/1".to_owned(),
-        host: settings.host.clone(),
-        started,
-        finished: clock.now(),
-        exit: u8::from(bad),
-        error,
-        errors: Vec::new(),
-        certificates,
+            Ok(Some(state)) => match Lock::try_take(&state, layout::LOCK) {
+                Ok(Some(lock)) => {
+                    let reports = self.each();
+                    note_failures(&state, &reports, started, self.clock.now());
+                    drop(lock);
+                    (reports, None)
+                }
+                // Nobody else can be at work on a state directory that cannot be written; what it holds can be published all the same.
+                Err(why) if why.errno == rustix::io::Errno::ROFS => (self.each(), None),
+                // Held: a run is at work, which waits for systemctl, which may wait for us (swap/ondisk.md, "Restore"). Look, and do not touch.
+                Ok(None) => self.while_locked(&state),
+                Err(why) => (Vec::new(), Some(disk_error(&why))),
+            },
+        };
+        Ended { certificates, error }
+    }
+
+    fn each(&self) -> Vec<CertReport> {
+        let mut reports = self.settings.map_or_else(Vec::new, |settings| all(settings, self.clock));
+        reports.extend(self.faulty.iter().map(|faulty| self.ground.restore(faulty)));
+        if self.settings.is_none() {
+            self.ground.show_anchor();
+        }
+        reports
+    }
+
+    /// Another run is at work: 0 if every tree is complete already, else `locked`.
+    fn while_locked(&self, state: &Dir) -> (Vec<CertReport>, Option<RunError>) {
+        let of_settings = self.settings.into_iter().flat_map(|s| s.certificates.iter().map(|c| as_it_is(c.name(), tree_of(s, c))));
+        let of_ground = self.faulty.iter().map(|faulty| as_it_is(&faulty.name, self.ground.tree(&faulty.name)));
+        let reports: Vec<CertReport> = of_settings.chain(of_ground).collect();
+        let is_incomplete = |report: &&CertReport| report.error.as_ref().is_some_and(|failure| failure.code == Code::Locked);
+        let incomplete: Vec<&str> = reports.iter().filter(is_incomplete).map(|report| report.name.as_str()).collect();
+        let error = (!incomplete.is_empty()).then(|| RunError {
+            code: Code::Locked,
+            text: format!("another run holds {}; not complete: {}", state.join(layout::LOCK).display(), incomplete.join(", ")),
+            hint: Some("that run publishes what is missing; restore again when it has ended".to_owned()),
+        });
+        (reports, error)
     }
 }
 
@@ -76,8 +139,8 @@ fn all(settings: &Arc<Settings>, clock: Clock) -> Vec<CertReport> {
     reports
 }
 
-fn nothing(certificate: &Certificate) -> CertReport {
-    let mut report = CertReport::new(certificate.name().clone(), Outcome::Kept);
+fn nothing(name: &CertName) -> CertReport {
+    let mut report = CertReport::new(name.clone(), Outcome::Kept);
     report.reasons.push(Reason::new(ReasonCode::Missing, "no certificate was committed yet: there is nothing to restore"));
     report
 }
@@ -104,7 +167,7 @@ fn one(settings: &Settings, certificate: &Certificate, trees: &dyn Fn() -> Resul
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
     };
     let mut report = CertReport { previous: tree.published.generation, generation: tree.published.generation, ..report };
-    let Some((kept, is_debt)) = choose(settings, certificate, &tree, now, &mut report) else { return nothing(certificate) };
+    let Some((kept, is_debt)) = choose(settings, certificate, &tree, now, &mut report) else { return nothing(certificate.name()) };
     match differs(settings, certificate, kept) {
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
         Ok(None) if publishable(settings, certificate, kept, now) => {
@@ -172,39 +235,24 @@ fn differs(settings: &Settings, certificate: &Certificate, kept: &Kept) -> Resul
     inventory::unpublished(settings, certificate, run.as_ref(), kept)
 }
 
-/// Another run is at work: 0 if every tree is complete already, else `locked`.
-fn while_locked(settings: &Settings, state: &Dir) -> (Vec<CertReport>, Option<RunError>) {
-    let mut incomplete = Vec::new();
-    let mut reports = Vec::new();
-    for certificate in &settings.certificates {
-        let mut report = CertReport::new(certificate.name().clone(), Outcome::Kept);
-        match tree_of(settings, certificate) {
-            Err(why) => report = failed(report, disk_failure(Stage::Publish, &why)),
-            Ok(tree) => {
-                report.generation = tree.published.generation;
-                report.previous = tree.published.generation;
-                describe_leaf(&mut report, tree.published.facts.as_ref());
-                // A run in the middle of a swap publishes before it commits: a complete newer generation is complete too.
-                let whole = tree.published.facts.is_some();
-                let ahead = whole && tree.published.generation > tree.live.as_ref().map(|live| live.generation);
-                if tree.live.is_some() && (tree.unpublished.is_some() || !whole) && !ahead {
-                    incomplete.push(certificate.name().to_string());
-                    let text = format!("{} is not complete, and another run holds the lock", certificate.name());
-                    report = failed(
-                        report,
-                        Failure::new(Stage::Publish, Code::Locked, text).hint("`omens restore` again when that run has ended"),
-                    );
-                }
-            }
-        }
-        reports.push(report);
+/// What is said of a certificate while another run is at work on it.
+fn as_it_is(name: &CertName, tree: Result<Tree, DiskError>) -> CertReport {
+    let mut report = CertReport::new(name.clone(), Outcome::Kept);
+    let tree = match tree {
+        Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
+        Ok(tree) => tree,
+    };
+    report.generation = tree.published.generation;
+    report.previous = tree.published.generation;
+    describe_leaf(&mut report, tree.published.facts.as_ref());
+    // A run in the middle of a swap publishes before it commits: a complete newer generation is complete too.
+    let whole = tree.published.facts.is_some();
+    let ahead = whole && tree.published.generation > tree.live.as_ref().map(|live| live.generation);
+    if tree.live.is_none() || (tree.unpublished.is_none() && whole) || ahead {
+        return report;
     }
-    let error = (!incomplete.is_empty()).then(|| RunError {
-        code: Code::Locked,
-        text: format!("another run holds {}; not complete: {}", state.join(layout::LOCK).display(), incomplete.join(", ")),
-        hint: Some("that run publishes what is missing; restore again when it has ended".to_owned()),
-    });
-    (reports, error)
+    let text = format!("{name} is not complete, and another run holds the lock");
+    failed(report, Failure::new(Stage::Publish, Code::Locked, text).hint("`omens restore` again when that run has ended"))
 }
 
 /// A failure is never only a line on a terminal.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flow::faulty;
 use super::flow::world::World;
 use super::flow::{Due, act};
 use super::run::{Begun, Command, Run};
@@ -12,19 +13,23 @@ use crate::io::dir::DiskError;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
+use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
 use crate::plan::decide;
 use crate::plan::inventory::{self, Tree};
 
 /// Rolls one certificate back.
 #[must_use]
-pub fn rollback(settings: &Arc<Settings>, certificate: &Certificate, wait: Duration, world: &World<'_>) -> Report {
+pub fn rollback(settings: &Arc<Settings>, name: &CertName, wait: Duration, world: &World<'_>) -> Report {
     let run = match Run::begin(Command::Rollback, settings, wait, world.clock) {
         Begun::Run(run) => run,
         Begun::Report(report) => return *report,
     };
-    let report = one(settings, certificate, &run, world);
-    run.end(vec![report])
+    let reports = match settings.certificate(name) {
+        Some(certificate) => vec![one(settings, certificate, &run, world)],
+        None => faulty::named(&run, settings, std::slice::from_ref(name)),
+    };
+    run.end(reports)
 }
 
 fn one(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, world: &World<'_>) -> CertReport {

@@ -17,7 +17,7 @@ use crate::model::entry::{self, Entry, Outcome};
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::CertName;
-use crate::model::report::{CertReport, Report, RunError};
+use crate::model::report::{CertReport, Report, RunError, SettingsError};
 use crate::plan::inventory::Tree;
 use crate::plan::under_way::{Reached, reached};
 
@@ -67,6 +67,12 @@ pub struct Run {
     _lock: Lock,
     /// Why the ledger could not be written, if it could not.
     unwritten: RefCell<Option<DiskError>>,
+    /// What is wrong within single certificates of the settings.
+    errors: Vec<SettingsError>,
+    /// Whether certificates are named whose names nobody can make out.
+    hides: bool,
+    /// Whether it is about all certificates, also about those whose names nobody can make out.
+    of_all: bool,
 }
 
 /// Either a run, or the report of why there is none.
@@ -84,6 +90,8 @@ impl Run {
     pub fn begin(command: Command, settings: &Settings, wait: Duration, clock: Clock) -> Begun {
         let started = clock.now();
         let host = settings.host.clone();
+        let (errors, hides) = (settings.faults.errors.clone(), settings.faults.hidden.is_some());
+        let of_all = !matches!(command, Command::Rollback | Command::Unblock);
         let schema = command.schema();
         let refuse = |error: RunError| {
             let error = Some(error);
@@ -95,7 +103,7 @@ impl Run {
                 finished,
                 exit: 1,
                 error,
-                errors: Vec::new(),
+                errors: settings.faults.errors.clone(),
                 certificates: Vec::new(),
             }))
         };
@@ -115,11 +123,29 @@ impl Run {
                     Err(errno) => return refuse(disk_error(&DiskError::new("get random bytes for a run in", state.path(), errno))),
                 };
                 let id = format!("{started}-{random}");
-                Begun::Run(Self { id, command, host, started, clock, state, _lock: lock, unwritten: RefCell::default() })
+                Begun::Run(Self {
+                    id,
+                    command,
+                    host,
+                    started,
+                    clock,
+                    state,
+                    _lock: lock,
+                    unwritten: RefCell::default(),
+                    errors,
+                    hides,
+                    of_all,
+                })
             }
             Ok(None) => refuse(locked(&state, wait)),
             Err(why) => refuse(disk_error(&why)),
         }
+    }
+
+    /// The same run, about some certificates by their names.
+    #[must_use]
+    pub fn of_some(self) -> Self {
+        Self { of_all: false, ..self }
     }
 
     /// The clock that it reads.
@@ -184,14 +210,15 @@ impl Run {
         let wrote = certificates.iter().any(|c| !matches!(c.outcome, Outcome::NotDue | Outcome::Blocked));
         self.kept(self.flush(wrote));
         let error = self.unwritten.take().map(|why| disk_error(&why));
+        let hidden = self.of_all && self.hides;
         Report {
-            exit: u8::from(error.is_some() || certificates.iter().any(|c| !self.is_good(c))),
+            exit: u8::from(error.is_some() || hidden || certificates.iter().any(|c| !self.is_good(c))),
             schema: self.command.schema().to_owned(),
             host: self.host,
             started: self.started,
             finished: self.clock.now(),
             error,
-            errors: Vec::new(),
+            errors: self.errors,
             certificates,
         }
     }

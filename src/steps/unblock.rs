@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::run::{Begun, Command, Run};
 use super::swap::disk_failure;
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write;
 use crate::model::clock::Clock;
@@ -19,12 +19,11 @@ use crate::model::state::{self, State};
 
 /// Begins the budget of one certificate anew.
 #[must_use]
-pub fn unblock(settings: &Settings, certificate: &Certificate, wait: Duration, clock: Clock) -> Report {
+pub fn unblock(settings: &Settings, name: &CertName, wait: Duration, clock: Clock) -> Report {
     let run = match Run::begin(Command::Unblock, settings, wait, clock) {
         Begun::Run(run) => run,
         Begun::Report(report) => return *report,
     };
-    let name = certificate.name();
     let report = CertReport::new(name.clone(), Outcome::Unblocked);
     let report = match anew(run.state(), name) {
         Ok(()) => run.unblocked(report),

@@ -23,7 +23,7 @@ use omens::model::canonical::Format;
 use omens::model::clock::Time;
 use omens::model::entry::Entry;
 use omens::model::key::KeyAlgorithm;
-use omens::model::layout::Meta;
+use omens::model::meta::Meta;
 use omens::model::name::CertName;
 use omens::model::profile::{Profile, Purpose, Usage};
 use omens::model::request::Request;

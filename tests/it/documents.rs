@@ -3,13 +3,14 @@
 use omens::audit::probe;
 use omens::model::anchor::Fingerprint;
 use omens::model::audit;
+use omens::model::canonical::Bytes;
 use omens::model::clock::Time;
 use omens::model::code::Code;
 use omens::model::entry::{self, Entry, Outcome};
 use omens::model::failure::{Failure, Stage, Warning};
 use omens::model::finding::{Finding, Severity};
 use omens::model::key::Keep;
-use omens::model::layout::Meta;
+use omens::model::meta::{Copies, Meta};
 use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
@@ -45,6 +46,7 @@ fn settings_error() -> SettingsError {
         file: "/etc/omens/omens.toml".to_owned(),
         line: Some(14),
         column: Some(3),
+        key: Some("certificate[1].comon_name".to_owned()),
         code: Code::UnknownKey,
         text: "[[certificate]] has no key \"comon_name\"".to_owned(),
         suggestion: Some("did you mean \"common_name\"?".to_owned()),
@@ -196,7 +198,10 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
     pinned("ledger-line.json", &line);
     let read: Entry = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
     assert_eq!(read, line);
+}
 
+#[test]
+fn what_a_generation_notes_is_pinned_and_what_others_noted_is_read() {
     let meta = Meta {
         v: 1,
         name: "web".to_owned(),
@@ -206,10 +211,27 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         anchor_sha256: Fingerprint::of(b"anchor"),
         files: [("cert.pem".to_owned(), Fingerprint::of(b"cert"))].into(),
         published_key_sha256: Some(Fingerprint::of(b"key")),
+        keep: Some(Keep::Sealed),
+        owner: None,
+        group: Some("ssl-cert".to_owned()),
+        srk: Some(Bytes(vec![0, 11, 34])),
+        tcti: Some("device:/dev/tpmrm0".to_owned()),
+        rendered: [("nginx.conf".to_owned(), "ssl_certificate /run/omens/web/gen-2/fullchain.pem;\n".to_owned())].into(),
+        copies: vec![Copies { dir: "/etc/web".into(), files: [("cert".to_owned(), "web.crt".to_owned())].into() }],
     };
     pinned("meta.json", &meta);
     let read: Meta = serde_json::from_str(&serde_json::to_string(&meta).unwrap()).unwrap();
     assert_eq!(read, meta);
+    // As versions wrote it that noted nothing for publishing without the settings; and as one may that notes more.
+    let mut older = serde_json::to_value(&meta).unwrap();
+    let fields = older.as_object_mut().unwrap();
+    for added in ["keep", "owner", "group", "srk", "tcti", "rendered", "copies"] {
+        assert!(fields.remove(added).is_some(), "{added}");
+    }
+    fields.insert("of_tomorrow".to_owned(), true.into());
+    let read: Meta = serde_json::from_value(older).unwrap();
+    assert_eq!((read.keep, read.owner, read.group, read.copies), (None, None, None, Vec::new()));
+    assert_eq!(read.files, meta.files);
 }
 
 /// The report of an audit, with one of everything.

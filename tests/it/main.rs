@@ -52,6 +52,7 @@ mod openbao_consumer;
 mod owners;
 mod package;
 mod probe;
+mod reach;
 mod renew;
 mod reseal;
 mod restore;

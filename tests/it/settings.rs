@@ -319,7 +319,7 @@ fn files_add_to_each_other_and_never_choose() {
             r#"omens.d/a.toml:2:1 duplicate: [openbao] "mount" is set twice, first at omens.toml:13:1 | keep one of them"#,
             r#"omens.d/b.toml:3:8 duplicate: certificate "nginx" is set twice, first at omens.toml:17:8 | keep one of them"#,
             r#"omens.d/c.toml:1:1 duplicate: "certificate" is set twice, first at omens.toml:16:3 | keep one of them"#,
-            r#"omens.d/c.toml:2:1 unknown-key: the top level has no key "role" | known here: host, paths, trust, openbao, tpm, certificate, attestation"#,
+            r#"omens.d/c.toml:2:1 unknown-key: the top level has no key "role" | known here: host, paths, trust, openbao, tpm, attestation, metrics, certificate"#,
         ]
     );
 }

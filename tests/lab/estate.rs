@@ -110,7 +110,8 @@ impl Cert {
         self
     }
 
-    fn toml(&self) -> String {
+    /// As it stands in the settings.
+    pub fn toml(&self) -> String {
         let list = |items: &[String]| items.iter().map(|i| format!("\"{i}\"")).collect::<Vec<_>>().join(", ");
         let Self { name, profile, role, ttl, common_name, algorithm, keep, extra, .. } = self;
         let mut text = format!(

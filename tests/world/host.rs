@@ -120,8 +120,7 @@ impl Host {
 
     pub fn rollback(&self, name: &str) -> Report {
         let name = CertName::parse(name).expect("a name");
-        let certificate = self.settings.certificate(&name).expect("a certificate");
-        self.with_world(Ending::default(), |world| rollback::rollback(&self.settings, certificate, Duration::ZERO, world))
+        self.with_world(Ending::default(), |world| rollback::rollback(&self.settings, &name, Duration::ZERO, world))
     }
 
     pub fn restore(&self) -> Report {

@@ -78,7 +78,16 @@ fn settings(session: &Session<'_>, arguments: &ChainAudit, findings: &mut HostFi
     if file.as_path() == Path::new(super::super::arguments::CONFIG) && View::host().meta(file).is_err_and(|error| error.is_absent()) {
         return None;
     }
-    session.settings(false).map_err(|errors| own::settings_are_wrong(&errors, findings)).ok()
+    match session.settings(false) {
+        Ok(settings) => {
+            own::settings_are_wrong(&settings.faults.errors, findings);
+            Some(settings)
+        }
+        Err(remains) => {
+            own::settings_are_wrong(&remains.errors, findings);
+            None
+        }
+    }
 }
 
 /// A target below `--root` may be given with that directory's own path in front.

@@ -15,7 +15,7 @@ use self::printer::Printer;
 use self::timetable::Timetable;
 use super::arguments::{Command, Run};
 use super::exit::{FAILED, OK, REFUSED};
-use super::session::{self, Session};
+use super::session::Session;
 use super::show;
 use super::when::{Moment, Schedule};
 use crate::config::settings::Certificate;
@@ -184,8 +184,8 @@ impl Service<'_, '_> {
                 });
                 self.running = Some(Running { began, task });
             }
-            Err(errors) => {
-                let report = Report { errors, ..session::empty("renew", began.wall, self.session.clock.now(), REFUSED) };
+            Err(remains) => {
+                let report = Report { errors: remains.errors, ..self.session.empty_since("renew", began.wall, REFUSED) };
                 self.session.report(&report);
                 self.after(began, "the settings are wrong: nothing was done; ", false);
             }
@@ -241,7 +241,7 @@ impl Service<'_, '_> {
             text: format!("the run under way {why}"),
             hint: Some("the next one goes on from what it left".to_owned()),
         };
-        let report = Report { error: Some(error), ..session::empty("renew", began, self.session.clock.now(), FAILED) };
+        let report = Report { error: Some(error), ..self.session.empty_since("renew", began, FAILED) };
         self.session.report(&report);
     }
 

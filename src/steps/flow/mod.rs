@@ -11,6 +11,7 @@
 
 mod context;
 mod end;
+pub(in crate::steps) mod faulty;
 pub mod ending;
 mod found;
 mod groups;
@@ -89,7 +90,8 @@ impl<'a> Due<'a> {
 #[must_use]
 pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> Report {
     let run = match Run::begin(Command::Renew, settings, request.wait, world.clock) {
-        Begun::Run(run) => run,
+        Begun::Run(run) if request.names.is_empty() => run,
+        Begun::Run(run) => run.of_some(),
         Begun::Report(report) => return *report,
     };
     let is_wanted = |c: &&Certificate| request.names.is_empty() || request.names.contains(c.name());
@@ -134,7 +136,8 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
     let told = |certificate: &&Certificate| reports.remove(certificate.name()).unwrap_or_else(|| run.failed(unknown(certificate), lost()));
-    let reports = wanted.iter().map(told).collect();
+    let mut reports: Vec<CertReport> = wanted.iter().map(told).collect();
+    reports.extend(if request.names.is_empty() { faulty::all(&run, settings) } else { faulty::named(&run, settings, &request.names) });
     run.end(reports)
 }
 

@@ -1,10 +1,11 @@
 //! The stores of one run, by where the settings keep keys. Nothing is opened before a key needs it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{FileStore, Key, KeyStore, SealedStore};
-use crate::config::settings::Settings;
+use crate::config::settings::{Sealing, Settings};
 use crate::io::tpm::limit::Unanswered;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
@@ -23,7 +24,13 @@ impl Stores {
     /// The stores of these settings, and what of earlier runs still waits for a TPM.
     #[must_use]
     pub fn of(settings: &Settings, unanswered: Unanswered) -> Self {
-        let sealed = settings.sealing.clone().map(|sealing| SealedStore::new(&settings.paths.state, sealing).after(unanswered));
+        Self::over(&settings.paths.state, settings.sealing.clone(), unanswered)
+    }
+
+    /// The stores of a state directory.
+    #[must_use]
+    pub fn over(state: &Path, sealing: Option<Sealing>, unanswered: Unanswered) -> Self {
+        let sealed = sealing.map(|sealing| SealedStore::new(state, sealing).after(unanswered));
         let sealed = sealed.map(Arc::new);
         let mut stores = Self::default().with(Keep::File, Arc::new(FileStore));
         if let Some(sealed) = &sealed {

@@ -5,10 +5,12 @@
 mod aside;
 mod place;
 mod publish;
+mod site;
 mod stage;
 
 pub use aside::keep_aside;
 pub(in crate::steps) use place::failure as disk_failure;
-pub use place::{Place, Trees};
+pub use place::{Place, Trees, refuse_foreign, run_directory, show_anchor};
 pub use publish::{Published, put_back, write_copies};
-pub use stage::{Reopened, Staged, demand_memory, demand_room, is_whole, reopen};
+pub use site::{Site, demand_memory};
+pub use stage::{Reopened, Staged, demand_room, is_whole, reopen};

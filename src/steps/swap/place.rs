@@ -1,19 +1,22 @@
 //! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::settings::{Certificate, Settings};
+use super::site::{Site, directory_owner};
+use crate::config::settings::{Certificate, Owner, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::tpm::limit::Unanswered;
 use crate::io::write::{self, Ownership};
 use crate::judge::pem;
+use crate::model::anchor::Anchor;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::secret::Material;
-use crate::plan::generation::key_of_pem;
+use crate::plan::generation::{Kept, key_of_pem};
+use crate::plan::outlet::Outlet;
 use crate::steps::key::Stores;
 
 /// Both trees of a run, opened once: two descriptors, however many certificates are on their way.
@@ -35,6 +38,20 @@ fn foreign(path: &Path, uid: u32) -> Failure {
     Failure::new(Stage::Publish, Code::ForeignOwner, text).hint(hint)
 }
 
+/// Refuses directories of ours that belong to somebody else.
+///
+/// # Errors
+/// Stage `publish`, code `foreign-owner`.
+pub fn refuse_foreign(paths: [&PathBuf; 2]) -> Result<(), Failure> {
+    for path in paths {
+        let found = Dir::open(path).and_then(|dir| dir.map_or(Ok(None), |dir| dir.foreign_owner()));
+        if let Some(uid) = found.map_err(|why| failure(Stage::Publish, &why))? {
+            return Err(foreign(path, uid));
+        }
+    }
+    Ok(())
+}
+
 impl Trees {
     /// Opens both trees, making what is missing with their modes ([Owners and modes](crate::steps::swap#owners-and-modes)), and writes the
     /// pinned root where consumers find it.
@@ -51,12 +68,7 @@ impl Trees {
     /// The same.
     pub fn open_with(settings: &Arc<Settings>, stores: Arc<Stores>) -> Result<Arc<Self>, Failure> {
         let trees = Self::make(settings, stores).map_err(|why| failure(Stage::Publish, &why))?;
-        for path in [&settings.paths.state, &settings.paths.run] {
-            let found = Dir::open(path).and_then(|dir| dir.map_or(Ok(None), |dir| dir.foreign_owner()));
-            if let Some(uid) = found.map_err(|why| failure(Stage::Publish, &why))? {
-                return Err(foreign(path, uid));
-            }
-        }
+        refuse_foreign([&settings.paths.state, &settings.paths.run])?;
         Ok(Arc::new(trees))
     }
 
@@ -69,7 +81,8 @@ impl Trees {
         // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (swap/ondisk.md,
         // "What lies where").
         let run = write::make_path(&settings.paths.run, 0o755)?;
-        show_anchor(&run, settings)?;
+        keep_anchor(&state, &settings.anchor)?;
+        show_anchor(&run, &settings.anchor)?;
         Ok(Self { settings: settings.clone(), certs, run, stores })
     }
 
@@ -115,9 +128,8 @@ impl Place {
         if made {
             write::sync(&trees.certs)?;
         }
-        let (run, _) = write::make_dir(&trees.run, name.as_str(), 0o750, directory_owner(certificate))?;
         clean(&var)?;
-        clean(&run)?;
+        run_directory(&trees.run, name, certificate.owner)?;
         Ok(Self { trees: trees.clone(), index })
     }
 
@@ -135,6 +147,15 @@ impl Place {
     /// When it is not there any more, or something else is.
     pub(in crate::steps) fn run(&self) -> Result<Dir, DiskError> {
         existing(&self.trees.run, self.name())
+    }
+
+    /// Where a generation of it is published.
+    ///
+    /// # Errors
+    /// As [`Place::var`] and [`Place::run`].
+    pub(super) fn site(&self, kept: &Kept) -> Result<Site<'_>, DiskError> {
+        let outlet = Outlet::of_settings(self.settings(), self.certificate(), kept);
+        Ok(Site { var: self.var()?, run: self.run()?, outlet })
     }
 
     /// The run's stores of private keys.
@@ -202,25 +223,31 @@ fn live(dir: Result<Dir, DiskError>) -> Option<Generation> {
     dir.and_then(|dir| dir.link(layout::LIVE)).ok().flatten().as_deref().and_then(Generation::parse)
 }
 
-/// Directories in the run tree are entered by the group; a certificate with an owner but no group is entered by its owner.
-fn directory_owner(certificate: &Certificate) -> Ownership {
-    let owner = certificate.owner;
-    Ownership { uid: owner.uid.filter(|_| owner.gid.is_none()), gid: owner.gid }
+/// `NAME` of the run directory, made where it is missing, and without what a killed run left half-made.
+///
+/// # Errors
+/// When it cannot be made or opened, or something that is not ours lies in its place.
+pub fn run_directory(run_root: &Dir, name: &CertName, owner: Owner) -> Result<Dir, DiskError> {
+    let (run, _) = write::make_dir(run_root, name.as_str(), 0o750, directory_owner(owner))?;
+    clean(&run)?;
+    Ok(run)
 }
 
-/// Owner of a published file.
-pub(super) const fn file_owner(certificate: &Certificate) -> Ownership {
-    Ownership { uid: certificate.owner.uid, gid: certificate.owner.gid }
-}
-
-/// Owner of a published generation's directory.
-pub(super) fn generation_owner(certificate: &Certificate) -> Ownership {
-    directory_owner(certificate)
+/// Keeps the pinned root in the state directory as well, for a boot at which the settings are broken: `meta.json` has its fingerprint.
+fn keep_anchor(state: &Dir, anchor: &Anchor) -> Result<(), DiskError> {
+    let text = pem::write(&anchor.der);
+    if state.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == text.as_bytes()) {
+        return Ok(());
+    }
+    write::replace_file(state, layout::ANCHOR, text.as_bytes(), 0o644)
 }
 
 /// Writes the pinned root where consumers find it, if it is not there.
-fn show_anchor(run_root: &Dir, settings: &Settings) -> Result<(), DiskError> {
-    let text = pem::write(&settings.anchor.der);
+///
+/// # Errors
+/// When it cannot be written.
+pub fn show_anchor(run_root: &Dir, anchor: &Anchor) -> Result<(), DiskError> {
+    let text = pem::write(&anchor.der);
     let (trust, _) = write::make_dir(run_root, layout::TRUST, 0o755, Ownership::default())?;
     clean(&trust)?;
     if trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == text.as_bytes()) {

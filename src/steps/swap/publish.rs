@@ -2,22 +2,18 @@
 
 use std::sync::Arc;
 
-use super::aside::keep_aside;
 use super::place::{self, Place};
 use super::stage::{Staged, condition_text, open_material, stage_run};
-use crate::config::settings::{Install, InstallKind, Part};
-use crate::io::dir::{Dir, DiskError, Kind};
-use crate::io::write;
+use crate::config::settings::Install;
+use crate::io::dir::DiskError;
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::plan::copies::{copy_is_right, leftovers, part_bytes, part_mode};
 use crate::plan::debt::publishable;
 use crate::plan::generation::Kept;
-use crate::plan::links::target;
 
 /// A generation that consumers find at `live`.
 #[derive(Debug)]
@@ -122,29 +118,8 @@ fn stage_and_show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, Failure> {
     show(place, kept).map_err(|why| place::failure(Stage::Publish, &why))
 }
 
-/// Makes a link name this, where it does not yet.
-fn point(run: &Dir, name: &str, target: &str) -> Result<(), DiskError> {
-    if run.links_to(name, target)? { Ok(()) } else { write::replace_link(run, name, target) }
-}
-
 fn show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
-    let run = place.run()?;
-    for file in place.settings().rendered(place.certificate(), kept.generation) {
-        point(&run, &file.name, &file.link())?;
-    }
-    point(&run, layout::LIVE, &kept.generation.to_string())?;
-    let mut warnings = Vec::new();
-    let copied = place.certificate().install.iter().filter(|i| i.kind == InstallKind::Copy);
-    if kept.keep.is_only_in_memory() && copied.clone().next().is_some() {
-        // Only in a revert to a generation from before the settings changed.
-        let text = format!("the key of {} is sealed and never copied: consumers of copies keep what they have", kept.generation);
-        warnings.push(Warning::new(Code::NotCopied, text));
-        return Ok(warnings);
-    }
-    for install in copied {
-        copy(place, install, kept, &mut warnings)?;
-    }
-    Ok(warnings)
+    place.site(kept)?.show(kept)
 }
 
 /// Writes the copies of the committed generation (`omens install`), and says what was kept aside.
@@ -158,53 +133,6 @@ pub fn write_copies(place: &Place, install: &Install, generation: Generation) ->
         let text = format!("the key of {generation} is sealed and never copied; `omens renew --all` makes one that may be");
         return Ok(vec![Warning::new(Code::NotCopied, text)]);
     }
-    copy(place, install, &kept, &mut warnings)?;
+    place.site(&kept)?.copy(install, &kept, &mut warnings)?;
     Ok(warnings)
-}
-
-/// Writes a consumer's copies, key last: a reader between two renames finds a new certificate with an old key, never a key without one.
-fn copy(place: &Place, install: &Install, kept: &Kept, warnings: &mut Vec<Warning>) -> Result<(), DiskError> {
-    let missing = || DiskError::new("open the directory", &install.dir, rustix::io::Errno::NOENT);
-    let dir = Dir::open(&install.dir)?.ok_or_else(missing)?;
-    let owner = place.certificate().owner;
-    for leftover in leftovers(install, &dir.names()?) {
-        write::remove(&dir, &leftover)?;
-    }
-    let mut files = install.files.clone();
-    files.sort_by_key(|(part, _)| match part {
-        Part::Key => 2,
-        Part::Combined => 1,
-        Part::Ca | Part::Cert | Part::Chain | Part::Fullchain => 0,
-    });
-    for (part, file) in &files {
-        let bytes = part_bytes(place.settings(), kept, *part);
-        if copy_is_right(&dir, file, &bytes, *part, owner)? {
-            continue;
-        }
-        // What no generation of ours explains is somebody's, and kept aside; a link is never followed.
-        let is_ours = match dir.kind(file)? {
-            None => true,
-            Some(Kind::File) => is_ours(place, &dir, file, *part)?,
-            Some(Kind::Link) => dir.link(file)?.is_some_and(|found| found == target(place.settings(), place.name(), *part)),
-            Some(Kind::Directory) => return Err(DiskError::new("copy over", dir.join(file), rustix::io::Errno::ISDIR)),
-            Some(Kind::Other) => false,
-        };
-        if !is_ours {
-            keep_aside(&dir, file, warnings)?;
-        }
-        write::replace_any(&dir, file, &bytes, part_mode(*part, owner.gid), place::file_owner(place.certificate()))?;
-    }
-    Ok(())
-}
-
-/// Whether a copy is one of a generation that we have.
-fn is_ours(place: &Place, dir: &Dir, file: &str, part: Part) -> Result<bool, DiskError> {
-    let Some(found) = dir.read(file)? else { return Ok(true) };
-    let var = place.var()?;
-    for generation in var.names()?.iter().filter_map(|name| Generation::parse(name)) {
-        if found.bytes == part_bytes(place.settings(), &Kept::read(&var, generation)?, part) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

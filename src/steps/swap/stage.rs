@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::place::{self, Place, Trees};
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::Certificate;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
 use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
+use crate::model::canonical::Format as _;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
-use crate::model::layout::{self, Meta};
+use crate::model::layout;
+use crate::model::meta::Meta;
 use crate::model::name::Generation;
+use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::Material;
-use crate::plan::generation::{Condition, Kept, files_differ, key_mode};
+use crate::plan::generation::{Condition, Kept, files_differ};
+use crate::plan::outlet::{Outlet, noted};
 use crate::steps::keep::Stored;
 use crate::steps::key::Key;
 use crate::steps::validate::Validated;
@@ -146,6 +148,8 @@ fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskErro
         (layout::FULLCHAIN, fullchain.as_bytes(), 0o644),
         (stored.key.at_rest().file(), stored.key.at_rest().as_bytes(), 0o600),
     ];
+    let sealed = SealedKeyFile::parse(stored.key.at_rest().as_bytes()).ok();
+    let rendered = place.settings().rendered(place.certificate(), generation);
     let meta = Meta {
         v: 1,
         name: place.name().to_string(),
@@ -155,6 +159,13 @@ fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskErro
         anchor_sha256: place.settings().anchor.sha256.clone(),
         files: files.iter().map(|(name, bytes, _)| ((*name).to_owned(), Fingerprint::of(bytes))).collect::<BTreeMap<_, _>>(),
         published_key_sha256: stored.key.at_rest().published_sha256().cloned(),
+        keep: Some(place.certificate().keep),
+        owner: place.certificate().accounts.owner.clone(),
+        group: place.certificate().accounts.group.clone(),
+        srk: sealed.as_ref().map(|sealed| sealed.srk.clone()),
+        tcti: sealed.and(place.settings().sealing.as_ref()).map(|sealing| sealing.tcti.to_string()),
+        rendered: rendered.into_iter().map(|file| (file.name, String::from_utf8_lossy(&file.bytes).into_owned())).collect(),
+        copies: noted(place.certificate()),
     };
     let staging = format!(".{generation}");
     let var = place.var()?;
@@ -173,47 +184,9 @@ pub(super) fn open_material(place: &Place, kept: &Kept) -> Result<Material, Fail
     place.stores().open(place.name(), kept)?.material()
 }
 
-/// Makes the run tree's `gen-N` complete and equal; what is right already is left alone, and its key is not asked for. On tmpfs a flush
-/// means nothing, elsewhere it costs little.
+/// Makes the run tree's `gen-N` complete and equal.
 pub(super) fn stage_run(place: &Place, kept: &Kept, material: &dyn Fn() -> Result<Material, Failure>) -> Result<(), Failure> {
-    let disk = |why: DiskError| place::failure(Stage::Publish, &why);
-    let generation = kept.generation;
-    if is_complete(place, kept).map_err(disk)? {
-        return Ok(());
-    }
-    let run = place.run().map_err(disk)?;
-    let staging = format!(".{generation}");
-    write::remove(&run, &staging).map_err(disk)?;
-    let (dir, _) = write::make_dir(&run, &staging, 0o750, place::generation_owner(place.certificate())).map_err(disk)?;
-    // In clear only into the very directory of which the kernel says that it is in memory.
-    if kept.keep.is_only_in_memory() {
-        demand_memory(&dir)?;
-    }
-    let material = match kept.plain_key() {
-        Some(plain) => Material::Pem(Zeroizing::new(plain.to_vec())),
-        None => material()?,
-    };
-    let filled = fill(place, &dir, kept, &material).and_then(|()| {
-        // A damaged generation of this number is exchanged, in one step where the file system can, so that `live` does not name nothing.
-        write::exchange(&run, &staging, &generation.to_string())?;
-        write::remove(&run, &staging)?;
-        write::sync(&run)
-    });
-    filled.map_err(disk)
-}
-
-fn fill(place: &Place, dir: &Dir, kept: &Kept, material: &Material) -> Result<(), DiskError> {
-    let certificate = place.certificate();
-    let owner = place::file_owner(certificate);
-    for (name, bytes) in kept.published_files(material) {
-        let secret = matches!(name, layout::KEY | layout::COMBINED);
-        let mode = if secret { key_mode(certificate.owner.gid) } else { 0o644 };
-        write::write_new(dir, name, &bytes, mode, owner)?;
-    }
-    for file in place.settings().rendered(certificate, kept.generation) {
-        write::write_new(dir, &file.name, &file.bytes, 0o644, owner)?;
-    }
-    write::sync(dir)
+    place.site(kept).map_err(|why| place::failure(Stage::Publish, &why))?.stage(kept, material)
 }
 
 /// Refuses a disk without room for a whole generation: before anything is asked of a CA, since what is signed and cannot be written is lost.
@@ -230,32 +203,17 @@ pub fn demand_room(dir: &Dir) -> Result<(), Failure> {
     Err(Failure::new(Stage::Publish, Code::DiskFull, text).hint("make room on that file system; nothing that serves was changed"))
 }
 
-/// Refuses a directory that is not in memory ([Sealing](crate::steps::swap#sealing)).
-///
-/// # Errors
-/// Stage `seal`, code `run-not-tmpfs`.
-pub fn demand_memory(dir: &Dir) -> Result<(), Failure> {
-    if dir.is_memory_backed().map_err(|why| place::failure(Stage::Seal, &why))? {
-        return Ok(());
-    }
-    let text =
-        format!("expected {} on tmpfs or ramfs, found another file system: no sealed key is written there in clear", dir.path().display());
-    Err(Failure::new(Stage::Seal, Code::RunNotTmpfs, text)
-        .hint("set paths.run to a directory in memory, such as /run/omens, or below /dev/shm or $XDG_RUNTIME_DIR"))
-}
-
 fn is_complete(place: &Place, kept: &Kept) -> Result<bool, DiskError> {
-    Ok(is_whole_in(&place.run()?, place.settings(), place.certificate(), kept))
+    Ok(place.site(kept)?.is_whole(kept))
 }
 
 /// Whether the run tree has this generation whole, whatever its `live` names. What cannot be looked at is staged anew.
 #[must_use]
 pub fn is_whole(trees: &Trees, certificate: &Certificate, kept: &Kept) -> bool {
     let run = trees.run_of(certificate.name()).ok().flatten();
-    run.is_some_and(|run| is_whole_in(&run, trees.settings(), certificate, kept))
-}
-
-fn is_whole_in(run: &Dir, settings: &Settings, certificate: &Certificate, kept: &Kept) -> bool {
-    let rendered = settings.rendered(certificate, kept.generation);
-    files_differ(run, kept, certificate.owner, &rendered).is_ok_and(|difference| difference.is_none())
+    let outlet = || Outlet::of_settings(trees.settings(), certificate, kept);
+    run.is_some_and(|run| {
+        let Outlet { owner, rendered, .. } = outlet();
+        files_differ(&run, kept, owner, &rendered).is_ok_and(|difference| difference.is_none())
+    })
 }

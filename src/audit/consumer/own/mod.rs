@@ -212,7 +212,8 @@ const fn lint_of(reason: &Reason) -> Option<(&'static Lint, Severity)> {
         ReasonCode::Unpublished => &lints::UNPUBLISHED,
         ReasonCode::Unproven => &lints::UNPROVEN,
         ReasonCode::LinkMissing => &lints::LINK_MISSING,
-        // The certificate itself is judged below.
+        // The certificate itself is judged below, the settings above.
+        ReasonCode::Settings => return None,
         ReasonCode::NotYetValid | ReasonCode::Expired | ReasonCode::InWindow | ReasonCode::Overdue => return None,
         ReasonCode::Forced | ReasonCode::InProgress | ReasonCode::Fresh => return None,
     };

@@ -1,0 +1,139 @@
+//! All tables of the settings, and how far what is wrong in them reaches: one certificate, the certificates of one file of `omens.d`, or all.
+
+use std::collections::BTreeMap;
+
+use super::LoadOptions;
+use super::attestation;
+use super::certificate;
+use super::files::{self, Merged};
+use super::host;
+use super::neighbours::Neighbours;
+use super::settings::{Certificate, Faults, Faulty, Paths, Remains, Settings};
+use super::shape::{self, Errors, Shape};
+use super::tpm;
+use super::tree::Node;
+use super::value;
+use crate::model::code::Code;
+use crate::model::name::CertName;
+use crate::model::report::SettingsError;
+
+/// The settings without the certificates that are wrong.
+///
+/// # Errors
+/// What all certificates need is wrong: what is left then. Neither has the list of all errors yet.
+pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Result<Settings, Box<Remains>> {
+    let main = options.file.display().to_string();
+    let of_files = errors.after(0);
+    let root = Shape::new(shape::TOP_LEVEL, &merged.start, &merged.entries, errors);
+    let host = root.required("host", host::host);
+    let paths = root.or("paths", Paths::default(), host::paths);
+    let trust = root.required("trust", host::trust);
+    let anchor = trust.as_ref().map(|(_, anchor)| anchor);
+    let openbao = root.required("openbao", |node, errors| host::openbao(node, errors, anchor, options.check_secrets));
+    let tpm = root.get("tpm");
+    let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
+    let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, anchor, tpm.is_some()));
+    let metrics = root.or("metrics", None, host::metrics);
+    let of_tables = errors.count() - of_files.len();
+
+    let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
+    let nodes = root.get(files::CERTIFICATE);
+    let nodes = nodes.map_or(Some(&[][..]), |node| files::certificates(node, errors));
+    let drafts: Vec<Draft> = nodes.unwrap_or_default().iter().map(|node| Draft::read(node, &around, errors)).collect();
+    let before_unknown = errors.count();
+    root.finish();
+
+    // What stands in the main file outside of certificates, or in a table that all of them need, stops everything.
+    let (of_main, of_drop_ins): (Vec<_>, Vec<_>) =
+        of_files.into_iter().chain(errors.after(before_unknown)).partition(|error| error.file == main);
+    let usable = of_tables == 0 && of_main.is_empty() && nodes.is_some();
+    let rest = attestation.zip(metrics);
+    match (host, paths, trust, openbao, sealing, rest) {
+        (Some(host), Some(paths), Some((anchor_file, anchor)), Some(openbao), Some(sealing), Some((attestation, metrics))) if usable => {
+            let (certificates, faults) = by_certificate(drafts, of_drop_ins, merged.hides);
+            let (file, credentials, drivers) = (options.file.clone(), options.credentials.clone(), options.drivers);
+            Ok(Settings {
+                file,
+                host,
+                paths,
+                anchor,
+                anchor_file,
+                openbao,
+                sealing,
+                attestation,
+                certificates,
+                faults,
+                drivers,
+                metrics,
+                credentials,
+            })
+        }
+        (host, paths, trust, _, sealing, _) => {
+            let paths =
+                paths.or_else(|| merged.entries.iter().find(|entry| entry.key == "paths").and_then(|entry| host::places(&entry.node)));
+            let anchor = trust.map(|(_, anchor)| anchor);
+            Err(Box::new(Remains { host, paths, anchor, sealing: sealing.flatten(), drivers: options.drivers, errors: Vec::new() }))
+        }
+    }
+}
+
+/// One `[[certificate]]`, as far as it could be read.
+struct Draft {
+    name: Option<CertName>,
+    file: String,
+    read: Result<Certificate, SettingsError>,
+}
+
+impl Draft {
+    fn read<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &'a Errors) -> Self {
+        let before = errors.count();
+        let certificate = certificate::certificate(node, around, errors);
+        let fault = errors.after(before).into_iter().next().or_else(|| around.profile_fault(node));
+        let read = match (certificate, fault) {
+            (Some(certificate), None) => Ok(certificate),
+            (_, Some(fault)) => Err(fault),
+            // Nothing is ever wrong without an error; should it be, then that is no reason to take the certificate.
+            (None, None) => Err(node.place.error(Code::BadValue, "it cannot be read")),
+        };
+        Self { name: node.text_of("name").and_then(|name| value::cert_name(name).ok()), file: node.place.file().to_owned(), read }
+    }
+}
+
+/// Which certificates can be worked on. `of_drop_ins`: what is wrong in files of `omens.d` outside of certificates, which costs those that
+/// stand in the same file; `hides`: whether not all of a file could be made out.
+fn by_certificate(drafts: Vec<Draft>, of_drop_ins: Vec<SettingsError>, hides: bool) -> (Vec<Certificate>, Faults) {
+    let mut faults = Faults::default();
+    let mut named: BTreeMap<CertName, usize> = BTreeMap::new();
+    for name in drafts.iter().filter_map(|draft| draft.name.clone()) {
+        *named.entry(name).or_default() += 1;
+    }
+    let twice = |name: &CertName| named.get(name).is_some_and(|count| *count > 1);
+    // Of two with one name nobody knows which counts: the error stands at the second.
+    let duplicates: BTreeMap<CertName, SettingsError> = drafts
+        .iter()
+        .filter_map(|draft| Some((draft.name.clone()?, draft.read.as_ref().err()?.clone())))
+        .filter(|(name, _)| twice(name))
+        .collect();
+    let lost = of_drop_ins.iter().find(|error| hides || drafts.iter().all(|draft| draft.file != error.file));
+    faults.hidden = lost.cloned();
+    let mut certificates = Vec::new();
+    for Draft { name, file, read } in drafts {
+        let of_file = of_drop_ins.iter().find(|error| error.file == file);
+        let of_name = name.as_ref().and_then(|name| duplicates.get(name));
+        let read = match (of_file, read) {
+            (Some(error), _) => Err(error.clone()),
+            (None, Ok(certificate)) => match of_name {
+                Some(error) => Err(error.clone()),
+                None => Ok(certificate),
+            },
+            (None, Err(error)) => Err(error),
+        };
+        match (read, name) {
+            (Ok(certificate), _) => certificates.push(certificate),
+            (Err(error), Some(name)) if faults.of(&name).is_none() => faults.certificates.push(Faulty { name, error }),
+            (Err(_), Some(_)) => {}
+            (Err(error), None) => faults.hidden = Some(faults.hidden.unwrap_or(error)),
+        }
+    }
+    (certificates, faults)
+}

@@ -1,0 +1,153 @@
+//! What `plan` and `status` print where settings are broken: the documents of what is in order, with what lies on the disk of the rest.
+//! Only reads.
+
+use super::budget;
+use super::debt::{debt_of, proof_of_live};
+use super::faulty::kept_anchor;
+use super::generation::Kept;
+use super::inventory::{self, Roots, StateFile, Tree};
+use super::outlet::{self, Bare};
+use super::sealing::SealingKeys;
+use super::standing::{self, Standing};
+use super::view::{self, Action, End, PlanDocument, Planned, StatusDocument};
+use crate::config::service::Drivers;
+use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
+use crate::io::dir::{Dir, DiskError};
+use crate::model::anchor::Anchor;
+use crate::model::clock::Time;
+use crate::model::entry::Outcome;
+use crate::model::key::Keep;
+use crate::model::layout;
+use crate::model::name::CertName;
+use crate::model::reason::{Reason, ReasonCode};
+
+/// Plans for these certificates, and says that nothing can be done about the faulty ones.
+///
+/// # Errors
+/// What may not be read: that is never "due".
+pub fn plan(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now: Time) -> Result<PlanDocument, DiskError> {
+    let mut document = view::plan(settings, wanted, now)?;
+    document.errors.clone_from(&settings.faults.errors);
+    if !faulty.is_empty() {
+        let found = Found::below(&settings.paths, settings.drivers, Some(&settings.anchor))?;
+        document.certificates.extend(faulty.iter().map(|faulty| found.planned(faulty)));
+    }
+    Ok(document)
+}
+
+/// Says where these certificates stand, and what is committed of the faulty ones.
+///
+/// # Errors
+/// What may not be read.
+pub fn status(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now: Time) -> Result<StatusDocument, DiskError> {
+    let mut document = view::status(settings, wanted, now)?;
+    document.errors.clone_from(&settings.faults.errors);
+    document.healthy &= document.errors.is_empty();
+    if !faulty.is_empty() {
+        let found = Found::below(&settings.paths, settings.drivers, Some(&settings.anchor))?;
+        document.certificates.extend(faulty.iter().map(|faulty| found.standing(faulty, document.last_run)));
+        // While names are hidden, what nothing names is shown as faulty.
+        document.unnamed.retain(|name| faulty.iter().all(|faulty| faulty.name.as_str() != name));
+    }
+    Ok(document)
+}
+
+/// Says what is committed and what consumers read where the settings cannot be used at all.
+///
+/// # Errors
+/// What may not be read.
+pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Faulty], now: Time) -> Result<StatusDocument, DiskError> {
+    let kept = kept_anchor(&paths.state);
+    let found = Found::below(paths, remains.drivers, remains.anchor.as_ref().or(kept.as_ref()))?;
+    let last_run = found.last_run()?;
+    Ok(StatusDocument {
+        schema: "omens.status/1",
+        host: remains.host.clone().unwrap_or_default(),
+        at: now,
+        end: End::well(now),
+        login_expires: None,
+        healthy: false,
+        last_run,
+        unnamed: Vec::new(),
+        errors: remains.errors.clone(),
+        certificates: faulty.iter().map(|faulty| found.standing(faulty, last_run)).collect(),
+    })
+}
+
+/// What a run would do to it: nothing.
+fn planned(faulty: &Faulty, live: Option<&Kept>) -> Planned {
+    let reasons = vec![Reason::new(ReasonCode::Settings, faulty.failure().text)];
+    let expires = live.and_then(|live| live.facts.as_ref()).map(|facts| facts.not_after);
+    Planned { name: faulty.name.clone(), due: false, due_at: None, expires, reasons, action: Action::Nothing, waits_for: None }
+}
+
+/// What lies on the disk of certificates whose settings are broken.
+struct Found<'a> {
+    paths: &'a Paths,
+    bare: Bare<'a>,
+    state: Option<Dir>,
+    keys: SealingKeys,
+}
+
+impl<'a> Found<'a> {
+    /// # Errors
+    /// The state directory itself cannot be read.
+    fn below(paths: &'a Paths, drivers: Drivers, anchor: Option<&'a Anchor>) -> Result<Self, DiskError> {
+        let state = Dir::open(&paths.state)?;
+        let keys = SealingKeys::read(state.as_ref())?;
+        Ok(Self { paths, bare: Bare { run: &paths.run, drivers, anchor }, state, keys })
+    }
+
+    /// When the last run took the lock.
+    fn last_run(&self) -> Result<Option<Time>, DiskError> {
+        Ok(self.state.as_ref().map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix))
+    }
+
+    fn tree(&self, name: &CertName) -> Result<Tree, DiskError> {
+        let certs = self.state.as_ref().map_or(Ok(None), |state| state.child(layout::CERTS))?;
+        let run = Dir::open(&self.paths.run)?;
+        inventory::bare_tree(self.bare, name, Roots { certs: certs.as_ref(), run: run.as_ref() }, &self.keys)
+    }
+
+    /// What a run would do to it, with what is committed.
+    fn planned(&self, faulty: &Faulty) -> Planned {
+        planned(faulty, self.tree(&faulty.name).ok().and_then(|tree| tree.live).as_ref())
+    }
+
+    /// Where it stands: what is committed and what consumers read, whatever the settings say.
+    fn standing(&self, faulty: &Faulty, last_run: Option<Time>) -> Standing {
+        let tree = self.tree(&faulty.name).unwrap_or_else(|why| Tree { state_file: StateFile::Broken(why.to_string()), ..Tree::default() });
+        let mut planned = planned(faulty, tree.live.as_ref());
+        planned.reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
+        let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
+        let keep = tree.live.as_ref().map_or(Keep::File, |live| live.keep);
+        let pcrs = tree.live.as_ref().and_then(|live| self.keys.pcrs(live)).unwrap_or_default().to_vec();
+        let copies = tree.live.as_ref().and_then(|live| live.meta.as_ref()).map(outlet::copies).unwrap_or_default();
+        Standing {
+            healthy: false,
+            live: tree.live.as_ref().map(|live| live.generation),
+            published: tree.published.generation,
+            serial: facts.map(|facts| facts.serial.clone()),
+            sha256: facts.map(|facts| facts.sha256.clone()),
+            proof: proof_of_live(&tree),
+            keep,
+            keep_means: standing::keep_means(keep, &pcrs),
+            keep_beyond: standing::keep_beyond(keep),
+            pcrs,
+            debt: debt_of(&tree),
+            attempts: tree.state.requests.len(),
+            budget_remaining: budget::left_of_burst(&tree.state.requests),
+            not_before: facts.map(|facts| facts.not_before),
+            last_success: standing::last_success(&tree),
+            last_attempt: standing::last_attempt(&tree),
+            last_outcome: Outcome::Failed,
+            overdue: false,
+            in_progress: None,
+            last_error: tree.state.last_error.clone(),
+            last_run,
+            copies: standing::copies(&copies),
+            warnings: Vec::new(),
+            planned,
+        }
+    }
+}

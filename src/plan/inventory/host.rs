@@ -1,0 +1,43 @@
+//! What the certificates of a host share: the last run, the trust anchor for consumers, the sealing keys, and what nothing names. Only reads.
+
+use crate::config::settings::{Certificate, Settings};
+use crate::io::dir::{Dir, DiskError};
+use crate::judge::pem;
+use crate::model::clock::Time;
+use crate::model::layout;
+use crate::model::name::CertName;
+use crate::plan::sealing::SealingKeys;
+
+/// What the certificates of a host share.
+#[derive(Debug)]
+pub struct Host {
+    /// When the last run took the lock.
+    pub last_run: Option<Time>,
+    /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
+    pub unnamed: Vec<String>,
+    /// Whether the trust anchor for consumers is missing or another one, or a killed run left something half-made beside it.
+    pub half_made: bool,
+    /// The sealing keys.
+    pub sealing: SealingKeys,
+}
+
+pub(super) fn host(settings: &Settings, state: Option<&Dir>, certs: Option<&Dir>, run: Option<&Dir>) -> Result<Host, DiskError> {
+    let last_run = state.map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix);
+    let half_made = run.map_or(Ok(false), |run| trust_is_half_made(settings, run))?;
+    let unnamed = certs.map_or(Ok(Vec::new()), |certs| unnamed(certs, settings))?;
+    Ok(Host { last_run, unnamed, half_made, sealing: SealingKeys::read(state)? })
+}
+
+fn trust_is_half_made(settings: &Settings, run: &Dir) -> Result<bool, DiskError> {
+    let Some(trust) = run.child(layout::TRUST)? else { return Ok(true) };
+    let right = trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == pem::write(&settings.anchor.der).as_bytes());
+    Ok(!right || trust.names()?.iter().any(|n| n.starts_with('.')))
+}
+
+/// Directories of certificates that the settings do not name.
+pub(in crate::plan) fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<String>, DiskError> {
+    let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
+    let named: std::collections::BTreeSet<&str> =
+        settings.certificates.iter().map(Certificate::name).chain(faulty).map(CertName::as_str).collect();
+    Ok(certs.names()?.into_iter().filter(|n| !n.starts_with('.') && !named.contains(n.as_str())).collect())
+}

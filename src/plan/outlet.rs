@@ -1,0 +1,98 @@
+//! What publishing a generation needs to know beside the generation: from the settings, or, where those are broken, from its `meta.json`.
+
+use std::path::Path;
+
+use super::generation::Kept;
+use crate::config::service::{Drivers, Rendered};
+use crate::config::settings::{Certificate, Install, InstallKind, Owner, Part, Settings};
+use crate::io::account;
+use crate::model::anchor::Anchor;
+use crate::model::code::Code;
+use crate::model::failure::Warning;
+use crate::model::layout;
+use crate::model::meta::{Copies, Meta};
+use crate::model::name::CertName;
+
+/// How a generation reaches its consumers.
+#[derive(Clone, Debug)]
+pub struct Outlet<'a> {
+    /// Who may read the key.
+    pub owner: Owner,
+    /// The files that drivers put beside those of the certificate.
+    pub rendered: Vec<Rendered>,
+    /// The copies at consumers' own paths.
+    pub copies: Vec<Install>,
+    /// The root that a copy may ask for; without it, what lies there stays.
+    pub anchor: Option<&'a Anchor>,
+}
+
+impl<'a> Outlet<'a> {
+    /// As the settings say.
+    #[must_use]
+    pub fn of_settings(settings: &'a Settings, certificate: &Certificate, kept: &Kept) -> Self {
+        let copies = certificate.install.iter().filter(|install| install.kind == InstallKind::Copy).cloned().collect();
+        let rendered = settings.rendered(certificate, kept.generation);
+        Self { owner: certificate.owner, rendered, copies, anchor: Some(&settings.anchor) }
+    }
+}
+
+/// Where a host's generations are published when the settings do not say it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bare<'a> {
+    /// The run directory.
+    pub run: &'a Path,
+    /// The kinds of service that there are.
+    pub drivers: Drivers,
+    /// The root, where it is known.
+    pub anchor: Option<&'a Anchor>,
+}
+
+impl<'a> Bare<'a> {
+    /// As it was when the generation was staged. Accounts are looked up anew: a number may have become somebody else's.
+    pub fn outlet(&self, name: &CertName, kept: &Kept, warnings: &mut Vec<Warning>) -> Outlet<'a> {
+        let Some(meta) = kept.meta.as_ref().filter(|meta| meta.keep.is_some()) else {
+            let text =
+                format!("{} was made by a version that did not note owner, group and copies: its key is for root alone", kept.generation);
+            warnings.push(Warning::new(Code::Settings, text));
+            return Outlet { owner: Owner::default(), rendered: self.always(name, kept), copies: Vec::new(), anchor: self.anchor };
+        };
+        let mut account = |found: Option<Result<u32, account::AccountError>>| match found? {
+            Ok(id) => Some(id),
+            Err(why) => {
+                warnings.push(Warning::new(Code::Settings, format!("{why}: the key of {} is published without it", kept.generation)));
+                None
+            }
+        };
+        let uid = account(meta.owner.as_deref().map(account::user));
+        let gid = account(meta.group.as_deref().map(account::group));
+        let rendered = meta.rendered.iter().map(|(name, text)| Rendered { name: name.clone(), bytes: text.clone().into_bytes() }).collect();
+        Outlet {
+            owner: Owner { uid, gid },
+            rendered,
+            copies: copies(meta),
+            anchor: self.anchor.filter(|anchor| anchor.sha256 == meta.anchor_sha256),
+        }
+    }
+
+    fn always(&self, name: &CertName, kept: &Kept) -> Vec<Rendered> {
+        let directory = layout::run_generation(self.run, name, kept.generation);
+        self.drivers.iter().filter_map(|kind| kind.always).flat_map(|render| render(&directory)).collect()
+    }
+}
+
+/// The copies of a generation, as they were noted.
+pub(super) fn copies(meta: &Meta) -> Vec<Install> {
+    let files = |noted: &Copies| {
+        let file = |part: Part| noted.files.get(part.as_str()).map(|file| (part, file.clone()));
+        Part::ALL.into_iter().filter_map(file).collect()
+    };
+    meta.copies.iter().map(|noted| Install { dir: noted.dir.clone(), kind: InstallKind::Copy, files: files(noted) }).collect()
+}
+
+/// What a generation notes of its outlet for a time when the settings are broken.
+#[must_use]
+pub fn noted(certificate: &Certificate) -> Vec<Copies> {
+    let files = |install: &Install| install.files.iter().map(|(part, file)| (part.as_str().to_owned(), file.clone())).collect();
+    let copies = certificate.install.iter().filter(|install| install.kind == InstallKind::Copy);
+    copies.map(|install| Copies { dir: install.dir.clone(), files: files(install) }).collect()
+}
