@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub use super::attest::arguments::Attest;
@@ -12,6 +12,7 @@ use super::when::{Expression, every};
 use super::{described, help};
 use crate::model::name::CertName;
 use crate::model::span;
+use crate::model::starttls::StartTls;
 use crate::model::text::one_line;
 
 /// Where the settings lie unless `--config` says otherwise.
@@ -159,6 +160,9 @@ pub struct Renew {
     /// Issue without the verdict that [attestation] requires; the reason (at least 10 characters) is kept and reported
     #[arg(long, value_name = "REASON", value_parser = reason)]
     pub break_glass: Option<String>,
+    /// Do what is due now, whatever `window` says
+    #[arg(long)]
+    pub ignore_window: bool,
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,
@@ -282,6 +286,9 @@ pub struct Probe {
     /// What to trust; may be repeated (default: the pinned root of the settings)
     #[arg(long, value_name = "FILE")]
     pub trust: Vec<PathBuf>,
+    /// What the server speaks in clear before it goes over to TLS
+    #[arg(long, value_name = "PROTOCOL", value_parser = starttls())]
+    pub starttls: Option<StartTls>,
     /// How long each handshake may take
     #[arg(long, value_name = "DUR", default_value = "5s", value_parser = span::parse)]
     pub timeout: Duration,
@@ -336,6 +343,12 @@ fn endpoint(text: &str) -> Result<String, &'static str> {
 
 fn cert_name(text: &str) -> Result<CertName, &'static str> {
     CertName::parse(text)
+}
+
+/// The words of [`StartTls`].
+fn starttls() -> impl TypedValueParser<Value = StartTls> {
+    PossibleValuesParser::new(StartTls::ALL.map(StartTls::as_str))
+        .try_map(|word| StartTls::ALL.into_iter().find(|known| known.as_str() == word).ok_or("no such protocol"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::confirm::confirmed;
 use super::session::Session;
 use crate::model::code::Code;
 use crate::model::report::RunError;
+use crate::plan::decide::Wishes;
 use crate::steps::flow::world::World;
 use crate::steps::flow::{self, Request};
 use crate::steps::{install, metrics, reseal, restore, rollback, unblock};
@@ -16,14 +17,15 @@ pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Re
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
     };
-    let (names, force, wait) = (arguments.names.clone(), arguments.force, arguments.wait.wait);
+    let wishes = Wishes { force: arguments.force, ignore_window: arguments.ignore_window };
+    let (names, wait) = (arguments.names.clone(), arguments.wait.wait);
     let progress = session.progress();
     let world = World::of(&settings, session.clock, &progress);
     let world = match &arguments.break_glass {
         Some(reason) => world.breaking_glass(&settings, reason),
         None => world,
     };
-    let report = flow::renew(&settings, &Request { names, force, wait }, &world);
+    let report = flow::renew(&settings, &Request { names, wishes, wait }, &world);
     drop(world);
     drop(progress);
     metrics::leave(&settings, &report, session.clock);

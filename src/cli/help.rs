@@ -263,6 +263,7 @@ pub(super) const PROBE_AFTER: &str = "\
 Examples:
   omens probe ca.example:8200
   omens probe 127.0.0.1:8881 --server-name verifier.example --cert me.pem --key me.key --trust root.pem
+  omens probe mail.example:25 --starttls smtp
   omens probe web.example:443 --json | jq .cause
 
 Exit codes:

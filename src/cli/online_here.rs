@@ -44,7 +44,14 @@ pub(super) async fn endpoints(settings: &Settings, clock: Clock) -> Vec<Check> {
 
 async fn endpoint(settings: &Settings, endpoint: &Endpoint, server_name: String, clock: Clock) -> Check {
     let address = endpoint.address.clone();
-    let target = Target { address: address.clone(), server_name: server_name.clone(), only: None, deadline: LOOK };
+    let target = Target {
+        address: address.clone(),
+        server_name: server_name.clone(),
+        only: None,
+        starttls: endpoint.starttls,
+        identity: None,
+        deadline: LOOK,
+    };
     match handshake::look(&target, clock).await {
         Ok(seen) => match judge::served(&settings.anchor, &seen.chain, &server_name, clock.now()) {
             Ok(()) => Check::new(Code::Endpoint, Severity::Info, format!("{address} serves {server_name} with a chain to the pinned root")),
@@ -53,7 +60,7 @@ async fn endpoint(settings: &Settings, endpoint: &Endpoint, server_name: String,
         },
         Err(NotSeen::Unreachable(why)) => Check::new(Code::Unreachable, Severity::Warning, format!("{why}; `verify` looks there"))
             .hint("start the service, or correct `address` in `verify`: until somebody answers no renewal is proven"),
-        Err(why @ (NotSeen::Refused { .. } | NotSeen::Stalled(_))) => {
+        Err(why @ (NotSeen::Refused { .. } | NotSeen::Stalled(_) | NotSeen::InClear { .. })) => {
             Check::new(Code::HandshakeRefused, Severity::Warning, format!("{address}: {why}; `verify` looks there"))
                 .hint("`omens probe` with this address says who refuses whom")
         }

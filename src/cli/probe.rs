@@ -74,7 +74,7 @@ fn asking(session: &Session<'_>, arguments: &Probe) -> Result<Asking, RunError> 
         trust.extend(session.settings(false).ok().map(|settings| settings.anchor.der));
     }
     let trust = (!trust.is_empty()).then_some(trust);
-    Ok(Asking { address, server_name, identity, trust, timeout: arguments.timeout })
+    Ok(Asking { address, server_name, starttls: arguments.starttls, identity, trust, timeout: arguments.timeout })
 }
 
 fn identity(cert: &Path, key: &Path) -> Result<(Identity, Ours), RunError> {
@@ -120,6 +120,7 @@ fn text(document: &Document, style: Style) -> String {
         row("asked as", &document.server_name);
     }
     row("speaks", &document.protocols.join(", "));
+    row("agreed on", &[document.group.as_deref(), document.alpn.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", "));
     for (index, subject) in document.server_subjects.iter().enumerate() {
         row(if index == 0 { "shows" } else { "" }, subject);
     }

@@ -135,6 +135,14 @@ fn whole(standing: &Standing, now: Time, style: Style) -> String {
         text.push_str(&format!(": {generation}, {left} until {expires}, proof {proof}"));
     }
     text.push_str(&format!("\n  {} ({})\n", due(planned, style), reasons(&planned.reasons)));
+    if let Some(window) = &planned.waits_for {
+        text.push_str(&format!(
+            "  {}: waits for its window, which opens at {} and ends at {}\n",
+            style.warn("note"),
+            window.opens,
+            window.ends
+        ));
+    }
     text.push_str(&format!("  key: {}\n", standing.keep_means));
     for warning in &standing.warnings {
         text.push_str(&show::warning(warning, style));

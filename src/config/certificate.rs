@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::driver::{self, DraftEndpoint};
+use super::driver::{self, DraftEndpoint, DraftVerify};
 use super::neighbours::Neighbours;
 use super::settings::{Accounts, Certificate, Endpoint, IssuerSettings, Owner, ServerName};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
 use super::tree::{Node, Place, Value};
-use super::value;
+use super::{value, window};
 use crate::io::account::{self, AccountError};
 use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
@@ -39,7 +39,8 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let before = shape.optional("before", driver::before);
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
-    let verify = shape.get("verify").map_or(Some(Vec::new()), |node| driver::verify(node, errors));
+    let window = window::windows(&shape);
+    let verify = shape.get("verify").map_or(Some(DraftVerify::default()), |node| driver::verify(node, errors));
     shape.finish();
 
     // Checks between values: each runs as soon as its own values are good, whatever else is wrong.
@@ -51,7 +52,8 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         let read: Vec<_> = drafts.into_iter().map(|draft| around.install(draft, keep, errors)).collect();
         read.into_iter().collect::<Option<Vec<_>>>()
     });
-    let verify = names.as_ref().zip(verify).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
+    let (drafts, checks) = verify.map(|verify| (verify.endpoints, verify.checks)).unzip();
+    let verify = names.as_ref().zip(drafts).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
 
     let (names, keep) = (names.filter(|_| wildcards)?, key?.keep);
     let Names { common_name: (_, common_name), dns, ip } = names;
@@ -67,6 +69,8 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         install: install?,
         reload: reload?,
         verify: verify?,
+        checks: checks?,
+        window: window?,
     })
 }
 
@@ -202,8 +206,8 @@ fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<
             errors.at(draft.place, wrong.suggest("leave \"verify\" out, or use a profile for servers"));
             return None;
         }
-        if !names.cover(&draft.server_name) {
-            let asked = match &draft.server_name {
+        if !names.cover(&draft.endpoint.server_name) {
+            let asked = match &draft.endpoint.server_name {
                 ServerName::Dns(name) => name.clone(),
                 ServerName::Ip(ip) => ip.to_string(),
             };
@@ -218,7 +222,7 @@ fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<
             );
             return None;
         }
-        Some(Endpoint { address: draft.address, server_name: draft.server_name, deadline: draft.deadline })
+        Some(draft.endpoint)
     };
     let read: Vec<_> = drafts.into_iter().map(check).collect();
     read.into_iter().collect()

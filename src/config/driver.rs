@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::program::program;
 use super::service::{Drivers, Service};
-use super::settings::{Install, InstallKind, Part, ServerName};
+use super::settings::{Check, ClientPair, Endpoint, Install, InstallKind, Part};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, tagged};
 use super::tree::{Node, Place};
 use super::value;
+use crate::model::starttls::StartTls;
 
 /// How long a new certificate may take to appear on the wire ([Proof on the wire](crate::cli#proof-on-the-wire)).
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -40,21 +41,52 @@ pub(super) fn before(node: &Node, errors: &Errors) -> Option<Program> {
 /// One entry of `verify` before it is known which names the certificate has.
 #[derive(Debug)]
 pub(super) struct DraftEndpoint<'a> {
-    pub(super) address: String,
-    /// The name to ask for.
-    pub(super) server_name: ServerName,
-    /// Where that stands.
+    pub(super) endpoint: Endpoint,
+    /// Where its name stands.
     pub(super) place: &'a Place,
-    pub(super) deadline: Duration,
+}
+
+/// What `verify` says.
+#[derive(Debug, Default)]
+pub(super) struct DraftVerify<'a> {
+    pub(super) endpoints: Vec<DraftEndpoint<'a>>,
+    pub(super) checks: Vec<Check>,
 }
 
 /// `verify`.
-pub(super) fn verify<'a>(node: &'a Node, errors: &'a Errors) -> Option<Vec<DraftEndpoint<'a>>> {
-    list(endpoint)(node, errors)
+pub(super) fn verify<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftVerify<'a>> {
+    let mut draft = DraftVerify::default();
+    for kind in list(verify_entry)(node, errors)? {
+        match kind {
+            DraftEntry::Endpoint(endpoint) => draft.endpoints.push(endpoint),
+            DraftEntry::Check(check) => draft.checks.push(check),
+        }
+    }
+    Some(draft)
+}
+
+/// One entry of `verify`.
+enum DraftEntry<'a> {
+    Endpoint(DraftEndpoint<'a>),
+    Check(Check),
+}
+
+fn verify_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftEntry<'a>> {
+    match tagged("kind of verify", &["tls", "exec"], &[], node, errors)? {
+        ("exec", node) => check(node, errors).map(DraftEntry::Check),
+        (_, node) => endpoint(node, errors).map(DraftEntry::Endpoint),
+    }
+}
+
+fn check(node: &Node, errors: &Errors) -> Option<Check> {
+    let shape = Shape::of("verify exec", node, errors)?;
+    let program = program(&shape);
+    let deadline = shape.or("deadline", DEADLINE, parsed(deadline));
+    shape.finish();
+    Some(Check { program: program?, deadline: deadline? })
 }
 
 fn endpoint<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftEndpoint<'a>> {
-    let (_, node) = tagged("kind of verify", &["tls"], &[], node, errors)?;
     let shape = Shape::of("verify tls", node, errors)?;
     let address = shape.required("address", placed(parsed(value::address)));
     let server_name = shape.optional(
@@ -65,13 +97,24 @@ fn endpoint<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftEndpoint<'a>>
         })),
     );
     let deadline = shape.or("deadline", DEADLINE, parsed(deadline));
+    let starttls = shape.optional("starttls", one_of(&StartTls::ALL.map(|protocol| (protocol.as_str(), protocol))));
+    let client = shape.optional("client", client);
     shape.finish();
     let (address_place, address) = address?;
     let (place, server_name) = match server_name? {
         Some(given) => given,
         None => (address_place, value::host_of(&address)?),
     };
-    Some(DraftEndpoint { address, server_name, place, deadline: deadline? })
+    let endpoint = Endpoint { address, server_name, deadline: deadline?, starttls: starttls?, client: client? };
+    Some(DraftEndpoint { endpoint, place })
+}
+
+/// The files may be those of the certificate itself, which are not there before its first issue: they are judged when they are shown.
+fn client(node: &Node, errors: &Errors) -> Option<ClientPair> {
+    let shape = Shape::of("client", node, errors)?;
+    let (cert, key) = (shape.required("cert", parsed(value::path)), shape.required("key", parsed(value::secret)));
+    shape.finish();
+    Some(ClientPair { cert: cert?, key: key? })
 }
 
 fn deadline(text: &str) -> Result<Duration, Wrong> {

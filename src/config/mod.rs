@@ -20,6 +20,7 @@ pub mod shape;
 mod tpm;
 pub mod tree;
 pub mod value;
+mod window;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::attestation::{AgentId, Attestation, Keylime};
-pub use super::endpoint::{Endpoint, ServerName};
+pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 use super::service::{Drivers, Rendered, Rendering, Service};
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
@@ -20,6 +20,7 @@ use crate::model::program::Program;
 use crate::model::report::SettingsError;
 use crate::model::request::Request;
 use crate::model::tcti::Tcti;
+use crate::model::window::Windows;
 
 /// Everything a run needs to know.
 #[derive(Clone, Debug)]
@@ -196,6 +197,10 @@ pub struct Certificate {
     pub reload: Vec<Arc<dyn Service>>,
     /// Where it can be seen.
     pub verify: Vec<Endpoint>,
+    /// Programs that see it in use.
+    pub checks: Vec<Check>,
+    /// When it may be renewed; `None`: always.
+    pub window: Option<Windows>,
 }
 
 impl Certificate {

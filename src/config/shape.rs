@@ -157,6 +157,11 @@ impl<'a> Shape<'a> {
         self.get(key).map_or(Some(None), |node| read(node, self.errors).map(Some))
     }
 
+    /// Where what is wrong goes.
+    pub(crate) const fn errors(&self) -> &'a Errors {
+        self.errors
+    }
+
     /// Reports the keys that nobody asked for.
     pub fn finish(self) {
         let known = self.known.into_inner();

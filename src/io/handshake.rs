@@ -11,17 +11,22 @@ use std::time::Duration;
 
 use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use super::tls::{self, Record};
+use super::starttls::{self, NotGranted};
+use super::tls::{self, Identity, Record, Tickets};
 use crate::model::clock::{Clock, Time};
 use crate::model::key::KeyAlgorithm;
+use crate::model::starttls::StartTls;
 use crate::model::text;
 
 /// Longest text of a peer or of the system that is kept.
 const WORDS: usize = 160;
+/// How long a TLS 1.3 server is given to refuse a client certificate after the handshake, where it sends no ticket either.
+const AFTER: Duration = Duration::from_millis(700);
 
 /// Where to look.
 #[derive(Clone, Debug)]
@@ -30,10 +35,22 @@ pub struct Target {
     pub address: String,
     /// A DNS name (sent as SNI) or an IP address (then none is sent).
     pub server_name: String,
+    /// What is spoken in clear before TLS.
+    pub starttls: Option<StartTls>,
     /// Offer only what a key of this kind signs with.
     pub only: Option<KeyAlgorithm>,
+    /// What is shown where a client certificate is asked for.
+    pub identity: Option<Identity>,
     /// For all of it: resolving, connecting, the handshake.
     pub deadline: Duration,
+}
+
+impl Target {
+    /// A target of TLS from the first byte on, asked by no name, to whom nothing is shown.
+    #[must_use]
+    pub const fn at(address: String, deadline: Duration) -> Self {
+        Self { address, server_name: String::new(), starttls: None, only: None, identity: None, deadline }
+    }
 }
 
 /// What a server showed.
@@ -43,11 +60,12 @@ pub struct Seen {
     pub chain: Vec<Vec<u8>>,
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'static str,
-    /// Whether it asked for a client certificate. We send none.
+    /// Whether it asked for a client certificate.
     pub client_auth_requested: bool,
     /// DER of the issuer names it accepts for one, if it says so.
     pub client_auth_issuers: Vec<Vec<u8>>,
-    /// Set when the handshake ended badly after the chain was proven: in TLS 1.2 the server refuses us for lack of a certificate here.
+    /// Set when the handshake ended badly after the chain was proven: in TLS 1.2 the server refuses us for lack of a certificate here, and
+    /// where one was shown, in TLS 1.3 too.
     pub ended: Option<String>,
     /// When.
     pub at: Time,
@@ -74,6 +92,14 @@ pub enum NotSeen {
     /// No connection.
     #[error("{0}")]
     Unreachable(String),
+    /// It did not go over to TLS.
+    #[error("{address} {why}")]
+    InClear {
+        /// Who.
+        address: String,
+        /// Why not.
+        why: NotGranted,
+    },
 }
 
 /// Looks once.
@@ -89,11 +115,13 @@ pub async fn look(target: &Target, clock: Clock) -> Result<Seen, NotSeen> {
     let stream = connected.unwrap_or_else(|_| Err(NotSeen::Unreachable(no_answer(target, "no connection"))))?;
 
     let record = Arc::new(Record::default());
-    let config = tls::danger_recording(&record, target.only, clock).map_err(|why| NotSeen::Unreachable(why.to_string()))?;
+    let tickets = target.identity.as_ref().map(|_| Arc::new(Tickets::default()));
+    let shown = target.identity.as_ref().zip(tickets.clone()).map(|(identity, tickets)| tls::Shown { identity, tickets });
+    let config = tls::danger_recording(&record, target.only, shown, clock).map_err(|why| NotSeen::Unreachable(why.to_string()))?;
     let first = FirstBytes::default();
     let stream = Overheard::new(stream, first.clone());
     let left = target.deadline.saturating_sub(clock.instant().saturating_duration_since(begin));
-    let end = tokio::time::timeout(left, shake(TlsConnector::from(Arc::new(config)), name, stream)).await;
+    let end = tokio::time::timeout(left, shake(TlsConnector::from(Arc::new(config)), name, stream, tickets)).await;
 
     let seen = record.take();
     if let Some(version) = seen.proven {
@@ -123,8 +151,18 @@ fn no_answer(target: &Target, what: &str) -> String {
     format!("{}: {what} within {} ms", target.address, target.deadline.as_millis())
 }
 
-/// Resolves and connects; addresses are tried in turn, each with its share of the time, so that a dead IPv6 route leaves some for IPv4.
+/// A connection on which TLS may begin.
 pub(in crate::io) async fn connect(target: &Target) -> Result<TcpStream, NotSeen> {
+    let mut stream = dial(target).await?;
+    if let Some(protocol) = target.starttls {
+        let begun = starttls::negotiate(&mut stream, protocol).await;
+        begun.map_err(|why| NotSeen::InClear { address: target.address.clone(), why })?;
+    }
+    Ok(stream)
+}
+
+/// Resolves and connects; addresses are tried in turn, each with its share of the time, so that a dead IPv6 route leaves some for IPv4.
+async fn dial(target: &Target) -> Result<TcpStream, NotSeen> {
     let unreachable = |why: String| NotSeen::Unreachable(format!("{}: {}", target.address, text::one_line(&why, WORDS)));
     let found = tokio::net::lookup_host(&target.address).await.map_err(|why| unreachable(format!("cannot be resolved: {why}")))?;
     let addresses: Vec<_> = found.collect();
@@ -144,11 +182,35 @@ pub(in crate::io) async fn connect(target: &Target) -> Result<TcpStream, NotSeen
     Err(unreachable(last))
 }
 
-/// The handshake, then a close_notify, so that the server has no torn connection to log.
-async fn shake(connector: TlsConnector, name: ServerName<'static>, stream: Overheard) -> io::Result<()> {
+/// The handshake, then a close_notify, so that the server has no torn connection to log. Where a certificate of ours was shown, the server's
+/// word on it is waited for.
+async fn shake(connector: TlsConnector, name: ServerName<'static>, stream: Overheard, tickets: Option<Arc<Tickets>>) -> io::Result<()> {
     let mut stream = connector.connect(name, stream).await?;
+    let taken = match tickets {
+        Some(tickets) => until_taken(&mut stream, &tickets).await,
+        None => Ok(()),
+    };
     poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await.ok();
-    Ok(())
+    taken
+}
+
+/// In TLS 1.3 the client is done before the server has looked at its certificate: the refusal comes afterwards ([Probe](crate::cli#probe)).
+pub(in crate::io) async fn until_taken(stream: &mut TlsStream<Overheard>, tickets: &Tickets) -> io::Result<()> {
+    let (_, connection) = stream.get_ref();
+    if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+        return Ok(());
+    }
+    let mut byte = [0_u8; 1];
+    tokio::select! {
+        // A server that speaks first has let us in.
+        read = stream.read(&mut byte) => match read {
+            Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+            Ok(_) => Ok(()),
+            Err(why) => Err(why),
+        },
+        () = tickets.came() => Ok(()),
+        () = tokio::time::sleep(AFTER) => Ok(()),
+    }
 }
 
 fn refused(target: &Target, why: &io::Error, plain_http: bool) -> NotSeen {
@@ -251,7 +313,7 @@ mod tests {
     }
 
     fn target(address: String) -> Target {
-        Target { address, server_name: NAME.to_owned(), only: None, deadline: Duration::from_millis(500) }
+        Target { server_name: NAME.to_owned(), ..Target::at(address, Duration::from_millis(500)) }
     }
 
     /// A self-signed certificate and its key.

@@ -7,25 +7,24 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, NamedGroup, ProtocolVersion, SupportedProtocolVersion};
-use tokio::io::AsyncReadExt as _;
-use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::handshake::{FirstBytes, NotSeen, Overheard, Target, connect};
-use super::tls::{Identity, Record, danger_interview};
+use super::handshake::{FirstBytes, NotSeen, Overheard, Target, connect, until_taken};
+use super::starttls::NotGranted;
+use super::tls::{Identity, Record, Tickets, danger_interview};
 use crate::model::clock::Clock;
+use crate::model::starttls::StartTls;
 use crate::model::text;
 
 pub use legacy::Legacy;
 
 /// Longest text of a peer or of the system that is kept.
 const WORDS: usize = 200;
-/// How long a TLS 1.3 server is given to refuse a client certificate after the handshake, where it sends no ticket either.
-const AFTER: Duration = Duration::from_millis(700);
+/// Longest name of an application protocol that is kept; RFC 7301 §3.1 allows 255.
+const ALPN_NAME: usize = 40;
 
 /// Whom to ask, and how.
 #[derive(Clone, Debug)]
@@ -36,10 +35,21 @@ pub struct Question {
     pub server_name: String,
     /// What is shown where a client certificate is asked for.
     pub identity: Option<Identity>,
+    /// What is spoken in clear before TLS.
+    pub starttls: Option<StartTls>,
+    /// The application protocols that are offered (RFC 7301); none: the extension is not sent.
+    pub alpn: &'static [&'static str],
     /// One version only.
     pub only: Option<Version>,
     /// For all of it.
     pub deadline: Duration,
+}
+
+impl Question {
+    /// Whom to connect to.
+    pub(in crate::io) fn target(&self) -> Target {
+        Target { starttls: self.starttls, ..Target::at(self.address.clone(), self.deadline) }
+    }
 }
 
 /// A version of TLS that this program speaks itself.
@@ -86,6 +96,8 @@ pub enum End {
     Stalled,
     /// No connection.
     Unreachable(String),
+    /// It did not go over to TLS.
+    InClear(NotGranted),
     /// We could not go on; in words.
     Broken(String),
 }
@@ -99,13 +111,17 @@ pub struct Answer {
     pub version: Option<Version>,
     /// The issuers (DER of distinguished names) that the server accepts client certificates of; `None` where it asks for none.
     pub client_auth: Option<Vec<Vec<u8>>>,
+    /// The key exchange group, by its registered name, where the handshake was completed.
+    pub group: Option<String>,
+    /// The application protocol that the server took of those that were offered (RFC 7301).
+    pub alpn: Option<String>,
     /// How it ended.
     pub end: End,
 }
 
 impl Answer {
     fn without(end: End) -> Self {
-        Self { chain: Vec::new(), version: None, client_auth: None, end }
+        Self { chain: Vec::new(), version: None, client_auth: None, group: None, alpn: None, end }
     }
 }
 
@@ -118,50 +134,58 @@ pub async fn ask(question: &Question, clock: Clock) -> Answer {
     let record = Arc::new(Record::default());
     let first = FirstBytes::default();
     let all = attempt(question, name, &record, &first, clock);
-    let end = tokio::time::timeout(question.deadline, all).await.unwrap_or(End::Stalled);
+    let agreed = tokio::time::timeout(question.deadline, all).await.unwrap_or_else(|_| Agreed::nothing(End::Stalled));
     let seen = record.take();
     let version = seen.proven.map(|version| if version == ProtocolVersion::TLSv1_2 { Version::Tls12 } else { Version::Tls13 });
-    let end = if first.is_http() { End::PlainHttp } else { end };
-    Answer { chain: seen.chain, version, client_auth: seen.client_auth, end }
+    let end = if first.is_http() { End::PlainHttp } else { agreed.end };
+    Answer { chain: seen.chain, version, client_auth: seen.client_auth, group: agreed.group, alpn: agreed.alpn, end }
 }
 
-async fn attempt(question: &Question, name: ServerName<'static>, record: &Arc<Record>, first: &FirstBytes, clock: Clock) -> End {
-    let target = Target { address: question.address.clone(), server_name: String::new(), only: None, deadline: question.deadline };
-    let stream = match connect(&target).await {
+/// How a handshake ended, and what was agreed on where it came so far.
+struct Agreed {
+    end: End,
+    group: Option<String>,
+    alpn: Option<String>,
+}
+
+impl Agreed {
+    const fn nothing(end: End) -> Self {
+        Self { end, group: None, alpn: None }
+    }
+}
+
+async fn attempt(question: &Question, name: ServerName<'static>, record: &Arc<Record>, first: &FirstBytes, clock: Clock) -> Agreed {
+    let stream = match connect(&question.target()).await {
         Ok(stream) => stream,
-        Err(NotSeen::Stalled(_)) => return End::Stalled,
-        Err(why) => return End::Unreachable(why.to_string()),
+        Err(NotSeen::Stalled(_)) => return Agreed::nothing(End::Stalled),
+        Err(NotSeen::InClear { why, .. }) => return Agreed::nothing(End::InClear(why)),
+        Err(why) => return Agreed::nothing(End::Unreachable(why.to_string())),
     };
     let tickets = Arc::new(Tickets::default());
-    let store: Arc<dyn ClientSessionStore> = Arc::<Tickets>::clone(&tickets);
-    let config = match danger_interview(record, question.identity.as_ref(), question.only.map(Version::of), store, clock) {
+    let config = danger_interview(record, question.identity.as_ref(), question.only.map(Version::of), Arc::clone(&tickets), clock);
+    let mut config = match config {
         Ok(config) => config,
-        Err(why) => return End::Broken(why.to_string()),
+        Err(why) => return Agreed::nothing(End::Broken(why.to_string())),
     };
+    config.alpn_protocols = question.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     match TlsConnector::from(Arc::new(config)).connect(name, Overheard::new(stream, first.clone())).await {
         Ok(stream) => afterwards(stream, &tickets).await,
-        Err(why) => end_of(&why),
+        Err(why) => Agreed::nothing(end_of(&why)),
     }
 }
 
-/// In TLS 1.3 the client is done before the server has looked at its certificate: the refusal comes afterwards ([Probe](crate::cli#probe)).
-async fn afterwards(mut stream: TlsStream<Overheard>, tickets: &Tickets) -> End {
+/// What was agreed on, and how the server took us.
+async fn afterwards(mut stream: TlsStream<Overheard>, tickets: &Tickets) -> Agreed {
     let (_, connection) = stream.get_ref();
-    let asked_in_13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-    if !asked_in_13 {
-        return End::Accepted;
-    }
-    let mut byte = [0_u8; 1];
-    tokio::select! {
-        read = stream.read(&mut byte) => match read {
-            Ok(0) => End::Closed,
-            // A server that speaks first has let us in.
-            Ok(_) => End::Accepted,
-            Err(why) => end_of(&why),
-        },
-        () = tickets.came.notified() => End::Accepted,
-        () = tokio::time::sleep(AFTER) => End::Accepted,
-    }
+    let group = connection.negotiated_key_exchange_group().map(|group| group_name(group.name()));
+    let alpn = connection.alpn_protocol().map(|name| text::one_line(&String::from_utf8_lossy(name), ALPN_NAME));
+    let end = until_taken(&mut stream, tickets).await.map_or_else(|why| end_of(&why), |()| End::Accepted);
+    Agreed { end, group, alpn }
+}
+
+/// The registered name of a group (RFC 8446 §4.2.7 and IANA's list of TLS Supported Groups).
+fn group_name(group: NamedGroup) -> String {
+    group.as_str().map_or_else(|| format!("{:#06x}", u16::from(group)), str::to_owned)
 }
 
 fn end_of(why: &io::Error) -> End {
@@ -191,36 +215,6 @@ fn alert_name(alert: AlertDescription) -> String {
         name.push(c.to_ascii_lowercase());
     }
     name
-}
-
-/// Takes no ticket, and tells that one came.
-#[derive(Debug, Default)]
-struct Tickets {
-    came: Notify,
-}
-
-impl ClientSessionStore for Tickets {
-    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
-
-    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        None
-    }
-
-    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
-
-    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        None
-    }
-
-    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
-
-    fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {
-        self.came.notify_one();
-    }
-
-    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        None
-    }
 }
 
 #[cfg(test)]

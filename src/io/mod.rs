@@ -15,6 +15,7 @@ pub mod signal;
 pub mod notify;
 pub mod tls;
 pub mod http;
+pub mod starttls;
 pub mod handshake;
 pub mod interview;
 pub mod openbao;

@@ -69,6 +69,8 @@ codes! {
     BreakGlass = "break-glass",
     /// What the token may do could not be found out.
     CapabilitiesUnknown = "capabilities-unknown",
+    /// A program of `verify` says that the certificate is not in use.
+    CheckFailed = "check-failed",
     /// The clocks of this host and of the server are too far apart.
     ClockSkew = "clock-skew",
     /// The token may do more than a renewal needs.
@@ -151,6 +153,8 @@ codes! {
     NotRunning = "not-running",
     /// The committed generation could not be given to its consumers.
     NotRepublished = "not-republished",
+    /// It waits for a window of its settings.
+    OutsideWindow = "outside-window",
     /// The scheduler could not begin.
     NotServed = "not-served",
     /// There is no generation before the committed one.
@@ -293,6 +297,8 @@ codes! {
     VerdictUntrusted = "verdict-untrusted",
     /// A service that this one needs has failed in this run.
     WaitsFor = "waits-for",
+    /// A window of the settings was not waited for: the certificate would not have lived to be renewed in it.
+    WindowOverridden = "window-overridden",
 }
 
 impl fmt::Display for Code {

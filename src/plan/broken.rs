@@ -78,7 +78,7 @@ pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Fault
 fn planned(faulty: &Faulty, live: Option<&Kept>) -> Planned {
     let reasons = vec![Reason::new(ReasonCode::Settings, faulty.failure().text)];
     let expires = live.and_then(|live| live.facts.as_ref()).map(|facts| facts.not_after);
-    Planned { name: faulty.name.clone(), due: false, due_at: None, expires, reasons, action: Action::Nothing }
+    Planned { name: faulty.name.clone(), due: false, due_at: None, expires, reasons, action: Action::Nothing, waits_for: None }
 }
 
 /// What lies on the disk of certificates whose settings are broken.

@@ -1,13 +1,14 @@
 //! What to do about each certificate, and why: pure, from what was found, the settings and one time. [`choice`] chooses;
 //! here the facts for it are drawn from what lies on disk, together with the reasons in words.
 
-use super::choice::{self, Known, Live, Plan, Settle, Why};
+use super::choice::{self, Issue, Known, Live, Plan, Settle, Why};
 use super::debt::{debt_is_void, debt_text, proof_of_live, publishable};
 use super::due::due_at;
 use super::generation::{Condition, Kept};
 use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
 use super::validity::{fresh, is_valid, time_reason};
+use super::window::{self, Hold, Life};
 use crate::config::settings::{Certificate, Settings};
 use crate::judge::cert::Facts;
 use crate::judge::{self, lint};
@@ -16,6 +17,7 @@ use crate::model::finding::Finding;
 use crate::model::name::{CertName, Generation};
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::state::Proof;
+use crate::model::window::Windows;
 
 /// The plan for one certificate, with its reasons.
 #[derive(Clone, Debug)]
@@ -30,12 +32,23 @@ pub struct Decision {
     pub reasons: Vec<Reason>,
     /// What to do.
     pub plan: Plan,
+    /// Whether that may be done now.
+    pub hold: Hold,
 }
 
-/// Decides for one certificate; `force`: a person wants a new one whatever is there.
+/// What a person asked for beside what the settings say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// A new certificate, whatever is there.
+    pub force: bool,
+    /// Not to wait for a window.
+    pub ignore_window: bool,
+}
+
+/// Decides for one certificate.
 #[must_use]
-pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time, force: bool) -> Decision {
-    let judged = Judged { settings, certificate, tree, now, force };
+pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time, wishes: Wishes) -> Decision {
+    let judged = Judged { settings, certificate, tree, now, wishes };
     let mut reasons = judged.of_live();
     let live_is_due = !reasons.is_empty();
     let void = tree.debt.as_ref().and_then(|debt| debt_is_void(settings, certificate, debt, now));
@@ -58,7 +71,7 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
 pub fn rollback(settings: &Settings, certificate: &Certificate, tree: &Tree, now: Time) -> Result<Decision, String> {
     let (live, settle) = before_live(tree)?;
     let text = format!("from {live} back to {}, asked for by a person", settle.generation);
-    let judged = Judged { settings, certificate, tree, now, force: false };
+    let judged = Judged { settings, certificate, tree, now, wishes: Wishes::default() };
     Ok(judged.decision(vec![Reason::new(ReasonCode::Forced, text)], Plan::Settle(settle)))
 }
 
@@ -79,7 +92,7 @@ struct Judged<'a> {
     certificate: &'a Certificate,
     tree: &'a Tree,
     now: Time,
-    force: bool,
+    wishes: Wishes,
 }
 
 impl Judged<'_> {
@@ -87,12 +100,23 @@ impl Judged<'_> {
         self.tree.live.as_ref()?.facts.as_ref()
     }
 
+    /// The windows that count.
+    fn windows(&self) -> Option<&Windows> {
+        self.certificate.window.as_ref().filter(|_| !self.wishes.ignore_window)
+    }
+
     fn decision(&self, reasons: Vec<Reason>, plan: Plan) -> Decision {
+        let hold = window::hold(self.windows(), &plan, self.live_facts().map(Life::of), self.now);
+        // A new certificate waits for its window; what consumers lack meanwhile does not.
+        let (plan, hold) = match (plan, hold) {
+            (Plan::Issue(Issue { otherwise: Some(settle), .. }), Hold::Until(_)) => (Plan::Settle(settle), Hold::None),
+            other => other,
+        };
         let mut reasons = reasons;
         reasons.sort_by_key(|reason| reason.code);
         let (name, facts) = (self.certificate.name().clone(), self.live_facts());
         let due_at = facts.map(|facts| due_at(&self.settings.host, &name, facts.not_before, facts.not_after));
-        Decision { due_at, expires: facts.map(|facts| facts.not_after), name, reasons, plan }
+        Decision { due_at, expires: facts.map(|facts| facts.not_after), name, reasons, plan, hold }
     }
 
     fn known(&self, due: bool, void: bool) -> Known {
@@ -111,7 +135,7 @@ impl Judged<'_> {
             knows_withdrawn: tree.state_file == StateFile::Known,
             begun: tree.state.begun.is_some(),
             published: tree.unpublished.is_none(),
-            force: self.force,
+            force: self.wishes.force,
             next: Generation(tree.largest + 1),
         }
     }
@@ -132,8 +156,11 @@ impl Judged<'_> {
         if let Some(facts) = &live.facts {
             let changed = settings_changed(self.settings, self.certificate, live, facts);
             reasons.extend(changed.map(|text| Reason::new(ReasonCode::SettingsChanged, text)));
-            reasons.extend(time_reason(&self.settings.host, self.certificate.name(), facts, self.now));
-            let due = due_at(&self.settings.host, self.certificate.name(), facts.not_before, facts.not_after);
+            let (host, name) = (&self.settings.host, self.certificate.name());
+            let staged = live.meta.as_ref().map(|meta| meta.staged);
+            let early = || self.windows().and_then(|windows| window::early(windows, host, name, Life::of(facts), staged, self.now));
+            reasons.extend(time_reason(host, name, facts, self.now).or_else(early));
+            let due = due_at(host, name, facts.not_before, facts.not_after);
             reasons.extend(Deadline { due, expires: facts.not_after, period: None }.reason(self.now));
         }
         reasons
@@ -146,7 +173,7 @@ impl Judged<'_> {
         };
         let text = match void {
             Some(why) => format!("{debt} is withdrawn: {why}"),
-            None if self.force => format!("{debt} waits; a new one is to take its place"),
+            None if self.wishes.force => format!("{debt} waits; a new one is to take its place"),
             None => debt_text(self.tree, debt),
         };
         Some(Reason::new(ReasonCode::Debt, text))
@@ -171,7 +198,7 @@ impl Judged<'_> {
             let since = under_way.since.map_or(String::new(), |since| format!(" since {since}"));
             reasons.push(Reason::new(ReasonCode::InProgress, format!("a run is at work on it{since}, at {}", under_way.stage)));
         }
-        if self.force {
+        if self.wishes.force {
             reasons.push(Reason::new(ReasonCode::Forced, "asked for by --force"));
         }
         if let Some(begun) = tree.state.begun.as_ref().filter(|_| live.is_some()) {

@@ -27,3 +27,4 @@ pub mod under_way;
 pub mod validity;
 pub mod view;
 pub mod broken;
+pub mod window;

@@ -3,14 +3,16 @@
 use serde::Serialize;
 
 use super::choice::Plan;
-use super::decide::{Decision, decide};
+use super::decide::{Decision, Wishes, decide};
 use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
+use super::window::Hold;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
 use crate::model::clock::Time;
 use crate::model::name::{CertName, Generation};
 use crate::model::reason::{Reason, ReasonCode};
+use crate::model::window::Opening;
 
 /// What a run does to a certificate, in the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -49,6 +51,8 @@ pub struct Planned {
     pub reasons: Vec<Reason>,
     /// What.
     pub action: Action,
+    /// The window that a run waits for, where it does nothing before that.
+    pub waits_for: Option<Opening>,
 }
 
 /// A certificate in whose place something lies that is not ours: one strange file does not take the others' report away. What may not be
@@ -58,7 +62,15 @@ pub(super) fn strange(certificate: &Certificate, why: DiskError) -> Result<Plann
         return Err(why);
     }
     let reasons = vec![Reason::new(ReasonCode::Unreadable, why.to_string())];
-    Ok(Planned { name: certificate.name().clone(), due: true, due_at: None, expires: None, reasons, action: Action::Issue })
+    Ok(Planned {
+        name: certificate.name().clone(),
+        due: true,
+        due_at: None,
+        expires: None,
+        reasons,
+        action: Action::Issue,
+        waits_for: None,
+    })
 }
 
 /// What a run would do to a certificate; `period` is how often the installed scheduler looks.
@@ -69,9 +81,13 @@ pub(super) fn planned(
     now: Time,
     period: Option<std::time::Duration>,
 ) -> Planned {
-    let Decision { name, due_at, expires, mut reasons, plan } = decide(settings, certificate, tree, now, false);
+    let Decision { name, due_at, expires, mut reasons, plan, hold } = decide(settings, certificate, tree, now, Wishes::default());
+    let waits_for = if let Hold::Until(opening) = hold { Some(opening) } else { None };
     let overdue = due_at.zip(expires).and_then(|(due, expires)| Deadline { due, expires, period }.reason(now));
-    if let Some(overdue) = overdue {
+    // What waits for its window is not late.
+    if waits_for.is_some() {
+        reasons.retain(|reason| reason.code != ReasonCode::Overdue);
+    } else if let Some(overdue) = overdue {
         reasons.retain(|reason| reason.code != ReasonCode::Overdue);
         reasons.push(overdue);
         reasons.sort_by_key(|reason| reason.code);
@@ -79,5 +95,5 @@ pub(super) fn planned(
     let action = Action::from(&plan);
     // A run would fail over a state of a newer version, and say so: that is no "nothing to do".
     let due = action != Action::Nothing || matches!(tree.state_file, StateFile::Newer(_));
-    Planned { name, due, due_at, expires, reasons, action }
+    Planned { name, due, due_at, expires, reasons, action, waits_for }
 }

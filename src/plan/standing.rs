@@ -95,7 +95,9 @@ pub(super) struct OfHost<'a> {
 pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: Tree) -> Standing {
     let OfHost { settings, last_run, sealing, period, unwritable, now } = *host;
     let planned = planned(settings, certificate, &tree, now, period);
-    let deadline = planned.due_at.zip(planned.expires).map(|(due, expires)| Deadline { due, expires, period });
+    // What waits for its window is not late.
+    let ends = planned.expires.filter(|_| planned.waits_for.is_none());
+    let deadline = planned.due_at.zip(ends).map(|(due, expires)| Deadline { due, expires, period });
     let moment = Moment { is_due: planned.due, deadline, last_run, is_writable: unwritable.is_none(), now };
     let debt = debt_of(&tree);
     let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());

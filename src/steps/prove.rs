@@ -1,9 +1,12 @@
 //! The proof: the new leaf seen on the wire, what a driver proves by itself, or the files read back where there is neither. A reload's exit
 //! code proves nothing.
 
+mod check;
 mod drivers;
+mod wire;
 
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -11,25 +14,14 @@ use self::drivers::by_drivers;
 pub use self::drivers::{Asked, Deployment};
 use super::swap::Published;
 use crate::config::service::{Seen, Shown};
-use crate::config::settings::{Certificate, Endpoint, ServerName};
-use crate::io::handshake::{self, NotSeen, Target};
+use crate::config::settings::{Certificate, Endpoint};
 use crate::judge::cert::Facts;
-use crate::judge::{self, pair};
 use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
-use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::failure::{Failure, Warning};
 use crate::model::state::Proof;
 
-/// Handshakes in a row that must show the new leaf: old nginx workers answer for up to 130 ms after the first new answer
-/// ([nginx](crate::steps#nginx)).
-const IN_A_ROW: u32 = 5;
-/// The time those handshakes must span.
-const SPAN: Duration = Duration::from_millis(300);
-/// Between two handshakes; five of them take [`SPAN`].
-const PAUSE: Duration = Duration::from_millis(76);
-/// One handshake's own limit.
-const ONE_LOOK: Duration = Duration::from_secs(5);
 /// How long the endpoint of a partly stopped certificate is waited for.
 const STOPPED: Duration = Duration::from_secs(1);
 
@@ -72,6 +64,8 @@ pub struct Claim<'a> {
     pub leaf: Facts,
     /// The leaf that was served before: it tells an old one from a foreign one.
     pub previous: Option<Fingerprint>,
+    /// `$CREDENTIALS_DIRECTORY`, for the keys of client certificates.
+    pub credentials: Option<&'a Path>,
     /// For deadlines and validity.
     pub clock: Clock,
 }
@@ -116,22 +110,20 @@ impl Prover for Wire {
     }
 }
 
-/// Looks for the proof of a published generation at every endpoint of its settings, then by every driver that has a proof of its own, and
-/// where there is no endpoint by reading it back.
+/// Looks for the proof of a published generation at every endpoint of its settings, then by its programs, then by every driver that has a
+/// proof of its own, and where there is neither endpoint nor program by reading it back.
 ///
 /// # Errors
-/// The value and why: codes `old-leaf other-leaf unreachable handshake-refused untrusted`, and those of the drivers.
+/// The value and why: codes `old-leaf other-leaf unreachable handshake-refused untrusted check-failed`, and those of the drivers.
 pub async fn prove(
     prover: &dyn Prover,
     published: Published,
     claim: &Claim<'_>,
     deployment: &Deployment<'_>,
 ) -> Result<Proven, Box<(Published, Failure)>> {
-    let seen = match at_endpoints(prover, claim, deployment.some_stopped).await {
-        Ok(seen) => by_drivers(deployment).await.map(|own| Shown { seen: own.seen.max(seen), ..own }),
-        Err(why) => Err(why),
-    };
-    let is_read_back = || if claim.certificate.verify.is_empty() { published.read_back() } else { Ok(()) };
+    let seen = seen_in_use(prover, claim, deployment).await;
+    let Certificate { verify, checks, .. } = claim.certificate;
+    let is_read_back = || if verify.is_empty() && checks.is_empty() { published.read_back() } else { Ok(()) };
     match seen.and_then(|shown| is_read_back().map(|()| shown)) {
         Err(why) => Err(Box::new((published, why))),
         Ok(Shown { seen, warnings }) => {
@@ -143,6 +135,14 @@ pub async fn prove(
             Ok(Proven { published, proof, warnings })
         }
     }
+}
+
+/// The most that was seen at endpoints, by programs and by drivers.
+async fn seen_in_use(prover: &dyn Prover, claim: &Claim<'_>, deployment: &Deployment<'_>) -> Result<Shown, Failure> {
+    let at_endpoints = at_endpoints(prover, claim, deployment.some_stopped).await?;
+    let by_programs = check::all(claim, deployment).await?;
+    let own = by_drivers(deployment).await?;
+    Ok(Shown { seen: own.seen.max(by_programs).max(at_endpoints), ..own })
 }
 
 async fn at_endpoints(prover: &dyn Prover, claim: &Claim<'_>, some_stopped: bool) -> Result<Seen, Failure> {
@@ -191,87 +191,4 @@ pub async fn serves(prover: &dyn Prover, claim: &Claim<'_>) -> Result<(), Failur
         prover.until_steady(Look { endpoint, claim, deadline: endpoint.deadline }).await?;
     }
     Ok(())
-}
-
-impl Look<'_> {
-    async fn until_steady(&self) -> Result<(), Failure> {
-        let end = self.claim.clock.instant() + self.deadline;
-        let mut streak: Option<(Instant, u32)> = None;
-        // The judgement of a chain is kept for the next equal one: five handshakes, two RSA-4096 signatures once.
-        let mut trusted: Option<Vec<Vec<u8>>> = None;
-        loop {
-            match self.once(&mut trusted).await {
-                Ok(()) => {
-                    let now = self.claim.clock.instant();
-                    let (since, count) = streak.unwrap_or((now, 0));
-                    if count + 1 >= IN_A_ROW && now.saturating_duration_since(since) >= SPAN {
-                        return Ok(());
-                    }
-                    streak = Some((since, count + 1));
-                }
-                Err(why) if self.claim.clock.instant() >= end => return Err(why),
-                Err(_) => streak = None,
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    async fn once(&self, trusted: &mut Option<Vec<Vec<u8>>>) -> Result<(), Failure> {
-        let server_name = match &self.endpoint.server_name {
-            ServerName::Dns(name) => name.clone(),
-            ServerName::Ip(address) => address.to_string(),
-        };
-        let target = Target {
-            address: self.endpoint.address.clone(),
-            server_name: server_name.clone(),
-            only: pair::algorithm_of_spki(&self.claim.leaf.spki).ok(),
-            deadline: ONE_LOOK.min(self.deadline.max(STOPPED)),
-        };
-        let seen = handshake::look(&target, self.claim.clock).await.map_err(|why| self.not_seen(&why))?;
-        let served_leaf = seen.chain.first().map(|der| Fingerprint::of(der));
-        if served_leaf.as_ref() != Some(&self.claim.leaf.sha256) {
-            return Err(self.another(served_leaf.as_ref()));
-        }
-        if trusted.as_ref() != Some(&seen.chain) {
-            judge::served(self.claim.anchor, &seen.chain, &server_name, self.claim.clock.now()).map_err(|why| self.untrusted(&why))?;
-            *trusted = Some(seen.chain);
-        }
-        Ok(())
-    }
-
-    fn another(&self, found: Option<&Fingerprint>) -> Failure {
-        let address = &self.endpoint.address;
-        let found_text = found.map_or_else(|| "no certificate".to_owned(), |f| format!("leaf {f}"));
-        if found.is_some() && found == self.claim.previous.as_ref() {
-            return Failure::new(Stage::Verify, Code::OldLeaf, format!("{address} still serves the previous certificate, {found_text}"))
-                .hint("the service did not read the new files: look at its own log, and at the paths in its configuration");
-        }
-        let text = format!("{address} serves another certificate: expected leaf {}, found {found_text}", self.claim.leaf.sha256);
-        Failure::new(Stage::Verify, Code::OtherLeaf, text)
-            .hint("check `address` and `server_name` in `verify`, and which files the service's configuration names")
-    }
-
-    fn untrusted(&self, why: &str) -> Failure {
-        Failure::new(
-            Stage::Verify,
-            Code::Untrusted,
-            format!("{} serves the expected leaf, but its chain is not good: {why}", self.endpoint.address),
-        )
-        .hint("let the service send fullchain.pem (leaf and intermediates), not cert.pem alone")
-    }
-
-    fn not_seen(&self, why: &NotSeen) -> Failure {
-        match why {
-            NotSeen::Refused { plain_http, .. } => {
-                let hint = if *plain_http {
-                    "that port speaks plain HTTP: name the TLS port in `verify`, or switch TLS on there (nginx: `listen … ssl`)"
-                } else {
-                    "the service has no certificate for this name and key type; look at its log"
-                };
-                Failure::new(Stage::Verify, Code::HandshakeRefused, why.to_string()).hint(hint)
-            }
-            NotSeen::Stalled(_) | NotSeen::Unreachable(_) => Failure::new(Stage::Verify, Code::Unreachable, why.to_string())
-                .hint("is the service running and listening there? see `address` in `verify`"),
-        }
-    }
 }

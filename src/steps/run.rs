@@ -207,12 +207,12 @@ impl Run {
     #[must_use]
     pub fn end(self, certificates: Vec<CertReport>) -> Report {
         // `not-due` leaves no line; a ledger that got one is flushed once, at the end.
-        let wrote = certificates.iter().any(|c| c.outcome != Outcome::NotDue);
+        let wrote = certificates.iter().any(|c| !matches!(c.outcome, Outcome::NotDue | Outcome::Blocked));
         self.kept(self.flush(wrote));
         let error = self.unwritten.take().map(|why| disk_error(&why));
         let hidden = self.of_all && self.hides;
         Report {
-            exit: u8::from(error.is_some() || hidden || certificates.iter().any(|c| !self.is_good(c.outcome))),
+            exit: u8::from(error.is_some() || hidden || certificates.iter().any(|c| !self.is_good(c))),
             schema: self.command.schema().to_owned(),
             host: self.host,
             started: self.started,
@@ -223,14 +223,16 @@ impl Run {
         }
     }
 
-    /// Whether an outcome leaves the exit code at 0. `rolled-back` does only where a person asked for it.
-    fn is_good(&self, outcome: Outcome) -> bool {
-        match outcome {
+    /// Whether an outcome leaves the exit code at 0. `rolled-back` does only where a person asked for it, `blocked` where only a window of the
+    /// settings is waited for.
+    fn is_good(&self, report: &CertReport) -> bool {
+        match report.outcome {
+            Outcome::Blocked => report.error.as_ref().is_some_and(|error| error.code == Code::OutsideWindow),
             Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
             Outcome::Restored | Outcome::Kept | Outcome::Resealed => true,
             Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged => true,
             Outcome::RolledBack => self.command == Command::Rollback,
-            Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => false,
+            Outcome::Refused | Outcome::Failed | Outcome::Exhausted | Outcome::Interrupted => false,
         }
     }
 

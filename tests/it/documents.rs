@@ -15,6 +15,7 @@ use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State, UnderWay};
+use omens::model::window::Opening;
 use omens::plan::view::{Action, End, PlanDocument, Planned, Standing, StatusDocument};
 
 fn at(second: i64) -> Time {
@@ -89,6 +90,7 @@ fn planned() -> Planned {
         expires: Some(at(86_340)),
         reasons: vec![Reason::new(ReasonCode::Debt, "gen-3 was issued but not taken up")],
         action: Action::Settle(Generation(3)),
+        waits_for: Some(Opening { opens: at(60_000), ends: at(70_000) }),
     }
 }
 
@@ -301,6 +303,8 @@ fn the_answer_of_a_probe_is_pinned() {
         at: at(9),
         plain_http: false,
         protocols: vec!["TLSv1.3", "TLSv1.2"],
+        group: Some("X25519MLKEM768".to_owned()),
+        alpn: Some("h2".to_owned()),
         server_chain: vec![Fingerprint::of(b"leaf 2").as_str().to_owned()],
         server_subjects: vec!["CN=www.example.net".to_owned()],
         client_auth: probe::ClientAuth { requested: true, issuers: vec!["CN=Book of Omens".to_owned()], sent: false },

@@ -66,6 +66,7 @@ mod served;
 mod service;
 mod settings;
 mod spire_consumer;
+mod starttls;
 mod status;
 mod systemd;
 mod tpm;
@@ -74,6 +75,7 @@ mod tpm_use;
 mod units;
 mod vm;
 mod web;
+mod windows;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.
 fn skipped(what: &str) {

@@ -19,6 +19,7 @@ use omens::model::layout;
 use omens::model::name::{CertName, Generation};
 use omens::model::report::{CertReport, Watch};
 use omens::model::state::Proof;
+use omens::plan::decide::Wishes;
 use omens::steps::flow::world::World;
 use omens::steps::flow::{self, Request};
 use omens::steps::service::{DRIVERS, ask_or_start};
@@ -577,7 +578,7 @@ impl Watch for Silent {
 fn renew(estate: &Estate, force: bool) -> CertReport {
     let settings = Arc::new(settings(estate));
     let clock = clock();
-    let request = Request { names: Vec::new(), force, wait: Duration::ZERO };
+    let request = Request { names: Vec::new(), wishes: Wishes { force, ..Wishes::default() }, wait: Duration::ZERO };
     let report = flow::renew(&settings, &request, &World::of(&settings, clock, &Silent));
     report.certificates.into_iter().next().unwrap_or_else(|| panic!("no certificate: {:?}", report.error))
 }

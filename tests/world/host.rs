@@ -12,6 +12,7 @@ use omens::io::tpm::limit::Unanswered;
 use omens::judge::cert::Facts;
 use omens::model::name::CertName;
 use omens::model::report::{Report, Unwatched};
+use omens::plan::decide::Wishes;
 use omens::plan::view::{self, StatusDocument};
 use omens::steps::attest::AttestationGate;
 use omens::steps::flow::ending::{Ender, Ending};
@@ -108,7 +109,7 @@ impl Host {
     }
 
     pub fn renew_with(&self, force: bool, ending: Ending) -> Report {
-        let request = Request { names: Vec::new(), force, wait: Duration::ZERO };
+        let request = Request { names: Vec::new(), wishes: Wishes { force, ..Wishes::default() }, wait: Duration::ZERO };
         let report = self.with_world(ending, |world| flow::renew(&self.settings, &request, world));
         // The kernel dates the lock, which is when the last run was, and knows nothing of this clock.
         let seconds = Duration::from_secs(time_of_day::now().unix().unsigned_abs());

@@ -7,6 +7,7 @@ use super::lints;
 use super::remedy::Known;
 use super::{Asking, Heard};
 use crate::io::interview::{Answer, End};
+use crate::io::starttls::NotGranted;
 use crate::judge::assess::{Question, Requirements, assess};
 use crate::judge::cert::{self, Facts};
 use crate::judge::lint::Lint;
@@ -80,7 +81,7 @@ pub(super) fn find(asking: &Asking, heard: &Heard, known: Option<&Known>, at: Ti
         }
         End::Stalled => Found::new(&lints::STALLED, Side::Server, format!("{} began a handshake and did not end it", asking.address)),
         End::Broken(why) => Found::new(&lints::WE_REFUSED, Side::Us, format!("we could not go on: {why}")),
-        End::PlainHttp | End::NotTls | End::Unreachable(_) => without_chain(asking, heard, answer),
+        End::PlainHttp | End::NotTls | End::InClear(_) | End::Unreachable(_) => without_chain(asking, heard, answer),
     }
 }
 
@@ -115,6 +116,8 @@ fn without_chain(asking: &Asking, heard: &Heard, answer: &Answer) -> Found {
         End::PlainHttp => Found::new(&lints::PLAIN_HTTP, Side::Server, format!("{address} answers a TLS hello in plain HTTP")),
         End::NotTls => Found::new(&lints::NOT_TLS, Side::Server, format!("{address} answers a TLS hello with something that is no TLS")),
         End::Unreachable(why) => Found::new(&lints::UNREACHABLE, Side::Server, why.clone()),
+        End::InClear(why @ NotGranted::Injected) => Found::new(&lints::STARTTLS_INJECTED, Side::Us, format!("{address} {why}")),
+        End::InClear(why) => Found::new(&lints::STARTTLS_REFUSED, Side::Server, format!("{address} {why}")),
         End::Stalled => Found::new(&lints::STALLED, Side::Server, format!("{address} takes connections and sends no certificate in time")),
         End::Alert(alert) => {
             let text = format!("{address} ended the handshake with the alert {alert} before it showed a certificate");

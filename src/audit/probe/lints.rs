@@ -8,6 +8,8 @@ catalogue! {
     STALLED = "probe.stalled", High, open, "the connection stands, and the handshake does not come to an end", "look at the service: it hangs, or something on the way holds its packets back";
     PLAIN_HTTP = "probe.plain-http", High, open, "plain HTTP is spoken there, no TLS", "call it by http:// and its own port, or turn TLS on at that listener";
     NOT_TLS = "probe.not-tls", High, open, "something else than TLS is spoken there", "correct the port";
+    STARTTLS_REFUSED = "probe.starttls-refused", High, open, "the server does not go over to TLS", "turn STARTTLS on at the server, or name the protocol that is spoken on this port";
+    STARTTLS_INJECTED = "probe.starttls-injected", High, open, "bytes came in clear behind the server's consent to TLS", "do not use this way: the server, or somebody between, puts words into the encrypted session; update the server, and find out who is on the way";
     OLD_TLS = "probe.old-tls", High, open, "nothing newer than TLS 1.1 is spoken there", "allow TLS 1.2 and 1.3 on the server: RFC 8996 forbids what is older";
     SERVER_EXPIRED = "probe.server-expired", High, open, "the server's certificate, or an authority above it, is expired or not valid yet", "renew it and have the service take it up; if it was renewed, the service still serves the old one";
     SERVER_NAME = "probe.server-name", High, open, "the name that is called is not among the server's names", "call it by one of its names, or have the certificate re-issued with this one";

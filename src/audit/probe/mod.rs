@@ -17,7 +17,11 @@ use crate::io::tls::Identity;
 use crate::judge::cert;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::{Clock, Time};
+use crate::model::starttls::StartTls;
 use crate::model::text::{self, one_line};
+
+/// The alert of a server that speaks none of the protocols that were offered (RFC 7301 §3.2).
+const NO_PROTOCOL: &str = "no_application_protocol";
 
 /// What `probe --json` prints ([Probe](crate::cli#probe)).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +38,10 @@ pub struct Document {
     pub plain_http: bool,
     /// Versions of TLS that it speaks, newest first.
     pub protocols: Vec<&'static str>,
+    /// The key exchange group of the handshake, by its registered name; `null` where none was completed.
+    pub group: Option<String>,
+    /// The application protocol that it took of h2 and http/1.1 (RFC 7301).
+    pub alpn: Option<String>,
     /// SHA-256 of what it sent, leaf first.
     pub server_chain: Vec<String>,
     /// The subjects of what it sent, safe to print.
@@ -77,6 +85,8 @@ pub struct Asking {
     pub address: String,
     /// The name that the certificate must be for.
     pub server_name: String,
+    /// What is spoken in clear before TLS.
+    pub starttls: Option<StartTls>,
     /// What we show, with what it says.
     pub identity: Option<(Identity, Ours)>,
     /// DER of what we trust; `None`: the server's chain is shown and not judged.
@@ -104,13 +114,20 @@ pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
         address: asking.address.clone(),
         server_name: asking.server_name.clone(),
         identity: asking.identity.as_ref().map(|(identity, _)| identity.clone()),
+        starttls: asking.starttls,
+        alpn: &[],
         only,
         deadline: asking.timeout,
     };
     let (any, tls12) = (question(None), question(Some(Version::Tls12)));
-    let old = |version| legacy::speaks(&asking.address, &asking.server_name, version, asking.timeout);
-    let (mut any, tls12, tls11, tls10) =
-        join4(interview::ask(&any, clock), interview::ask(&tls12, clock), old(Legacy::Tls11), old(Legacy::Tls10)).await;
+    // What comes after a protocol of its own is that protocol.
+    let web = Question { alpn: if asking.starttls.is_none() { &["h2", "http/1.1"] } else { &[] }, ..any.clone() };
+    let (old, older) = (legacy::speaks(&any, Legacy::Tls11), legacy::speaks(&any, Legacy::Tls10));
+    let (mut first, tls12, tls11, tls10) = join4(interview::ask(&web, clock), interview::ask(&tls12, clock), old, older).await;
+    if first.end == End::Alert(NO_PROTOCOL.to_owned()) {
+        first = interview::ask(&any, clock).await;
+    }
+    let mut any = first;
     let mut protocols = Vec::new();
     if any.version == Some(Version::Tls13) {
         protocols.push(Version::Tls13.name());
@@ -121,11 +138,15 @@ pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
     protocols.extend(
         [(tls11, Legacy::Tls11), (tls10, Legacy::Tls10)].into_iter().filter(|(speaks, _)| *speaks).map(|(_, version)| version.name()),
     );
-    if any.end == End::Stalled && any.chain.is_empty() && interview::http::is_plain(&asking.address, asking.timeout).await {
+    if any.end == End::Stalled
+        && any.chain.is_empty()
+        && asking.starttls.is_none()
+        && interview::http::is_plain(&asking.address, asking.timeout).await
+    {
         any.end = End::PlainHttp;
     }
     let said = match &asking.trust {
-        Some(roots) if any.end == End::Accepted && any.client_auth.is_some() => {
+        Some(roots) if any.end == End::Accepted && any.client_auth.is_some() && asking.starttls.is_none() => {
             interview::http::refusal(&question(None), roots, clock).await
         }
         _ => None,
@@ -150,6 +171,8 @@ pub fn judge(asking: &Asking, heard: &Heard, known: Option<&Known>, at: Time) ->
         at,
         plain_http: heard.any.end == End::PlainHttp,
         protocols: heard.protocols.clone(),
+        group: heard.any.group.clone().or_else(|| heard.tls12.group.clone()),
+        alpn: heard.any.alpn.as_deref().map(safe),
         server_chain: answer.chain.iter().map(|der| Fingerprint::of(der).as_str().to_owned()).collect(),
         server_subjects: answer.chain.iter().map(subject).collect(),
         client_auth: ClientAuth {

@@ -79,7 +79,11 @@ fn own(view: &View, settings: Option<&Settings>, certificate: &Certificate, host
             ServerName::Dns(name) => name.clone(),
             ServerName::Ip(address) => address.to_string(),
         };
-        let target = handshake::Target { address: endpoint.address.clone(), server_name: name, only: None, deadline: DEADLINE };
+        let target = handshake::Target {
+            server_name: name,
+            starttls: endpoint.starttls,
+            ..handshake::Target::at(endpoint.address.clone(), DEADLINE)
+        };
         insert(all, target, std::slice::from_ref(&leaf), Some(Location::file(&settings.file)), host);
     }
 }
@@ -106,7 +110,7 @@ fn insert(all: &mut BTreeMap<String, EndpointCheck>, target: handshake::Target, 
 #[must_use]
 pub fn asked(address: &str, server_name: Option<&str>, host: &str) -> EndpointCheck {
     let name = server_name.unwrap_or_else(|| address.rsplit_once(':').map_or(address, |(name, _)| name).trim_matches(['[', ']']));
-    let target = handshake::Target { address: address.to_owned(), server_name: name.to_owned(), only: None, deadline: DEADLINE };
+    let target = handshake::Target { server_name: name.to_owned(), ..handshake::Target::at(address.to_owned(), DEADLINE) };
     EndpointCheck { object: object(&target, host), target, wanted: Vec::new(), location: None, asked_for: true }
 }
 
@@ -126,7 +130,7 @@ fn of_listener(listener: &Listener, host: &str) -> handshake::Target {
     };
     let usable = |name: &&String| !name.contains('*') && !name.starts_with('~') && name.as_str() != "_" && !name.is_empty();
     let name = listener.names.iter().find(usable).cloned().unwrap_or_else(|| host.to_owned());
-    handshake::Target { address: format!("{at}:{}", listener.port), server_name: name, only: None, deadline: DEADLINE }
+    handshake::Target { server_name: name, ..handshake::Target::at(format!("{at}:{}", listener.port), DEADLINE) }
 }
 
 /// The first certificate of a file.
@@ -198,7 +202,7 @@ fn judge(check: &EndpointCheck, seen: &Seen, given: &Given, findings: &mut HostF
 fn not_seen(check: &EndpointCheck, why: &NotSeen, findings: &mut HostFindings) {
     let lint = match why {
         NotSeen::Refused { plain_http: true, .. } => &PLAIN,
-        NotSeen::Refused { .. } => &REFUSED,
+        NotSeen::Refused { .. } | NotSeen::InClear { .. } => &REFUSED,
         NotSeen::Stalled(_) | NotSeen::Unreachable(_) => &UNREACHABLE,
     };
     let found = draft(check, lint).found(why.to_string());

@@ -27,6 +27,7 @@ use crate::model::code::Code;
 use crate::model::report::{Report, RunError};
 use crate::model::span;
 use crate::model::text::one_line;
+use crate::plan::decide::Wishes;
 use crate::plan::scheduler;
 use crate::plan::view;
 use crate::steps::flow::ending::Ender;
@@ -177,7 +178,7 @@ impl Service<'_, '_> {
                 let (ending, unanswered) = (self.ender.ending(), self.unanswered.clone());
                 let task = tokio::task::spawn_blocking(move || {
                     let world = World::after(&settings, clock, &progress, unanswered, ending);
-                    let report = flow::renew(&settings, &Request { names: Vec::new(), force: false, wait: WAIT }, &world);
+                    let report = flow::renew(&settings, &Request { names: Vec::new(), wishes: Wishes::default(), wait: WAIT }, &world);
                     metrics::leave(&settings, &report, clock);
                     report
                 });

@@ -27,8 +27,7 @@ pub async fn refusal(question: &Question, roots: &[Vec<u8>], clock: Clock) -> Op
     let name = ServerName::try_from(question.server_name.clone()).ok()?;
     let (config, _) = tls::trusting(roots, question.identity.as_ref(), clock).ok()?;
     let answer = tokio::time::timeout(question.deadline, async {
-        let target = Target { address: question.address.clone(), server_name: String::new(), only: None, deadline: question.deadline };
-        let stream = connect(&target).await.ok()?;
+        let stream = connect(&question.target()).await.ok()?;
         let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
         let host = &question.server_name;
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: omens\r\nConnection: close\r\n\r\n");
@@ -46,8 +45,7 @@ pub async fn refusal(question: &Question, roots: &[Vec<u8>], clock: Clock) -> Op
 /// hello (Keylime's Tornado does).
 pub async fn is_plain(address: &str, deadline: Duration) -> bool {
     let asked = tokio::time::timeout(deadline.min(PATIENCE), async {
-        let target = Target { address: address.to_owned(), server_name: String::new(), only: None, deadline };
-        let mut stream = connect(&target).await.ok()?;
+        let mut stream = connect(&Target::at(address.to_owned(), deadline)).await.ok()?;
         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.ok()?;
         let mut begin = [0_u8; 5];
         stream.read_exact(&mut begin).await.ok()?;

@@ -1,11 +1,10 @@
 //! Whether a server still speaks TLS 1.0 or 1.1 (RFC 2246, RFC 4346; deprecated by RFC 8996): one hello, and the first bytes of the answer.
 //! It must never go on with the handshake: this program does not speak these versions.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::io::handshake::{Target, connect};
+use super::Question;
+use crate::io::handshake::connect;
 
 /// A version that this program does not speak itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,16 +37,15 @@ impl Legacy {
 const SUITES: [u16; 8] = [0xc00a, 0xc014, 0xc009, 0xc013, 0x0035, 0x002f, 0xc012, 0x000a];
 
 /// Whether the server answers a hello of this version with its own.
-pub async fn speaks(address: &str, server_name: &str, version: Legacy, deadline: Duration) -> bool {
-    let answer = tokio::time::timeout(deadline, first_bytes(address, server_name, version, deadline)).await;
+pub async fn speaks(question: &Question, version: Legacy) -> bool {
+    let answer = tokio::time::timeout(question.deadline, first_bytes(question, version)).await;
     answer.ok().flatten().is_some_and(|bytes| is_server_hello(&bytes, version))
 }
 
-async fn first_bytes(address: &str, server_name: &str, version: Legacy, deadline: Duration) -> Option<[u8; 11]> {
-    let target = Target { address: address.to_owned(), server_name: String::new(), only: None, deadline };
-    let mut stream = connect(&target).await.ok()?;
+async fn first_bytes(question: &Question, version: Legacy) -> Option<[u8; 11]> {
+    let mut stream = connect(&question.target()).await.ok()?;
     // Nothing is ever keyed by this hello, so its random value needs to be none.
-    stream.write_all(&hello(server_name, version, [0x4f; 32])).await.ok()?;
+    stream.write_all(&hello(&question.server_name, version, [0x4f; 32])).await.ok()?;
     let mut bytes = [0_u8; 11];
     stream.read_exact(&mut bytes).await.ok()?;
     Some(bytes)

@@ -5,13 +5,13 @@
 use std::sync::{Arc, Mutex};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientSessionStore, ResolvesClientCert, Resumption};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme, SupportedProtocolVersion};
 
-use super::{Identity, TlsError, as_sent, configured, lock, versions};
+use super::{Identity, Tickets, TlsError, as_sent, configured, lock, versions};
 use crate::model::clock::Clock;
 use crate::model::key::KeyAlgorithm;
 
@@ -23,14 +23,20 @@ use crate::model::key::KeyAlgorithm;
 ///
 /// # Errors
 /// rustls does not take the configuration.
-pub(in crate::io) fn danger_recording(record: &Arc<Record>, only: Option<KeyAlgorithm>, clock: Clock) -> Result<ClientConfig, TlsError> {
+pub(in crate::io) fn danger_recording(
+    record: &Arc<Record>,
+    only: Option<KeyAlgorithm>,
+    shown: Option<Shown<'_>>,
+    clock: Clock,
+) -> Result<ClientConfig, TlsError> {
     let provider = super::provider();
     let algorithms = provider.signature_verification_algorithms;
     let schemes = only.map_or_else(|| algorithms.supported_schemes(), schemes_of);
     let verifier = Arc::new(DangerRecordingVerifier { record: Arc::clone(record), schemes, algorithms });
     let mut config = configured(provider, clock, verifier)?;
-    config.client_auth_cert_resolver = Arc::new(NoticesRequest { record: Arc::clone(record), identity: None });
-    config.resumption = Resumption::disabled();
+    let identity = shown.as_ref().map(|shown| Arc::clone(&shown.identity.0));
+    config.client_auth_cert_resolver = Arc::new(NoticesRequest { record: Arc::clone(record), identity });
+    config.resumption = shown.map_or_else(Resumption::disabled, |shown| Resumption::store(shown.tickets));
     Ok(config)
 }
 
@@ -43,7 +49,7 @@ pub(in crate::io) fn danger_interview(
     record: &Arc<Record>,
     identity: Option<&Identity>,
     only: Option<&'static SupportedProtocolVersion>,
-    tickets: Arc<dyn ClientSessionStore>,
+    tickets: Arc<Tickets>,
     clock: Clock,
 ) -> Result<ClientConfig, TlsError> {
     let provider = super::provider();
@@ -57,6 +63,15 @@ pub(in crate::io) fn danger_interview(
         Arc::new(NoticesRequest { record: Arc::clone(record), identity: identity.map(|own| Arc::clone(&own.0)) });
     config.resumption = Resumption::store(tickets);
     Ok(config)
+}
+
+/// What is shown to a server that asks for it, and who notices that it was taken.
+#[derive(Debug)]
+pub(in crate::io) struct Shown<'a> {
+    /// The certificate and its key.
+    pub(in crate::io) identity: &'a Identity,
+    /// Told of tickets.
+    pub(in crate::io) tickets: Arc<Tickets>,
 }
 
 /// The schemes a key of this kind signs a handshake with (RFC 8446 §4.2.3). For EC the one that TLS 1.3 ties to the curve, so that a

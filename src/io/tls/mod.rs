@@ -2,6 +2,7 @@
 //! system's roots, the environment or a process-wide default, and nothing here can be switched to trust more.
 
 mod danger;
+mod tickets;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,8 @@ use zeroize::Zeroize as _;
 
 use crate::model::clock::Clock;
 
-pub(in crate::io) use danger::{Record, danger_interview, danger_recording};
+pub(in crate::io) use danger::{Record, Shown, danger_interview, danger_recording};
+pub(in crate::io) use tickets::Tickets;
 
 /// Why no TLS configuration could be made. Nothing was sent.
 #[derive(Debug, thiserror::Error)]

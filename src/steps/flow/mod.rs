@@ -52,16 +52,17 @@ use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
 use crate::plan::choice::Plan;
-use crate::plan::decide::Decision;
+use crate::plan::decide::{Decision, Wishes};
 use crate::plan::inventory::Tree;
+use crate::plan::window::Hold;
 
 /// What `renew` was asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// These certificates; empty: all.
     pub names: Vec<CertName>,
-    /// Sign anew whatever the plan says.
-    pub force: bool,
+    /// What a person asked for beside what the settings say.
+    pub wishes: Wishes,
     /// How long to wait for another run's lock.
     pub wait: Duration,
 }
@@ -73,6 +74,16 @@ pub(in crate::steps) struct Due<'a> {
     pub(in crate::steps) tree: Tree,
     /// What the planning stage found out on the way.
     pub(in crate::steps) warnings: Vec<Warning>,
+}
+
+impl<'a> Due<'a> {
+    fn new(certificate: &'a Certificate, decision: Decision, tree: Tree) -> Self {
+        let warnings = match &decision.hold {
+            Hold::Overridden(why) => vec![Warning::new(Code::WindowOverridden, format!("renewed outside of its windows: {why}"))],
+            Hold::None | Hold::Until(_) => Vec::new(),
+        };
+        Self { certificate, decision, tree, warnings }
+    }
 }
 
 /// Renews what is due.
@@ -87,7 +98,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let wanted: Vec<&Certificate> = settings.certificates.iter().filter(is_wanted).collect();
     let now = world.clock.now();
     let unknown = |certificate: &Certificate| CertReport::new(certificate.name().clone(), Outcome::Failed);
-    let (host, found) = match planning::look(settings, &wanted, now, request.force) {
+    let (host, found) = match planning::look(settings, &wanted, now, request.wishes) {
         Ok(found) => found,
         Err(why) => {
             let failure = disk_failure(Stage::Plan, &why);
@@ -104,7 +115,11 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
             Found::Newer { report, failure } => {
                 reports.insert(certificate.name().clone(), run.failed(*report, *failure));
             }
-            Found::Due { decision, tree } => due.push(Due { certificate, decision: *decision, tree: *tree, warnings: Vec::new() }),
+            Found::Due { decision, tree } => due.push(Due::new(certificate, *decision, *tree)),
+            Found::Waits(report) => {
+                world.watch.finished(&report);
+                reports.insert(certificate.name().clone(), *report);
+            }
             Found::Rests { report, has_leftovers } => {
                 half_made.extend(Some(certificate.name()).filter(|_| has_leftovers || host.half_made));
                 reports.insert(certificate.name().clone(), *report);
@@ -117,7 +132,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
         clean_sealing_keys(settings);
     }
     if !due.is_empty() {
-        let ended = renew_due(settings, request.force, now, world, &run, due);
+        let ended = renew_due(settings, request.wishes, now, world, &run, due);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
     let told = |certificate: &&Certificate| reports.remove(certificate.name()).unwrap_or_else(|| run.failed(unknown(certificate), lost()));
@@ -126,12 +141,12 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     run.end(reports)
 }
 
-fn renew_due(settings: &Arc<Settings>, force: bool, now: Time, world: &World<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
+fn renew_due(settings: &Arc<Settings>, wishes: Wishes, now: Time, world: &World<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
     let trees = match Trees::open_with(settings, world.stores.clone()) {
         Ok(trees) => trees,
         Err(failure) => return due.iter().map(|due| run.failed(report_of(&due.decision, &due.tree), failure.clone())).collect(),
     };
-    let Planned { due, mut ended } = planning::with_keys(&trees, run, now, force, due);
+    let Planned { due, mut ended } = planning::with_keys(&trees, run, now, wishes, due);
     ended.extend(act(&trees, world, run, due));
     collect_sealing_keys(&trees);
     ended

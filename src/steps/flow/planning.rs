@@ -11,15 +11,18 @@ use crate::io::dir::DiskError;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Time;
 use crate::model::code::Code;
-use crate::model::failure::{Failure, Warning};
+use crate::model::entry::Outcome;
+use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
 use crate::model::name::{CertName, Generation};
 use crate::model::report::CertReport;
+use crate::model::window;
 use crate::plan::choice::Plan;
-use crate::plan::decide::{Decision, decide};
+use crate::plan::decide::{Decision, Wishes, decide};
 use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::{self, Host, Tree};
 use crate::plan::sealing::plaintext_warning;
+use crate::plan::window::Hold;
 use crate::steps::key::Stores;
 use crate::steps::run::Run;
 use crate::steps::swap::{Place, Trees, is_whole};
@@ -32,6 +35,8 @@ pub(super) enum Found {
     Newer { report: Box<CertReport>, failure: Box<Failure> },
     /// Nothing is to be done. A killed run may have left something half-made.
     Rests { report: Box<CertReport>, has_leftovers: bool },
+    /// Something is, once a window opens.
+    Waits(Box<CertReport>),
     /// Something is.
     Due { decision: Box<Decision>, tree: Box<Tree> },
 }
@@ -40,13 +45,16 @@ pub(super) enum Found {
 ///
 /// # Errors
 /// The state directory itself cannot be read.
-pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, force: bool) -> Result<(Host, Vec<Found>), DiskError> {
+pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wishes: Wishes) -> Result<(Host, Vec<Found>), DiskError> {
     inventory::each(settings, wanted, |_, certificate, tree| match tree {
         Err(why) => Found::Unreadable(why),
         Ok(tree) => {
-            let decision = decide(settings, certificate, &tree, now, force);
+            let decision = decide(settings, certificate, &tree, now, wishes);
             if let Err(failure) = tree.state_file.demand_ours(certificate.name()) {
                 return Found::Newer { report: Box::new(report_of(&decision, &tree)), failure: Box::new(failure) };
+            }
+            if let Hold::Until(opening) = decision.hold {
+                return Found::Waits(Box::new(waiting(&decision, &tree, opening)));
             }
             if decision.plan != Plan::Rest {
                 return Found::Due { decision: Box::new(decision), tree: Box::new(tree) };
@@ -56,6 +64,13 @@ pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, forc
             Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers }
         }
     })
+}
+
+/// A certificate that waits for its window: it is not touched, and that is no failure.
+fn waiting(decision: &Decision, tree: &Tree, window: window::Opening) -> CertReport {
+    let text = format!("outside of its windows; the next one opens at {} and ends at {}", window.opens, window.ends);
+    let failure = Failure::new(Stage::Plan, Code::OutsideWindow, text).hint("a run in the window does it; --ignore-window does it now");
+    CertReport { outcome: Outcome::Blocked, error: Some(failure), ..report_of(decision, tree) }
 }
 
 /// Removes what a killed run left half-made where nothing is due: opening a place does that.
@@ -81,10 +96,10 @@ pub(super) struct Planned<'a> {
 
 /// Opens the keys that the plans would publish, and plans anew where one does not open: what cannot be opened is issued again
 /// (`swap/ondisk.md`, "Sealing").
-pub(super) fn with_keys<'a>(trees: &Trees, run: &Run, now: Time, force: bool, due: Vec<Due<'a>>) -> Planned<'a> {
+pub(super) fn with_keys<'a>(trees: &Trees, run: &Run, now: Time, wishes: Wishes, due: Vec<Due<'a>>) -> Planned<'a> {
     let mut planned = Planned { due: Vec::new(), ended: Vec::new() };
     for mut one in due {
-        let opening = Opening { settings: trees.settings(), certificate: one.certificate, now, force };
+        let opening = Opening { settings: trees.settings(), certificate: one.certificate, now, wishes };
         match opening.with_keys(trees, &mut one) {
             Ok(()) => planned.due.push(one),
             Err(failure) => {
@@ -103,7 +118,7 @@ struct Opening<'a> {
     settings: &'a Settings,
     certificate: &'a Certificate,
     now: Time,
-    force: bool,
+    wishes: Wishes,
 }
 
 impl Opening<'_> {
@@ -124,7 +139,7 @@ impl Opening<'_> {
                     due.warnings.retain(|said| said.code != why.code);
                     due.warnings.push(Warning::new(why.code, why.text.clone()));
                     kept.condition = Condition::Unreadable(why.text);
-                    due.decision = decide(self.settings, self.certificate, &due.tree, self.now, self.force);
+                    due.decision = decide(self.settings, self.certificate, &due.tree, self.now, self.wishes);
                 }
                 Err(why) => return Err(why),
             }

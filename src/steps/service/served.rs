@@ -58,7 +58,14 @@ impl Spot {
         let clock = deployed.eyes.clock;
         let end = clock.instant() + deadline;
         loop {
-            let target = Target { address: self.address.clone(), server_name: self.name.clone(), only: None, deadline: ONE_LOOK };
+            let target = Target {
+                address: self.address.clone(),
+                server_name: self.name.clone(),
+                only: None,
+                starttls: None,
+                identity: None,
+                deadline: ONE_LOOK,
+            };
             let why = match handshake::look(&target, clock).await {
                 Ok(seen) if seen.chain.first().is_some_and(|der| deployed.leaf.sha256.is_of(der)) => return Ok(()),
                 Ok(seen) => {

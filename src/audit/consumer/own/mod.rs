@@ -28,11 +28,12 @@ use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::SettingsError;
 use crate::plan::attestation;
 use crate::plan::choice::Plan;
-use crate::plan::decide::decide;
+use crate::plan::decide::{Wishes, decide};
 use crate::plan::generation::{Kept, certificates};
 use crate::plan::health::{self, Moment};
 use crate::plan::inventory::{Inventory, Tree};
 use crate::plan::overdue::Deadline;
+use crate::plan::window::Hold;
 use crate::plan::{scheduler, under_way};
 
 /// What the audit knows of omens itself. Its files are judged by its settings, which only the command line knows.
@@ -161,7 +162,7 @@ struct Host<'a> {
 
 fn one(host: &Host<'_>, certificate: &Certificate, tree: &Tree, findings: &mut HostFindings) {
     let settings = host.settings;
-    let step = decide(settings, certificate, tree, findings.at(), false);
+    let step = decide(settings, certificate, tree, findings.at(), Wishes::default());
     for reason in &step.reasons {
         if let Some((lint, severity)) = lint_of(reason) {
             let path = match reason.code {
@@ -176,7 +177,8 @@ fn one(host: &Host<'_>, certificate: &Certificate, tree: &Tree, findings: &mut H
         }
     }
     let live = tree.live.as_ref().and_then(|live| live.facts.as_ref());
-    let deadline = step.due_at.zip(live).map(|(due, facts)| Deadline { due, expires: facts.not_after, period: host.period });
+    let late = step.due_at.filter(|_| !matches!(step.hold, Hold::Until(_)));
+    let deadline = late.zip(live).map(|(due, facts)| Deadline { due, expires: facts.not_after, period: host.period });
     let is_due = step.plan != Plan::Rest;
     let moment = Moment { is_due, deadline, last_run: host.last_run, is_writable: true, now: findings.at() };
     if let Some(error) = health::last_error(tree, &moment) {

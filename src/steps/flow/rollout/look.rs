@@ -88,6 +88,7 @@ pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted
         anchor: &context.settings.anchor,
         leaf: published.facts().clone(),
         previous: wanted.previous.as_ref().map(|facts| facts.sha256.clone()),
+        credentials: context.settings.credentials.as_deref(),
         clock: context.clock,
     };
     let prover = context.world.prover.as_ref();
@@ -127,6 +128,7 @@ pub(super) async fn serves(context: &Context<'_>, place: &Place, leaf: &Facts) -
         anchor: &context.settings.anchor,
         leaf: leaf.clone(),
         previous: None,
+        credentials: context.settings.credentials.as_deref(),
         clock: context.clock,
     };
     prove::serves(context.world.prover.as_ref(), &claim).await
