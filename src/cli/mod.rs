@@ -5,6 +5,7 @@
 
 pub mod arguments;
 pub mod attest;
+pub mod attest_arguments;
 pub mod audit_arguments;
 mod chain_audit;
 mod change;
@@ -16,9 +17,11 @@ mod described;
 mod environment;
 pub mod exit;
 mod help;
+mod help_look;
 mod init;
 mod journal;
 mod look;
+pub mod look_arguments;
 mod man;
 pub mod online;
 mod online_here;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::host::certificates;
+use super::pem::certificates;
 use super::shape::{Errors, Shape, Wrong, boolean, list, parsed, placed, tagged};
 use super::tree::Node;
 use super::value;

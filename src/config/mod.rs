@@ -11,6 +11,7 @@ mod files;
 mod host;
 mod login;
 mod neighbours;
+mod pem;
 mod profile;
 pub mod program;
 mod reach;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::settings::ServerName;
+use super::endpoint::ServerName;
 use super::shape::{Wrong, quoted};
 use crate::model::anchor::Fingerprint;
 use crate::model::name::CertName;

@@ -5,50 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Makes the enum and both directions of its spelling from one list.
-macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)*) => {
-        /// What a failure, a warning or an error of the settings is about. Only ever added to ([the contract](crate::cli)).
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Code {
-            $($(#[doc = $doc])+ $name,)*
-            /// A word of a newer version, in a file that it wrote.
-            Unknown,
-        }
-
-        impl Code {
-            /// All of them, without [`Code::Unknown`].
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// The word in JSON and on the terminal.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)*
-                    Self::Unknown => "unknown",
-                }
-            }
-
-            /// What it is about, in a sentence.
-            #[must_use]
-            pub const fn meaning(self) -> &'static str {
-                match self {
-                    $(Self::$name => concat!($($doc),+).trim_ascii(),)*
-                    Self::Unknown => "A word of another version.",
-                }
-            }
-
-            /// The code of a word.
-            #[must_use]
-            pub fn parse(word: &str) -> Self {
-                match word {
-                    $($word => Self::$name,)*
-                    _ => Self::Unknown,
-                }
-            }
-        }
-    };
-}
+use super::words::codes;
 
 codes! {
     /// The agent's id is the one that every host without settings of its own has.

@@ -32,4 +32,49 @@ macro_rules! words {
     };
 }
 
-pub(crate) use words;
+/// Makes the enum of the codes, both directions of their spelling and their meanings from one list.
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)*) => {
+        /// What a failure, a warning or an error of the settings is about. Only ever added to ([the contract](crate::cli)).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[doc = $doc])+ $name,)*
+            /// A word of a newer version, in a file that it wrote.
+            Unknown,
+        }
+
+        impl Code {
+            /// All of them, without [`Code::Unknown`].
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word in JSON and on the terminal.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                    Self::Unknown => "unknown",
+                }
+            }
+
+            /// What it is about, in a sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)*
+                    Self::Unknown => "A word of another version.",
+                }
+            }
+
+            /// The code of a word.
+            #[must_use]
+            pub fn parse(word: &str) -> Self {
+                match word {
+                    $($word => Self::$name,)*
+                    _ => Self::Unknown,
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {codes, words};

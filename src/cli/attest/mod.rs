@@ -1,6 +1,5 @@
 //! `attest`: this host as the attestation agent of its verifier, once or until a signal, and what an administrator needs to enrol it.
 
-pub mod arguments;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -8,8 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use self::arguments::Attest;
-use super::arguments::Command;
+use super::arguments::{Attest, Command};
 use super::exit::{FAILED, OK, REFUSED};
 use super::session::Session;
 use crate::config::settings::Settings;
