@@ -1,4 +1,4 @@
-//! The pages for OpenBao, Keylime and SPIRE: their settings are what `check-config` accepts, and name a driver that there is.
+//! The pages for consumers: every block of settings on them is one that `check-config` accepts, and names a driver that there is.
 
 use std::path::Path;
 
@@ -7,21 +7,22 @@ use crate::lab::pki::{Ca, CaKeys, ROOT};
 
 const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/units/consumers");
 
-/// The pages of services with a driver of their own. The others are run on their services by other tests.
-const DRIVEN: [&str; 6] = ["keylime-agent", "keylime-registrar", "keylime-verifier", "openbao", "spire-agent", "spire-server"];
-
-/// The TOML of a page.
+/// The TOML of a page; a block may name the file that it is for.
 fn settings(page: &str) -> String {
-    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks = page.split("```toml").skip(1).filter_map(|rest| rest.split("```").next()?.split_once('\n')).map(|(_, block)| block);
     blocks.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
-fn each_page_of_a_driver_has_settings_that_are_accepted() {
+fn every_page_has_settings_that_are_accepted() {
     let ca = Ca::root(ROOT, CaKeys::Ec);
     let mut drivers = Vec::new();
-    for name in DRIVEN.map(|name| format!("{name}.md")) {
-        let page = std::fs::read_to_string(Path::new(PAGES).join(&name)).unwrap();
+    for entry in std::fs::read_dir(PAGES).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        let page = std::fs::read_to_string(entry.path()).unwrap();
+        if name == "README.md" {
+            continue;
+        }
         let text = settings(&page);
         assert!(text.contains("[[certificate]]") && !text.contains("systemctl"), "{name} has no settings to copy");
         // Accounts that this machine does not have are those of the packages.
@@ -42,5 +43,7 @@ fn each_page_of_a_driver_has_settings_that_are_accepted() {
         );
     }
     drivers.sort_unstable();
-    assert_eq!(drivers, ["keylime_agent", "keylime_registrar", "keylime_verifier", "openbao", "spire_agent", "spire_server"]);
+    drivers.dedup();
+    let all = ["keylime_agent", "keylime_registrar", "keylime_verifier", "nginx", "openbao", "spire_agent", "spire_server", "systemd"];
+    assert_eq!(drivers, all);
 }
