@@ -51,14 +51,13 @@
 //!    power cut is the last *committed* generation.
 //! 5. A sealed key is in clear in memory that is wiped and on tmpfs, by the kernel's word each time. What is beyond that (libtss2's own copies,
 //!    swap without encryption) `status` says. The TPM is ready before anything is asked of a CA.
-//! 6. Where attestation is required, nothing is requested without a fresh verdict, and the certificate that serves stays. Only a
-//!    person's word opens it otherwise, and that is kept and reported.
+//! 6. Where attestation is required, nothing is requested without a fresh verdict, and the certificate that serves stays.
 //! 7. Nothing turns off TLS verification, chain validation or the root pin. The one verifier that only records is named `danger_…`, sends no
 //!    application data, and what it saw is judged afterwards.
 //! 8. A failure is never only a log line: it is an exit code, a state, a ledger entry and a line in `status`. Debt is judged again and
 //!    published, never issued again. A budget per certificate breaks loops.
 //! 9. Two runs at once, or a run killed at any instruction, leave a host from which the next run converges with no help.
-//! 10. `plan`, `status`, `check-config`, `chain-audit` and `probe` cannot change a host, and start no process; only `check-config` lets a
+//! 10. `plan`, `status`, `check-config`, `chain-audit`, `init` and `probe` cannot change a host, and start no process; only `check-config` lets a
 //!     Keylime agent's program say its version.
 //! 11. What one certificate's service, key or settings get wrong costs that certificate, never another one and never the boot: what was
 //!     committed is published whatever else is broken, from what it carries itself where the settings are.

@@ -49,6 +49,12 @@ pub const TRUST: &str = "trust";
 /// The pinned root in [`TRUST`].
 pub const ANCHOR: &str = "anchor.pem";
 
+/// Whether this is what a killed run left of an [`ANCHOR`] in the state directory.
+#[must_use]
+pub fn is_half_made_anchor(name: &str) -> bool {
+    name.strip_prefix('.').and_then(|rest| rest.strip_prefix(ANCHOR)).is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// The directory of a generation as consumers see it.
 #[must_use]
 pub fn run_generation(run: &Path, name: &CertName, generation: Generation) -> std::path::PathBuf {

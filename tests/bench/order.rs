@@ -1,4 +1,4 @@
-//! `./run bench order`: writes `link/idle.ld`, which keeps the functions together that a run with nothing due uses.
+//! `./run bench order`: writes `packaging/idle.ld`, which keeps the functions together that a run with nothing due uses.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +20,7 @@ const IDLE: [&[&str]; 7] = [
 ];
 
 const HEAD: &str =
-    "/* The functions that a run with nothing due uses, side by side. Written by `./run bench order`; ./build.rs gives it to the linker.
+    "/* The functions that a run with nothing due uses, side by side. Written by `./run bench order`; packaging/build.rs gives it to the linker.
    A name that a newer compiler no longer makes matches nothing, and costs memory, no more. */
 SECTIONS
 {
@@ -49,8 +49,8 @@ pub fn order() {
     }
     assert!(patterns.len() > 100, "{} functions have names: build with -C strip=debuginfo and OMENS_UNORDERED=1", patterns.len());
     let lines: String = patterns.iter().map(|pattern| format!("    *(.text.{pattern})\n")).collect();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("link/idle.ld");
-    std::fs::write(&file, format!("{HEAD}{lines}{TAIL}")).expect("link/idle.ld");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/idle.ld");
+    std::fs::write(&file, format!("{HEAD}{lines}{TAIL}")).expect("packaging/idle.ld");
     println!("{}: {} functions", file.display(), patterns.len());
 }
 

@@ -23,7 +23,7 @@ pub struct Host {
 
 pub(super) fn host(settings: &Settings, state: Option<&Dir>, certs: Option<&Dir>, run: Option<&Dir>) -> Result<Host, DiskError> {
     let last_run = state.map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix);
-    let half_made = run.map_or(Ok(false), |run| trust_is_half_made(settings, run))?;
+    let half_made = run.map_or(Ok(false), |run| trust_is_half_made(settings, run))? || state.map_or(Ok(false), anchor_is_half_made)?;
     let unnamed = certs.map_or(Ok(Vec::new()), |certs| unnamed(certs, settings))?;
     Ok(Host { last_run, unnamed, half_made, sealing: SealingKeys::read(state)? })
 }
@@ -32,6 +32,10 @@ fn trust_is_half_made(settings: &Settings, run: &Dir) -> Result<bool, DiskError>
     let Some(trust) = run.child(layout::TRUST)? else { return Ok(true) };
     let right = trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == pem::write(&settings.anchor.der).as_bytes());
     Ok(!right || trust.names()?.iter().any(|n| n.starts_with('.')))
+}
+
+fn anchor_is_half_made(state: &Dir) -> Result<bool, DiskError> {
+    Ok(state.names()?.iter().any(|name| layout::is_half_made_anchor(name)))
 }
 
 /// Directories of certificates that the settings do not name.

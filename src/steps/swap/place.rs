@@ -235,6 +235,9 @@ pub fn run_directory(run_root: &Dir, name: &CertName, owner: Owner) -> Result<Di
 
 /// Keeps the pinned root in the state directory as well, for a boot at which the settings are broken: `meta.json` has its fingerprint.
 fn keep_anchor(state: &Dir, anchor: &Anchor) -> Result<(), DiskError> {
+    for name in state.names()?.iter().filter(|name| layout::is_half_made_anchor(name)) {
+        write::remove(state, name)?;
+    }
     let text = pem::write(&anchor.der);
     if state.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == text.as_bytes()) {
         return Ok(());
@@ -256,11 +259,12 @@ pub fn show_anchor(run_root: &Dir, anchor: &Anchor) -> Result<(), DiskError> {
     write::replace_any(&trust, layout::ANCHOR, text.as_bytes(), 0o644, Ownership::default())
 }
 
-/// Removes dot-names, which a killed run leaves. The only links among them are temporaries of `live` and of `nginx.conf`; another one was put
-/// there by somebody else, and is an error.
+/// Removes dot-names, which a killed run leaves. The only links among them are temporaries of `live` and of the constant links to what drivers
+/// render; another one was put there by somebody else, and is an error.
 fn clean(dir: &Dir) -> Result<(), DiskError> {
+    let ours = [".live.", ".nginx.conf.", ".anchors.pem.", ".spire-"];
     for name in dir.names()?.iter().filter(|n| n.starts_with('.')) {
-        if dir.kind(name)? == Some(Kind::Link) && !name.starts_with(".live.") && !name.starts_with(".nginx.conf.") {
+        if dir.kind(name)? == Some(Kind::Link) && ours.iter().all(|own| !name.starts_with(own)) {
             return Err(DiskError::new("use", dir.join(name), rustix::io::Errno::LOOP));
         }
         write::remove(dir, name)?;

@@ -5,8 +5,8 @@
 use std::env::var;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=link/idle.ld");
+    println!("cargo::rerun-if-changed=packaging/build.rs");
+    println!("cargo::rerun-if-changed=packaging/idle.ld");
     println!("cargo::rerun-if-env-changed=OMENS_UNORDERED");
     let target = |key: &str| var(format!("CARGO_CFG_TARGET_{key}")).unwrap_or_default();
     let is_released = var("PROFILE").is_ok_and(|profile| profile == "release");
@@ -17,7 +17,7 @@ fn main() {
     // `./run bench order` finds out which they are from a binary without that order: valgrind knows no functions but those of .text.
     let here = var("CARGO_MANIFEST_DIR").unwrap_or_default();
     if var("OMENS_UNORDERED").is_err() {
-        println!("cargo::rustc-link-arg-bin=omens=-Wl,-T,{here}/link/idle.ld");
+        println!("cargo::rustc-link-arg-bin=omens=-Wl,-T,{here}/packaging/idle.ld");
     }
     // 20,000 relocations in 6 KB instead of 500 (DT_RELR of the ELF gABI). The dynamic linker has to know the form: glibc 2.36, Debian 12.
     println!("cargo::rustc-link-arg-bin=omens=-Wl,-z,pack-relative-relocs");
