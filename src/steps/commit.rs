@@ -120,9 +120,10 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
         !place.certificate().keep.rests_in_clear() && state.proven.as_ref().is_some_and(is_proven) && !in_clear(&var, &[*g]).is_empty()
     };
     let leaf = run.child(&live.to_string())?.map_or(Ok(None), |dir| dir.read(layout::CERT))?;
-    let has_leaf_of_live = |dir: &Dir, name: &str| -> Result<bool, DiskError> {
-        let found = dir.child(name)?.map_or(Ok(None), |dir| dir.read(layout::CERT))?;
-        Ok(leaf.as_ref().zip(found).is_some_and(|(leaf, found)| leaf.bytes == found.bytes))
+    // What cannot be read, a planted link for one, is none that a service was configured with.
+    let has_leaf_of_live = |dir: &Dir, name: &str| {
+        let found = dir.child(name).ok().flatten().and_then(|dir| dir.read(layout::CERT).ok().flatten());
+        leaf.as_ref().zip(found).is_some_and(|(leaf, found)| leaf.bytes == found.bytes)
     };
     let sealed = state.previous.filter(|g| !gives_away(g));
     for (dir, previous, keeps_leaf) in [(&var, sealed, false), (&run, state.previous, true)] {
@@ -131,7 +132,7 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
             if Generation::parse(&name).is_none_or(|g| kept.contains(&Some(g))) {
                 continue;
             }
-            if keeps_leaf && has_leaf_of_live(dir, &name)? {
+            if keeps_leaf && has_leaf_of_live(dir, &name) {
                 continue;
             }
             let leaving = format!(".{name}");
