@@ -243,7 +243,14 @@ fn names_are_those_of_the_working_directory_and_what_is_not_there_is_no_answer()
         let (code, text) = run(&[&["--json"], arguments].concat());
         (code, serde_json::from_str::<Value>(&text).unwrap())
     };
-    for target in ["web.pem", "./web.pem", "."] {
+    // In a directory the root beside the leaf is judged as it would be by its name, and is no leaf.
+    let (_, document) = json(&["--anchor", "root.pem", "--purpose", "server", "."]);
+    let verdict = |path: &str| {
+        let chains = document["chains"].as_array().unwrap();
+        chains.iter().find(|chain| chain["target"]["name"].as_str().unwrap().ends_with(path)).map(|chain| chain["verdict"].clone())
+    };
+    assert_eq!(verdict("web.pem"), Some("accept".into()), "{document:#}");
+    for target in ["web.pem", "./web.pem"] {
         let (code, document) = json(&["--anchor", "root.pem", "--purpose", "server", target]);
         assert_eq!((code, &document["chains"][0]["verdict"]), (0, &"accept".into()), "{target}: {document:#}");
     }
