@@ -156,7 +156,7 @@ pub struct Renew {
     /// Sign anew also what is not due, and withdraw what waits to be taken up
     #[arg(long)]
     pub force: bool,
-    /// Issue without the verdict that [attestation] requires; the reason (at least 10 characters) is kept and reported
+    /// Issue without the verdict that the settings require; the reason (at least 10 characters) is kept and reported
     #[arg(long, value_name = "REASON", value_parser = reason)]
     pub break_glass: Option<String>,
     /// Do what is due now, whatever `window` says

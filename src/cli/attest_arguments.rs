@@ -11,7 +11,7 @@ pub struct Attest {
     /// Print the PCR values of now as a policy, and the command with which an administrator enrols this host
     #[arg(long, conflicts_with = "once")]
     pub print_policy: bool,
-    /// PCRs of the policy (default: those of [tpm] pcrs, else 0 to 7)
+    /// PCRs of the policy (default: tpm.pcrs, else 0 to 7)
     #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "print_policy")]
     pub pcrs: Option<Vec<u32>>,
 }
