@@ -89,7 +89,11 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
 END
     postfix -c "$dir/etc" check 2>/dev/null || true
-    exec postfix -c "$dir/etc" start-fg
+    # Its master is a session of its own, which a signal for this script does not reach.
+    trap 'postfix -c "$dir/etc" stop' TERM
+    postfix -c "$dir/etc" start-fg &
+    wait $! || true
+    wait
     ;;
 *)
     echo "no such protocol: $protocol" >&2
