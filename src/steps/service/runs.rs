@@ -223,7 +223,12 @@ impl Runs {
         if let Self::Process(Process { pid: None, .. }) = self {
             return Ok(());
         }
-        let (then, now) = (before.get("life").cloned().unwrap_or_default(), self.life().await);
+        let (mut then, mut now) = (before.get("life").cloned().unwrap_or_default(), self.life().await);
+        if then != now && !now.is_null() && matches!(self, Self::Process(_)) {
+            // A pid file may be written again while a service starts; one that ends over and over has another life then, too.
+            tokio::time::sleep(STEADY).await;
+            (then, now) = (now, self.life().await);
+        }
         // A service that puts itself into the background may not have had its pid file yet.
         let is_same = then == now || before.is_null() || (then.is_null() && matches!(self, Self::Process(_)));
         if is_same && !now.is_null() {
