@@ -181,14 +181,16 @@ impl Runs {
 
     /// Starts it anew, whatever state it is in, and notes which life of it that is.
     pub(super) async fn restart(&self, eyes: Option<&Eyes>) -> Result<Reply, Failure> {
+        let mut before = Value::Null;
         match self {
             Self::Unit(unit) => drop(unit::ask(unit, "restart").await?),
             Self::Process(process) => {
+                before = self.life().await;
                 process.stop().await?;
                 process.start().await?;
             }
         }
-        Ok(self.begun(eyes).await)
+        Ok(self.begun(before, eyes).await)
     }
 
     /// Starts it.
@@ -198,12 +200,15 @@ impl Runs {
             Self::Process(Process { start: None, .. }) => return Ok(Reply::Stopped),
             Self::Process(process) => process.start().await?,
         }
-        Ok(self.begun(eyes).await)
+        Ok(self.begun(Value::Null, eyes).await)
     }
 
-    async fn begun(&self, eyes: Option<&Eyes>) -> Reply {
+    /// A program that takes longer to start its service than [`FOREGROUND`] has not replaced the pid file yet: what that names is the life
+    /// before, and the new one is not known.
+    async fn begun(&self, before: Value, eyes: Option<&Eyes>) -> Reply {
         let at = eyes.map(|eyes| eyes.clock.now().unix());
-        Reply::Done(Done { before: json!({ "life": self.life().await, "at": at }), ..Done::default() })
+        let life = Some(self.life().await).filter(|life| *life != before).unwrap_or_default();
+        Reply::Done(Done { before: json!({ "life": life, "at": at }), ..Done::default() })
     }
 
     /// What tells one life of it from the next; null where it does not run or nobody can tell.
@@ -223,12 +228,7 @@ impl Runs {
         if let Self::Process(Process { pid: None, .. }) = self {
             return Ok(());
         }
-        let (mut then, mut now) = (before.get("life").cloned().unwrap_or_default(), self.life().await);
-        if then != now && !now.is_null() && matches!(self, Self::Process(_)) {
-            // A pid file may be written again while a service starts; one that ends over and over has another life then, too.
-            tokio::time::sleep(STEADY).await;
-            (then, now) = (now, self.life().await);
-        }
+        let (then, now) = (before.get("life").cloned().unwrap_or_default(), self.life().await);
         // A service that puts itself into the background may not have had its pid file yet.
         let is_same = then == now || before.is_null() || (then.is_null() && matches!(self, Self::Process(_)));
         if is_same && !now.is_null() {
