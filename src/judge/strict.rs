@@ -42,6 +42,7 @@ const OF_PATH: &[Lint] = &[
     lint::INVERTED,
     lint::PATH_NONE,
     lint::PATH_MISSING,
+    lint::PATH_OTHER_ROOT,
     lint::PATH_SIGNATURE,
     lint::PATH_CA_EXPIRED,
     lint::PATH_NOT_CA,
