@@ -66,7 +66,13 @@ impl Settings {
         let directory = layout::run_generation(&self.paths.run, certificate.name(), generation);
         let anchors = pem::write(&self.anchor.der);
         let rendering = Rendering { directory: &directory, anchors: &anchors };
-        let always = self.drivers.iter().filter_map(|kind| kind.always).flat_map(|render| render(&directory));
+        // nginx reads no key that stays in a TPM from such a file.
+        let always = self
+            .drivers
+            .iter()
+            .filter(|_| certificate.keep != Keep::Resident)
+            .filter_map(|kind| kind.always)
+            .flat_map(|render| render(&directory));
         let mut files: Vec<Rendered> = Vec::new();
         for file in always.chain(certificate.reload.iter().flat_map(|service| service.files(&rendering))) {
             if files.iter().all(|known| known.name != file.name) {

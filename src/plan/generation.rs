@@ -17,6 +17,7 @@ use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::meta::Meta;
 use crate::model::name::Generation;
+use crate::model::resident::ResidentKeyFile;
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::{Material, PlainKey};
 pub(super) use published::difference;
@@ -128,6 +129,12 @@ impl Kept {
         &self.files.key
     }
 
+    /// What a key that stays in its TPM is bound to there.
+    pub(crate) fn resident_pcrs(&self) -> Option<Vec<u32>> {
+        let file = self.files.resident().ok().filter(|_| self.keep == Keep::Resident)?;
+        Some(file.pcrs.list.numbers().to_vec())
+    }
+
     /// The private key's PEM, where it needs nobody to open it.
     pub(crate) fn plain_key(&self) -> Option<&[u8]> {
         self.keep.rests_in_clear().then_some(self.files.key.as_slice())
@@ -172,12 +179,17 @@ impl Files {
         let belongs = match keep {
             Keep::File => self.plain_belongs(spki),
             Keep::Sealed => self.sealed_belongs(name, generation, spki),
+            Keep::Resident => self.resident().map(|key| key.spki_sha256.is_of(spki)),
         };
         match belongs {
             Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", keep.file())),
             Ok(false) => Condition::KeyMismatch,
             Ok(true) => Condition::Changed(changed),
         }
+    }
+
+    fn resident(&self) -> Result<ResidentKeyFile, String> {
+        ResidentKeyFile::parse(&self.key).map_err(|why| why.to_string())
     }
 
     fn plain_belongs(&self, spki: &[u8]) -> Result<bool, String> {
