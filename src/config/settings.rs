@@ -64,15 +64,10 @@ impl Settings {
     #[must_use]
     pub fn rendered(&self, certificate: &Certificate, generation: Generation) -> Vec<Rendered> {
         let directory = layout::run_generation(&self.paths.run, certificate.name(), generation);
-        let anchors = pem::write(&self.anchor.der);
-        let rendering = Rendering { directory: &directory, anchors: &anchors };
+        let rendering = Rendering { directory: &directory, anchors: &|| pem::write(&self.anchor.der) };
         // nginx reads no key that stays in a TPM from such a file.
-        let always = self
-            .drivers
-            .iter()
-            .filter(|_| certificate.keep != Keep::Resident)
-            .filter_map(|kind| kind.always)
-            .flat_map(|render| render(&directory));
+        let always = self.drivers.iter().filter(|_| certificate.keep != Keep::Resident).filter_map(|kind| kind.always);
+        let always = always.flat_map(|render| render(&directory));
         let mut files: Vec<Rendered> = Vec::new();
         for file in always.chain(certificate.reload.iter().flat_map(|service| service.files(&rendering))) {
             if files.iter().all(|known| known.name != file.name) {

@@ -82,23 +82,23 @@ impl Kept {
             Err(why) if !why.denied() => Ok(None),
             read => Ok::<_, DiskError>(read?.map(|content| content.bytes)),
         };
+        // What is public need not be wiped.
+        let public = |name| Ok::<_, DiskError>(file(name)?.map(|mut bytes| std::mem::take(&mut *bytes)));
+        let meta = public(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (mut keep, mut key) = (Keep::File, None);
-        for other in Keep::ALL {
+        for other in search_order(meta.as_ref()) {
             if key.is_none() {
                 (keep, key) = (other, file(other.file())?);
             }
         }
-        // What is public need not be wiped.
-        let public = |name| Ok::<_, DiskError>(file(name)?.map(|mut bytes| std::mem::take(&mut *bytes)));
         let found = (public(layout::CERT)?, public(layout::CHAIN)?, public(layout::FULLCHAIN)?, key);
-        let meta = public(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (Some(cert), Some(chain), Some(fullchain), Some(key)) = found else {
             let text = format!("a file of {} is missing or is no regular file", dir.path().display());
             return Ok(Self::unusable(generation, Condition::Unreadable(text), meta));
         };
         let files = Files { cert, chain, fullchain, key };
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
-        let leaf = certificates(&files.cert).into_iter().next();
+        let leaf = pem::first(&files.cert).or_else(|| certificates(&files.cert).into_iter().next());
         let facts = leaf.as_deref().map(Facts::parse);
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
@@ -156,6 +156,13 @@ impl Kept {
         }
         files
     }
+}
+
+/// Where to look for the key: first under the name that was noted when the generation was staged, which saves asking for the others.
+fn search_order(meta: Option<&Meta>) -> impl Iterator<Item = Keep> {
+    let (noted, others): (Vec<Keep>, Vec<Keep>) =
+        Keep::ALL.into_iter().partition(|keep| meta.is_some_and(|meta| meta.files.contains_key(keep.file())));
+    noted.into_iter().chain(others)
 }
 
 /// `certs/NAME` is a certificate's name and nothing else.

@@ -7,6 +7,7 @@ mod place;
 mod publish;
 mod site;
 mod stage;
+pub mod withdrawn;
 
 pub use aside::keep_aside;
 pub(in crate::steps) use place::failure as disk_failure;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::site::{Site, directory_owner};
+use super::withdrawn;
 use crate::config::settings::{Certificate, Owner, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::tpm::limit::Unanswered;
@@ -129,6 +130,7 @@ impl Place {
             write::sync(&trees.certs)?;
         }
         clean(&var)?;
+        withdrawn::clean(&var)?;
         run_directory(&trees.run, name, certificate.owner)?;
         Ok(Self { trees: trees.clone(), index })
     }
