@@ -7,6 +7,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub use super::attest_arguments::Attest;
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
+pub use super::enroll_arguments::Enroll;
 pub use super::look_arguments::{CheckConfig, Completions, Init, Man, Probe, Schema};
 use super::when::{Expression, every};
 use super::{help, help_look};
@@ -94,6 +95,9 @@ pub enum Command {
     /// Attest this host to its verifier, until a signal or once
     #[command(long_about = help::ATTEST, after_long_help = help::ATTEST_AFTER)]
     Attest(Attest),
+    /// Issue the certificate that this host logs in with, by a login that is used once
+    #[command(long_about = help::ENROLL, after_long_help = help::ENROLL_AFTER)]
+    Enroll(Enroll),
     /// Check the settings, and with --online what they ask of OpenBao
     #[command(long_about = help_look::CHECK_CONFIG, after_long_help = help_look::CHECK_CONFIG_AFTER)]
     CheckConfig(CheckConfig),
@@ -132,6 +136,7 @@ impl Command {
             Self::Unblock(_) => "unblock",
             Self::Install(_) => "install",
             Self::Attest(_) => "attest",
+            Self::Enroll(_) => "enroll",
             Self::CheckConfig(_) => "check-config",
             Self::ChainAudit(_) => "chain-audit",
             Self::Probe(_) => "probe",
@@ -245,7 +250,7 @@ pub struct Install {
 }
 
 /// What a person says for breaking the glass.
-fn reason(text: &str) -> Result<String, String> {
+pub(super) fn reason(text: &str) -> Result<String, String> {
     const SHORTEST: usize = 10;
     let reason = one_line(text, 500);
     if reason.chars().count() < SHORTEST { Err(format!("expected a reason of at least {SHORTEST} characters")) } else { Ok(reason) }

@@ -14,6 +14,8 @@ mod check_config;
 mod completions;
 mod confirm;
 mod described;
+mod enroll;
+pub mod enroll_arguments;
 mod environment;
 pub mod exit;
 mod help;
@@ -70,6 +72,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::ChainAudit(arguments) => chain_audit::run(session, arguments),
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),
+        Command::Enroll(arguments) => enroll::run(session, command, arguments),
         Command::Man(arguments) => man::run(session, arguments),
         Command::Init(arguments) => init::run(session, arguments),
         Command::Install(arguments) => change::install(session, command, arguments),

@@ -23,6 +23,8 @@ pub(super) struct Neighbours<'a> {
     pub(super) has_tpm: bool,
     /// Whether keys are bound to PCRs too.
     pub(super) has_pcrs: bool,
+    /// The certificates that logins show.
+    identities: Vec<CertName>,
     pub(super) drivers: Drivers,
     names: RefCell<BTreeMap<CertName, &'a Place>>,
     targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
@@ -31,12 +33,22 @@ pub(super) struct Neighbours<'a> {
 impl<'a> Neighbours<'a> {
     pub(super) fn new(paths: Paths, has_tpm: bool, drivers: Drivers) -> Self {
         let (names, targets) = (RefCell::default(), RefCell::default());
-        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, has_pcrs: false, drivers, names, targets }
+        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, has_pcrs: false, identities: Vec::new(), drivers, names, targets }
     }
 
     /// The same where keys are bound to PCRs too.
     pub(super) fn with_pcrs(self, has_pcrs: bool) -> Self {
         Self { has_pcrs, ..self }
+    }
+
+    /// The same where logins show these certificates.
+    pub(super) fn with_identities(self, identities: Vec<CertName>) -> Self {
+        Self { identities, ..self }
+    }
+
+    /// Whether a login shows the certificate of this name.
+    pub(super) fn is_identity(&self, name: Option<&CertName>) -> bool {
+        name.is_some_and(|name| self.identities.contains(name))
     }
 
     pub(super) fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {

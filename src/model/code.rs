@@ -62,6 +62,8 @@ codes! {
     HealthUnknown = "health-unknown",
     /// A program of `before` refused a new generation.
     HookRefused = "hook-refused",
+    /// The certificate that this host logs in with ends before it would be renewed.
+    IdentityExpiring = "identity-expiring",
     /// A client certificate or key cannot be used.
     Identity = "identity",
     /// A run ended before this was done.
@@ -232,6 +234,8 @@ codes! {
     Usage = "usage",
     /// A verifier's policy compares nothing that a boot measures.
     WeakPolicy = "weak-policy",
+    /// A wrapping token that gives nothing: it was unwrapped before, or has expired.
+    WrappingTokenUsed = "wrapping-token-used",
     /// A value of the settings has another type.
     WrongType = "wrong-type",
     /// The verifier's policy names nothing to appraise.

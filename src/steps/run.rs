@@ -27,6 +27,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The commands that change a host under its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// `omens enroll`.
+    Enroll,
     /// `omens install`.
     Install,
     /// `omens renew`, and the runs of `omens run`.
@@ -44,6 +46,7 @@ impl Command {
     #[must_use]
     pub const fn schema(self) -> &'static str {
         match self {
+            Self::Enroll => "omens.enroll/1",
             Self::Install => "omens.install/1",
             Self::Renew => "omens.renew/1",
             Self::Reseal => "omens.reseal/1",

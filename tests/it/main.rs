@@ -38,6 +38,7 @@ mod debt;
 mod disk;
 mod documents;
 mod failures;
+mod identity;
 mod invariants;
 mod issuer;
 mod keylime;

@@ -173,19 +173,25 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
         context.world.gate.ask(context.clock).await;
     }
-    let groups = groups::by_service(due);
-    let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
-    let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(&context, group, &ranks)).collect();
-    while let Some(group) = working.next().await {
-        ended.extend(group);
-    }
-    drop(working);
+    // The certificate of a login comes before all that are signed by that login.
+    let (identities, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| context.settings.is_identity(due.certificate.name()));
+    in_groups(&context, identities, &mut ended).await;
+    in_groups(&context, others, &mut ended).await;
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
     let warnings = context.world.issuer.close().await;
     for report in ended.iter_mut().filter(|report| report.outcome != Outcome::NotDue) {
         report.warnings.extend_from_slice(&warnings);
     }
     ended
+}
+
+async fn in_groups(context: &Context<'_>, due: Vec<Due<'_>>, ended: &mut Vec<CertReport>) {
+    let groups = groups::by_service(due);
+    let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
+    let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(context, group, &ranks)).collect();
+    while let Some(group) = working.next().await {
+        ended.extend(group);
+    }
 }
 
 /// One group: its certificates are prepared side by side and rolled out together, once the groups of lower ranks have ended.

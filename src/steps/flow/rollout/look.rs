@@ -85,6 +85,7 @@ impl Wanted {
 pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted: Wanted) -> Looked {
     let claim = Claim {
         certificate: wanted.place.certificate(),
+        login: context.settings.is_identity(wanted.place.name()).then_some(context.world.issuer.as_ref()),
         anchor: &context.settings.anchor,
         leaf: published.facts().clone(),
         previous: wanted.previous.as_ref().map(|facts| facts.sha256.clone()),
@@ -125,6 +126,7 @@ pub(super) async fn serves(context: &Context<'_>, place: &Place, leaf: &Facts) -
     let _permit = context.looks.acquire().await.map_err(|_| is_ending())?;
     let claim = Claim {
         certificate: place.certificate(),
+        login: None,
         anchor: &context.settings.anchor,
         leaf: leaf.clone(),
         previous: None,
