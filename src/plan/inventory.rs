@@ -73,6 +73,8 @@ pub struct Tree {
     pub newer: Vec<Generation>,
     /// All complete generations in the state directory.
     pub complete: Vec<Generation>,
+    /// Those that `state.json` alone says are withdrawn, without a mark that outlives it.
+    pub unmarked: Vec<Generation>,
     /// Those of them whose key lies there in clear, where the settings ask for a sealed one.
     pub in_clear: Vec<Generation>,
     /// What consumers read.

@@ -38,7 +38,7 @@ pub(in crate::steps) use planning::collect_sealing_keys;
 use self::context::Context;
 use self::found::report_of;
 use self::groups::Ranks;
-use self::planning::{Found, Planned, clean_sealing_keys};
+use self::planning::{Found, Planned, Untidy, clean_sealing_keys};
 use self::prepare::Prepared;
 use self::task::{Task, lost};
 use self::world::World;
@@ -106,7 +106,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
             return run.end(all);
         }
     };
-    let (mut due, mut reports, mut half_made) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let (mut due, mut reports, mut untidy) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (found, certificate) in found.into_iter().zip(&wanted) {
         match found {
             Found::Unreadable(why) => {
@@ -120,13 +120,14 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
                 world.watch.finished(&report);
                 reports.insert(certificate.name().clone(), *report);
             }
-            Found::Rests { report, has_leftovers } => {
-                half_made.extend(Some(certificate.name()).filter(|_| has_leftovers || host.half_made));
+            Found::Rests { report, has_leftovers, unmarked } => {
+                let is_untidy = has_leftovers || host.half_made || !unmarked.is_empty();
+                untidy.extend(is_untidy.then(|| Untidy { name: certificate.name(), unmarked }));
                 reports.insert(certificate.name().clone(), *report);
             }
         }
     }
-    planning::remove_leftovers(settings, &half_made);
+    planning::tidy_up(settings, &untidy);
     // A run that does something collects them at its end.
     if host.sealing.leftovers || (due.is_empty() && host.sealing.are_several()) {
         clean_sealing_keys(settings);

@@ -9,6 +9,7 @@ mod publish;
 mod site;
 mod stage;
 mod trust;
+pub mod withdrawn;
 
 pub use aside::keep_aside;
 pub(in crate::steps) use place::failure as disk_failure;

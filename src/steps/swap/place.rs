@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::leftovers::clean;
 use super::site::{Site, directory_owner};
 use super::trust::{self, Announced, Trust};
+use super::withdrawn;
 use crate::config::settings::{Certificate, Owner, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::tpm::limit::Unanswered;
@@ -161,6 +162,7 @@ impl Place {
             write::sync(&trees.certs)?;
         }
         clean(&var)?;
+        withdrawn::clean(&var)?;
         run_directory(&trees.run, name, certificate.owner)?;
         Ok(Self { trees: trees.clone(), index })
     }
