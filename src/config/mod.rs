@@ -16,6 +16,7 @@ mod pem;
 mod profile;
 pub mod program;
 mod reach;
+mod resident;
 pub mod service;
 pub mod settings;
 pub mod shape;

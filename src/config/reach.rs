@@ -38,6 +38,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let of_tables = errors.count() - of_files.len();
 
     let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
+    let around = around.with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty()));
     let nodes = root.get(files::CERTIFICATE);
     let nodes = nodes.map_or(Some(&[][..]), |node| files::certificates(node, errors));
     let drafts: Vec<Draft> = nodes.unwrap_or_default().iter().map(|node| Draft::read(node, &around, errors)).collect();

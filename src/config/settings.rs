@@ -77,9 +77,11 @@ impl Settings {
     #[must_use]
     pub fn rendered(&self, certificate: &Certificate, generation: Generation) -> Vec<Rendered> {
         let directory = layout::run_generation(&self.paths.run, certificate.name(), generation);
-        let anchors: String = self.anchors().iter().map(|anchor| pem::write(&anchor.der)).collect();
+        let anchors = || self.anchors().iter().map(|anchor| pem::write(&anchor.der)).collect();
         let rendering = Rendering { directory: &directory, anchors: &anchors };
-        let always = self.drivers.iter().filter_map(|kind| kind.always).flat_map(|render| render(&directory));
+        // nginx reads no key that stays in a TPM from such a file.
+        let always = self.drivers.iter().filter(|_| certificate.keep != Keep::Resident).filter_map(|kind| kind.always);
+        let always = always.flat_map(|render| render(&directory));
         let mut files: Vec<Rendered> = Vec::new();
         for file in always.chain(certificate.reload.iter().flat_map(|service| service.files(&rendering))) {
             if files.iter().all(|known| known.name != file.name) {

@@ -158,6 +158,10 @@ codes! {
     ReloadFailed = "reload-failed",
     /// A role was compared with what it is to sign.
     Role = "role",
+    /// A service cannot use a key that stays in the TPM.
+    ResidentUnusable = "resident-unusable",
+    /// A key that stays in the TPM is not sealed anew.
+    Resident = "resident",
     /// The role, or the mount, refuses the request.
     RoleRefused = "role-refused",
     /// The directory that should be a host's root cannot be used.

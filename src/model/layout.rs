@@ -30,6 +30,8 @@ pub const FULLCHAIN: &str = "fullchain.pem";
 pub const KEY: &str = "key.pem";
 /// The private key, sealed (`model::sealed`); in place of [`KEY`] in the state directory.
 pub const SEALED_KEY: &str = "key.sealed";
+/// A private key that stays in its TPM (`model::resident`); in place of [`KEY`] in the state directory.
+pub const RESIDENT_KEY: &str = "key.resident";
 /// Directory of sealing keys in the state directory.
 pub const SEAL: &str = "seal";
 /// The pinned storage root key in [`SEAL`].

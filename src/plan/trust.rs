@@ -123,7 +123,7 @@ impl TrustFiles {
 /// The files of `trust` that consumers of this certificate read: by `install`, and what a driver puts beside the certificate.
 fn read_by(certificate: &Certificate) -> BTreeSet<&'static str> {
     let installed = certificate.install.iter().flat_map(|install| &install.files).filter_map(|(part, _)| part.trust_file());
-    let rendering = Rendering { directory: Path::new("/"), anchors: "" };
+    let rendering = Rendering { directory: Path::new("/"), anchors: &String::new };
     let renders = certificate.reload.iter().any(|service| service.files(&rendering).iter().any(|file| file.name == ANCHORS));
     installed.chain(renders.then_some(layout::ANCHORS)).collect()
 }

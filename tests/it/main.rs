@@ -55,6 +55,7 @@ mod probe;
 mod reach;
 mod renew;
 mod reseal;
+mod resident;
 mod restore;
 mod rollback;
 mod scheduler;
