@@ -14,6 +14,8 @@ codes! {
     AgentTooOld = "agent-too-old",
     /// The version of a Keylime agent is not known.
     AgentVersionUnknown = "agent-version-unknown",
+    /// A root is to be dropped that a committed certificate still ends at.
+    AnchorInUse = "anchor-in-use",
     /// The trust anchor in the settings is another certificate than the pinned one.
     AnchorPin = "anchor-pin",
     /// A value of the settings is not possible.

@@ -62,7 +62,7 @@ pub struct Claim<'a> {
     /// Who is logged in at by it, where it is that of a login.
     pub login: Option<&'a dyn Issuer>,
     /// The pinned root that the served chain must lead to.
-    pub anchor: &'a Anchor,
+    pub anchors: Vec<&'a Anchor>,
     /// The leaf that should be served.
     pub leaf: Facts,
     /// The leaf that was served before: it tells an old one from a foreign one.

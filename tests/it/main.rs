@@ -74,6 +74,7 @@ mod systemd;
 mod tpm;
 mod tpm_refuses;
 mod tpm_use;
+mod trust;
 mod units;
 mod vm;
 mod web;

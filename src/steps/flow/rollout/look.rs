@@ -86,7 +86,7 @@ pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted
     let claim = Claim {
         certificate: wanted.place.certificate(),
         login: context.settings.is_identity(wanted.place.name()).then_some(context.world.issuer.as_ref()),
-        anchor: &context.settings.anchor,
+        anchors: context.settings.anchors(),
         leaf: published.facts().clone(),
         previous: wanted.previous.as_ref().map(|facts| facts.sha256.clone()),
         credentials: context.settings.credentials.as_deref(),
@@ -127,7 +127,7 @@ pub(super) async fn serves(context: &Context<'_>, place: &Place, leaf: &Facts) -
     let claim = Claim {
         certificate: place.certificate(),
         login: None,
-        anchor: &context.settings.anchor,
+        anchors: context.settings.anchors(),
         leaf: leaf.clone(),
         previous: None,
         credentials: context.settings.credentials.as_deref(),
