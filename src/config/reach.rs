@@ -16,7 +16,7 @@ use super::trust::{self, Trust};
 use super::value;
 use crate::model::code::Code;
 use crate::model::name::CertName;
-use crate::model::openbao::AuthMethod;
+use crate::model::openbao::{AuthMethod, OpenBao};
 use crate::model::report::SettingsError;
 
 /// The settings without the certificates that are wrong.
@@ -39,12 +39,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let of_tables = errors.count() - of_files.len();
 
     let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
-    let identities: Vec<CertName> = openbao
-        .iter()
-        .flat_map(|openbao| &openbao.login)
-        .filter_map(AuthMethod::identity)
-        .map(|identity| identity.certificate.clone())
-        .collect();
+    let identities = identities(openbao.as_ref());
     let around = around.with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty())).with_identities(identities.clone());
     let nodes = root.get(files::CERTIFICATE);
     let nodes = nodes.map_or(Some(&[][..]), |node| files::certificates(node, errors));
@@ -110,6 +105,12 @@ impl Draft {
         };
         Self { name: node.text_of("name").and_then(|name| value::cert_name(name).ok()), file: node.place.file().to_owned(), read }
     }
+}
+
+/// The certificates that logins show.
+fn identities(openbao: Option<&OpenBao>) -> Vec<CertName> {
+    let logins = openbao.map(|openbao| openbao.login.as_slice()).unwrap_or_default();
+    logins.iter().filter_map(AuthMethod::identity).map(|identity| identity.certificate.clone()).collect()
 }
 
 /// Logins that show a certificate which no entry is about.
