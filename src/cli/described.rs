@@ -20,6 +20,7 @@ pub(super) const ALL: &[Described] = &described! {
     "rollback" = "report",
     "unblock" = "report",
     "install" = "report",
+    "enroll" = "report",
     "plan" = "plan",
     "status" = "status",
     "check-config" = "check-config",

@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args};
 
-use super::arguments::{Wait, reason};
+use super::wait_arguments::{Wait, reason};
 use crate::config::value;
 use crate::model::secret::SecretSource;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check::{Check, Severity};
-use super::online_here;
+use super::{online_evidence, online_here};
 use crate::config::settings::{Sealing, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{
@@ -87,7 +87,8 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         checks.extend(paths(settings, session.server(), &first.grant).await);
         checks.extend(online_here::roles(settings, session.server(), &first.grant).await);
     }
-    for Granted { method, grant } in &granted {
+    checks.extend(online_evidence::enforced(settings, session.server(), &granted).await);
+    for Granted { method, grant, .. } in &granted {
         if let Some(Unrevoked { problem, .. }) = session.end(grant).await {
             let text = format!("the token of the login by {method} could not be revoked: {}", problem.failure.text);
             checks.push(

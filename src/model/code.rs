@@ -58,6 +58,10 @@ codes! {
     Expired = "expired",
     /// A directory of ours belongs to somebody else.
     ForeignOwner = "foreign-owner",
+    /// A login without evidence of the host's state may have certificates signed too.
+    EnforcementBypass = "enforcement.bypass",
+    /// What logins by evidence stand for is not undone by another one.
+    Enforcement = "enforcement",
     /// The service refused the TLS handshake.
     HandshakeRefused = "handshake-refused",
     /// The server did not say in which state it is.
@@ -303,7 +307,7 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(Code::parse(code.as_str()), *code);
             assert_eq!(serde_json::from_str::<Code>(&serde_json::to_string(code).unwrap()).unwrap(), *code);
-            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b"-.".contains(&b)), "{code}");
         }
     }
 

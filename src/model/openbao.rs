@@ -62,6 +62,12 @@ impl AuthMethod {
         }
     }
 
+    /// Whether it is granted by what only this host has, in a state that somebody vouches for: nothing that could be copied from a disk.
+    #[must_use]
+    pub const fn is_evidence(&self) -> bool {
+        matches!(self, Self::TpmIdentity(_) | Self::JwtSvid(_))
+    }
+
     /// The certificate that it shows, where that is one of ours.
     #[must_use]
     pub const fn identity(&self) -> Option<&TpmIdentity> {

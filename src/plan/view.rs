@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::generation::certificates;
 use super::inventory::{Inventory, StateFile, Tree};
+use super::login;
 pub use super::planned::{Action, Planned};
 use super::planned::{planned, strange};
 pub use super::standing::Standing;
@@ -145,6 +146,9 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
                 Standing { planned: strange(certificate, why)?, ..standing(&host, certificate, tree) }
             }
         };
+        let ends = standing.planned.expires;
+        let mut standing = standing;
+        standing.warnings.extend(login::expiring(settings, certificate.name(), ends, period, now));
         certificates.push(standing);
     }
     if let Some(warning) = super::attestation::break_glass(&settings.paths.state)? {

@@ -1,5 +1,7 @@
 //! The frame of every command that changes a host: one lock, one run id, one report, lines in the ledger, one exit code.
 
+mod command;
+
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -20,41 +22,10 @@ use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
 use crate::plan::inventory::Tree;
 use crate::plan::under_way::{Reached, reached};
+pub use command::Command;
 
 /// Between two looks at a lock that somebody else holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// The commands that change a host under its lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// `omens enroll`.
-    Enroll,
-    /// `omens install`.
-    Install,
-    /// `omens renew`, and the runs of `omens run`.
-    Renew,
-    /// `omens reseal`.
-    Reseal,
-    /// `omens rollback`.
-    Rollback,
-    /// `omens unblock`.
-    Unblock,
-}
-
-impl Command {
-    /// The schema of its document.
-    #[must_use]
-    pub const fn schema(self) -> &'static str {
-        match self {
-            Self::Enroll => "omens.enroll/1",
-            Self::Install => "omens.install/1",
-            Self::Renew => "omens.renew/1",
-            Self::Reseal => "omens.reseal/1",
-            Self::Rollback => "omens.rollback/1",
-            Self::Unblock => "omens.unblock/1",
-        }
-    }
-}
 
 /// A run that holds the lock.
 #[derive(Debug)]

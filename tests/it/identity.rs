@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::lab::estate::{Authority, Cert, Estate, Run};
 use crate::lab::openbao::OpenBao;
 use crate::lab::place;
+use crate::lab::swtpm::Relay;
 use crate::tpm::start;
 
 const TPM_LOGIN: &str = "{ tpm_identity = { certificate = \"host-identity\", mount = \"cert\", role = \"ROLE\" } }";
@@ -107,7 +108,7 @@ fn a_host_enrols_once_and_logs_in_by_its_tpm_from_then_on() {
     // Somebody was first with the wrapping token.
     let wrapped = bao.wrapped("auth/token/create", &token("stolen"));
     assert_eq!(bao.ask("POST", "sys/wrapping/unwrap", Some(json!({})), Some(&wrapped)).unwrap().0, 200);
-    let other = host("of-git", "git.funlab.casa", &swtpm.direct(), &[], "");
+    let mut other = host("of-git", "git.funlab.casa", &swtpm.direct(), &[], "");
     let (file, argument) = given(&other, "enrol", &wrapped);
     let alarm = other.omens(&["enroll", "--wrapping-token", &argument]);
     alarm.expect(1, "host-identity", "failed").because("host-identity", "issue/wrapping-token-used");
@@ -120,7 +121,13 @@ fn a_host_enrols_once_and_logs_in_by_its_tpm_from_then_on() {
     let (_, role) = given(&other, "role", &role_id);
     let (file, _) = given(&other, "secret", &bao.wrapped("auth/approle/role/enrolling/secret-id", &json!({})));
     let by = format!("{role},wrapped:{}", file.display());
+    other.certs[0].ttl = "10m".to_owned();
+    other.write();
     other.omens(&["enroll", "--approle", &by]).expect(0, "host-identity", "renewed");
+    let status = other.omens(&["status"]);
+    let warning = &status.json["certificates"][0]["warnings"][0];
+    assert_eq!(warning["code"], "identity-expiring", "{status}");
+    assert!(warning["text"].as_str().unwrap().contains("no login is left"), "{status}");
     assert!(!file.exists() && bao.paths("enrolling").contains(&revoke.to_owned()));
 }
 
@@ -148,7 +155,13 @@ fn an_identity_that_cannot_be_used_is_passed_over_and_one_that_cannot_log_in_goe
     assert!(alone.cert("web")["error"]["hint"].as_str().unwrap().contains("omens enroll"), "{alone}");
     estate.authority.login = good_login;
     estate.write();
-    estate.omens(&["renew", "host-identity", "--force"]).expect(0, "host-identity", "renewed");
+    // Where something is due, that one also makes it a new key: by itself, and no more than once.
+    estate.certs[1].dns.push("git.funlab.casa".to_owned());
+    estate.write();
+    let by_itself = estate.renew();
+    by_itself.expect(0, "host-identity", "renewed").expect(0, "web", "renewed");
+    assert!(by_itself.reasons("host-identity").contains(&"unreadable"), "{by_itself}");
+    assert!(warned(&by_itself, "host-identity", "pcr-changed").contains("PCR 7"), "{by_itself}");
     let mended = estate.omens(&["renew", "web", "--force"]);
     assert_eq!((mended.outcome("web"), warned(&mended, "web", "login-refused").as_str()), ("renewed", ""), "{mended}");
 
@@ -197,4 +210,45 @@ fn settings_that_make_no_identity_are_refused() {
     assert!(bad(&|estate| estate.certs[0].reload.push(nginx.clone())).contains("nobody else reads it"));
     let estate = Estate::at_openbao().with(Cert::web("web"));
     assert_eq!(estate.omens(&["enroll"]).json["error"]["code"], "missing");
+}
+
+/// Command codes (TPM 2.0 Part 2, §6.5.2).
+const CC_CREATE: u32 = 0x153;
+const CC_LOAD: u32 = 0x157;
+const CC_SIGN: u32 = 0x15d;
+
+#[test]
+fn a_login_costs_the_tpm_one_load_and_one_signature_whatever_number_of_certificates_it_is_for() {
+    let Some(swtpm) = start(&[7]) else { return };
+    auth_role("of-auth", "auth.funlab.casa");
+    let mut estate = host("of-auth", "auth.funlab.casa", &swtpm.direct(), &[], APPROLE);
+    estate.omens(&["enroll"]).expect(0, "host-identity", "renewed");
+    let private: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(estate.state().join("certs/host-identity/live/key.resident")).unwrap()).unwrap();
+    let mut asked = Vec::new();
+    for name in ["web-2", "web-3"] {
+        let relay = Relay::recording(&swtpm);
+        estate.set_tpm(&relay.tcti(), &[]);
+        let run = estate.omens(&["renew", "--all"]);
+        assert_eq!((run.code, warned(&run, "web", "login-refused").as_str()), (0, ""), "{run}");
+        asked.push(relay.codes());
+        // The next time there are more of them.
+        estate = estate.with(Cert::web(name)).with(Cert::web(&format!("{name}-too")));
+    }
+    for codes in &asked {
+        let count = |wanted| codes.iter().filter(|code| **code == wanted).count();
+        assert_eq!((count(CC_LOAD), count(CC_SIGN), count(CC_CREATE)), (1, 1, 0), "{codes:x?}");
+        assert!(codes.len() <= 10, "{codes:x?}");
+    }
+    assert_eq!(asked[0], asked[1]);
+    // A renewal of the identity itself: a key is made, it signs its request, and both of them log in once.
+    let relay = Relay::recording(&swtpm);
+    estate.set_tpm(&relay.tcti(), &[]);
+    estate.omens(&["renew", "host-identity", "--force"]).expect(0, "host-identity", "renewed");
+    let (codes, bytes) = (relay.codes(), relay.bytes());
+    let count = |wanted| codes.iter().filter(|code| **code == wanted).count();
+    assert_eq!((count(CC_CREATE), count(CC_SIGN)), (1, 3), "{codes:x?}");
+    // What the listener hears of a key is what rests on the disk, which that TPM alone can use.
+    assert!(private["private"].is_string() && !bytes.is_empty());
+    assert!(!bytes.windows(4).any(|window| window == b"hvs."), "no token of OpenBao is among it");
 }

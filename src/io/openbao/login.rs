@@ -1,60 +1,10 @@
 //! Logging in by the auth methods of the settings, in their order: the one loop of all who log in at OpenBao.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
+use super::means::Means;
 use super::{Grant, Problem, Server, auth, pause};
-use crate::io::tls::Signs;
-use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
-use crate::model::name::{CertName, Generation};
 use crate::model::openbao::AuthMethod;
-
-/// What this host logs in with beside what the settings say of each auth method.
-#[derive(Clone, Debug, Default)]
-pub struct Means {
-    /// systemd's `$CREDENTIALS_DIRECTORY`.
-    pub credentials: Option<PathBuf>,
-    /// Who has this host's own certificates, where there is a TPM.
-    pub identity: Option<Arc<dyn HostIdentity>>,
-    /// Which generation of such a certificate is shown; without one the committed.
-    pub generation: Option<Generation>,
-}
-
-impl Means {
-    /// Those of a host without a TPM.
-    #[must_use]
-    pub fn of_credentials(credentials: Option<&std::path::Path>) -> Self {
-        Self { credentials: credentials.map(std::path::Path::to_path_buf), ..Self::default() }
-    }
-
-    /// The same with the host's own certificates.
-    #[must_use]
-    pub fn with_identity(self, identity: Option<Arc<dyn HostIdentity>>) -> Self {
-        Self { identity, ..self }
-    }
-}
-
-/// Who has this host's own certificates for logging in.
-pub trait HostIdentity: std::fmt::Debug + Send + Sync {
-    /// This generation of a certificate, or the committed one, with what signs for it.
-    ///
-    /// # Errors
-    /// It is not there, or damaged.
-    fn carried(&self, certificate: &CertName, generation: Option<Generation>) -> Result<Carried, Failure>;
-}
-
-/// A certificate of this host as it is shown at a login.
-#[derive(Debug)]
-pub struct Carried {
-    /// PEM, the leaf first.
-    pub chain: Vec<u8>,
-    /// Its notAfter.
-    pub ends: Time,
-    /// What signs.
-    pub device: Arc<dyn Signs>,
-}
 
 /// How far the auth methods of the settings are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +20,8 @@ pub(super) enum Until {
 pub struct Granted {
     /// The word of the auth method.
     pub method: &'static str,
+    /// Whether that is granted by evidence.
+    pub is_evidence: bool,
     /// The token.
     pub grant: Grant,
 }
@@ -89,7 +41,7 @@ pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], means: &Mean
     for method in methods {
         let ends = match by(server, method, means).await {
             Ok(grant) => {
-                tried.granted.push(Granted { method: method.word(), grant });
+                tried.granted.push(Granted { method: method.word(), is_evidence: method.is_evidence(), grant });
                 true
             }
             Err(failure) => {

@@ -8,6 +8,7 @@ pub mod answer;
 mod auth;
 mod grant;
 mod login;
+mod means;
 mod refusal;
 mod session;
 mod skew;
@@ -30,7 +31,8 @@ use crate::model::secret::Token;
 
 pub use answer::{Health, HealthState};
 pub use grant::Grant;
-pub use login::{Carried, Granted, HostIdentity, Means, Refusals, Tried, is_the_servers_matter};
+pub use login::{Granted, Refusals, Tried, is_the_servers_matter};
+pub use means::{Carried, HostIdentity, Means};
 pub use refusal::Problem;
 pub use session::{Session, Unrevoked, ask_health};
 pub use skew::Skew;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::login::{self, Granted, Means, Refusals, Tried, Until};
+use super::login::{self, Granted, Refusals, Tried, Until};
+use super::means::Means;
 use super::{Grant, Health, HealthState, Problem, Server, pause};
 use crate::model::clock::Clock;
 use crate::model::code::Code;

@@ -133,6 +133,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
         clean_sealing_keys(settings);
     }
     if !due.is_empty() {
+        let due = with_refused_identity(settings, &wanted, due, &Asked { now, wishes: request.wishes, world });
         let ended = renew_due(settings, request.wishes, now, world, &run, due);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
@@ -140,6 +141,24 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let mut reports: Vec<CertReport> = wanted.iter().map(told).collect();
     reports.extend(if request.names.is_empty() { faulty::all(&run, settings) } else { faulty::named(&run, settings, &request.names) });
     run.end(reports)
+}
+
+/// What a run was asked for, when and where.
+struct Asked<'a> {
+    now: Time,
+    wishes: Wishes,
+    world: &'a World<'a>,
+}
+
+/// The same with the certificates of logins whose keys would not sign what is due.
+fn with_refused_identity<'a>(settings: &Settings, wanted: &[&'a Certificate], mut due: Vec<Due<'a>>, asked: &Asked<'_>) -> Vec<Due<'a>> {
+    if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
+        let is_due = |name: &CertName| due.iter().any(|due| due.certificate.name() == name);
+        let resting: Vec<_> = wanted.iter().filter(|one| settings.is_identity(one.name()) && !is_due(one.name())).copied().collect();
+        let refused = |one| planning::refused(settings, one, asked.now, asked.wishes, &asked.world.stores);
+        due.extend(resting.into_iter().filter_map(refused));
+    }
+    due
 }
 
 fn renew_due(settings: &Arc<Settings>, wishes: Wishes, now: Time, world: &World<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {

@@ -135,6 +135,17 @@ impl KeyStore for ResidentStore {
         self.kept(&ResidentKeyFile::new(srk, created, values, key.public, key.private, &spki))
     }
 
+    fn refuses(&self, bytes: &[u8]) -> Result<Option<Failure>, Failure> {
+        let Ok(file) = ResidentKeyFile::parse(bytes) else { return Ok(None) };
+        if file.pcrs.list.is_empty() {
+            return Ok(None);
+        }
+        let list = file.pcrs.list.clone();
+        let now = self.tpm.with(move |tpm| tpm.pcr_values(&list))?;
+        let changed = file.pcrs.differing(&now);
+        Ok((!changed.is_empty()).then(|| TpmError::PcrChanged(changed).failure()))
+    }
+
     fn keep(&self, name: &CertName, generation: Generation, _: &Material) -> Result<Key, Failure> {
         let text = format!("the key of {name} {generation} is to be resident, and one that is there already cannot become so");
         Err(Failure::new(Stage::Seal, Code::BlobDamaged, text).hint(format!("`omens renew {name} --force` makes a new one in the TPM")))

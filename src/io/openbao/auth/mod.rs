@@ -17,7 +17,7 @@ mod once;
 mod token;
 mod tpm_identity;
 
-use super::login::Means;
+use super::means::Means;
 use super::{Grant, Problem, Server};
 use crate::io::read::ReadError;
 use crate::io::runtime::runtime;

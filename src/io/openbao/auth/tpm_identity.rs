@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::login::Means;
+use super::super::means::Means;
 use super::super::{Grant, Problem, Server, json, setup};
 use super::{refused, without_blocking};
 use crate::io::http::Client;
