@@ -15,6 +15,7 @@ use crate::io::dir::{Dir, DiskError};
 use crate::io::look::View;
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
+use crate::model::layout;
 use crate::model::openbao::AuthMethod;
 use crate::model::report::{RunError, SettingsError};
 
@@ -173,8 +174,15 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
 
 fn login_expires(settings: &Settings) -> Option<Time> {
     let ends = settings.openbao.login.iter().filter_map(|login| {
-        let AuthMethod::Cert(login) = login else { return None };
-        let pem = View::host().text(&login.cert).ok()?;
+        let file = match login {
+            AuthMethod::Cert(login) => login.cert.clone(),
+            AuthMethod::TpmIdentity(login) => {
+                let certificate = settings.paths.state.join(layout::CERTS).join(login.certificate.as_str());
+                certificate.join(layout::LIVE).join(layout::CERT)
+            }
+            _ => return None,
+        };
+        let pem = View::host().text(&file).ok()?;
         Facts::parse(certificates(pem.as_bytes()).first()?).ok().map(|facts| facts.not_after)
     });
     ends.min()

@@ -27,7 +27,7 @@ fn identity(common_name: &str) -> Cert {
 }
 
 /// A host that logs in by its TPM, as this role of the auth method, and after that by these logins.
-fn host(role: &str, common_name: &str, tcti: &str, pcrs: &[u32], others: &str) -> Estate {
+pub(crate) fn host(role: &str, common_name: &str, tcti: &str, pcrs: &[u32], others: &str) -> Estate {
     let bao = OpenBao::shared();
     let usual = Estate::at_openbao();
     let login = format!("[ {}{others} ]", TPM_LOGIN.replace("ROLE", role));
@@ -35,10 +35,10 @@ fn host(role: &str, common_name: &str, tcti: &str, pcrs: &[u32], others: &str) -
     estate.with_tpm(tcti, pcrs).with(identity(common_name)).with(Cert::web("web"))
 }
 
-const APPROLE: &str = ", { approle = { role_id = \"file:DIR/role-id\", secret_id = \"file:DIR/secret-id\" } }";
+pub(crate) const APPROLE: &str = ", { approle = { role_id = \"file:DIR/role-id\", secret_id = \"file:DIR/secret-id\" } }";
 
 /// An auth role of its own for one test: certificates of this name log in by it.
-fn auth_role(name: &str, common_name: &str) {
+pub(crate) fn auth_role(name: &str, common_name: &str) {
     let bao = OpenBao::shared();
     let role = json!({
         "certificate": bao.intermediate, "allowed_common_names": [common_name], "token_policies": ["omens-renew"],
