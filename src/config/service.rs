@@ -16,7 +16,6 @@ use super::keys::Table;
 use super::shape::Errors;
 use super::tree::Node;
 use crate::judge::cert::Facts;
-use crate::model::anchor::Anchor;
 use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Warning};
 use crate::model::name::{CertName, Generation};
@@ -207,8 +206,8 @@ pub struct Deployed {
 /// What a driver needs to look at a service by itself.
 #[derive(Clone, Debug)]
 pub struct Eyes {
-    /// The pinned root.
-    pub anchor: Anchor,
+    /// DER of the pinned roots.
+    pub roots: Vec<Vec<u8>>,
     /// The time.
     pub clock: Clock,
     /// `$CREDENTIALS_DIRECTORY`.

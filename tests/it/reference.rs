@@ -88,7 +88,7 @@ fn titles(directory: &Path, titles: &mut BTreeSet<String>) {
             self::titles(&path, titles);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let tables = text.split(": Table = Table {").skip(1).filter_map(|table| table.split_once("title: ")?.1.split_once(",\n"));
+            let tables = text.split(": Table =").skip(1).filter_map(|table| table.split_once("title: ")?.1.split_once(','));
             titles.extend(tables.map(|(title, _)| title.replace("\\\"", "'").trim_matches('"').replace('\'', "\"")));
         }
     }

@@ -75,6 +75,13 @@ pub(in crate::config) static CERTIFICATE: Table = Table {
             "[ { nginx = { unit = \"nginx.service\" } } ]",
             "The services that read it, and how each is made to read it again.",
         ),
+        Key::or(
+            "resident_at_own_risk",
+            Kind::Flag,
+            "false",
+            "true",
+            "Takes a resident key for nginx all the same, which loses handshakes with it at reloads.",
+        ),
         Key::optional(
             "window",
             Kind::Texts("days and times"),
@@ -112,10 +119,10 @@ pub(in crate::config) static KEY: Table = Table {
         ),
         Key::optional(
             "keep",
-            Kind::Text("sealed or file"),
+            Kind::Text("sealed, resident or file"),
             "sealed where there is a [tpm], else file",
             "\"sealed\"",
-            "How it rests: sealed to the TPM and in clear only in memory, or in a file of mode 0600.",
+            "How it rests: sealed to the TPM and in clear only in memory, resident in the TPM (ec-p256), which it never leaves, or in a file of mode 0600.",
         ),
     ],
 };
@@ -132,7 +139,15 @@ pub(in crate::config) static INSTALL: Table = Table {
             "\"copy\"",
             "Copies are for consumers that refuse links; never of a sealed key.",
         ),
-        Key::optional("ca", Kind::Text("a file name"), "none", "\"ca.crt\"", "The pinned root."),
+        Key::optional("ca", Kind::Text("a file name"), "none", "\"ca.crt\"", "The first pinned root."),
+        Key::optional("anchors", Kind::Text("a file name"), "none", "\"roots.pem\"", "All pinned roots."),
+        Key::optional(
+            "bundle",
+            Kind::Text("a file name"),
+            "none",
+            "\"bundle.pem\"",
+            "All pinned roots and the intermediates of this host's chains.",
+        ),
         Key::optional("cert", Kind::Text("a file name"), "none", "\"web.crt\"", "The certificate alone."),
         Key::optional("chain", Kind::Text("a file name"), "none", "\"chain.crt\"", "The intermediates."),
         Key::optional("combined", Kind::Text("a file name"), "none", "\"web.pem\"", "Certificate, intermediates and key in one file."),

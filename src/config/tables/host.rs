@@ -42,20 +42,33 @@ pub(in crate::config) static PATHS: Table = Table {
     ],
 };
 
+const ANCHOR: Key = Key::required("anchor", Kind::Text("a PEM file with one certificate"), "\"/etc/omens/root.pem\"", "The root itself.");
+const ANCHOR_SHA256: Key = Key::required(
+    "anchor_sha256",
+    Kind::Text("64 hexadecimal digits"),
+    "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
+    "SHA-256 of its DER, so that another root of the same name is refused: `openssl x509 -noout -fingerprint -sha256 -in FILE`, run where the \
+     root was made.",
+);
+
 pub(in crate::config) static TRUST: Table = Table {
     title: "[trust]",
     about: "The root that every certificate has to lead to.",
     keys: &[
-        Key::required("anchor", Kind::Text("a PEM file with one certificate"), "\"/etc/omens/root.pem\"", "The root itself."),
-        Key::required(
-            "anchor_sha256",
-            Kind::Text("64 hexadecimal digits"),
-            "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"",
-            "SHA-256 of its DER, so that another root of the same name is refused: `openssl x509 -noout -fingerprint -sha256 -in FILE`, run where \
-             the root was made.",
+        ANCHOR,
+        ANCHOR_SHA256,
+        Key::or(
+            "also",
+            Kind::Tables(&ALSO),
+            "[]",
+            "[ { anchor = \"/etc/omens/new-root.pem\", anchor_sha256 = \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\" } ]",
+            "Further roots, trusted as the first one is, while one takes the place of another.",
         ),
     ],
 };
+
+pub(in crate::config) static ALSO: Table =
+    Table { title: "entry of also", about: "A root that is trusted beside the first one.", keys: &[ANCHOR, ANCHOR_SHA256] };
 
 pub(in crate::config) static OPENBAO: Table = Table {
     title: "[openbao]",
@@ -85,7 +98,7 @@ pub(in crate::config) static OPENBAO: Table = Table {
         Key::optional(
             "ca",
             Kind::Text("a PEM file"),
-            "the anchor",
+            "all pinned roots",
             "\"/etc/omens/openbao-ca.pem\"",
             "The roots of the server's own TLS certificate, where that is not of the pinned root. Not for what it signs: that always has to lead \
              to the anchor.",
@@ -204,7 +217,7 @@ pub(in crate::config) static KEYLIME: Table = Table {
     keys: &[
         Key::required("registrar", Kind::Text("https://HOST:PORT"), "\"https://keylime.example.net:8891\"", "The registrar."),
         Key::required("verifier", Kind::Text("https://HOST:PORT"), "\"https://keylime.example.net:8881\"", "The verifier."),
-        Key::optional("ca", Kind::Text("a PEM file"), "the anchor", "\"/etc/omens/keylime-ca.pem\"", "The roots of both."),
+        Key::optional("ca", Kind::Text("a PEM file"), "all pinned roots", "\"/etc/omens/keylime-ca.pem\"", "The roots of both."),
         Key::or(
             "agent_id",
             Kind::Text("hash-ek, or at most 80 letters, digits, '.', '_' and '-'"),
