@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::lab::estate::{Authority, Cert, Estate, Run};
 use crate::lab::openbao::OpenBao;
 use crate::lab::place;
-use crate::lab::swtpm::Relay;
+use crate::lab::swtpm::{self, Relay};
 use crate::tpm::start;
 
 const TPM_LOGIN: &str = "{ tpm_identity = { certificate = \"host-identity\", mount = \"cert\", role = \"ROLE\" } }";
@@ -241,6 +241,14 @@ fn a_login_costs_the_tpm_one_load_and_one_signature_whatever_number_of_certifica
         assert!(codes.len() <= 10, "{codes:x?}");
     }
     assert_eq!(asked[0], asked[1]);
+    // A TPM that refuses is said in its own words, and the next login signs.
+    for (refusal, word) in [(0x921, "tpm-lockout"), (0x902, "tpm-busy")] {
+        let relay = Relay::before(&swtpm, Box::new(move |code, _| (code == CC_LOAD).then(|| swtpm::answer(refusal))));
+        estate.set_tpm(&relay.tcti(), &[]);
+        let passed = estate.omens(&["renew", "web", "--force"]);
+        passed.expect(0, "web", "renewed");
+        assert!(warned(&passed, "web", "login-refused").contains(word), "{passed}");
+    }
     // A renewal of the identity itself: a key is made, it signs its request, and both of them log in once.
     let relay = Relay::recording(&swtpm);
     estate.set_tpm(&relay.tcti(), &[]);

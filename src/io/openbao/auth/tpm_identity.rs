@@ -54,3 +54,54 @@ fn of_key(name: &str, why: Failure) -> Failure {
     };
     Failure::new(Stage::Issue, why.code, text).hint(hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Instant, SystemTime};
+
+    use super::*;
+    use crate::io::openbao::{Carried, HostIdentity};
+    use crate::io::runtime::runtime;
+    use crate::io::tls::Signs;
+    use crate::model::clock::{Clock, Time};
+    use crate::model::name::{CertName, Generation};
+
+    /// Has a certificate that ended at this time, and nothing that signs.
+    #[derive(Debug)]
+    struct Ended(Time);
+
+    impl HostIdentity for Ended {
+        fn carried(&self, _: &CertName, _: Option<Generation>) -> Result<Carried, Failure> {
+            Ok(Carried { chain: Vec::new(), ends: self.0, device: Arc::new(Nothing) })
+        }
+    }
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Signs for Nothing {
+        fn sign(&self, _: &[u8]) -> Result<Vec<u8>, Failure> {
+            Err(Failure::new(Stage::Seal, Code::TpmUnreachable, "nothing signs here"))
+        }
+    }
+
+    fn tried(identity: Option<Arc<dyn HostIdentity>>) -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let root = rcgen::CertificateParams::new(Vec::new()).and_then(|params| params.self_signed(&key)).unwrap();
+        let clock = Clock::new(SystemTime::now, Instant::now);
+        let server = Server::new("https://127.0.0.1:1", &[root.der().to_vec()], clock).unwrap();
+        let method = TpmIdentity { mount: "cert".to_owned(), role: "hosts".to_owned(), certificate: CertName::parse("own").unwrap() };
+        let means = Means::default().with_identity(identity);
+        let problem = runtime().unwrap().block_on(log_in(&server, &method, &means)).unwrap_err();
+        assert_eq!((problem.failure.code, problem.again), (Code::LoginRefused, None));
+        problem.failure.text
+    }
+
+    #[test]
+    fn what_has_ended_is_not_even_shown() {
+        let ended = tried(Some(Arc::new(Ended(Time::from_unix(1_700_000_000)))));
+        assert!(ended.contains("own has expired at 2023-11-14"), "{ended}");
+        assert!(tried(None).contains("no [tpm]"));
+    }
+}
