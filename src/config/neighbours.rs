@@ -1,7 +1,7 @@
 //! What certificates share while they are read, and what no two of them may have.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::driver::DraftInstall;
@@ -24,11 +24,40 @@ pub(super) struct Neighbours<'a> {
     pub(super) drivers: Drivers,
     names: RefCell<BTreeMap<CertName, &'a Place>>,
     targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
+    /// What all certificates of the settings are called, also those that are not read yet.
+    all_names: BTreeSet<&'a str>,
+    earlier_names: RefCell<BTreeMap<CertName, &'a Place>>,
 }
 
 impl<'a> Neighbours<'a> {
-    pub(super) fn new(paths: Paths, has_tpm: bool, drivers: Drivers) -> Self {
-        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, drivers, names: RefCell::default(), targets: RefCell::default() }
+    /// For these `[[certificate]]`s.
+    pub(super) fn new(certificates: &'a [Node], paths: Paths, has_tpm: bool, drivers: Drivers) -> Self {
+        Self {
+            profiles: Profiles::new(&paths.policies),
+            paths,
+            has_tpm,
+            drivers,
+            names: RefCell::default(),
+            targets: RefCell::default(),
+            all_names: certificates.iter().filter_map(|node| node.text_of("name")).collect(),
+            earlier_names: RefCell::default(),
+        }
+    }
+
+    /// `renamed_from`: a name that no certificate has any more, and that one certificate takes over.
+    pub(super) fn earlier_name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {
+        let name = parsed(value::cert_name)(node, errors)?;
+        if self.all_names.contains(name.as_str()) {
+            let wrong = Wrong::value(format!("the settings still have a certificate \"{name}\": what it has on disk is its own"));
+            errors.at(&node.place, wrong.suggest(format!("take the [[certificate]] \"{name}\" out, or leave renamed_from out")));
+            return None;
+        }
+        if let Some(first) = self.earlier_names.borrow().get(&name) {
+            errors.push(tree::duplicate(&format!("the earlier name \"{name}\""), &node.place, first));
+            return None;
+        }
+        self.earlier_names.borrow_mut().insert(name.clone(), &node.place);
+        Some(name)
     }
 
     pub(super) fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {

@@ -36,9 +36,9 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let metrics = root.or("metrics", None, host::metrics);
     let of_tables = errors.count() - of_files.len();
 
-    let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
     let nodes = root.get(files::CERTIFICATE);
     let nodes = nodes.map_or(Some(&[][..]), |node| files::certificates(node, errors));
+    let around = Neighbours::new(nodes.unwrap_or_default(), paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
     let drafts: Vec<Draft> = nodes.unwrap_or_default().iter().map(|node| Draft::read(node, &around, errors)).collect();
     let before_unknown = errors.count();
     root.finish();

@@ -201,6 +201,8 @@ pub struct Certificate {
     pub checks: Vec<Check>,
     /// When it may be renewed; `None`: always.
     pub window: Option<Windows>,
+    /// Its earlier name: what is on disk under that one is carried over.
+    pub renamed_from: Option<CertName>,
 }
 
 impl Certificate {

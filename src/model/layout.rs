@@ -63,6 +63,12 @@ pub fn marked_by(name: &str) -> Option<Generation> {
     Generation::parse(&format!("gen-{}", name.strip_prefix(WITHDRAWN)?))
 }
 
+/// The file in a certificate's directory that says that it had this name before: sealed keys from then are bound to it.
+#[must_use]
+pub fn earlier_name(name: &CertName) -> String {
+    format!("was-{name}")
+}
+
 /// Whether this is what a killed run left of an [`ANCHOR`] in the state directory.
 #[must_use]
 pub fn is_half_made_anchor(name: &str) -> bool {

@@ -55,7 +55,10 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
     reasons.extend(judged.of_debt(void.as_deref()));
     reasons.extend(judged.of_the_rest());
     let mut plan = choice::choose(&judged.known(live_is_due, void.is_some()));
-    if let StateFile::Newer(_) = tree.state_file {
+    if let Some(conflict) = tree.rename.conflict(certificate.name()) {
+        reasons.push(Reason::new(ReasonCode::Unreadable, conflict.text));
+        plan = Plan::Rest;
+    } else if let StateFile::Newer(_) = tree.state_file {
         reasons.extend(tree.state_file.problem().map(|text| Reason::new(ReasonCode::Unreadable, text)));
         plan = Plan::Rest;
     } else if plan == Plan::Rest {

@@ -11,11 +11,13 @@ use super::copies::copy_differs;
 use super::generation::{Condition, Kept, certificates, difference};
 use super::links;
 use super::outlet::{Bare, Outlet};
+use super::rename::Rename;
 use super::sealing::SealingKeys;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
+use crate::model::failure::Failure;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -39,10 +41,21 @@ pub struct Inventory {
     pub last_run: Option<Time>,
     /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
     pub unnamed: Vec<String>,
+    /// Certificates that consumers still find, and that the settings no longer name.
+    pub still_published: Vec<String>,
     /// Whether the trust anchor for consumers is missing or another one, or a killed run left something half-made beside it.
     pub half_made: bool,
     /// The sealing keys.
     pub sealing: SealingKeys,
+}
+
+impl Inventory {
+    /// What is left in either tree of certificates that the settings no longer name, each once.
+    #[must_use]
+    pub fn left_over(&self) -> Vec<String> {
+        let published = self.still_published.iter().filter(|name| !self.unnamed.contains(name));
+        self.unnamed.iter().chain(published).cloned().collect()
+    }
 }
 
 /// One certificate on disk.
@@ -52,6 +65,17 @@ pub struct Observed {
     pub name: CertName,
     /// Both trees, or why they cannot be read.
     pub tree: Result<Tree, DiskError>,
+}
+
+impl Tree {
+    /// Why a run must not touch it: a newer omens wrote its state, or a person has to choose between two names of it.
+    ///
+    /// # Errors
+    /// Stage `plan`, code `state-newer` or `rename-conflict`.
+    pub fn demand_ours(&self, name: &CertName) -> Result<(), Failure> {
+        self.rename.demand_done(name)?;
+        self.state_file.demand_ours(name)
+    }
 }
 
 /// Both trees of one certificate.
@@ -85,6 +109,8 @@ pub struct Tree {
     pub under_way: Option<UnderWay>,
     /// Whether a killed run left something half-made.
     pub leftovers: bool,
+    /// Where it lies, if it had another name before.
+    pub rename: Rename,
 }
 
 /// What the run directory's `live` names.
@@ -102,8 +128,8 @@ pub struct Published {
 /// When the state directory itself cannot be read.
 pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
     let observed = |_: &Host, certificate: &Certificate, tree| Observed { name: certificate.name().clone(), tree };
-    let (Host { last_run, unnamed, half_made, sealing }, certificates) = each(settings, wanted, observed)?;
-    Ok(Inventory { certificates, last_run, unnamed, half_made, sealing })
+    let (Host { last_run, unnamed, still_published, half_made, sealing }, certificates) = each(settings, wanted, observed)?;
+    Ok(Inventory { certificates, last_run, unnamed, still_published, half_made, sealing })
 }
 
 /// Reads everything about these certificates, one after the other, and keeps of each what `judge` makes of it, in the order of the
@@ -164,7 +190,7 @@ pub fn tree(settings: &Settings, certificate: &Certificate, roots: Roots<'_>, ke
 /// When something that is there cannot be read.
 pub fn bare_tree(bare: Bare<'_>, name: &CertName, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
     let outlet = |live: &Kept| bare.outlet(name, live, &mut Vec::new());
-    Subject { name, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None }.look_at(roots, keys, &mut Buffer::default())
+    Subject { name, earlier: None, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None }.look_at(roots, keys, &mut Buffer::default())
 }
 
 fn look_at(
@@ -178,6 +204,7 @@ fn look_at(
     let name = certificate.name();
     Subject {
         name,
+        earlier: certificate.renamed_from.as_ref(),
         keep: Some(certificate.keep),
         run: &settings.paths.run,
         outlet: &outlet,
@@ -189,6 +216,8 @@ fn look_at(
 /// A certificate that is looked at.
 struct Subject<'a> {
     name: &'a CertName,
+    /// The name that it had before.
+    earlier: Option<&'a CertName>,
     /// How the settings want its key to be kept, where they say it.
     keep: Option<Keep>,
     /// The run directory.
@@ -202,9 +231,10 @@ struct Subject<'a> {
 impl Subject<'_> {
     fn look_at(&self, roots: Roots<'_>, keys: &SealingKeys, buffer: &mut Buffer) -> Result<Tree, DiskError> {
         let name = self.name.as_str();
-        let mut var = roots.certs.map_or(Ok(None), |certs| certs.child(name))?;
+        let rename = Rename::of(self.name, self.earlier, roots.certs)?;
+        let mut var = roots.certs.map_or(Ok(None), |certs| certs.child(rename.name_on_disk(self.name).as_str()))?;
         let mut run = roots.run.map_or(Ok(None), |run| run.child(name))?;
-        let mut tree = Tree::default();
+        let mut tree = Tree { rename, ..Tree::default() };
         if let Some(var) = &mut var {
             committed(self.keep, var, keys, &mut tree, buffer)?;
         }

@@ -132,7 +132,9 @@ pub fn plan(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<P
 /// # Errors
 /// What may not be read.
 pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<StatusDocument, DiskError> {
-    let Inventory { certificates: observed, last_run, unnamed, sealing, .. } = under_way::look(settings, wanted)?;
+    let inventory = under_way::look(settings, wanted)?;
+    let unnamed = inventory.left_over();
+    let Inventory { certificates: observed, last_run, sealing, .. } = inventory;
     let unwritable = Dir::open(&settings.paths.state)?.and_then(|state| state.refuses_writing());
     let period = scheduler::period(&View::host());
     let host = OfHost { settings, last_run, sealing: &sealing, period, unwritable: unwritable.as_deref(), now };

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use self::bare::Ground;
 use super::flow::describe_leaf;
 use super::record;
-use super::run::{disk_error, line};
+use super::run::{self, disk_error, line, renamed_warning};
+use super::swap::renames::{self, Renamed};
 use super::swap::{Place, Trees, disk_failure, put_back};
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
@@ -86,7 +87,9 @@ impl Work<'_> {
             }
             Ok(Some(state)) => match Lock::try_take(&state, layout::LOCK) {
                 Ok(Some(lock)) => {
-                    let reports = self.each();
+                    let renamed = self.settings.map_or_else(Vec::new, |settings| renames::carry_over(&state, settings));
+                    let mut reports = self.each();
+                    note_renamed(&state, &renamed, &mut reports, started);
                     note_failures(&state, &reports, started, self.clock.now());
                     drop(lock);
                     (reports, None)
@@ -166,6 +169,9 @@ fn one(settings: &Settings, certificate: &Certificate, trees: &dyn Fn() -> Resul
         Ok(tree) => tree,
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
     };
+    if let Err(failure) = tree.rename.demand_done(certificate.name()) {
+        return failed(report, failure);
+    }
     let mut report = CertReport { previous: tree.published.generation, generation: tree.published.generation, ..report };
     let Some((kept, is_debt)) = choose(settings, certificate, &tree, now, &mut report) else { return nothing(certificate.name()) };
     match differs(settings, certificate, kept) {
@@ -253,6 +259,18 @@ fn as_it_is(name: &CertName, tree: Result<Tree, DiskError>) -> CertReport {
     }
     let text = format!("{name} is not complete, and another run holds the lock");
     failed(report, Failure::new(Stage::Publish, Code::Locked, text).hint("`omens restore` again when that run has ended"))
+}
+
+/// Says in ledger and reports what was carried over from earlier names.
+fn note_renamed(state: &Dir, renamed: &[Renamed], reports: &mut [CertReport], now: Time) {
+    for one in renamed {
+        let of = reports.iter_mut().filter(|report| report.name == one.name);
+        of.for_each(|report| report.warnings.push(renamed_warning(one)));
+    }
+    let lines: Vec<Entry> = renamed.iter().map(|one| run::renamed(&format!("{now}-restore"), one, now)).collect();
+    if let Err(why) = record::append(state, &lines, true) {
+        tracing::error!(%why, "the ledger was not written");
+    }
 }
 
 /// A failure is never only a line on a terminal.

@@ -1,10 +1,13 @@
 //! The frame of every command that changes a host: one lock, one run id, one report, lines in the ledger, one exit code.
 
+mod lines;
+
 use std::cell::RefCell;
 use std::time::Duration;
 
 use super::record;
 use super::swap::disk_failure;
+use super::swap::renames::{self, Renamed};
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
@@ -13,13 +16,12 @@ pub use crate::io::runtime::runtime;
 use crate::io::write;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
-use crate::model::entry::{self, Entry, Outcome};
+use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
-use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
-use crate::plan::inventory::Tree;
-use crate::plan::under_way::{Reached, reached};
+pub use lines::interrupted;
+pub(super) use lines::{line, renamed, renamed_warning};
 
 /// Between two looks at a lock that somebody else holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -37,6 +39,8 @@ pub enum Command {
     Rollback,
     /// `omens unblock`.
     Unblock,
+    /// `omens forget`.
+    Forget,
 }
 
 impl Command {
@@ -49,6 +53,7 @@ impl Command {
             Self::Reseal => "omens.reseal/1",
             Self::Rollback => "omens.rollback/1",
             Self::Unblock => "omens.unblock/1",
+            Self::Forget => "omens.forget/1",
         }
     }
 }
@@ -73,13 +78,15 @@ pub struct Run {
     hides: bool,
     /// Whether it is about all certificates, also about those whose names nobody can make out.
     of_all: bool,
+    /// What it carried over from earlier names before anything else.
+    renamed: Vec<Renamed>,
 }
 
 /// Either a run, or the report of why there is none.
 #[derive(Debug)]
 pub enum Begun {
     /// The lock is held.
-    Run(Run),
+    Run(Box<Run>),
     /// It ended before it began.
     Report(Box<Report>),
 }
@@ -91,7 +98,7 @@ impl Run {
         let started = clock.now();
         let host = settings.host.clone();
         let (errors, hides) = (settings.faults.errors.clone(), settings.faults.hidden.is_some());
-        let of_all = !matches!(command, Command::Rollback | Command::Unblock);
+        let of_all = !matches!(command, Command::Rollback | Command::Unblock | Command::Forget);
         let schema = command.schema();
         let refuse = |error: RunError| {
             let error = Some(error);
@@ -123,7 +130,8 @@ impl Run {
                     Err(errno) => return refuse(disk_error(&DiskError::new("get random bytes for a run in", state.path(), errno))),
                 };
                 let id = format!("{started}-{random}");
-                Begun::Run(Self {
+                let renamed = renames::carry_over(&state, settings);
+                let run = Self {
                     id,
                     command,
                     host,
@@ -135,7 +143,10 @@ impl Run {
                     errors,
                     hides,
                     of_all,
-                })
+                    renamed,
+                };
+                run.note_renamed();
+                Begun::Run(Box::new(run))
             }
             Ok(None) => refuse(locked(&state, wait)),
             Err(why) => refuse(disk_error(&why)),
@@ -181,7 +192,13 @@ impl Run {
         if let Err(why) = record::note_failure(&self.state, &report.name, &failure, now) {
             tracing::error!(%why, certificate = %report.name, "its failure could not be noted");
         }
-        let mut entry = line(&self.id, &report.name, failure.stage, Outcome::Failed, now);
+        self.failed_unnoted(report, failure)
+    }
+
+    /// The same without a word in its state.
+    #[must_use]
+    pub fn failed_unnoted(&self, report: CertReport, failure: Failure) -> CertReport {
+        let mut entry = line(&self.id, &report.name, failure.stage, Outcome::Failed, self.clock.now());
         entry.error = Some(failure.clone());
         self.note(&entry);
         CertReport { outcome: Outcome::Failed, error: Some(failure), ..report }
@@ -203,12 +220,28 @@ impl Run {
         report
     }
 
+    fn note_renamed(&self) {
+        for one in &self.renamed {
+            self.note(&renamed(&self.id, one, self.clock.now()));
+        }
+    }
+
+    /// What was left of a certificate is gone: said in the ledger, with the generation that was live.
+    pub(super) fn forgotten(&self, entry: Entry) {
+        self.note(&Entry { run: self.id.clone(), time: self.clock.now(), ..entry });
+    }
+
     /// Ends the run: flushes the ledger, notes the time, and gives the report with its exit code.
     #[must_use]
     pub fn end(self, certificates: Vec<CertReport>) -> Report {
         // `not-due` leaves no line; a ledger that got one is flushed once, at the end.
         let wrote = certificates.iter().any(|c| !matches!(c.outcome, Outcome::NotDue | Outcome::Blocked));
         self.kept(self.flush(wrote));
+        let mut certificates = certificates;
+        for one in &self.renamed {
+            let of = certificates.iter_mut().filter(|report| report.name == one.name);
+            of.for_each(|report| report.warnings.push(renamed_warning(one)));
+        }
         let error = self.unwritten.take().map(|why| disk_error(&why));
         let hidden = self.of_all && self.hides;
         Report {
@@ -230,7 +263,7 @@ impl Run {
             Outcome::Blocked => report.error.as_ref().is_some_and(|error| error.code == Code::OutsideWindow),
             Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
             Outcome::Restored | Outcome::Kept | Outcome::Resealed => true,
-            Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged => true,
+            Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged | Outcome::Forgotten | Outcome::Renamed => true,
             Outcome::RolledBack => self.command == Command::Rollback,
             Outcome::Refused | Outcome::Failed | Outcome::Exhausted | Outcome::Interrupted => false,
         }
@@ -266,35 +299,4 @@ fn locked(state: &Dir, wait: Duration) -> RunError {
 pub(super) fn disk_error(why: &DiskError) -> RunError {
     let failure = disk_failure(Stage::Plan, why);
     RunError { code: failure.code, text: failure.text, hint: failure.hint }
-}
-
-/// A ledger line with nothing in it but who, where and how.
-pub(super) fn line(run: &str, name: &CertName, stage: Stage, outcome: Outcome, now: Time) -> Entry {
-    Entry {
-        v: entry::VERSION,
-        time: now,
-        run: run.to_owned(),
-        certificate: name.to_string(),
-        generation: None,
-        stage,
-        outcome,
-        serial: None,
-        sha256: None,
-        break_glass: None,
-        error: None,
-        findings: Vec::new(),
-        refused_pem: None,
-    }
-}
-
-/// The line of an earlier run that was ended in the middle: how far it came is read from what it left.
-#[must_use]
-pub fn interrupted(tree: &Tree, name: &CertName, now: Time) -> Option<Entry> {
-    let begun = tree.state.begun.as_ref()?;
-    let Reached { stage, generation } = reached(tree);
-    let text = format!("interrupted at {stage}: the run that began at {} did not finish", begun.at);
-    let mut entry = line(&begun.run, name, stage, Outcome::Interrupted, now);
-    entry.generation = generation;
-    entry.error = Some(Failure::new(stage, Code::Interrupted, text));
-    Some(entry)
 }

@@ -48,6 +48,7 @@ mod lab_tools;
 mod ledger;
 mod lies;
 mod monitoring;
+mod names;
 mod openbao_consumer;
 mod owners;
 mod package;

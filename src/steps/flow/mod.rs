@@ -91,7 +91,7 @@ impl<'a> Due<'a> {
 pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> Report {
     let run = match Run::begin(Command::Renew, settings, request.wait, world.clock) {
         Begun::Run(run) if request.names.is_empty() => run,
-        Begun::Run(run) => run.of_some(),
+        Begun::Run(run) => Box::new(run.of_some()),
         Begun::Report(report) => return *report,
     };
     let is_wanted = |c: &&Certificate| request.names.is_empty() || request.names.contains(c.name());

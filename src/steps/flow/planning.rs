@@ -50,7 +50,7 @@ pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wish
         Err(why) => Found::Unreadable(why),
         Ok(tree) => {
             let decision = decide(settings, certificate, &tree, now, wishes);
-            if let Err(failure) = tree.state_file.demand_ours(certificate.name()) {
+            if let Err(failure) = tree.demand_ours(certificate.name()) {
                 return Found::Newer { report: Box::new(report_of(&decision, &tree)), failure: Box::new(failure) };
             }
             if let Hold::Until(opening) = decision.hold {

@@ -5,6 +5,7 @@
 mod aside;
 mod place;
 mod publish;
+pub mod renames;
 mod site;
 mod stage;
 pub mod withdrawn;
