@@ -71,7 +71,8 @@ fn zsh(script: &str) -> String {
         if is_name { line.replace(":_default", ":_omens_certificates") } else { line.to_owned() }
     };
     let lines: Vec<String> = script.lines().map(line).collect();
-    let function = |name: &str, ask: &str| format!("{name}() {{\n    local -a names\n    names=(${{(f)\"$({ask})\"}})\n    compadd -a names\n}}\n");
+    let function =
+        |name: &str, ask: &str| format!("{name}() {{\n    local -a names\n    names=(${{(f)\"$({ask})\"}})\n    compadd -a names\n}}\n");
     let functions = format!("{}\n{}", function("_omens_certificates", NAMES), function("_omens_unnamed", UNNAMED));
     // The function must stand before the script's own last lines, which call it.
     match lines.iter().position(|line| line.starts_with("_omens() {")) {
@@ -84,7 +85,8 @@ fn zsh(script: &str) -> String {
 }
 
 fn fish() -> String {
-    let command = |command: &str, ask: &str| format!("complete -c omens -n \"__fish_omens_using_subcommand {command}\" -f -a \"({ask})\"\n");
+    let command =
+        |command: &str, ask: &str| format!("complete -c omens -n \"__fish_omens_using_subcommand {command}\" -f -a \"({ask})\"\n");
     NAMED.split('|').map(|name| command(name, NAMES)).chain([command("forget", UNNAMED)]).collect()
 }
 

@@ -34,6 +34,10 @@ pub(super) fn status(document: &StatusDocument, paths: &Paths, style: Style, ver
     if let Some(beyond) = document.certificates.iter().find_map(|c| c.keep_beyond).filter(|_| verbose) {
         text.push_str(&format!("{}: {beyond}\n", style.warn("note")));
     }
+    for warning in &document.warnings {
+        let says = one_line(&format!("{}: {}", warning.code, warning.text), LINE);
+        text.push_str(&format!("{}: {says}\n", style.warn("warning")));
+    }
     for name in &document.unnamed {
         let (state, run) = (paths.state.join(layout::CERTS), &paths.run);
         let places = format!("{} and {}", state.display(), run.display());

@@ -15,6 +15,7 @@ mod pem;
 mod profile;
 pub mod program;
 mod reach;
+mod renew_at;
 pub mod service;
 pub mod settings;
 pub mod shape;

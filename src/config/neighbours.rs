@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::driver::DraftInstall;
 use super::profile::Profiles;
@@ -13,6 +14,8 @@ use super::tree::{self, Node, Place};
 use super::value;
 use crate::model::key::Keep;
 use crate::model::name::CertName;
+use crate::model::profile::Profile;
+use crate::model::renew_at::RenewAt;
 use crate::model::report::SettingsError;
 
 /// What certificates share while they are read: their profiles, and what no two of them may have.
@@ -22,6 +25,8 @@ pub(super) struct Neighbours<'a> {
     paths: Paths,
     pub(super) has_tpm: bool,
     pub(super) drivers: Drivers,
+    /// `[defaults] renew_at`.
+    default_renew_at: Option<RenewAt>,
     names: RefCell<BTreeMap<CertName, &'a Place>>,
     targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
     /// What all certificates of the settings are called, also those that are not read yet.
@@ -37,11 +42,17 @@ impl<'a> Neighbours<'a> {
             paths,
             has_tpm,
             drivers,
+            default_renew_at: None,
             names: RefCell::default(),
             targets: RefCell::default(),
             all_names: certificates.iter().filter_map(|node| node.text_of("name")).collect(),
             earlier_names: RefCell::default(),
         }
+    }
+
+    /// The same with `[defaults] renew_at`.
+    pub(super) fn due_at(self, default_renew_at: Option<RenewAt>) -> Self {
+        Self { default_renew_at, ..self }
     }
 
     /// `renamed_from`: a name that no certificate has any more, and that one certificate takes over.
@@ -78,6 +89,26 @@ impl<'a> Neighbours<'a> {
     /// How keys are kept where a certificate says nothing: sealed wherever there is a TPM to seal to.
     pub(super) const fn keep(&self) -> Keep {
         if self.has_tpm { Keep::Sealed } else { Keep::File }
+    }
+
+    /// When a certificate is due: as it says itself, or its profile, or `[defaults]`.
+    pub(super) fn renew_at(
+        &self,
+        own: Option<(&Place, RenewAt)>,
+        ttl: Duration,
+        profile: Option<&Profile>,
+        certificate: &Place,
+        errors: &Errors,
+    ) -> Option<RenewAt> {
+        let of_profile = profile.and_then(|profile| Some((format!("renew_at of profile {}: ", profile.name), profile.renew_at?)));
+        let of_defaults = || self.default_renew_at.map(|at| ("renew_at of [defaults]: ".to_owned(), at));
+        let (place, (whose, at)) = match (own, of_profile.or_else(of_defaults)) {
+            (Some((place, at)), _) => (place, (String::new(), at)),
+            (None, Some(other)) => (certificate, other),
+            (None, None) => return Some(RenewAt::Usual),
+        };
+        let suggest = "write another time, or a share of the lifetime such as 0.7";
+        at.suit(ttl).map(|()| at).map_err(|text| errors.at(place, Wrong::value(format!("{whose}{text}")).suggest(suggest))).ok()
     }
 
     pub(super) fn install(&self, draft: DraftInstall<'a>, keep: Option<Keep>, errors: &Errors) -> Option<Install> {

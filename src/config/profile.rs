@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::renew_at::renew_at;
 use super::shape::{Errors, Shape, Wrong, boolean, list, nearest, one_of, parsed, placed, quoted};
 use super::tree::{self, Entry, Node, Place, Value};
 use super::value;
@@ -149,6 +150,7 @@ fn profile(name: &str, start: &Place, entries: &[Entry], errors: &Errors) -> Opt
     let lifetime = shape.required("lifetime", lifetime);
     let wildcard = shape.or("wildcard", false, boolean);
     let lints = shape.or("lints", BTreeMap::new(), lints);
+    let renew_at = shape.optional("renew_at", renew_at);
     shape.finish();
     let (eku_place, eku) = eku?;
     let purpose = purpose.filter(|purpose| purpose_is_required(*purpose, eku_place, &eku, errors));
@@ -163,6 +165,7 @@ fn profile(name: &str, start: &Place, entries: &[Entry], errors: &Errors) -> Opt
         lifetime_max,
         wildcard: wildcard?,
         lints: lints?,
+        renew_at: renew_at?,
     })
 }
 

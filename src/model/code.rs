@@ -76,6 +76,8 @@ codes! {
     Renamed = "renamed",
     /// Both the earlier name of a certificate and its own have something on disk, or what lies under the earlier one stays there.
     RenameConflict = "rename-conflict",
+    /// Another settings file that is still there uses the same state directory.
+    SharedState = "shared-state",
     /// The settings still name what is to be forgotten.
     StillNamed = "still-named",
     /// Another run holds the lock.

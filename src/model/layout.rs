@@ -18,6 +18,12 @@ pub const LEDGER: &str = "ledger.jsonl";
 pub const LEDGER_LIMIT: u64 = 8 * 1024 * 1024;
 /// See [`LEDGER_LIMIT`].
 pub const LEDGER_KEPT: usize = 4;
+/// Which settings file the state directory belongs to.
+pub const SETTINGS: &str = "settings.json";
+/// How long logins last that were used, where that is known.
+pub const LOGINS: &str = "logins.json";
+/// In the run directory: the certificates that the run which holds the lock is about to have signed.
+pub const WORKING: &str = ".working.json";
 /// The lock; its time is that of the last run.
 pub const LOCK: &str = "lock";
 /// The leaf.

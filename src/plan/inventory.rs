@@ -1,14 +1,14 @@
 //! What is there: both trees and `state.json` of every certificate. Reads files only; never the ledger, the network or the TPM.
 
 mod committed;
+mod consumers;
 mod host;
 mod listing;
 mod state_file;
 
 use std::path::Path;
 
-use super::copies::copy_differs;
-use super::generation::{Condition, Kept, certificates, difference};
+use super::generation::{Condition, Kept};
 use super::links;
 use super::outlet::{Bare, Outlet};
 use super::rename::Rename;
@@ -23,6 +23,8 @@ use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::state::{State, UnderWay};
 use committed::committed;
+use consumers::{differs, published_leaf};
+pub use consumers::{outlet_differs, published, unpublished};
 pub use host::Host;
 use host::host;
 pub(super) use host::unnamed;
@@ -190,7 +192,11 @@ pub fn tree(settings: &Settings, certificate: &Certificate, roots: Roots<'_>, ke
 /// When something that is there cannot be read.
 pub fn bare_tree(bare: Bare<'_>, name: &CertName, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
     let outlet = |live: &Kept| bare.outlet(name, live, &mut Vec::new());
-    Subject { name, earlier: None, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None }.look_at(roots, keys, &mut Buffer::default())
+    Subject { name, earlier: None, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None }.look_at(
+        roots,
+        keys,
+        &mut Buffer::default(),
+    )
 }
 
 fn look_at(
@@ -264,53 +270,4 @@ impl Subject<'_> {
         }
         Ok(tree)
     }
-}
-
-/// What consumers read of a certificate.
-///
-/// # Errors
-/// When something that is there cannot be read.
-pub fn published(run: &Path, name: &CertName) -> Result<Published, DiskError> {
-    let Some(run) = Dir::open(run)?.map_or(Ok(None), |run| run.child(name.as_str()))? else { return Ok(Published::default()) };
-    let generation = run.link(layout::LIVE)?.as_deref().and_then(Generation::parse);
-    let facts = generation.map_or(Ok(None), |generation| published_leaf(&run, generation))?;
-    Ok(Published { generation, facts })
-}
-
-fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, DiskError> {
-    let Some(dir) = run.child(&generation.to_string())? else { return Ok(None) };
-    let leaf = dir.read(layout::CERT)?.and_then(|c| certificates(&c.bytes).into_iter().next());
-    Ok(leaf.and_then(|der| Facts::parse(&der).ok()))
-}
-
-/// Why what consumers read is not the committed generation.
-///
-/// # Errors
-/// When something that is there cannot be read.
-pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, live: &Kept) -> Result<Option<String>, DiskError> {
-    let name = cert.name();
-    let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    outlet_differs(&Outlet::of_settings(settings, cert, live), run, live)
-}
-
-/// Why what lies in this directory of the run tree is not what this outlet makes of the committed generation.
-///
-/// # Errors
-/// When something that is there cannot be read.
-pub fn outlet_differs(outlet: &Outlet<'_>, run: &Dir, live: &Kept) -> Result<Option<String>, DiskError> {
-    differs(outlet, run, run.link(layout::LIVE)?.as_deref(), live, &mut Buffer::default())
-}
-
-fn differs(outlet: &Outlet<'_>, run: &Dir, named: Option<&str>, live: &Kept, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
-    if let Some(text) = difference(run, named, live, outlet.owner, &outlet.rendered, buffer)? {
-        return Ok(Some(text));
-    }
-    // A sealed key is never copied: its certificate has copies only since the settings changed, and is due for that.
-    let copied = live.plain_key().is_some();
-    for install in outlet.copies.iter().filter(|_| copied) {
-        if let Some(text) = copy_differs(outlet, install, live)? {
-            return Ok(Some(text));
-        }
-    }
-    Ok(None)
 }

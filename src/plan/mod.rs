@@ -17,6 +17,7 @@ pub mod sealing;
 pub mod outlet;
 pub mod inventory;
 pub mod links;
+pub mod logins;
 pub mod metrics;
 pub mod overdue;
 pub mod planned;

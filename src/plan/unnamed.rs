@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::generation::Kept;
+use super::generation::{Kept, certificates};
 use crate::config::settings::Paths;
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::judge::cert::Facts;
@@ -56,7 +56,13 @@ impl Unnamed {
             for copied in kept.meta.iter().flat_map(|meta| &meta.copies) {
                 copies.extend(copied.files.values().map(|file| copied.dir.join(file)).filter(|path| is_there(path.as_path())));
             }
-            self.facts = self.facts.take().or(kept.facts.filter(|_| self.live == Some(*generation)));
+        }
+        if let Some(live) = self.live
+            && let Some(dir) = var.child(&live.to_string())?
+        {
+            // Also of a generation that is no longer whole.
+            let leaf = dir.read(layout::CERT)?.and_then(|content| certificates(&content.bytes).into_iter().next());
+            self.facts = leaf.and_then(|der| Facts::parse(&der).ok());
         }
         copies.sort();
         copies.dedup();

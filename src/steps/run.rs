@@ -1,12 +1,13 @@
 //! The frame of every command that changes a host: one lock, one run id, one report, lines in the ledger, one exit code.
 
 mod lines;
+mod locking;
+mod owner;
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use super::record;
-use super::swap::disk_failure;
 use super::swap::renames::{self, Renamed};
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
@@ -19,12 +20,11 @@ use crate::model::code::Code;
 use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
+use crate::model::login_end::LoginEnd;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
 pub use lines::interrupted;
 pub(super) use lines::{line, renamed, renamed_warning};
-
-/// Between two looks at a lock that somebody else holds.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) use locking::disk_error;
 
 /// The commands that change a host under its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,8 @@ impl Run {
         let of_all = !matches!(command, Command::Rollback | Command::Unblock | Command::Forget);
         let schema = command.schema();
         let refuse = |error: RunError| {
+            // Two configurations in one state directory are a fault of the settings: nothing was attempted.
+            let exit = if error.code == Code::SharedState { 2 } else { 1 };
             let error = Some(error);
             let (schema, host, finished) = (schema.to_owned(), host.clone(), clock.now());
             Begun::Report(Box::new(Report {
@@ -108,7 +110,7 @@ impl Run {
                 host,
                 started,
                 finished,
-                exit: 1,
+                exit,
                 error,
                 errors: settings.faults.errors.clone(),
                 certificates: Vec::new(),
@@ -122,8 +124,11 @@ impl Run {
         if let Err(why) = write::refuse_link(&state, layout::LEDGER) {
             return refuse(disk_error(&why));
         }
-        match wait_for_lock(&state, wait, clock) {
+        match locking::wait_for_lock(&state, wait, clock) {
             Ok(Some(lock)) => {
+                if let Err(error) = owner::claim(&state, settings) {
+                    return refuse(error);
+                }
                 lock.touch();
                 let random = match write::random_digits() {
                     Ok(random) => random,
@@ -148,7 +153,7 @@ impl Run {
                 run.note_renamed();
                 Begun::Run(Box::new(run))
             }
-            Ok(None) => refuse(locked(&state, wait)),
+            Ok(None) => refuse(locking::locked(&state, wait)),
             Err(why) => refuse(disk_error(&why)),
         }
     }
@@ -220,6 +225,13 @@ impl Run {
         report
     }
 
+    /// Keeps what the run learnt about the end of its logins, for `status`. What cannot be kept is learnt again.
+    pub(super) fn note_logins(&self, logins: Vec<LoginEnd>) {
+        if let Err(why) = record::note_logins(&self.state, logins) {
+            tracing::warn!(%why, "when the login ends was not noted");
+        }
+    }
+
     fn note_renamed(&self) {
         for one in &self.renamed {
             self.note(&renamed(&self.id, one, self.clock.now()));
@@ -272,31 +284,4 @@ impl Run {
     fn flush(&self, wrote: bool) -> Result<(), DiskError> {
         if wrote && self.state.kind(layout::LEDGER)?.is_some() { write::append(&self.state, layout::LEDGER, "", true) } else { Ok(()) }
     }
-}
-
-fn wait_for_lock(state: &Dir, wait: Duration, clock: Clock) -> Result<Option<Lock>, DiskError> {
-    let end = clock.instant() + wait;
-    loop {
-        if let Some(lock) = Lock::try_take(state, layout::LOCK)? {
-            return Ok(Some(lock));
-        }
-        if clock.instant() >= end {
-            return Ok(None);
-        }
-        std::thread::sleep(LOOK_AGAIN);
-    }
-}
-
-fn locked(state: &Dir, wait: Duration) -> RunError {
-    RunError {
-        code: Code::Locked,
-        text: format!("another run holds {} and did not end within {} s", state.join(layout::LOCK).display(), wait.as_secs()),
-        hint: Some("wait for it, or give more time with --wait; the lock is freed by itself when its holder ends".to_owned()),
-    }
-}
-
-/// A disk's refusal as an error of the whole run.
-pub(super) fn disk_error(why: &DiskError) -> RunError {
-    let failure = disk_failure(Stage::Plan, why);
-    RunError { code: failure.code, text: failure.text, hint: failure.hint }
 }

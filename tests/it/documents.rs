@@ -10,6 +10,7 @@ use omens::model::entry::{self, Entry, Outcome};
 use omens::model::failure::{Failure, Stage, Warning};
 use omens::model::finding::{Finding, Severity};
 use omens::model::key::Keep;
+use omens::model::login_end::LoginEnd;
 use omens::model::meta::{Copies, Meta};
 use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
@@ -158,6 +159,9 @@ fn the_documents_of_commands_are_pinned() {
             last_run: Some(at(9)),
             unnamed: vec!["gone".to_owned()],
             login_expires: Some(at(3600)),
+            logins: vec![LoginEnd { method: "token".to_owned(), expires: at(3600), renews: true }],
+            tpm: Some("ok"),
+            warnings: vec![Warning::new(Code::LoginEnds, "the login by token ends in 1 h")],
             errors: vec![],
             certificates: vec![standing()],
         },

@@ -44,7 +44,10 @@ fn forget_removes_what_the_settings_no_longer_name_and_nothing_else() {
     estate.renew().expect(0, "old", "renewed");
     let serial = estate.omens(&["status"]).cert("old")["serial"].clone();
     // What is still in the settings is not forgotten, nor what their broken part may name.
-    assert_eq!((code(&estate.omens(&["forget", "web", "--yes"])), code(&estate.omens(&["forget", "old", "--yes"]))), ("still-named", "still-named"));
+    assert_eq!(
+        (code(&estate.omens(&["forget", "web", "--yes"])), code(&estate.omens(&["forget", "old", "--yes"]))),
+        ("still-named", "still-named")
+    );
     estate.certs.pop();
     estate.write();
     let drop_in = estate.dir.join("omens.d");
@@ -71,7 +74,8 @@ fn forget_removes_what_the_settings_no_longer_name_and_nothing_else() {
     let run = estate.omens(&["forget", "old", "--yes"]);
     run.expect(0, "old", "forgotten");
     assert_eq!(run.json["schema"], "omens.forget/1");
-    let lines = |field: &str| run.cert("old")[field].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let lines =
+        |field: &str| run.cert("old")[field].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert!(lines("removed").iter().any(|line| line.contains(state.to_str().unwrap()) && line.contains("gen-1")), "{run}");
     assert!(lines("left_alone").iter().any(|line| line.contains("c.crt")) && consumer.join("c.key").exists(), "{run}");
     assert!(!state.exists() && !published.exists());
@@ -131,7 +135,10 @@ fn a_rename_keeps_generation_budget_and_state_and_signs_nothing() {
     std::fs::write(www.join("state.json"), serde_json::to_string(&json!({ "v": 1 })).unwrap()).unwrap();
     std::fs::remove_dir_all(estate.run_dir()).unwrap();
     estate.omens(&["restore"]).expect(0, "www", "restored");
-    assert_eq!((estate.committed("www"), state_of(&estate, "www")["largest"].clone(), web.exists()), (Some(2), before["largest"].clone(), false));
+    assert_eq!(
+        (estate.committed("www"), state_of(&estate, "www")["largest"].clone(), web.exists()),
+        (Some(2), before["largest"].clone(), false)
+    );
 }
 
 #[test]
@@ -182,4 +189,36 @@ fn copy_tree(from: &Path, to: &Path) {
             std::fs::copy(&path, &target).unwrap();
         }
     }
+}
+
+/// Other settings beside those of the estate, in the same state directory.
+fn beside(estate: &Estate, name: &str, from: &str, to: &str) -> std::path::PathBuf {
+    let path = estate.dir.join(name);
+    let text = estate.settings_text();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+    path
+}
+
+#[test]
+fn two_configurations_that_share_a_state_directory_are_refused_by_name() {
+    let (_hostile, estate) = issued();
+    let under = |path: &Path| estate.omens(&["--config", path.to_str().unwrap(), "renew", "--all"]);
+    for (name, from, to) in [("staging.toml", "lab.funlab.casa", "other.funlab.casa"), ("mail.toml", "name = \"web\"", "name = \"mail\"")] {
+        let other = beside(&estate, name, from, to);
+        let run = under(&other);
+        assert_eq!((run.code, code(&run)), (2, "shared-state"), "{run}");
+        let text = run.json["error"]["text"].as_str().unwrap();
+        assert!(text.contains(other.to_str().unwrap()) && text.contains(estate.settings().to_str().unwrap()), "{text}");
+        assert!(!estate.state().join("certs/mail").exists(), "nothing was attempted");
+    }
+    // A copy, and one that names more, are the same host's settings in another place; so is what was moved.
+    assert_eq!(under(&beside(&estate, "copy.toml", "ttl = \"24h\"", "ttl = \"23h\"")).code, 0);
+    estate.renew().expect(0, "web", "renewed");
+    let moved = estate.dir.join("mail.toml");
+    std::fs::rename(estate.settings(), estate.dir.join("before.toml.old")).unwrap();
+    assert_eq!(under(&moved).json["certificates"][0]["name"], "mail", "the file that it belonged to is gone");
+    // What restores at a boot is not kept from it.
+    std::fs::rename(estate.dir.join("before.toml.old"), estate.settings()).unwrap();
+    estate.omens(&["restore"]).expect(0, "web", "kept");
 }

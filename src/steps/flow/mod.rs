@@ -51,6 +51,7 @@ use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
+use crate::model::working::Working;
 use crate::plan::choice::Plan;
 use crate::plan::decide::{Decision, Wishes};
 use crate::plan::inventory::Tree;
@@ -162,7 +163,16 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
         Ok(runtime) => runtime,
         Err(failure) => return due.iter().map(|due| run.failed(report_of(&due.decision, &due.tree), failure.clone())).collect(),
     };
+    let signs = |due: &&Due<'_>| matches!(due.decision.plan, Plan::Issue(_));
+    let certificates: Vec<String> = due.iter().filter(signs).map(|due| due.certificate.name().to_string()).collect();
+    let is_noted = !certificates.is_empty();
+    if is_noted {
+        trees.begins_work(&Working { since: world.clock.now(), certificates });
+    }
     let ended = runtime.block_on(all(Context::new(trees, world, run), due));
+    if is_noted {
+        trees.ends_work();
+    }
     // A blocked name resolution must not hold up the end of a run.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
@@ -181,6 +191,7 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     }
     drop(working);
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
+    context.run.note_logins(context.world.issuer.logins());
     let warnings = context.world.issuer.close().await;
     for report in ended.iter_mut().filter(|report| report.outcome != Outcome::NotDue) {
         report.warnings.extend_from_slice(&warnings);

@@ -16,6 +16,7 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::secret::Material;
+use crate::model::working::Working;
 use crate::plan::generation::{Kept, key_of_pem};
 use crate::plan::outlet::Outlet;
 use crate::steps::key::Stores;
@@ -91,6 +92,21 @@ impl Trees {
     #[must_use]
     pub const fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// Lets `status` know what is about to be signed, until [`Trees::ends_work`]. It is for people: what cannot be written stops nothing.
+    pub(in crate::steps) fn begins_work(&self, working: &Working) {
+        let bytes = write::json(&self.run, layout::WORKING, working);
+        if let Err(why) = bytes.and_then(|bytes| write::replace_unflushed(&self.run, layout::WORKING, &bytes, 0o600)) {
+            tracing::debug!(%why, "what the run is about to do was not noted");
+        }
+    }
+
+    /// Takes that back.
+    pub(in crate::steps) fn ends_work(&self) {
+        if let Err(why) = write::remove(&self.run, layout::WORKING) {
+            tracing::debug!(%why, "what the run was about to do is still noted");
+        }
     }
 
     /// `NAME` of the run directory, where it is there.
