@@ -89,7 +89,7 @@ fn working(settings: &Settings, inventory: &Inventory) -> Option<Working> {
 fn waits(tree: &mut Tree, since: Time) {
     let proven = tree.state.proven.as_ref().map(|proven| proven.at);
     let failed = tree.state.last_error.as_ref().map(|last| last.at);
-    if tree.under_way.is_none() && proven.max(failed).is_none_or(|at| at < since) {
+    if tree.under_way.is_none() && proven.max(failed).is_none_or(|at| at <= since) {
         tree.under_way = Some(UnderWay { stage: Stage::Issue, generation: None, since: Some(since) });
     }
 }
@@ -107,6 +107,11 @@ fn set_back(tree: &mut Tree) {
     if tree.state.debt.as_ref().is_some_and(|debt| debt.since >= begun.at) {
         tree.state.debt = None;
         tree.state.last_error = tree.state.last_error.take().filter(|last| last.at < begun.at);
+    }
+    // Nor is it over while the previous certificate was not seen again: that this is so is noted last.
+    let lost = tree.state.proven.as_mut().filter(|proven| proven.proof == Proof::None && proven.at >= begun.at);
+    if let Some(proven) = lost {
+        proven.proof = Proof::File;
     }
     let noted = tree.state.debt.as_ref().map(|debt| debt.generation);
     tree.debt = tree.debt.take().filter(|debt| Some(debt.generation) == noted);

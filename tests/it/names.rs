@@ -2,10 +2,13 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::lab::estate::{Cert, Estate, Run};
+use crate::lab::child::run;
+use crate::lab::estate::{Cert, Estate, Run, omens};
 use crate::lab::hostile::Hostile;
 use crate::lab::place;
 use crate::tpm::start;
@@ -203,21 +206,26 @@ fn beside(estate: &Estate, name: &str, from: &str, to: &str) -> std::path::PathB
 #[test]
 fn two_configurations_that_share_a_state_directory_are_refused_by_name() {
     let (_hostile, estate) = issued();
-    let under = |path: &Path| estate.omens(&["--config", path.to_str().unwrap(), "renew", "--all"]);
+    let under = |path: &Path| {
+        let mut command = Command::new(omens());
+        command.arg("--config").arg(path).args(["--json", "renew", "--all"]).env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
+        let output = run(command, Duration::from_secs(60));
+        serde_json::from_str::<Value>(&output.stdout).unwrap_or_else(|why| panic!("{why}: {}{}", output.stdout, output.stderr))
+    };
     for (name, from, to) in [("staging.toml", "lab.funlab.casa", "other.funlab.casa"), ("mail.toml", "name = \"web\"", "name = \"mail\"")] {
         let other = beside(&estate, name, from, to);
         let run = under(&other);
-        assert_eq!((run.code, code(&run)), (2, "shared-state"), "{run}");
-        let text = run.json["error"]["text"].as_str().unwrap();
+        assert_eq!((&run["exit"], &run["error"]["code"]), (&json!(2), &json!("shared-state")), "{run}");
+        let text = run["error"]["text"].as_str().unwrap();
         assert!(text.contains(other.to_str().unwrap()) && text.contains(estate.settings().to_str().unwrap()), "{text}");
         assert!(!estate.state().join("certs/mail").exists(), "nothing was attempted");
     }
     // A copy, and one that names more, are the same host's settings in another place; so is what was moved.
-    assert_eq!(under(&beside(&estate, "copy.toml", "ttl = \"24h\"", "ttl = \"23h\"")).code, 0);
-    estate.renew().expect(0, "web", "renewed");
+    assert_eq!(under(&beside(&estate, "copy.toml", "ttl = \"24h\"", "ttl = \"23h\""))["exit"], 0);
+    assert_eq!(estate.renew().code, 0);
     let moved = estate.dir.join("mail.toml");
     std::fs::rename(estate.settings(), estate.dir.join("before.toml.old")).unwrap();
-    assert_eq!(under(&moved).json["certificates"][0]["name"], "mail", "the file that it belonged to is gone");
+    assert_eq!(under(&moved)["certificates"][0]["name"], "mail", "the file that it belonged to is gone");
     // What restores at a boot is not kept from it.
     std::fs::rename(estate.dir.join("before.toml.old"), estate.settings()).unwrap();
     estate.omens(&["restore"]).expect(0, "web", "kept");
