@@ -24,6 +24,8 @@ pub(super) struct Neighbours<'a> {
     pub(super) profiles: Profiles,
     paths: Paths,
     pub(super) has_tpm: bool,
+    /// Whether keys are bound to PCRs too.
+    pub(super) has_pcrs: bool,
     pub(super) drivers: Drivers,
     /// `[defaults] renew_at`.
     default_renew_at: Option<RenewAt>,
@@ -41,6 +43,7 @@ impl<'a> Neighbours<'a> {
             profiles: Profiles::new(&paths.policies),
             paths,
             has_tpm,
+            has_pcrs: false,
             drivers,
             default_renew_at: None,
             names: RefCell::default(),
@@ -69,6 +72,11 @@ impl<'a> Neighbours<'a> {
         }
         self.earlier_names.borrow_mut().insert(name.clone(), &node.place);
         Some(name)
+    }
+
+    /// The same where keys are bound to PCRs too.
+    pub(super) fn with_pcrs(self, has_pcrs: bool) -> Self {
+        Self { has_pcrs, ..self }
     }
 
     pub(super) fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {
@@ -112,8 +120,8 @@ impl<'a> Neighbours<'a> {
     }
 
     pub(super) fn install(&self, draft: DraftInstall<'a>, keep: Option<Keep>, errors: &Errors) -> Option<Install> {
-        if keep.is_some_and(Keep::is_only_in_memory) && draft.install.kind == InstallKind::Copy {
-            let wrong = Wrong::value("copies would put the plaintext of a sealed key on a disk");
+        if keep.is_some_and(|keep| !keep.rests_in_clear()) && draft.install.kind == InstallKind::Copy {
+            let wrong = Wrong::value("copies would put the plaintext of a sealed key on a disk, and of a resident one there is none");
             errors.at(draft.dir, wrong.suggest("write as = \"link\", or keep = \"file\" for this certificate"));
             return None;
         }

@@ -36,6 +36,8 @@ pub const FULLCHAIN: &str = "fullchain.pem";
 pub const KEY: &str = "key.pem";
 /// The private key, sealed (`model::sealed`); in place of [`KEY`] in the state directory.
 pub const SEALED_KEY: &str = "key.sealed";
+/// A private key that stays in its TPM (`model::resident`); in place of [`KEY`] in the state directory.
+pub const RESIDENT_KEY: &str = "key.resident";
 /// Directory of sealing keys in the state directory.
 pub const SEAL: &str = "seal";
 /// The pinned storage root key in [`SEAL`].
@@ -54,8 +56,14 @@ pub const COMBINED: &str = "combined.pem";
 pub const META: &str = "meta.json";
 /// Directory of trust anchors in the run directory.
 pub const TRUST: &str = "trust";
-/// The pinned root in [`TRUST`].
+/// The pinned root in [`TRUST`]; in the state directory all pinned roots, this one first.
 pub const ANCHOR: &str = "anchor.pem";
+/// All pinned roots in [`TRUST`].
+pub const ANCHORS: &str = "anchors.pem";
+/// All pinned roots and every intermediate of a committed chain, in [`TRUST`].
+pub const BUNDLE: &str = "bundle.pem";
+/// Those intermediates alone, in [`TRUST`].
+pub const INTERMEDIATES: &str = "intermediates.pem";
 
 /// The file beside a generation that says that it is withdrawn: empty, so that it outlives `state.json`.
 #[must_use]

@@ -23,6 +23,7 @@ pub mod renew_at;
 pub mod report;
 pub mod request;
 pub mod schedule;
+pub mod resident;
 pub mod sealed;
 pub mod secret;
 pub mod span;

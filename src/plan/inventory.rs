@@ -7,12 +7,14 @@ mod listing;
 mod state_file;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::generation::{Condition, Kept};
 use super::links;
 use super::outlet::{Bare, Outlet};
 use super::rename::Rename;
 use super::sealing::SealingKeys;
+use super::trust::TrustFiles;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::judge::cert::Facts;
@@ -45,7 +47,7 @@ pub struct Inventory {
     pub unnamed: Vec<String>,
     /// Certificates that consumers still find, and that the settings no longer name.
     pub still_published: Vec<String>,
-    /// Whether the trust anchor for consumers is missing or another one, or a killed run left something half-made beside it.
+    /// Whether a file of what consumers are to trust is missing or another one, or a killed run left something half-made beside it.
     pub half_made: bool,
     /// The sealing keys.
     pub sealing: SealingKeys,
@@ -107,6 +109,8 @@ pub struct Tree {
     pub unpublished: Option<String>,
     /// The first link at a consumer's own path that does not lead to `live`, in words.
     pub missing_link: Option<String>,
+    /// What its consumers are to trust and did not take up yet, in words.
+    pub trust_changed: Option<String>,
     /// A run that is at work on it; what that has done so far is not in here then.
     pub under_way: Option<UnderWay>,
     /// Whether a killed run left something half-made.
@@ -130,7 +134,7 @@ pub struct Published {
 /// When the state directory itself cannot be read.
 pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
     let observed = |_: &Host, certificate: &Certificate, tree| Observed { name: certificate.name().clone(), tree };
-    let (Host { last_run, unnamed, still_published, half_made, sealing }, certificates) = each(settings, wanted, observed)?;
+    let (Host { last_run, unnamed, still_published, half_made, sealing, .. }, certificates) = each(settings, wanted, observed)?;
     Ok(Inventory { certificates, last_run, unnamed, still_published, half_made, sealing })
 }
 
@@ -148,7 +152,7 @@ pub fn each<T: Send>(
     let certs = state.as_ref().map_or(Ok(None), |state| state.child(layout::CERTS))?;
     let run = Dir::open(&settings.paths.run)?;
     let host = host(settings, state.as_ref(), certs.as_ref(), run.as_ref())?;
-    let roots = Roots { certs: certs.as_ref(), run: run.as_ref() };
+    let roots = Roots { certs: certs.as_ref(), run: run.as_ref(), trust: Some(&host.trust) };
     let look = |part: &[&Certificate]| -> Vec<T> {
         let mut buffer = Buffer::default();
         part.iter()
@@ -176,6 +180,8 @@ pub struct Roots<'a> {
     pub certs: Option<&'a Dir>,
     /// The run directory.
     pub run: Option<&'a Dir>,
+    /// What consumers are to trust, where it is known.
+    pub trust: Option<&'a Arc<TrustFiles>>,
 }
 
 /// Both trees of one certificate.
@@ -192,11 +198,9 @@ pub fn tree(settings: &Settings, certificate: &Certificate, roots: Roots<'_>, ke
 /// When something that is there cannot be read.
 pub fn bare_tree(bare: Bare<'_>, name: &CertName, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
     let outlet = |live: &Kept| bare.outlet(name, live, &mut Vec::new());
-    Subject { name, earlier: None, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None }.look_at(
-        roots,
-        keys,
-        &mut Buffer::default(),
-    )
+    let subject =
+        Subject { name, earlier: None, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None, trust_changed: &|_| None };
+    subject.look_at(roots, keys, &mut Buffer::default())
 }
 
 fn look_at(
@@ -206,7 +210,7 @@ fn look_at(
     keys: &SealingKeys,
     buffer: &mut Buffer,
 ) -> Result<Tree, DiskError> {
-    let outlet = |live: &Kept| Outlet::of_settings(settings, certificate, live);
+    let outlet = |live: &Kept| Outlet::of_settings(settings, certificate, live, roots.trust.cloned());
     let name = certificate.name();
     Subject {
         name,
@@ -215,6 +219,7 @@ fn look_at(
         run: &settings.paths.run,
         outlet: &outlet,
         missing_link: &|| links::missing(settings, certificate),
+        trust_changed: &|state| roots.trust.and_then(|trust| trust.changed(certificate, state)),
     }
     .look_at(roots, keys, buffer)
 }
@@ -229,9 +234,11 @@ struct Subject<'a> {
     /// The run directory.
     run: &'a Path,
     /// How a generation of it reaches consumers.
-    outlet: &'a dyn Fn(&Kept) -> Outlet<'a>,
+    outlet: &'a dyn Fn(&Kept) -> Outlet,
     /// The first of its links that is not there.
     missing_link: &'a dyn Fn() -> Option<String>,
+    /// What its consumers are to trust and did not take up yet.
+    trust_changed: &'a dyn Fn(&State) -> Option<String>,
 }
 
 impl Subject<'_> {
@@ -259,6 +266,7 @@ impl Subject<'_> {
                 Some(run) => differs(&(self.outlet)(live), run, named.as_deref(), live, buffer)?,
             };
             tree.missing_link = (self.missing_link)();
+            tree.trust_changed = (self.trust_changed)(&tree.state);
             // Equal trees hold equal leaves: nothing is parsed twice.
             if tree.unpublished.is_none() && tree.published.generation == Some(live.generation) {
                 tree.published.facts.clone_from(&live.facts);

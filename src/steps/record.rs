@@ -168,6 +168,7 @@ impl Notes {
         let noted = state.proven.as_ref().map(|proven| proven.generation).filter(|noted| *noted < generation);
         state.previous = committed.previous().or(noted).or(state.previous);
         state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
+        state.trust = self.place.trusted();
         // Entries for generations up to `live` are void.
         state.withdrawn.retain(|g| *g > generation);
         state.largest = state.largest.max(generation.0);

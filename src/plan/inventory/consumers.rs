@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Published;
+use super::{Published, Roots};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::judge::cert::Facts;
@@ -33,22 +33,23 @@ pub(super) fn published_leaf(run: &Dir, generation: Generation) -> Result<Option
 ///
 /// # Errors
 /// When something that is there cannot be read.
-pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, live: &Kept) -> Result<Option<String>, DiskError> {
+pub fn unpublished(settings: &Settings, cert: &Certificate, roots: Roots<'_>, live: &Kept) -> Result<Option<String>, DiskError> {
     let name = cert.name();
+    let run = roots.run.map_or(Ok(None), |run| run.child(name.as_str()))?;
     let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    outlet_differs(&Outlet::of_settings(settings, cert, live), run, live)
+    outlet_differs(&Outlet::of_settings(settings, cert, live, roots.trust.cloned()), &run, live)
 }
 
 /// Why what lies in this directory of the run tree is not what this outlet makes of the committed generation.
 ///
 /// # Errors
 /// When something that is there cannot be read.
-pub fn outlet_differs(outlet: &Outlet<'_>, run: &Dir, live: &Kept) -> Result<Option<String>, DiskError> {
+pub fn outlet_differs(outlet: &Outlet, run: &Dir, live: &Kept) -> Result<Option<String>, DiskError> {
     differs(outlet, run, run.link(layout::LIVE)?.as_deref(), live, &mut Buffer::default())
 }
 
 pub(super) fn differs(
-    outlet: &Outlet<'_>,
+    outlet: &Outlet,
     run: &Dir,
     named: Option<&str>,
     live: &Kept,

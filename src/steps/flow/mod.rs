@@ -40,10 +40,10 @@ use self::found::report_of;
 use self::groups::Ranks;
 use self::planning::{Found, Planned, Untidy, clean_sealing_keys};
 use self::prepare::Prepared;
-use self::task::lost;
+use self::task::{Task, lost};
 use self::world::World;
 use super::run::{Begun, Command, Run, runtime};
-use super::swap::{Trees, disk_failure};
+use super::swap::{Announced, Staged, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
 use crate::model::clock::Time;
 use crate::model::code::Code;
@@ -173,6 +173,10 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
     if is_noted {
         trees.ends_work();
     }
+    // What was announced and not deployed is no part of what consumers are to trust.
+    if let Err(why) = trees.settle_trust() {
+        tracing::warn!(%why, "what consumers are to trust was not written");
+    }
     // A blocked name resolution must not hold up the end of a run.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
@@ -185,6 +189,7 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     }
     let groups = groups::by_service(due);
     let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
+    context.prepares(groups.len());
     let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(&context, group, &ranks)).collect();
     while let Some(group) = working.next().await {
         ended.extend(group);
@@ -210,6 +215,8 @@ async fn together(context: &Context<'_>, group: Vec<Due<'_>>, ranks: &Ranks) -> 
             Prepared::Ended(report) => ended.push(*report),
         }
     }
+    let chain = |(task, generation): &(Task<'_>, Staged)| Announced { name: task.place.name().clone(), chain: generation.chain_pem() };
+    context.prepared(staged.iter().map(chain)).await;
     ranks.turn_of(rank).await;
     ended.extend(rollout::roll_out(context, staged).await);
     ranks.over(rank);
