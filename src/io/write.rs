@@ -2,6 +2,8 @@
 //! It never follows a link, never rewrites a file in place and never removes what it was not asked to.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which files are changed")]
 
+mod wipe;
+
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -10,6 +12,7 @@ use rustix::io::Errno;
 
 use super::dir::{Dir, DiskError, Kind};
 use crate::model::anchor::hex;
+pub use wipe::wipe;
 
 /// Who owns a new file, where that is not simply us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -257,27 +260,6 @@ fn unlink(dir: &Dir, name: &str, flags: AtFlags) -> Result<(), DiskError> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(DiskError::new("remove", dir.join(name), errno)),
     }
-}
-
-/// Overwrites a file with zeros and flushes it, before it is removed. A file with a second name is left as it is: that one is somebody's.
-/// What a file system or a drive keeps of earlier bytes is beyond us (copy-on-write, flash).
-///
-/// # Errors
-/// When it cannot be written. Nothing there is fine, and so is what is no regular file.
-pub fn wipe(dir: &Dir, name: &str) -> Result<(), DiskError> {
-    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    if dir.kind(name)? != Some(Kind::File) {
-        return Ok(());
-    }
-    let wiped = rustix::fs::openat(dir, name, flags, Mode::empty()).and_then(|fd| {
-        let stat = rustix::fs::fstat(&fd)?;
-        if stat.st_nlink > 1 {
-            return Ok(());
-        }
-        write_all(&fd, &vec![0; usize::try_from(stat.st_size).unwrap_or_default()])?;
-        rustix::fs::fsync(&fd)
-    });
-    wiped.map_err(|errno| DiskError::new("overwrite", dir.join(name), errno))
 }
 
 /// An error where a link stands at a path of ours.

@@ -83,10 +83,11 @@ pub fn earlier_name(name: &CertName) -> String {
     format!("was-{name}")
 }
 
-/// Whether this is what a killed run left of an [`ANCHOR`] in the state directory.
+/// Whether this is what a killed run left of a file that is replaced in the state directory itself.
 #[must_use]
-pub fn is_half_made_anchor(name: &str) -> bool {
-    name.strip_prefix('.').and_then(|rest| rest.strip_prefix(ANCHOR)).is_some_and(|rest| rest.starts_with('.'))
+pub fn is_half_made(name: &str) -> bool {
+    let of = |file: &&str| name.strip_prefix('.').and_then(|rest| rest.strip_prefix(*file)).is_some_and(|rest| rest.starts_with('.'));
+    [ANCHOR, SETTINGS, LOGINS].iter().any(of)
 }
 
 /// The directory of a generation as consumers see it.

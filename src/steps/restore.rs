@@ -1,22 +1,23 @@
 //! `restore`: the run directory rebuilt from the state directory, as after every boot. No network, no process, no waiting for a lock.
 
 mod bare;
+mod notes;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 
 use self::bare::Ground;
+use self::notes::{note_failures, note_renamed};
 use super::flow::describe_leaf;
-use super::record;
-use super::run::{self, disk_error, line, renamed_warning};
-use super::swap::renames::{self, Renamed};
+use super::run::disk_error;
+use super::swap::renames;
 use super::swap::{Place, Trees, disk_failure, put_back};
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
-use crate::model::entry::{Entry, Outcome};
+use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::CertName;
@@ -277,40 +278,4 @@ fn as_it_is(name: &CertName, tree: Result<Tree, DiskError>) -> CertReport {
     }
     let text = format!("{name} is not complete, and another run holds the lock");
     failed(report, Failure::new(Stage::Publish, Code::Locked, text).hint("`omens restore` again when that run has ended"))
-}
-
-/// Says in ledger and reports what was carried over from earlier names.
-fn note_renamed(state: &Dir, renamed: &[Renamed], reports: &mut [CertReport], now: Time) {
-    for one in renamed {
-        let of = reports.iter_mut().filter(|report| report.name == one.name);
-        of.for_each(|report| report.warnings.push(renamed_warning(one)));
-    }
-    let lines: Vec<Entry> = renamed.iter().map(|one| run::renamed(&format!("{now}-restore"), one, now)).collect();
-    if let Err(why) = record::append(state, &lines, true) {
-        tracing::error!(%why, "the ledger was not written");
-    }
-}
-
-/// A failure is never only a line on a terminal.
-fn note_failures(state: &Dir, reports: &[CertReport], started: Time, now: Time) {
-    let run = format!("{started}-restore");
-    let entry = |report: &CertReport| {
-        let stage = report.error.as_ref().map_or(Stage::Publish, |failure| failure.stage);
-        Entry { error: report.error.clone(), ..line(&run, &report.name, stage, report.outcome, now) }
-    };
-    let entries: Vec<Entry> = reports.iter().filter(|r| r.outcome == Outcome::Failed).map(entry).collect();
-    if let Err(why) = record::append(state, &entries, true) {
-        tracing::error!(%why, "the ledger was not written");
-    }
-    // `status` says why, until it succeeds or a run had no cause to repeat it.
-    for report in reports {
-        let noted = match &report.error {
-            Some(failure) => record::note_failure(state, &report.name, failure, now),
-            None if report.outcome == Outcome::Restored => record::forget_failure(state, &report.name),
-            None => Ok(()),
-        };
-        if let Err(why) = noted {
-            tracing::warn!(%why, certificate = %report.name, "how restoring ended was not noted");
-        }
-    }
 }

@@ -31,13 +31,17 @@ pub struct Host {
 pub(super) fn host(settings: &Settings, state: Option<&Dir>, certs: Option<&Dir>, run: Option<&Dir>) -> Result<Host, DiskError> {
     let last_run = state.map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix);
     let trust = Arc::new(Trusted::of_settings(settings, certs).files());
-    let half_made = run.map_or(Ok(false), |run| trust_is_half_made(&trust, run))? || state.map_or(Ok(false), anchor_is_half_made)?;
+    let half_made = run.map_or(Ok(false), |run| run_is_half_made(&trust, run))? || state.map_or(Ok(false), state_is_half_made)?;
     let unnamed = certs.map_or(Ok(Vec::new()), |certs| unnamed(certs, settings))?;
     let still_published = run.map_or(Ok(Vec::new()), |run| still_published(run, settings))?;
     Ok(Host { last_run, unnamed, still_published, half_made, sealing: SealingKeys::read(state)?, trust })
 }
 
-fn trust_is_half_made(wanted: &TrustFiles, run: &Dir) -> Result<bool, DiskError> {
+fn run_is_half_made(wanted: &TrustFiles, run: &Dir) -> Result<bool, DiskError> {
+    // Whoever asks for this holds the lock: nobody else is at work.
+    if run.kind(layout::WORKING)?.is_some() {
+        return Ok(true);
+    }
     let Some(trust) = run.child(layout::TRUST)? else { return Ok(true) };
     for (name, text) in wanted.iter() {
         if trust.read(name)?.is_none_or(|found| found.bytes.as_slice() != text.as_bytes()) {
@@ -47,8 +51,8 @@ fn trust_is_half_made(wanted: &TrustFiles, run: &Dir) -> Result<bool, DiskError>
     Ok(trust.names()?.iter().any(|n| n.starts_with('.')))
 }
 
-fn anchor_is_half_made(state: &Dir) -> Result<bool, DiskError> {
-    Ok(state.names()?.iter().any(|name| layout::is_half_made_anchor(name)))
+fn state_is_half_made(state: &Dir) -> Result<bool, DiskError> {
+    Ok(state.names()?.iter().any(|name| layout::is_half_made(name)))
 }
 
 /// Directories of certificates that the settings do not name.

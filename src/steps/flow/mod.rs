@@ -165,14 +165,11 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
     };
     let signs = |due: &&Due<'_>| matches!(due.decision.plan, Plan::Issue(_));
     let certificates: Vec<String> = due.iter().filter(signs).map(|due| due.certificate.name().to_string()).collect();
-    let is_noted = !certificates.is_empty();
-    if is_noted {
+    if !certificates.is_empty() {
         trees.begins_work(&Working { since: world.clock.now(), certificates });
     }
     let ended = runtime.block_on(all(Context::new(trees, world, run), due));
-    if is_noted {
-        trees.ends_work();
-    }
+    trees.ends_work();
     // What was announced and not deployed is no part of what consumers are to trust.
     if let Err(why) = trees.settle_trust() {
         tracing::warn!(%why, "what consumers are to trust was not written");

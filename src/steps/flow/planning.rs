@@ -88,7 +88,10 @@ pub(super) fn tidy_up(settings: &Arc<Settings>, of: &[Untidy<'_>]) {
     let stay = |why: Failure| tracing::warn!(%why, "the remains of a killed run stay");
     match Trees::open(settings) {
         // One place that cannot be opened is no reason to leave the others as they are.
-        Ok(trees) => of.iter().filter_map(|one| tidy(&trees, one).err()).for_each(stay),
+        Ok(trees) => {
+            trees.ends_work();
+            of.iter().filter_map(|one| tidy(&trees, one).err()).for_each(stay);
+        }
         Err(why) => stay(why),
     }
 }

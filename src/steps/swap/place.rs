@@ -128,13 +128,16 @@ impl Trees {
 
     /// Lets `status` know what is about to be signed, until [`Trees::ends_work`]. It is for people: what cannot be written stops nothing.
     pub(in crate::steps) fn begins_work(&self, working: &Working) {
-        let bytes = write::json(&self.run, layout::WORKING, working);
-        if let Err(why) = bytes.and_then(|bytes| write::replace_unflushed(&self.run, layout::WORKING, &bytes, 0o600)) {
+        self.ends_work();
+        // Not renamed into place: half of it says nothing, and a kill leaves one name only.
+        let wrote = write::json(&self.run, layout::WORKING, working)
+            .and_then(|bytes| write::write_new(&self.run, layout::WORKING, &bytes, 0o600, Ownership::default()));
+        if let Err(why) = wrote {
             tracing::debug!(%why, "what the run is about to do was not noted");
         }
     }
 
-    /// Takes that back.
+    /// Takes that back, also what a killed run left.
     pub(in crate::steps) fn ends_work(&self) {
         if let Err(why) = write::remove(&self.run, layout::WORKING) {
             tracing::debug!(%why, "what the run was about to do is still noted");
