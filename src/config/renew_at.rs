@@ -1,6 +1,7 @@
 //! `renew_at` of certificates, profiles and `[defaults]`: a share of the lifetime, or a time before its end.
 
 use super::shape::{Errors, Shape, Wrong, parsed};
+use super::tables::host::DEFAULTS;
 use super::tree::{Node, Value};
 use crate::model::code::Code;
 use crate::model::renew_at::RenewAt;
@@ -26,7 +27,7 @@ pub(super) fn renew_at(node: &Node, errors: &Errors) -> Option<RenewAt> {
 
 /// `[defaults]`: what certificates have that do not say it themselves.
 pub(super) fn defaults(node: &Node, errors: &Errors) -> Option<Option<RenewAt>> {
-    let shape = Shape::of("[defaults]", node, errors)?;
+    let shape = Shape::of(&DEFAULTS, node, errors)?;
     let renew_at = shape.optional("renew_at", renew_at);
     shape.finish();
     renew_at
