@@ -18,6 +18,7 @@ mod enroll;
 pub mod enroll_arguments;
 mod environment;
 pub mod exit;
+mod forget;
 mod help;
 mod help_look;
 mod init;
@@ -83,6 +84,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Enroll(arguments) => enroll::run(session, command, arguments),
         Command::Man(arguments) => man::run(session, arguments),
         Command::Init(arguments) => init::run(session, arguments),
+        Command::Forget(arguments) => forget::forget(session, command, arguments),
         Command::Install(arguments) => change::install(session, command, arguments),
         Command::Plan => look::plan(session, command),
         Command::Probe(arguments) => probe::run(session, command, arguments),

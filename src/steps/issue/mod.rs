@@ -24,6 +24,7 @@ use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::login_end::LoginEnd;
 use crate::model::name::{CertName, Generation};
 use crate::model::request::{Request, Signed};
 use crate::steps::attest::Attested;
@@ -58,6 +59,11 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
     fn log_in_with<'a>(&'a self, identity: &'a CertName, generation: Generation) -> BoxFuture<'a, Result<(), Failure>> {
         let text = format!("nobody is logged in at by {identity} {generation}");
         Box::pin(std::future::ready(Err(Failure::new(Stage::Verify, Code::NotAvailable, text))))
+    }
+
+    /// Logins whose end became known in this run, asked before it is closed. What is logged in anew for each run has none.
+    fn logins(&self) -> Vec<LoginEnd> {
+        Vec::new()
     }
 
     /// Ends what was begun there, such as a login, and gives what is worth saying about the run as a whole. Never fails a run.

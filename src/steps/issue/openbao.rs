@@ -17,6 +17,7 @@ use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::login_end::LoginEnd;
 use crate::model::name::{CertName, Generation};
 use crate::model::openbao::{AuthMethod, OpenBao, TpmIdentity};
 use crate::model::request::Signed;
@@ -192,6 +193,11 @@ impl Issuer for OpenBaoIssuer {
     fn log_in_with<'a>(&'a self, identity: &'a CertName, generation: Generation) -> BoxFuture<'a, Result<(), Failure>> {
         let of_verify = |why: Failure| Failure { stage: Stage::Verify, ..why };
         self.logged_in_with(identity, generation).map(move |done| done.map_err(of_verify)).boxed()
+    }
+
+    fn logins(&self) -> Vec<LoginEnd> {
+        let opened = self.opened.get().and_then(|opened| opened.as_ref().ok());
+        opened.and_then(|opened| opened.session.login_end()).into_iter().collect()
     }
 
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {

@@ -5,6 +5,8 @@
 pub enum Command {
     /// `omens enroll`.
     Enroll,
+    /// `omens forget`.
+    Forget,
     /// `omens install`.
     Install,
     /// `omens renew`, and the runs of `omens run`.
@@ -23,6 +25,7 @@ impl Command {
     pub const fn schema(self) -> &'static str {
         match self {
             Self::Enroll => "omens.enroll/1",
+            Self::Forget => "omens.forget/1",
             Self::Install => "omens.install/1",
             Self::Renew => "omens.renew/1",
             Self::Reseal => "omens.reseal/1",
