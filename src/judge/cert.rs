@@ -290,8 +290,11 @@ pub(super) fn name_words(parsed: &X509Name<'_>) -> String {
     name(parsed).to_string()
 }
 
+/// The octets of a serial number as [`Facts::serial`] writes them.
+///
 /// Go prints the absolute value without padding, so a negative one looks like any other: `serial_octets` tell them apart.
-fn serial_text(octets: &[u8]) -> String {
+#[must_use]
+pub fn serial_text(octets: &[u8]) -> String {
     let padding = octets.iter().take_while(|octet| **octet == 0).count().min(octets.len().saturating_sub(1));
     let digits = hex(octets.get(padding..).unwrap_or_default());
     let colon = |at: usize| (at > 0 && at.is_multiple_of(2)).then_some(':');

@@ -143,6 +143,12 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Whether any way leads to an anchor.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.best(&|_| 0).is_ok()
+    }
+
     /// webpki's path in our terms.
     fn way(&self, path: &VerifiedPath<'_>) -> Option<Way<'a>> {
         let of = |der: &[u8]| self.candidates.iter().copied().find(|candidate| *candidate.der == *der);

@@ -76,8 +76,8 @@ fn read(source: Source<'_>, file: &Path, findings: &mut HostFindings) -> Wiring 
     if let Some((certificate, number)) = certificate {
         let consumer = Consumer { program: &TOYPROXY, target, location: Location::line(file, number) };
         let (intermediates, names) = (Vec::new(), Vec::new());
-        let (passphrase, account, leaf_only) = (false, None, false);
-        wiring.pair(Pair { consumer, certificate, key, intermediates, purpose: Purpose::Server, names, passphrase, account, leaf_only });
+        let (passphrase, account, leaf_only, placeholder) = (false, None, false, false);
+        wiring.pair(Pair { consumer, certificate, key, intermediates, purpose: Purpose::Server, names, passphrase, account, leaf_only, placeholder });
     }
     wiring
 }

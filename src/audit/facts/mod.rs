@@ -8,6 +8,7 @@ pub mod given;
 pub mod hcl;
 pub mod program;
 pub mod service;
+pub mod started;
 pub(crate) mod spelling;
 pub mod timer;
 pub mod unread;

@@ -39,6 +39,8 @@ pub struct Pair {
     pub account: Option<String>,
     /// It sends the leaf alone, whatever the file holds ([TLS](crate::audit#tls)).
     pub leaf_only: bool,
+    /// A program picks another one at each handshake: this one is there because the service does not start without.
+    pub placeholder: bool,
 }
 
 impl Pair {
@@ -75,6 +77,30 @@ pub struct Trust {
     pub of: Purpose,
     /// What it takes.
     pub needs: Needs,
+    /// What else its user is told.
+    pub terms: TrustTerms,
+}
+
+/// What else the user of a trust list is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustTerms {
+    /// At most so many certificates between leaf and root; `None`: no limit that matters.
+    pub depth: Option<DepthLimit>,
+    /// Revocation lists (PEM) that must cover every authority of a path (OpenSSL's `CRL_CHECK_ALL`).
+    pub crls: Vec<PathBuf>,
+    /// The account that reads the list, where it is not root.
+    pub account: Option<String>,
+}
+
+/// A limit to how long a path may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DepthLimit {
+    /// Certificates between leaf and root.
+    pub most: usize,
+    /// The option that sets it.
+    pub option: String,
+    /// Whether it is set, or the default.
+    pub is_set: bool,
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -107,6 +133,50 @@ pub struct Listener {
     pub client_auth: ClientAuth,
     /// By what it judges them: an index into [`Wiring::trusts`].
     pub trust: Option<usize>,
+    /// What else it is told.
+    pub terms: ListenerTerms,
+}
+
+/// What else a listener is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenerTerms {
+    /// Versions of TLS that it speaks, where the configuration says them.
+    pub versions: Option<Versions>,
+    /// It hands every byte on as it came, by these connections (indexes into [`Wiring::connections`]): whoever calls it meets what they
+    /// lead to. Empty: nothing says where they lead.
+    pub passes: Option<Vec<usize>>,
+}
+
+/// Versions of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// TLS 1.1 and older.
+    pub old: bool,
+    /// TLS 1.2.
+    pub tls12: bool,
+    /// TLS 1.3.
+    pub tls13: bool,
+}
+
+impl Versions {
+    /// Whether there is one that both speak.
+    #[must_use]
+    pub const fn meet(self, other: Self) -> bool {
+        (self.old && other.old) || (self.tls12 && other.tls12) || (self.tls13 && other.tls13)
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self { old: self.old || other.old, tls12: self.tls12 || other.tls12, tls13: self.tls13 || other.tls13 }
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> String {
+        let names = [(self.old, "TLS 1.1 and older"), (self.tls12, "TLS 1.2"), (self.tls13, "TLS 1.3")];
+        names.into_iter().filter(|(speaks, _)| *speaks).map(|(_, name)| name).collect::<Vec<_>>().join(" and ")
+    }
 }
 
 /// A call to somewhere.
@@ -126,6 +196,47 @@ pub struct Connection {
     pub trust: Option<usize>,
     /// What it shows: an index into [`Wiring::pairs`].
     pub pair: Option<usize>,
+    /// What else it is told.
+    pub terms: CallTerms,
+}
+
+/// What else a caller is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallTerms {
+    /// Versions of TLS that it speaks, where the configuration says them.
+    pub versions: Option<Versions>,
+    /// It carries on what somebody else said, in TLS or not, and understands none of it.
+    pub raw: bool,
+    /// What it shows is made by a service at its first start, and is not on this copy of the host.
+    pub made_later: bool,
+    /// It logs in by the certificate that it shows: who does not ask for one cannot let it in.
+    pub login: bool,
+}
+
+/// An address at which a service tells others to call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// Who says so.
+    pub consumer: Consumer,
+    /// The option.
+    pub option: &'static str,
+    /// Name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// An authority that a service signs with: certificate and key, and what its path must end at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Who.
+    pub consumer: Consumer,
+    /// PEM file of its certificate, further ones behind it.
+    pub certificate: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
+    /// PEM file of the roots; without one the authority is a root itself.
+    pub bundle: Option<PathBuf>,
 }
 
 /// All that was read on one host.
@@ -139,6 +250,10 @@ pub struct Wiring {
     pub listeners: Vec<Listener>,
     /// Calls.
     pub connections: Vec<Connection>,
+    /// Addresses that services tell to others.
+    pub advertised: Vec<Advertised>,
+    /// Authorities that services sign with.
+    pub authorities: Vec<Authority>,
     /// Every configuration file that was read.
     pub files: Vec<PathBuf>,
 }
@@ -158,14 +273,20 @@ impl Wiring {
 
     /// Takes in what another reader found.
     pub fn join(&mut self, other: Self) {
-        let (pairs, trusts) = (self.pairs.len(), self.trusts.len());
+        let (pairs, trusts, connections) = (self.pairs.len(), self.trusts.len(), self.connections.len());
         let moved = |index: Option<usize>, by: usize| index.map(|index| index + by);
         self.pairs.extend(other.pairs);
         self.trusts.extend(other.trusts);
         self.files.extend(other.files);
+        self.advertised.extend(other.advertised);
+        self.authorities.extend(other.authorities);
         self.listeners.extend(other.listeners.into_iter().map(|listener| Listener {
             pairs: listener.pairs.iter().map(|index| index + pairs).collect(),
             trust: moved(listener.trust, trusts),
+            terms: ListenerTerms {
+                passes: listener.terms.passes.map(|passes| passes.iter().map(|index| index + connections).collect()),
+                ..listener.terms
+            },
             ..listener
         }));
         self.connections.extend(other.connections.into_iter().map(|connection| Connection {
@@ -189,9 +310,10 @@ mod tests {
     fn indexes_stay_right_when_two_hosts_parts_become_one() {
         let read = |name: &str| {
             let mut wiring = Wiring::default();
-            let trust = wiring.trust(Trust { consumer: consumer(), files: vec![name.into()], of: Purpose::Server, needs: Needs::Any });
+            let (terms, files) = (TrustTerms::default(), vec![name.into()]);
+            let trust = wiring.trust(Trust { consumer: consumer(), files, of: Purpose::Server, needs: Needs::Any, terms });
             let connection =
-                Connection { consumer: consumer(), host: name.into(), port: 1, tls: true, name: None, trust: Some(trust), pair: None };
+                Connection { consumer: consumer(), host: name.into(), port: 1, tls: true, name: None, trust: Some(trust), pair: None, terms: CallTerms::default() };
             wiring.connections.push(connection);
             wiring
         };

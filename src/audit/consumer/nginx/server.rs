@@ -2,12 +2,13 @@
 
 use super::lints;
 use super::listen::{self, Listen};
+use super::passing;
 use super::reader::{NginxReader, Side};
 use super::scope::Scope;
 use super::source::at;
 use super::syntax::Directive;
 use crate::audit::facts::findings::NewFinding;
-use crate::audit::facts::wiring::{ClientAuth, Listener};
+use crate::audit::facts::wiring::{ClientAuth, Listener, ListenerTerms};
 use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
 
@@ -77,7 +78,9 @@ pub(super) fn wire(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope:
             (server.names.iter().filter(|name| is_name(name)).cloned().collect(), if *tls { pairs.clone() } else { Vec::new() });
         let client_auth = if *tls { server.client_auth } else { ClientAuth::No };
         let trust = trust.filter(|_| *tls);
-        reader.wiring.listeners.push(Listener { consumer, host: listen.host.clone(), port, tls: *tls, names, pairs, client_auth, trust });
+        let terms = ListenerTerms { versions: tls.then(|| passing::versions(scope, "ssl_protocols")), passes: None };
+        let host = listen.host.clone();
+        reader.wiring.listeners.push(Listener { consumer, host, port, tls: *tls, names, pairs, client_auth, trust, terms });
     }
 }
 
@@ -116,7 +119,7 @@ fn asks(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope: &Scope<'_>
             draft
         });
     }
-    reader.trust(&lists, Purpose::Client, &server.label)
+    reader.trust(&lists, Purpose::Client, &server.label, reader.trust_terms(scope, ""))
 }
 
 /// Whether what is known of the client's certificate decides anything or is passed on.

@@ -118,7 +118,7 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
     for (number, line) in (1_u32..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
         let setting = line.split_once('=').is_some_and(|(name, _)| name.trim().chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
         if setting {
-            table.environment.push(Line { number, text: line.replacen(" = ", "=", 1).trim().to_owned() });
+            table.environment.push(Line::new(number, line.replacen(" = ", "=", 1).trim()));
         } else if let Some(job) = job(line, number, account.clone()) {
             table.jobs.push(job);
         } else {
@@ -151,7 +151,7 @@ fn job(line: &str, number: u32, account: Option<String>) -> Option<Job> {
     let schedule = Schedule::cron(&fields);
     let sound = schedule.is_some() || fields == ["@reboot"];
     let account = Some(account).filter(|account| account != "root");
-    (sound && !rest.is_empty()).then(|| Job { line: Line { number, text: rest.to_owned() }, account, schedule })
+    (sound && !rest.is_empty()).then(|| Job { line: Line::new(number, rest), account, schedule })
 }
 
 /// The time between two runs of a directory's scripts.

@@ -39,6 +39,7 @@ fn read_unit(source: Source<'_>, name: &Path, findings: &mut HostFindings) -> Wi
     if let Some(units) = unit(source.view, &name.display().to_string(), findings) {
         let scripts = scripts::of_units(source.view, &units.commands, findings);
         wiring.files.extend(units.files.into_iter().chain(scripts.files));
+        wiring.join(scripts.wiring);
     }
     wiring
 }
@@ -54,6 +55,8 @@ pub struct Systemd {
     pub files: Vec<PathBuf>,
     /// What they run.
     pub commands: UnitCommands,
+    /// What their command lines call.
+    pub wiring: Wiring,
 }
 
 /// Reads every unit, and judges those that have to do with certificates: by words of ours, or by these of the services.
@@ -124,7 +127,7 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
     let asked: BTreeSet<&str> = all.values().flat_map(asks_for).collect();
     let units: Vec<Unit> = chosen.iter().filter_map(|name| all.get(name)).cloned().collect();
     let mut out = Systemd { commands: UnitCommands { fixed: fixed(all), ..UnitCommands::default() }, ..Systemd::default() };
-    let context = ScriptContext { fixed: out.commands.fixed.clone(), umask: false };
+    let context = ScriptContext { fixed: out.commands.fixed.clone(), ..ScriptContext::default() };
     let mut issuing: BTreeSet<&str> = BTreeSet::new();
     let mut scripts_of: BTreeMap<&str, Vec<Script>> = BTreeMap::new();
     for unit in units.iter().filter(|unit| !unit.masked) {
@@ -135,6 +138,7 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
         scripts_of.insert(&unit.name, found.clone());
         out.commands.scripts.extend(found);
         out.commands.mentions.extend(does.mentions);
+        out.wiring.join(does.wiring);
         out.files.push(unit.file.clone());
         out.files.extend(unit.dropins.iter().cloned());
     }

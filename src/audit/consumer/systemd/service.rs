@@ -86,6 +86,7 @@ pub(super) fn judge(view: &View, unit: &Unit, context: &ScriptContext, findings:
         let found = script::read(&unit.target(), file, &own, &context, findings);
         does.issues |= found.issues;
         does.mentions.extend(found.mentions);
+        does.wiring.join(found.wiring);
     }
     (scripts, does)
 }
@@ -96,7 +97,8 @@ fn own_signal(unit: &Unit, setting: &Setting, line: &Line, commands: &[shell::Co
         return false;
     }
     let target = unit.target();
-    let line = ScriptLine { target: &target, location: setting.location(), raw: &line.text, text: &line.text, deep: &line.text, commands };
+    let (location, raw) = (setting.location(), line.text.as_str());
+    let line = ScriptLine { target: &target, location, raw, text: raw, deep: raw, commands, foreign: false };
     let starts: Vec<&str> = unit.all("Service", "ExecStart").iter().map(|start| start.value.as_str()).collect();
     check::exec_reload(&line, &format!("{} {}", unit.name, starts.join(" ")), findings)
 }
@@ -181,7 +183,7 @@ fn variables(view: &View, unit: &Unit, path: &Path, text: &str, findings: &mut H
 fn switches(unit: &Unit, setting: &Setting, findings: &mut HostFindings) {
     let words = unit::words(&setting.value);
     let words: Vec<String> = words.into_iter().filter(|word| assignment(word).is_some() && token::find(word).is_none()).collect();
-    let line = Line { number: setting.line, text: words.join(" ") };
+    let line = Line::new(setting.line, words.join(" "));
     script::read(&unit.target(), &setting.file, &[line], &ScriptContext::default(), findings);
 }
 
@@ -195,11 +197,25 @@ fn credentials(view: &View, unit: &Unit, findings: &mut HostFindings) {
         }
         if view.meta(&path).is_err_and(|error| error.is_absent()) {
             absent(view, unit, setting, &path, findings);
-        } else if view.is_file(&path) && access::is_public(view, &path) {
+        } else if view.is_file(&path) && access::is_public(view, &path) && is_secret(view, setting, &path) {
             let draft = NewFinding::at(&lints::SECRET_PUBLIC, unit.target(), Location::file(&path)).file(setting.location());
             findings.add(draft.expected("mode 0600").found(format!("{} is readable for everybody", path.display())));
         }
     }
+}
+
+/// Whether what a credential loads is one: a certificate, a list of roots or a configuration without a secret is not.
+fn is_secret(view: &View, setting: &Setting, path: &Path) -> bool {
+    let Ok(bytes) = view.bytes(path) else { return false };
+    let Ok(text) = std::str::from_utf8(&bytes) else { return true };
+    if text.contains("-----BEGIN ") {
+        return text.contains("PRIVATE KEY-----");
+    }
+    let id = setting.value.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let called = ["token", "secret", "pass", "key", "pin"].iter().any(|word| id.contains(word));
+    // A lone word is what somebody shows to be let in.
+    let lone = text.trim().lines().count() == 1 && !text.trim().contains(char::is_whitespace);
+    called || lone || text.lines().any(|line| token::find(line).is_some())
 }
 
 fn absent(view: &View, unit: &Unit, setting: &Setting, path: &Path, findings: &mut HostFindings) {

@@ -1,18 +1,19 @@
 //! A file of certificates and keys taken apart: PEM blocks (RFC 7468) with their lines, or one DER value. Of a private key nothing is kept
 //! but its public half. It must never judge.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base64ct::{Base64, Encoding as _};
 use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::revocation_list::CertificateRevocationList;
 use zeroize::Zeroizing;
 
+use super::container::{self, Container};
 use super::key::{self, Key};
 use crate::judge::cert::Facts;
+use crate::model::clock::Time;
 
 /// As many blocks of one file are looked at; the largest bundles of roots hold some hundreds.
 const BLOCKS: usize = 4_000;
@@ -43,6 +44,10 @@ pub(super) struct Form {
     pub(super) glued: Option<u32>,
     /// The line of a boundary that does not begin its line.
     pub(super) indented: Option<u32>,
+    /// The line of something that was meant to be a boundary and is none, such as one with four dashes.
+    pub(super) damaged: Option<u32>,
+    /// What it is instead of PEM.
+    pub(super) container: Option<Container>,
 }
 
 /// One block.
@@ -66,11 +71,26 @@ pub(super) enum Body {
     /// A request to be signed (RFC 2986).
     Request,
     /// A revocation list.
-    Crl,
+    Crl(Box<Crl>),
+    /// OpenSSL does not see it: it takes the block before, which does not end, for all of it.
+    Swallowed,
     /// Something else.
     Other,
     /// It does not decode.
     Broken(String),
+}
+
+/// A revocation list (RFC 5280 §5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Crl {
+    /// DER of its issuer's name.
+    pub(super) issuer: Vec<u8>,
+    /// The same in words.
+    pub(super) issuer_words: String,
+    /// When the next one is due.
+    pub(super) next_update: Option<Time>,
+    /// Serial numbers, as [`Facts::serial`] writes them.
+    pub(super) revoked: BTreeSet<String>,
 }
 
 /// Authorities that were read before: of thousands of files most hold the same ones.
@@ -117,7 +137,7 @@ impl Content {
     /// The same, where many files are read one after the other.
     pub(super) fn read_with(bytes: &[u8], known: &mut Known) -> Self {
         if bytes.first() == Some(&0x30) && !bytes.windows(10).take(4096).any(|window| window == b"-----BEGIN") {
-            let form = Form { der: true, ..Form::default() };
+            let form = Form { der: true, container: container::of_der(bytes), ..Form::default() };
             return Self { blocks: vec![whole(bytes, known)], form };
         }
         let lossy;
@@ -134,7 +154,9 @@ impl Content {
                 ..Self::default()
             };
         }
-        Self::read_text(text, known)
+        let mut content = Self::read_text(text, known);
+        content.form.container = container::of_text(bytes, text).filter(|_| content.certificates().next().is_none() && content.keys().next().is_none());
+        content
     }
 
     fn read_text(text: &str, known: &mut Known) -> Self {
@@ -166,20 +188,30 @@ impl Content {
             if let Some(block) = open.take().filter(|_| end.starts_with("-----END ")) {
                 self.push(block, body(block.label, within(&block), known));
             }
-            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end });
+            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end, lost: false });
             return;
         }
         let (begin, end) = (boundary(trimmed, "BEGIN"), boundary(trimmed, "END"));
+        if begin.is_none() && end.is_none() && container::is_damaged_boundary(trimmed) {
+            self.form.damaged = self.form.damaged.or(Some(at.number));
+        }
         if (begin.is_some() || end.is_some()) && trimmed.len() != line.len() {
             self.form.indented = self.form.indented.or(Some(at.number));
         }
         match (open.take(), begin, end) {
+            // Its base64 ends at the first dash, whatever comes before the next proper END.
+            (Some(before), Some(label), _) if within(&before).lines().any(|line| line.starts_with('-')) => {
+                let own = within(&before).split('-').next().unwrap_or_default();
+                self.push(before, body(before.label, own, known));
+                *open = Some(Open { label, line: at.number, body: at.end, lost: true });
+            }
             (before, Some(label), _) => {
                 if let Some(before) = before {
                     self.push(before, Body::Broken(format!("BEGIN {label} inside the block {}", before.label)));
                 }
-                *open = Some(Open { label, line: at.number, body: at.end });
+                *open = Some(Open { label, line: at.number, body: at.end, lost: false });
             }
+            (Some(block), None, Some(_)) if block.lost => self.push(block, Body::Swallowed),
             (Some(block), None, Some(end)) if end == block.label => self.push(block, body(block.label, within(&block), known)),
             (Some(block), None, Some(end)) => self.push(block, Body::Broken(format!("BEGIN {} is closed by END {end}", block.label))),
             (Some(block), None, None) => *open = Some(block),
@@ -207,6 +239,14 @@ impl Content {
         })
     }
 
+    /// The revocation lists, in their order.
+    pub(super) fn crls(&self) -> impl Iterator<Item = (&Crl, u32)> {
+        self.blocks.iter().filter_map(|block| match &block.body {
+            Body::Crl(crl) => Some((crl.as_ref(), block.line)),
+            _ => None,
+        })
+    }
+
     /// Whether a private key lies in it that needs no more than the file to be used.
     pub(super) fn has_plain_key(&self) -> bool {
         self.keys().any(|(key, _)| key.is_plain())
@@ -227,6 +267,8 @@ struct Open<'t> {
     label: &'t str,
     line: u32,
     body: usize,
+    /// Within a block that did not end.
+    lost: bool,
 }
 
 fn boundary<'a>(line: &'a str, which: &str) -> Option<&'a str> {
@@ -251,7 +293,7 @@ fn body(label: &str, text: &str, known: &mut Known) -> Body {
             Err(_) => Body::Broken(format!("the block {label} is no certificate")),
         },
         "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Body::Request,
-        "X509 CRL" => Body::Crl,
+        "X509 CRL" => container::crl(&der).map_or_else(|| Body::Broken("the block X509 CRL is no revocation list".to_owned()), Body::Crl),
         _ if is_key => Body::Key(Key::open(label, &der)),
         _ => Body::Other,
     }
@@ -275,17 +317,20 @@ fn whole(der: &[u8], known: &mut Known) -> Block {
     if let Ok(body) = certificate(der, known) {
         return block("CERTIFICATE", body);
     }
-    let key = Key::open("PRIVATE KEY", der);
-    if key.is_plain() && key != Key::Damaged {
-        return block("PRIVATE KEY", Body::Key(key));
+    for label in ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"] {
+        let key = Key::open(label, der);
+        if key.is_plain() && key != Key::Damaged {
+            return block(label, Body::Key(key));
+        }
     }
     if X509CertificationRequest::from_der(der).is_ok() {
         return block("CERTIFICATE REQUEST", Body::Request);
     }
-    if CertificateRevocationList::from_der(der).is_ok() {
-        return block("X509 CRL", Body::Crl);
+    if let Some(crl) = container::crl(der) {
+        return block("X509 CRL", Body::Crl(crl));
     }
-    block("DER", Body::Broken("binary data that is neither a certificate nor a key".to_owned()))
+    let words = container::of_der(der).map_or("binary data that is neither a certificate nor a key", Container::words);
+    block("DER", Body::Broken(words.to_owned()))
 }
 
 /// Base64 without its white space, into memory that is wiped.
@@ -309,7 +354,8 @@ mod tests {
             Body::Certificate(_) => "certificate",
             Body::Key(_) => "key",
             Body::Request => "request",
-            Body::Crl => "crl",
+            Body::Crl(_) => "crl",
+            Body::Swallowed => "swallowed",
             Body::Other => "other",
             Body::Broken(_) => "broken",
         };
@@ -323,7 +369,7 @@ mod tests {
         let lines = u32::try_from(good.lines().count()).unwrap();
         let key = pki.key.serialize_pem();
         type Row<'a> = (&'a str, String, Vec<(&'a str, u32)>, Form);
-        let rows: [Row<'_>; 10] = [
+        let rows: [Row<'_>; 11] = [
             ("plain", good.clone(), vec![("certificate", 1)], Form::default()),
             ("text before", format!("subject=x\n\n{good}"), vec![("certificate", 3)], Form { garbage: 1, ..Form::default() }),
             ("combined", format!("{good}{key}"), vec![("certificate", 1), ("key", lines + 1)], Form::default()),
@@ -341,6 +387,12 @@ mod tests {
                 good.replace("-----BEGIN", "  -----BEGIN"),
                 vec![("certificate", 1)],
                 Form { indented: Some(1), ..Form::default() },
+            ),
+            (
+                "four dashes",
+                format!("{}{good}", good.replace("-----END", "----END")),
+                vec![("certificate", 1), ("swallowed", lines + 1)],
+                Form { damaged: Some(lines), ..Form::default() },
             ),
             ("empty", " \n".to_owned(), vec![], Form { empty: true, ..Form::default() }),
             (

@@ -47,6 +47,10 @@ impl<'a> HostMaterial<'a> {
         let mut anchors: Vec<Root> = given.collect();
         if anchors.is_empty() {
             anchors = cache.authorities().filter(|(cert, _)| cert.is_root()).map(|(cert, _)| Root::of(cert)).collect();
+            // One of version 1 does not say that it is an authority; a trust list says so.
+            let listed = wiring.trusts.iter().flat_map(|trust| &trust.files).flat_map(|path| cache.files(path));
+            let listed = listed.flat_map(|file| file.content.certificates()).map(|(cert, _)| cert);
+            anchors.extend(listed.filter(|cert| cert.facts.version == 1 && cert.is_root()).map(Root::of));
             anchors.sort_by(|a, b| a.der.cmp(&b.der));
             anchors.dedup_by(|a, b| a.der == b.der);
         }

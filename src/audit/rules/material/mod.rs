@@ -4,6 +4,7 @@
 mod age;
 mod blocks;
 mod calls;
+mod container;
 mod form;
 mod key;
 #[cfg(test)]
@@ -14,6 +15,10 @@ mod names;
 mod owners;
 mod pairs;
 mod paths;
+mod authorities;
+mod advertised;
+mod revocation;
+mod readable;
 mod host;
 mod key_copies;
 mod pem_cache;
@@ -60,6 +65,10 @@ pub fn judge(basis: &Basis<'_>, wiring: &Wiring, findings: &mut HostFindings) ->
     let host = HostMaterial::new(*basis, wiring, findings.at());
     let proven = pairs::judge(&host, findings);
     trusts::judge(&host, &proven, findings);
+    revocation::judge(&host, findings);
+    authorities::judge(&host, findings);
+    advertised::judge(&host, findings);
+    readable::judge(&host, findings);
     owners::judge(&host, findings);
     key_copies::judge(&host, findings);
     leftover::judge(&host, findings);
