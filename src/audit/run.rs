@@ -57,7 +57,9 @@ fn one(basis: &Basis<'_>, target: &AuditTarget, findings: &mut HostFindings) -> 
         AuditTarget::Path(path) => material::file(basis, path, findings),
         // It is asked over the network, after the files.
         AuditTarget::Endpoint(_) => {}
-        AuditTarget::Service(target) => return (target.kind.read)(Source { view, variables: &[], started: &[] }, &target.operand, findings),
+        AuditTarget::Service(target) => {
+            return (target.kind.read)(Source { view, variables: &[], started: &[] }, &target.operand, findings);
+        }
     }
     Wiring::default()
 }

@@ -143,12 +143,6 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether any way leads to an anchor.
-    #[must_use]
-    pub fn leads(&self) -> bool {
-        self.best(&|_| 0).is_ok()
-    }
-
     /// webpki's path in our terms.
     fn way(&self, path: &VerifiedPath<'_>) -> Option<Way<'a>> {
         let of = |der: &[u8]| self.candidates.iter().copied().find(|candidate| *candidate.der == *der);
@@ -156,6 +150,12 @@ impl<'a> Search<'a> {
         let at = self.anchors.trust.iter().position(|trust| std::ptr::eq(trust, path.anchor()))?;
         Some(Way { authorities, anchor: self.anchors.known.get(at)? })
     }
+}
+
+/// Whether this authority's key signed a certificate; used to say where an authority leads, never to accept a leaf.
+#[must_use]
+pub fn signs(issuer: &Facts, certificate: &Parsed<'_>) -> bool {
+    certificate.facts.issuer.der == issuer.subject.der && signed_by(certificate, issuer)
 }
 
 /// webpki's time; what lies before 1970 is 1970, before which no certificate of ours is valid.

@@ -1,6 +1,7 @@
 //! What services are told to do with certificates: which pair they serve or show, whom they trust, where they listen and whom they call.
 //! Readers fill it in; nothing here judges.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::program::Program;
@@ -145,6 +146,8 @@ pub struct ListenerTerms {
     /// It hands every byte on as it came, by these connections (indexes into [`Wiring::connections`]): whoever calls it meets what they
     /// lead to. Empty: nothing says where they lead.
     pub passes: Option<Vec<usize>>,
+    /// It wants a line of the PROXY protocol before anything else.
+    pub proxy_line: bool,
 }
 
 /// Versions of TLS.
@@ -226,6 +229,19 @@ pub struct Advertised {
     pub port: u16,
 }
 
+/// Files that a renewal writes, and whether it tells anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// Who renews, and where that is said.
+    pub consumer: Consumer,
+    /// Files, or directories of them.
+    pub files: Vec<PathBuf>,
+    /// Whether something is run when it has renewed.
+    pub tells: bool,
+    /// In words: `certbot`, `acme.sh` …
+    pub what: &'static str,
+}
+
 /// An authority that a service signs with: certificate and key, and what its path must end at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
@@ -254,6 +270,10 @@ pub struct Wiring {
     pub advertised: Vec<Advertised>,
     /// Authorities that services sign with.
     pub authorities: Vec<Authority>,
+    /// What renews files.
+    pub renewals: Vec<Renewal>,
+    /// Programs and units that something on the host reloads or restarts; `*` where it is not known which.
+    pub reloads: BTreeSet<String>,
     /// Every configuration file that was read.
     pub files: Vec<PathBuf>,
 }
@@ -280,6 +300,8 @@ impl Wiring {
         self.files.extend(other.files);
         self.advertised.extend(other.advertised);
         self.authorities.extend(other.authorities);
+        self.renewals.extend(other.renewals);
+        self.reloads.extend(other.reloads);
         self.listeners.extend(other.listeners.into_iter().map(|listener| Listener {
             pairs: listener.pairs.iter().map(|index| index + pairs).collect(),
             trust: moved(listener.trust, trusts),
@@ -312,8 +334,16 @@ mod tests {
             let mut wiring = Wiring::default();
             let (terms, files) = (TrustTerms::default(), vec![name.into()]);
             let trust = wiring.trust(Trust { consumer: consumer(), files, of: Purpose::Server, needs: Needs::Any, terms });
-            let connection =
-                Connection { consumer: consumer(), host: name.into(), port: 1, tls: true, name: None, trust: Some(trust), pair: None, terms: CallTerms::default() };
+            let connection = Connection {
+                consumer: consumer(),
+                host: name.into(),
+                port: 1,
+                tls: true,
+                name: None,
+                trust: Some(trust),
+                pair: None,
+                terms: CallTerms::default(),
+            };
             wiring.connections.push(connection);
             wiring
         };

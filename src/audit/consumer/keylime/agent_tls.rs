@@ -69,7 +69,13 @@ fn clients(reader: &mut KeylimeReader<'_>, settings: &Settings, directory: &Path
     if files.is_empty() || (!own && !files.iter().any(|file| reader.view.is_file(file))) {
         return None;
     }
-    Some(reader.wiring.trust(Trust { consumer: settings.consumer(option), files, of: Purpose::Client, needs: Needs::Root, terms: Default::default() }))
+    Some(reader.wiring.trust(Trust {
+        consumer: settings.consumer(option),
+        files,
+        of: Purpose::Client,
+        needs: Needs::Root,
+        terms: Default::default(),
+    }))
 }
 
 /// "a,b" and what a list became of.
@@ -90,7 +96,16 @@ pub(super) fn push(reader: &mut KeylimeReader<'_>, settings: &Settings, director
     if let Some((host, port)) = crate::audit::facts::address::of_url(&url) {
         let tls = !url.starts_with("http://");
         let consumer = settings.consumer("verifier_url");
-        reader.wiring.connections.push(Connection { consumer, host, port, tls, name: None, trust: verifier, pair: None, terms: Default::default() });
+        reader.wiring.connections.push(Connection {
+            consumer,
+            host,
+            port,
+            tls,
+            name: None,
+            trust: verifier,
+            pair: None,
+            terms: Default::default(),
+        });
     }
     let tls = settings.flag("registrar_tls_enabled", false);
     let port = settings.port("registrar_port", registrar::PLAIN_PORT);
@@ -110,11 +125,26 @@ fn trusted(reader: &mut KeylimeReader<'_>, settings: &Settings, directory: &Path
         return None;
     }
     let files = vec![path(settings, directory, option, "cv_ca/cacert.crt")];
-    Some(reader.wiring.trust(Trust { consumer: settings.consumer(option), files, of: Purpose::Server, needs: Needs::FirstIsRoot, terms: Default::default() }))
+    Some(reader.wiring.trust(Trust {
+        consumer: settings.consumer(option),
+        files,
+        of: Purpose::Server,
+        needs: Needs::FirstIsRoot,
+        terms: Default::default(),
+    }))
 }
 
 /// A call in plain HTTP, which is all that the pull agent knows.
 pub(super) fn call(reader: &mut KeylimeReader<'_>, settings: &Settings, option: &str, host: &str, port: u16) {
     let consumer = settings.consumer(option);
-    reader.wiring.connections.push(Connection { consumer, host: host.to_owned(), port, tls: false, name: None, trust: None, pair: None, terms: Default::default() });
+    reader.wiring.connections.push(Connection {
+        consumer,
+        host: host.to_owned(),
+        port,
+        tls: false,
+        name: None,
+        trust: None,
+        pair: None,
+        terms: Default::default(),
+    });
 }

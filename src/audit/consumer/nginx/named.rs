@@ -70,7 +70,8 @@ fn resolved(scope: &Scope<'_>, value: &str, name: &str) -> Option<String> {
         return None;
     }
     let lines = map.inside();
-    let own = lines.iter().find(|line| line.name.eq_ignore_ascii_case(name)).or_else(|| lines.iter().find(|line| line.name == "default"))?;
+    let own =
+        lines.iter().find(|line| line.name.eq_ignore_ascii_case(name)).or_else(|| lines.iter().find(|line| line.name == "default"))?;
     let found = put(own.arg());
     (!found.is_empty() && !found.contains('$')).then_some(found)
 }

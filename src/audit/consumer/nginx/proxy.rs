@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::guard::{self, Guard};
-use super::{lints, passing};
 use super::reader::{NginxReader, Side};
 use super::scope::Scope;
 use super::server::Server;
 use super::source::at;
 use super::syntax::Directive;
 use super::upstream::{self, Groups, Pass};
+use super::{lints, passing};
 use crate::audit::facts::findings::NewFinding;
 use crate::audit::facts::wiring::{CallTerms, Connection};
 use crate::model::finding::Severity;

@@ -159,7 +159,10 @@ impl<'a> NginxReader<'a> {
 
     /// Files that nginx opens at its start besides certificates and keys.
     pub(super) fn must_exist(&mut self, scope: &Scope<'_>, names: &[&str]) {
-        let conf = ["ssl_conf_command", "proxy_ssl_conf_command"].iter().flat_map(|name| scope.own(name)).filter(|line| named::is_file(line.arg()));
+        let conf = ["ssl_conf_command", "proxy_ssl_conf_command"]
+            .iter()
+            .flat_map(|name| scope.own(name))
+            .filter(|line| named::is_file(line.arg()));
         let conf = conf.filter_map(|line| Some((*line, line.args.get(1)?.as_str())));
         let plain = names.iter().flat_map(|name| scope.own(name)).map(|line| (*line, line.arg()));
         for (directive, value) in plain.chain(conf) {

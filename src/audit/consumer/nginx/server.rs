@@ -10,6 +10,7 @@ use super::syntax::Directive;
 use crate::audit::facts::findings::NewFinding;
 use crate::audit::facts::wiring::{ClientAuth, Listener, ListenerTerms};
 use crate::model::finding::Severity;
+use crate::model::idn;
 use crate::model::profile::Purpose;
 
 /// A server block with its addresses and names.
@@ -40,7 +41,17 @@ impl<'a> Server<'a> {
             listens.push((listen::unset(), None));
         }
         let lines = inside.iter().filter(|line| line.name == "server_name");
-        let names: Vec<String> = lines.flat_map(|line| &line.args).map(|name| name.to_ascii_lowercase()).collect();
+        let mut names: Vec<String> = Vec::new();
+        for line in lines {
+            for name in &line.args {
+                let ascii = idn::ascii(name).filter(|_| !name.starts_with('~'));
+                if let Some(ascii) = &ascii {
+                    let draft = at(&lints::NAME_UNICODE, line).expected(ascii.clone()).found(name.clone());
+                    reader.findings.add(draft.remedy(format!("write server_name {ascii}")));
+                }
+                names.push(ascii.unwrap_or_else(|| name.to_ascii_lowercase()));
+            }
+        }
         let label = names.iter().find(|name| is_name(name)).cloned();
         let address = || listens.first().map_or_else(|| "without an address".to_owned(), |(listen, _)| listen.address());
         let label = format!("server {}", label.unwrap_or_else(address));
@@ -78,7 +89,8 @@ pub(super) fn wire(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope:
             (server.names.iter().filter(|name| is_name(name)).cloned().collect(), if *tls { pairs.clone() } else { Vec::new() });
         let client_auth = if *tls { server.client_auth } else { ClientAuth::No };
         let trust = trust.filter(|_| *tls);
-        let terms = ListenerTerms { versions: tls.then(|| passing::versions(scope, "ssl_protocols")), passes: None };
+        let terms =
+            ListenerTerms { versions: tls.then(|| passing::versions(scope, "ssl_protocols")), proxy_line: listen.proxy_line, passes: None };
         let host = listen.host.clone();
         reader.wiring.listeners.push(Listener { consumer, host, port, tls: *tls, names, pairs, client_auth, trust, terms });
     }

@@ -58,7 +58,7 @@ pub(super) fn read(reader: &mut OpenBaoReader<'_>, kind: String, body: &Body, li
     let (client_auth, trust) = if plain { (ClientAuth::No, None) } else { clients(reader, body, &name) };
     let consumer = reader.consumer(&name, text(body, "tls_cert_file").map_or(line, |(_, line)| line));
     let (pairs, names) = (pair.into_iter().collect(), vec![]);
-    let terms = ListenerTerms { versions: (!plain).then(|| spoken(body)), passes: None };
+    let terms = ListenerTerms { versions: (!plain).then(|| spoken(body)), ..ListenerTerms::default() };
     reader.wiring.listeners.push(Listener { consumer, host, port, tls: !plain, names, pairs, client_auth, trust, terms });
 }
 
@@ -161,6 +161,12 @@ fn clients(reader: &mut OpenBaoReader<'_>, body: &Body, name: &str) -> (ClientAu
         reader.add(draft.found("not set"));
         return (ClientAuth::Required, None);
     };
-    let trust = Trust { consumer: reader.consumer(name, at), files: vec![reader.path(&ca)], of: Purpose::Client, needs: Needs::Any, terms: Default::default() };
+    let trust = Trust {
+        consumer: reader.consumer(name, at),
+        files: vec![reader.path(&ca)],
+        of: Purpose::Client,
+        needs: Needs::Any,
+        terms: Default::default(),
+    };
     (ClientAuth::Required, Some(reader.wiring.trust(trust)))
 }

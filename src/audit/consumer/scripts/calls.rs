@@ -55,9 +55,7 @@ impl<'a> Calls<'a> {
         let name = Some(call.name.unwrap_or_else(|| host.clone())).filter(|_| tls && !call.unchecked);
         let terms = CallTerms { login: call.login, ..CallTerms::default() };
         let connection = Connection { consumer, host, port, tls, name, trust, pair: None, terms };
-        let same = |known: &Connection| {
-            Connection { consumer: connection.consumer.clone(), ..known.clone() } == connection
-        };
+        let same = |known: &Connection| Connection { consumer: connection.consumer.clone(), ..known.clone() } == connection;
         // A script says the same again and again.
         if !self.wiring.connections.iter().any(same) {
             self.wiring.connections.push(connection);
@@ -95,7 +93,8 @@ fn bao(command: &Command, variables: &Variables) -> Option<Call> {
         joined.filter(|value| !value.is_empty())
     };
     let on = |value: &str| !matches!(value.to_ascii_lowercase().as_str(), "0" | "f" | "false");
-    let unchecked = words.iter().any(|word| word.trim_start_matches('-') == "tls-skip-verify") || variable("SKIP_VERIFY").is_some_and(|value| on(&value));
+    let unchecked = words.iter().any(|word| word.trim_start_matches('-') == "tls-skip-verify")
+        || variable("SKIP_VERIFY").is_some_and(|value| on(&value));
     Some(Call {
         program: &BAO,
         url: option("address").or_else(|| variable("ADDR"))?,
@@ -145,7 +144,10 @@ mod tests {
     #[test]
     fn calls_are_read_as_far_as_they_are_known() {
         for (text, expected) in [
-            ("export BAO_ADDR=https://127.0.0.1:8200 BAO_CACERT=/r.pem\nbao read x\nbao write y", vec!["127.0.0.1:8200 true 127.0.0.1 by /r.pem"]),
+            (
+                "export BAO_ADDR=https://127.0.0.1:8200 BAO_CACERT=/r.pem\nbao read x\nbao write y",
+                vec!["127.0.0.1:8200 true 127.0.0.1 by /r.pem"],
+            ),
             ("VAULT_ADDR=http://a:8200 vault read x", vec!["a:8200 false unchecked"]),
             ("bao read -address=https://a:1 -tls-server-name=b x", vec!["a:1 true b"]),
             ("BAO_ADDR=https://a:1\nBAO_SKIP_VERIFY=1 bao read x", vec!["a:1 true unchecked"]),

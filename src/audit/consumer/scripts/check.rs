@@ -67,7 +67,8 @@ fn tls_off(line: &ScriptLine<'_>) -> Option<(String, Severity)> {
         "check_hostname=False",
     ];
     const VARIABLES: &[&str] = &["VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY", "GIT_SSL_NO_VERIFY", "OPENBAO_SKIP_VERIFY"];
-    let said = |text: &&&str| if line.foreign { line.text.contains(**text) } else { line.commands.iter().any(|command| does_say(command, text)) };
+    let said =
+        |text: &&&str| if line.foreign { line.text.contains(**text) } else { line.commands.iter().any(|command| does_say(command, text)) };
     if let Some(text) = TEXTS.iter().find(said) {
         return Some(((*text).to_owned(), Severity::High));
     }
@@ -95,7 +96,8 @@ fn tls_off(line: &ScriptLine<'_>) -> Option<(String, Severity)> {
 /// Whether a command is told this, and does not only speak of it.
 fn does_say(command: &Command, text: &str) -> bool {
     const SPEAKERS: &[&str] = &[
-        "echo", "printf", "logger", "cat", "grep", "egrep", "fgrep", "sed", "awk", "test", "[", "[[", "case", "for", ":", "die", "usage", "read",
+        "echo", "printf", "logger", "cat", "grep", "egrep", "fgrep", "sed", "awk", "test", "[", "[[", "case", "for", ":", "die", "usage",
+        "read",
     ];
     let program = command.program();
     let runs_text = program.starts_with("python") || matches!(program, "perl" | "ruby" | "node");

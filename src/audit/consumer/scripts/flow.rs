@@ -45,7 +45,13 @@ impl Flow {
 
     fn is_open(&self) -> bool {
         self.blocks.iter().all(|block| match block {
-            Block::If { truth, reading, .. } => *reading || *truth != Some(false),
+            Block::If { truth, reading, taken } => {
+                if *reading {
+                    !taken
+                } else {
+                    *truth != Some(false)
+                }
+            }
             Block::Case { live, .. } => *live,
             Block::Loop => true,
         })

@@ -325,7 +325,9 @@ mod tests {
 
     #[test]
     fn a_symbolic_mode_opens_what_it_gives_to_others() {
-        for (mode, open) in [("g+r", false), ("u=rw,g=r", false), ("o+r", true), ("a+r", true), ("+r", true), ("go=r", true), ("o-r", false), ("+x", false)] {
+        for (mode, open) in
+            [("g+r", false), ("u=rw,g=r", false), ("o+r", true), ("a+r", true), ("+r", true), ("go=r", true), ("o-r", false), ("+x", false)]
+        {
             assert_eq!(mode.split(',').any(opens), open, "{mode}");
         }
     }

@@ -10,7 +10,9 @@ mod flow;
 mod keys;
 pub mod lints;
 mod places;
+mod paths;
 mod python;
+mod reloads;
 pub(super) mod run;
 pub(super) mod script;
 pub mod shell;
@@ -21,18 +23,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::audit::facts::findings::{HostFindings, NewFinding};
-use crate::audit::facts::service::Service;
+use crate::audit::facts::service::{Operand, Service, Source, TargetKind};
 use crate::audit::facts::timer::Timer;
 use crate::audit::facts::unread;
 use crate::audit::facts::wiring::Wiring;
 use crate::io::look::View;
 use crate::model::audit::{Location, Target};
 use crate::model::schedule;
+pub(in crate::audit) use reloads::top as hook;
 use run::Runner;
 use script::{Does, ScriptContext};
 
 /// What the audit knows of scripts and cron. They are read with the units, before any service: what they run says where others lie.
-pub static SERVICE: Service = Service::named("scripts", lints::ALL);
+pub static SERVICE: Service = Service {
+    targets: &[TargetKind { prefix: "script", operand: Operand::Path, value: "FILE", note: "", read: read_one }],
+    ..Service::named("scripts", lints::ALL)
+};
+
+/// A script that a person names, with those that it names itself.
+fn read_one(source: Source<'_>, path: &Path, findings: &mut HostFindings) -> Wiring {
+    let mut out = Scripts::default();
+    let wanted = BTreeMap::from([(path.to_path_buf(), false)]);
+    all(source.view, wanted, &ScriptContext::default(), &mut out, &mut BTreeSet::new(), findings);
+    if out.files.is_empty() {
+        let target = Target::new("script", path.display().to_string());
+        unread::malformed(findings, target, Location::file(path), "a script: a first line #!, or a name such as x.sh", "neither");
+    }
+    Wiring { files: out.files, ..out.wiring }
+}
 
 /// A script that a unit runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +150,9 @@ fn tables(
     for job in &table.jobs {
         let location = Location::line(&table.path, job.line.number);
         let runner = Runner { target: target.clone(), location, account: job.account.clone() };
-        let run = run::judge(view, &runner, &shell::commands(&job.line.text), findings);
+        let commands = shell::commands(&job.line.text);
+        let run = run::judge(view, &runner, &commands, findings);
+        paths::judge(view, &table.path_of(), &runner, &commands, &run, findings);
         jobs.push((out.timers.len(), run));
         let period = job.schedule.as_ref().and_then(|schedule| schedule::longest_gap(std::slice::from_ref(schedule)));
         out.timers.push(Timer::cron(&table.path, Some(job.line.number), period, &job.line.text));

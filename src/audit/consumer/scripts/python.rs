@@ -19,7 +19,9 @@ pub(super) fn is_foreign(path: &Path, text: &str) -> bool {
 /// Its lines without those that are comments.
 pub(super) fn lines(text: &str) -> Vec<Line> {
     let all = (1_u32..).zip(text.lines());
-    all.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#')).map(|(number, line)| Line::new(number, line)).collect()
+    all.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        .map(|(number, line)| Line::new(number, line))
+        .collect()
 }
 
 /// What a line does with files.
@@ -45,10 +47,9 @@ impl Names {
         let Some((name, value)) = line.split_once('=') else { return };
         let name = name.trim().trim_start_matches("my ").trim_start_matches('$');
         let sound = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if let Some(path) = quoted(value.trim()).filter(|path| sound && path.starts_with('/')) {
-            if self.0.len() < NAMES {
-                self.0.insert(name.to_owned(), path.to_owned());
-            }
+        let path = quoted(value.trim()).filter(|path| sound && path.starts_with('/') && self.0.len() < NAMES);
+        if let Some(path) = path {
+            self.0.insert(name.to_owned(), path.to_owned());
         }
     }
 

@@ -7,6 +7,7 @@ use super::calls::Calls;
 use super::check::{self, ScriptLine};
 use super::flow::Flow;
 use super::keys::Habits;
+use super::reloads;
 use super::shell::{self, Command, Line};
 use super::variables::Variables;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
@@ -94,6 +95,7 @@ pub(in crate::audit) fn read(target: &Target, path: &Path, lines: &[Line], conte
         let line = ScriptLine { target, location, raw, text, deep, commands: &commands, foreign: context.foreign };
         check::line(&line, &context.fixed, findings);
         habits.line(&line, findings);
+        reloads::of_line(&line, &mut calls.wiring.reloads);
         if !context.foreign {
             commands.iter().for_each(|command| calls.command(command, &variables, line.location.line));
         }

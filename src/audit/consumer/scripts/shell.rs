@@ -128,7 +128,7 @@ impl Wrapper {
         let (mut at, mut own) = (from, self.own);
         while let Some(word) = words.get(at) {
             match word.strip_prefix('-') {
-                Some("c") => break,
+                Some("c") if self.name == "flock" => break,
                 Some("-") => return at + 1,
                 Some(option) if option.len() == 1 && self.valued.contains(option) => at += 2,
                 Some(_) => at += 1,
@@ -446,7 +446,8 @@ mod tests {
     fn here_documents_are_text_unless_a_shell_reads_them() {
         let text = "cat <<EOF > /f\ncurl -k x\nEOF\na\nbash <<-'X'\n\tb\n\tX\nc <<< d\n";
         let found: Vec<(String, bool)> = lines(text).into_iter().map(|line| (line.text, line.literal)).collect();
-        let expected = [("cat <<EOF > /f", false), ("curl -k x", true), ("a", false), ("bash <<-'X'", false), ("\tb", false), ("c <<< d", false)];
+        let expected =
+            [("cat <<EOF > /f", false), ("curl -k x", true), ("a", false), ("bash <<-'X'", false), ("\tb", false), ("c <<< d", false)];
         assert_eq!(found, expected.map(|(text, literal)| (text.to_owned(), literal)));
     }
 

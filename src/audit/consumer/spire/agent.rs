@@ -23,7 +23,16 @@ pub(super) fn read(reader: &mut SpireReader<'_>, body: &Body) {
         let consumer = reader.consumer(&spot);
         beside(reader, &host, port, domain.as_ref(), agent);
         // It looks for a SPIFFE ID, not for a name.
-        reader.wiring.connections.push(Connection { consumer, host, port, tls: true, name: None, trust, pair: None, terms: Default::default() });
+        reader.wiring.connections.push(Connection {
+            consumer,
+            host,
+            port,
+            tls: true,
+            name: None,
+            trust,
+            pair: None,
+            terms: Default::default(),
+        });
     }
     if let Some((_, at)) = agent.text("join_token").filter(|(token, _)| !token.is_empty()) {
         let spot = reader.spot(at);
@@ -60,7 +69,13 @@ fn bootstrap(reader: &mut SpireReader<'_>, agent: &Body, line: u32) -> Option<us
     let spiffe = agent.text("trust_bundle_format").is_some_and(|(format, _)| format == "spiffe");
     let (bundle, at) = agent.text("trust_bundle_path").filter(|(path, _)| !spiffe && !path.trim().is_empty())?;
     let spot = reader.spot(at);
-    let trust = Trust { consumer: reader.consumer(&spot), files: vec![reader.path(&bundle)], of: Purpose::Server, needs: Needs::Any, terms: Default::default() };
+    let trust = Trust {
+        consumer: reader.consumer(&spot),
+        files: vec![reader.path(&bundle)],
+        of: Purpose::Server,
+        needs: Needs::Any,
+        terms: Default::default(),
+    };
     Some(reader.wiring.trust(trust))
 }
 

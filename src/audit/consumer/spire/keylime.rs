@@ -91,7 +91,16 @@ fn verifier(reader: &mut SpireReader<'_>, plugin: &Plugin) {
     let consumer = reader.consumer(&plugin.spot("keylime_verifier_host"));
     // Upstream's plugin checks no name; the one that is in use does (audit/spire.md, "The Keylime plugin").
     let name = Some(host.clone());
-    reader.wiring.connections.push(Connection { consumer, host, port, tls: true, name, trust: Some(trust), pair: Some(pair), terms: Default::default() });
+    reader.wiring.connections.push(Connection {
+        consumer,
+        host,
+        port,
+        tls: true,
+        name,
+        trust: Some(trust),
+        pair: Some(pair),
+        terms: Default::default(),
+    });
 }
 
 fn agent(reader: &mut SpireReader<'_>, plugin: &Plugin) {

@@ -98,7 +98,16 @@ fn partners(reader: &mut SpireReader<'_>, federation: &Body) {
         if let Some((host, port)) = address::of_url(&url) {
             let consumer = reader.consumer(&spot);
             let tls = !url.starts_with("http://");
-            reader.wiring.connections.push(Connection { consumer, host, port, tls, name: None, trust: None, pair: None, terms: Default::default() });
+            reader.wiring.connections.push(Connection {
+                consumer,
+                host,
+                port,
+                tls,
+                name: None,
+                trust: None,
+                pair: None,
+                terms: Default::default(),
+            });
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::side;
 use super::reader::Side;
+use super::side;
 use crate::audit::facts::hcl::{self, Body, HclError, Item, Value};
 use crate::audit::facts::started::Started;
 

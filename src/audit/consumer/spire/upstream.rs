@@ -80,7 +80,16 @@ fn vault(reader: &mut SpireReader<'_>, plugin: &Plugin) {
     if let Some((host, port)) = address::of_url(&url) {
         let consumer = reader.consumer(&plugin.spot("vault_addr"));
         let name = Some(host.clone()).filter(|_| tls);
-        reader.wiring.connections.push(Connection { consumer, host, port, tls, name, trust, pair, terms: CallTerms { login: pair.is_some(), ..CallTerms::default() } });
+        reader.wiring.connections.push(Connection {
+            consumer,
+            host,
+            port,
+            tls,
+            name,
+            trust,
+            pair,
+            terms: CallTerms { login: pair.is_some(), ..CallTerms::default() },
+        });
     }
 }
 

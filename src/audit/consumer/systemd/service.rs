@@ -67,28 +67,40 @@ pub(super) fn judge(view: &View, unit: &Unit, context: &ScriptContext, findings:
     let account = unit.get("Service", "User").map(|setting| setting.value.clone()).filter(|user| user != "root" && user != "0");
     let umask = unit.get("Service", "UMask").is_some_and(|setting| setting.value.ends_with('7'));
     let mut scripts = Vec::new();
-    let mut lines: Vec<(PathBuf, Line)> = Vec::new();
+    let mut lines: Vec<Told> = Vec::new();
     for setting in unit.commands() {
         let line = Line { text: unprefixed(&setting.value).to_owned(), ..setting.as_line() };
         let runner = Runner { target: unit.target().at_line(Some(setting.line)), location: setting.location(), account: account.clone() };
         let commands = shell::commands(&line.text);
         if !own_signal(unit, setting, &line, &commands, findings) {
             scripts.extend(run::judge(view, &runner, &commands, findings).into_iter().map(|path| Script { path, umask }));
-            lines.push((setting.file.to_path_buf(), line));
+            let own = matches!(setting.key.as_str(), "ExecReload" | "ExecStop");
+            lines.push(Told { file: setting.file.to_path_buf(), line, own });
         }
     }
     let mut does = Does::default();
     let context = ScriptContext { umask, ..context.clone() };
-    let mut files: Vec<&PathBuf> = lines.iter().map(|(file, _)| file).collect();
+    let mut files: Vec<&PathBuf> = lines.iter().map(|told| &told.file).collect();
     files.dedup();
-    for file in files {
-        let own: Vec<Line> = lines.iter().filter(|(of, _)| of == file).map(|(_, line)| line.clone()).collect();
-        let found = script::read(&unit.target(), file, &own, &context, findings);
+    for (file, own) in files.into_iter().flat_map(|file| [(file, false), (file, true)]) {
+        let some: Vec<Line> = lines.iter().filter(|told| told.file == *file && told.own == own).map(|told| told.line.clone()).collect();
+        let mut found = script::read(&unit.target(), file, &some, &context, findings);
+        if own {
+            found.wiring.reloads.clear();
+        }
         does.issues |= found.issues;
         does.mentions.extend(found.mentions);
         does.wiring.join(found.wiring);
     }
     (scripts, does)
+}
+
+/// A command line of a unit.
+struct Told {
+    file: PathBuf,
+    line: Line,
+    /// How the service reloads or stops itself: that tells nobody to do it.
+    own: bool,
 }
 
 /// `ExecReload=` that signals the unit's own main process.
@@ -248,6 +260,12 @@ fn overridden(unit: &Unit, findings: &mut HostFindings) {
             continue;
         };
         let draft = NewFinding::at(&lints::OVERRIDDEN, unit.target(), effective.location()).file(own.location());
-        findings.add(draft.expected(format!("{key}={}", own.value)).found(format!("{key}={}", effective.value)));
+        // OnCalendar= and its like are lists: what is not taken back stays.
+        let stays = unit.all(section, key).contains(&own);
+        findings.add(if stays && *section == "Timer" && *key != "Unit" {
+            draft.expected(format!("{key}={}", own.value)).found(format!("the drop-in adds {key}={}: both are in force", effective.value))
+        } else {
+            draft.expected(format!("{key}={}", own.value)).found(format!("{key}={}", effective.value))
+        });
     }
 }

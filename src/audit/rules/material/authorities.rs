@@ -12,7 +12,7 @@ use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::wiring::Authority;
 use crate::judge::lint::Lint;
 use crate::judge::parsed::Parsed;
-use crate::judge::path::{Anchors, Search};
+use crate::judge::path::signs;
 use crate::model::audit::Location;
 
 /// Judges all of them.
@@ -27,7 +27,10 @@ pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
         let all: Vec<&Cert> = file.content.certificates().map(|(cert, _)| cert).collect();
         let Some((own, above)) = all.split_first() else { continue };
         if let Some(public) = public.filter(|public| key::bits(&own.facts.spki).as_deref() != Some(public)) {
-            let fits = host.cache.all().find(|file| file.content.certificates().any(|(cert, _)| key::bits(&cert.facts.spki).as_deref() == Some(public)));
+            let fits = host
+                .cache
+                .all()
+                .find(|file| file.content.certificates().any(|(cert, _)| key::bits(&cert.facts.spki).as_deref() == Some(public)));
             let found = draft(&lints::AUTHORITY_MISMATCH, &authority.certificate).file(Location::file(&authority.key));
             let found = found.expected(format!("the certificate of the key in {}", authority.key.display())).found(own.words());
             findings.add(match fits {
@@ -54,7 +57,9 @@ fn held<'r>(
         return None;
     }
     match file.content.keys().next().map(|(key, _)| key) {
-        Some(Key::Encrypted) => findings.add(words(&lints::KEY_ENCRYPTED, "an encrypted key").remedy("decrypt it: openssl pkey -in FILE -out FILE.plain, with mode 0600")),
+        Some(Key::Encrypted) => findings.add(
+            words(&lints::KEY_ENCRYPTED, "an encrypted key").remedy("decrypt it: openssl pkey -in FILE -out FILE.plain, with mode 0600"),
+        ),
         Some(Key::Damaged) => findings.add(words(&lints::KEY_DAMAGED, "one that does not parse")),
         Some(Key::Foreign(kind)) => findings.add(words(&lints::KEY_NONE, kind)),
         None => findings.add(words(&lints::KEY_NONE, "none")),
@@ -95,7 +100,8 @@ fn path(
 ) {
     let Some(bundle) = &authority.bundle else {
         if !above.is_empty() || !own.facts.self_issued() {
-            let found = draft(&lints::AUTHORITY_BUNDLE, &authority.certificate).expected("one self-signed certificate, or bundle_file_path");
+            let found =
+                draft(&lints::AUTHORITY_BUNDLE, &authority.certificate).expected("one self-signed certificate, or bundle_file_path");
             let words = if above.is_empty() { own.words() } else { format!("{} certificates", above.len() + 1) };
             findings.add(found.found(words).evidence("\"with no bundle_file_path configured only self-signed CAs are supported\""));
         }
@@ -106,16 +112,25 @@ fn path(
     if roots.is_empty() || !own.facts.valid_at(host.at) || roots.iter().any(|root| root.der == own.der) {
         return;
     }
-    let (Ok(start), between) = (Parsed::new(&own.der), above.iter().filter_map(|cert| Parsed::new(&cert.der).ok()).collect::<Vec<_>>()) else {
-        return;
-    };
-    let candidates: Vec<&Parsed<'_>> = between.iter().collect();
-    let anchors = Anchors::new(roots.iter().filter_map(|cert| Parsed::new(&cert.der).ok()));
-    let search = Search { leaf: &start, candidates: &candidates, anchors: &anchors, purpose: None, now: host.at };
-    if !search.leads() {
+    if !leads(host, own, above, &roots) {
         let found = draft(&lints::AUTHORITY_PATH, &authority.certificate).file(Location::file(bundle));
         let names: Vec<String> = roots.iter().take(6).map(|root| root.facts.subject.to_string()).collect();
         let found = found.expected(format!("an authority below {}", names.join(" or ")));
         findings.add(found.found(format!("{}, issued by {}", own.facts.subject, own.facts.issuer)));
     }
+}
+
+/// Whether an authority leads to one of these roots, by names, signatures and dates. webpki judges end entities only.
+fn leads(host: &HostMaterial<'_>, own: &Cert, above: &[&Cert], roots: &[&Cert]) -> bool {
+    let mut here = own;
+    for _ in 0..=above.len() {
+        let Ok(child) = Parsed::new(&here.der) else { return false };
+        let valid = |cert: &&&Cert| cert.facts.valid_at(host.at) && signs(&cert.facts, &child);
+        if roots.iter().any(|root| valid(&root)) {
+            return true;
+        }
+        let Some(next) = above.iter().find(valid) else { return false };
+        here = next;
+    }
+    false
 }

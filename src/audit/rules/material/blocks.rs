@@ -155,7 +155,8 @@ impl Content {
             };
         }
         let mut content = Self::read_text(text, known);
-        content.form.container = container::of_text(bytes, text).filter(|_| content.certificates().next().is_none() && content.keys().next().is_none());
+        content.form.container =
+            container::of_text(bytes, text).filter(|_| content.certificates().next().is_none() && content.keys().next().is_none());
         content
     }
 

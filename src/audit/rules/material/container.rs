@@ -48,8 +48,12 @@ impl Container {
     /// What makes PEM of it.
     pub(super) const fn conversion(self) -> &'static str {
         match self {
-            Self::Pkcs12 => "take certificate and key out of it: openssl pkcs12 -in FILE -nokeys -out cert.pem; openssl pkcs12 -in FILE -nocerts -nodes -out key.pem",
-            Self::Pkcs7 => "take the certificates out of it: openssl pkcs7 -print_certs -in FILE -out FILE.pem (-inform der where it is binary), the leaf first",
+            Self::Pkcs12 => {
+                "take certificate and key out of it: openssl pkcs12 -in FILE -nokeys -out cert.pem; openssl pkcs12 -in FILE -nocerts -nodes -out key.pem"
+            }
+            Self::Pkcs7 => {
+                "take the certificates out of it: openssl pkcs7 -print_certs -in FILE -out FILE.pem (-inform der where it is binary), the leaf first"
+            }
             Self::EncryptedKey => "decrypt and convert it: openssl pkey -inform der -in FILE -out FILE.pem, with mode 0600",
             Self::Json => "take the fields out of one answer: jq -r .data.certificate FILE, .data.ca_chain[], .data.private_key",
             Self::LiteralNewlines => "write real line ends: printf '%b' \"$VARIABLE\" > FILE",

@@ -100,6 +100,11 @@ impl<'a> HostMaterial<'a> {
         self.basis.view.is_elsewhere() && (nothing(&top) || below.is_some_and(|below| nothing(&below)))
     }
 
+    /// Whether this copy of a host was made without the directory of a path.
+    pub(super) fn lacks_directory(&self, path: &Path) -> bool {
+        self.basis.view.is_elsewhere() && path.parent().is_some_and(|parent| !self.basis.view.is_directory(parent))
+    }
+
     /// The leaf that a pair's service uses: the certificate for its key, or else the first of the file.
     pub(super) fn leaf(&self, pair: &Pair) -> Option<&Cert> {
         let file = self.cache.file(&pair.certificate)?;

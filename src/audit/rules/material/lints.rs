@@ -91,6 +91,7 @@ catalogue! {
     CALL_LOGIN = "call.login-not-asked", High, open, "a login by client certificate at a listener that asks for none", "have the listener ask for client certificates (OpenBao: remove tls_disable_client_certs), or log in another way";
     ADVERTISED_NAME = "call.advertised-name", Medium, open, "a service sends its clients to a name that its certificate does not have", "have the certificate issued with this name, or advertise one that it has";
 
+    RENEWAL_UNHEARD = "renewal.no-reload", High, open, "certificates are renewed and nothing reloads the service: it serves the old one until that ends", "have the renewal reload it (certbot: --deploy-hook 'systemctl reload nginx', or an executable in /etc/letsencrypt/renewal-hooks/deploy; acme.sh: --reloadcmd; certmonger: -C; agents: command)";
     AUTHORITY_MISMATCH = "authority.pair-mismatch", High, open, "the key of an authority is not that of its certificate: the service does not start", "put certificate and key of one authority together";
     AUTHORITY_EXPIRED = "authority.expired", High, open, "the authority that a service signs with is expired or not valid yet: it does not start", "renew the authority, and write its certificate here";
     AUTHORITY_LEAF = "authority.not-a-ca", High, open, "what a service signs with is no authority", "name the certificate of an authority (CA:TRUE, keyCertSign) and its key";

@@ -17,6 +17,7 @@ mod pairs;
 mod paths;
 mod authorities;
 mod advertised;
+mod renewals;
 mod revocation;
 mod readable;
 mod host;
@@ -69,6 +70,7 @@ pub fn judge(basis: &Basis<'_>, wiring: &Wiring, findings: &mut HostFindings) ->
     authorities::judge(&host, findings);
     advertised::judge(&host, findings);
     readable::judge(&host, findings);
+    renewals::judge(&host, findings);
     owners::judge(&host, findings);
     key_copies::judge(&host, findings);
     leftover::judge(&host, findings);

@@ -45,7 +45,11 @@ fn lists(host: &HostMaterial<'_>, trust: &Trust, findings: &mut HostFindings) {
         if let Some(next) = crl.next_update.filter(|next| *next <= host.at) {
             let draft = about(&audit::CRL_EXPIRED, &trust.consumer, &file.path).file(Location::line(&file.path, line));
             let draft = draft.expected(format!("a list of {} that is valid at {}", crl.issuer_words, host.at));
-            findings.add(draft.found(format!("nextUpdate {next}")).evidence("every certificate below that authority is refused: \"CRL has expired\""));
+            findings.add(
+                draft
+                    .found(format!("nextUpdate {next}"))
+                    .evidence("every certificate below that authority is refused: \"CRL has expired\""),
+            );
         }
     }
 }

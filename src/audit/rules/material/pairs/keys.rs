@@ -63,7 +63,8 @@ pub(super) fn judge(host: &HostMaterial<'_>, case: &Case<'_>, findings: &mut Hos
 
 fn none(file: &PemFile, draft: &dyn Fn(&'static Lint, Option<u32>) -> NewFinding, findings: &mut HostFindings) {
     if let Some(container) = file.content.form.container {
-        findings.add(draft(&lints::KEY_NONE, None).expected("a private key in PEM").found(container.words()).remedy(container.conversion()));
+        findings
+            .add(draft(&lints::KEY_NONE, None).expected("a private key in PEM").found(container.words()).remedy(container.conversion()));
         return;
     }
     let broken = file.content.blocks.iter().find_map(|block| match &block.body {
