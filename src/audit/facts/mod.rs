@@ -10,6 +10,7 @@ pub mod program;
 pub mod service;
 pub mod started;
 pub(crate) mod spelling;
+pub mod terms;
 pub mod timer;
 pub mod unread;
 pub mod variable;

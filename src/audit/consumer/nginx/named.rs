@@ -1,11 +1,30 @@
 //! Certificates whose paths are made of the name that a client asks for, and commands of OpenSSL that name files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::reader::{Named, NginxReader};
 use super::scope::Scope;
 use crate::audit::facts::wiring::{Consumer, Pair};
 use crate::model::profile::Purpose;
+
+/// Where a key or certificate is, as a value names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    File(PathBuf),
+    Inline,
+    Elsewhere,
+    Variable,
+}
+
+/// What a value names; relative paths are relative to where the main file lies.
+pub(super) fn of(prefix: &Path, value: &str) -> Named {
+    if value.starts_with("data:") {
+        return Named::Inline;
+    }
+    if value.starts_with("engine:") || value.starts_with("store:") {
+        return Named::Elsewhere;
+    }
+    if value.contains('$') { Named::Variable } else { Named::File(prefix.join(value)) }
+}
 
 /// `SSL_CONF_cmd(3)`: these take a file.
 const FILES: &[&str] =
@@ -42,11 +61,11 @@ impl ByName {
 
 /// The pair of each name, where values depend on `$ssl_server_name` alone, by itself or through a `map`. Empty where they do not, or where
 /// it is not known for every name.
-pub(super) fn by_name(reader: &NginxReader<'_>, scope: &Scope<'_>, certificate: &str, key: Option<&str>, names: &[String]) -> Vec<ByName> {
+pub(super) fn by_name(prefix: &Path, scope: &Scope<'_>, certificate: &str, key: Option<&str>, names: &[String]) -> Vec<ByName> {
     if !certificate.contains('$') {
         return Vec::new();
     }
-    let file = |value: &str, name: &str| match reader.named(&resolved(scope, value, name)?) {
+    let file = |value: &str, name: &str| match of(prefix, &resolved(scope, value, name)?) {
         Named::File(path) => Some(path),
         _ => None,
     };

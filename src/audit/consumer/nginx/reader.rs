@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::lints;
-use super::named;
+use super::named::{self, Named};
 use super::program::NGINX;
 use super::scope::Scope;
 use super::source::{at, is_left_out};
@@ -35,15 +35,6 @@ pub(super) struct Side<'a> {
     pub(super) purpose: Purpose,
 }
 
-/// Where a key or certificate is, as a value names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Named {
-    File(PathBuf),
-    Inline,
-    Elsewhere,
-    Variable,
-}
-
 impl<'a> NginxReader<'a> {
     pub(super) fn new(view: &'a View, prefix: &Path, findings: &'a mut HostFindings) -> Self {
         Self { view, prefix: prefix.to_path_buf(), findings, wiring: Wiring::default(), trusts: BTreeMap::new() }
@@ -51,13 +42,7 @@ impl<'a> NginxReader<'a> {
 
     /// The file that a value names; relative ones are relative to where the main file lies.
     pub(super) fn named(&self, value: &str) -> Named {
-        if value.starts_with("data:") {
-            return Named::Inline;
-        }
-        if value.starts_with("engine:") || value.starts_with("store:") {
-            return Named::Elsewhere;
-        }
-        if value.contains('$') { Named::Variable } else { Named::File(self.prefix.join(value)) }
+        named::of(&self.prefix, value)
     }
 
     /// The file a directive names; what else it names is said.
@@ -91,7 +76,7 @@ impl<'a> NginxReader<'a> {
                 self.findings.add(at(&lints::KEY_ABSENT, directive).expected(expected).found(found));
             }
             let consumer = self.consumer(label, directive);
-            let each = named::by_name(self, scope, directive.arg(), key.map(|key| key.arg()), names);
+            let each = named::by_name(&self.prefix, scope, directive.arg(), key.map(|key| key.arg()), names);
             if !each.is_empty() {
                 for one in each {
                     let pair = one.pair(consumer.clone(), side.purpose, passphrase);

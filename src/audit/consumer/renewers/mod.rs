@@ -66,12 +66,14 @@ struct Setting {
 
 impl Settings {
     fn read(text: &str) -> Self {
-        let one = |(line, text): (u32, &str)| {
-            let (key, value) = text.trim_start().strip_prefix('#').map_or(text, |_| "").split_once('=')?;
-            let value = value.trim().trim_matches(['"', '\'']).to_owned();
-            Some(Setting { key: key.trim().to_owned(), value, line })
-        };
-        Self((1_u32..).zip(text.lines()).filter_map(one).collect())
+        let mut all = Vec::new();
+        for (line, text) in (1_u32..).zip(text.lines()).filter(|(_, text)| !text.trim_start().starts_with('#')) {
+            if let Some((key, value)) = text.split_once('=') {
+                let value = value.trim().trim_matches(['"', '\'']).to_owned();
+                all.push(Setting { key: key.trim().to_owned(), value, line });
+            }
+        }
+        Self(all)
     }
 
     fn get(&self, key: &str) -> Option<&Setting> {

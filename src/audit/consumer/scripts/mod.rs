@@ -5,6 +5,7 @@ pub mod access;
 mod answers;
 pub(super) mod check;
 mod calls;
+mod command;
 mod cron;
 mod flow;
 mod keys;

@@ -67,13 +67,16 @@ fn of_command(command: &Command, depth: usize, found: &mut BTreeSet<String>) {
             let joined = words.iter().filter_map(|word| word.split_once('=')).filter(|(option, _)| HOOKS.contains(option));
             joined.for_each(|(_, value)| hook(value, depth, found));
         }
-        program if has("reload") || has("restart") => {
-            if program.ends_with("nginx") || command.words.first().is_some_and(|word| word.starts_with("/etc/init.d/")) {
-                found.insert(bare(program));
-            }
+        program if (has("reload") || has("restart")) && (program.ends_with("nginx") || is_init(command)) => {
+            found.insert(bare(program));
         }
         _ => {}
     }
+}
+
+/// Whether it is a script of /etc/init.d.
+fn is_init(command: &Command) -> bool {
+    command.words.iter().any(|word| word.starts_with("/etc/init.d/"))
 }
 
 /// What a hook of a renewal reloads.

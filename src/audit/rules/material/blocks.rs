@@ -1,19 +1,18 @@
 //! A file of certificates and keys taken apart: PEM blocks (RFC 7468) with their lines, or one DER value. Of a private key nothing is kept
 //! but its public half. It must never judge.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64ct::{Base64, Encoding as _};
 use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
 use zeroize::Zeroizing;
 
-use super::container::{self, Container};
+use super::container::{self, Container, Crl, Form, decode};
+pub(super) use super::held::Cert;
 use super::key::{self, Key};
 use crate::judge::cert::Facts;
-use crate::model::clock::Time;
 
 /// As many blocks of one file are looked at; the largest bundles of roots hold some hundreds.
 const BLOCKS: usize = 4_000;
@@ -25,29 +24,6 @@ pub(super) struct Content {
     pub(super) blocks: Vec<Block>,
     /// How it is written.
     pub(super) form: Form,
-}
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Form {
-    /// One DER value instead of text.
-    pub(super) der: bool,
-    /// Begins with a byte order mark.
-    pub(super) bom: bool,
-    /// Lines end in CR LF.
-    pub(super) crlf: bool,
-    /// Lines outside of any block.
-    pub(super) garbage: usize,
-    /// Nothing but white space.
-    pub(super) empty: bool,
-    /// The line where a block begins behind the end of another.
-    pub(super) glued: Option<u32>,
-    /// The line of a boundary that does not begin its line.
-    pub(super) indented: Option<u32>,
-    /// The line of something that was meant to be a boundary and is none, such as one with four dashes.
-    pub(super) damaged: Option<u32>,
-    /// What it is instead of PEM.
-    pub(super) container: Option<Container>,
 }
 
 /// One block.
@@ -80,53 +56,11 @@ pub(super) enum Body {
     Broken(String),
 }
 
-/// A revocation list (RFC 5280 §5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Crl {
-    /// DER of its issuer's name.
-    pub(super) issuer: Vec<u8>,
-    /// The same in words.
-    pub(super) issuer_words: String,
-    /// When the next one is due.
-    pub(super) next_update: Option<Time>,
-    /// Serial numbers, as [`Facts::serial`] writes them.
-    pub(super) revoked: BTreeSet<String>,
-}
-
 /// Authorities that were read before: of thousands of files most hold the same ones.
 pub(super) type Known = HashMap<Vec<u8>, Arc<Cert>>;
 
 /// As many are kept.
 const KNOWN: usize = 4_000;
-
-/// A certificate with its facts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cert {
-    /// The DER.
-    pub(super) der: Vec<u8>,
-    /// What it says.
-    pub(super) facts: Facts,
-}
-
-impl Cert {
-    /// Whether it is a certificate authority.
-    pub(super) fn is_ca(&self) -> bool {
-        self.facts.extensions.basic.is_some_and(|basic| basic.ca)
-    }
-
-    /// Whether it looks like a root: an authority that names itself and no other key as its issuer. The signature is judged elsewhere.
-    pub(super) fn is_root(&self) -> bool {
-        let extensions = &self.facts.extensions;
-        let own = extensions.subject_key.as_ref().map(|key| &key.key_id);
-        let named = extensions.authority_key.as_ref().and_then(|key| key.key_id.as_ref());
-        self.facts.self_issued() && (self.is_ca() || self.facts.version == 1) && (named.is_none() || own.is_none() || named == own)
-    }
-
-    /// Subject and fingerprint, as they are shown.
-    pub(super) fn words(&self) -> String {
-        format!("{} (sha256 {})", self.facts.subject, self.facts.sha256)
-    }
-}
 
 impl Content {
     /// Takes the bytes of a file apart.
@@ -332,16 +266,6 @@ fn whole(der: &[u8], known: &mut Known) -> Block {
     }
     let words = container::of_der(der).map_or("binary data that is neither a certificate nor a key", Container::words);
     block("DER", Body::Broken(words.to_owned()))
-}
-
-/// Base64 without its white space, into memory that is wiped.
-fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut packed = Zeroizing::new(Vec::with_capacity(text.len()));
-    packed.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
-    let mut host = Zeroizing::new(vec![0_u8; packed.len() / 4 * 3 + 3]);
-    let length = Base64::decode(packed.as_slice(), &mut host).ok()?.len();
-    host.truncate(length);
-    (length > 0).then_some(host)
 }
 
 #[cfg(test)]

@@ -1,11 +1,50 @@
 //! What a file is where it is no PEM: the containers and accidents that people meet, with the command that makes PEM of each.
 
+use std::collections::BTreeSet;
+
+use base64ct::{Base64, Encoding as _};
 use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
+use zeroize::Zeroizing;
 
-use super::blocks::Crl;
 use crate::judge::cert;
 use crate::model::clock::Time;
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Form {
+    /// One DER value instead of text.
+    pub(super) der: bool,
+    /// Begins with a byte order mark.
+    pub(super) bom: bool,
+    /// Lines end in CR LF.
+    pub(super) crlf: bool,
+    /// Lines outside of any block.
+    pub(super) garbage: usize,
+    /// Nothing but white space.
+    pub(super) empty: bool,
+    /// The line where a block begins behind the end of another.
+    pub(super) glued: Option<u32>,
+    /// The line of a boundary that does not begin its line.
+    pub(super) indented: Option<u32>,
+    /// The line of something that was meant to be a boundary and is none, such as one with four dashes.
+    pub(super) damaged: Option<u32>,
+    /// What it is instead of PEM.
+    pub(super) container: Option<Container>,
+}
+
+/// A revocation list (RFC 5280 §5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Crl {
+    /// DER of its issuer's name.
+    pub(super) issuer: Vec<u8>,
+    /// The same in words.
+    pub(super) issuer_words: String,
+    /// When the next one is due.
+    pub(super) next_update: Option<Time>,
+    /// Serial numbers, as [`Facts::serial`] writes them.
+    pub(super) revoked: BTreeSet<String>,
+}
 
 /// The content of the OIDs pkcs7-data and pkcs7-signedData, with tag and length.
 const DATA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
@@ -99,6 +138,16 @@ pub(super) fn is_damaged_boundary(line: &str) -> bool {
     let named = bare.strip_prefix("BEGIN ").or_else(|| bare.strip_prefix("END "));
     let label = |rest: &str| rest.len() < 40 && rest.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == ' ');
     line.starts_with('-') && named.is_some_and(label)
+}
+
+/// Base64 without its white space, into memory that is wiped.
+pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut packed = Zeroizing::new(Vec::with_capacity(text.len()));
+    packed.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
+    let mut host = Zeroizing::new(vec![0_u8; packed.len() / 4 * 3 + 3]);
+    let length = Base64::decode(packed.as_slice(), &mut host).ok()?.len();
+    host.truncate(length);
+    (length > 0).then_some(host)
 }
 
 /// Reads a revocation list.

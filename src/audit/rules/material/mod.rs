@@ -6,6 +6,7 @@ mod blocks;
 mod calls;
 mod container;
 mod form;
+mod held;
 mod key;
 #[cfg(test)]
 pub(crate) mod estate;

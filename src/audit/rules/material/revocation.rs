@@ -1,7 +1,8 @@
 //! Revocation lists that a service is told to use beside a trust list: whether they cover every authority of it, whether they are current,
 //! and what they revoke. OpenSSL asks for a list of every issuer of a path, the root included (`X509_V_FLAG_CRL_CHECK_ALL`).
 
-use super::blocks::{Cert, Crl};
+use super::blocks::Cert;
+use super::container::Crl;
 use super::host::{HostMaterial, about};
 use super::pem_cache::PemFile;
 use crate::audit::facts::findings::HostFindings;
