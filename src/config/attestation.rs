@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::pem::certificates;
 use super::shape::{Errors, Shape, Wrong, boolean, list, parsed, placed, tagged};
+use super::tables::host::{ATTESTATION, KEYLIME};
 use super::tree::Node;
 use super::value;
 use crate::io::read;
-use crate::model::anchor::Anchor;
 use crate::model::code::Code;
 use crate::model::text::one_line;
 
@@ -52,13 +52,13 @@ pub enum AgentId {
     Fixed(String),
 }
 
-/// `[attestation]`; `ca` defaults to the anchor.
-pub(super) fn attestation(node: &Node, errors: &Errors, anchor: Option<&Anchor>, has_tpm: bool) -> Option<Attestation> {
-    let shape = Shape::of("[attestation]", node, errors)?;
+/// `[attestation]`; `ca` defaults to the pinned roots.
+pub(super) fn attestation(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>, has_tpm: bool) -> Option<Attestation> {
+    let shape = Shape::of(&ATTESTATION, node, errors)?;
     let required = shape.or("required", false, |node, errors| placed(boolean)(node, errors).map(|(_, value)| value));
     let max_age = shape.or("max_age", MAX_AGE, parsed(value::duration));
     let by = shape.or("by", None, |node, errors| {
-        let mut all = list(|node, errors| method(node, errors, anchor))(node, errors)?;
+        let mut all = list(|node, errors| method(node, errors, roots))(node, errors)?;
         let count = all.len();
         if count > 1 {
             let wrong = Wrong::value(format!("expected one attester, found {count}"));
@@ -87,9 +87,9 @@ pub(super) fn attestation(node: &Node, errors: &Errors, anchor: Option<&Anchor>,
     Some(Attestation { required, max_age, by })
 }
 
-fn method(node: &Node, errors: &Errors, anchor: Option<&Anchor>) -> Option<Keylime> {
-    let (_, node) = tagged("attester", &["keylime"], &[], node, errors)?;
-    let shape = Shape::of("attester keylime", node, errors)?;
+fn method(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>) -> Option<Keylime> {
+    let (_, node) = tagged("attester", &[KEYLIME.word()], &[], node, errors)?;
+    let shape = Shape::of(&KEYLIME, node, errors)?;
     let registrar = shape.required("registrar", parsed(value::https));
     let verifier = shape.required("verifier", parsed(value::https));
     let ca = shape.optional("ca", |node, errors| {
@@ -100,7 +100,7 @@ fn method(node: &Node, errors: &Errors, anchor: Option<&Anchor>) -> Option<Keyli
     shape.finish();
     let ca = match ca? {
         Some(given) => given,
-        None => vec![anchor?.der.clone()],
+        None => roots?.to_vec(),
     };
     Some(Keylime { registrar: registrar?, verifier: verifier?, ca, agent_id: agent_id? })
 }

@@ -6,19 +6,25 @@
 pub mod attestation;
 mod certificate;
 mod driver;
+mod faults;
 pub mod endpoint;
 mod files;
 mod host;
+pub mod keys;
 mod login;
 mod neighbours;
 mod pem;
 mod profile;
 pub mod program;
 mod reach;
+pub mod reference;
+mod resident;
 pub mod service;
 pub mod settings;
 pub mod shape;
+mod tables;
 mod tpm;
+pub mod trust;
 pub mod tree;
 pub mod value;
 mod window;
@@ -74,7 +80,7 @@ pub fn by_reach(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
         Some(Err(remains)) => Err(Box::new(Remains { errors, ..*remains })),
         None => {
             let paths = Some(Paths::default());
-            Err(Box::new(Remains { host: None, paths, anchor: None, sealing: None, drivers: options.drivers, errors }))
+            Err(Box::new(Remains { host: None, paths, anchors: Vec::new(), sealing: None, drivers: options.drivers, errors }))
         }
     }
 }

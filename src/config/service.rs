@@ -12,10 +12,10 @@ use futures_util::future::{BoxFuture, ready};
 
 pub use self::files::{ANCHORS, Rendered, Rendering};
 use super::endpoint::Endpoint;
+use super::keys::Table;
 use super::shape::Errors;
 use super::tree::Node;
 use crate::judge::cert::Facts;
-use crate::model::anchor::Anchor;
 use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Warning};
 use crate::model::name::{CertName, Generation};
@@ -206,8 +206,8 @@ pub struct Deployed {
 /// What a driver needs to look at a service by itself.
 #[derive(Clone, Debug)]
 pub struct Eyes {
-    /// The pinned root.
-    pub anchor: Anchor,
+    /// DER of the pinned roots.
+    pub roots: Vec<Vec<u8>>,
     /// The time.
     pub clock: Clock,
     /// `$CREDENTIALS_DIRECTORY`.
@@ -283,6 +283,8 @@ pub enum Examined {
 pub struct DriverKind {
     /// The key in the settings: `{ NAME = { … } }`.
     pub name: &'static str,
+    /// What that value may say.
+    pub table: &'static Table,
     /// Reads the value of that key.
     pub parse: fn(&Node, &Errors) -> Option<Arc<dyn Service>>,
     /// Files of every generation, of certificates too that do not name this driver; the argument is the generation's path.

@@ -6,10 +6,9 @@ use zeroize::Zeroizing;
 
 use super::generation::{Kept, key_mode};
 use super::outlet::Outlet;
+use super::trust::TrustFiles;
 use crate::config::settings::{Install, Owner, Part};
 use crate::io::dir::{Content, Dir, DiskError, Kind};
-use crate::judge::pem;
-use crate::model::anchor::Anchor;
 use crate::model::layout;
 use crate::model::secret::Material;
 
@@ -29,7 +28,7 @@ pub fn leftovers(install: &Install, names: &[String]) -> Vec<String> {
 ///
 /// # Errors
 /// When one of them cannot be read.
-pub(super) fn copy_differs(outlet: &Outlet<'_>, install: &Install, live: &Kept) -> Result<Option<String>, DiskError> {
+pub(super) fn copy_differs(outlet: &Outlet, install: &Install, live: &Kept) -> Result<Option<String>, DiskError> {
     let gone = |path: &Path| Some(format!("the copy {} is gone", path.display()));
     let Some(dir) = Dir::open(&install.dir)? else { return Ok(gone(&install.dir)) };
     if let Some(name) = leftovers(install, &dir.names()?).first() {
@@ -39,7 +38,7 @@ pub(super) fn copy_differs(outlet: &Outlet<'_>, install: &Install, live: &Kept) 
         if dir.kind(file)?.is_none() {
             return Ok(gone(&dir.join(file)));
         }
-        let Some(bytes) = part_bytes(outlet.anchor, live, *part) else { continue };
+        let Some(bytes) = part_bytes(outlet.trust.as_deref(), live, *part) else { continue };
         if !copy_is_right(&dir, file, &bytes, *part, outlet.owner)? {
             return Ok(Some(format!("the copy {} differs from what is committed", dir.join(file).display())));
         }
@@ -62,11 +61,11 @@ pub fn copy_is_right(dir: &Dir, file: &str, bytes: &[u8], part: Part, owner: Own
     Ok(dir.read(file)?.is_some_and(right))
 }
 
-/// What a consumer gets for a part as a copy; of a sealed key nothing, since it is never copied. `None` where the root is asked for and not
+/// What a consumer gets for a part as a copy; of a sealed key nothing, since it is never copied. `None` where roots are asked for and not
 /// known.
 #[must_use]
-pub fn part_bytes(anchor: Option<&Anchor>, kept: &Kept, part: Part) -> Option<Zeroizing<Vec<u8>>> {
-    let Some(name) = part_file(part) else { return anchor.map(|anchor| Zeroizing::new(pem::write(&anchor.der).into_bytes())) };
+pub fn part_bytes(trust: Option<&TrustFiles>, kept: &Kept, part: Part) -> Option<Zeroizing<Vec<u8>>> {
+    let Some(name) = part_file(part) else { return Some(Zeroizing::new(trust?.file(part)?.as_bytes().to_vec())) };
     let files = kept.published_files(&Material::Pem(Zeroizing::new(kept.plain_key().unwrap_or_default().to_vec())));
     files.into_iter().find(|(file, _)| *file == name).map(|(_, bytes)| bytes)
 }
@@ -77,11 +76,11 @@ pub const fn part_mode(part: Part, gid: Option<u32>) -> u32 {
     if matches!(part, Part::Key | Part::Combined) { key_mode(gid) } else { 0o644 }
 }
 
-/// The file of a generation that a part names; the root is none of them.
+/// The file of a generation that a part names; what consumers are to trust is none of them.
 #[must_use]
 pub const fn part_file(part: Part) -> Option<&'static str> {
     match part {
-        Part::Ca => None,
+        Part::Anchors | Part::Bundle | Part::Ca => None,
         Part::Cert => Some(layout::CERT),
         Part::Chain => Some(layout::CHAIN),
         Part::Combined => Some(layout::COMBINED),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use serde_json::{Map, Number, Value as Json, json};
 
+use super::keys;
 use crate::config::service::{ANCHORS, Done, Rendered, Rendering, Reply};
 use crate::config::shape::{Errors, Shape, Wrong, one_of, parsed, quoted};
 use crate::config::tree::{Node, Value};
@@ -56,7 +57,7 @@ pub(super) struct Plugin {
 
 impl Plugin {
     pub(super) fn parse(node: &Node, errors: &Errors) -> Option<Self> {
-        let shape = Shape::of("plugin", node, errors)?;
+        let shape = Shape::of(&keys::PLUGIN_TABLE, node, errors)?;
         let kind = shape.required("kind", one_of(&KINDS.map(|kind| (kind, kind))));
         let name = shape.required("name", parsed(word));
         let (cert, key) = (shape.required("cert", parsed(option)), shape.required("key", parsed(option)));
@@ -90,7 +91,7 @@ impl Plugin {
     pub(super) fn files(&self, rendering: &Rendering<'_>) -> Vec<Rendered> {
         let mut files = vec![Rendered { name: self.file_name(), bytes: self.bytes(rendering.directory) }];
         if self.ca.is_some() {
-            files.push(Rendered { name: ANCHORS.to_owned(), bytes: rendering.anchors.as_bytes().to_vec() });
+            files.push(Rendered { name: ANCHORS.to_owned(), bytes: (rendering.anchors)().into_bytes() });
         }
         files
     }
@@ -275,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_data_file_names_one_generation_and_dots_lead_into_blocks() {
-        let rendering = Rendering { directory: Path::new("/run/omens/spire/gen-7"), anchors: "PEM" };
+        let rendering = Rendering { directory: Path::new("/run/omens/spire/gen-7"), anchors: &|| "PEM".to_owned() };
         let [data, anchors] = <[Rendered; 2]>::try_from(plugin().files(&rendering)).unwrap();
         assert_eq!((data.name.as_str(), anchors.name.as_str()), ("spire-NodeAttestor-keylime.json", "anchors.pem"));
         let found: Json = serde_json::from_slice(&data.bytes).unwrap();

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::keys;
 use crate::config::service::{Deployed, Eyes};
 use crate::config::settings::{Endpoint, ServerName};
 use crate::config::shape::{Errors, Shape, parsed};
@@ -97,7 +98,7 @@ impl Spot {
     /// # Errors
     /// Why there can be none, in words.
     pub(super) async fn client(&self, eyes: &Eyes, identity: Option<&Identity>) -> Result<Client, String> {
-        Client::reaching(&self.name, &self.address, std::slice::from_ref(&eyes.anchor.der), identity, eyes.clock).await
+        Client::reaching(&self.name, &self.address, &eyes.roots, identity, eyes.clock).await
     }
 
     /// Waits until a GET is answered with one of these statuses.
@@ -137,7 +138,7 @@ pub(super) struct Admin {
 
 impl Admin {
     pub(super) fn parse(node: &Node, errors: &Errors) -> Option<Self> {
-        let shape = Shape::of("admin", node, errors)?;
+        let shape = Shape::of(&keys::ADMIN_TABLE, node, errors)?;
         let (cert, key) = (shape.required("cert", parsed(value::path)), shape.required("key", parsed(value::secret)));
         shape.finish();
         Some(Self { cert: cert?, key: key? })

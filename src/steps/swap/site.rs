@@ -19,16 +19,16 @@ use crate::plan::outlet::Outlet;
 
 /// The directories of one certificate, and how one generation of it reaches its consumers.
 #[derive(Debug)]
-pub struct Site<'a> {
+pub struct Site {
     /// `certs/NAME` of the state directory.
     pub(in crate::steps) var: Dir,
     /// `NAME` of the run directory.
     pub(in crate::steps) run: Dir,
     /// Who gets what.
-    pub(in crate::steps) outlet: Outlet<'a>,
+    pub(in crate::steps) outlet: Outlet,
 }
 
-impl Site<'_> {
+impl Site {
     /// Whether the run tree has this generation whole, whatever its `live` names. What cannot be looked at is staged anew.
     pub(super) fn is_whole(&self, kept: &Kept) -> bool {
         files_differ(&self.run, kept, self.outlet.owner, &self.outlet.rendered).is_ok_and(|difference| difference.is_none())
@@ -118,10 +118,10 @@ impl Site<'_> {
         files.sort_by_key(|(part, _)| match part {
             Part::Key => 2,
             Part::Combined => 1,
-            Part::Ca | Part::Cert | Part::Chain | Part::Fullchain => 0,
+            Part::Anchors | Part::Bundle | Part::Ca | Part::Cert | Part::Chain | Part::Fullchain => 0,
         });
         for (part, file) in &files {
-            let Some(bytes) = part_bytes(self.outlet.anchor, kept, *part) else { continue };
+            let Some(bytes) = part_bytes(self.outlet.trust.as_deref(), kept, *part) else { continue };
             if copy_is_right(&dir, file, &bytes, *part, owner)? {
                 continue;
             }
@@ -145,7 +145,7 @@ impl Site<'_> {
     fn is_ours(&self, dir: &Dir, file: &str, part: Part) -> Result<bool, DiskError> {
         let Some(found) = dir.read(file)? else { return Ok(true) };
         for generation in self.var.names()?.iter().filter_map(|name| Generation::parse(name)) {
-            if part_bytes(self.outlet.anchor, &Kept::read(&self.var, generation)?, part).is_some_and(|own| own == found.bytes) {
+            if part_bytes(self.outlet.trust.as_deref(), &Kept::read(&self.var, generation)?, part).is_some_and(|own| own == found.bytes) {
                 return Ok(true);
             }
         }
