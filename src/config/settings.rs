@@ -238,6 +238,25 @@ pub struct Install {
     pub kind: InstallKind,
     /// File name in `dir` for each part that is wanted.
     pub files: Vec<(Part, String)>,
+    /// The file with the password of parts that need one.
+    pub password: Option<PathBuf>,
+}
+
+impl Install {
+    /// The parts of it that are made only where they are asked for.
+    pub fn containers(&self) -> impl Iterator<Item = Container> {
+        let wanted = self.files.iter().map(|(part, _)| *part).filter(|part| part.is_container());
+        wanted.map(|part| Container { part, password: self.password.clone().filter(|_| part.needs_password()) })
+    }
+}
+
+/// A file with key and chain in a form that only some consumers read, made only where `install` asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Which one.
+    pub part: Part,
+    /// The file with its password, where it needs one.
+    pub password: Option<PathBuf>,
 }
 
 /// Links are atomic and follow every swap; copies are for consumers that refuse links.
@@ -258,19 +277,63 @@ pub enum Part {
     Cert,
     /// The intermediates.
     Chain,
-    /// Full chain and key in one file.
+    /// Full chain, then key, in one file.
     Combined,
+    /// Key, then full chain, in one file.
+    CombinedKeyFirst,
     /// Leaf and intermediates.
     Fullchain,
+    /// Key and chain as Java's own keystore.
+    Jks,
     /// The private key.
     Key,
+    /// Key and chain as PKCS #12 (RFC 7292).
+    Pkcs12,
 }
 
 impl Part {
-    /// All of them, in the order of writing: the key comes last (swap/ondisk.md, "Install").
-    pub const ALL: [Self; 6] = [Self::Ca, Self::Cert, Self::Chain, Self::Combined, Self::Fullchain, Self::Key];
+    /// All of them.
+    pub const ALL: [Self; 9] =
+        [Self::Ca, Self::Cert, Self::Chain, Self::Combined, Self::CombinedKeyFirst, Self::Fullchain, Self::Jks, Self::Key, Self::Pkcs12];
 
-    /// Its key in the settings.
+    /// Those that are a key in the settings; the order of a combined file is said beside it.
+    pub const KEYS: [Self; 8] = [Self::Ca, Self::Cert, Self::Chain, Self::Combined, Self::Fullchain, Self::Jks, Self::Key, Self::Pkcs12];
+
+    /// Whether it is made only where it is asked for.
+    #[must_use]
+    pub const fn is_container(self) -> bool {
+        matches!(self, Self::CombinedKeyFirst) || self.needs_password()
+    }
+
+    /// Whether it is written under a password.
+    #[must_use]
+    pub const fn needs_password(self) -> bool {
+        matches!(self, Self::Jks | Self::Pkcs12)
+    }
+
+    /// Whether the private key is in it.
+    #[must_use]
+    pub const fn holds_key(self) -> bool {
+        matches!(self, Self::Combined | Self::Key) || self.is_container()
+    }
+
+    /// The file of a generation that it names; the root is none of them.
+    #[must_use]
+    pub const fn file(self) -> Option<&'static str> {
+        match self {
+            Self::Ca => None,
+            Self::Cert => Some(layout::CERT),
+            Self::Chain => Some(layout::CHAIN),
+            Self::Combined => Some(layout::COMBINED),
+            Self::CombinedKeyFirst => Some(layout::COMBINED_KEY_FIRST),
+            Self::Fullchain => Some(layout::FULLCHAIN),
+            Self::Jks => Some(layout::JKS),
+            Self::Key => Some(layout::KEY),
+            Self::Pkcs12 => Some(layout::PKCS12),
+        }
+    }
+
+    /// Its word in `meta.json`, which is its key in the settings where it has one.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -278,8 +341,11 @@ impl Part {
             Self::Cert => "cert",
             Self::Chain => "chain",
             Self::Combined => "combined",
+            Self::CombinedKeyFirst => "combined-key-first",
             Self::Fullchain => "fullchain",
+            Self::Jks => "jks",
             Self::Key => "key",
+            Self::Pkcs12 => "pkcs12",
         }
     }
 }

@@ -270,7 +270,7 @@ pub fn outlet_differs(outlet: &Outlet<'_>, run: &Dir, live: &Kept) -> Result<Opt
 }
 
 fn differs(outlet: &Outlet<'_>, run: &Dir, named: Option<&str>, live: &Kept, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
-    if let Some(text) = difference(run, named, live, outlet.owner, &outlet.rendered, buffer)? {
+    if let Some(text) = difference(run, named, live, outlet.expected(), buffer)? {
         return Ok(Some(text));
     }
     // A sealed key is never copied: its certificate has copies only since the settings changed, and is due for that.
