@@ -18,7 +18,7 @@ use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
-use crate::plan::scheduler;
+use crate::plan::{scheduler, trust};
 
 #[derive(Serialize)]
 struct Document {
@@ -47,6 +47,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     } else {
         Vec::new()
     };
+    errors.extend(settings.iter().flat_map(|settings| dropped(settings, &file)));
     warnings.extend(settings.as_ref().and_then(not_in_memory));
     let examined = settings.as_ref().map(examine).unwrap_or_default();
     let period = scheduler::period(&View::host()).unwrap_or(scheduler::EVERY);
@@ -93,6 +94,21 @@ fn examine(settings: &Settings) -> Vec<Check> {
         return Vec::new();
     }
     runtime().map(|runtime| runtime.block_on(services::examine(settings))).unwrap_or_default()
+}
+
+/// Roots that the settings drop while something on this host still serves a certificate that ends there.
+fn dropped(settings: &Settings, file: &str) -> Vec<SettingsError> {
+    let error = |dropped: trust::Dropped| {
+        let text = format!(
+            "{} of {} ends at the root {}, which is neither trust.anchor nor in trust.also",
+            dropped.generation, dropped.name, dropped.root
+        );
+        let suggestion = format!("keep it in trust.also until `omens renew {} --force` has replaced that certificate", dropped.name);
+        let key = Some("trust.also".to_owned());
+        let (file, suggestion) = (file.to_owned(), Some(suggestion));
+        SettingsError { file, line: None, column: None, key, code: Code::AnchorInUse, text, suggestion }
+    };
+    trust::dropped(settings).into_iter().map(error).collect()
 }
 
 /// Where the run directory will be, or is: a sealed key is published in memory or not at all.

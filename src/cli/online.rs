@@ -126,23 +126,25 @@ fn of_health(settings: &Settings, server: &Server, health: &Health) -> Vec<Check
 
 /// Whether the listener's chain also ends at the pinned root, by a handshake that trusts nothing else.
 async fn pin(settings: &Settings, address: &str, clock: Clock) -> Check {
-    let pinned = [settings.anchor.der.clone()];
+    let pinned = settings.anchor_ders();
     let asked = match Server::new(address, &pinned, clock) {
         Ok(server) => ask_health(&server).await,
         Err(failure) => Err(failure),
     };
     match asked {
-        Ok(_) => {
-            Check::new(Code::RootPin, Severity::Info, format!("OpenBao's own chain ends at the pinned root {}", settings.anchor.sha256))
-        }
+        Ok(_) => Check::new(Code::RootPin, Severity::Info, format!("OpenBao's own chain ends at the pinned root {}", roots(settings))),
         Err(failure) if failure.code == Code::TlsUntrusted => {
-            let text =
-                format!("OpenBao's own chain is trusted by openbao.ca, but does not end at the pinned root {}", settings.anchor.sha256);
+            let text = format!("OpenBao's own chain is trusted by openbao.ca, but does not end at the pinned root {}", roots(settings));
             Check::new(Code::RootPin, Severity::Warning, text)
                 .hint("leave openbao.ca out once OpenBao's listener has a certificate of the pinned root")
         }
         Err(failure) => Check::failed(Severity::Warning, failure),
     }
+}
+
+/// The fingerprints of the pinned roots, of which one is enough.
+fn roots(settings: &Settings) -> String {
+    settings.anchors().into_iter().map(|anchor| anchor.sha256.to_string()).collect::<Vec<_>>().join(" or ")
 }
 
 /// What the login is allowed: all that is needed, and nothing that is dangerous.

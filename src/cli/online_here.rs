@@ -53,7 +53,7 @@ async fn endpoint(settings: &Settings, endpoint: &Endpoint, server_name: String,
         deadline: LOOK,
     };
     match handshake::look(&target, clock).await {
-        Ok(seen) => match judge::served(&settings.anchor, &seen.chain, &server_name, clock.now()) {
+        Ok(seen) => match judge::served(&settings.anchors(), &seen.chain, &server_name, clock.now()) {
             Ok(()) => Check::new(Code::Endpoint, Severity::Info, format!("{address} serves {server_name} with a chain to the pinned root")),
             Err(why) => Check::new(Code::Endpoint, Severity::Warning, format!("{address} serves {server_name}, but {why}"))
                 .hint("that is as it should be before the first renewal; after it `omens status` says what is served"),

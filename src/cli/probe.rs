@@ -71,7 +71,7 @@ fn asking(session: &Session<'_>, arguments: &Probe) -> Result<Asking, RunError> 
     }
     if trust.is_empty() {
         // The pinned root of this host, where there are settings.
-        trust.extend(session.settings(false).ok().map(|settings| settings.anchor.der));
+        trust.extend(session.settings(false).ok().into_iter().flat_map(|settings| settings.anchor_ders()));
     }
     let trust = (!trust.is_empty()).then_some(trust);
     Ok(Asking { address, server_name, starttls: arguments.starttls, identity, trust, timeout: arguments.timeout })

@@ -8,7 +8,6 @@ use super::shape::{Errors, Shape, Wrong, boolean, list, parsed, placed, tagged};
 use super::tree::Node;
 use super::value;
 use crate::io::read;
-use crate::model::anchor::Anchor;
 use crate::model::code::Code;
 use crate::model::text::one_line;
 
@@ -52,13 +51,13 @@ pub enum AgentId {
     Fixed(String),
 }
 
-/// `[attestation]`; `ca` defaults to the anchor.
-pub(super) fn attestation(node: &Node, errors: &Errors, anchor: Option<&Anchor>, has_tpm: bool) -> Option<Attestation> {
+/// `[attestation]`; `ca` defaults to the pinned roots.
+pub(super) fn attestation(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>, has_tpm: bool) -> Option<Attestation> {
     let shape = Shape::of("[attestation]", node, errors)?;
     let required = shape.or("required", false, |node, errors| placed(boolean)(node, errors).map(|(_, value)| value));
     let max_age = shape.or("max_age", MAX_AGE, parsed(value::duration));
     let by = shape.or("by", None, |node, errors| {
-        let mut all = list(|node, errors| method(node, errors, anchor))(node, errors)?;
+        let mut all = list(|node, errors| method(node, errors, roots))(node, errors)?;
         let count = all.len();
         if count > 1 {
             let wrong = Wrong::value(format!("expected one attester, found {count}"));
@@ -87,7 +86,7 @@ pub(super) fn attestation(node: &Node, errors: &Errors, anchor: Option<&Anchor>,
     Some(Attestation { required, max_age, by })
 }
 
-fn method(node: &Node, errors: &Errors, anchor: Option<&Anchor>) -> Option<Keylime> {
+fn method(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>) -> Option<Keylime> {
     let (_, node) = tagged("attester", &["keylime"], &[], node, errors)?;
     let shape = Shape::of("attester keylime", node, errors)?;
     let registrar = shape.required("registrar", parsed(value::https));
@@ -100,7 +99,7 @@ fn method(node: &Node, errors: &Errors, anchor: Option<&Anchor>) -> Option<Keyli
     shape.finish();
     let ca = match ca? {
         Some(given) => given,
-        None => vec![anchor?.der.clone()],
+        None => roots?.to_vec(),
     };
     Some(Keylime { registrar: registrar?, verifier: verifier?, ca, agent_id: agent_id? })
 }

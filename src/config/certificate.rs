@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::driver::{self, DraftEndpoint, DraftVerify};
 use super::neighbours::Neighbours;
 use super::settings::{Accounts, Certificate, Container, Endpoint, Install, InstallKind, IssuerSettings, Owner, ServerName};
-use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, quoted};
+use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, placed, quoted};
 use super::tree::{Node, Place, Value};
-use super::{value, window};
+use super::{resident, value, window};
 use crate::io::account::{self, AccountError};
 use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
@@ -18,9 +18,6 @@ use crate::model::span;
 
 /// The shortest lifetime that leaves room for a renewal ([Certificate](crate::config#certificate)).
 const TTL_MIN: Duration = Duration::from_secs(60);
-
-/// Where a key is to rest one day, and no build keeps one yet.
-const LATER_KEEPS: [&str; 1] = ["resident"];
 
 /// One `[[certificate]]`.
 pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &'a Errors) -> Option<Certificate> {
@@ -41,6 +38,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
     let window = window::windows(&shape);
     let verify = shape.get("verify").map_or(Some(DraftVerify::default()), |node| driver::verify(node, errors));
+    let at_own_risk = shape.or("resident_at_own_risk", false, boolean);
     shape.finish();
 
     // Checks between values: each runs as soon as its own values are good, whatever else is wrong.
@@ -55,7 +53,11 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let (drafts, checks) = verify.map(|verify| (verify.endpoints, verify.checks)).unzip();
     let verify = names.as_ref().zip(drafts).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
 
-    let (names, keep) = (names.filter(|_| wildcards)?, key?.keep);
+    let is_resident = key.as_ref().is_some_and(|key| key.keep == Keep::Resident);
+    let wanted =
+        resident::Wanted { algorithm, reload: reload.as_deref().unwrap_or_default(), install: install.as_deref().unwrap_or_default() };
+    let usable = !is_resident || wanted.is_usable(node, around.has_pcrs, at_own_risk?, errors);
+    let (names, keep) = (names.filter(|_| wildcards && usable)?, key?.keep);
     let Names { common_name: (_, common_name), dns, ip } = names;
     let dns = dns.into_iter().map(|(_, name)| name).collect();
     let request = Request { name: name?, profile: profile?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
@@ -124,21 +126,16 @@ fn key<'a>(node: &'a Node, errors: &'a Errors, around: &Neighbours<'_>) -> Optio
     let shape = Shape::of("key", node, errors)?;
     let algorithm = shape.optional("algorithm", placed(one_of(&KeyAlgorithm::ALL.map(|a| (a.as_str(), a)))));
     let keep = shape.or("keep", around.keep(), |node, errors| {
-        let mut words: Vec<(&str, Option<Keep>)> = Keep::ALL.into_iter().rev().map(|keep| (keep.as_str(), Some(keep))).collect();
-        words.extend(LATER_KEEPS.map(|word| (word, None)));
+        let words: Vec<(&str, Keep)> = Keep::ALL.into_iter().rev().map(|keep| (keep.as_str(), keep)).collect();
         let keep = one_of(&words)(node, errors)?;
-        if keep.is_none() {
-            let instead = "write keep = \"sealed\": the key is then bound to the TPM, and in clear only in memory";
-            errors.at(&node.place, Wrong::not_available("keys that never leave the TPM", instead));
-        }
         // No TPM where the settings ask for one is an error, never a silent fall-back to a file.
-        if let Some(keep) = keep.filter(|keep| keep.needs_tpm() && !around.has_tpm) {
+        if keep.needs_tpm() && !around.has_tpm {
             let text = format!("keep = \"{}\" needs a TPM to seal to, and there is no [tpm]", keep.as_str());
             let wrong = Wrong::new(Code::Missing, text);
             errors.at(&node.place, wrong.suggest("add [tpm] with tcti = \"device:/dev/tpmrm0\", or write keep = \"file\""));
             return None;
         }
-        keep
+        Some(keep)
     });
     shape.finish();
     Some(Key { algorithm: algorithm?, keep: keep? })

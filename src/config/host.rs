@@ -1,17 +1,15 @@
-//! `[host]`, `[paths]`, `[trust]` and `[openbao]`: what a host has once.
+//! `[host]`, `[paths]` and `[openbao]`: what a host has once.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::login;
 use super::pem::certificates;
 use super::settings::Paths;
-use super::shape::{Errors, Shape, Wrong, is_fill_in, list, parsed, placed};
-use super::tree::{Node, Place, Value};
+use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
+use super::tree::Node;
 use super::value;
 use crate::io::read;
-use crate::model::anchor::{Anchor, Fingerprint};
-use crate::model::code::Code;
 use crate::model::openbao::OpenBao;
 
 /// `[host]`.
@@ -70,55 +68,8 @@ pub(super) fn places(node: &Node) -> Option<Paths> {
     apart.then_some(Paths { state, run, policies: default.policies })
 }
 
-/// `[trust]`: the anchor and the file it was read from.
-pub(super) fn trust(node: &Node, errors: &Errors) -> Option<(PathBuf, Anchor)> {
-    let shape = Shape::of("[trust]", node, errors)?;
-    let file = shape.required("anchor", placed(parsed(value::path)));
-    let pin = shape.required("anchor_sha256", placed(parsed(value::fingerprint)));
-    shape.finish();
-    // What `init` printed for another host names files of that host.
-    let anchor = file.as_ref().filter(|_| !pin_is_open(node)).and_then(|(place, file)| anchor(place, file, errors));
-    let ((_, file), anchor, (pin_place, pin)) = (file?, anchor?, pin?);
-    pinned(&file, &anchor, pin_place, &pin, errors).then_some((file, anchor))
-}
-
-/// Whether the pin is still to be filled in.
-fn pin_is_open(node: &Node) -> bool {
-    let Value::Table(entries) = &node.value else { return false };
-    entries.iter().any(|entry| entry.key == "anchor_sha256" && is_fill_in(&entry.node))
-}
-
-fn anchor(place: &Place, file: &Path, errors: &Errors) -> Option<Anchor> {
-    let mut certificates = certificates(place, file, errors, whoever_wrote_it)?;
-    let count = certificates.len();
-    match (certificates.pop(), count) {
-        (Some(der), 1) => Some(Anchor::new(der)),
-        _ => {
-            let wrong = Wrong::value(format!("expected exactly one certificate in {}, found {count}", file.display()));
-            errors.at(place, wrong.suggest("keep the root alone in that file; intermediates come with each answer of the CA"));
-            None
-        }
-    }
-}
-
-fn pinned(file: &Path, anchor: &Anchor, place: &Place, pin: &Fingerprint, errors: &Errors) -> bool {
-    let same = anchor.sha256 == *pin;
-    if !same {
-        let file = file.display();
-        let wrong = Wrong::new(Code::AnchorPin, format!("the certificate in {file} has the SHA-256 {}, expected {pin}", anchor.sha256));
-        errors.at(place, wrong.suggest(format!(
-            "find out which is right where the root was made (openssl x509 -noout -fingerprint -sha256 -in {file}): put the right root into that file, or its fingerprint here"
-        )));
-    }
-    same
-}
-
-fn whoever_wrote_it(file: &Path) -> Result<Vec<u8>, read::ReadError> {
-    read::file(file, read::LIMIT)
-}
-
-/// `[openbao]`; `ca` defaults to the anchor.
-pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, check_secrets: bool) -> Option<OpenBao> {
+/// `[openbao]`; `ca` defaults to the pinned roots.
+pub(super) fn openbao(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>, check_secrets: bool) -> Option<OpenBao> {
     let shape = Shape::of("[openbao]", node, errors)?;
     let more = shape.optional("addresses", list(parsed(value::https)));
     // One of the two is needed; where there is neither, it is the usual one that is missed.
@@ -147,7 +98,7 @@ pub(super) fn openbao(node: &Node, errors: &Errors, anchor: Option<&Anchor>, che
     shape.finish();
     let ca = match ca? {
         Some(given) => given,
-        None => vec![anchor?.der.clone()],
+        None => roots?.to_vec(),
     };
     let mut addresses: Vec<String> = address?.into_iter().collect();
     for one in more?.unwrap_or_default() {

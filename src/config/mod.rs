@@ -6,6 +6,7 @@
 pub mod attestation;
 mod certificate;
 mod driver;
+mod faults;
 pub mod endpoint;
 mod files;
 mod host;
@@ -15,10 +16,12 @@ mod pem;
 mod profile;
 pub mod program;
 mod reach;
+mod resident;
 pub mod service;
 pub mod settings;
 pub mod shape;
 mod tpm;
+pub mod trust;
 pub mod tree;
 pub mod value;
 mod window;
@@ -74,7 +77,7 @@ pub fn by_reach(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
         Some(Err(remains)) => Err(Box::new(Remains { errors, ..*remains })),
         None => {
             let paths = Some(Paths::default());
-            Err(Box::new(Remains { host: None, paths, anchor: None, sealing: None, drivers: options.drivers, errors }))
+            Err(Box::new(Remains { host: None, paths, anchors: Vec::new(), sealing: None, drivers: options.drivers, errors }))
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Neighbours<'a> {
     pub(super) profiles: Profiles,
     paths: Paths,
     pub(super) has_tpm: bool,
+    /// Whether keys are bound to PCRs too.
+    pub(super) has_pcrs: bool,
     pub(super) drivers: Drivers,
     names: RefCell<BTreeMap<CertName, &'a Place>>,
     targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
@@ -28,7 +30,13 @@ pub(super) struct Neighbours<'a> {
 
 impl<'a> Neighbours<'a> {
     pub(super) fn new(paths: Paths, has_tpm: bool, drivers: Drivers) -> Self {
-        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, drivers, names: RefCell::default(), targets: RefCell::default() }
+        let (names, targets) = (RefCell::default(), RefCell::default());
+        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, has_pcrs: false, drivers, names, targets }
+    }
+
+    /// The same where keys are bound to PCRs too.
+    pub(super) fn with_pcrs(self, has_pcrs: bool) -> Self {
+        Self { has_pcrs, ..self }
     }
 
     pub(super) fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {
@@ -52,8 +60,8 @@ impl<'a> Neighbours<'a> {
     }
 
     pub(super) fn install(&self, draft: DraftInstall<'a>, keep: Option<Keep>, errors: &Errors) -> Option<Install> {
-        if keep.is_some_and(Keep::is_only_in_memory) && draft.install.kind == InstallKind::Copy {
-            let wrong = Wrong::value("copies would put the plaintext of a sealed key on a disk");
+        if keep.is_some_and(|keep| !keep.rests_in_clear()) && draft.install.kind == InstallKind::Copy {
+            let wrong = Wrong::value("copies would put the plaintext of a sealed key on a disk, and of a resident one there is none");
             errors.at(draft.dir, wrong.suggest("write as = \"link\", or keep = \"file\" for this certificate"));
             return None;
         }

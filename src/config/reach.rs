@@ -12,6 +12,7 @@ use super::settings::{Certificate, Faults, Faulty, Paths, Remains, Settings};
 use super::shape::{self, Errors, Shape};
 use super::tpm;
 use super::tree::Node;
+use super::trust::{self, Trust};
 use super::value;
 use crate::model::code::Code;
 use crate::model::name::CertName;
@@ -27,16 +28,17 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let root = Shape::new(shape::TOP_LEVEL, &merged.start, &merged.entries, errors);
     let host = root.required("host", host::host);
     let paths = root.or("paths", Paths::default(), host::paths);
-    let trust = root.required("trust", host::trust);
-    let anchor = trust.as_ref().map(|(_, anchor)| anchor);
-    let openbao = root.required("openbao", |node, errors| host::openbao(node, errors, anchor, options.check_secrets));
+    let trust = root.required("trust", trust::trust);
+    let roots = trust.as_ref().map(Trust::ders);
+    let openbao = root.required("openbao", |node, errors| host::openbao(node, errors, roots.as_deref(), options.check_secrets));
     let tpm = root.get("tpm");
     let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
-    let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, anchor, tpm.is_some()));
+    let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, roots.as_deref(), tpm.is_some()));
     let metrics = root.or("metrics", None, host::metrics);
     let of_tables = errors.count() - of_files.len();
 
     let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
+    let around = around.with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty()));
     let nodes = root.get(files::CERTIFICATE);
     let nodes = nodes.map_or(Some(&[][..]), |node| files::certificates(node, errors));
     let drafts: Vec<Draft> = nodes.unwrap_or_default().iter().map(|node| Draft::read(node, &around, errors)).collect();
@@ -49,8 +51,9 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let usable = of_tables == 0 && of_main.is_empty() && nodes.is_some();
     let rest = attestation.zip(metrics);
     match (host, paths, trust, openbao, sealing, rest) {
-        (Some(host), Some(paths), Some((anchor_file, anchor)), Some(openbao), Some(sealing), Some((attestation, metrics))) if usable => {
+        (Some(host), Some(paths), Some(trust), Some(openbao), Some(sealing), Some((attestation, metrics))) if usable => {
             let (certificates, faults) = by_certificate(drafts, of_drop_ins, merged.hides);
+            let Trust { file: anchor_file, anchor, also } = trust;
             let (file, credentials, drivers) = (options.file.clone(), options.credentials.clone(), options.drivers);
             Ok(Settings {
                 file,
@@ -58,6 +61,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
                 paths,
                 anchor,
                 anchor_file,
+                also,
                 openbao,
                 sealing,
                 attestation,
@@ -71,8 +75,8 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
         (host, paths, trust, _, sealing, _) => {
             let paths =
                 paths.or_else(|| merged.entries.iter().find(|entry| entry.key == "paths").and_then(|entry| host::places(&entry.node)));
-            let anchor = trust.map(|(_, anchor)| anchor);
-            Err(Box::new(Remains { host, paths, anchor, sealing: sealing.flatten(), drivers: options.drivers, errors: Vec::new() }))
+            let anchors = trust.map(|trust| std::iter::once(trust.anchor).chain(trust.also).collect()).unwrap_or_default();
+            Err(Box::new(Remains { host, paths, anchors, sealing: sealing.flatten(), drivers: options.drivers, errors: Vec::new() }))
         }
     }
 }

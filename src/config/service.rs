@@ -15,7 +15,6 @@ use super::endpoint::Endpoint;
 use super::shape::Errors;
 use super::tree::Node;
 use crate::judge::cert::Facts;
-use crate::model::anchor::Anchor;
 use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Warning};
 use crate::model::name::{CertName, Generation};
@@ -206,8 +205,8 @@ pub struct Deployed {
 /// What a driver needs to look at a service by itself.
 #[derive(Clone, Debug)]
 pub struct Eyes {
-    /// The pinned root.
-    pub anchor: Anchor,
+    /// DER of the pinned roots.
+    pub roots: Vec<Vec<u8>>,
     /// The time.
     pub clock: Clock,
     /// `$CREDENTIALS_DIRECTORY`.

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 pub use super::attestation::{AgentId, Attestation, Keylime};
 pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
+pub use super::faults::{Faults, Faulty};
 use super::service::{Drivers, Rendered, Rendering, Service};
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
-use crate::model::code::Code;
-use crate::model::failure::{Failure, Stage};
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -31,10 +30,12 @@ pub struct Settings {
     pub host: String,
     /// Where things lie.
     pub paths: Paths,
-    /// The pinned root.
+    /// The pinned root: the first of all roots that are trusted.
     pub anchor: Anchor,
     /// The file the root was read from.
     pub anchor_file: PathBuf,
+    /// The roots that are trusted beside it, as long as one takes the place of another.
+    pub also: Vec<Anchor>,
     /// The certificate authority.
     pub openbao: OpenBao,
     /// The TPM that private keys are sealed to, where there is one.
@@ -60,13 +61,27 @@ impl Settings {
         self.certificates.iter().find(|c| &c.request.name == name)
     }
 
+    /// All pinned roots, the first one first.
+    #[must_use]
+    pub fn anchors(&self) -> Vec<&Anchor> {
+        std::iter::once(&self.anchor).chain(&self.also).collect()
+    }
+
+    /// The same as DER.
+    #[must_use]
+    pub fn anchor_ders(&self) -> Vec<Vec<u8>> {
+        self.anchors().into_iter().map(|anchor| anchor.der.clone()).collect()
+    }
+
     /// The files that drivers put into a generation of this certificate. Of two with one name it is the first: they are the same file.
     #[must_use]
     pub fn rendered(&self, certificate: &Certificate, generation: Generation) -> Vec<Rendered> {
         let directory = layout::run_generation(&self.paths.run, certificate.name(), generation);
-        let anchors = pem::write(&self.anchor.der);
+        let anchors = || self.anchors().iter().map(|anchor| pem::write(&anchor.der)).collect();
         let rendering = Rendering { directory: &directory, anchors: &anchors };
-        let always = self.drivers.iter().filter_map(|kind| kind.always).flat_map(|render| render(&directory));
+        // nginx reads no key that stays in a TPM from such a file.
+        let always = self.drivers.iter().filter(|_| certificate.keep != Keep::Resident).filter_map(|kind| kind.always);
+        let always = always.flat_map(|render| render(&directory));
         let mut files: Vec<Rendered> = Vec::new();
         for file in always.chain(certificate.reload.iter().flat_map(|service| service.files(&rendering))) {
             if files.iter().all(|known| known.name != file.name) {
@@ -77,46 +92,6 @@ impl Settings {
     }
 }
 
-/// What is wrong within single certificates: their entries, profiles, accounts or files of `omens.d`. It costs those certificates.
-#[derive(Clone, Debug, Default)]
-pub struct Faults {
-    /// The certificates that cannot be worked on, in the order of the files, names unique.
-    pub certificates: Vec<Faulty>,
-    /// Where certificates may be named whose names nobody can make out: the first thing that is wrong there.
-    pub hidden: Option<SettingsError>,
-    /// All that is wrong, in the order of the files and their lines.
-    pub errors: Vec<SettingsError>,
-}
-
-impl Faults {
-    /// What is wrong with the certificate of this name, where something is.
-    #[must_use]
-    pub fn of(&self, name: &CertName) -> Option<&Faulty> {
-        self.certificates.iter().find(|faulty| &faulty.name == name)
-    }
-}
-
-/// A certificate that cannot be worked on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Faulty {
-    /// Its name.
-    pub name: CertName,
-    /// The first thing that is wrong with it.
-    pub error: SettingsError,
-}
-
-impl Faulty {
-    /// That as the failure of its certificate.
-    #[must_use]
-    pub fn failure(&self) -> Failure {
-        let failure = Failure::new(Stage::Plan, Code::Settings, format!("{}: {}", self.error.place(), self.error.text));
-        match &self.error.suggestion {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    }
-}
-
 /// What is left of settings that cannot be used: with it, what the state directory holds can be published and shown all the same.
 #[derive(Clone, Debug)]
 pub struct Remains {
@@ -124,8 +99,8 @@ pub struct Remains {
     pub host: Option<String>,
     /// Where things lie: as the settings say, or by default where they say nothing; `None` where what they say is wrong.
     pub paths: Option<Paths>,
-    /// The pinned root.
-    pub anchor: Option<Anchor>,
+    /// The pinned roots, the first one first; none where they cannot be made out.
+    pub anchors: Vec<Anchor>,
     /// The TPM.
     pub sealing: Option<Sealing>,
     /// The kinds of service that there are.
@@ -271,7 +246,11 @@ pub enum InstallKind {
 /// A part of a generation a consumer can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// The pinned root, from the trust directory.
+    /// All pinned roots, from the trust directory.
+    Anchors,
+    /// All pinned roots and the intermediates of this host's chains, likewise.
+    Bundle,
+    /// The first pinned root, likewise.
     Ca,
     /// The leaf.
     Cert,
@@ -293,11 +272,33 @@ pub enum Part {
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 9] =
-        [Self::Ca, Self::Cert, Self::Chain, Self::Combined, Self::CombinedKeyFirst, Self::Fullchain, Self::Jks, Self::Key, Self::Pkcs12];
+    pub const ALL: [Self; 11] = [
+        Self::Ca,
+        Self::Anchors,
+        Self::Bundle,
+        Self::Cert,
+        Self::Chain,
+        Self::Combined,
+        Self::CombinedKeyFirst,
+        Self::Fullchain,
+        Self::Jks,
+        Self::Key,
+        Self::Pkcs12,
+    ];
 
     /// Those that are a key in the settings; the order of a combined file is said beside it.
-    pub const KEYS: [Self; 8] = [Self::Ca, Self::Cert, Self::Chain, Self::Combined, Self::Fullchain, Self::Jks, Self::Key, Self::Pkcs12];
+    pub const KEYS: [Self; 10] = [
+        Self::Ca,
+        Self::Anchors,
+        Self::Bundle,
+        Self::Cert,
+        Self::Chain,
+        Self::Combined,
+        Self::Fullchain,
+        Self::Jks,
+        Self::Key,
+        Self::Pkcs12,
+    ];
 
     /// Whether it is made only where it is asked for.
     #[must_use]
@@ -317,11 +318,11 @@ impl Part {
         matches!(self, Self::Combined | Self::Key) || self.is_container()
     }
 
-    /// The file of a generation that it names; the root is none of them.
+    /// The file of a generation that it names; what consumers are to trust is none of them.
     #[must_use]
     pub const fn file(self) -> Option<&'static str> {
         match self {
-            Self::Ca => None,
+            Self::Anchors | Self::Bundle | Self::Ca => None,
             Self::Cert => Some(layout::CERT),
             Self::Chain => Some(layout::CHAIN),
             Self::Combined => Some(layout::COMBINED),
@@ -337,6 +338,8 @@ impl Part {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Anchors => "anchors",
+            Self::Bundle => "bundle",
             Self::Ca => "ca",
             Self::Cert => "cert",
             Self::Chain => "chain",
@@ -346,6 +349,16 @@ impl Part {
             Self::Jks => "jks",
             Self::Key => "key",
             Self::Pkcs12 => "pkcs12",
+        }
+    }
+    /// The file of the trust directory that it is; `None` for a part of a generation.
+    #[must_use]
+    pub const fn trust_file(self) -> Option<&'static str> {
+        match self {
+            Self::Anchors => Some(layout::ANCHORS),
+            Self::Bundle => Some(layout::BUNDLE),
+            Self::Ca => Some(layout::ANCHOR),
+            _ => None,
         }
     }
 }

@@ -151,7 +151,7 @@ fn own_key_id(findings: &mut Findings<'_>, anchor: &Facts, named: &AuthorityKey,
 
 /// Sorts candidates: the ones a path may use, and findings about the rest.
 #[must_use]
-pub fn usable<'a>(findings: &mut Findings<'_>, candidates: &'a [Vec<u8>], leaf: &[u8], anchor: &Parsed<'_>) -> Vec<Parsed<'a>> {
+pub fn usable<'a>(findings: &mut Findings<'_>, candidates: &'a [Vec<u8>], leaf: &[u8], anchors: &[Parsed<'_>]) -> Vec<Parsed<'a>> {
     let mut list: Vec<Parsed<'a>> = Vec::new();
     for der in candidates {
         let parsed = match Parsed::new(der) {
@@ -162,17 +162,17 @@ pub fn usable<'a>(findings: &mut Findings<'_>, candidates: &'a [Vec<u8>], leaf: 
             }
         };
         let words = format!("{} (sha256 {})", parsed.facts.subject, parsed.facts.sha256);
-        let same_name = parsed.facts.subject.der == anchor.facts.subject.der;
-        if **der == *anchor.der {
+        let of_name: Vec<&Parsed<'_>> = anchors.iter().filter(|anchor| parsed.facts.subject.der == anchor.facts.subject.der).collect();
+        if anchors.iter().any(|anchor| **der == *anchor.der) {
             findings.add(&lint::CHAIN_ROOT, "intermediates only", words);
         } else if der == leaf {
             findings.add(&lint::CHAIN_LEAF, "intermediates only", words);
         } else if list.iter().any(|known| *known.der == **der) {
             findings.add(&lint::CHAIN_DUPLICATE, "each certificate once", words);
-        } else if same_name && parsed.facts.spki != anchor.facts.spki {
-            findings.add(&lint::ANCHOR_OTHER_KEY, format!("the pinned root (sha256 {})", anchor.facts.sha256), words);
-        } else if same_name {
-            findings.add(&lint::ANCHOR_OTHER_CERT, format!("the pinned root (sha256 {})", anchor.facts.sha256), words);
+        } else if let Some(twin) = of_name.iter().find(|anchor| parsed.facts.spki == anchor.facts.spki) {
+            findings.add(&lint::ANCHOR_OTHER_CERT, format!("the pinned root (sha256 {})", twin.facts.sha256), words);
+        } else if let Some(other) = of_name.first() {
+            findings.add(&lint::ANCHOR_OTHER_KEY, format!("the pinned root (sha256 {})", other.facts.sha256), words);
         } else {
             list.push(parsed);
         }

@@ -10,7 +10,7 @@ use super::lint::{self, Findings};
 use super::parsed::Parsed;
 use super::path::{Anchors, Search, Way};
 use super::{chain, form, lifetime, name, pair, usage};
-use crate::model::anchor::Anchor;
+use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::clock::Time;
 use crate::model::finding::{Finding, Severity};
 use crate::model::request::Request;
@@ -25,8 +25,8 @@ const MAX_CANDIDATES: usize = 32;
 pub struct Gate<'a> {
     /// What was asked for.
     pub request: &'a Request,
-    /// The pinned root.
-    pub anchor: &'a Anchor,
+    /// The pinned roots: a path to any of them will do.
+    pub anchors: &'a [&'a Anchor],
     /// DER of the certificate that was answered.
     pub leaf: &'a [u8],
     /// DER of whatever came with it, in any order, junk included.
@@ -44,6 +44,8 @@ pub struct Verdict {
     pub facts: Option<Facts>,
     /// DER of the intermediates, leaf side first, without the root; `None` where no path leads to the anchor.
     pub path: Option<Vec<Vec<u8>>>,
+    /// The pinned root at which it ends.
+    pub anchor: Option<Fingerprint>,
     /// Everything that was found; the ones of severity `high` block.
     pub findings: Vec<Finding>,
 }
@@ -61,8 +63,13 @@ impl Verdict {
 pub fn gate(gate: &Gate<'_>, now: Time) -> Verdict {
     let mut findings = Findings::new(&gate.request.profile.lints);
     let leaf = Parsed::new(gate.leaf).map_err(|fault| findings.add(&lint::MALFORMED, "a certificate", fault.to_string())).ok();
-    let anchor =
-        Parsed::new(&gate.anchor.der).map_err(|fault| findings.add(&lint::ANCHOR_MALFORMED, "a certificate", fault.to_string())).ok();
+    let mut anchors: Vec<Parsed<'_>> = Vec::new();
+    for anchor in gate.anchors {
+        match Parsed::new(&anchor.der) {
+            Ok(parsed) => anchors.push(parsed),
+            Err(fault) => findings.add(&lint::ANCHOR_MALFORMED, "a certificate", fault.to_string()),
+        }
+    }
     if let Some(leaf) = &leaf {
         form::check(&mut findings, &leaf.facts, "");
         form::leaf(&mut findings, &leaf.facts);
@@ -70,31 +77,39 @@ pub fn gate(gate: &Gate<'_>, now: Time) -> Verdict {
         own_key(&mut findings, &leaf.facts, gate.spki);
         lifetime::check(&mut findings, &leaf.facts, gate.request, gate.serves_until, now);
     }
-    let path = match (&leaf, &anchor) {
-        (Some(leaf), Some(anchor)) => to_anchor(&mut findings, gate, leaf, anchor, now),
+    let led = match &leaf {
+        Some(leaf) if !anchors.is_empty() => to_anchor(&mut findings, gate, leaf, &anchors, now),
         _ => None,
     };
-    if path.is_none() && !findings.blocks() {
+    if led.is_none() && !findings.blocks() {
         findings.add(&lint::PATH_NONE, "a path to the pinned root", "none");
     }
-    Verdict { facts: leaf.map(|leaf| leaf.facts), path, findings: findings.into_vec() }
+    let (path, anchor) = led.map(|led| (led.path, led.anchor)).unzip();
+    Verdict { facts: leaf.map(|leaf| leaf.facts), path, anchor, findings: findings.into_vec() }
 }
 
-fn to_anchor(findings: &mut Findings<'_>, gate: &Gate<'_>, leaf: &Parsed<'_>, anchor: &Parsed<'_>, now: Time) -> Option<Vec<Vec<u8>>> {
+/// A path, and where it ends.
+struct Led {
+    path: Vec<Vec<u8>>,
+    anchor: Fingerprint,
+}
+
+fn to_anchor(findings: &mut Findings<'_>, gate: &Gate<'_>, leaf: &Parsed<'_>, anchors: &[Parsed<'_>], now: Time) -> Option<Led> {
     if gate.candidates.len() > MAX_CANDIDATES {
         findings.add(&lint::CHAIN_TOO_MANY, format!("at most {MAX_CANDIDATES}"), gate.candidates.len().to_string());
         return None;
     }
-    let usable = chain::usable(findings, gate.candidates, &leaf.der, anchor);
-    let (usable, anchors): (Vec<&Parsed<'_>>, _) = (usable.iter().collect(), Anchors::new([anchor.clone()]));
+    let usable = chain::usable(findings, gate.candidates, &leaf.der, anchors);
+    let (usable, anchors): (Vec<&Parsed<'_>>, _) = (usable.iter().collect(), Anchors::new(anchors.iter().cloned()));
     let search = Search { leaf, candidates: &usable, anchors: &anchors, purpose: Some(gate.request.profile.purpose), now };
     let lints = &gate.request.profile.lints;
     // Where no path is good, the best one says what is wrong with it.
     match search.best(&|way| blocking(&judged(lints, leaf, way, now)).count()) {
         Ok(way) => {
-            chain::check(findings, &leaf.facts, &way.facts(), &anchor.facts, now);
+            chain::check(findings, &leaf.facts, &way.facts(), &way.anchor.facts, now);
             chain::surplus(findings, &usable, &way.authorities);
-            Some(way.authorities.iter().map(|parsed| parsed.der.to_vec()).collect())
+            let path = way.authorities.iter().map(|parsed| parsed.der.to_vec()).collect();
+            Some(Led { path, anchor: way.anchor.facts.sha256.clone() })
         }
         Err(error) => {
             search.explain(findings, &error);
@@ -131,7 +146,7 @@ fn fit(findings: &mut Findings<'_>, leaf: &Facts, request: &Request) {
 }
 
 fn own_key(findings: &mut Findings<'_>, leaf: &Facts, spki: &[u8]) {
-    let print = |spki: &[u8]| format!("public key with sha256 {}", crate::model::anchor::Fingerprint::of(spki));
+    let print = |spki: &[u8]| format!("public key with sha256 {}", Fingerprint::of(spki));
     if leaf.spki != spki {
         findings.add(&lint::PAIR_MISMATCH, print(spki), print(&leaf.spki));
     }

@@ -94,7 +94,7 @@ impl Pki {
     }
 
     pub(crate) fn judge_by(&self, request: &Request, leaf: &[u8], candidates: &[Vec<u8>]) -> Verdict {
-        gate(&Gate { request, anchor: &self.root.anchor(), leaf, candidates, spki: &self.spki(), serves_until: None }, now())
+        gate(&Gate { request, anchors: &[&self.root.anchor()], leaf, candidates, spki: &self.spki(), serves_until: None }, now())
     }
 }
 

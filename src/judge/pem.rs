@@ -75,6 +75,13 @@ fn close(label: &str, mut body: String, certificates: &mut Vec<Vec<u8>>, finding
     }
 }
 
+/// The first certificate of a PEM text as DER, where it is well-formed as far as that: the quick way for files of our own, which says nothing
+/// of what else is there.
+#[must_use]
+pub fn first(bytes: &[u8]) -> Option<Vec<u8>> {
+    CertificateDer::from_pem_slice(bytes).ok().map(|der| der.to_vec())
+}
+
 /// The revocation lists of a PEM text (`X509 CRL` blocks) in their order, as DER that is not parsed yet.
 #[must_use]
 pub fn lists(text: &str) -> Vec<Vec<u8>> {
@@ -95,6 +102,17 @@ mod tests {
     use super::super::kit::{Pki, ids};
     use super::*;
     use crate::model::finding::Finding;
+
+    #[test]
+    fn the_quick_way_gives_the_first_certificate_or_nothing() {
+        let pki = Pki::new();
+        let (leaf, other) = (pki.leaf(), pki.middle.der.clone());
+        assert_eq!(first((write(&leaf) + &write(&other)).as_bytes()), Some(leaf.clone()));
+        assert_eq!(first(format!("words before\n{}", write(&leaf)).as_bytes()), Some(leaf));
+        for none in ["", "words", "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n"] {
+            assert_eq!(first(none.as_bytes()), None, "{none}");
+        }
+    }
 
     fn read_all(text: &str) -> (Vec<Vec<u8>>, Vec<Finding>) {
         let none = BTreeMap::new();

@@ -23,6 +23,9 @@ pub struct Document {
     pub host: String,
     /// How many findings of each severity.
     pub summary: Summary,
+    /// SHA-256 of the roots that the settings of the host pin, where there are settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anchors: Vec<String>,
     /// Every leaf that was judged.
     pub chains: Vec<Chain>,
     /// Worst first.

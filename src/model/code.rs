@@ -14,6 +14,8 @@ codes! {
     AgentTooOld = "agent-too-old",
     /// The version of a Keylime agent is not known.
     AgentVersionUnknown = "agent-version-unknown",
+    /// A root is to be dropped that a committed certificate still ends at.
+    AnchorInUse = "anchor-in-use",
     /// The trust anchor in the settings is another certificate than the pinned one.
     AnchorPin = "anchor-pin",
     /// A value of the settings is not possible.
@@ -158,6 +160,10 @@ codes! {
     ReloadFailed = "reload-failed",
     /// A role was compared with what it is to sign.
     Role = "role",
+    /// A service cannot use a key that stays in the TPM.
+    ResidentUnusable = "resident-unusable",
+    /// A key that stays in the TPM is not sealed anew.
+    Resident = "resident",
     /// The role, or the mount, refuses the request.
     RoleRefused = "role-refused",
     /// The directory that should be a host's root cannot be used.

@@ -91,6 +91,8 @@ impl std::fmt::Display for KeyAlgorithm {
 pub enum Keep {
     /// A PKCS#8 file with mode 0600 in the state directory.
     File,
+    /// In the TPM that made it, which alone can use it; nothing exports it.
+    Resident,
     /// A file that only this host's TPM opens; in clear only in the run directory, which lies in memory.
     Sealed,
 }
@@ -106,11 +108,14 @@ struct Kind {
 
 impl Keep {
     /// All of them, in the order in which a generation is searched for its key.
-    pub const ALL: [Self; 2] = [Self::Sealed, Self::File];
+    pub const ALL: [Self; 3] = [Self::Resident, Self::Sealed, Self::File];
 
     const fn kind(self) -> Kind {
         match self {
             Self::File => Kind { word: "file", file: layout::KEY, rests_in_clear: true, needs_tpm: false, is_only_in_memory: false },
+            Self::Resident => {
+                Kind { word: "resident", file: layout::RESIDENT_KEY, rests_in_clear: false, needs_tpm: true, is_only_in_memory: false }
+            }
             Self::Sealed => {
                 Kind { word: "sealed", file: layout::SEALED_KEY, rests_in_clear: false, needs_tpm: true, is_only_in_memory: true }
             }

@@ -10,6 +10,8 @@ pub const CERTS: &str = "certs";
 pub const LIVE: &str = "live";
 /// State of one certificate.
 pub const STATE: &str = "state.json";
+/// How the names of [`withdrawn_mark`]s begin.
+const WITHDRAWN: &str = "withdrawn-";
 /// The history.
 pub const LEDGER: &str = "ledger.jsonl";
 /// The size in bytes at which the history is put aside, some 25,000 lines, and how many old ones are kept.
@@ -28,6 +30,8 @@ pub const FULLCHAIN: &str = "fullchain.pem";
 pub const KEY: &str = "key.pem";
 /// The private key, sealed (`model::sealed`); in place of [`KEY`] in the state directory.
 pub const SEALED_KEY: &str = "key.sealed";
+/// A private key that stays in its TPM (`model::resident`); in place of [`KEY`] in the state directory.
+pub const RESIDENT_KEY: &str = "key.resident";
 /// Directory of sealing keys in the state directory.
 pub const SEAL: &str = "seal";
 /// The pinned storage root key in [`SEAL`].
@@ -52,8 +56,26 @@ pub const JKS: &str = "keystore.jks";
 pub const META: &str = "meta.json";
 /// Directory of trust anchors in the run directory.
 pub const TRUST: &str = "trust";
-/// The pinned root in [`TRUST`].
+/// The pinned root in [`TRUST`]; in the state directory all pinned roots, this one first.
 pub const ANCHOR: &str = "anchor.pem";
+/// All pinned roots in [`TRUST`].
+pub const ANCHORS: &str = "anchors.pem";
+/// All pinned roots and every intermediate of a committed chain, in [`TRUST`].
+pub const BUNDLE: &str = "bundle.pem";
+/// Those intermediates alone, in [`TRUST`].
+pub const INTERMEDIATES: &str = "intermediates.pem";
+
+/// The file beside a generation that says that it is withdrawn: empty, so that it outlives `state.json`.
+#[must_use]
+pub fn withdrawn_mark(generation: Generation) -> String {
+    format!("{WITHDRAWN}{}", generation.0)
+}
+
+/// The generation that a file of this name marks as withdrawn.
+#[must_use]
+pub fn marked_by(name: &str) -> Option<Generation> {
+    Generation::parse(&format!("gen-{}", name.strip_prefix(WITHDRAWN)?))
+}
 
 /// Whether this is what a killed run left of an [`ANCHOR`] in the state directory.
 #[must_use]
@@ -65,4 +87,17 @@ pub fn is_half_made_anchor(name: &str) -> bool {
 #[must_use]
 pub fn run_generation(run: &Path, name: &CertName, generation: Generation) -> std::path::PathBuf {
     run.join(name.as_str()).join(generation.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_names_one_generation_and_nothing_else_is_a_mark() {
+        assert_eq!(marked_by(&withdrawn_mark(Generation(12))), Some(Generation(12)));
+        for other in ["withdrawn-", "withdrawn-0", "withdrawn-07", "withdrawn-7a", "withdrawn-gen-7", ".withdrawn-7", "gen-7"] {
+            assert_eq!(marked_by(other), None, "{other}");
+        }
+    }
 }

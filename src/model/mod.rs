@@ -21,6 +21,7 @@ pub mod reason;
 pub mod report;
 pub mod request;
 pub mod schedule;
+pub mod resident;
 pub mod sealed;
 pub mod secret;
 pub mod span;

@@ -34,6 +34,8 @@ words! {
         Unproven = "unproven",
         /// What consumers read is not what is committed.
         Unpublished = "unpublished",
+        /// What its consumers are to trust is not what they last took up: they are asked, and nothing is signed.
+        TrustChanged = "trust-changed",
         /// A link of `install` is not there, or leads elsewhere; no run makes it, `omens install` does.
         LinkMissing = "link-missing",
         /// Asked for by a person.

@@ -1,5 +1,7 @@
 //! `state.json` of one certificate: what is known about the proof of `live`, and what was tried. The links decide; this file explains.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::anchor::Fingerprint;
@@ -113,6 +115,9 @@ pub struct State {
     /// What they asked for and of whom, as a hash: of something else they do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_for: Option<Fingerprint>,
+    /// SHA-256 of the trust files that its consumers took up, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub trust: BTreeMap<String, Fingerprint>,
     /// The run that acts on it now.
     #[serde(default)]
     pub begun: Option<Begun>,
@@ -145,6 +150,7 @@ impl Default for State {
             debt: None,
             requests: Vec::new(),
             requests_for: None,
+            trust: BTreeMap::new(),
             begun: None,
             last_error: None,
         }

@@ -1,19 +1,21 @@
 //! What `plan` and `status` print where settings are broken: the documents of what is in order, with what lies on the disk of the rest.
 //! Only reads.
 
+use std::sync::Arc;
+
 use super::budget;
 use super::debt::{debt_of, proof_of_live};
-use super::faulty::kept_anchor;
+use super::faulty::trusted;
 use super::generation::Kept;
 use super::inventory::{self, Roots, StateFile, Tree};
 use super::outlet::{self, Bare};
 use super::sealing::SealingKeys;
 use super::standing::{self, Standing};
+use super::trust::{TrustFiles, Trusted};
 use super::view::{self, Action, End, PlanDocument, Planned, StatusDocument};
 use crate::config::service::Drivers;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
-use crate::model::anchor::Anchor;
 use crate::model::clock::Time;
 use crate::model::entry::Outcome;
 use crate::model::key::Keep;
@@ -29,7 +31,8 @@ pub fn plan(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now
     let mut document = view::plan(settings, wanted, now)?;
     document.errors.clone_from(&settings.faults.errors);
     if !faulty.is_empty() {
-        let found = Found::below(&settings.paths, settings.drivers, Some(&settings.anchor))?;
+        let trust = trust_of(settings)?;
+        let found = Found::below(&settings.paths, settings.drivers, &trust)?;
         document.certificates.extend(faulty.iter().map(|faulty| found.planned(faulty)));
     }
     Ok(document)
@@ -44,7 +47,8 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], n
     document.errors.clone_from(&settings.faults.errors);
     document.healthy &= document.errors.is_empty();
     if !faulty.is_empty() {
-        let found = Found::below(&settings.paths, settings.drivers, Some(&settings.anchor))?;
+        let trust = trust_of(settings)?;
+        let found = Found::below(&settings.paths, settings.drivers, &trust)?;
         document.certificates.extend(faulty.iter().map(|faulty| found.standing(faulty, document.last_run)));
         // While names are hidden, what nothing names is shown as faulty.
         document.unnamed.retain(|name| faulty.iter().all(|faulty| faulty.name.as_str() != name));
@@ -57,8 +61,8 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], n
 /// # Errors
 /// What may not be read.
 pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Faulty], now: Time) -> Result<StatusDocument, DiskError> {
-    let kept = kept_anchor(&paths.state);
-    let found = Found::below(paths, remains.drivers, remains.anchor.as_ref().or(kept.as_ref()))?;
+    let trust = Arc::new(trusted(remains, paths, faulty).files());
+    let found = Found::below(paths, remains.drivers, &trust)?;
     let last_run = found.last_run()?;
     Ok(StatusDocument {
         schema: "omens.status/1",
@@ -72,6 +76,11 @@ pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Fault
         errors: remains.errors.clone(),
         certificates: faulty.iter().map(|faulty| found.standing(faulty, last_run)).collect(),
     })
+}
+
+fn trust_of(settings: &Settings) -> Result<Arc<TrustFiles>, DiskError> {
+    let certs = Dir::open(&settings.paths.state)?.map_or(Ok(None), |state| state.child(layout::CERTS))?;
+    Ok(Arc::new(Trusted::of_settings(settings, certs.as_ref()).files()))
 }
 
 /// What a run would do to it: nothing.
@@ -92,10 +101,10 @@ struct Found<'a> {
 impl<'a> Found<'a> {
     /// # Errors
     /// The state directory itself cannot be read.
-    fn below(paths: &'a Paths, drivers: Drivers, anchor: Option<&'a Anchor>) -> Result<Self, DiskError> {
+    fn below(paths: &'a Paths, drivers: Drivers, trust: &'a Arc<TrustFiles>) -> Result<Self, DiskError> {
         let state = Dir::open(&paths.state)?;
         let keys = SealingKeys::read(state.as_ref())?;
-        Ok(Self { paths, bare: Bare { run: &paths.run, drivers, anchor }, state, keys })
+        Ok(Self { paths, bare: Bare { run: &paths.run, drivers, trust: Some(trust) }, state, keys })
     }
 
     /// When the last run took the lock.
@@ -106,7 +115,7 @@ impl<'a> Found<'a> {
     fn tree(&self, name: &CertName) -> Result<Tree, DiskError> {
         let certs = self.state.as_ref().map_or(Ok(None), |state| state.child(layout::CERTS))?;
         let run = Dir::open(&self.paths.run)?;
-        inventory::bare_tree(self.bare, name, Roots { certs: certs.as_ref(), run: run.as_ref() }, &self.keys)
+        inventory::bare_tree(self.bare, name, Roots { certs: certs.as_ref(), run: run.as_ref(), trust: self.bare.trust }, &self.keys)
     }
 
     /// What a run would do to it, with what is committed.

@@ -57,6 +57,8 @@ pub enum Why {
     Rollback,
     /// It was committed while its services did not run. Where they still do not, nothing at all is noted.
     ServiceStopped,
+    /// What its consumers are to trust is not what they last took up.
+    TrustChanged,
     /// What consumers read is not what is committed.
     Unpublished,
 }
@@ -104,6 +106,8 @@ pub struct Known {
     pub begun: bool,
     /// Whether consumers read what is committed.
     pub published: bool,
+    /// Whether consumers took up what they are to trust.
+    pub trusts: bool,
     /// Whether a new certificate was asked for by a person.
     pub force: bool,
     /// The number of the next generation.
@@ -175,8 +179,9 @@ const fn doubt(live: &Live, known: &Known) -> Option<Why> {
     match live.proof {
         _ if known.begun => Some(Why::Interrupted),
         Proof::None => Some(Why::NotProven),
-        Proof::ServiceStopped => Some(Why::ServiceStopped),
         Proof::Served | Proof::File if !known.published => Some(Why::Unpublished),
+        _ if !known.trusts => Some(Why::TrustChanged),
+        Proof::ServiceStopped => Some(Why::ServiceStopped),
         Proof::Served | Proof::File => None,
     }
 }
@@ -203,20 +208,20 @@ mod tests {
         [None, Some(Debt { generation: DEBT, void: false }), Some(Debt { generation: DEBT, void: true })]
     }
 
-    /// Every combination of live, debt, what was withdrawn, begun, published and force.
+    /// Every combination of live, debt, what was withdrawn, begun, published, trusted and force.
     fn all() -> Vec<Known> {
         let mut all = Vec::new();
         for live in lives() {
             for debt in debts() {
-                for bits in 0..16 {
+                for bits in 0..32 {
                     // Without a readable state nothing newer counts as debt.
                     let knows_withdrawn = bits & 1 == 0;
                     if debt.is_some() && !knows_withdrawn {
                         continue;
                     }
                     let newer = if debt.is_some() || !knows_withdrawn { vec![Generation(4), DEBT] } else { Vec::new() };
-                    let (begun, published, force) = (bits & 2 != 0, bits & 4 != 0, bits & 8 != 0);
-                    all.push(Known { live, debt, newer, knows_withdrawn, begun, published, force, next: NEXT });
+                    let (begun, published, force, trusts) = (bits & 2 != 0, bits & 4 != 0, bits & 8 != 0, bits & 16 == 0);
+                    all.push(Known { live, debt, newer, knows_withdrawn, begun, published, trusts, force, next: NEXT });
                 }
             }
         }
@@ -226,7 +231,7 @@ mod tests {
     #[test]
     fn every_combination_keeps_the_rules() {
         let all = all();
-        assert_eq!(all.len(), 33 * 32, "33 lives; 16 without debt, 8 for each kind of debt");
+        assert_eq!(all.len(), 33 * 64, "33 lives; 32 without debt, 16 for each kind of debt");
         for known in &all {
             let plan = choose(known);
             let says = || format!("{known:?} -> {plan:?}");
@@ -237,7 +242,11 @@ mod tests {
             match &plan {
                 Plan::Rest => {
                     let live = live.expect("something committed");
-                    assert!(!live.due && known.published && !known.begun && !known.force && known.debt.is_none(), "{}", says());
+                    assert!(
+                        !live.due && known.published && known.trusts && !known.begun && !known.force && known.debt.is_none(),
+                        "{}",
+                        says()
+                    );
                     assert!(matches!(live.proof, Proof::Served | Proof::File), "{}", says());
                 }
                 Plan::Issue(issue) => {
@@ -286,6 +295,7 @@ mod tests {
             knows_withdrawn: true,
             begun: false,
             published: true,
+            trusts: true,
             force: false,
             next: NEXT,
         }
@@ -315,6 +325,8 @@ mod tests {
             ("damaged", Known { live: Some(damaged), ..calm() }, Plan::Issue(issue(None))),
             ("forced", Known { force: true, ..calm() }, Plan::Issue(issue(Some(LIVE)))),
             ("unpublished", Known { published: false, ..calm() }, again(Why::Unpublished)),
+            ("another trust", Known { trusts: false, ..calm() }, again(Why::TrustChanged)),
+            ("another trust, and stopped", Known { live: stopped(), trusts: false, ..calm() }, again(Why::TrustChanged)),
             ("interrupted", Known { begun: true, ..calm() }, again(Why::Interrupted)),
             ("unproven", Known { live: Some(live(Proof::None)), ..calm() }, again(Why::NotProven)),
             ("stopped", Known { live: stopped(), ..calm() }, again(Why::ServiceStopped)),

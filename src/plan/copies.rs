@@ -6,10 +6,9 @@ use zeroize::Zeroizing;
 
 use super::generation::{Kept, container, key_mode};
 use super::outlet::Outlet;
+use super::trust::TrustFiles;
 use crate::config::settings::{Container, Install, Owner, Part};
 use crate::io::dir::{Content, Dir, DiskError, Kind};
-use crate::judge::pem;
-use crate::model::anchor::Anchor;
 use crate::model::failure::Failure;
 use crate::model::secret::Material;
 
@@ -29,7 +28,7 @@ pub fn leftovers(install: &Install, names: &[String]) -> Vec<String> {
 ///
 /// # Errors
 /// When one of them cannot be read.
-pub(super) fn copy_differs(outlet: &Outlet<'_>, install: &Install, live: &Kept) -> Result<Option<String>, DiskError> {
+pub(super) fn copy_differs(outlet: &Outlet, install: &Install, live: &Kept) -> Result<Option<String>, DiskError> {
     let gone = |path: &Path| Some(format!("the copy {} is gone", path.display()));
     let Some(dir) = Dir::open(&install.dir)? else { return Ok(gone(&install.dir)) };
     if let Some(name) = leftovers(install, &dir.names()?).first() {
@@ -39,7 +38,7 @@ pub(super) fn copy_differs(outlet: &Outlet<'_>, install: &Install, live: &Kept) 
         if dir.kind(file)?.is_none() {
             return Ok(gone(&dir.join(file)));
         }
-        let Some(wanted) = Wanted::of(outlet.anchor, live, install, *part) else { continue };
+        let Some(wanted) = Wanted::of(outlet.trust.as_deref(), live, install, *part) else { continue };
         if !wanted.is_right(&dir, file, outlet.owner)? {
             return Ok(Some(format!("the copy {} differs from what is committed", dir.join(file).display())));
         }
@@ -71,12 +70,12 @@ impl std::fmt::Debug for Inside<'_> {
 }
 
 impl<'a> Wanted<'a> {
-    /// What a consumer gets for a part as a copy; of a key that does not rest in clear nothing, since it is never copied. `None` where the root
-    /// is asked for and not known.
+    /// What a consumer gets for a part as a copy; of a key that does not rest in clear nothing, since it is never copied. `None` where roots
+    /// are asked for and not known.
     #[must_use]
-    pub fn of(anchor: Option<&Anchor>, kept: &'a Kept, install: &Install, part: Part) -> Option<Self> {
+    pub fn of(trust: Option<&TrustFiles>, kept: &'a Kept, install: &Install, part: Part) -> Option<Self> {
         let bytes = |bytes| Some(Self { part, inside: Inside::Bytes(bytes) });
-        let Some(name) = part.file() else { return bytes(Zeroizing::new(pem::write(&anchor?.der).into_bytes())) };
+        let Some(name) = part.file() else { return bytes(Zeroizing::new(trust?.file(part)?.as_bytes().to_vec())) };
         if let Some(container) = install.containers().find(|container| container.part == part) {
             return Some(Self { part, inside: Inside::Contents { container, kept, key: kept.plain_key()? } });
         }

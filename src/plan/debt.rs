@@ -33,8 +33,9 @@ fn gate_refuses(settings: &Settings, certificate: &Certificate, kept: &Kept, now
     let none = || Some("its certificate does not parse".to_owned());
     let (Some(leaf), Some(facts)) = (certificates(kept.cert_pem().as_bytes()).into_iter().next(), &kept.facts) else { return none() };
     let candidates = certificates(kept.chain_pem().as_bytes());
-    let (request, anchor) = (&certificate.request, &settings.anchor);
-    let verdict = judge::gate(&Gate { request, anchor, leaf: &leaf, candidates: &candidates, spki: &facts.spki, serves_until: None }, now);
+    let (request, anchors) = (&certificate.request, settings.anchors());
+    let verdict =
+        judge::gate(&Gate { request, anchors: &anchors, leaf: &leaf, candidates: &candidates, spki: &facts.spki, serves_until: None }, now);
     let blocking = verdict.findings.iter().find(|f| f.blocks());
     blocking.map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found))
 }

@@ -135,6 +135,7 @@ impl Judged<'_> {
             knows_withdrawn: tree.state_file == StateFile::Known,
             begun: tree.state.begun.is_some(),
             published: tree.unpublished.is_none(),
+            trusts: tree.trust_changed.is_none(),
             force: self.wishes.force,
             next: Generation(tree.largest + 1),
         }
@@ -191,6 +192,7 @@ impl Judged<'_> {
             Some((_, Proof::Served | Proof::File)) | None => {}
         }
         reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
+        reasons.extend(tree.trust_changed.iter().map(|text| Reason::new(ReasonCode::TrustChanged, text.clone())));
         if let Some(text) = &tree.missing_link {
             reasons.push(Reason::new(ReasonCode::LinkMissing, format!("{text}; `omens install` makes it")));
         }
@@ -210,8 +212,11 @@ impl Judged<'_> {
 }
 
 fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept, facts: &Facts) -> Option<String> {
-    if live.meta.as_ref().is_some_and(|meta| meta.anchor_sha256 != settings.anchor.sha256) {
-        return Some("trust.anchor is another root than the one this certificate was checked against".to_owned());
+    let checked_against = live.meta.as_ref().map(|meta| &meta.anchor_sha256);
+    if checked_against.is_some_and(|root| settings.anchors().iter().all(|anchor| anchor.sha256 != *root)) {
+        return Some(
+            "the root that this certificate was checked against is pinned no more: neither trust.anchor nor in trust.also".to_owned(),
+        );
     }
     if live.keep != certificate.keep {
         let (asked, found) = (certificate.keep.as_str(), live.keep.as_str());

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::generation::certificates;
 use super::inventory;
+use super::trust::Trusted;
 use crate::config::settings::{Faulty, Paths, Remains, Settings};
 use crate::io::dir::Dir;
 use crate::model::anchor::Anchor;
@@ -35,11 +36,19 @@ pub fn committed(remains: &Remains, paths: &Paths) -> Vec<Faulty> {
     names.filter(is_committed).map(|name| Faulty { name, error: error.clone() }).collect()
 }
 
-/// The root that the last run kept in the state directory.
+/// The roots that the last run kept in the state directory, the first one first.
 #[must_use]
-pub fn kept_anchor(state: &Path) -> Option<Anchor> {
-    let content = Dir::open(state).ok().flatten()?.read(layout::ANCHOR).ok().flatten()?;
-    certificates(&content.bytes).into_iter().next().map(Anchor::new)
+pub fn kept_anchors(state: &Path) -> Vec<Anchor> {
+    let content = Dir::open(state).ok().flatten().and_then(|state| state.read(layout::ANCHOR).ok().flatten());
+    content.map(|content| certificates(&content.bytes).into_iter().map(Anchor::new).collect()).unwrap_or_default()
+}
+
+/// What consumers are to trust where the settings cannot be used: the roots that can be made out, and what is committed.
+#[must_use]
+pub fn trusted(remains: &Remains, paths: &Paths, faulty: &[Faulty]) -> Trusted {
+    let roots = if remains.anchors.is_empty() { kept_anchors(&paths.state) } else { remains.anchors.clone() };
+    let certs = Dir::open(&paths.state).ok().flatten().and_then(|state| state.child(layout::CERTS).ok().flatten());
+    Trusted::new(roots, certs.as_ref(), faulty.iter().map(|faulty| &faulty.name))
 }
 
 /// The certificate may be what the broken file names.

@@ -18,6 +18,7 @@ use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::meta::Meta;
 use crate::model::name::Generation;
+use crate::model::resident::ResidentKeyFile;
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::{Material, PlainKey};
 pub(super) use published::difference;
@@ -82,23 +83,23 @@ impl Kept {
             Err(why) if !why.denied() => Ok(None),
             read => Ok::<_, DiskError>(read?.map(|content| content.bytes)),
         };
+        // What is public need not be wiped.
+        let public = |name| Ok::<_, DiskError>(file(name)?.map(|mut bytes| std::mem::take(&mut *bytes)));
+        let meta = public(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (mut keep, mut key) = (Keep::File, None);
-        for other in Keep::ALL {
+        for other in search_order(meta.as_ref()) {
             if key.is_none() {
                 (keep, key) = (other, file(other.file())?);
             }
         }
-        // What is public need not be wiped.
-        let public = |name| Ok::<_, DiskError>(file(name)?.map(|mut bytes| std::mem::take(&mut *bytes)));
         let found = (public(layout::CERT)?, public(layout::CHAIN)?, public(layout::FULLCHAIN)?, key);
-        let meta = public(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (Some(cert), Some(chain), Some(fullchain), Some(key)) = found else {
             let text = format!("a file of {} is missing or is no regular file", dir.path().display());
             return Ok(Self::unusable(generation, Condition::Unreadable(text), meta));
         };
         let files = Files { cert, chain, fullchain, key };
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
-        let leaf = certificates(&files.cert).into_iter().next();
+        let leaf = pem::first(&files.cert).or_else(|| certificates(&files.cert).into_iter().next());
         let facts = leaf.as_deref().map(Facts::parse);
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
@@ -129,6 +130,12 @@ impl Kept {
         &self.files.key
     }
 
+    /// What a key that stays in its TPM is bound to there.
+    pub(crate) fn resident_pcrs(&self) -> Option<Vec<u32>> {
+        let file = self.files.resident().ok().filter(|_| self.keep == Keep::Resident)?;
+        Some(file.pcrs.list.numbers().to_vec())
+    }
+
     /// The private key's PEM, where it needs nobody to open it.
     pub(crate) fn plain_key(&self) -> Option<&[u8]> {
         self.keep.rests_in_clear().then_some(self.files.key.as_slice())
@@ -152,6 +159,13 @@ impl Kept {
     }
 }
 
+/// Where to look for the key: first under the name that was noted when the generation was staged, which saves asking for the others.
+fn search_order(meta: Option<&Meta>) -> impl Iterator<Item = Keep> {
+    let (noted, others): (Vec<Keep>, Vec<Keep>) =
+        Keep::ALL.into_iter().partition(|keep| meta.is_some_and(|meta| meta.files.contains_key(keep.file())));
+    noted.into_iter().chain(others)
+}
+
 /// `certs/NAME` is a certificate's name and nothing else.
 fn name_of(certificate: &Dir) -> &str {
     certificate.path().file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default()
@@ -173,12 +187,17 @@ impl Files {
         let belongs = match keep {
             Keep::File => self.plain_belongs(spki),
             Keep::Sealed => self.sealed_belongs(name, generation, spki),
+            Keep::Resident => self.resident().map(|key| key.spki_sha256.is_of(spki)),
         };
         match belongs {
             Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", keep.file())),
             Ok(false) => Condition::KeyMismatch,
             Ok(true) => Condition::Changed(changed),
         }
+    }
+
+    fn resident(&self) -> Result<ResidentKeyFile, String> {
+        ResidentKeyFile::parse(&self.key).map_err(|why| why.to_string())
     }
 
     fn plain_belongs(&self, spki: &[u8]) -> Result<bool, String> {

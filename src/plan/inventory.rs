@@ -6,12 +6,14 @@ mod listing;
 mod state_file;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::copies::copy_differs;
 use super::generation::{Condition, Kept, certificates, difference};
 use super::links;
 use super::outlet::{Bare, Outlet};
 use super::sealing::SealingKeys;
+use super::trust::TrustFiles;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::judge::cert::Facts;
@@ -39,7 +41,7 @@ pub struct Inventory {
     pub last_run: Option<Time>,
     /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
     pub unnamed: Vec<String>,
-    /// Whether the trust anchor for consumers is missing or another one, or a killed run left something half-made beside it.
+    /// Whether a file of what consumers are to trust is missing or another one, or a killed run left something half-made beside it.
     pub half_made: bool,
     /// The sealing keys.
     pub sealing: SealingKeys,
@@ -71,6 +73,8 @@ pub struct Tree {
     pub newer: Vec<Generation>,
     /// All complete generations in the state directory.
     pub complete: Vec<Generation>,
+    /// Those that `state.json` alone says are withdrawn, without a mark that outlives it.
+    pub unmarked: Vec<Generation>,
     /// Those of them whose key lies there in clear, where the settings ask for a sealed one.
     pub in_clear: Vec<Generation>,
     /// What consumers read.
@@ -79,6 +83,8 @@ pub struct Tree {
     pub unpublished: Option<String>,
     /// The first link at a consumer's own path that does not lead to `live`, in words.
     pub missing_link: Option<String>,
+    /// What its consumers are to trust and did not take up yet, in words.
+    pub trust_changed: Option<String>,
     /// A run that is at work on it; what that has done so far is not in here then.
     pub under_way: Option<UnderWay>,
     /// Whether a killed run left something half-made.
@@ -100,7 +106,7 @@ pub struct Published {
 /// When the state directory itself cannot be read.
 pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
     let observed = |_: &Host, certificate: &Certificate, tree| Observed { name: certificate.name().clone(), tree };
-    let (Host { last_run, unnamed, half_made, sealing }, certificates) = each(settings, wanted, observed)?;
+    let (Host { last_run, unnamed, half_made, sealing, .. }, certificates) = each(settings, wanted, observed)?;
     Ok(Inventory { certificates, last_run, unnamed, half_made, sealing })
 }
 
@@ -118,7 +124,7 @@ pub fn each<T: Send>(
     let certs = state.as_ref().map_or(Ok(None), |state| state.child(layout::CERTS))?;
     let run = Dir::open(&settings.paths.run)?;
     let host = host(settings, state.as_ref(), certs.as_ref(), run.as_ref())?;
-    let roots = Roots { certs: certs.as_ref(), run: run.as_ref() };
+    let roots = Roots { certs: certs.as_ref(), run: run.as_ref(), trust: Some(&host.trust) };
     let look = |part: &[&Certificate]| -> Vec<T> {
         let mut buffer = Buffer::default();
         part.iter()
@@ -146,6 +152,8 @@ pub struct Roots<'a> {
     pub certs: Option<&'a Dir>,
     /// The run directory.
     pub run: Option<&'a Dir>,
+    /// What consumers are to trust, where it is known.
+    pub trust: Option<&'a Arc<TrustFiles>>,
 }
 
 /// Both trees of one certificate.
@@ -162,7 +170,8 @@ pub fn tree(settings: &Settings, certificate: &Certificate, roots: Roots<'_>, ke
 /// When something that is there cannot be read.
 pub fn bare_tree(bare: Bare<'_>, name: &CertName, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
     let outlet = |live: &Kept| bare.outlet(name, live, &mut Vec::new());
-    Subject { name, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None }.look_at(roots, keys, &mut Buffer::default())
+    let subject = Subject { name, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None, trust_changed: &|_| None };
+    subject.look_at(roots, keys, &mut Buffer::default())
 }
 
 fn look_at(
@@ -172,7 +181,7 @@ fn look_at(
     keys: &SealingKeys,
     buffer: &mut Buffer,
 ) -> Result<Tree, DiskError> {
-    let outlet = |live: &Kept| Outlet::of_settings(settings, certificate, live);
+    let outlet = |live: &Kept| Outlet::of_settings(settings, certificate, live, roots.trust.cloned());
     let name = certificate.name();
     Subject {
         name,
@@ -180,6 +189,7 @@ fn look_at(
         run: &settings.paths.run,
         outlet: &outlet,
         missing_link: &|| links::missing(settings, certificate),
+        trust_changed: &|state| roots.trust.and_then(|trust| trust.changed(certificate, state)),
     }
     .look_at(roots, keys, buffer)
 }
@@ -192,9 +202,11 @@ struct Subject<'a> {
     /// The run directory.
     run: &'a Path,
     /// How a generation of it reaches consumers.
-    outlet: &'a dyn Fn(&Kept) -> Outlet<'a>,
+    outlet: &'a dyn Fn(&Kept) -> Outlet,
     /// The first of its links that is not there.
     missing_link: &'a dyn Fn() -> Option<String>,
+    /// What its consumers are to trust and did not take up yet.
+    trust_changed: &'a dyn Fn(&State) -> Option<String>,
 }
 
 impl Subject<'_> {
@@ -221,6 +233,7 @@ impl Subject<'_> {
                 Some(run) => differs(&(self.outlet)(live), run, named.as_deref(), live, buffer)?,
             };
             tree.missing_link = (self.missing_link)();
+            tree.trust_changed = (self.trust_changed)(&tree.state);
             // Equal trees hold equal leaves: nothing is parsed twice.
             if tree.unpublished.is_none() && tree.published.generation == Some(live.generation) {
                 tree.published.facts.clone_from(&live.facts);
@@ -255,21 +268,22 @@ fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, Di
 ///
 /// # Errors
 /// When something that is there cannot be read.
-pub fn unpublished(settings: &Settings, cert: &Certificate, run: Option<&Dir>, live: &Kept) -> Result<Option<String>, DiskError> {
+pub fn unpublished(settings: &Settings, cert: &Certificate, roots: Roots<'_>, live: &Kept) -> Result<Option<String>, DiskError> {
     let name = cert.name();
+    let run = roots.run.map_or(Ok(None), |run| run.child(name.as_str()))?;
     let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    outlet_differs(&Outlet::of_settings(settings, cert, live), run, live)
+    outlet_differs(&Outlet::of_settings(settings, cert, live, roots.trust.cloned()), &run, live)
 }
 
 /// Why what lies in this directory of the run tree is not what this outlet makes of the committed generation.
 ///
 /// # Errors
 /// When something that is there cannot be read.
-pub fn outlet_differs(outlet: &Outlet<'_>, run: &Dir, live: &Kept) -> Result<Option<String>, DiskError> {
+pub fn outlet_differs(outlet: &Outlet, run: &Dir, live: &Kept) -> Result<Option<String>, DiskError> {
     differs(outlet, run, run.link(layout::LIVE)?.as_deref(), live, &mut Buffer::default())
 }
 
-fn differs(outlet: &Outlet<'_>, run: &Dir, named: Option<&str>, live: &Kept, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
+fn differs(outlet: &Outlet, run: &Dir, named: Option<&str>, live: &Kept, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
     if let Some(text) = difference(run, named, live, outlet.expected(), buffer)? {
         return Ok(Some(text));
     }

@@ -12,7 +12,7 @@ use crate::model::name::CertName;
 pub fn target(own: &Path, part: Part) -> String {
     let target = match part.file() {
         Some(file) => own.join(layout::LIVE).join(file),
-        None => own.with_file_name(layout::TRUST).join(layout::ANCHOR),
+        None => own.with_file_name(layout::TRUST).join(part.trust_file().unwrap_or(layout::ANCHOR)),
     };
     target.display().to_string()
 }

@@ -13,6 +13,7 @@ pub mod due;
 pub mod faulty;
 pub mod generation;
 pub mod health;
+pub mod trust;
 pub mod sealing;
 pub mod outlet;
 pub mod inventory;

@@ -1,12 +1,13 @@
 //! What publishing a generation needs to know beside the generation: from the settings, or, where those are broken, from its `meta.json`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::generation::{Expected, Kept};
+use super::trust::TrustFiles;
 use crate::config::service::{Drivers, Rendered};
 use crate::config::settings::{Certificate, Container, Install, InstallKind, Owner, Part, Settings};
 use crate::io::account;
-use crate::model::anchor::Anchor;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::layout;
@@ -15,7 +16,7 @@ use crate::model::name::CertName;
 
 /// How a generation reaches its consumers.
 #[derive(Clone, Debug)]
-pub struct Outlet<'a> {
+pub struct Outlet {
     /// Who may read the key.
     pub owner: Owner,
     /// The files that drivers put beside those of the certificate.
@@ -24,11 +25,11 @@ pub struct Outlet<'a> {
     pub containers: Vec<Container>,
     /// The copies at consumers' own paths.
     pub copies: Vec<Install>,
-    /// The root that a copy may ask for; without it, what lies there stays.
-    pub anchor: Option<&'a Anchor>,
+    /// What a copy may ask for of the trust directory; without it, what lies there stays.
+    pub trust: Option<Arc<TrustFiles>>,
 }
 
-impl<'a> Outlet<'a> {
+impl Outlet {
     /// What the run tree should hold of a generation.
     #[must_use]
     pub fn expected(&self) -> Expected<'_> {
@@ -37,10 +38,10 @@ impl<'a> Outlet<'a> {
 
     /// As the settings say.
     #[must_use]
-    pub fn of_settings(settings: &'a Settings, certificate: &Certificate, kept: &Kept) -> Self {
+    pub fn of_settings(settings: &Settings, certificate: &Certificate, kept: &Kept, trust: Option<Arc<TrustFiles>>) -> Self {
         let copies = certificate.install.iter().filter(|install| install.kind == InstallKind::Copy).cloned().collect();
         let rendered = settings.rendered(certificate, kept.generation);
-        Self { owner: certificate.owner, rendered, containers: containers(certificate), copies, anchor: Some(&settings.anchor) }
+        Self { owner: certificate.owner, rendered, containers: containers(certificate), copies, trust }
     }
 }
 
@@ -51,19 +52,19 @@ pub struct Bare<'a> {
     pub run: &'a Path,
     /// The kinds of service that there are.
     pub drivers: Drivers,
-    /// The root, where it is known.
-    pub anchor: Option<&'a Anchor>,
+    /// What consumers are to trust, where it is known.
+    pub trust: Option<&'a Arc<TrustFiles>>,
 }
 
-impl<'a> Bare<'a> {
+impl Bare<'_> {
     /// As it was when the generation was staged. Accounts are looked up anew: a number may have become somebody else's.
-    pub fn outlet(&self, name: &CertName, kept: &Kept, warnings: &mut Vec<Warning>) -> Outlet<'a> {
+    pub fn outlet(&self, name: &CertName, kept: &Kept, warnings: &mut Vec<Warning>) -> Outlet {
         let Some(meta) = kept.meta.as_ref().filter(|meta| meta.keep.is_some()) else {
             let text =
                 format!("{} was made by a version that did not note owner, group and copies: its key is for root alone", kept.generation);
             warnings.push(Warning::new(Code::Settings, text));
             let rendered = self.always(name, kept);
-            return Outlet { owner: Owner::default(), rendered, containers: Vec::new(), copies: Vec::new(), anchor: self.anchor };
+            return Outlet { owner: Owner::default(), rendered, containers: Vec::new(), copies: Vec::new(), trust: self.trust.cloned() };
         };
         let mut account = |found: Option<Result<u32, account::AccountError>>| match found? {
             Ok(id) => Some(id),
@@ -80,7 +81,7 @@ impl<'a> Bare<'a> {
             rendered,
             containers: meta.containers.iter().filter_map(container).collect(),
             copies: copies(meta),
-            anchor: self.anchor.filter(|anchor| anchor.sha256 == meta.anchor_sha256),
+            trust: self.trust.filter(|trust| trust.pins(&meta.anchor_sha256)).cloned(),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::model::state::Proof;
 pub enum Reseal {
     /// It is put under the new sealing key.
     Again(Again),
-    /// There is none to seal, or it lies in a file.
+    /// There is none to seal, or it lies in a file or in the TPM.
     Leave(Reason),
 }
 
@@ -60,6 +60,10 @@ pub fn reseal(name: &CertName, tree: &Tree) -> Result<Reseal, Failure> {
         (Keep::File, _) => {
             let text = format!("the key of {} lies in a file: `omens renew --all` makes one that is sealed", live.generation);
             return Ok(Reseal::Leave(Reason::new(ReasonCode::SettingsChanged, text)));
+        }
+        (Keep::Resident, _) => {
+            let text = format!("the key of {} is resident: it never leaves its TPM, and other PCRs take a renewal", live.generation);
+            return Ok(Reseal::Leave(Reason::new(ReasonCode::Fresh, text)));
         }
         (Keep::Sealed, _) => {}
     }

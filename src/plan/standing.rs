@@ -177,6 +177,9 @@ fn warnings(tree: &Tree, unwritable: Option<&str>) -> Vec<Warning> {
 
 /// What the sealed key of `live` is bound to, or what the next one will be.
 fn pcrs_of(settings: &Settings, tree: &Tree, sealing: &SealingKeys) -> Vec<u32> {
+    if let Some(resident) = tree.live.as_ref().and_then(|live| live.resident_pcrs()) {
+        return resident;
+    }
     let bound = tree.live.as_ref().and_then(|live| sealing.pcrs(live));
     let asked = settings.sealing.as_ref().map(|asked| asked.pcrs.numbers());
     bound.or(asked).unwrap_or_default().to_vec()
@@ -190,6 +193,15 @@ pub(super) fn keep_beyond(keep: Keep) -> Option<&'static str> {
 pub(super) fn keep_means(keep: Keep, pcrs: &[u32]) -> String {
     match (keep, pcrs) {
         (Keep::File, _) => "a file in the state directory, for root alone: whoever reads the disk or a backup has the key".to_owned(),
+        (Keep::Resident, []) => {
+            "made in this host's TPM, which it never leaves, whatever boots there: root here can use it, and nobody can take it away"
+                .to_owned()
+        }
+        (Keep::Resident, pcrs) => format!(
+            "made in this host's TPM, which it never leaves, and used only while {} {} then",
+            pcr::named(pcrs),
+            if pcrs.len() == 1 { "is as it was" } else { "are as they were" },
+        ),
         (Keep::Sealed, []) => "sealed to this host's TPM, whatever boots there: a stolen disk, backup or image does not open it".to_owned(),
         (Keep::Sealed, pcrs) => format!(
             "sealed to this host's TPM while {} {} then: neither a stolen disk, backup or image nor another boot chain opens it",

@@ -55,7 +55,7 @@ pub fn hold(windows: Option<&Windows>, plan: &Plan, live: Option<Life>, now: Tim
 const fn is_held(plan: &Plan) -> bool {
     match plan {
         Plan::Rest | Plan::Settle(Settle { why: Why::Interrupted | Why::Rollback | Why::Unpublished, .. }) => false,
-        Plan::Issue(_) | Plan::Settle(Settle { why: Why::Debt | Why::NotProven | Why::ServiceStopped, .. }) => true,
+        Plan::Issue(_) | Plan::Settle(Settle { why: Why::Debt | Why::NotProven | Why::ServiceStopped | Why::TrustChanged, .. }) => true,
     }
 }
 

@@ -2,7 +2,7 @@
 //! here on it is what boots.
 
 use super::prove::Proven;
-use super::swap::{Place, Published, disk_failure};
+use super::swap::{Place, Published, disk_failure, withdrawn};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write;
 use crate::judge::cert::Facts;
@@ -140,5 +140,7 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
             write::remove(dir, &leaving)?;
         }
     }
-    Ok(())
+    // What a mark says of `live` and what is older is void.
+    withdrawn::unmark(&var, |marked| marked <= live)?;
+    withdrawn::clean(&var)
 }

@@ -6,6 +6,7 @@ use super::key::Key;
 use super::validate::Validated;
 use crate::judge::cert::Facts;
 use crate::judge::pem;
+use crate::model::anchor::Fingerprint;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::finding::Finding;
@@ -18,6 +19,7 @@ pub struct Stored {
     findings: Vec<Finding>,
     pub(super) cert: String,
     pub(super) chain: String,
+    pub(super) anchor: Fingerprint,
     pub(super) key: Key,
 }
 
@@ -60,6 +62,7 @@ pub fn keep(name: &CertName, generation: Generation, validated: Validated, key: 
         generation,
         cert: pem::write(validated.leaf()),
         chain: validated.chain().iter().map(|der| pem::write(der)).collect(),
+        anchor: validated.anchor().clone(),
         facts: validated.facts().clone(),
         findings: validated.findings().to_vec(),
         key,

@@ -59,7 +59,7 @@ pub struct Claim<'a> {
     /// Whose endpoints are looked at.
     pub certificate: &'a Certificate,
     /// The pinned root that the served chain must lead to.
-    pub anchor: &'a Anchor,
+    pub anchors: Vec<&'a Anchor>,
     /// The leaf that should be served.
     pub leaf: Facts,
     /// The leaf that was served before: it tells an old one from a foreign one.

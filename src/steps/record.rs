@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use outside::{forget_failure, note_failure};
 
 use super::commit::Committed;
-use super::swap::{Place, disk_failure};
+use super::swap::{Place, disk_failure, withdrawn};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write;
 use crate::model::clock::Time;
@@ -74,10 +74,19 @@ impl Notes {
                 state.withdrawn.push(*generation);
             }
         }
+        // Before anything else moves, and beside the generations: a state.json that is lost later brings none of them back.
+        self.mark(&state.withdrawn)?;
         if state.debt.as_ref().is_some_and(|debt| withdraw.contains(&debt.generation)) {
             state.debt = None;
         }
         self.save(state)
+    }
+
+    /// Marks what is withdrawn and there, also what an older omens noted in `state.json` alone.
+    fn mark(&self, withdrawn: &[Generation]) -> Result<(), Failure> {
+        let there: Vec<Generation> = withdrawn.iter().copied().filter(|generation| self.place.is_complete(*generation)).collect();
+        let marked = self.place.var().and_then(|var| withdrawn::mark(&var, &there));
+        marked.map_err(|why| disk_failure(Stage::Plan, &why))
     }
 
     /// Notes that the run which had begun is over, once its end is in the ledger: a kill before that leaves `interrupted` to the next run.
@@ -159,6 +168,7 @@ impl Notes {
         let noted = state.proven.as_ref().map(|proven| proven.generation).filter(|noted| *noted < generation);
         state.previous = committed.previous().or(noted).or(state.previous);
         state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
+        state.trust = self.place.trusted();
         // Entries for generations up to `live` are void.
         state.withdrawn.retain(|g| *g > generation);
         state.largest = state.largest.max(generation.0);
@@ -242,7 +252,10 @@ impl Notes {
         if refused {
             guard.0.last_error.clone_from(&before.last_error);
         }
-        self.save(&guard.0)
+        self.save(&guard.0)?;
+        // The marks go last: a kill before that leaves marks of `live`, which say nothing, and of debt that is made anew.
+        let unmarked = self.place.var().and_then(|var| withdrawn::unmark(&var, |marked| !before.withdrawn.contains(&marked)));
+        unmarked.map_err(|why| disk_failure(Stage::Commit, &why))
     }
 }
 

@@ -43,7 +43,7 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
         Begun::Run(run) => run,
         Begun::Report(report) => return *report,
     };
-    let sealed: Vec<&Certificate> = settings.certificates.iter().filter(|c| c.keep == Keep::Sealed).collect();
+    let sealed: Vec<&Certificate> = settings.certificates.iter().filter(|c| c.keep.needs_tpm()).collect();
     let trees = match Trees::open(settings) {
         Ok(trees) => trees,
         Err(failure) => return without_a_key(run, &sealed, &failure),
@@ -78,6 +78,14 @@ fn with_warning(mut report: CertReport, other_tpm: Option<bool>) -> CertReport {
         report.warnings.push(Warning::new(Code::SameTpm, "--new-tpm was given, and the TPM is the one that was pinned"));
     }
     report
+}
+
+/// Nothing is sealed anew for it. A key that stays in its TPM is worth a word: other PCRs take a renewal.
+fn left(mut report: CertReport, reason: Reason, tree: &Tree) -> CertReport {
+    if tree.live.as_ref().is_some_and(|live| live.keep == Keep::Resident) {
+        report.warnings.push(Warning::new(Code::Resident, reason.text.clone()));
+    }
+    CertReport { outcome: Outcome::Kept, reasons: vec![reason], ..report }
 }
 
 /// What all certificates of a run share.
@@ -116,7 +124,7 @@ impl Sealing<'_> {
         }
         let again = match plan::reseal(certificate.name(), &tree) {
             Ok(Reseal::Again(again)) => again,
-            Ok(Reseal::Leave(reason)) => return CertReport { outcome: Outcome::Kept, reasons: vec![reason], ..report },
+            Ok(Reseal::Leave(reason)) => return left(report, reason, &tree),
             Err(failure) => return self.run.failed(report, failure),
         };
         match self.ready(certificate, &tree, again) {

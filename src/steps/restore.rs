@@ -26,6 +26,7 @@ use crate::plan::faulty::{committed, on_disk};
 use crate::plan::generation::Kept;
 use crate::plan::inventory::{self, Roots, Tree};
 use crate::plan::sealing::SealingKeys;
+use crate::plan::trust::{TrustFiles, Trusted};
 
 /// Restores every certificate of the settings, and those whose settings are broken from what they carry.
 #[must_use]
@@ -41,8 +42,8 @@ pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
 #[must_use]
 pub fn restore_without_settings(remains: &Remains, paths: &Paths, clock: Clock) -> Option<Report> {
     let started = clock.now();
-    let ground = Ground::of_remains(remains, paths, clock);
     let faulty = committed(remains, paths);
+    let ground = Ground::of_remains(remains, paths, &faulty, clock);
     if faulty.is_empty() {
         return None;
     }
@@ -105,14 +106,18 @@ impl Work<'_> {
         let mut reports = self.settings.map_or_else(Vec::new, |settings| all(settings, self.clock));
         reports.extend(self.faulty.iter().map(|faulty| self.ground.restore(faulty)));
         if self.settings.is_none() {
-            self.ground.show_anchor();
+            self.ground.show_trust();
         }
         reports
     }
 
     /// Another run is at work: 0 if every tree is complete already, else `locked`.
     fn while_locked(&self, state: &Dir) -> (Vec<CertReport>, Option<RunError>) {
-        let of_settings = self.settings.into_iter().flat_map(|s| s.certificates.iter().map(|c| as_it_is(c.name(), tree_of(s, c))));
+        let found = |settings: &Arc<Settings>| -> Vec<CertReport> {
+            let trust = trust_of(settings);
+            settings.certificates.iter().map(|c| as_it_is(c.name(), tree_of(settings, c, &trust))).collect()
+        };
+        let of_settings = self.settings.into_iter().flat_map(found);
         let of_ground = self.faulty.iter().map(|faulty| as_it_is(&faulty.name, self.ground.tree(&faulty.name)));
         let reports: Vec<CertReport> = of_settings.chain(of_ground).collect();
         let is_incomplete = |report: &&CertReport| report.error.as_ref().is_some_and(|failure| failure.code == Code::Locked);
@@ -130,11 +135,12 @@ fn all(settings: &Arc<Settings>, clock: Clock) -> Vec<CertReport> {
     // Opened once, and only if there is something to write.
     let trees = OnceCell::new();
     let open = || trees.get_or_init(|| Trees::open(settings)).clone();
-    let reports: Vec<CertReport> = settings.certificates.iter().map(|c| one(settings, c, &open, clock.now())).collect();
-    // Where nothing was to be published, the trust anchor may be missing all the same.
+    let trust = trust_of(settings);
+    let reports: Vec<CertReport> = settings.certificates.iter().map(|c| one(settings, c, &trust, &open, clock.now())).collect();
+    // Where nothing was to be published, what consumers are to trust may be missing all the same.
     let published = reports.iter().any(|report| report.generation.is_some());
     if published && let Err(why) = open() {
-        tracing::warn!(%why, "the trust anchor for consumers was not written");
+        tracing::warn!(%why, "what consumers are to trust was not written");
     }
     reports
 }
@@ -151,24 +157,36 @@ fn failed(mut report: CertReport, failure: Failure) -> CertReport {
     report
 }
 
-fn tree_of(settings: &Settings, certificate: &Certificate) -> Result<Tree, DiskError> {
+/// What consumers are to trust, by what is committed; where that cannot be read, each certificate says so in its turn.
+fn trust_of(settings: &Settings) -> Arc<TrustFiles> {
+    let certs = Dir::open(&settings.paths.state).ok().flatten().and_then(|state| state.child(layout::CERTS).ok().flatten());
+    Arc::new(Trusted::of_settings(settings, certs.as_ref()).files())
+}
+
+fn tree_of(settings: &Settings, certificate: &Certificate, trust: &Arc<TrustFiles>) -> Result<Tree, DiskError> {
     let state = Dir::open(&settings.paths.state)?;
     let certs = state.as_ref().map_or(Ok(None), |dir| dir.child(layout::CERTS))?;
     let run = Dir::open(&settings.paths.run)?;
     let keys = SealingKeys::read(state.as_ref())?;
-    inventory::tree(settings, certificate, Roots { certs: certs.as_ref(), run: run.as_ref() }, &keys)
+    inventory::tree(settings, certificate, Roots { certs: certs.as_ref(), run: run.as_ref(), trust: Some(trust) }, &keys)
 }
 
 /// Restores one certificate.
-fn one(settings: &Settings, certificate: &Certificate, trees: &dyn Fn() -> Result<Arc<Trees>, Failure>, now: Time) -> CertReport {
+fn one(
+    settings: &Settings,
+    certificate: &Certificate,
+    trust: &Arc<TrustFiles>,
+    trees: &dyn Fn() -> Result<Arc<Trees>, Failure>,
+    now: Time,
+) -> CertReport {
     let report = CertReport::new(certificate.name().clone(), Outcome::Kept);
-    let tree = match tree_of(settings, certificate) {
+    let tree = match tree_of(settings, certificate, trust) {
         Ok(tree) => tree,
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
     };
     let mut report = CertReport { previous: tree.published.generation, generation: tree.published.generation, ..report };
     let Some((kept, is_debt)) = choose(settings, certificate, &tree, now, &mut report) else { return nothing(certificate.name()) };
-    match differs(settings, certificate, kept) {
+    match differs(settings, certificate, trust, kept) {
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
         Ok(None) if publishable(settings, certificate, kept, now) => {
             describe_leaf(&mut report, kept.facts.as_ref());
@@ -230,9 +248,9 @@ fn choose<'a>(
     }
 }
 
-fn differs(settings: &Settings, certificate: &Certificate, kept: &Kept) -> Result<Option<String>, DiskError> {
-    let run = Dir::open(&settings.paths.run)?.map_or(Ok(None), |run| run.child(certificate.name().as_str()))?;
-    inventory::unpublished(settings, certificate, run.as_ref(), kept)
+fn differs(settings: &Settings, certificate: &Certificate, trust: &Arc<TrustFiles>, kept: &Kept) -> Result<Option<String>, DiskError> {
+    let run = Dir::open(&settings.paths.run)?;
+    inventory::unpublished(settings, certificate, Roots { certs: None, run: run.as_ref(), trust: Some(trust) }, kept)
 }
 
 /// What is said of a certificate while another run is at work on it.

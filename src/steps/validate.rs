@@ -37,9 +37,16 @@ pub struct Validated {
     facts: Facts,
     spki: Vec<u8>,
     findings: Vec<Finding>,
+    anchor: Fingerprint,
 }
 
 impl Validated {
+    /// The pinned root that its path ends at.
+    #[must_use]
+    pub const fn anchor(&self) -> &Fingerprint {
+        &self.anchor
+    }
+
     /// DER of the leaf.
     #[must_use]
     pub fn leaf(&self) -> &[u8] {
@@ -87,14 +94,14 @@ pub struct Rejection {
 }
 
 /// What an answer is judged by, beside the time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Against<'a> {
     /// What was asked for.
     pub request: &'a Request,
     /// What the certificate says of its issuer: what is said of a refusal names its settings.
     pub issuer: &'a IssuerSettings,
-    /// The pinned root.
-    pub anchor: &'a Anchor,
+    /// The pinned roots.
+    pub anchors: Vec<&'a Anchor>,
     /// The end of the certificate that a new one would take the place of, where that is good.
     pub serves_until: Option<Time>,
 }
@@ -102,8 +109,8 @@ pub struct Against<'a> {
 impl<'a> Against<'a> {
     /// What a certificate's settings say.
     #[must_use]
-    pub const fn new(settings: &'a Settings, certificate: &'a Certificate) -> Self {
-        Self { request: &certificate.request, issuer: &certificate.issuer, anchor: &settings.anchor, serves_until: None }
+    pub fn new(settings: &'a Settings, certificate: &'a Certificate) -> Self {
+        Self { request: &certificate.request, issuer: &certificate.issuer, anchors: settings.anchors(), serves_until: None }
     }
 }
 
@@ -112,7 +119,7 @@ impl<'a> Against<'a> {
 /// # Errors
 /// The material, untouched, and all reasons at once.
 pub fn validate(material: Unvalidated, against: &Against<'_>, now: Time) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
-    let Against { request, issuer, anchor, serves_until } = *against;
+    let Against { request, issuer, ref anchors, serves_until } = *against;
     let mut input = Findings::new(&request.profile.lints);
     let mut certificates = pem::read(&material.leaf_pem, &mut input);
     let has_leaf = !certificates.is_empty();
@@ -125,12 +132,12 @@ pub fn validate(material: Unvalidated, against: &Against<'_>, now: Time) -> Resu
         return Err((material, refused));
     }
     let leaf = certificates.remove(0);
-    let verdict = judge::gate(&Gate { request, anchor, leaf: &leaf, candidates: &certificates, spki: &material.spki, serves_until }, now);
+    let verdict = judge::gate(&Gate { request, anchors, leaf: &leaf, candidates: &certificates, spki: &material.spki, serves_until }, now);
     let blocked = verdict.refused() || input.blocks();
     let mut findings = input.into_vec();
     findings.extend(verdict.findings);
-    match (verdict.facts, verdict.path) {
-        (Some(facts), Some(chain)) if !blocked => Ok(Validated { leaf, chain, facts, spki: material.spki, findings }),
+    match (verdict.facts, verdict.path.zip(verdict.anchor)) {
+        (Some(facts), Some((chain, anchor))) if !blocked => Ok(Validated { leaf, chain, facts, spki: material.spki, findings, anchor }),
         (facts, _) => {
             certificates.insert(0, leaf);
             let refused = reject(issuer, findings, certificates.first(), facts, &certificates);
@@ -184,7 +191,8 @@ mod tests {
 
     fn run(pki: &Pki, material: Unvalidated) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
         let issuer = IssuerSettings::OpenBao { role: "web-servers".to_owned() };
-        let against = Against { request: &request(), issuer: &issuer, anchor: &pki.root.anchor(), serves_until: None };
+        let anchor = pki.root.anchor();
+        let against = Against { request: &request(), issuer: &issuer, anchors: vec![&anchor], serves_until: None };
         validate(material, &against, now())
     }
 

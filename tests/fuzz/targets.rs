@@ -207,7 +207,7 @@ fn pki() -> &'static Pki {
 
 fn is_accepted(leaf: &[u8], candidates: &[Vec<u8>]) -> bool {
     let Pki { root, spki, request, .. } = pki();
-    let verdict = judge::gate(&Gate { request, anchor: root, leaf, candidates, spki, serves_until: None }, now());
+    let verdict = judge::gate(&Gate { request, anchors: &[root], leaf, candidates, spki, serves_until: None }, now());
     verdict.findings.iter().for_each(|finding| plain_but_for_names(&finding.expected, &finding.found));
     !verdict.refused()
 }

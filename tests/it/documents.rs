@@ -173,6 +173,7 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         debt: Some(DebtState { generation: Generation(3), since: at(0), failure: failure(), attempts: 2 }),
         requests: vec![at(0)],
         requests_for: Some(Fingerprint::of(b"role, mount and names")),
+        trust: [("anchors.pem".to_owned(), Fingerprint::of(b"anchors.pem"))].into(),
         begun: Some(Begun { run: "2026-11-18T11:06:40Z-0011223344556677".to_owned(), at: at(0) }),
         last_error: Some(LastError { at: at(9), failure: failure() }),
     };
@@ -282,6 +283,7 @@ fn audited() -> audit::Document {
         at: at(9),
         host: "www.example.net".to_owned(),
         summary: audit::Summary::of(std::slice::from_ref(&finding)),
+        anchors: vec![Fingerprint::of(b"root").to_string()],
         chains: vec![chain],
         findings: vec![finding],
     }

@@ -115,7 +115,7 @@ impl Tree {
 }
 
 fn eyes(settings: &Settings) -> Eyes {
-    Eyes { anchor: settings.anchor.clone(), clock: clock(), credentials: None }
+    Eyes { roots: settings.anchor_ders(), clock: clock(), credentials: None }
 }
 
 fn link(path: &Path, target: &str) {

@@ -201,7 +201,7 @@ fn values_are_checked_against_each_other() {
     let cases: &[(&str, &str)] = &[
         (
             r#"key = { algorithm = "ec-p256", keep = "resident" }"#,
-            "not-available: this build does not support keys that never leave the TPM yet",
+            "missing: keep = \"resident\" needs a TPM to seal to, and there is no [tpm]",
         ),
         (r#"dns = ["*.funlab.casa"]"#, "bad-value: profile tls-server allows no wildcard, found \"*.funlab.casa\""),
         (r#"group = "no-such-group""#, "bad-value: this host has no group \"no-such-group\""),

@@ -95,8 +95,12 @@ fn get(port: u16, name: &str, config: &Arc<ClientConfig>) -> Result<(), String> 
 
 /// A configuration that trusts this root alone and resumes nothing.
 fn trusting(root: &[u8]) -> Arc<ClientConfig> {
+    trusting_all(std::iter::once(root.to_vec()))
+}
+
+fn trusting_all(ders: impl Iterator<Item = Vec<u8>>) -> Arc<ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from(root.to_vec())).expect("a root");
+    ders.for_each(|root| roots.add(CertificateDer::from(root)).expect("a root"));
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().expect("versions");
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
@@ -120,6 +124,21 @@ impl Load {
     /// Starts `clients` threads against one endpoint.
     pub fn start(port: u16, name: &str, root: &[u8], clients: usize) -> Self {
         let config = trusting(root);
+        Self::with(port, name, clients, move || Arc::clone(&config))
+    }
+
+    /// The same with clients that trust what they find in a file of roots, read anew for each request.
+    pub fn following(port: u16, name: &str, roots: &std::path::Path, clients: usize) -> Self {
+        let roots = roots.to_path_buf();
+        let read = move || {
+            let text = std::fs::read_to_string(&roots).expect("a file of roots at any time");
+            trusting_all(super::pki::pem_blocks(&text).into_iter())
+        };
+        Self::with(port, name, clients, read)
+    }
+
+    fn with(port: u16, name: &str, clients: usize, config: impl Fn() -> Arc<ClientConfig> + Send + Sync + 'static) -> Self {
+        let config = Arc::new(config);
         let (stop, asked, failures) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
         let threads = (0..clients)
             .map(|_| {
@@ -127,7 +146,7 @@ impl Load {
                 let (name, config) = (name.to_owned(), Arc::clone(&config));
                 std::thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        if let Err(why) = get(port, &name, &config) {
+                        if let Err(why) = get(port, &name, &config()) {
                             failures.lock().expect("failures").push(why);
                         }
                         asked.fetch_add(1, Ordering::Relaxed);

@@ -257,6 +257,19 @@ audit "file" "lab" {{
         self.role("openbao-listener", &[&rsa, &server, &json!({ "ttl": "720h", "max_ttl": "720h" })]);
     }
 
+    /// Another mount with an intermediate of another root, and the role `web-ec` there; gives the intermediate's DER.
+    pub fn second_mount(&self, mount: &str, root: &Ca) -> Vec<u8> {
+        let settings = json!({ "type": "pki", "config": { "default_lease_ttl": "24h", "max_lease_ttl": "8760h" } });
+        self.api("POST", &format!("sys/mounts/{mount}"), Some(settings));
+        let ask = json!({ "common_name": INTERMEDIATE, "key_type": "ec", "key_bits": 256 });
+        let answer = self.api("POST", &format!("{mount}/intermediate/generate/internal"), Some(ask));
+        let signed = root.sign_intermediate(answer["data"]["csr"].as_str().expect("a CSR"), INTERMEDIATE);
+        self.api("POST", &format!("{mount}/intermediate/set-signed"), Some(json!({ "certificate": signed.pem() })));
+        let role = self.api("GET", &format!("{MOUNT}/roles/web-ec"), None)["data"].clone();
+        self.api("POST", &format!("{mount}/roles/web-ec"), Some(role));
+        signed.der().to_vec()
+    }
+
     /// Writes a role: the hardened base, then what differs.
     pub fn role(&self, name: &str, parts: &[&Value]) {
         let mut role = json!({

@@ -101,6 +101,7 @@ impl Host {
             knows_withdrawn: true,
             begun: false,
             published: true,
+            trusts: true,
             force: false,
             next: Generation(2),
         };

@@ -87,6 +87,22 @@ impl Host {
         Self { dir, settings, authority, daemons, eyes, events, certs: certs.to_vec(), ender: Ender::new() }
     }
 
+    /// Changes the settings, which are a text.
+    pub fn configure(&mut self, change: impl FnOnce(String) -> String) {
+        let file = self.path("omens.toml");
+        std::fs::write(&file, change(std::fs::read_to_string(&file).expect("the settings"))).expect("the settings");
+        let options = LoadOptions { file, credentials: None, check_secrets: false, drivers: DRIVERS };
+        self.settings = Arc::new(config::load(&options).unwrap_or_else(|errors| panic!("{errors:#?}")));
+    }
+
+    /// Another authority signs from here on; its root is in this file, with this fingerprint.
+    pub fn another_authority(&mut self) -> (PathBuf, String) {
+        self.authority = Arc::new(Authority::new(&self.events));
+        let (file, print) = (self.path("new-root.pem"), crate::pki::sha256(&self.authority.root));
+        std::fs::write(&file, omens::judge::pem::write(&self.authority.root)).expect("a root");
+        (file, print)
+    }
+
     pub fn path(&self, below: &str) -> PathBuf {
         self.dir.path().join(below)
     }

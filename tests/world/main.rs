@@ -24,4 +24,5 @@ mod host;
 mod services;
 mod stories;
 mod time_of_day;
+mod trust;
 mod walk;

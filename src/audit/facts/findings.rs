@@ -138,6 +138,7 @@ pub struct HostFindings {
     host: String,
     findings: Vec<Finding>,
     chains: Vec<Chain>,
+    anchors: Vec<String>,
     known: BTreeMap<(String, String, String), usize>,
 }
 
@@ -146,7 +147,12 @@ impl HostFindings {
     #[must_use]
     pub fn new(at: Time, host: &str) -> Self {
         let host = text::one_line(host, text::SERVER_TEXT);
-        Self { at, host, findings: Vec::new(), chains: Vec::new(), known: BTreeMap::new() }
+        Self { at, host, findings: Vec::new(), chains: Vec::new(), anchors: Vec::new(), known: BTreeMap::new() }
+    }
+
+    /// Notes the SHA-256 of the roots that the settings of the host pin.
+    pub fn pinned(&mut self, anchors: Vec<String>) {
+        self.anchors = anchors;
     }
 
     /// The time that is judged by.
@@ -234,7 +240,15 @@ impl HostFindings {
         self.findings
             .sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| (&a.files, &a.id, &a.found).cmp(&(&b.files, &b.id, &b.found))));
         let summary = Summary::of(&self.findings);
-        Document { schema: SCHEMA.to_owned(), at: self.at, host: self.host, summary, chains: self.chains, findings: self.findings }
+        Document {
+            schema: SCHEMA.to_owned(),
+            at: self.at,
+            host: self.host,
+            summary,
+            anchors: self.anchors,
+            chains: self.chains,
+            findings: self.findings,
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub fn join(documents: Vec<Document>) -> Document {
     }
     all.append(&mut new);
     all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| (&a.id, &a.hosts, &a.files).cmp(&(&b.id, &b.hosts, &b.files))));
-    Document { schema: SCHEMA.to_owned(), at, host, summary: Summary::of(&all), chains, findings: all }
+    Document { schema: SCHEMA.to_owned(), at, host, summary: Summary::of(&all), anchors: Vec::new(), chains, findings: all }
 }
 
 /// A document of somebody else's making: its texts are made safe to print again.
@@ -81,6 +81,7 @@ fn clean(document: Document) -> Document {
     };
     Document {
         host: safe(&document.host),
+        anchors: all(&document.anchors),
         chains: document.chains.iter().map(chain).collect(),
         findings: document.findings.iter().map(finding).collect(),
         ..document
@@ -137,6 +138,23 @@ mod tests {
         assert_eq!((eku.len(), eku[0].hosts.clone()), (1, vec!["auth".to_owned(), "ca".to_owned()]));
         assert_eq!(joined.findings.iter().filter(|finding| finding.id == "pem.crlf").count(), 2);
         assert_eq!((joined.host.as_str(), joined.chains.len()), ("auth,ca", 2));
+    }
+
+    #[test]
+    fn a_root_that_one_host_uses_and_another_does_not_pin_is_found() {
+        let lacking = |mut documents: Vec<Document>, pins: [&[&str]; 2]| -> Vec<Vec<String>> {
+            for (document, pins) in documents.iter_mut().zip(pins) {
+                document.anchors = pins.iter().map(|pin| (*pin).to_owned()).collect();
+            }
+            join(documents).findings.into_iter().filter(|finding| finding.id == "anchor.unknown-elsewhere").map(|f| f.hosts).collect()
+        };
+        let root = sample().chains[0].links.last().unwrap().sha256.clone();
+        type Pins<'a> = [&'a [&'a str]; 2];
+        let rows: [(Pins<'_>, &[&[&str]]); 4] =
+            [([&[&root], &["00"]], &[&["ca"]]), ([&[&root], &["00", &root]], &[]), ([&[&root], &[]], &[]), ([&["00"], &["11"]], &[])];
+        for (pins, expected) in rows {
+            assert_eq!(lacking(vec![on("auth"), on("ca")], pins), expected, "{pins:?}");
+        }
     }
 
     #[test]

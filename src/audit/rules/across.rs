@@ -14,6 +14,7 @@ catalogue! {
     SAME_UUID = "across.same-uuid", High, open, "several Keylime agents have one UUID: each registration takes the other's place", "give each agent a UUID of its own (uuid = \"hash_ek\" or its host name), and delete the old registration";
     OTHER_ROOT = "across.other-root", High, open, "roots of one name and different keys on several hosts: what one issued the others refuse", "find out which is the real one by its fingerprint, and replace the others with what they have issued";
     SAME_SERIAL = "across.same-serial", Medium, open, "two certificates of one issuer have the same serial number", "re-issue one of them: revocation lists tell certificates apart by issuer and serial";
+    UNKNOWN_ELSEWHERE = "anchor.unknown-elsewhere", Medium, open, "a root that other hosts use is not pinned on this one: it refuses what that root issued", "add it to trust.also of this host before more is issued from it, or finish the rotation on the other hosts";
     STALE_REPORT = "across.reports-apart", Low, open, "the reports were made at different times", "run omens chain-audit on all hosts within the hour, or with the same --at";
 }
 
@@ -48,6 +49,7 @@ pub fn judge(documents: &[Document], findings: &mut HostFindings) {
         }
     }
     roots(documents, findings);
+    unknown(documents, findings);
     uuids(documents, findings);
     for ((issuer, serial), twins) in serials.iter().filter(|(_, twins)| twins.len() > 1) {
         let target = Target::new("certificate", subject(twins.values().next().copied()));
@@ -85,10 +87,15 @@ fn roots(documents: &[Document], findings: &mut HostFindings) {
             keys.entry(&root.spki_sha256).or_insert((BTreeSet::new(), &root.sha256)).0.insert(&document.host);
         }
     }
+    let all_know = |hosts: &BTreeSet<&str>, roots: &BTreeMap<&str, (BTreeSet<&str>, &str)>| {
+        let mut known = documents.iter().filter(|document| hosts.contains(document.host.as_str())).map(|document| &document.anchors);
+        known.all(|anchors| roots.values().all(|(_, sha256)| anchors.iter().any(|anchor| anchor == sha256)))
+    };
     for (name, keys) in names.iter().filter(|(_, keys)| keys.len() > 1) {
         let hosts: BTreeSet<&str> = keys.values().flat_map(|(hosts, _)| hosts.iter().copied()).collect();
         // An intermediate that a rotation made anew looks like this on one host; two hosts that differ are another matter.
-        if hosts.len() < 2 || keys.values().any(|(on, _)| *on == hosts) {
+        // Where all of them are pinned by all, one takes the place of the other.
+        if hosts.len() < 2 || keys.values().any(|(on, _)| *on == hosts) || all_know(&hosts, keys) {
             continue;
         }
         let target = Target::new("certificate", (*name).to_owned());
@@ -99,6 +106,34 @@ fn roots(documents: &[Document], findings: &mut HostFindings) {
             let on: Vec<&str> = on.iter().copied().collect();
             draft.evidence(format!("sha256 {sha256} on {}", on.join(", ")))
         }));
+    }
+}
+
+/// Roots that one host pins and uses, and another host does not pin.
+fn unknown(documents: &[Document], findings: &mut HostFindings) {
+    let mut used: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut subjects: BTreeMap<&str, &str> = BTreeMap::new();
+    for document in documents {
+        let own = document.chains.iter().filter(|chain| chain.target.kind != "endpoint").filter_map(|chain| chain.links.last());
+        for root in own.filter(|root| document.anchors.contains(&root.sha256)) {
+            used.entry(&root.sha256).or_default().insert(&document.host);
+            subjects.insert(&root.sha256, &root.subject);
+        }
+    }
+    for (root, users) in used {
+        // Without settings nobody knows what a host pins.
+        let lacking =
+            documents.iter().filter(|document| !document.anchors.is_empty() && document.anchors.iter().all(|anchor| anchor != root));
+        let lacking: BTreeSet<&str> = lacking.map(|document| document.host.as_str()).filter(|host| !users.contains(host)).collect();
+        if lacking.is_empty() {
+            continue;
+        }
+        let join = |hosts: &BTreeSet<&str>| hosts.iter().copied().collect::<Vec<_>>().join(", ");
+        let subject = subjects.get(root).copied().unwrap_or_default();
+        let draft = NewFinding::new(&UNKNOWN_ELSEWHERE, Target::new("certificate", subject), Object::Certificate(root.to_owned()));
+        let draft = draft.expected(format!("{root} pinned on every host, as it is used on {}", join(&users)));
+        findings
+            .add(draft.found(format!("not pinned on {}", join(&lacking))).hosts(lacking.iter().map(|host| (*host).to_owned()).collect()));
     }
 }
 

@@ -54,8 +54,9 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
     let settings = settings(session, arguments, &mut findings);
     if let Some(settings) = &settings {
         if given.anchors.is_empty() {
-            given.anchors.push(settings.anchor.der.clone());
+            given.anchors.extend(settings.anchor_ders());
         }
+        findings.pinned(settings.anchors().into_iter().map(|anchor| anchor.sha256.to_string()).collect());
         if targets.is_empty() {
             own::judge(settings, &mut findings);
             given.files = own::named_files(settings);

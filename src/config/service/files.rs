@@ -5,12 +5,18 @@ use std::path::Path;
 use crate::model::layout;
 
 /// The generation that files are rendered for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Rendering<'a> {
     /// Where it is to lie in the run directory.
     pub directory: &'a Path,
-    /// The pinned roots in PEM: what [`ANCHORS`] of the generation is to hold.
-    pub anchors: &'a str,
+    /// Writes the pinned roots in PEM: what [`ANCHORS`] of the generation is to hold. Few drivers ask for it.
+    pub anchors: &'a dyn Fn() -> String,
+}
+
+impl std::fmt::Debug for Rendering<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rendering").field("directory", &self.directory).finish_non_exhaustive()
+    }
 }
 
 /// The name of the file that holds the pinned roots in a generation, for a driver that wants one there.

@@ -16,6 +16,7 @@ mod object;
 mod open;
 mod pcrs;
 pub mod quoted;
+pub mod resident;
 mod srk;
 pub mod worker;
 
@@ -103,6 +104,14 @@ impl Tpm {
     #[must_use]
     pub fn srk_name(&self) -> &[u8] {
         &self.srk.name
+    }
+
+    /// Refuses where what was made under this storage root key cannot be used, because there is another one.
+    ///
+    /// # Errors
+    /// It is another one.
+    pub fn demand_srk(&self, name: &[u8]) -> Result<(), TpmError> {
+        srk::expect(Some(name), &self.srk.name)
     }
 
     /// How many commands the TPM was sent.

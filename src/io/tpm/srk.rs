@@ -87,7 +87,8 @@ fn is_taken(why: Tss) -> bool {
     error::kind(why) == Some(Kind::NvDefined)
 }
 
-fn expect(pinned: Option<&[u8]>, found: &[u8]) -> Result<(), TpmError> {
+/// Refuses another key than the pinned one.
+pub(super) fn expect(pinned: Option<&[u8]>, found: &[u8]) -> Result<(), TpmError> {
     match pinned {
         Some(pinned) if pinned != found => Err(TpmError::Replaced { expected: short(pinned), found: short(found) }),
         _ => Ok(()),

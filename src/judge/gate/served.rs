@@ -17,20 +17,22 @@ use crate::model::finding::Finding;
 use crate::model::profile::Purpose;
 use crate::model::text;
 
-/// Whether a chain as it came over the wire leads to the anchor and is for this name, a DNS name or an IP address.
+/// Whether a chain as it came over the wire leads to one of the anchors and is for this name, a DNS name or an IP address.
 ///
 /// # Errors
 /// Why not, in one line that is safe to print.
-pub fn served(anchor: &Anchor, chain_as_sent: &[Vec<u8>], server_name: &str, now: Time) -> Result<(), String> {
+pub fn served(anchors: &[&Anchor], chain_as_sent: &[Vec<u8>], server_name: &str, now: Time) -> Result<(), String> {
     let safe = |words: &str| text::one_line(words, text::SERVER_TEXT);
     let (leaf, others) = chain_as_sent.split_first().ok_or("no certificate was sent")?;
     let parsed = Parsed::new(leaf).map_err(|fault| safe(&fault.to_string()))?;
-    let root = Parsed::new(&anchor.der).map_err(|fault| safe(&format!("the pinned root: {fault}")))?;
+    let roots = anchors.iter().map(|anchor| Parsed::new(&anchor.der)).collect::<Result<Vec<_>, _>>();
+    let roots = roots.map_err(|fault| safe(&format!("the pinned root: {fault}")))?;
     let severities = BTreeMap::new();
     let mut findings = Findings::new(&severities);
     let others = others.get(..MAX_CANDIDATES.min(others.len())).unwrap_or_default();
-    let usable = chain::usable(&mut findings, others, leaf, &root);
-    let (usable, anchors): (Vec<&Parsed<'_>>, _) = (usable.iter().collect(), Anchors::new([root.clone()]));
+    let usable = chain::usable(&mut findings, others, leaf, &roots);
+    let names: Vec<String> = roots.iter().map(|root| root.facts.subject.to_string()).collect();
+    let (usable, anchors): (Vec<&Parsed<'_>>, _) = (usable.iter().collect(), Anchors::new(roots));
     let search = Search { leaf: &parsed, candidates: &usable, anchors: &anchors, purpose: Some(Purpose::Server), now };
     match search.best(&|way| blocking(&judged(&severities, &parsed, way, now)).count()) {
         Ok(way) => {
@@ -40,7 +42,7 @@ pub fn served(anchor: &Anchor, chain_as_sent: &[Vec<u8>], server_name: &str, now
         Err(error) => {
             search.explain(&mut findings, &error);
             none_of(blocking(&findings.into_vec()))?;
-            return Err(safe(&format!("no path to the pinned root {}: {}", root.facts.subject, path::words(&error))));
+            return Err(safe(&format!("no path to the pinned root {}: {}", names.join(" or "), path::words(&error))));
         }
     }
     named(leaf, server_name)
@@ -83,21 +85,21 @@ mod tests {
         let anchor = pki.root.anchor();
         let chain = [pki.leaf(), pki.middle.der.clone()];
         for name in ["web.funlab.casa", "localhost", "127.0.0.1", "WEB.funlab.casa"] {
-            assert_eq!(served(&anchor, &chain, name, now()), Ok(()), "{name}");
+            assert_eq!(served(&[&anchor], &chain, name, now()), Ok(()), "{name}");
         }
         let other = kit::Authority::root(ROOT);
         let rows: [(&str, Result<(), String>, &str); 7] = [
             (
                 "other name",
-                served(&anchor, &chain, "api.funlab.casa", now()),
+                served(&[&anchor], &chain, "api.funlab.casa", now()),
                 "expected a certificate for api.funlab.casa, found one for web.funlab.casa, localhost, 127.0.0.1",
             ),
-            ("other address", served(&anchor, &chain, "127.0.0.2", now()), "expected a certificate for 127.0.0.2"),
-            ("nothing sent", served(&anchor, &[], "localhost", now()), "no certificate was sent"),
-            ("no intermediate", served(&anchor, &chain[..1], "localhost", now()), "path.missing-intermediate"),
-            ("leaf twice", served(&anchor, &[chain[0].clone(), chain[0].clone()], "localhost", now()), "path.missing-intermediate"),
-            ("other root of the name", served(&other.anchor(), &chain, "localhost", now()), "anchor.other-key"),
-            ("expired", served(&anchor, &chain, "localhost", now().plus(2 * DAY)), "expired"),
+            ("other address", served(&[&anchor], &chain, "127.0.0.2", now()), "expected a certificate for 127.0.0.2"),
+            ("nothing sent", served(&[&anchor], &[], "localhost", now()), "no certificate was sent"),
+            ("no intermediate", served(&[&anchor], &chain[..1], "localhost", now()), "path.missing-intermediate"),
+            ("leaf twice", served(&[&anchor], &[chain[0].clone(), chain[0].clone()], "localhost", now()), "path.missing-intermediate"),
+            ("other root of the name", served(&[&other.anchor()], &chain, "localhost", now()), "anchor.other-key"),
+            ("expired", served(&[&anchor], &chain, "localhost", now().plus(2 * DAY)), "expired"),
         ];
         for (what, answer, words) in rows {
             let text = answer.expect_err(what);

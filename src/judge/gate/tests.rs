@@ -240,7 +240,7 @@ fn a_key_that_is_none_is_refused_even_where_it_is_the_one_asked_for() {
     let verdict = gate(
         &Gate {
             request: &request(),
-            anchor: &anchor,
+            anchors: &[&anchor],
             leaf: &leaf,
             candidates: from_ref(&pki.middle.der),
             spki: &parts.spki,
@@ -258,7 +258,7 @@ fn an_anchor_that_does_not_parse_leads_nowhere() {
     let verdict = gate(
         &Gate {
             request: &request(),
-            anchor: &anchor,
+            anchors: &[&anchor],
             leaf: &pki.leaf(),
             candidates: from_ref(&pki.middle.der),
             spki: &pki.spki(),

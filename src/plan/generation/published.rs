@@ -4,6 +4,7 @@ use super::{Kept, container, key_mode, key_of_pem};
 use crate::config::service::Rendered;
 use crate::config::settings::{Container, Owner};
 use crate::io::dir::{Buffer, Content, Dir, DiskError, Glance};
+use crate::model::key::Keep;
 use crate::model::layout;
 
 /// What the run tree should hold of a generation, beside what the generation itself says.
@@ -68,9 +69,13 @@ fn contents_differ(published: &Dir, kept: &Kept, expected: Expected<'_>, buffer:
             return Ok(differs(file));
         }
     }
-    let Some(key) = dir.read(layout::KEY)?.filter(|key| mode_is_right(key.as_glance(), owner) && kept.is_key(&key.bytes)) else {
+    let Some(key) = kept.wants_key().then(|| dir.read(layout::KEY)).transpose()? else { return Ok(None) };
+    let Some(key) = key.filter(|key| mode_is_right(key.as_glance(), owner) && kept.is_key(&key.bytes)) else {
         return Ok(differs(layout::KEY));
     };
+    if kept.keep == Keep::Resident {
+        return Ok(None);
+    }
     let combined = dir.glance(layout::COMBINED, buffer)?;
     let right = combined.is_some_and(|found| kept.is_combined(found.bytes, &key.bytes) && mode_is_right(found, owner));
     if !right {
@@ -104,6 +109,11 @@ fn mode_is_right(content: Glance<'_>, owner: Owner) -> bool {
 }
 
 impl Kept {
+    /// Whether consumers are given a key at all: of one that stays in its TPM under PCRs nothing can be said that a program reads.
+    fn wants_key(&self) -> bool {
+        self.resident_pcrs().is_none_or(|pcrs| pcrs.is_empty())
+    }
+
     /// Whether this is the PEM of its key. A sealed one is known by what was noted when it was staged, and else by its public key:
     /// neither needs the TPM.
     fn is_key(&self, pem: &[u8]) -> bool {

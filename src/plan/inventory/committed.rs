@@ -22,6 +22,7 @@ pub(super) fn committed(
     let listing = Listing::of(var)?;
     tree.largest = listing.largest().max(tree.state.largest);
     (tree.complete, tree.leftovers) = (listing.generations, listing.leftovers);
+    let marked = listing.withdrawn;
     if keep.is_some_and(|keep| !keep.rests_in_clear()) {
         tree.in_clear = in_clear(var, &tree.complete);
     }
@@ -32,6 +33,7 @@ pub(super) fn committed(
         Some((Some(generation), _)) => Some(Kept::read(var, generation)?),
         Some((None, text)) => return Err(strange_link(var, text)),
     };
+    withdraw(tree, &marked);
     choose_debt(tree, var)?;
     tree.live.iter_mut().chain(&mut tree.debt).for_each(|kept| keys.judge(kept));
     Ok(())
@@ -40,6 +42,15 @@ pub(super) fn committed(
 fn strange_link(var: &Dir, text: &str) -> DiskError {
     tracing::warn!(link = %var.join(layout::LIVE).display(), target = text, "the link names no generation");
     DiskError::new("understand the link", var.join(layout::LIVE), rustix::io::Errno::INVAL)
+}
+
+/// What a mark beside a generation says counts as if `state.json` said it: that file may be lost. What only `state.json` says is to be marked.
+fn withdraw(tree: &mut Tree, marked: &[Generation]) {
+    let live = tree.live.as_ref().map_or(0, |kept| kept.generation.0);
+    let counts = |generation: &Generation| generation.0 > live && tree.complete.contains(generation);
+    tree.unmarked = tree.state.withdrawn.iter().copied().filter(|g| counts(g) && !marked.contains(g)).collect();
+    let unnoted: Vec<Generation> = marked.iter().copied().filter(|g| counts(g) && !tree.state.withdrawn.contains(g)).collect();
+    tree.state.withdrawn.extend(unnoted);
 }
 
 /// The newest complete generation after `live` that is not withdrawn; what is older than it was superseded.

@@ -1,12 +1,14 @@
 //! What the certificates of a host share: the last run, the trust anchor for consumers, the sealing keys, and what nothing names. Only reads.
 
+use std::sync::Arc;
+
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
-use crate::judge::pem;
 use crate::model::clock::Time;
 use crate::model::layout;
 use crate::model::name::CertName;
 use crate::plan::sealing::SealingKeys;
+use crate::plan::trust::{TrustFiles, Trusted};
 
 /// What the certificates of a host share.
 #[derive(Debug)]
@@ -15,23 +17,30 @@ pub struct Host {
     pub last_run: Option<Time>,
     /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
     pub unnamed: Vec<String>,
-    /// Whether the trust anchor for consumers is missing or another one, or a killed run left something half-made beside it.
+    /// Whether a file of what consumers are to trust is missing or another one, or a killed run left something half-made beside it.
     pub half_made: bool,
     /// The sealing keys.
     pub sealing: SealingKeys,
+    /// What consumers are to trust.
+    pub trust: Arc<TrustFiles>,
 }
 
 pub(super) fn host(settings: &Settings, state: Option<&Dir>, certs: Option<&Dir>, run: Option<&Dir>) -> Result<Host, DiskError> {
     let last_run = state.map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix);
-    let half_made = run.map_or(Ok(false), |run| trust_is_half_made(settings, run))? || state.map_or(Ok(false), anchor_is_half_made)?;
+    let trust = Arc::new(Trusted::of_settings(settings, certs).files());
+    let half_made = run.map_or(Ok(false), |run| trust_is_half_made(&trust, run))? || state.map_or(Ok(false), anchor_is_half_made)?;
     let unnamed = certs.map_or(Ok(Vec::new()), |certs| unnamed(certs, settings))?;
-    Ok(Host { last_run, unnamed, half_made, sealing: SealingKeys::read(state)? })
+    Ok(Host { last_run, unnamed, half_made, sealing: SealingKeys::read(state)?, trust })
 }
 
-fn trust_is_half_made(settings: &Settings, run: &Dir) -> Result<bool, DiskError> {
+fn trust_is_half_made(wanted: &TrustFiles, run: &Dir) -> Result<bool, DiskError> {
     let Some(trust) = run.child(layout::TRUST)? else { return Ok(true) };
-    let right = trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == pem::write(&settings.anchor.der).as_bytes());
-    Ok(!right || trust.names()?.iter().any(|n| n.starts_with('.')))
+    for (name, text) in wanted.iter() {
+        if trust.read(name)?.is_none_or(|found| found.bytes.as_slice() != text.as_bytes()) {
+            return Ok(true);
+        }
+    }
+    Ok(trust.names()?.iter().any(|n| n.starts_with('.')))
 }
 
 fn anchor_is_half_made(state: &Dir) -> Result<bool, DiskError> {

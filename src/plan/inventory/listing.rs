@@ -1,28 +1,36 @@
 //! The names in one directory of generations. Only reads.
 
 use crate::io::dir::{Dir, DiskError};
+use crate::model::layout;
 use crate::model::name::Generation;
 
 /// What a directory of generations holds.
 pub(super) struct Listing {
     /// The complete ones, sorted.
     pub(super) generations: Vec<Generation>,
-    /// Whether there are dot-names: what a killed run left half-made.
+    /// Those that are marked as withdrawn, sorted.
+    pub(super) withdrawn: Vec<Generation>,
+    /// Whether there are dot-names or marks without a generation: what a killed run left half-made.
     pub(super) leftovers: bool,
 }
 
 impl Listing {
     pub(super) fn of(dir: &mut Dir) -> Result<Self, DiskError> {
-        let mut listing = Self { generations: Vec::new(), leftovers: false };
+        let mut listing = Self { generations: Vec::new(), withdrawn: Vec::new(), leftovers: false };
         dir.each_name(|name| {
             listing.generations.extend(Generation::parse(name));
+            listing.withdrawn.extend(layout::marked_by(name));
             listing.leftovers |= name.starts_with('.');
         })?;
         listing.generations.sort_unstable();
+        listing.withdrawn.sort_unstable();
+        // A mark goes with its generation; a killed run left this one.
+        listing.leftovers |= listing.withdrawn.iter().any(|marked| !listing.generations.contains(marked));
         Ok(listing)
     }
 
     pub(super) fn largest(&self) -> u64 {
-        self.generations.last().map_or(0, |generation| generation.0)
+        // A mark without its generation still takes that number: the next one of it would be withdrawn before it was made.
+        self.generations.last().max(self.withdrawn.last()).map_or(0, |generation| generation.0)
     }
 }

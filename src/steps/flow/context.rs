@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
+use super::block;
 use super::ending::Ending;
 use super::world::World;
 use crate::config::service::{Service, ServiceId};
@@ -13,8 +14,9 @@ use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::report::Watch;
+use crate::plan::trust::reads_intermediates;
 use crate::steps::run::Run;
-use crate::steps::swap::Trees;
+use crate::steps::swap::{Announced, Trees, disk_failure};
 
 /// Certificates that are issued at a time.
 const AT_A_TIME: usize = 8;
@@ -40,6 +42,12 @@ pub(super) struct Context<'a> {
     pub(super) ran: Mutex<BTreeSet<ServiceId>>,
     /// The drivers of services that refused their files, or were not proven.
     failed: Mutex<BTreeSet<&'static str>>,
+    /// Groups of which not all certificates are prepared yet.
+    unprepared: watch::Sender<usize>,
+    /// Whether consumers of a certificate read the intermediates of all.
+    shares_intermediates: bool,
+    /// The chains that are about to be published.
+    announced: Mutex<Vec<Announced>>,
 }
 
 impl<'a> Context<'a> {
@@ -57,7 +65,35 @@ impl<'a> Context<'a> {
             started: Mutex::default(),
             ran: Mutex::default(),
             failed: Mutex::default(),
+            unprepared: watch::Sender::new(0),
+            shares_intermediates: trees.settings().certificates.iter().any(reads_intermediates),
+            announced: Mutex::default(),
         }
+    }
+
+    /// So many groups are prepared from here on.
+    pub(super) fn prepares(&self, groups: usize) {
+        self.unprepared.send_replace(groups);
+    }
+
+    /// A group is prepared: its chains are known. Where consumers read the intermediates of all certificates, it waits for the other groups:
+    /// what is written once, before anything is published, need not be read a second time.
+    pub(super) async fn prepared(&self, chains: impl Iterator<Item = Announced>) {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).extend(chains);
+        self.unprepared.send_modify(|groups| *groups = groups.saturating_sub(1));
+        if self.shares_intermediates {
+            // An error would mean that there is nobody left to wait for.
+            self.unprepared.subscribe().wait_for(|groups| *groups == 0).await.ok();
+        }
+    }
+
+    /// Lets consumers find what the chains of this run need, before they are published.
+    ///
+    /// # Errors
+    /// Stage `publish`: a file cannot be written.
+    pub(super) async fn announce(&self) -> Result<(), Failure> {
+        let (trees, chains) = (self.trees.clone(), self.announced.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        block(Stage::Publish, move || trees.announce(chains.into_iter()).map_err(|why| disk_failure(Stage::Publish, &why))).await
     }
 
     /// Notes that a service has failed, for those that wait for its like.

@@ -38,12 +38,12 @@ pub(in crate::steps) use planning::collect_sealing_keys;
 use self::context::Context;
 use self::found::report_of;
 use self::groups::Ranks;
-use self::planning::{Found, Planned, clean_sealing_keys};
+use self::planning::{Found, Planned, Untidy, clean_sealing_keys};
 use self::prepare::Prepared;
-use self::task::lost;
+use self::task::{Task, lost};
 use self::world::World;
 use super::run::{Begun, Command, Run, runtime};
-use super::swap::{Trees, disk_failure};
+use super::swap::{Announced, Staged, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
 use crate::model::clock::Time;
 use crate::model::code::Code;
@@ -106,7 +106,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
             return run.end(all);
         }
     };
-    let (mut due, mut reports, mut half_made) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let (mut due, mut reports, mut untidy) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (found, certificate) in found.into_iter().zip(&wanted) {
         match found {
             Found::Unreadable(why) => {
@@ -120,13 +120,14 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
                 world.watch.finished(&report);
                 reports.insert(certificate.name().clone(), *report);
             }
-            Found::Rests { report, has_leftovers } => {
-                half_made.extend(Some(certificate.name()).filter(|_| has_leftovers || host.half_made));
+            Found::Rests { report, has_leftovers, unmarked } => {
+                let is_untidy = has_leftovers || host.half_made || !unmarked.is_empty();
+                untidy.extend(is_untidy.then(|| Untidy { name: certificate.name(), unmarked }));
                 reports.insert(certificate.name().clone(), *report);
             }
         }
     }
-    planning::remove_leftovers(settings, &half_made);
+    planning::tidy_up(settings, &untidy);
     // A run that does something collects them at its end.
     if host.sealing.leftovers || (due.is_empty() && host.sealing.are_several()) {
         clean_sealing_keys(settings);
@@ -162,6 +163,10 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
         Err(failure) => return due.iter().map(|due| run.failed(report_of(&due.decision, &due.tree), failure.clone())).collect(),
     };
     let ended = runtime.block_on(all(Context::new(trees, world, run), due));
+    // What was announced and not deployed is no part of what consumers are to trust.
+    if let Err(why) = trees.settle_trust() {
+        tracing::warn!(%why, "what consumers are to trust was not written");
+    }
     // A blocked name resolution must not hold up the end of a run.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
@@ -174,6 +179,7 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     }
     let groups = groups::by_service(due);
     let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
+    context.prepares(groups.len());
     let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(&context, group, &ranks)).collect();
     while let Some(group) = working.next().await {
         ended.extend(group);
@@ -198,6 +204,8 @@ async fn together(context: &Context<'_>, group: Vec<Due<'_>>, ranks: &Ranks) -> 
             Prepared::Ended(report) => ended.push(*report),
         }
     }
+    let chain = |(task, generation): &(Task<'_>, Staged)| Announced { name: task.place.name().clone(), chain: generation.chain_pem() };
+    context.prepared(staged.iter().map(chain)).await;
     ranks.turn_of(rank).await;
     ended.extend(rollout::roll_out(context, staged).await);
     ranks.over(rank);

@@ -25,7 +25,7 @@ use crate::plan::sealing::plaintext_warning;
 use crate::plan::window::Hold;
 use crate::steps::key::Stores;
 use crate::steps::run::Run;
-use crate::steps::swap::{Place, Trees, is_whole};
+use crate::steps::swap::{Place, Trees, disk_failure, is_whole, withdrawn};
 
 /// What was found of one certificate, and what that means.
 pub(super) enum Found {
@@ -33,8 +33,8 @@ pub(super) enum Found {
     Unreadable(DiskError),
     /// A newer omens wrote its state.
     Newer { report: Box<CertReport>, failure: Box<Failure> },
-    /// Nothing is to be done. A killed run may have left something half-made.
-    Rests { report: Box<CertReport>, has_leftovers: bool },
+    /// Nothing is to be done. A killed run may have left something half-made, and an older omens withdrew generations without a mark.
+    Rests { report: Box<CertReport>, has_leftovers: bool, unmarked: Vec<Generation> },
     /// Something is, once a window opens.
     Waits(Box<CertReport>),
     /// Something is.
@@ -61,7 +61,7 @@ pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wish
             }
             let mut report = report_of(&decision, &tree);
             report.warnings.extend(plaintext_warning(&tree.in_clear));
-            Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers }
+            Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers, unmarked: tree.unmarked }
         }
     })
 }
@@ -73,17 +73,29 @@ fn waiting(decision: &Decision, tree: &Tree, window: window::Opening) -> CertRep
     CertReport { outcome: Outcome::Blocked, error: Some(failure), ..report_of(decision, tree) }
 }
 
-/// Removes what a killed run left half-made where nothing is due: opening a place does that.
-pub(super) fn remove_leftovers(settings: &Arc<Settings>, of: &[&CertName]) {
+/// A certificate that rests and whose place is to be tidied up.
+pub(super) struct Untidy<'a> {
+    pub(super) name: &'a CertName,
+    /// Withdrawn generations that nothing marks as that.
+    pub(super) unmarked: Vec<Generation>,
+}
+
+/// Removes what a killed run left half-made where nothing is due: opening a place does that. What was withdrawn is marked.
+pub(super) fn tidy_up(settings: &Arc<Settings>, of: &[Untidy<'_>]) {
     if of.is_empty() {
         return;
     }
     let stay = |why: Failure| tracing::warn!(%why, "the remains of a killed run stay");
     match Trees::open(settings) {
         // One place that cannot be opened is no reason to leave the others as they are.
-        Ok(trees) => of.iter().filter_map(|name| Place::open(&trees, name).err()).for_each(stay),
+        Ok(trees) => of.iter().filter_map(|one| tidy(&trees, one).err()).for_each(stay),
         Err(why) => stay(why),
     }
+}
+
+fn tidy(trees: &Arc<Trees>, one: &Untidy<'_>) -> Result<(), Failure> {
+    let place = Place::open(trees, one.name)?;
+    place.var().and_then(|var| withdrawn::mark(&var, &one.unmarked)).map_err(|why| disk_failure(Stage::Publish, &why))
 }
 
 /// What the planning stage gave.

@@ -72,7 +72,7 @@ impl<'a> Task<'a> {
             leaf: leaf.clone(),
             reasons: self.journal.reasons().to_vec(),
             endpoints: self.certificate().verify.clone(),
-            eyes: Eyes { anchor: settings.anchor.clone(), clock: self.clock, credentials: settings.credentials.clone() },
+            eyes: Eyes { roots: settings.anchor_ders(), clock: self.clock, credentials: settings.credentials.clone() },
         }
     }
 

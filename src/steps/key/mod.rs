@@ -16,6 +16,7 @@
 mod envelope;
 mod file;
 mod opened;
+mod resident;
 mod sealed;
 mod sealing_keys;
 pub mod software;
@@ -36,6 +37,7 @@ use crate::model::name::{CertName, Generation};
 use crate::model::secret::Material;
 
 pub use file::FileStore;
+pub use resident::ResidentStore;
 pub use sealed::SealedStore;
 pub use stores::Stores;
 

@@ -35,7 +35,7 @@ impl Writes {
 }
 
 /// The `seal` directory of a state directory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Keys {
     state: PathBuf,
     writes: Writes,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{FileStore, Key, KeyStore, SealedStore};
+use super::{FileStore, Key, KeyStore, ResidentStore, SealedStore};
 use crate::config::settings::{Sealing, Settings};
 use crate::io::tpm::limit::Unanswered;
 use crate::model::code::Code;
@@ -30,11 +30,15 @@ impl Stores {
     /// The stores of a state directory.
     #[must_use]
     pub fn over(state: &Path, sealing: Option<Sealing>, unanswered: Unanswered) -> Self {
+        let resident = sealing.clone().map(|sealing| ResidentStore::new(state, sealing).after(unanswered.clone()));
         let sealed = sealing.map(|sealing| SealedStore::new(state, sealing).after(unanswered));
         let sealed = sealed.map(Arc::new);
         let mut stores = Self::default().with(Keep::File, Arc::new(FileStore));
         if let Some(sealed) = &sealed {
             stores = stores.with(Keep::Sealed, sealed.clone());
+        }
+        if let Some(resident) = resident {
+            stores = stores.with(Keep::Resident, Arc::new(resident));
         }
         Self { sealed, ..stores }
     }

@@ -64,7 +64,7 @@ impl Look<'_> {
             return Err(self.another(served_leaf.as_ref()));
         }
         if trusted.as_ref() != Some(&seen.chain) {
-            judge::served(self.claim.anchor, &seen.chain, &server_name, self.claim.clock.now()).map_err(|why| self.untrusted(&why))?;
+            judge::served(&self.claim.anchors, &seen.chain, &server_name, self.claim.clock.now()).map_err(|why| self.untrusted(&why))?;
             *trusted = Some(seen.chain);
         }
         match seen.ended.filter(|_| self.endpoint.client.is_some()) {

@@ -2,6 +2,7 @@
 //! profile to judge it by: it has to be the one that was staged, to the byte.
 
 use std::cell::{Cell, OnceCell};
+use std::sync::Arc;
 
 use super::{failed, nothing};
 use crate::config::service::Drivers;
@@ -9,7 +10,6 @@ use crate::config::settings::{Faulty, Paths, Remains, Sealing, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::tpm::limit::Unanswered;
 use crate::io::write;
-use crate::model::anchor::Anchor;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
@@ -25,18 +25,20 @@ use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::{self, Roots, Tree};
 use crate::plan::outlet::Bare;
 use crate::plan::sealing::SealingKeys;
+use crate::plan::trust::TrustFiles;
 use crate::steps::flow::describe_leaf;
 use crate::steps::key::Stores;
-use crate::steps::swap::{Site, disk_failure, refuse_foreign, run_directory, show_anchor};
+use crate::steps::swap::{Site, disk_failure, refuse_foreign, run_directory, show_trust};
 
 /// What is known of the host beside its certificates.
 pub(super) struct Ground<'a> {
     paths: &'a Paths,
     drivers: Drivers,
-    anchor: Option<Anchor>,
+    /// What consumers are to trust.
+    trust: Arc<TrustFiles>,
     sealing: Option<&'a Sealing>,
     clock: Clock,
-    /// Whether `anchor` is known to be the pinned root: the settings say so, or a committed generation does.
+    /// Whether its roots are known to be the pinned ones: the settings say so, or a committed generation does.
     is_pinned: Cell<bool>,
     /// Opened for the first key that needs it.
     stores: OnceCell<Stores>,
@@ -44,18 +46,18 @@ pub(super) struct Ground<'a> {
 
 impl<'a> Ground<'a> {
     pub(super) fn of(settings: &'a Settings, clock: Clock) -> Self {
-        let (paths, drivers, anchor) = (&settings.paths, settings.drivers, Some(settings.anchor.clone()));
-        Self { paths, drivers, anchor, sealing: settings.sealing.as_ref(), clock, is_pinned: Cell::new(true), stores: OnceCell::new() }
+        let (paths, drivers, trust) = (&settings.paths, settings.drivers, super::trust_of(settings));
+        Self { paths, drivers, trust, sealing: settings.sealing.as_ref(), clock, is_pinned: Cell::new(true), stores: OnceCell::new() }
     }
 
-    pub(super) fn of_remains(remains: &'a Remains, paths: &'a Paths, clock: Clock) -> Self {
-        let anchor = remains.anchor.clone().or_else(|| faulty::kept_anchor(&paths.state));
-        let (sealing, is_pinned) = (remains.sealing.as_ref(), Cell::new(remains.anchor.is_some()));
-        Self { paths, drivers: remains.drivers, anchor, sealing, clock, is_pinned, stores: OnceCell::new() }
+    pub(super) fn of_remains(remains: &'a Remains, paths: &'a Paths, all: &[Faulty], clock: Clock) -> Self {
+        let trust = Arc::new(faulty::trusted(remains, paths, all).files());
+        let (sealing, is_pinned) = (remains.sealing.as_ref(), Cell::new(!remains.anchors.is_empty()));
+        Self { paths, drivers: remains.drivers, trust, sealing, clock, is_pinned, stores: OnceCell::new() }
     }
 
     fn bare(&self) -> Bare<'_> {
-        Bare { run: &self.paths.run, drivers: self.drivers, anchor: self.anchor.as_ref() }
+        Bare { run: &self.paths.run, drivers: self.drivers, trust: Some(&self.trust) }
     }
 
     /// Both trees of a certificate.
@@ -64,7 +66,7 @@ impl<'a> Ground<'a> {
         let certs = state.as_ref().map_or(Ok(None), |dir| dir.child(layout::CERTS))?;
         let run = Dir::open(&self.paths.run)?;
         let keys = SealingKeys::read(state.as_ref())?;
-        inventory::bare_tree(self.bare(), name, Roots { certs: certs.as_ref(), run: run.as_ref() }, &keys)
+        inventory::bare_tree(self.bare(), name, Roots { certs: certs.as_ref(), run: run.as_ref(), trust: Some(&self.trust) }, &keys)
     }
 
     /// Restores one certificate.
@@ -82,7 +84,7 @@ impl<'a> Ground<'a> {
             return failed(report, damaged(name, live));
         }
         let noted = live.meta.as_ref().map(|meta| &meta.anchor_sha256);
-        self.is_pinned.set(self.is_pinned.get() || noted.zip(self.anchor.as_ref()).is_some_and(|(noted, anchor)| *noted == anchor.sha256));
+        self.is_pinned.set(self.is_pinned.get() || noted.is_some_and(|noted| self.trust.pins(noted)));
         if live.facts.as_ref().is_some_and(|facts| facts.not_after <= self.clock.now()) {
             report.warnings.push(Warning::new(Code::Expired, "the committed certificate has expired and is published all the same"));
         }
@@ -125,14 +127,16 @@ impl<'a> Ground<'a> {
         })
     }
 
-    /// Writes the pinned root where consumers find it.
-    pub(super) fn show_anchor(&self) {
-        let Some(anchor) = self.anchor.as_ref().filter(|_| self.is_pinned.get()) else {
-            return tracing::warn!("the trust anchor for consumers was not written: neither the settings nor the state directory has it");
-        };
-        let shown = write::make_path(&self.paths.run, 0o755).and_then(|root| show_anchor(&root, anchor));
+    /// Writes what consumers are to trust where they find it.
+    pub(super) fn show_trust(&self) {
+        if !self.is_pinned.get() {
+            return tracing::warn!(
+                "what consumers are to trust was not written: neither the settings nor the state directory has the root"
+            );
+        }
+        let shown = write::make_path(&self.paths.run, 0o755).and_then(|root| show_trust(&root, &self.trust));
         if let Err(why) = shown {
-            tracing::warn!(%why, "the trust anchor for consumers was not written");
+            tracing::warn!(%why, "what consumers are to trust was not written");
         }
     }
 }

@@ -90,7 +90,7 @@ impl Plugin {
     pub(super) fn files(&self, rendering: &Rendering<'_>) -> Vec<Rendered> {
         let mut files = vec![Rendered { name: self.file_name(), bytes: self.bytes(rendering.directory) }];
         if self.ca.is_some() {
-            files.push(Rendered { name: ANCHORS.to_owned(), bytes: rendering.anchors.as_bytes().to_vec() });
+            files.push(Rendered { name: ANCHORS.to_owned(), bytes: (rendering.anchors)().into_bytes() });
         }
         files
     }
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_data_file_names_one_generation_and_dots_lead_into_blocks() {
-        let rendering = Rendering { directory: Path::new("/run/omens/spire/gen-7"), anchors: "PEM" };
+        let rendering = Rendering { directory: Path::new("/run/omens/spire/gen-7"), anchors: &|| "PEM".to_owned() };
         let [data, anchors] = <[Rendered; 2]>::try_from(plugin().files(&rendering)).unwrap();
         assert_eq!((data.name.as_str(), anchors.name.as_str()), ("spire-NodeAttestor-keylime.json", "anchors.pem"));
         let found: Json = serde_json::from_slice(&data.bytes).unwrap();

@@ -97,7 +97,7 @@ impl Spot {
     /// # Errors
     /// Why there can be none, in words.
     pub(super) async fn client(&self, eyes: &Eyes, identity: Option<&Identity>) -> Result<Client, String> {
-        Client::reaching(&self.name, &self.address, std::slice::from_ref(&eyes.anchor.der), identity, eyes.clock).await
+        Client::reaching(&self.name, &self.address, &eyes.roots, identity, eyes.clock).await
     }
 
     /// Waits until a GET is answered with one of these statuses.

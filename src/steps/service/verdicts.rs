@@ -71,7 +71,7 @@ impl Verifier {
     /// # Errors
     /// Why it cannot be asked, in words.
     pub(super) fn at_url(url: &str, admin: &Admin, eyes: &Eyes) -> Result<Self, String> {
-        let client = Client::new(url, std::slice::from_ref(&eyes.anchor.der), Some(&admin.identity(eyes)?), eyes.clock);
+        let client = Client::new(url, &eyes.roots, Some(&admin.identity(eyes)?), eyes.clock);
         Ok(Self { client: client.map_err(|why| why.to_string())? })
     }
 

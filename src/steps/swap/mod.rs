@@ -3,14 +3,18 @@
 #![doc = include_str!("ondisk.md")]
 
 mod aside;
+mod leftovers;
 mod place;
 mod publish;
 mod site;
 mod stage;
+mod trust;
+pub mod withdrawn;
 
 pub use aside::keep_aside;
 pub(in crate::steps) use place::failure as disk_failure;
-pub use place::{Place, Trees, refuse_foreign, run_directory, show_anchor};
+pub use place::{Place, Trees, refuse_foreign, run_directory};
 pub use publish::{Published, put_back, write_copies};
 pub use site::{Site, demand_memory};
 pub use stage::{Reopened, Staged, demand_room, is_whole, reopen};
+pub use trust::{Announced, show as show_trust};

@@ -1,15 +1,18 @@
 //! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::leftovers::clean;
 use super::site::{Site, directory_owner};
+use super::trust::{self, Announced, Trust};
+use super::withdrawn;
 use crate::config::settings::{Certificate, Owner, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::tpm::limit::Unanswered;
 use crate::io::write::{self, Ownership};
-use crate::judge::pem;
-use crate::model::anchor::Anchor;
+use crate::model::anchor::Fingerprint;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
@@ -17,6 +20,7 @@ use crate::model::name::{CertName, Generation};
 use crate::model::secret::Material;
 use crate::plan::generation::{Kept, key_of_pem};
 use crate::plan::outlet::Outlet;
+use crate::plan::trust::TrustFiles;
 use crate::steps::key::Stores;
 
 /// Both trees of a run, opened once: two descriptors, however many certificates are on their way.
@@ -26,6 +30,8 @@ pub struct Trees {
     certs: Dir,
     run: Dir,
     stores: Arc<Stores>,
+    /// What consumers are to trust, and what of it lies in the run directory.
+    trust: Mutex<Trust>,
 }
 
 /// Whoever owns a directory can put something else in the place of what lies in it.
@@ -53,8 +59,8 @@ pub fn refuse_foreign(paths: [&PathBuf; 2]) -> Result<(), Failure> {
 }
 
 impl Trees {
-    /// Opens both trees, making what is missing with their modes ([Owners and modes](crate::steps::swap#owners-and-modes)), and writes the
-    /// pinned root where consumers find it.
+    /// Opens both trees, making what is missing with their modes ([Owners and modes](crate::steps::swap#owners-and-modes)), and writes what
+    /// consumers are to trust where they find it.
     ///
     /// # Errors
     /// When a directory cannot be made or opened, or something that is not ours lies in its place.
@@ -81,9 +87,36 @@ impl Trees {
         // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (swap/ondisk.md,
         // "What lies where").
         let run = write::make_path(&settings.paths.run, 0o755)?;
-        keep_anchor(&state, &settings.anchor)?;
-        show_anchor(&run, &settings.anchor)?;
-        Ok(Self { settings: settings.clone(), certs, run, stores })
+        trust::keep(&state, &settings.anchors())?;
+        let trust = Mutex::new(Trust::open(settings, &certs, &run)?);
+        Ok(Self { settings: settings.clone(), certs, run, stores, trust })
+    }
+
+    /// What consumers are to trust now.
+    #[must_use]
+    pub fn trust(&self) -> Arc<TrustFiles> {
+        self.lock_trust().files().clone()
+    }
+
+    /// Lets consumers find the intermediates of chains that are about to be published, in place of those that are committed.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn announce(&self, chains: impl Iterator<Item = Announced>) -> Result<(), DiskError> {
+        self.lock_trust().announce(&self.run, chains)
+    }
+
+    /// The same from what is committed by now: of what was announced, not everything is deployed.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn settle_trust(&self) -> Result<(), DiskError> {
+        self.lock_trust().settle(&self.settings, &self.certs, &self.run)
+    }
+
+    fn lock_trust(&self) -> MutexGuard<'_, Trust> {
+        // A panic elsewhere cannot leave it half-changed: its files are compared with what lies there before each write.
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The settings.
@@ -129,6 +162,7 @@ impl Place {
             write::sync(&trees.certs)?;
         }
         clean(&var)?;
+        withdrawn::clean(&var)?;
         run_directory(&trees.run, name, certificate.owner)?;
         Ok(Self { trees: trees.clone(), index })
     }
@@ -153,8 +187,8 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::var`] and [`Place::run`].
-    pub(super) fn site(&self, kept: &Kept) -> Result<Site<'_>, DiskError> {
-        let outlet = Outlet::of_settings(self.settings(), self.certificate(), kept);
+    pub(super) fn site(&self, kept: &Kept) -> Result<Site, DiskError> {
+        let outlet = Outlet::of_settings(self.settings(), self.certificate(), kept, Some(self.trees.trust()));
         Ok(Site { var: self.var()?, run: self.run()?, outlet })
     }
 
@@ -162,6 +196,12 @@ impl Place {
     #[must_use]
     pub fn stores(&self) -> &Stores {
         &self.trees.stores
+    }
+
+    /// The trust files that consumers of this certificate read now, with their SHA-256.
+    #[must_use]
+    pub fn trusted(&self) -> BTreeMap<String, Fingerprint> {
+        self.trees.trust().read_by(self.certificate())
     }
 
     /// The settings.
@@ -231,45 +271,6 @@ pub fn run_directory(run_root: &Dir, name: &CertName, owner: Owner) -> Result<Di
     let (run, _) = write::make_dir(run_root, name.as_str(), 0o750, directory_owner(owner))?;
     clean(&run)?;
     Ok(run)
-}
-
-/// Keeps the pinned root in the state directory as well, for a boot at which the settings are broken: `meta.json` has its fingerprint.
-fn keep_anchor(state: &Dir, anchor: &Anchor) -> Result<(), DiskError> {
-    for name in state.names()?.iter().filter(|name| layout::is_half_made_anchor(name)) {
-        write::remove(state, name)?;
-    }
-    let text = pem::write(&anchor.der);
-    if state.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == text.as_bytes()) {
-        return Ok(());
-    }
-    write::replace_file(state, layout::ANCHOR, text.as_bytes(), 0o644)
-}
-
-/// Writes the pinned root where consumers find it, if it is not there.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn show_anchor(run_root: &Dir, anchor: &Anchor) -> Result<(), DiskError> {
-    let text = pem::write(&anchor.der);
-    let (trust, _) = write::make_dir(run_root, layout::TRUST, 0o755, Ownership::default())?;
-    clean(&trust)?;
-    if trust.read(layout::ANCHOR)?.is_some_and(|found| found.bytes.as_slice() == text.as_bytes()) {
-        return Ok(());
-    }
-    write::replace_any(&trust, layout::ANCHOR, text.as_bytes(), 0o644, Ownership::default())
-}
-
-/// Removes dot-names, which a killed run leaves. The only links among them are temporaries of `live` and of the constant links to what drivers
-/// render; another one was put there by somebody else, and is an error.
-fn clean(dir: &Dir) -> Result<(), DiskError> {
-    let ours = [".live.", ".nginx.conf.", ".anchors.pem.", ".spire-"];
-    for name in dir.names()?.iter().filter(|n| n.starts_with('.')) {
-        if dir.kind(name)? == Some(Kind::Link) && ours.iter().all(|own| !name.starts_with(own)) {
-            return Err(DiskError::new("use", dir.join(name), rustix::io::Errno::LOOP));
-        }
-        write::remove(dir, name)?;
-    }
-    Ok(())
 }
 
 /// A disk's refusal as a failure of a stage.

@@ -19,16 +19,16 @@ use crate::plan::outlet::Outlet;
 
 /// The directories of one certificate, and how one generation of it reaches its consumers.
 #[derive(Debug)]
-pub struct Site<'a> {
+pub struct Site {
     /// `certs/NAME` of the state directory.
     pub(in crate::steps) var: Dir,
     /// `NAME` of the run directory.
     pub(in crate::steps) run: Dir,
     /// Who gets what.
-    pub(in crate::steps) outlet: Outlet<'a>,
+    pub(in crate::steps) outlet: Outlet,
 }
 
-impl Site<'_> {
+impl Site {
     /// Whether the run tree has this generation whole, whatever its `live` names. What cannot be looked at is staged anew.
     pub(super) fn is_whole(&self, kept: &Kept) -> bool {
         files_differ(&self.run, kept, self.outlet.expected()).is_ok_and(|difference| difference.is_none())
@@ -137,7 +137,7 @@ impl Site<'_> {
         let mut files = install.files.clone();
         files.sort_by_key(|(part, _)| (*part == Part::Key, part.holds_key()));
         for (part, file) in &files {
-            let Some(wanted) = Wanted::of(self.outlet.anchor, kept, install, *part) else { continue };
+            let Some(wanted) = Wanted::of(self.outlet.trust.as_deref(), kept, install, *part) else { continue };
             if wanted.is_right(&dir, file, owner)? {
                 continue;
             }
@@ -170,7 +170,7 @@ impl Site<'_> {
         let Some(found) = dir.read(file)? else { return Ok(true) };
         for generation in self.var.names()?.iter().filter_map(|name| Generation::parse(name)) {
             let kept = Kept::read(&self.var, generation)?;
-            if Wanted::of(self.outlet.anchor, &kept, install, part).is_some_and(|wanted| wanted.is_in(&found.bytes)) {
+            if Wanted::of(self.outlet.trust.as_deref(), &kept, install, part).is_some_and(|wanted| wanted.is_in(&found.bytes)) {
                 return Ok(true);
             }
         }

@@ -137,6 +137,12 @@ impl Staged {
     pub const fn facts(&self) -> &Facts {
         &self.facts
     }
+
+    /// The intermediates' PEM.
+    #[must_use]
+    pub fn chain_pem(&self) -> String {
+        self.kept.chain_pem()
+    }
 }
 
 fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskError> {
@@ -156,7 +162,7 @@ fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskErro
         generation,
         staged: now,
         spki_sha256: Fingerprint::of(&stored.facts().spki),
-        anchor_sha256: place.settings().anchor.sha256.clone(),
+        anchor_sha256: stored.anchor.clone(),
         files: files.iter().map(|(name, bytes, _)| ((*name).to_owned(), Fingerprint::of(bytes))).collect::<BTreeMap<_, _>>(),
         published_key_sha256: stored.key.at_rest().published_sha256().cloned(),
         keep: Some(place.certificate().keep),
@@ -212,6 +218,6 @@ fn is_complete(place: &Place, kept: &Kept) -> Result<bool, DiskError> {
 #[must_use]
 pub fn is_whole(trees: &Trees, certificate: &Certificate, kept: &Kept) -> bool {
     let run = trees.run_of(certificate.name()).ok().flatten();
-    let outlet = || Outlet::of_settings(trees.settings(), certificate, kept);
+    let outlet = || Outlet::of_settings(trees.settings(), certificate, kept, Some(trees.trust()));
     run.is_some_and(|run| files_differ(&run, kept, outlet().expected()).is_ok_and(|difference| difference.is_none()))
 }

@@ -103,11 +103,13 @@ def no_plain_key(disk=False):
 def no_orphans(now):
     """live, the one before it, and the sealing keys that these need or the next run will use"""
     left = [path for tree in (DISK, RUN) for path in names(tree) if os.path.basename(path).startswith('.')]
+    marked = [name for name in os.listdir(f'{DISK}/certs/web') if name.startswith('withdrawn-')]
+    left += [mark for mark in marked if not os.path.isdir(f'{DISK}/certs/web/gen-{mark[10:]}')]
     if left:
         bad('leftovers:', *left[:3])
     for tree in (f'{DISK}/certs/web', f'{RUN}/web'):
         all = sorted(int(name[4:]) for name in os.listdir(tree) if name.startswith('gen-'))
-        if len(all) > 2 or all[-1] != int(now[4:]):
+        if len(all) > 2 or all[-1] != int(now[4:]) and f'withdrawn-{all[-1]}' not in marked:
             bad(f'generations that nobody needs: {all} with live {now} in', tree)
     if not SEALED:
         return
@@ -149,6 +151,9 @@ if run:
     pair(f'{RUN}/web', run)
 no_plain_key()
 
+if case['loses_state'] and os.path.exists(f'{DISK}/certs/web/state.json'):
+    os.remove(f'{DISK}/certs/web/state.json')
+    case['stays'] = var
 code, text = omens(case['conf'], *case['next'])
 now = live(f'{DISK}/certs/web')
 if code not in case['next_code']:

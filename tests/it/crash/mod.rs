@@ -42,6 +42,17 @@ fn a_renewal_survives_an_error_at_every_call() {
     Victim::new().cut(IO_ERROR, &Case::renewal());
 }
 
+/// What was withdrawn is marked before anything moves: although `state.json` is lost with the cut, it does not come back.
+#[test]
+fn a_rollback_survives_every_kill_and_the_loss_of_the_state() {
+    Victim::new().cut(KILL, &Case::rollback());
+}
+
+#[test]
+fn a_rollback_survives_power_cuts_and_the_loss_of_the_state() {
+    Victim::new().cut(POWER_AT_NAMES, &Case::rollback());
+}
+
 #[test]
 fn restore_survives_every_kill() {
     Victim::new().cut(KILL, &Case::restore());

@@ -57,6 +57,8 @@ pub(super) struct Case {
     pub(super) next_code: Vec<i32>,
     /// What is there after the next run, where that is always the same.
     pub(super) stays: Option<&'static str>,
+    /// Whether `state.json` is lost before the next run, which then has to stay with what is committed.
+    pub(super) loses_state: bool,
 }
 
 impl Case {
@@ -84,7 +86,14 @@ impl Case {
             next: vec!["renew", "--all"],
             next_code: vec![0],
             stays: None,
+            loses_state: false,
         }
+    }
+
+    /// A person's way back from the second to the first.
+    pub(super) fn rollback() -> Self {
+        let setup = format!("{FIRST} && {FIRST} --force");
+        Self { name: "rollback", setup, program: vec!["rollback", "web"], done: "gen-1", loses_state: true, ..Self::renewal() }
     }
 
     /// After a boot.
@@ -242,6 +251,7 @@ impl Victim {
             "keep": self.estate.certs[0].keep, "tcti": self.swtpm.as_ref().map(Swtpm::direct),
             "power": power, "error": how.contains(&"--error"), "var": case.may, "run_may": run_may, "done": case.done,
             "next": case.next, "next_code": case.next_code, "stays": case.stays,
+            "loses_state": case.loses_state,
         });
         let (judge, file) = (self.estate.dir.join("left.py"), self.estate.dir.join("case.json"));
         std::fs::write(&judge, include_str!("left.py")).unwrap();

@@ -105,7 +105,7 @@ fn logins(settings: &Settings, findings: &mut HostFindings) {
             continue;
         };
         let asked = Requirements { purpose: Some(Purpose::Client), ..Requirements::default() };
-        let anchors = [settings.anchor.der.clone()];
+        let anchors = settings.anchor_ders();
         let question = Question { leaf, candidates: above, anchors: &anchors, crls: &[], spki: None, asked: &asked, at: findings.at() };
         let assessment = assess(&question);
         let Some(facts) = &assessment.facts else { continue };
@@ -212,6 +212,7 @@ const fn lint_of(reason: &Reason) -> Option<(&'static Lint, Severity)> {
         ReasonCode::Unpublished => &lints::UNPUBLISHED,
         ReasonCode::Unproven => &lints::UNPROVEN,
         ReasonCode::LinkMissing => &lints::LINK_MISSING,
+        ReasonCode::TrustChanged => &lints::TRUST_NOT_TAKEN_UP,
         // The certificate itself is judged below, the settings above.
         ReasonCode::Settings => return None,
         ReasonCode::NotYetValid | ReasonCode::Expired | ReasonCode::InWindow | ReasonCode::Overdue => return None,
@@ -241,7 +242,8 @@ fn by_profile(settings: &Settings, certificate: &Certificate, live: &Kept, findi
     let (leaf, candidates) = (certificates(live.cert_pem().as_bytes()), certificates(live.chain_pem().as_bytes()));
     let (Some(leaf), Some(facts)) = (leaf.first(), &live.facts) else { return };
     let request = &certificate.request;
-    let question = Gate { request, anchor: &settings.anchor, leaf, candidates: &candidates, spki: &facts.spki, serves_until: None };
+    let pinned = settings.anchors();
+    let question = Gate { request, anchors: &pinned, leaf, candidates: &candidates, spki: &facts.spki, serves_until: None };
     let verdict = gate(&question, findings.at());
     let (object, location) = (Object::certificate(&facts.sha256), Location::file(directory(settings, certificate).join(layout::CERT)));
     for finding in &verdict.findings {
@@ -255,7 +257,7 @@ fn by_profile(settings: &Settings, certificate: &Certificate, live: &Kept, findi
     }
     let asked =
         Requirements { profile: Some(Arc::clone(&request.profile)), purpose: Some(request.profile.purpose), ..Requirements::default() };
-    let anchors = [settings.anchor.der.clone()];
+    let anchors = settings.anchor_ders();
     let question = Question { leaf, candidates: &candidates, anchors: &anchors, crls: &[], spki: None, asked: &asked, at: findings.at() };
     let chain = chains::chain(target(certificate), &assess(&question), findings.at());
     findings.chain(chain);

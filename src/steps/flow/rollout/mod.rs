@@ -110,8 +110,15 @@ struct Rollout<'c, 'a> {
 /// Rolls out what is staged, and gives the reports.
 pub(super) async fn roll_out<'a>(context: &Context<'a>, staged: Vec<(Task<'a>, Staged)>) -> Vec<CertReport> {
     let mut rollout = Rollout { context, entries: Vec::new(), members: Vec::new(), reports: Vec::new(), asked: BTreeSet::new() };
+    let trust = if staged.is_empty() { Ok(()) } else { context.announce().await };
     for (task, staged) in staged {
-        rollout.publish(task, staged).await;
+        match &trust {
+            Ok(()) => rollout.publish(task, staged).await,
+            Err(failure) => {
+                let end = End::Failed { failure: failure.clone(), waits: Some(staged.generation()) };
+                rollout.reports.push(task.finish(end).await);
+            }
+        }
     }
     let all: Vec<usize> = (0..rollout.entries.len()).collect();
     let answers = rollout.ask(&all, Reads::New).await;

@@ -1,0 +1,108 @@
+//! `[trust]`: the roots that this host trusts, each pinned by its fingerprint.
+
+use std::path::{Path, PathBuf};
+
+use super::pem::certificates;
+use super::shape::{Errors, Shape, Wrong, is_fill_in, list, parsed, placed};
+use super::tree::{Node, Place, Value};
+use super::value;
+use crate::io::read;
+use crate::model::anchor::{Anchor, Fingerprint};
+use crate::model::code::Code;
+
+/// `[trust]`.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The file of the first root.
+    pub file: PathBuf,
+    /// The first root.
+    pub anchor: Anchor,
+    /// The roots beside it.
+    pub also: Vec<Anchor>,
+}
+
+impl Trust {
+    /// The DER of all roots, the first one first.
+    #[must_use]
+    pub fn ders(&self) -> Vec<Vec<u8>> {
+        std::iter::once(&self.anchor).chain(&self.also).map(|anchor| anchor.der.clone()).collect()
+    }
+}
+
+/// `[trust]`: the first root, and those beside it.
+pub(super) fn trust(node: &Node, errors: &Errors) -> Option<Trust> {
+    let shape = Shape::of("[trust]", node, errors)?;
+    let first = root(&shape, node);
+    let also = shape.or("also", Vec::new(), list(placed(also)));
+    shape.finish();
+    let (Root { file, anchor }, also) = (first?, also?);
+    let mut all = vec![anchor.sha256.clone()];
+    for (place, root) in &also {
+        if all.contains(&root.anchor.sha256) {
+            let text = format!("the root {} is pinned already", root.anchor.sha256);
+            errors.at(place, Wrong::new(Code::Duplicate, text).suggest("leave this entry out"));
+            return None;
+        }
+        all.push(root.anchor.sha256.clone());
+    }
+    Some(Trust { file, anchor, also: also.into_iter().map(|(_, root)| root.anchor).collect() })
+}
+
+/// A root and the file it was read from.
+struct Root {
+    file: PathBuf,
+    anchor: Anchor,
+}
+
+/// `{ anchor = FILE, anchor_sha256 = "…" }` of `also`.
+fn also(node: &Node, errors: &Errors) -> Option<Root> {
+    let shape = Shape::of("entry of also", node, errors)?;
+    let root = root(&shape, node);
+    shape.finish();
+    root
+}
+
+fn root(shape: &Shape<'_>, node: &Node) -> Option<Root> {
+    let errors = shape.errors();
+    let file = shape.required("anchor", placed(parsed(value::path)));
+    let pin = shape.required("anchor_sha256", placed(parsed(value::fingerprint)));
+    // What `init` printed for another host names files of that host.
+    let anchor = file.as_ref().filter(|_| !pin_is_open(node)).and_then(|(place, file)| anchor(place, file, errors));
+    let ((_, file), anchor, (pin_place, pin)) = (file?, anchor?, pin?);
+    pinned(&file, &anchor, pin_place, &pin, errors).then_some(Root { file, anchor })
+}
+
+/// Whether the pin is still to be filled in.
+fn pin_is_open(node: &Node) -> bool {
+    let Value::Table(entries) = &node.value else { return false };
+    entries.iter().any(|entry| entry.key == "anchor_sha256" && is_fill_in(&entry.node))
+}
+
+fn anchor(place: &Place, file: &Path, errors: &Errors) -> Option<Anchor> {
+    let mut certificates = certificates(place, file, errors, whoever_wrote_it)?;
+    let count = certificates.len();
+    match (certificates.pop(), count) {
+        (Some(der), 1) => Some(Anchor::new(der)),
+        _ => {
+            let wrong = Wrong::value(format!("expected exactly one certificate in {}, found {count}", file.display()));
+            errors.at(place, wrong.suggest("keep the root alone in that file; intermediates come with each answer of the CA"));
+            None
+        }
+    }
+}
+
+fn pinned(file: &Path, anchor: &Anchor, place: &Place, pin: &Fingerprint, errors: &Errors) -> bool {
+    let same = anchor.sha256 == *pin;
+    if !same {
+        let file = file.display();
+        let wrong = Wrong::new(Code::AnchorPin, format!("the certificate in {file} has the SHA-256 {}, expected {pin}", anchor.sha256));
+        errors.at(place, wrong.suggest(format!(
+            "find out which is right where the root was made (openssl x509 -noout -fingerprint -sha256 -in {file}): put the right root into that file, or its fingerprint here"
+        )));
+    }
+    same
+}
+
+fn whoever_wrote_it(file: &Path) -> Result<Vec<u8>, read::ReadError> {
+    read::file(file, read::LIMIT)
+}

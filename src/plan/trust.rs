@@ -1,0 +1,195 @@
+//! What consumers are to trust, as the files of `trust` in the run directory: the pinned roots, and the intermediates of what is committed
+//! ([Trust](crate::steps::swap#trust)). Only reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::generation::certificates;
+use crate::config::service::{ANCHORS, Rendering};
+use crate::config::settings::{Certificate, Part, Settings};
+use crate::io::dir::{Dir, DiskError};
+use crate::judge::pem;
+use crate::model::anchor::{Anchor, Fingerprint};
+use crate::model::layout;
+use crate::model::meta::Meta;
+use crate::model::name::{CertName, Generation};
+use crate::model::state::State;
+
+/// What the files of `trust` are made of.
+#[derive(Clone, Debug, Default)]
+pub struct Trusted {
+    roots: Vec<Anchor>,
+    /// The intermediates of each certificate's chain, as PEM.
+    chains: BTreeMap<CertName, String>,
+}
+
+impl Trusted {
+    /// The roots of the settings and what is committed in this directory.
+    #[must_use]
+    pub fn of_settings(settings: &Settings, certs: Option<&Dir>) -> Self {
+        let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
+        let roots = settings.anchors().into_iter().cloned().collect();
+        Self::new(roots, certs, settings.certificates.iter().map(Certificate::name).chain(faulty))
+    }
+
+    /// These roots, and what is committed of these certificates. One whose chain cannot be read has none here: that costs no other one.
+    pub fn new<'a>(roots: Vec<Anchor>, certs: Option<&Dir>, names: impl Iterator<Item = &'a CertName>) -> Self {
+        let chain = |name: &CertName| Some((name.clone(), committed_chain(certs?, name).ok().flatten()?));
+        Self { roots, chains: names.filter_map(chain).collect() }
+    }
+
+    /// Takes this chain in place of what is committed of a certificate.
+    pub fn put(&mut self, name: CertName, chain: String) {
+        self.chains.insert(name, chain);
+    }
+
+    /// The files.
+    #[must_use]
+    pub fn files(&self) -> TrustFiles {
+        let Some(first) = self.roots.first() else { return TrustFiles::default() };
+        let write = |ders: &mut dyn Iterator<Item = &Vec<u8>>| ders.map(|der| pem::write(der)).collect::<String>();
+        let anchors = write(&mut self.roots.iter().map(|anchor| &anchor.der));
+        let distinct: BTreeSet<&String> = self.chains.values().collect();
+        let ders = distinct.into_iter().flat_map(|chain| certificates(chain.as_bytes()));
+        let by_print: BTreeMap<Fingerprint, Vec<u8>> = ders.map(|der| (Fingerprint::of(&der), der)).collect();
+        let is_root = |print: &Fingerprint| self.roots.iter().any(|anchor| anchor.sha256 == *print);
+        // In the order of their fingerprints, so that the files change only where something comes or goes.
+        let intermediates = write(&mut by_print.iter().filter(|(print, _)| !is_root(print)).map(|(_, der)| der));
+        let files = [
+            (layout::ANCHOR, pem::write(&first.der)),
+            (layout::ANCHORS, anchors.clone()),
+            (layout::BUNDLE, anchors + &intermediates),
+            (layout::INTERMEDIATES, intermediates),
+        ];
+        TrustFiles { roots: self.roots.iter().map(|anchor| anchor.sha256.clone()).collect(), files: files.into() }
+    }
+}
+
+/// The intermediates of the committed generation.
+fn committed_chain(certs: &Dir, name: &CertName) -> Result<Option<String>, DiskError> {
+    let Some(live) = live(certs, name)? else { return Ok(None) };
+    Ok(live.read(layout::CHAIN)?.map(|content| String::from_utf8_lossy(&content.bytes).into_owned()))
+}
+
+fn live(certs: &Dir, name: &CertName) -> Result<Option<Dir>, DiskError> {
+    let Some(var) = certs.child(name.as_str())? else { return Ok(None) };
+    let Some(generation) = var.link(layout::LIVE)?.filter(|link| Generation::parse(link).is_some()) else { return Ok(None) };
+    var.child(&generation)
+}
+
+/// The files of `trust` as they should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustFiles {
+    roots: Vec<Fingerprint>,
+    files: BTreeMap<&'static str, String>,
+}
+
+impl TrustFiles {
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.files.iter().map(|(name, text)| (*name, text.as_str()))
+    }
+
+    /// What a part of `install` names.
+    #[must_use]
+    pub fn file(&self, part: Part) -> Option<&str> {
+        self.files.get(part.trust_file()?).map(String::as_str)
+    }
+
+    /// Whether this root is one of the pinned ones.
+    #[must_use]
+    pub fn pins(&self, root: &Fingerprint) -> bool {
+        self.roots.contains(root)
+    }
+
+    /// The files that consumers of this certificate read, with their SHA-256.
+    #[must_use]
+    pub fn read_by(&self, certificate: &Certificate) -> BTreeMap<String, Fingerprint> {
+        let print = |name: &'static str| Some((name.to_owned(), Fingerprint::of(self.files.get(name)?.as_bytes())));
+        read_by(certificate).into_iter().filter_map(print).collect()
+    }
+
+    /// Which of the files that consumers of this certificate read are not the ones that they last took up, in words.
+    #[must_use]
+    pub fn changed(&self, certificate: &Certificate, state: &State) -> Option<String> {
+        let wanted = self.read_by(certificate);
+        let changed: Vec<&str> =
+            wanted.iter().filter(|(name, print)| state.trust.get(*name) != Some(print)).map(|(name, _)| name.as_str()).collect();
+        let (is, read) = if changed.len() == 1 { ("is", "it") } else { ("are", "them") };
+        (!changed.is_empty()).then(|| format!("{} {is} not as its consumers last read {read}", changed.join(", ")))
+    }
+}
+
+/// The files of `trust` that consumers of this certificate read: by `install`, and what a driver puts beside the certificate.
+fn read_by(certificate: &Certificate) -> BTreeSet<&'static str> {
+    let installed = certificate.install.iter().flat_map(|install| &install.files).filter_map(|(part, _)| part.trust_file());
+    let rendering = Rendering { directory: Path::new("/"), anchors: &String::new };
+    let renders = certificate.reload.iter().any(|service| service.files(&rendering).iter().any(|file| file.name == ANCHORS));
+    installed.chain(renders.then_some(layout::ANCHORS)).collect()
+}
+
+/// Whether consumers of this certificate read a file that holds intermediates.
+#[must_use]
+pub fn reads_intermediates(certificate: &Certificate) -> bool {
+    read_by(certificate).contains(layout::BUNDLE)
+}
+
+/// A committed certificate whose root the settings pin no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Its name.
+    pub name: CertName,
+    /// The generation.
+    pub generation: String,
+    /// The root that it was validated against.
+    pub root: Fingerprint,
+}
+
+/// The committed certificates of these settings that end at a root which is not pinned any more. What cannot be read is passed over.
+#[must_use]
+pub fn dropped(settings: &Settings) -> Vec<Dropped> {
+    let state = Dir::open(&settings.paths.state).ok().flatten();
+    let Some(certs) = state.and_then(|state| state.child(layout::CERTS).ok().flatten()) else { return Vec::new() };
+    let pinned = settings.anchors();
+    let one = |certificate: &Certificate| {
+        let live = live(&certs, certificate.name()).ok().flatten()?;
+        let meta: Meta = serde_json::from_slice(&live.read(layout::META).ok().flatten()?.bytes).ok()?;
+        let root = meta.anchor_sha256;
+        let (name, generation) = (certificate.name().clone(), meta.generation.to_string());
+        pinned.iter().all(|anchor| anchor.sha256 != root).then_some(Dropped { name, generation, root })
+    };
+    settings.certificates.iter().filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::kit::{Authority, Pki, ROOT};
+
+    fn name(text: &str) -> CertName {
+        CertName::parse(text).unwrap()
+    }
+
+    #[test]
+    fn roots_come_first_then_each_intermediate_once() {
+        let (old, new) = (Pki::new(), Authority::root(ROOT));
+        let of = |ders: &[&Vec<u8>]| ders.iter().map(|der| pem::write(der)).collect::<String>();
+        let mut trusted = Trusted { roots: vec![new.anchor(), old.root.anchor()], chains: BTreeMap::new() };
+        let bare = trusted.files();
+        assert_eq!(bare.file(Part::Bundle), bare.file(Part::Anchors), "no intermediates yet");
+        let middle = old.middle.der.clone();
+        for certificate in ["api", "web"] {
+            trusted.put(name(certificate), of(&[&middle]));
+        }
+        // A root in a chain is none of its intermediates.
+        trusted.put(name("odd"), of(&[&middle, &new.der]));
+        let files = trusted.files();
+        assert_eq!(files.file(Part::Ca), Some(of(&[&new.der]).as_str()));
+        assert_eq!(files.file(Part::Anchors), Some(of(&[&new.der, &old.root.der]).as_str()));
+        assert_eq!(files.file(Part::Bundle), Some(of(&[&new.der, &old.root.der, &middle]).as_str()));
+        assert_eq!(files.files[layout::INTERMEDIATES], of(&[&middle]));
+        assert!(files.pins(&old.root.anchor().sha256) && !files.pins(&Fingerprint::of(&middle)));
+        assert_eq!(files.file(Part::Cert), None);
+        assert_eq!(Trusted::default().files().iter().count(), 0, "without a root there is nothing to trust");
+    }
+}
