@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::pem::certificates;
 use super::shape::{Errors, Shape, Wrong, is_fill_in, list, parsed, placed};
+use super::tables::host::{ALSO, TRUST};
 use super::tree::{Node, Place, Value};
 use super::value;
 use crate::io::read;
@@ -31,7 +32,7 @@ impl Trust {
 
 /// `[trust]`: the first root, and those beside it.
 pub(super) fn trust(node: &Node, errors: &Errors) -> Option<Trust> {
-    let shape = Shape::of("[trust]", node, errors)?;
+    let shape = Shape::of(&TRUST, node, errors)?;
     let first = root(&shape, node);
     let also = shape.or("also", Vec::new(), list(placed(also)));
     shape.finish();
@@ -56,7 +57,7 @@ struct Root {
 
 /// `{ anchor = FILE, anchor_sha256 = "…" }` of `also`.
 fn also(node: &Node, errors: &Errors) -> Option<Root> {
-    let shape = Shape::of("entry of also", node, errors)?;
+    let shape = Shape::of(&ALSO, node, errors)?;
     let root = root(&shape, node);
     shape.finish();
     root
