@@ -64,7 +64,8 @@ impl Wanted<'_> {
                  1.3.0 and 1.1.1), and serves no second such key; resident_at_own_risk = true takes that"
             ));
         }
-        if let Some(part) = self.installed(Part::Combined) {
+        let together = [Part::Combined, Part::CombinedKeyFirst, Part::Jks, Part::Pkcs12];
+        if let Some(part) = together.into_iter().find_map(|part| self.installed(part)) {
             return unusable(format!("a resident key is in no file, so there is no {part} to install"));
         }
         match self.installed(Part::Key) {

@@ -38,6 +38,8 @@ codes! {
     Advisory = "advisory",
     /// Who reads a certificate cannot load a key of this kind.
     ConsumerCannotLoad = "consumer-cannot-load",
+    /// A file that `install` asks for could not be made, for want of its password.
+    ContainerNotMade = "container-not-made",
     /// A control group of the server wants an approval before it signs.
     ControlGroup = "control-group",
     /// Something was issued and is not deployed yet.

@@ -14,7 +14,7 @@ use self::drivers::by_drivers;
 pub use self::drivers::{Asked, Deployment};
 use super::issue::Issuer;
 use super::swap::Published;
-use crate::config::service::{Seen, Shown};
+use crate::config::service::{Deployed, Seen, Shown};
 use crate::config::settings::{Certificate, Endpoint};
 use crate::judge::cert::Facts;
 use crate::model::anchor::{Anchor, Fingerprint};
@@ -189,13 +189,14 @@ pub async fn all_stopped(
     Ok(Proven { published, proof: Proof::ServiceStopped, warnings: Vec::new() })
 }
 
-/// Whether a leaf is what the endpoints serve (again): the judge of a revert, since a reload's exit is none.
+/// Whether a leaf is what the endpoints serve (again), and what the programs say is in use: the judge of a revert, since a reload's exit is
+/// none.
 ///
 /// # Errors
-/// Stage `verify`, when something else is served.
-pub async fn serves(prover: &dyn Prover, claim: &Claim<'_>) -> Result<(), Failure> {
+/// Stage `verify`, when something else is served or used.
+pub async fn serves(prover: &dyn Prover, claim: &Claim<'_>, deployed: &Deployed) -> Result<(), Failure> {
     for endpoint in &claim.certificate.verify {
         prover.until_steady(Look { endpoint, claim, deadline: endpoint.deadline }).await?;
     }
-    Ok(())
+    check::each(claim, deployed).await
 }
