@@ -121,8 +121,11 @@ fn what_is_printed_for_the_server_binds_what_is_signed_to_the_host() {
     let refused = posing.omens(&["renew", "web", "verifier", "--force"]);
     assert_eq!((refused.outcome("web"), refused.error("web").as_str()), ("failed", "issue/role-refused"), "{refused}");
     assert_eq!((refused.outcome("verifier"), refused.error("verifier").as_str()), ("failed", "issue/permission-denied"), "{refused}");
+    keys_of_own_making_do_not_log_in(&bao);
+}
 
-    // A key of somebody's own making with our name, below his own root and below the PKI by another role: neither logs in.
+/// A key of somebody's own making with our name, below his own root and below the PKI by another role: neither logs in.
+fn keys_of_own_making_do_not_log_in(bao: &OpenBao) {
     let key = pki::ec_key();
     let own = pki::Ca::root("Somebody", pki::CaKeys::Ec).leaf(&key, &pki::Leaf::server(HOST, &[], &[], time::Duration::HOUR));
     let (by_another_role, its_key) = bao.pair("hosts-login", HOST);
