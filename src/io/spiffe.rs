@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const BODY: usize = 256 * 1024;
 /// A JWT-SVID that ends sooner is of no use for a login, in seconds.
 const ROOM: i64 = 10;
-/// gRPC status codes (grpc/grpc, doc/statuscodes.md).
+/// gRPC status codes (gRPC, Status codes and their use).
 const PERMISSION_DENIED: u32 = 7;
 
 /// Why there is no JWT-SVID.
