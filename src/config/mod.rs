@@ -10,6 +10,7 @@ mod faults;
 pub mod endpoint;
 mod files;
 mod host;
+pub mod install;
 pub mod keys;
 mod login;
 mod neighbours;

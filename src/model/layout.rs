@@ -52,6 +52,12 @@ pub const BREAK_GLASS: &str = "break-glass.json";
 pub const VERDICT: &str = ".attest.json";
 /// Full chain, then key.
 pub const COMBINED: &str = "combined.pem";
+/// Key, then full chain; only where `install` asks for it, as the two below.
+pub const COMBINED_KEY_FIRST: &str = "combined-key-first.pem";
+/// Key and chain as PKCS #12 (RFC 7292).
+pub const PKCS12: &str = "keystore.p12";
+/// Key and chain as Java's own keystore.
+pub const JKS: &str = "keystore.jks";
 /// Hashes of a generation.
 pub const META: &str = "meta.json";
 /// Directory of trust anchors in the run directory.

@@ -1,5 +1,6 @@
 //! One generation as it lies in the state directory, and whether what consumers read equals it. Only reads.
 
+pub mod container;
 mod published;
 
 use std::borrow::Cow;
@@ -21,7 +22,7 @@ use crate::model::resident::ResidentKeyFile;
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::{Material, PlainKey};
 pub(super) use published::difference;
-pub use published::files_differ;
+pub use published::{Expected, files_differ};
 
 /// What a generation's files say about themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -168,6 +168,28 @@ pub(in crate::config) static INSTALL: Table = Table {
         Key::optional("combined", Kind::Text("a file name"), "none", "\"web.pem\"", "Certificate, intermediates and key in one file."),
         Key::optional("fullchain", Kind::Text("a file name"), "none", "\"web.crt\"", "Certificate and intermediates."),
         Key::optional("key", Kind::Text("a file name"), "none", "\"web.key\"", "The private key."),
+        Key::or(
+            "order",
+            Kind::Text("cert-first or key-first"),
+            "\"cert-first\"",
+            "\"key-first\"",
+            "What stands first in `combined`; Postfix wants the key.",
+        ),
+        Key::optional("pkcs12", Kind::Text("a file name"), "none", "\"web.p12\"", "Key and chain as PKCS #12, under `password`."),
+        Key::optional(
+            "jks",
+            Kind::Text("a file name"),
+            "none",
+            "\"web.jks\"",
+            "Key and chain as a keystore of old Java, under `password`.",
+        ),
+        Key::optional(
+            "password",
+            Kind::Text("file:PATH"),
+            "none",
+            "\"file:/etc/web/password\"",
+            "Where the password of `pkcs12` and `jks` stands, alone: printable ASCII, six characters or more.",
+        ),
     ],
 };
 

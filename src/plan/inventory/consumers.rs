@@ -55,7 +55,7 @@ pub(super) fn differs(
     live: &Kept,
     buffer: &mut Buffer,
 ) -> Result<Option<String>, DiskError> {
-    if let Some(text) = difference(run, named, live, outlet.owner, &outlet.rendered, buffer)? {
+    if let Some(text) = difference(run, named, live, outlet.expected(), buffer)? {
         return Ok(Some(text));
     }
     // A sealed key is never copied: its certificate has copies only since the settings changed, and is due for that.
