@@ -92,8 +92,8 @@ Exit codes:
   2  wrong settings or wrong usage; nothing was attempted";
 
 pub(super) const PLAN: &str = "\
-Reads the settings and what lies on disk, and prints for every certificate whether it is due and why, in the order in \
-which the reasons count. Changes nothing, asks nobody.";
+Reads the settings and what lies on disk, and prints a line for every certificate: whether it is due, and the reason that counts most. \
+What is due comes first. With -v all reasons, in the order in which they count. Changes nothing, asks nobody.";
 
 pub(super) const PLAN_AFTER: &str = "\
 Examples:

@@ -3,13 +3,14 @@
 use super::arguments::{Command, Status, StatusFormat};
 use super::exit::{FAILED, OK, REFUSED, UNKNOWN};
 use super::session::Session;
-use super::standing::{self, due, reasons};
+use super::standing::{self, SHORT, due, reasons};
 use super::style::Style;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains};
 use crate::io::dir::DiskError;
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::RunError;
+use crate::model::text::one_line;
 use crate::plan::broken;
 use crate::plan::faulty::{committed, on_disk};
 use crate::plan::metrics;
@@ -30,7 +31,7 @@ pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
             if session.global.json {
                 session.output.document(&document);
             } else {
-                let text = plan_text(&document, session.style);
+                let text = plan_text(&document, session.style, session.global.verbose > 0);
                 session.output.text(&text);
                 session.show_errors(&document.errors);
             }
@@ -111,14 +112,29 @@ fn unreadable(why: &DiskError) -> RunError {
     RunError { code: if why.denied() { Code::Permission } else { Code::Disk }, text: why.to_string(), hint: Some(why.hint()) }
 }
 
-fn plan_text(document: &PlanDocument, style: Style) -> String {
+/// One line a certificate, what is due first; with -v all reasons of each.
+fn plan_text(document: &PlanDocument, style: Style, verbose: bool) -> String {
     if document.certificates.is_empty() {
         return "the settings name no certificate\n".to_owned();
     }
-    let line = |p: &&Planned| format!("{}: {} ({})\n", style.name(p.name.as_str()), due(p, style), reasons(&p.reasons));
     let mut sorted: Vec<&Planned> = document.certificates.iter().collect();
     sorted.sort_by_key(|planned| (!planned.due, planned.expires, planned.due_at));
-    sorted.iter().map(line).collect()
+    let whole = |p: &Planned| format!("{}: {} ({})\n", style.name(p.name.as_str()), due(p, style), reasons(&p.reasons));
+    if verbose {
+        return sorted.into_iter().map(whole).collect();
+    }
+    let width = sorted.iter().map(|planned| planned.name.as_str().len()).max().unwrap_or_default();
+    let line = |p: &Planned| {
+        let (name, pad) = (format!("{:width$}", p.name.as_str()), if p.due { "    " } else { "" });
+        let more = p.reasons.len().saturating_sub(1);
+        let others = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        let first = p.reasons.get(..1).map(reasons).unwrap_or_default();
+        format!("{}  {}{pad}  {}{others}\n", style.name(&name), due(p, style), one_line(&first, SHORT))
+    };
+    let lines: String = sorted.iter().map(|planned| line(planned)).collect();
+    let is_due = sorted.iter().filter(|planned| planned.due).count();
+    let total = sorted.len();
+    format!("{lines}{}: {is_due} of {total} due; more with -v\n", style.name(&one_line(&document.host, SHORT)))
 }
 
 fn due_text(document: &StatusDocument) -> String {

@@ -14,7 +14,7 @@ use crate::plan::view::{Planned, Standing, StatusDocument};
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;
 /// As much of what is wrong as a line of many has room for.
-const SHORT: usize = 240;
+pub(super) const SHORT: usize = 240;
 
 /// The whole report.
 pub(super) fn status(document: &StatusDocument, paths: &Paths, style: Style, verbose: bool) -> String {
