@@ -8,6 +8,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 pub use super::attest_arguments::Attest;
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
 pub use super::look_arguments::{CheckConfig, Completions, Init, Man, Probe, Schema};
+pub use super::revoke_arguments::Revoke;
 use super::when::{Expression, every};
 use super::{help, help_look};
 use crate::model::name::CertName;
@@ -85,6 +86,9 @@ pub enum Command {
     /// Go back to the generation before the current one
     #[command(long_about = help::ROLLBACK, after_long_help = help::ROLLBACK_AFTER)]
     Rollback(Rollback),
+    /// Have a certificate revoked at the CA: the one that was replaced, or another
+    #[command(long_about = help::REVOKE, after_long_help = help::REVOKE_AFTER)]
+    Revoke(Revoke),
     /// Let a certificate ask the CA again at once, after its signing requests were lost or wasted
     #[command(long_about = help::UNBLOCK, after_long_help = help::UNBLOCK_AFTER)]
     Unblock(Unblock),
@@ -128,6 +132,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Restore => "restore",
             Self::Reseal(_) => "reseal",
+            Self::Revoke(_) => "revoke",
             Self::Rollback(_) => "rollback",
             Self::Unblock(_) => "unblock",
             Self::Install(_) => "install",
@@ -159,6 +164,9 @@ pub struct Renew {
     /// Issue without the verdict that the settings require; the reason (at least 10 characters) is kept and reported
     #[arg(long, value_name = "REASON", value_parser = reason)]
     pub break_glass: Option<String>,
+    /// Ask the CA first whether it has revoked what serves: that is due then
+    #[arg(long)]
+    pub check_revoked: bool,
     /// Do what is due now, whatever `window` says
     #[arg(long)]
     pub ignore_window: bool,
@@ -259,7 +267,7 @@ pub struct Wait {
     pub wait: Duration,
 }
 
-fn cert_name(text: &str) -> Result<CertName, &'static str> {
+pub(super) fn cert_name(text: &str) -> Result<CertName, &'static str> {
     CertName::parse(text)
 }
 

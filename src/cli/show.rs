@@ -50,9 +50,13 @@ const fn rank(outcome: Outcome) -> u8 {
         Outcome::Failed | Outcome::Interrupted => 0,
         Outcome::Refused | Outcome::Exhausted | Outcome::Blocked => 1,
         Outcome::RolledBack => 2,
-        Outcome::Renewed | Outcome::Settled | Outcome::Restored | Outcome::Resealed | Outcome::Installed | Outcome::Unblocked => {
-            RANK_OF_GOOD
-        }
+        Outcome::Renewed
+        | Outcome::Settled
+        | Outcome::Restored
+        | Outcome::Resealed
+        | Outcome::Installed
+        | Outcome::Revoked
+        | Outcome::Unblocked => RANK_OF_GOOD,
         Outcome::Kept | Outcome::NotDue | Outcome::Unchanged => 4,
     }
 }
@@ -92,9 +96,13 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
 fn outcome(outcome: Outcome, style: Style) -> String {
     let word = outcome.as_str();
     match outcome {
-        Outcome::Renewed | Outcome::Settled | Outcome::Restored | Outcome::Resealed | Outcome::Unblocked | Outcome::Installed => {
-            style.good(word)
-        }
+        Outcome::Renewed
+        | Outcome::Settled
+        | Outcome::Restored
+        | Outcome::Resealed
+        | Outcome::Revoked
+        | Outcome::Unblocked
+        | Outcome::Installed => style.good(word),
         Outcome::NotDue | Outcome::Kept | Outcome::Unchanged => style.dim(word),
         Outcome::RolledBack => style.warn(word),
         Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => style.bad(word),

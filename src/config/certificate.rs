@@ -37,6 +37,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
     let window = window::windows(&shape);
+    let revoke_replaced = shape.or("revoke_replaced", false, boolean);
     let verify = shape.get("verify").map_or(Some(DraftVerify::default()), |node| driver::verify(node, errors));
     let at_own_risk = shape.or("resident_at_own_risk", false, boolean);
     shape.finish();
@@ -73,6 +74,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         verify: verify?,
         checks: checks?,
         window: window?,
+        revoke_replaced: revoke_replaced?,
     })
 }
 

@@ -22,6 +22,16 @@ pub fn program(shape: &Shape<'_>) -> Option<Program> {
     Some(Program { path, arguments, timeout: timeout? })
 }
 
+/// `[notify]`: who is told when something failed or recovered.
+pub(super) fn notify(node: &Node, errors: &Errors) -> Option<Option<Program>> {
+    let shape = Shape::of("[notify]", node, errors)?;
+    let command = shape.required("exec", command);
+    let timeout = shape.or("timeout", TIMEOUT, parsed(timeout));
+    shape.finish();
+    let (path, arguments) = command?;
+    Some(Some(Program { path, arguments, timeout: timeout? }))
+}
+
 /// An argument vector alone: `["/PATH", "ARGUMENT"]`. The program has to be one that nobody but root or the caller could have written.
 pub fn command(node: &Node, errors: &Errors) -> Option<(std::path::PathBuf, Vec<String>)> {
     let words = list(placed(parsed(word)))(node, errors)?;

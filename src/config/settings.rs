@@ -50,6 +50,8 @@ pub struct Settings {
     pub drivers: Drivers,
     /// Where every run leaves its metrics (`metrics.textfile`).
     pub metrics: Option<PathBuf>,
+    /// Who is told when something failed or recovered.
+    pub notify: Option<Program>,
     /// `$CREDENTIALS_DIRECTORY`, where `credential:NAME` secrets lie.
     pub credentials: Option<PathBuf>,
 }
@@ -174,6 +176,8 @@ pub struct Certificate {
     pub verify: Vec<Endpoint>,
     /// Programs that see it in use.
     pub checks: Vec<Check>,
+    /// Whether the certificate that a proven one took the place of is revoked.
+    pub revoke_replaced: bool,
     /// When it may be renewed; `None`: always.
     pub window: Option<Windows>,
 }

@@ -18,6 +18,8 @@ pub const LEDGER: &str = "ledger.jsonl";
 pub const LEDGER_LIMIT: u64 = 8 * 1024 * 1024;
 /// See [`LEDGER_LIMIT`].
 pub const LEDGER_KEPT: usize = 4;
+/// What was told to have failed and did not recover yet (`notify`).
+pub const NOTIFIED: &str = "notified.json";
 /// The lock; its time is that of the last run.
 pub const LOCK: &str = "lock";
 /// The leaf.

@@ -1,5 +1,7 @@
 //! The frame of every command that changes a host: one lock, one run id, one report, lines in the ledger, one exit code.
 
+mod lines;
+
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -13,13 +15,12 @@ pub use crate::io::runtime::runtime;
 use crate::io::write;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
-use crate::model::entry::{self, Entry, Outcome};
+use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
-use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
-use crate::plan::inventory::Tree;
-use crate::plan::under_way::{Reached, reached};
+pub use lines::interrupted;
+pub(in crate::steps) use lines::line;
 
 /// Between two looks at a lock that somebody else holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -33,6 +34,8 @@ pub enum Command {
     Renew,
     /// `omens reseal`.
     Reseal,
+    /// `omens revoke`.
+    Revoke,
     /// `omens rollback`.
     Rollback,
     /// `omens unblock`.
@@ -47,6 +50,7 @@ impl Command {
             Self::Install => "omens.install/1",
             Self::Renew => "omens.renew/1",
             Self::Reseal => "omens.reseal/1",
+            Self::Revoke => "omens.revoke/1",
             Self::Rollback => "omens.rollback/1",
             Self::Unblock => "omens.unblock/1",
         }
@@ -91,7 +95,7 @@ impl Run {
         let started = clock.now();
         let host = settings.host.clone();
         let (errors, hides) = (settings.faults.errors.clone(), settings.faults.hidden.is_some());
-        let of_all = !matches!(command, Command::Rollback | Command::Unblock);
+        let of_all = !matches!(command, Command::Revoke | Command::Rollback | Command::Unblock);
         let schema = command.schema();
         let refuse = |error: RunError| {
             let error = Some(error);
@@ -203,6 +207,14 @@ impl Run {
         report
     }
 
+    /// A certificate that a person had revoked: said in the ledger, with why.
+    #[must_use]
+    pub fn revoked(&self, report: CertReport, reason: Option<String>) -> CertReport {
+        let entry = line(&self.id, &report.name, Stage::Issue, Outcome::Revoked, self.clock.now());
+        self.note(&Entry { serial: report.serial.clone(), reason, ..entry });
+        report
+    }
+
     /// Ends the run: flushes the ledger, notes the time, and gives the report with its exit code.
     #[must_use]
     pub fn end(self, certificates: Vec<CertReport>) -> Report {
@@ -230,7 +242,7 @@ impl Run {
             Outcome::Blocked => report.error.as_ref().is_some_and(|error| error.code == Code::OutsideWindow),
             Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
             Outcome::Restored | Outcome::Kept | Outcome::Resealed => true,
-            Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged => true,
+            Outcome::Revoked | Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged => true,
             Outcome::RolledBack => self.command == Command::Rollback,
             Outcome::Refused | Outcome::Failed | Outcome::Exhausted | Outcome::Interrupted => false,
         }
@@ -266,35 +278,4 @@ fn locked(state: &Dir, wait: Duration) -> RunError {
 pub(super) fn disk_error(why: &DiskError) -> RunError {
     let failure = disk_failure(Stage::Plan, why);
     RunError { code: failure.code, text: failure.text, hint: failure.hint }
-}
-
-/// A ledger line with nothing in it but who, where and how.
-pub(super) fn line(run: &str, name: &CertName, stage: Stage, outcome: Outcome, now: Time) -> Entry {
-    Entry {
-        v: entry::VERSION,
-        time: now,
-        run: run.to_owned(),
-        certificate: name.to_string(),
-        generation: None,
-        stage,
-        outcome,
-        serial: None,
-        sha256: None,
-        break_glass: None,
-        error: None,
-        findings: Vec::new(),
-        refused_pem: None,
-    }
-}
-
-/// The line of an earlier run that was ended in the middle: how far it came is read from what it left.
-#[must_use]
-pub fn interrupted(tree: &Tree, name: &CertName, now: Time) -> Option<Entry> {
-    let begun = tree.state.begun.as_ref()?;
-    let Reached { stage, generation } = reached(tree);
-    let text = format!("interrupted at {stage}: the run that began at {} did not finish", begun.at);
-    let mut entry = line(&begun.run, name, stage, Outcome::Interrupted, now);
-    entry.generation = generation;
-    entry.error = Some(Failure::new(stage, Code::Interrupted, text));
-    Some(entry)
 }

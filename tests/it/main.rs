@@ -57,6 +57,7 @@ mod renew;
 mod reseal;
 mod resident;
 mod restore;
+mod revocation;
 mod rollback;
 mod scheduler;
 mod schemas;

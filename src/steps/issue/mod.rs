@@ -12,6 +12,7 @@
 
 mod csr;
 mod openbao;
+mod revoke;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
 use crate::config::settings::{IssuerSettings, Settings};
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
@@ -48,6 +49,19 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Stage `issue`, before the order's time ends. What the budget says comes back untouched.
     fn sign<'a>(&'a self, order: &'a Order<'a>) -> BoxFuture<'a, Result<Signed, Failure>>;
+
+    /// When the authority revoked a certificate of its own; `None` where it did not, or does not know it. Opens the authority where that was
+    /// not done.
+    ///
+    /// # Errors
+    /// Stage `issue`: it does not say.
+    fn revoked<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<Option<Time>, Failure>>;
+
+    /// Has certificates revoked, by their serial numbers and a login that may do that and nothing else. Gives the answer to each, in order.
+    ///
+    /// # Errors
+    /// Stage `issue`, for all of them: no such login, or no answer.
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>>;
 
     /// Ends what was begun there, such as a login, and gives what is worth saying about the run as a whole. Never fails a run.
     fn close(&self) -> BoxFuture<'_, Vec<Warning>>;

@@ -9,10 +9,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{Issuer, Order, too_slow};
+use super::{Issuer, Order, revoke, too_slow};
 use crate::config::settings::{IssuerSettings, Settings};
 use crate::io::openbao::{Health, HealthState, Problem, Session, Unrevoked, is_the_servers_matter, pause};
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::openbao::OpenBao;
@@ -143,6 +143,18 @@ impl Issuer for OpenBaoIssuer {
 
     fn sign<'a>(&'a self, order: &'a Order<'a>) -> BoxFuture<'a, Result<Signed, Failure>> {
         self.signed(order).boxed()
+    }
+
+    fn revoked<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<Option<Time>, Failure>> {
+        async move {
+            let Opened { session, .. } = self.opened().await?;
+            session.server().revoked(&self.settings.mount, serial).await.map_err(|problem| problem.failure)
+        }
+        .boxed()
+    }
+
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
+        revoke::revoke(&self.settings, self.credentials.as_deref(), self.clock, serials).boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {
