@@ -55,7 +55,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     match (host, paths, trust, openbao, sealing, rest) {
         (Some(host), Some(paths), Some(trust), Some(openbao), Some(sealing), Some(((attestation, metrics), notify))) if usable => {
             let (certificates, faults) = by_certificate(drafts, of_drop_ins, merged.hides);
-            let Trust { file: anchor_file, anchor, also } = trust;
+            let Trust { file: anchor_file, anchor, also, crls } = trust;
             let (file, credentials, drivers) = (options.file.clone(), options.credentials.clone(), options.drivers);
             Ok(Settings {
                 file,
@@ -64,6 +64,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
                 anchor,
                 anchor_file,
                 also,
+                crls,
                 openbao,
                 sealing,
                 attestation,

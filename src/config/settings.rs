@@ -8,6 +8,7 @@ pub use super::attestation::{AgentId, Attestation, Keylime};
 pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 pub use super::faults::{Faults, Faulty};
 use super::service::{Drivers, Rendered, Rendering, Service};
+pub use super::trust::{CrlFrom, CrlSource};
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub anchor_file: PathBuf,
     /// The roots that are trusted beside it, as long as one takes the place of another.
     pub also: Vec<Anchor>,
+    /// Revocation lists that consumers are given.
+    pub crls: Vec<CrlSource>,
     /// The certificate authority.
     pub openbao: OpenBao,
     /// The TPM that private keys are sealed to, where there is one.

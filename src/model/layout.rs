@@ -50,6 +50,8 @@ pub const VERDICT: &str = ".attest.json";
 pub const COMBINED: &str = "combined.pem";
 /// Hashes of a generation.
 pub const META: &str = "meta.json";
+/// Directory of revocation lists in the state directory.
+pub const CRL: &str = "crl";
 /// Directory of trust anchors in the run directory.
 pub const TRUST: &str = "trust";
 /// The pinned root in [`TRUST`]; in the state directory all pinned roots, this one first.

@@ -13,6 +13,7 @@ pub mod prove;
 pub mod commit;
 pub mod record;
 pub mod run;
+pub mod crl;
 pub mod flow;
 pub mod restore;
 pub mod reseal;

@@ -44,6 +44,7 @@ use self::prepare::Prepared;
 use self::revocation::Numbered;
 use self::task::{Task, lost};
 use self::world::World;
+use super::crl;
 use super::run::{Begun, Command, Run, runtime};
 use super::swap::{Announced, Staged, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
@@ -98,6 +99,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let is_wanted = |c: &&Certificate| request.names.is_empty() || request.names.contains(c.name());
     let wanted: Vec<&Certificate> = settings.certificates.iter().filter(is_wanted).collect();
     let now = world.clock.now();
+    let unlisted = crl::refresh(settings, &run);
     let unasked = if request.wishes.check_revoked { revocation::check(settings, &wanted, world, &run) } else { None };
     let unknown = |certificate: &Certificate| CertReport::new(certificate.name().clone(), Outcome::Failed);
     let (host, found) = match planning::look(settings, &wanted, now, request.wishes) {
@@ -143,7 +145,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     }
     let told = |certificate: &&Certificate| reports.remove(certificate.name()).unwrap_or_else(|| run.failed(unknown(certificate), lost()));
     let mut reports: Vec<CertReport> = wanted.iter().map(told).collect();
-    reports.iter_mut().for_each(|report| report.warnings.extend(unasked.clone()));
+    reports.iter_mut().for_each(|report| report.warnings.extend(unlisted.iter().chain(&unasked).cloned()));
     reports.extend(if request.names.is_empty() { faulty::all(&run, settings) } else { faulty::named(&run, settings, &request.names) });
     run.end(reports)
 }

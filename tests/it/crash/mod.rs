@@ -6,7 +6,7 @@ mod victim;
 
 use std::path::PathBuf;
 
-use self::victim::{Case, FULL, IO_ERROR, KILL, POWER, POWER_AT_NAMES, Victim};
+use self::victim::{Case, FULL, IO_ERROR, KILL, KILL_AT_NAMES, POWER, POWER_AT_NAMES, Victim};
 use crate::lab::estate::Cert;
 use crate::lab::nginx::Nginx;
 use crate::lab::{pki, place};
@@ -74,6 +74,15 @@ fn a_renewal_that_is_not_taken_up_survives_power_cuts() {
 fn two_runs_at_once_survive_every_kill() {
     let victim = Victim::new();
     victim.cut_program(KILL, &Case::at_once(), &victim.at_once());
+}
+
+/// Roots that consumers read are whole at any time, and whoever reads them is asked by the next run where this one was cut.
+#[test]
+fn a_change_of_trust_survives_kills_and_power_cuts() {
+    let mut victim = Victim::new();
+    let case = victim.with_another_root();
+    victim.cut(KILL_AT_NAMES, &case);
+    victim.cut(POWER_AT_NAMES, &case);
 }
 
 /// The endpoint never shows the new leaf: the flow goes through publish, reload and revert. Generation 1 is made without an endpoint.
