@@ -740,3 +740,45 @@ fn a_tuple_is_no_type_alias_and_no_parameter() {
     let gone = faults_by(&[("io/a.rs", "")], &Lists { tuples: &[("io/gone.rs", 1)], ..Lists::default() });
     assert_eq!(gone, ["io/gone.rs: listed for its tuples, but there is no such file"]);
 }
+
+/// The string literals that follow one of these calls, whatever stands between them.
+fn literals<'a>(text: &'a str, calls: &[&str]) -> BTreeSet<&'a str> {
+    let after =
+        |call: &str| text.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next()).collect::<Vec<_>>();
+    calls.iter().flat_map(|call| after(call)).collect()
+}
+
+/// Keys of the settings that a parser asks for and that no table describes: nobody could set them, and no reference would tell of them.
+fn undescribed(sources: &Sources) -> Vec<String> {
+    let own = || sources.iter().filter(|(file, _)| file.starts_with("config/") || file.starts_with("steps/service/"));
+    let described: BTreeSet<&str> = own().flat_map(|(_, text)| literals(text, &["Key::required(", "Key::optional(", "Key::or("])).collect();
+    let calls = [
+        "shape.required(",
+        "shape.optional(",
+        "shape.or(",
+        "shape.get(",
+        "root.required(",
+        "root.optional(",
+        "root.or(",
+        "root.get(",
+        "self.secret(",
+    ];
+    let asked = own().flat_map(|(file, text)| literals(text, &calls).into_iter().map(move |key| (file, key)));
+    asked
+        .filter(|(_, key)| !described.contains(key))
+        .map(|(file, key)| format!("{file}: the key {key} is in no table of the settings"))
+        .collect()
+}
+
+#[test]
+fn every_key_that_is_asked_for_is_described() {
+    let mut sources = Sources::new();
+    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), "", &mut sources);
+    assert_eq!(undescribed(&sources), Vec::<String>::new(), "describe them in src/config/tables, or in the table of the driver");
+    let described = sources.values().map(|text| literals(text, &["Key::required(", "Key::optional(", "Key::or("]).len()).sum::<usize>();
+    assert!(described > 80, "{described}");
+
+    let wrong = "Key::required(\n    \"name\", …); shape.required(\"name\", …); shape.or(\n        \"nmae\", …)";
+    let small = BTreeMap::from([("config/host.rs".to_owned(), wrong.to_owned())]);
+    assert_eq!(undescribed(&small), ["config/host.rs: the key nmae is in no table of the settings"]);
+}

@@ -14,6 +14,10 @@ Files:
   /var/lib/omens                               generations, state, ledger
   /run/omens/NAME/live                         what consumers read
 
+Settings:
+  omens help settings                          every key: what it is, its default, an example
+  omens help settings certificate.ttl          one key, or one table
+
 Begin with:
   omens check-config --online
   omens plan

@@ -8,6 +8,7 @@ use clap::CommandFactory as _;
 use super::arguments::{Arguments, Man};
 use super::exit::{FAILED, OK};
 use super::session::Session;
+use super::settings_page;
 use super::show;
 use super::words;
 use crate::io::dir::Dir;
@@ -18,7 +19,7 @@ use crate::model::report::RunError;
 pub(super) fn run(session: &mut Session<'_>, arguments: &Man) -> u8 {
     let written = match &arguments.dir {
         // The generator's own door: pages are files of the caller, not of the host's state.
-        Some(dir) => clap_mangen::generate_to(Arguments::command(), dir).and_then(|()| words_page(dir)),
+        Some(dir) => clap_mangen::generate_to(Arguments::command(), dir).and_then(|()| pages(dir)),
         None => page().map(|page| session.output.bytes(&page)),
     };
     match written {
@@ -37,12 +38,15 @@ fn page() -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// What the generator knows nothing of: the page of words.
-fn words_page(dir: &Path) -> io::Result<()> {
-    let opened = Dir::open(dir).and_then(|dir| {
-        dir.map_or(Ok(()), |dir| write::replace_any(&dir, words::PAGE, words::page().as_bytes(), 0o644, Ownership::default()))
+/// What the generator knows nothing of: the pages of the settings and of the words.
+fn pages(dir: &Path) -> io::Result<()> {
+    let write = |dir: &Dir, name, page: String| write::replace_any(dir, name, page.as_bytes(), 0o644, Ownership::default());
+    let written = Dir::open(dir).and_then(|dir| {
+        let Some(dir) = dir else { return Ok(()) };
+        write(&dir, settings_page::PAGE, settings_page::page())?;
+        write(&dir, words::PAGE, words::page())
     });
-    opened.map_err(|why| io::Error::other(why.to_string()))
+    written.map_err(|why| io::Error::other(why.to_string()))
 }
 
 fn failure(dir: Option<&Path>, error: &io::Error) -> RunError {

@@ -34,6 +34,7 @@ pub mod screen;
 pub mod serve;
 mod services;
 mod session;
+mod settings_page;
 pub mod show;
 mod standing;
 pub mod style;
@@ -55,6 +56,10 @@ use session::Session;
 pub fn run(environment: &Environment, clock: Clock, out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> u8 {
     let screen = Screen::new(err);
     let mut output = Output::new(out);
+    if let Some(asked) = settings_page::asked(&environment.arguments) {
+        let code = settings_page::print(&asked, &screen, &mut output);
+        return output.close(code, &screen);
+    }
     let code = match usage::parse(environment) {
         Ok(arguments) => {
             let mut session = Session::new(environment, clock, arguments.global, &screen, &mut output, DRIVERS);

@@ -72,7 +72,7 @@ pub(super) fn page() -> String {
         }
     }
     page.control("SH", ["SEE ALSO"]);
-    page.text([bold("omens"), roman("(1)")]);
+    page.text([bold("omens"), roman("(1), "), bold("omens.toml"), roman("(5)")]);
     page.render()
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::pem::certificates;
 use super::shape::{Errors, Shape, Wrong, boolean, list, parsed, placed, tagged};
+use super::tables::host::{ATTESTATION, KEYLIME};
 use super::tree::Node;
 use super::value;
 use crate::io::read;
@@ -53,7 +54,7 @@ pub enum AgentId {
 
 /// `[attestation]`; `ca` defaults to the pinned roots.
 pub(super) fn attestation(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>, has_tpm: bool) -> Option<Attestation> {
-    let shape = Shape::of("[attestation]", node, errors)?;
+    let shape = Shape::of(&ATTESTATION, node, errors)?;
     let required = shape.or("required", false, |node, errors| placed(boolean)(node, errors).map(|(_, value)| value));
     let max_age = shape.or("max_age", MAX_AGE, parsed(value::duration));
     let by = shape.or("by", None, |node, errors| {
@@ -87,8 +88,8 @@ pub(super) fn attestation(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]
 }
 
 fn method(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>) -> Option<Keylime> {
-    let (_, node) = tagged("attester", &["keylime"], &[], node, errors)?;
-    let shape = Shape::of("attester keylime", node, errors)?;
+    let (_, node) = tagged("attester", &[KEYLIME.word()], &[], node, errors)?;
+    let shape = Shape::of(&KEYLIME, node, errors)?;
     let registrar = shape.required("registrar", parsed(value::https));
     let verifier = shape.required("verifier", parsed(value::https));
     let ca = shape.optional("ca", |node, errors| {

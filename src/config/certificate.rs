@@ -7,6 +7,7 @@ use super::driver::{self, DraftEndpoint, DraftVerify};
 use super::neighbours::Neighbours;
 use super::settings::{Accounts, Certificate, Endpoint, IssuerSettings, Owner, ServerName};
 use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, placed, quoted};
+use super::tables::certificate as tables;
 use super::tree::{Node, Place, Value};
 use super::{resident, value, window};
 use crate::io::account::{self, AccountError};
@@ -21,11 +22,10 @@ const TTL_MIN: Duration = Duration::from_secs(60);
 
 /// One `[[certificate]]`.
 pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &'a Errors) -> Option<Certificate> {
-    let what = title(node);
     let Value::Table(entries) = &node.value else {
-        return Shape::of("[[certificate]]", node, errors).and(None);
+        return Shape::of(&tables::CERTIFICATE, node, errors).and(None);
     };
-    let shape = Shape::new(what, &node.place, entries, errors);
+    let shape = Shape::new(&tables::CERTIFICATE, &node.place, entries, errors).called(title(node));
     let name = shape.required("name", |node, errors| around.name(node, errors));
     let profile = shape.required("profile", |node, errors| around.profiles.get(node, errors));
     let role = shape.required("role", parsed(value::role));
@@ -115,7 +115,7 @@ struct Key<'a> {
 }
 
 fn key<'a>(node: &'a Node, errors: &'a Errors, around: &Neighbours<'_>) -> Option<Key<'a>> {
-    let shape = Shape::of("key", node, errors)?;
+    let shape = Shape::of(&tables::KEY, node, errors)?;
     let algorithm = shape.optional("algorithm", placed(one_of(&KeyAlgorithm::ALL.map(|a| (a.as_str(), a)))));
     let keep = shape.or("keep", around.keep(), |node, errors| {
         let words: Vec<(&str, Keep)> = Keep::ALL.into_iter().rev().map(|keep| (keep.as_str(), keep)).collect();

@@ -10,6 +10,7 @@ use super::program::program;
 use super::service::{Drivers, Service};
 use super::settings::{Check, ClientPair, Endpoint, Install, InstallKind, Part};
 use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, tagged};
+use super::tables::certificate::{BEFORE_EXEC, CLIENT, INSTALL, VERIFY_EXEC, VERIFY_TLS};
 use super::tree::{Node, Place};
 use super::value;
 use crate::model::starttls::StartTls;
@@ -32,7 +33,7 @@ pub(super) fn reload(node: &Node, errors: &Errors, drivers: Drivers) -> Option<V
 /// `before`: what is asked before a generation is published.
 pub(super) fn before(node: &Node, errors: &Errors) -> Option<Program> {
     let (_, node) = tagged("kind of before", &["exec"], &[], node, errors)?;
-    let shape = Shape::of("before exec", node, errors)?;
+    let shape = Shape::of(&BEFORE_EXEC, node, errors)?;
     let program = program(&shape);
     shape.finish();
     program
@@ -79,7 +80,7 @@ fn verify_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftEntry<'a>
 }
 
 fn check(node: &Node, errors: &Errors) -> Option<Check> {
-    let shape = Shape::of("verify exec", node, errors)?;
+    let shape = Shape::of(&VERIFY_EXEC, node, errors)?;
     let program = program(&shape);
     let deadline = shape.or("deadline", DEADLINE, parsed(deadline));
     shape.finish();
@@ -87,7 +88,7 @@ fn check(node: &Node, errors: &Errors) -> Option<Check> {
 }
 
 fn endpoint<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftEndpoint<'a>> {
-    let shape = Shape::of("verify tls", node, errors)?;
+    let shape = Shape::of(&VERIFY_TLS, node, errors)?;
     let address = shape.required("address", placed(parsed(value::address)));
     let server_name = shape.optional(
         "server_name",
@@ -111,7 +112,7 @@ fn endpoint<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftEndpoint<'a>>
 
 /// The files may be those of the certificate itself, which are not there before its first issue: they are judged when they are shown.
 fn client(node: &Node, errors: &Errors) -> Option<ClientPair> {
-    let shape = Shape::of("client", node, errors)?;
+    let shape = Shape::of(&CLIENT, node, errors)?;
     let (cert, key) = (shape.required("cert", parsed(value::path)), shape.required("key", parsed(value::secret)));
     shape.finish();
     Some(ClientPair { cert: cert?, key: key? })
@@ -140,7 +141,7 @@ pub(super) fn install<'a>(node: &'a Node, errors: &'a Errors) -> Option<Vec<Draf
 }
 
 fn install_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftInstall<'a>> {
-    let shape = Shape::of("install entry", node, errors)?;
+    let shape = Shape::of(&INSTALL, node, errors)?;
     let dir = shape.required("dir", placed(parsed(value::path)));
     let kind = shape.or("as", InstallKind::Link, one_of(&[("link", InstallKind::Link), ("copy", InstallKind::Copy)]));
     let part = |part: Part| shape.optional(part.as_str(), placed(parsed(value::file_name))).map(|file| file.map(|f| (part, f)));

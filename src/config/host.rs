@@ -7,14 +7,15 @@ use super::login;
 use super::pem::certificates;
 use super::settings::Paths;
 use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
-use super::tree::Node;
+use super::tables::host as tables;
+use super::tree::{Node, Value};
 use super::value;
 use crate::io::read;
 use crate::model::openbao::{AuthMethod, OpenBao};
 
 /// `[host]`.
 pub(super) fn host(node: &Node, errors: &Errors) -> Option<String> {
-    let shape = Shape::of("[host]", node, errors)?;
+    let shape = Shape::of(&tables::HOST, node, errors)?;
     let name = shape.required("name", parsed(value::host_name));
     shape.finish();
     name
@@ -22,7 +23,7 @@ pub(super) fn host(node: &Node, errors: &Errors) -> Option<String> {
 
 /// `[metrics]`: the file that every run writes for a textfile collector.
 pub(super) fn metrics(node: &Node, errors: &Errors) -> Option<Option<PathBuf>> {
-    let shape = Shape::of("[metrics]", node, errors)?;
+    let shape = Shape::of(&tables::METRICS, node, errors)?;
     let textfile = shape.required("textfile", placed(parsed(value::path)));
     shape.finish();
     let (place, textfile) = textfile?;
@@ -42,7 +43,7 @@ impl Default for Paths {
 
 /// `[paths]`.
 pub(super) fn paths(node: &Node, errors: &Errors) -> Option<Paths> {
-    let shape = Shape::of("[paths]", node, errors)?;
+    let shape = Shape::of(&tables::PATHS, node, errors)?;
     let default = Paths::default();
     let state = shape.or("state", default.state, parsed(value::path));
     let run = shape.or("run", default.run, parsed(value::path));
@@ -60,7 +61,7 @@ pub(super) fn paths(node: &Node, errors: &Errors) -> Option<Paths> {
 /// Where things lie, from a `[paths]` in which something else is wrong; nothing is said about that again.
 pub(super) fn places(node: &Node) -> Option<Paths> {
     let unsaid = Errors::default();
-    let shape = Shape::of("[paths]", node, &unsaid)?;
+    let shape = Shape::of(&tables::PATHS, node, &unsaid)?;
     let default = Paths::default();
     let state = shape.or("state", default.state, parsed(value::path))?;
     let run = shape.or("run", default.run, parsed(value::path))?;
@@ -70,7 +71,7 @@ pub(super) fn places(node: &Node) -> Option<Paths> {
 
 /// `[openbao]`; `ca` defaults to the pinned roots.
 pub(super) fn openbao(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>, check_secrets: bool) -> Option<OpenBao> {
-    let shape = Shape::of("[openbao]", node, errors)?;
+    let shape = Shape::of(&tables::OPENBAO, node, errors)?;
     let more = shape.optional("addresses", list(parsed(value::https)));
     // One of the two is needed; where there is neither, it is the usual one that is missed.
     let address = match &more {
@@ -83,7 +84,10 @@ pub(super) fn openbao(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>, c
     });
     let mount = shape.required("mount", parsed(value::mount));
     let login = shape.required("login", |node, errors| logins(node, errors, check_secrets));
-    let revoke_login = shape.or("revoke_login", Vec::new(), |node, errors| logins(node, errors, check_secrets));
+    let revoke_login = shape.or("revoke_login", Vec::new(), |node, errors| match &node.value {
+        Value::Array(none) if none.is_empty() => Some(Vec::new()),
+        _ => logins(node, errors, check_secrets),
+    });
     shape.finish();
     let ca = match ca? {
         Some(given) => given,

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 
+use super::keys::Table;
 use super::shape::{Errors, Shape, Wrong, boolean, parsed, tagged};
+use super::tables::host as tables;
 use super::tree::Node;
 use super::value;
 use crate::io::read;
@@ -12,16 +14,16 @@ use crate::model::secret::SecretSource;
 
 /// One auth method of the settings.
 struct Method {
-    word: &'static str,
+    table: &'static Table,
     read: fn(&Fields<'_>) -> Option<AuthMethod>,
 }
 
 /// The auth methods there are.
 const METHODS: [Method; 4] = [
-    Method { word: AppRole::WORD, read: |fields| fields.approle() },
-    Method { word: Cert::WORD, read: |fields| fields.cert() },
-    Method { word: Jwt::WORD, read: |fields| fields.jwt() },
-    Method { word: GivenToken::WORD, read: |fields| fields.token() },
+    Method { table: &tables::APPROLE, read: |fields| fields.approle() },
+    Method { table: &tables::CERT, read: |fields| fields.cert() },
+    Method { table: &tables::JWT, read: |fields| fields.jwt() },
+    Method { table: &tables::TOKEN, read: |fields| fields.token() },
 ];
 
 /// Those that no build does yet: they need a TPM or SPIRE.
@@ -29,12 +31,13 @@ const LATER: [&str; 2] = ["tpm_identity", "jwt_svid"];
 
 /// One auth method; errors about secrets that are not there go to `absent`, one list for each method.
 pub(super) fn method(node: &Node, errors: &Errors, absent: &RefCell<Vec<Vec<SettingsError>>>, check_secrets: bool) -> Option<AuthMethod> {
-    let words = METHODS.map(|method| method.word);
+    let words = METHODS.map(|method| method.table.word());
     let (word, node) = tagged("way to log in", &words, &LATER, node, errors)?;
-    let shape = Shape::of(format!("login {word}"), node, errors)?;
+    let method = METHODS.iter().find(|method| method.table.word() == word)?;
+    let shape = Shape::of(method.table, node, errors)?;
     let mount = shape.or("mount", word.to_owned(), parsed(value::mount));
     let fields = Fields { shape, mount, absent: Errors::default(), check_secrets };
-    let method = METHODS.iter().find(|method| method.word == word).and_then(|method| (method.read)(&fields));
+    let method = (method.read)(&fields);
     fields.shape.finish();
     absent.borrow_mut().push(fields.absent.into_inner());
     method

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::shape::{Errors, Shape, Wrong, boolean, list, nearest, one_of, parsed, placed, quoted};
+use super::keys::Table;
+use super::shape::{Errors, Shape, Wrong, boolean, list, nearest, one_of, parsed, placed, quoted, wrong_type};
+use super::tables::profile::{EKU, KEY_USAGE, LIFETIME, PROFILE};
 use super::tree::{self, Entry, Node, Place, Value};
 use super::value;
 use crate::io::read;
@@ -140,11 +142,11 @@ fn parse(name: &str, file: &str, bytes: Vec<u8>, errors: &Errors) -> Option<Prof
 }
 
 fn profile(name: &str, start: &Place, entries: &[Entry], errors: &Errors) -> Option<Profile> {
-    let shape = Shape::new(format!("profile {name}"), start, entries, errors);
+    let shape = Shape::new(&PROFILE, start, entries, errors).called(format!("profile {name}"));
     let purposes = [("server", Purpose::Server), ("client", Purpose::Client), ("both", Purpose::Both)];
     let purpose = shape.required("purpose", one_of(&purposes));
-    let eku = shape.required("eku", placed(|node, errors| usage("eku", extended_key_usage, node, errors)));
-    let key_usage = shape.required("key_usage", |node, errors| usage("key_usage", key_usage, node, errors));
+    let eku = shape.required("eku", placed(|node, errors| usage(&EKU, extended_key_usage, node, errors)));
+    let key_usage = shape.required("key_usage", |node, errors| usage(&KEY_USAGE, key_usage, node, errors));
     let keys = shape.required("keys", keys);
     let lifetime = shape.required("lifetime", lifetime);
     let wildcard = shape.or("wildcard", false, boolean);
@@ -176,8 +178,8 @@ fn purpose_is_required(purpose: Purpose, place: &Place, eku: &Usage, errors: &Er
     false
 }
 
-fn usage(what: &str, value: fn(&str) -> Result<String, Wrong>, node: &Node, errors: &Errors) -> Option<Usage> {
-    let shape = Shape::of(format!("\"{what}\""), node, errors)?;
+fn usage(table: &'static Table, value: fn(&str) -> Result<String, Wrong>, node: &Node, errors: &Errors) -> Option<Usage> {
+    let shape = Shape::of(table, node, errors)?;
     let required = shape.required("required", list(parsed(value)));
     let allowed = shape.or("allowed", Vec::new(), list(parsed(value)));
     shape.finish();
@@ -220,7 +222,7 @@ fn keys(node: &Node, errors: &Errors) -> Option<Vec<KeyAlgorithm>> {
 }
 
 fn lifetime(node: &Node, errors: &Errors) -> Option<(std::time::Duration, std::time::Duration)> {
-    let shape = Shape::of("\"lifetime\"", node, errors)?;
+    let shape = Shape::of(&LIFETIME, node, errors)?;
     let (min, max) = (shape.required("min", parsed(value::duration)), shape.required("max", parsed(value::duration)));
     shape.finish();
     let (min, max) = (min?, max?);
@@ -233,7 +235,7 @@ fn lifetime(node: &Node, errors: &Errors) -> Option<(std::time::Duration, std::t
 
 fn lints(node: &Node, errors: &Errors) -> Option<BTreeMap<String, Severity>> {
     let Value::Table(entries) = &node.value else {
-        return Shape::of("\"lints\"", node, errors).and(None);
+        return wrong_type("a table", node, errors);
     };
     let read: Vec<_> = entries.iter().map(|entry| lint(entry, errors)).collect();
     read.into_iter().collect()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
+use super::tables::host::NOTIFY;
 use super::tree::Node;
 use super::value;
 use crate::io::read;
@@ -24,7 +25,7 @@ pub fn program(shape: &Shape<'_>) -> Option<Program> {
 
 /// `[notify]`: who is told when something failed or recovered.
 pub(super) fn notify(node: &Node, errors: &Errors) -> Option<Option<Program>> {
-    let shape = Shape::of("[notify]", node, errors)?;
+    let shape = Shape::of(&NOTIFY, node, errors)?;
     let command = shape.required("exec", command);
     let timeout = shape.or("timeout", TIMEOUT, parsed(timeout));
     shape.finish();

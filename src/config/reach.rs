@@ -10,7 +10,8 @@ use super::host;
 use super::neighbours::Neighbours;
 use super::program;
 use super::settings::{Certificate, Faults, Faulty, Paths, Remains, Settings};
-use super::shape::{self, Errors, Shape};
+use super::shape::{Errors, Shape};
+use super::tables;
 use super::tpm;
 use super::tree::Node;
 use super::trust::{self, Trust};
@@ -26,7 +27,7 @@ use crate::model::report::SettingsError;
 pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> Result<Settings, Box<Remains>> {
     let main = options.file.display().to_string();
     let of_files = errors.after(0);
-    let root = Shape::new(shape::TOP_LEVEL, &merged.start, &merged.entries, errors);
+    let root = Shape::new(&tables::ROOT, &merged.start, &merged.entries, errors);
     let host = root.required("host", host::host);
     let paths = root.or("paths", Paths::default(), host::paths);
     let trust = root.required("trust", trust::trust);

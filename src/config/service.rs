@@ -12,6 +12,7 @@ use futures_util::future::{BoxFuture, ready};
 
 pub use self::files::{ANCHORS, Rendered, Rendering};
 use super::endpoint::Endpoint;
+use super::keys::Table;
 use super::shape::Errors;
 use super::tree::Node;
 use crate::judge::cert::Facts;
@@ -282,6 +283,8 @@ pub enum Examined {
 pub struct DriverKind {
     /// The key in the settings: `{ NAME = { … } }`.
     pub name: &'static str,
+    /// What that value may say.
+    pub table: &'static Table,
     /// Reads the value of that key.
     pub parse: fn(&Node, &Errors) -> Option<Arc<dyn Service>>,
     /// Files of every generation, of certificates too that do not name this driver; the argument is the generation's path.

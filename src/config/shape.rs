@@ -1,10 +1,12 @@
 //! The words in which the shapes of the settings are written down: tables with known keys, and readers for their values.
 //!
-//! A reader returns `None` for what is wrong and leaves the error in [`Errors`], so that one file shows all its errors at once. It must
+//! What keys a table has is told by its description in [`keys`](crate::config::keys); a key that is not there cannot be read. A reader returns `None` for what is wrong and leaves the error in [`Errors`], so that one file shows all its errors at once. It must
 //! never guess a value.
 
 use std::cell::RefCell;
 
+use super::keys::{TOP_LEVEL, Table};
+use super::tables;
 use super::tree::{Entry, Node, Place, Value};
 use crate::model::code::Code;
 use crate::model::report::SettingsError;
@@ -15,9 +17,6 @@ const SHOWN: usize = 80;
 
 /// How a value begins that only a person knows: `omens init` writes it, and no setting takes it.
 pub const FILL_IN: &str = "FILL IN";
-
-/// How errors name a file outside all tables.
-pub(crate) const TOP_LEVEL: &str = "the top level";
 
 /// All that is wrong, in the order it was found.
 #[derive(Debug, Default)]
@@ -104,34 +103,38 @@ fn instead(word: &str, known: &[&str]) -> String {
     nearest(word, known).map_or_else(|| format!("known here: {all}"), |best| format!("did you mean \"{best}\"? known here: {all}"))
 }
 
-/// A table whose keys are asked for one by one; what was never asked for is unknown.
+/// A table whose keys are asked for one by one; what its description does not have is unknown.
 #[derive(Debug)]
 pub struct Shape<'a> {
     what: String,
+    table: &'static Table,
     place: &'a Place,
     entries: &'a [Entry],
-    known: RefCell<Vec<&'static str>>,
     errors: &'a Errors,
 }
 
 impl<'a> Shape<'a> {
-    /// A shape over these entries; `what` names the table in errors.
-    pub(crate) fn new(what: impl Into<String>, place: &'a Place, entries: &'a [Entry], errors: &'a Errors) -> Self {
-        Self { what: what.into(), place, entries, known: RefCell::new(Vec::new()), errors }
+    /// A shape over these entries.
+    pub(crate) fn new(table: &'static Table, place: &'a Place, entries: &'a [Entry], errors: &'a Errors) -> Self {
+        Self { what: table.title.to_owned(), table, place, entries, errors }
+    }
+
+    /// The same under another name in errors.
+    pub(crate) fn called(self, what: impl Into<String>) -> Self {
+        Self { what: what.into(), ..self }
     }
 
     /// A shape over a node that has to be a table.
-    pub fn of(what: impl Into<String>, node: &'a Node, errors: &'a Errors) -> Option<Self> {
+    pub fn of(table: &'static Table, node: &'a Node, errors: &'a Errors) -> Option<Self> {
         match &node.value {
-            Value::Table(entries) => Some(Self::new(what, &node.place, entries, errors)),
+            Value::Table(entries) => Some(Self::new(table, &node.place, entries, errors)),
             _ => wrong_type("a table", node, errors),
         }
     }
 
-    /// The value of a key, where it is set.
+    /// The value of a key, where it is set. A key that the table's description does not have is never set: it is unknown to everybody.
     pub(crate) fn get(&self, key: &'static str) -> Option<&'a Node> {
-        self.known.borrow_mut().push(key);
-        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+        self.entries.iter().find(|entry| entry.key == key && self.table.has(key)).map(|entry| &entry.node)
     }
 
     /// The value of a key that has to be there.
@@ -162,17 +165,37 @@ impl<'a> Shape<'a> {
         self.errors
     }
 
-    /// Reports the keys that nobody asked for.
+    /// Reports the keys that the table does not have.
     pub fn finish(self) {
-        let known = self.known.into_inner();
-        for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let wrong = Wrong::new(Code::UnknownKey, format!("{} has no key {}", self.what, quoted(&entry.key)));
-            self.errors.at(&entry.place, wrong.suggest(instead(&entry.key, &known)));
+        let known = self.table.names();
+        for entry in self.entries.iter().filter(|entry| !self.table.has(&entry.key)) {
+            let wrong = self.misplaced(&entry.key).unwrap_or_else(|| {
+                let wrong = Wrong::new(Code::UnknownKey, format!("{} has no key {}", self.what, quoted(&entry.key)));
+                wrong.suggest(instead(&entry.key, &known))
+            });
+            self.errors.at(&entry.place, wrong);
         }
+    }
+
+    /// A key of another table that stands below the wrong header: in TOML a header holds all that follows it, up to the next one.
+    fn misplaced(&self, key: &str) -> Option<Wrong> {
+        let owner = tables::owner(self.table, key)?;
+        let (at, right) = match self.place.header() {
+            Some(header) => (format!("below {header} ({})", self.place), header),
+            None if self.what == TOP_LEVEL => ("above the first header".to_owned(), ""),
+            None => return None,
+        };
+        let title = owner.table.title;
+        let wrong = Wrong::new(Code::UnknownKey, format!("{} is a key of {title}, and stands {at}", quoted(key)));
+        Some(wrong.suggest(if owner.is_around {
+            format!("a header holds all that follows it, up to the next one: move \"{key}\" above {right}")
+        } else {
+            format!("a header holds all that follows it, up to the next one: move \"{key}\" below {title}")
+        }))
     }
 }
 
-fn wrong_type<T>(expected: &str, node: &Node, errors: &Errors) -> Option<T> {
+pub(crate) fn wrong_type<T>(expected: &str, node: &Node, errors: &Errors) -> Option<T> {
     let wrong = Wrong::new(Code::WrongType, format!("expected {expected}, found {}", node.value.kind()));
     errors.at(
         &node.place,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::settings::Sealing;
 use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
+use super::tables::host::TPM;
 use super::tree::{Node, Value};
 use super::value;
 use crate::model::code::Code;
@@ -29,7 +30,7 @@ impl Sealing {
 
 /// `[tpm]`.
 pub(super) fn tpm(node: &Node, errors: &Errors) -> Option<Sealing> {
-    let shape = Shape::of("[tpm]", node, errors)?;
+    let shape = Shape::of(&TPM, node, errors)?;
     let tcti = shape.required("tcti", parsed(tcti));
     let pcrs = shape.or("pcrs", PcrList::default(), pcrs);
     let max_age = shape.or("max_age", MAX_AGE, max_age);

@@ -86,6 +86,13 @@ impl Place {
         (line, self.source.text.get(start..self.offset).unwrap_or_default().chars().count() + 1)
     }
 
+    /// The header of a table that was opened by one, such as `[certificate.key]`.
+    pub(crate) fn header(&self) -> Option<&str> {
+        let text = self.source.text.get(self.offset..).filter(|text| text.starts_with('[') && !self.is_root)?;
+        let closing = if text.starts_with("[[") { "]]" } else { "]" };
+        text.get(..text.find(closing)? + closing.len())
+    }
+
     /// The file.
     pub(crate) fn file(&self) -> &str {
         &self.source.name

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::pem::certificates;
 use super::shape::{Errors, Shape, Wrong, is_fill_in, list, parsed, placed};
+use super::tables::host::{ALSO, CRL, TRUST};
 use super::tree::{Node, Place, Value};
 use super::value;
 use crate::io::read;
@@ -66,7 +67,7 @@ impl Trust {
 
 /// `[trust]`: the first root, and those beside it.
 pub(super) fn trust(node: &Node, errors: &Errors) -> Option<Trust> {
-    let shape = Shape::of("[trust]", node, errors)?;
+    let shape = Shape::of(&TRUST, node, errors)?;
     let first = root(&shape, node);
     let also = shape.or("also", Vec::new(), list(placed(also)));
     let crls = shape.or("crl", Vec::new(), list(placed(crl)));
@@ -86,7 +87,7 @@ pub(super) fn trust(node: &Node, errors: &Errors) -> Option<Trust> {
 
 /// `{ mount | url, file }` of `crl`.
 fn crl(node: &Node, errors: &Errors) -> Option<CrlSource> {
-    let shape = Shape::of("entry of crl", node, errors)?;
+    let shape = Shape::of(&CRL, node, errors)?;
     let mount = shape.optional("mount", parsed(value::mount));
     let url = shape.optional("url", parsed(url));
     let file = shape.required("file", placed(parsed(value::file_name)));
@@ -145,7 +146,7 @@ struct Root {
 
 /// `{ anchor = FILE, anchor_sha256 = "…" }` of `also`.
 fn also(node: &Node, errors: &Errors) -> Option<Root> {
-    let shape = Shape::of("entry of also", node, errors)?;
+    let shape = Shape::of(&ALSO, node, errors)?;
     let root = root(&shape, node);
     shape.finish();
     root

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
+use omens::config::keys::{Key, Kind, Table};
 use omens::config::service::{
     Answer, Deployed, Done, DriverKind, Question, Rank, Rendered, Rendering, Reply, Seen, Service, ServiceId, ServiceState, Shown,
 };
@@ -16,7 +17,7 @@ use omens::model::code::Code;
 use omens::model::failure::{Failure, Stage};
 
 /// `{ bell = { dir = DIR, sound = "low" | "high", start = false } }`.
-pub static KIND: DriverKind = DriverKind { name: "bell", parse, always: None };
+pub static KIND: DriverKind = DriverKind { name: "bell", table: &TABLE, parse, always: None };
 
 /// The file that it has in a generation.
 pub const FILE: &str = "bell.json";
@@ -39,8 +40,18 @@ struct Bell {
     start: bool,
 }
 
+static TABLE: Table = Table {
+    title: "reload driver bell",
+    about: "A service of a test.",
+    keys: &[
+        Key::required("dir", Kind::Text("a directory"), "\"/tmp\"", "Where its files are."),
+        Key::or("sound", Kind::Text("low or high"), "\"low\"", "\"high\"", "How it sounds."),
+        Key::or("start", Kind::Flag, "false", "true", "Whether it is started."),
+    ],
+};
+
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver bell", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let dir = shape.required("dir", parsed(value::path));
     let sound = shape.or("sound", "low", one_of(&[("low", "low"), ("high", "high")]));
     let start = shape.or("start", false, boolean);

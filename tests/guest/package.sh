@@ -27,7 +27,7 @@ getent group tss | cut -d: -f1
 # Nothing to do yet, and that is no failure.
 systemctl start omens-renew.service
 host idle
-zgrep -c '^\.TH' /usr/share/man/man1/omens-renew.1.gz
+zcat /usr/share/man/man1/omens-renew.1.gz /usr/share/man/man5/omens.toml.5.gz /usr/share/man/man7/omens-words.7.gz | grep -c '^\.TH'
 bash -n /usr/share/bash-completion/completions/omens && echo completes
 
 # The example with this host's root in it has no mistake.

@@ -53,6 +53,7 @@ mod owners;
 mod package;
 mod probe;
 mod reach;
+mod reference;
 mod renew;
 mod reseal;
 mod resident;

@@ -16,7 +16,7 @@ const HOST: [&str; 32] = [
     "/run/omens root:root 755",
     "tss",
     "idle: installed 0.1.0-1; enabled enabled active; failed: 0",
-    "1",
+    "3",
     "completes",
     "the example is right",
     "first success inactive 0 renewed",

@@ -11,36 +11,36 @@ use omens::model::report::SettingsError;
 use omens::steps::service::DRIVERS;
 
 /// A directory with an anchor, to write settings into.
-struct Etc {
+pub(crate) struct Etc {
     dir: tempfile::TempDir,
     pin: Fingerprint,
 }
 
 impl Etc {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = root();
         fs::write(dir.path().join("root.pem"), root.pem()).unwrap();
         Self { dir, pin: Fingerprint::of(root.der()) }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Writes a file in which `DIR` and `PIN` stand for this directory and its anchor.
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text.replace("DIR", self.dir.path().to_str().unwrap()).replace("PIN", self.pin.as_str())).unwrap();
     }
 
-    fn load(&self) -> Result<Settings, Vec<SettingsError>> {
+    pub(crate) fn load(&self) -> Result<Settings, Vec<SettingsError>> {
         load(&LoadOptions { file: self.path("omens.toml"), credentials: None, check_secrets: false, drivers: DRIVERS })
     }
 
     /// `LINE:COLUMN CODE: TEXT | SUGGESTION`, with the file in front where it is not `omens.toml`.
-    fn errors(&self) -> Vec<String> {
+    pub(crate) fn errors(&self) -> Vec<String> {
         let short = |text: &str| text.replace(&format!("{}/", self.dir.path().display()), "");
         let show = |e: SettingsError| {
             let at = e.line.zip(e.column).map_or(String::new(), |(line, column)| format!("{line}:{column} "));
@@ -57,7 +57,7 @@ fn root() -> rcgen::Certificate {
     params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap()
 }
 
-const HEAD: &str = r#"
+pub(crate) const HEAD: &str = r#"
 [host]
 name = "spire.funlab.casa"
 [paths]
@@ -73,7 +73,7 @@ mount = "pki_int"
 login = [{ approle = { role_id = "file:/etc/omens/role-id", secret_id = "credential:secret-id" } }]
 "#;
 
-const CERTIFICATE: &str = r#"
+pub(crate) const CERTIFICATE: &str = r#"
 [[certificate]]
 name = "nginx"
 profile = "tls-server"
@@ -319,7 +319,7 @@ fn files_add_to_each_other_and_never_choose() {
             r#"omens.d/a.toml:2:1 duplicate: [openbao] "mount" is set twice, first at omens.toml:13:1 | keep one of them"#,
             r#"omens.d/b.toml:3:8 duplicate: certificate "nginx" is set twice, first at omens.toml:17:8 | keep one of them"#,
             r#"omens.d/c.toml:1:1 duplicate: "certificate" is set twice, first at omens.toml:16:3 | keep one of them"#,
-            r#"omens.d/c.toml:2:1 unknown-key: the top level has no key "role" | known here: host, paths, trust, openbao, tpm, attestation, metrics, certificate"#,
+            r#"omens.d/c.toml:2:1 unknown-key: "role" is a key of [[certificate]], and stands above the first header | a header holds all that follows it, up to the next one: move "role" below [[certificate]]"#,
         ]
     );
 }

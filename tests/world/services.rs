@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use omens::config::keys::{Key, Kind, Table};
 use omens::config::service::{Answer, Deployed, DriverKind, Rank, Reply, Service, ServiceId, ServiceState};
 use omens::config::shape::{Errors, Shape, parsed};
 use omens::config::tree::Node;
@@ -159,8 +160,14 @@ fn short(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
+static TABLE: Table = Table {
+    title: "reload driver memory",
+    about: "A service of a test.",
+    keys: &[Key::required("name", Kind::Text("a name"), "\"web\"", "Which one.")],
+};
+
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver memory", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let name = shape.required("name", parsed(|name| Ok(name.to_owned())));
     shape.finish();
     let daemon = DAEMONS.lock().expect("daemons").get(&name?).cloned()?;
@@ -168,4 +175,4 @@ fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
 }
 
 /// `{ memory = { name = "…" } }`.
-pub static KIND: DriverKind = DriverKind { name: "memory", parse, always: None };
+pub static KIND: DriverKind = DriverKind { name: "memory", table: &TABLE, parse, always: None };

@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::ready;
 
 use super::not_run;
+use crate::config::keys::{Key, Kind, Table};
 use crate::config::program;
 use crate::config::service::{Answer, Deployed, DriverKind, Reply, Service, ServiceId, ServiceState};
 use crate::config::shape::{Errors, Shape};
@@ -21,7 +22,22 @@ use crate::model::text;
 const SAID: usize = 300;
 
 /// `{ exec = { command, timeout } }`.
-pub(super) static KIND: DriverKind = DriverKind { name: "exec", parse, always: None };
+pub(super) static KIND: DriverKind = DriverKind { name: "exec", table: &TABLE, parse, always: None };
+
+/// What the settings may say of it.
+static TABLE: Table = Table {
+    title: "reload driver exec",
+    about: "A program of yours that makes a service read its files. It is told of the certificate by OMENS_NAME, OMENS_GENERATION, OMENS_DIR, OMENS_SERIAL, OMENS_SHA256, OMENS_NOT_AFTER and OMENS_REASON.",
+    keys: &[
+        Key::required(
+            "command",
+            Kind::Texts("a program with its whole path, then its arguments; no shell"),
+            "[\"/usr/local/sbin/reload-web\"]",
+            "What is run. The program has to belong to root or the caller, and nobody else may write to it.",
+        ),
+        Key::or("timeout", Kind::Span, "\"30s\"", "\"1m\"", "How long it may take, at most 10m."),
+    ],
+};
 
 #[derive(Debug)]
 struct Exec {
@@ -29,7 +45,7 @@ struct Exec {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver exec", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let program = program::program(&shape);
     shape.finish();
     Some(Arc::new(Exec { program: program? }))

@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
+use super::keys;
 use super::runs::{By, Runs};
 use super::served::{Admin, Spot};
 use super::verdicts::Verifier;
@@ -26,7 +27,7 @@ use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::text;
 
 /// `{ keylime_agent = { unit | start, stop, pid; address, verifier, agent, admin, deadline } }`.
-pub(super) static KIND: DriverKind = DriverKind { name: "keylime_agent", parse, always: None };
+pub(super) static KIND: DriverKind = DriverKind { name: "keylime_agent", table: &keys::KEYLIME_AGENT, parse, always: None };
 
 /// What its program is called.
 const PROGRAM: &str = "keylime_agent";
@@ -56,7 +57,7 @@ struct KeylimeAgent {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver keylime_agent", node, errors)?;
+    let shape = Shape::of(&keys::KEYLIME_AGENT, node, errors)?;
     let runs = Runs::parse(&shape, node, errors, By::Restart, &[PROGRAM]);
     let address = shape.optional("address", parsed(value::address));
     let verifier = shape.optional("verifier", parsed(value::https));

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
+use super::keys;
 use super::runs::{By, Runs};
 use super::served::Spot;
+use crate::config::keys::{Key, Kind, Table};
 use crate::config::service::{Answer, Deployed, DriverKind, Question, Rank, Reply, Seen, Service, ServiceId, ServiceState, Shown};
 use crate::config::shape::{Errors, Shape, parsed};
 use crate::config::tree::Node;
@@ -14,7 +16,26 @@ use crate::config::value;
 use crate::model::failure::Failure;
 
 /// `{ keylime_registrar = { unit | start, stop, pid; address } }`.
-pub(super) static KIND: DriverKind = DriverKind { name: "keylime_registrar", parse, always: None };
+pub(super) static KIND: DriverKind = DriverKind { name: "keylime_registrar", table: &TABLE, parse, always: None };
+
+/// What the settings may say of it.
+static TABLE: Table = Table {
+    title: "reload driver keylime_registrar",
+    about: "Keylime's registrar, which is started anew: it reads its files at start only.",
+    keys: &[
+        keys::UNIT,
+        keys::START,
+        keys::STOP,
+        keys::PID,
+        Key::optional(
+            "address",
+            Kind::Text("HOST:PORT"),
+            "the first entry of `verify`",
+            "\"127.0.0.1:8891\"",
+            "Where it listens: it is seen there whether it serves the new certificate.",
+        ),
+    ],
+};
 
 #[derive(Debug)]
 struct Registrar {
@@ -23,7 +44,7 @@ struct Registrar {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver keylime_registrar", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let runs = Runs::parse(&shape, node, errors, By::Restart, &["keylime_registrar"]);
     let address = shape.optional("address", parsed(value::address));
     shape.finish();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
+use super::keys;
 use super::runs::{By, Runs};
 use super::served::{Admin, Spot};
 use super::verdicts::Verifier;
@@ -19,7 +20,7 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Warning};
 
 /// `{ keylime_verifier = { unit | start, stop, pid; address, agents, deadline, admin } }`.
-pub(super) static KIND: DriverKind = DriverKind { name: "keylime_verifier", parse, always: None };
+pub(super) static KIND: DriverKind = DriverKind { name: "keylime_verifier", table: &keys::KEYLIME_VERIFIER, parse, always: None };
 
 /// How long agents may take to attest again.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -57,7 +58,7 @@ struct KeylimeVerifier {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver keylime_verifier", node, errors)?;
+    let shape = Shape::of(&keys::KEYLIME_VERIFIER, node, errors)?;
     let runs = Runs::parse(&shape, node, errors, By::Restart, &["keylime_verifier"]);
     let address = shape.optional("address", parsed(value::address));
     let agents = shape.optional("agents", one_of(&[Agents::Wait, Agents::Report, Agents::Ignore].map(|word| (word.as_str(), word))));

@@ -2,7 +2,7 @@
 //!
 //! # How to add a driver
 //! 1. Write `steps/service/NAME.rs`: a struct with the settings it needs, `impl Service for` it, and a `pub(super) static KIND: DriverKind`
-//!    whose `parse` reads those settings with the words of [`crate::config::shape`].
+//!    whose `table` says which keys there are, and whose `parse` reads them with the words of [`crate::config::shape`].
 //! 2. Add `mod NAME;` and `&NAME::KIND` to [`DRIVERS`] below.
 //!
 //! 3. Give `tests/it/service.rs` a `Subject` for it: the suite there runs over every entry of the table, and an entry without one fails it.
@@ -14,6 +14,7 @@
 //! shell and never guesses: what it cannot find out is a failure with a hint. `tests/fakes/service.rs` is a whole one.
 
 mod exec;
+mod keys;
 mod keylime_agent;
 mod keylime_registrar;
 mod keylime_verifier;

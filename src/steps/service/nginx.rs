@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::ready;
 
 use super::{not_run, unit};
+use crate::config::keys::{Key, Kind, Table};
 use crate::config::service::{Answer, Deployed, Done, DriverKind, Rendered, Reply, Service, ServiceId, ServiceState};
 use crate::config::shape::{Errors, Shape, Wrong, parsed};
 use crate::config::tree::Node;
@@ -19,7 +20,25 @@ use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 
 /// `{ nginx = { unit } }`, or `{ nginx = { conf, prefix, pid } }` without systemd.
-pub(super) static KIND: DriverKind = DriverKind { name: "nginx", parse, always: Some(include) };
+pub(super) static KIND: DriverKind = DriverKind { name: "nginx", table: &TABLE, parse, always: Some(include) };
+
+/// What the settings may say of it.
+static TABLE: Table = Table {
+    title: "reload driver nginx",
+    about: "nginx: a unit that systemd reloads, or without systemd a process of its own. Its server block has: include /run/omens/NAME/nginx.conf;",
+    keys: &[
+        Key::optional(
+            "unit",
+            Kind::Text("a unit of systemd"),
+            "needed unless there is `conf`, `prefix` or `pid`",
+            "\"nginx.service\"",
+            "The unit.",
+        ),
+        Key::optional("conf", Kind::Text("a file"), "nginx' own", "\"/etc/nginx/nginx.conf\"", "Without systemd: its configuration (-c)."),
+        Key::optional("prefix", Kind::Text("a directory"), "nginx' own", "\"/srv/nginx\"", "Without systemd: its prefix (-p)."),
+        Key::optional("pid", Kind::Text("a file"), "nginx' own", "\"/run/nginx.pid\"", "Without systemd: its pid file."),
+    ],
+};
 
 /// Where nginx is.
 #[derive(Debug)]
@@ -42,7 +61,7 @@ struct Process {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver nginx", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let unit = shape.optional("unit", parsed(value::unit));
     let path = |key| shape.optional(key, parsed(value::path));
     let (conf, prefix, pid) = (path("conf"), path("prefix"), path("pid"));

@@ -8,9 +8,11 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
+use super::keys;
 use super::runs::{By, Runs};
 use super::served::Spot;
 use super::unit;
+use crate::config::keys::{Key, Kind, Table};
 use crate::config::service::{Answer, Deployed, Done, DriverKind, Eyes, Question, Rank, Reply, Service, ServiceId, ServiceState, Shown};
 use crate::config::shape::{Errors, Shape, parsed};
 use crate::config::tree::Node;
@@ -21,7 +23,26 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
 /// `{ openbao = { unit | pid | start, stop; address } }`.
-pub(super) static KIND: DriverKind = DriverKind { name: "openbao", parse, always: None };
+pub(super) static KIND: DriverKind = DriverKind { name: "openbao", table: &TABLE, parse, always: None };
+
+/// What the settings may say of it.
+static TABLE: Table = Table {
+    title: "reload driver openbao",
+    about: "The listener of OpenBao or Vault: SIGHUP, and never a start, after which it would be sealed.",
+    keys: &[
+        keys::UNIT,
+        keys::PID,
+        keys::START,
+        keys::STOP,
+        Key::optional(
+            "address",
+            Kind::Text("HOST:PORT"),
+            "the first entry of `verify`",
+            "\"127.0.0.1:8200\"",
+            "Where it listens: it is seen there whether it serves the new certificate.",
+        ),
+    ],
+};
 
 /// What its program is called.
 const PROGRAMS: &[&str] = &["bao", "openbao", "vault"];
@@ -37,7 +58,7 @@ struct OpenBao {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver openbao", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let runs = Runs::parse(&shape, node, errors, By::Signal, PROGRAMS);
     let address = shape.optional("address", parsed(value::address));
     shape.finish();

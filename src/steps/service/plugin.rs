@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use serde_json::{Map, Number, Value as Json, json};
 
+use super::keys;
 use crate::config::service::{ANCHORS, Deployed, Done, Rendered, Rendering, Reply};
 use crate::config::shape::{Errors, Shape, Wrong, one_of, parsed, quoted};
 use crate::config::tree::{Node, Value};
@@ -59,7 +60,7 @@ pub(super) struct Plugin {
 
 impl Plugin {
     pub(super) fn parse(node: &Node, errors: &Errors) -> Option<Self> {
-        let shape = Shape::of("plugin", node, errors)?;
+        let shape = Shape::of(&keys::PLUGIN_TABLE, node, errors)?;
         let kind = shape.required("kind", one_of(&KINDS.map(|kind| (kind, kind))));
         let name = shape.required("name", parsed(word));
         let (cert, key) = (shape.required("cert", parsed(option)), shape.required("key", parsed(option)));

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::keys;
 use crate::config::service::{Deployed, Eyes};
 use crate::config::settings::{Endpoint, ServerName};
 use crate::config::shape::{Errors, Shape, parsed};
@@ -137,7 +138,7 @@ pub(super) struct Admin {
 
 impl Admin {
     pub(super) fn parse(node: &Node, errors: &Errors) -> Option<Self> {
-        let shape = Shape::of("admin", node, errors)?;
+        let shape = Shape::of(&keys::ADMIN_TABLE, node, errors)?;
         let (cert, key) = (shape.required("cert", parsed(value::path)), shape.required("key", parsed(value::secret)));
         shape.finish();
         Some(Self { cert: cert?, key: key? })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use super::unit;
+use crate::config::keys::{Key, Kind, Table};
 use crate::config::service::{Answer, Deployed, DriverKind, Reply, Service, ServiceId, ServiceState};
 use crate::config::shape::{Errors, Shape, one_of, parsed};
 use crate::config::tree::Node;
@@ -12,7 +13,17 @@ use crate::config::value;
 use crate::io::process::Ask;
 
 /// `{ signal = { unit, signal = "HUP" | "USR1" | "USR2" } }`.
-pub(super) static KIND: DriverKind = DriverKind { name: "signal", parse, always: None };
+pub(super) static KIND: DriverKind = DriverKind { name: "signal", table: &TABLE, parse, always: None };
+
+/// What the settings may say of it.
+static TABLE: Table = Table {
+    title: "reload driver signal",
+    about: "A unit whose main process gets a signal. Only `verify` sees what came of it.",
+    keys: &[
+        Key::required("unit", Kind::Text("a unit of systemd"), "\"haproxy.service\"", "The unit."),
+        Key::required("signal", Kind::Text("HUP, USR1 or USR2"), "\"USR2\"", "The signal."),
+    ],
+};
 
 /// A unit and the signal that it takes.
 #[derive(Debug)]
@@ -22,7 +33,7 @@ struct Signal {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver signal", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let unit = shape.required("unit", parsed(value::unit));
     let signal = shape.required("signal", one_of(&[Ask::Hup, Ask::Usr1, Ask::Usr2].map(|ask| (ask.as_str(), ask))));
     shape.finish();

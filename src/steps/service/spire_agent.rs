@@ -8,8 +8,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::ready;
 use serde_json::Value;
 
+use super::keys;
 use super::plugin::{Plugin, reconfigure};
 use super::runs::{By, Runs};
+use crate::config::keys::Table;
 use crate::config::service::{
     Answer, Deployed, DriverKind, Question, Rank, Rendered, Rendering, Reply, Seen, Service, ServiceId, ServiceState, Shown,
 };
@@ -20,7 +22,14 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
 /// `{ spire_agent = { unit | pid | start, stop; plugin, log } }`.
-pub(super) static KIND: DriverKind = DriverKind { name: "spire_agent", parse, always: None };
+pub(super) static KIND: DriverKind = DriverKind { name: "spire_agent", table: &TABLE, parse, always: None };
+
+/// What the settings may say of it.
+static TABLE: Table = Table {
+    title: "reload driver spire_agent",
+    about: "SPIRE's agent: SIGUSR1, after which it configures its plugin with the new files. Its `plugin_data_file` is /run/omens/NAME/spire-KIND-NAME.json.",
+    keys: &[keys::UNIT, keys::PID, keys::START, keys::STOP, keys::PLUGIN, keys::LOG],
+};
 
 #[derive(Debug)]
 struct SpireAgent {
@@ -30,7 +39,7 @@ struct SpireAgent {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver spire_agent", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let runs = Runs::parse(&shape, node, errors, By::Signal, &["spire-agent"]);
     let plugin = shape.required("plugin", Plugin::parse);
     let log = shape.optional("log", parsed(value::path));

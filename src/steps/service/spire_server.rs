@@ -8,9 +8,11 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use serde_json::Value;
 
+use super::keys;
 use super::plugin::Plugin;
 use super::runs::{By, Runs};
 use super::spire_agent::{ask, began, look};
+use crate::config::keys::{Key, Kind, Table};
 use crate::config::service::{
     Answer, Deployed, DriverKind, Question, Rank, Rendered, Rendering, Reply, Service, ServiceId, ServiceState, Shown,
 };
@@ -24,7 +26,36 @@ use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::text;
 
 /// `{ spire_server = { unit | pid | start, stop; plugin, log, evict, agent, socket } }`.
-pub(super) static KIND: DriverKind = DriverKind { name: "spire_server", parse, always: None };
+pub(super) static KIND: DriverKind = DriverKind { name: "spire_server", table: &TABLE, parse, always: None };
+
+/// What the settings may say of it.
+static TABLE: Table = Table {
+    title: "reload driver spire_server",
+    about: "SPIRE's server: SIGUSR1, after which it configures its plugin with the new files. Its `plugin_data_file` is /run/omens/NAME/spire-KIND-NAME.json.",
+    keys: &[
+        keys::UNIT,
+        keys::PID,
+        keys::START,
+        keys::STOP,
+        keys::PLUGIN,
+        keys::LOG,
+        Key::or("evict", Kind::Flag, "false", "true", "Whether `agent` is evicted afterwards, so that the new pair is used at once."),
+        Key::optional(
+            "agent",
+            Kind::Text("a SPIFFE ID"),
+            "needed for `evict`",
+            "\"spiffe://example.net/spire/agent/x509pop/1f\"",
+            "The agent that is evicted.",
+        ),
+        Key::optional(
+            "socket",
+            Kind::Text("a path"),
+            "SPIRE's own",
+            "\"/run/spire-server/private/api.sock\"",
+            "The server's own socket, for `evict`.",
+        ),
+    ],
+};
 
 /// How long SPIRE's own program may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -46,7 +77,7 @@ struct SpireServer {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver spire_server", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let runs = Runs::parse(&shape, node, errors, By::Signal, &["spire-server"]);
     let plugin = shape.required("plugin", Plugin::parse);
     let path = |key| shape.optional(key, parsed(value::path));

@@ -6,13 +6,25 @@ use futures_util::FutureExt as _;
 
 use super::runs::Runs;
 use super::unit;
+use crate::config::keys::{Key, Kind, Table};
 use crate::config::service::{Answer, Deployed, DriverKind, Question, Reply, Service, ServiceId, ServiceState, Shown};
 use crate::config::shape::{Errors, Shape, boolean, one_of, parsed};
 use crate::config::tree::Node;
 use crate::config::value;
 
 /// `{ systemd = { unit, action, start } }`.
-pub(super) static KIND: DriverKind = DriverKind { name: "systemd", parse, always: None };
+pub(super) static KIND: DriverKind = DriverKind { name: "systemd", table: &TABLE, parse, always: None };
+
+/// What the settings may say of it.
+static TABLE: Table = Table {
+    title: "reload driver systemd",
+    about: "Any unit, reloaded or restarted by systemd.",
+    keys: &[
+        Key::required("unit", Kind::Text("a unit of systemd"), "\"postgresql@15-main.service\"", "The unit."),
+        Key::or("action", Kind::Text("reload or restart"), "\"reload\"", "\"restart\"", "What is asked of systemd."),
+        Key::or("start", Kind::Flag, "false", "true", "Whether it is started where it is stopped."),
+    ],
+};
 
 /// A unit and what to ask of it.
 #[derive(Debug)]
@@ -26,7 +38,7 @@ struct Systemd {
 }
 
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
-    let shape = Shape::of("reload driver systemd", node, errors)?;
+    let shape = Shape::of(&TABLE, node, errors)?;
     let unit = shape.required("unit", parsed(value::unit));
     let action = shape.or("action", "reload", one_of(&[("reload", "reload"), ("restart", "restart")]));
     let start = shape.or("start", false, boolean);
