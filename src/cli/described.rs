@@ -20,6 +20,7 @@ pub(super) const ALL: &[Described] = &described! {
     "rollback" = "report",
     "revoke" = "report",
     "unblock" = "report",
+    "forget" = "report",
     "install" = "report",
     "plan" = "plan",
     "status" = "status",

@@ -34,7 +34,9 @@ fn certificate(report: &CertReport) {
         | Outcome::Resealed
         | Outcome::Installed
         | Outcome::Revoked
-        | Outcome::Unblocked => {
+        | Outcome::Unblocked
+        | Outcome::Forgotten
+        | Outcome::Renamed => {
             tracing::info!(target: TARGET, message_id = DEPLOYED, certificate, generation, stage, serial, outcome, "{certificate}: {outcome}");
         }
         Outcome::RolledBack => {

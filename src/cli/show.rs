@@ -56,7 +56,9 @@ const fn rank(outcome: Outcome) -> u8 {
         | Outcome::Resealed
         | Outcome::Installed
         | Outcome::Revoked
-        | Outcome::Unblocked => RANK_OF_GOOD,
+        | Outcome::Unblocked
+        | Outcome::Forgotten
+        | Outcome::Renamed => RANK_OF_GOOD,
         Outcome::Kept | Outcome::NotDue | Outcome::Unchanged => 4,
     }
 }
@@ -84,6 +86,9 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
         let says = format!("{}: expected {}, found {}", finding.id, finding.expected, finding.found);
         text.push_str(&format!("  {}: {}\n", severity(finding.severity, style), one_line(&says, LINE)));
     }
+    for (word, lines) in [("removed", &report.removed), ("left alone", &report.left_alone)] {
+        lines.iter().for_each(|line| text.push_str(&format!("  {}: {}\n", style.dim(word), one_line(line, LINE))));
+    }
     if let Some(debt) = &report.debt {
         text.push_str(&format!("  {}: {}\n", style.warn("debt"), self::debt(debt)));
     }
@@ -102,7 +107,9 @@ fn outcome(outcome: Outcome, style: Style) -> String {
         | Outcome::Resealed
         | Outcome::Revoked
         | Outcome::Unblocked
-        | Outcome::Installed => style.good(word),
+        | Outcome::Installed
+        | Outcome::Forgotten
+        | Outcome::Renamed => style.good(word),
         Outcome::NotDue | Outcome::Kept | Outcome::Unchanged => style.dim(word),
         Outcome::RolledBack => style.warn(word),
         Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => style.bad(word),

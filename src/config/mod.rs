@@ -18,6 +18,7 @@ mod profile;
 pub mod program;
 mod reach;
 pub mod reference;
+mod renew_at;
 mod resident;
 pub mod service;
 pub mod settings;

@@ -15,6 +15,7 @@ pub mod record;
 pub mod run;
 pub mod crl;
 pub mod flow;
+pub mod forget;
 pub mod restore;
 pub mod reseal;
 pub mod revoke;

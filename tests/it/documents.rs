@@ -10,6 +10,7 @@ use omens::model::entry::{self, Entry, Outcome};
 use omens::model::failure::{Failure, Stage, Warning};
 use omens::model::finding::{Finding, Severity};
 use omens::model::key::Keep;
+use omens::model::login_end::LoginEnd;
 use omens::model::meta::{Copies, Meta};
 use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
@@ -67,6 +68,8 @@ fn report(schema: &str) -> Report {
         debt: Some(debt()),
         warnings: vec![Warning::new(Code::ClockSkew, "the server is 70 s ahead")],
         findings: vec![Finding::new("ku.ec-key-encipherment", Severity::Medium, "digitalSignature", "keyEncipherment as well")],
+        removed: vec!["/var/lib/omens/certs/old: gen-2 with their private keys, and its state".to_owned()],
+        left_alone: vec!["/etc/web/key.pem: a copy at a consumer's own path".to_owned()],
         error: Some(failure()),
         ..CertReport::new(name(), Outcome::RolledBack)
     };
@@ -138,7 +141,7 @@ fn pinned(file: &str, document: &impl serde::Serialize) {
 
 #[test]
 fn the_documents_of_commands_are_pinned() {
-    for command in ["renew", "restore", "reseal", "rollback", "revoke", "unblock", "install"] {
+    for command in ["renew", "restore", "reseal", "rollback", "revoke", "unblock", "forget", "install"] {
         pinned("report.json", &Report { schema: "omens.COMMAND/1".to_owned(), ..report(command) });
     }
     let host = "www.example.net".to_owned();
@@ -157,6 +160,9 @@ fn the_documents_of_commands_are_pinned() {
             last_run: Some(at(9)),
             unnamed: vec!["gone".to_owned()],
             login_expires: Some(at(3600)),
+            logins: vec![LoginEnd { method: "token".to_owned(), expires: at(3600), renews: true }],
+            tpm: Some("ok"),
+            warnings: vec![Warning::new(Code::LoginEnds, "the login by token ends in 1 h")],
             errors: vec![],
             certificates: vec![standing()],
         },
@@ -213,6 +219,7 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         sha256: Some(Fingerprint::of(b"leaf 2")),
         break_glass: None,
         reason: None,
+        renamed_from: None,
         error: Some(failure()),
         findings: vec![Finding::new("eku.absent", Severity::High, "serverAuth", "none")],
         refused_pem: Some("-----BEGIN CERTIFICATE-----\n".to_owned()),

@@ -40,6 +40,13 @@ pub static ROOT: Table = Table {
             "Who is told of failures.",
         ),
         Key::optional(
+            "defaults",
+            Kind::Table(&host::DEFAULTS),
+            "each says it itself",
+            "{ renew_at = \"8h\" }",
+            "What certificates have that do not say it.",
+        ),
+        Key::optional(
             "certificate",
             Kind::Tables(&certificate::CERTIFICATE),
             "nothing to renew",

@@ -24,6 +24,7 @@ use crate::config::settings::{IssuerSettings, Settings};
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::login_end::LoginEnd;
 use crate::model::name::CertName;
 use crate::model::request::{Request, Signed};
 use crate::steps::attest::Attested;
@@ -62,6 +63,11 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Stage `issue`, for all of them: no such login, or no answer.
     fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>>;
+
+    /// Logins whose end became known in this run, asked before it is closed. What is logged in anew for each run has none.
+    fn logins(&self) -> Vec<LoginEnd> {
+        Vec::new()
+    }
 
     /// Ends what was begun there, such as a login, and gives what is worth saying about the run as a whole. Never fails a run.
     fn close(&self) -> BoxFuture<'_, Vec<Warning>>;

@@ -53,6 +53,21 @@ fn a_rollback_survives_power_cuts_and_the_loss_of_the_state() {
     Victim::new().cut(POWER_AT_NAMES, &Case::rollback());
 }
 
+/// What is on disk under the earlier name is all there under the new one, or still under the earlier.
+#[test]
+fn a_change_of_the_name_survives_every_kill() {
+    let mut victim = Victim::new();
+    let case = victim.renamed();
+    victim.cut(KILL_AT_NAMES, &case);
+}
+
+#[test]
+fn a_change_of_the_name_survives_power_cuts() {
+    let mut victim = Victim::new();
+    let case = victim.renamed();
+    victim.cut(POWER_AT_NAMES, &case);
+}
+
 #[test]
 fn restore_survives_every_kill() {
     Victim::new().cut(KILL, &Case::restore());
