@@ -22,7 +22,8 @@ const ROOMS: [&str; 8] = ["model", "judge", "io", "config", "plan", "steps", "au
 const STEPS: [&str; 11] = ["attest", "key", "issue", "validate", "keep", "swap", "service", "prove", "commit", "record", "run"];
 
 /// What stands above the steps and may use all of them.
-const WHOLE: [&str; 9] = ["flow", "enroll", "restore", "reseal", "rollback", "unblock", "forget", "install", "metrics"];
+const WHOLE: [&str; 12] =
+    ["crl", "flow", "enroll", "restore", "reseal", "revoke", "rollback", "unblock", "forget", "install", "metrics", "notify"];
 
 /// Rooms that only look, and what they must not reach, not even through somebody else. The audit asks the network, but changes nothing.
 const LOOKERS: [(&str, &[&str]); 2] = [

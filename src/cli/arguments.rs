@@ -9,6 +9,7 @@ pub use super::attest_arguments::Attest;
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
 pub use super::enroll_arguments::Enroll;
 pub use super::look_arguments::{CheckConfig, Completions, Init, Man, Probe, Schema};
+pub use super::revoke_arguments::Revoke;
 pub use super::wait_arguments::Wait;
 use super::wait_arguments::reason;
 use super::when::{Expression, every};
@@ -86,6 +87,9 @@ pub enum Command {
     /// Go back to the generation before the current one
     #[command(long_about = help::ROLLBACK, after_long_help = help::ROLLBACK_AFTER)]
     Rollback(Rollback),
+    /// Have a certificate revoked at the CA: the one that was replaced, or another
+    #[command(long_about = help::REVOKE, after_long_help = help::REVOKE_AFTER)]
+    Revoke(Revoke),
     /// Let a certificate ask the CA again at once, after its signing requests were lost or wasted
     #[command(long_about = help::UNBLOCK, after_long_help = help::UNBLOCK_AFTER)]
     Unblock(Unblock),
@@ -135,6 +139,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Restore => "restore",
             Self::Reseal(_) => "reseal",
+            Self::Revoke(_) => "revoke",
             Self::Rollback(_) => "rollback",
             Self::Unblock(_) => "unblock",
             Self::Forget(_) => "forget",
@@ -168,6 +173,9 @@ pub struct Renew {
     /// Issue without the verdict that the settings require; the reason (at least 10 characters) is kept and reported
     #[arg(long, value_name = "REASON", value_parser = reason)]
     pub break_glass: Option<String>,
+    /// Ask the CA first whether it has revoked what serves: that is due then
+    #[arg(long)]
+    pub check_revoked: bool,
     /// Do what is due now, whatever `window` says
     #[arg(long)]
     pub ignore_window: bool,
@@ -267,7 +275,7 @@ pub struct Install {
     pub wait: Wait,
 }
 
-fn cert_name(text: &str) -> Result<CertName, &'static str> {
+pub(super) fn cert_name(text: &str) -> Result<CertName, &'static str> {
     CertName::parse(text)
 }
 

@@ -1,8 +1,8 @@
-//! The commands that change a host: `renew`, `restore`, `reseal`, `rollback`, `unblock`, `install`. What they do is in `steps`; here it is asked for and shown.
+//! The commands that change a host: `renew`, `restore`, `reseal`, `revoke`, `rollback`, `unblock`, `install`. What they do is in `steps`; here it is asked for and shown.
 
 use std::sync::Arc;
 
-use super::arguments::{Command, Install, Renew, Reseal, Rollback, Unblock};
+use super::arguments::{Command, Install, Renew, Reseal, Revoke, Rollback, Unblock};
 use super::confirm::confirmed;
 use super::session::Session;
 use crate::model::code::Code;
@@ -10,14 +10,14 @@ use crate::model::report::RunError;
 use crate::plan::decide::Wishes;
 use crate::steps::flow::world::World;
 use crate::steps::flow::{self, Request};
-use crate::steps::{install, metrics, reseal, restore, rollback, unblock};
+use crate::steps::{install, metrics, notify, reseal, restore, revoke as revoking, rollback, unblock};
 
 pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Renew) -> u8 {
     let settings = match session.begin(command) {
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
     };
-    let wishes = Wishes { force: arguments.force, ignore_window: arguments.ignore_window };
+    let wishes = Wishes { force: arguments.force, ignore_window: arguments.ignore_window, check_revoked: arguments.check_revoked };
     let (names, wait) = (arguments.names.clone(), arguments.wait.wait);
     let progress = session.progress();
     let world = World::of(&settings, session.clock, &progress);
@@ -25,10 +25,11 @@ pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Re
         Some(reason) => world.breaking_glass(&settings, reason),
         None => world,
     };
-    let report = flow::renew(&settings, &Request { names, wishes, wait }, &world);
+    let mut report = flow::renew(&settings, &Request { names, wishes, wait }, &world);
     drop(world);
     drop(progress);
     metrics::leave(&settings, &report, session.clock);
+    notify::tell(&settings, &mut report, session.clock);
     session.report(&report)
 }
 
@@ -74,6 +75,34 @@ pub(super) fn rollback(session: &mut Session<'_>, command: &Command, arguments: 
     let progress = session.progress();
     let world = World::of(&settings, session.clock, &progress);
     let report = rollback::rollback(&settings, &arguments.name, arguments.wait.wait, &world);
+    drop(world);
+    drop(progress);
+    metrics::leave(&settings, &report, session.clock);
+    session.report(&report)
+}
+
+pub(super) fn revoke(session: &mut Session<'_>, command: &Command, arguments: &Revoke) -> u8 {
+    let settings = match session.begin(command) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    if settings.openbao.revoke_login.is_empty() {
+        let (text, hint) =
+            ("the settings have no openbao.revoke_login", "set it to a login of its own that may use MOUNT/revoke and nothing else");
+        let error = RunError { code: Code::Missing, text: text.to_owned(), hint: Some(hint.to_owned()) };
+        return session.refuse(command, error);
+    }
+    let what = arguments.serial.as_deref().unwrap_or("what was replaced last");
+    let question = format!("have the CA revoke {what} of {}? That cannot be taken back", arguments.name);
+    if let Err(code) = confirmed(session, command, arguments.yes, &question) {
+        return code;
+    }
+    let progress = session.progress();
+    let world = World::of(&settings, session.clock, &progress);
+    let (name, wait) = (arguments.name.clone(), arguments.wait.wait);
+    let request =
+        revoking::Request { name, serial: arguments.serial.clone(), reason: arguments.reason.clone(), live: arguments.live, wait };
+    let report = revoking::revoke(&settings, &request, &world);
     drop(world);
     drop(progress);
     metrics::leave(&settings, &report, session.clock);

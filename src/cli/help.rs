@@ -175,6 +175,23 @@ Exit codes:
   1  refused or failed; the error says which certificate is served
   2  wrong settings, wrong usage or an unknown NAME";
 
+pub(super) const REVOKE: &str = "\
+Has the CA revoke a certificate by its serial number, with `openbao.revoke_login`: a login of its own, since a token that may \
+revoke can revoke any certificate of the mount. Without --serial it is the one that was committed before the one that serves; \
+that one only with --live, and it is due from then on. The private key is not sent.
+
+Asks on a terminal, and does nothing elsewhere without --yes. The ledger tells of it, with --reason.";
+
+pub(super) const REVOKE_AFTER: &str = "\
+Examples:
+  omens revoke nginx --reason \"the disk went back to its vendor\"
+  omens revoke nginx --live --yes && omens renew nginx
+
+Exit codes:
+  0  it is revoked
+  1  refused by OpenBao or because it serves; OpenBao does not answer; another run held the lock for longer than --wait
+  2  wrong settings or usage, an unknown NAME, no openbao.revoke_login, or nobody said yes";
+
 pub(super) const UNBLOCK: &str = "\
 Begins the budget of signing requests of one certificate anew. A certificate is `exhausted` when five requests brought no \
 committed certificate: from then on it asks with pauses of up to an hour, so that a fault cannot flood the CA. Once the cause \

@@ -33,6 +33,7 @@ fn certificate(report: &CertReport) {
         | Outcome::Restored
         | Outcome::Resealed
         | Outcome::Installed
+        | Outcome::Revoked
         | Outcome::Unblocked
         | Outcome::Forgotten
         | Outcome::Renamed => {

@@ -33,6 +33,7 @@ mod online_here;
 mod output;
 mod probe;
 pub mod progress;
+pub mod revoke_arguments;
 mod schema;
 pub mod screen;
 pub mod serve;
@@ -91,6 +92,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Renew(arguments) => change::renew(session, command, arguments),
         Command::Reseal(arguments) => change::reseal(session, command, arguments),
         Command::Restore => change::restore(session, command),
+        Command::Revoke(arguments) => change::revoke(session, command, arguments),
         Command::Rollback(arguments) => change::rollback(session, command, arguments),
         Command::Schema(arguments) => schema::run(session, arguments),
         Command::Run(arguments) => serve::run(session, command, arguments),

@@ -69,7 +69,7 @@ impl<'a> Session<'a> {
     /// The settings and names that a command needs; what is wrong with them is said, and the exit code given.
     pub(super) fn begin(&mut self, command: &Command) -> Result<Settings, u8> {
         // Only a renewal logs in.
-        match self.settings(matches!(command, Command::Renew(_) | Command::Run(_))) {
+        match self.settings(matches!(command, Command::Renew(_) | Command::Run(_) | Command::Revoke(_))) {
             Ok(settings) => self.named(command, settings),
             Err(remains) => Err(self.unusable(command, *remains)),
         }
@@ -85,6 +85,7 @@ impl<'a> Session<'a> {
         let names: &[CertName] = match command {
             Command::Renew(renew) => &renew.names,
             Command::Rollback(rollback) => std::slice::from_ref(&rollback.name),
+            Command::Revoke(revoke) => std::slice::from_ref(&revoke.name),
             Command::Unblock(unblock) => std::slice::from_ref(&unblock.name),
             Command::Status(status) => status.due.as_deref().unwrap_or_default(),
             _ => &[],

@@ -55,6 +55,7 @@ const fn rank(outcome: Outcome) -> u8 {
         | Outcome::Restored
         | Outcome::Resealed
         | Outcome::Installed
+        | Outcome::Revoked
         | Outcome::Unblocked
         | Outcome::Forgotten
         | Outcome::Renamed => RANK_OF_GOOD,
@@ -104,6 +105,7 @@ fn outcome(outcome: Outcome, style: Style) -> String {
         | Outcome::Settled
         | Outcome::Restored
         | Outcome::Resealed
+        | Outcome::Revoked
         | Outcome::Unblocked
         | Outcome::Installed
         | Outcome::Forgotten

@@ -38,6 +38,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
     let window = window::windows(&shape);
+    let revoke_replaced = shape.or("revoke_replaced", false, boolean);
     let renew_at = shape.optional("renew_at", placed(renew_at::renew_at));
     let renamed_from = shape.optional("renamed_from", |node, errors| around.earlier_name(node, errors));
     let verify = shape.get("verify").map_or(Some(DraftVerify::default()), |node| driver::verify(node, errors));
@@ -82,6 +83,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         verify: verify?,
         checks: checks?,
         window: window?,
+        revoke_replaced: revoke_replaced?,
         renew_at: renew_at?,
         renamed_from: renamed_from?,
     })

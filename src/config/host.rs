@@ -8,10 +8,10 @@ use super::pem::certificates;
 use super::settings::Paths;
 use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
 use super::tables::host as tables;
-use super::tree::Node;
+use super::tree::{Node, Value};
 use super::value;
 use crate::io::read;
-use crate::model::openbao::OpenBao;
+use crate::model::openbao::{AuthMethod, OpenBao};
 
 /// `[host]`.
 pub(super) fn host(node: &Node, errors: &Errors) -> Option<String> {
@@ -83,18 +83,10 @@ pub(super) fn openbao(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>, c
         parsed(value::path)(node, errors).and_then(|file| certificates(&node.place, &file, errors, read::trusted))
     });
     let mount = shape.required("mount", parsed(value::mount));
-    let login = shape.required("login", |node, errors| {
-        let absent = RefCell::new(Vec::new());
-        let ways = list(|node, errors| login::method(node, errors, &absent, check_secrets))(node, errors)?;
-        // Ways are tried in order: one without its secret is an error only where none of them has its own.
-        if absent.borrow().iter().all(|errors: &Vec<_>| !errors.is_empty()) {
-            errors.extend(absent.into_inner().into_iter().flatten());
-        }
-        if ways.is_empty() {
-            errors.at(&node.place, Wrong::value("expected at least one way to log in").suggest("add an entry such as { approle = { … } }"));
-            return None;
-        }
-        Some(ways)
+    let login = shape.required("login", |node, errors| logins(node, errors, check_secrets));
+    let revoke_login = shape.or("revoke_login", Vec::new(), |node, errors| match &node.value {
+        Value::Array(none) if none.is_empty() => Some(Vec::new()),
+        _ => logins(node, errors, check_secrets),
     });
     shape.finish();
     let ca = match ca? {
@@ -112,5 +104,20 @@ pub(super) fn openbao(node: &Node, errors: &Errors, roots: Option<&[Vec<u8>]>, c
             .at(&node.place, Wrong::value("expected at least one address").suggest("write address = \"https://openbao.example.net:8200\""));
         return None;
     }
-    Some(OpenBao { addresses, namespace: namespace?, ca, mount: mount?, login: login? })
+    Some(OpenBao { addresses, namespace: namespace?, ca, mount: mount?, login: login?, revoke_login: revoke_login? })
+}
+
+/// Auth methods, of which one is enough.
+fn logins(node: &Node, errors: &Errors, check_secrets: bool) -> Option<Vec<AuthMethod>> {
+    let absent = RefCell::new(Vec::new());
+    let ways = list(|node, errors| login::method(node, errors, &absent, check_secrets))(node, errors)?;
+    // Ways are tried in order: one without its secret is an error only where none of them has its own.
+    if absent.borrow().iter().all(|errors: &Vec<_>| !errors.is_empty()) {
+        errors.extend(absent.into_inner().into_iter().flatten());
+    }
+    if ways.is_empty() {
+        errors.at(&node.place, Wrong::value("expected at least one way to log in").suggest("add an entry such as { approle = { … } }"));
+        return None;
+    }
+    Some(ways)
 }

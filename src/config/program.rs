@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::shape::{Errors, Shape, Wrong, list, parsed, placed};
+use super::tables::host::NOTIFY;
 use super::tree::Node;
 use super::value;
 use crate::io::read;
@@ -20,6 +21,16 @@ pub fn program(shape: &Shape<'_>) -> Option<Program> {
     let timeout = shape.or("timeout", TIMEOUT, parsed(timeout));
     let (path, arguments) = command?;
     Some(Program { path, arguments, timeout: timeout? })
+}
+
+/// `[notify]`: who is told when something failed or recovered.
+pub(super) fn notify(node: &Node, errors: &Errors) -> Option<Option<Program>> {
+    let shape = Shape::of(&NOTIFY, node, errors)?;
+    let command = shape.required("exec", command);
+    let timeout = shape.or("timeout", TIMEOUT, parsed(timeout));
+    shape.finish();
+    let (path, arguments) = command?;
+    Some(Some(Program { path, arguments, timeout: timeout? }))
 }
 
 /// An argument vector alone: `["/PATH", "ARGUMENT"]`. The program has to be one that nobody but root or the caller could have written.

@@ -8,6 +8,7 @@ use super::certificate;
 use super::files::{self, Merged};
 use super::host;
 use super::neighbours::Neighbours;
+use super::program;
 use super::renew_at;
 use super::settings::{Certificate, Faults, Faulty, Paths, Remains, Settings};
 use super::shape::{Errors, Shape, Wrong};
@@ -38,6 +39,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
     let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, roots.as_deref(), tpm.is_some()));
     let metrics = root.or("metrics", None, host::metrics);
+    let notify = root.or("notify", None, program::notify);
     let defaults = root.or("defaults", None, renew_at::defaults);
     let of_tables = errors.count() - of_files.len();
 
@@ -57,11 +59,11 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let (of_main, of_drop_ins): (Vec<_>, Vec<_>) =
         of_files.into_iter().chain(errors.after(before_unknown)).partition(|error| error.file == main);
     let usable = of_tables == 0 && of_main.is_empty() && nodes.is_some();
-    let rest = attestation.zip(metrics);
+    let rest = attestation.zip(metrics).zip(notify);
     match (host, paths, trust, openbao, sealing, rest) {
-        (Some(host), Some(paths), Some(trust), Some(openbao), Some(sealing), Some((attestation, metrics))) if usable => {
+        (Some(host), Some(paths), Some(trust), Some(openbao), Some(sealing), Some(((attestation, metrics), notify))) if usable => {
             let (certificates, faults) = by_certificate(drafts, of_drop_ins, merged.hides);
-            let Trust { file: anchor_file, anchor, also } = trust;
+            let Trust { file: anchor_file, anchor, also, crls } = trust;
             let (file, credentials, drivers) = (options.file.clone(), options.credentials.clone(), options.drivers);
             Ok(Settings {
                 file,
@@ -70,6 +72,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
                 anchor,
                 anchor_file,
                 also,
+                crls,
                 openbao,
                 sealing,
                 attestation,
@@ -77,6 +80,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
                 faults,
                 drivers,
                 metrics,
+                notify,
                 credentials,
             })
         }

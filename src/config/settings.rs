@@ -9,6 +9,7 @@ pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 pub use super::faults::{Faults, Faulty};
 pub use super::install::{Container, Install, InstallKind, Part};
 use super::service::{Drivers, Rendered, Rendering, Service};
+pub use super::trust::{CrlFrom, CrlSource};
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub anchor_file: PathBuf,
     /// The roots that are trusted beside it, as long as one takes the place of another.
     pub also: Vec<Anchor>,
+    /// Revocation lists that consumers are given.
+    pub crls: Vec<CrlSource>,
     /// The certificate authority.
     pub openbao: OpenBao,
     /// The TPM that private keys are sealed to, where there is one.
@@ -52,6 +55,8 @@ pub struct Settings {
     pub drivers: Drivers,
     /// Where every run leaves its metrics (`metrics.textfile`).
     pub metrics: Option<PathBuf>,
+    /// Who is told when something failed or recovered.
+    pub notify: Option<Program>,
     /// `$CREDENTIALS_DIRECTORY`, where `credential:NAME` secrets lie.
     pub credentials: Option<PathBuf>,
 }
@@ -182,6 +187,8 @@ pub struct Certificate {
     pub verify: Vec<Endpoint>,
     /// Programs that see it in use.
     pub checks: Vec<Check>,
+    /// Whether the certificate that a proven one took the place of is revoked.
+    pub revoke_replaced: bool,
     /// When it may be renewed; `None`: always.
     pub window: Option<Windows>,
     /// When in its life it is due.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::pem::certificates;
 use super::shape::{Errors, Shape, Wrong, is_fill_in, list, parsed, placed};
-use super::tables::host::{ALSO, TRUST};
+use super::tables::host::{ALSO, CRL, TRUST};
 use super::tree::{Node, Place, Value};
 use super::value;
 use crate::io::read;
 use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::code::Code;
+use crate::model::layout;
 
 /// `[trust]`.
 #[derive(Clone, Debug)]
@@ -20,6 +21,40 @@ pub struct Trust {
     pub anchor: Anchor,
     /// The roots beside it.
     pub also: Vec<Anchor>,
+    /// Revocation lists for consumers.
+    pub crls: Vec<CrlSource>,
+}
+
+/// A revocation list that consumers are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrlSource {
+    /// Where it comes from.
+    pub from: CrlFrom,
+    /// Its name beside the other files of `trust`.
+    pub file: String,
+}
+
+/// Where a revocation list comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CrlFrom {
+    /// A PKI mount of OpenBao.
+    Mount(String),
+    /// An HTTPS server whose certificate leads to a pinned root.
+    Url {
+        /// `https://HOST[:PORT]`.
+        base: String,
+        /// What is asked for there, without the leading slash.
+        path: String,
+    },
+}
+
+impl std::fmt::Display for CrlFrom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Mount(mount) => write!(f, "mount {mount}"),
+            Self::Url { base, path } => write!(f, "{base}/{path}"),
+        }
+    }
 }
 
 impl Trust {
@@ -35,8 +70,9 @@ pub(super) fn trust(node: &Node, errors: &Errors) -> Option<Trust> {
     let shape = Shape::of(&TRUST, node, errors)?;
     let first = root(&shape, node);
     let also = shape.or("also", Vec::new(), list(placed(also)));
+    let crls = shape.or("crl", Vec::new(), list(placed(crl)));
     shape.finish();
-    let (Root { file, anchor }, also) = (first?, also?);
+    let (Root { file, anchor }, also, crls) = (first?, also?, distinct(crls?, errors)?);
     let mut all = vec![anchor.sha256.clone()];
     for (place, root) in &also {
         if all.contains(&root.anchor.sha256) {
@@ -46,7 +82,60 @@ pub(super) fn trust(node: &Node, errors: &Errors) -> Option<Trust> {
         }
         all.push(root.anchor.sha256.clone());
     }
-    Some(Trust { file, anchor, also: also.into_iter().map(|(_, root)| root.anchor).collect() })
+    Some(Trust { file, anchor, also: also.into_iter().map(|(_, root)| root.anchor).collect(), crls })
+}
+
+/// `{ mount | url, file }` of `crl`.
+fn crl(node: &Node, errors: &Errors) -> Option<CrlSource> {
+    let shape = Shape::of(&CRL, node, errors)?;
+    let mount = shape.optional("mount", parsed(value::mount));
+    let url = shape.optional("url", parsed(url));
+    let file = shape.required("file", placed(parsed(value::file_name)));
+    shape.finish();
+    let from = match (mount?, url?) {
+        (Some(mount), None) => CrlFrom::Mount(mount),
+        (None, Some(url)) => url,
+        _ => {
+            let wrong = Wrong::value("expected one of mount and url");
+            errors.at(&node.place, wrong.suggest("write mount = \"pki_int\" for a list of OpenBao, or url = \"https://HOST/PATH\""));
+            return None;
+        }
+    };
+    let (place, file) = file?;
+    let taken = [layout::ANCHOR, layout::ANCHORS, layout::BUNDLE, layout::INTERMEDIATES].contains(&file.as_str());
+    if taken || file.starts_with('.') {
+        errors.at(place, Wrong::value(format!("{file} cannot be the name of a list")).suggest("write one such as \"crl.pem\""));
+        return None;
+    }
+    Some(CrlSource { from, file })
+}
+
+/// `https://HOST[:PORT]/PATH`.
+fn url(text: &str) -> Result<CrlFrom, Wrong> {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let rest = text.get(start..).unwrap_or_default();
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let base = value::https(&format!("{}{host}", text.get(..start).unwrap_or_default()))?;
+    if path.is_empty() || path.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Wrong::value("expected https://HOST/PATH").suggest("name the list behind the host"));
+    }
+    Ok(CrlFrom::Url { base, path: path.to_owned() })
+}
+
+/// Lists that have names of their own.
+fn distinct(all: Vec<(&Place, CrlSource)>, errors: &Errors) -> Option<Vec<CrlSource>> {
+    let mut known: Vec<CrlSource> = Vec::new();
+    for (place, source) in all {
+        if known.iter().any(|other| other.file == source.file) {
+            errors.at(
+                place,
+                Wrong::new(Code::Duplicate, format!("{} is the name of another list", source.file)).suggest("give each its own"),
+            );
+            return None;
+        }
+        known.push(source);
+    }
+    Some(known)
 }
 
 /// A root and the file it was read from.

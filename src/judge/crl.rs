@@ -1,6 +1,8 @@
 //! Revocation: every certificate of a path but the anchor must be covered by a full, fresh list that its issuer signed. webpki has the last
 //! word; what it leaves out or does not name is ours. It must never take a list that it cannot verify for an answer.
 
+mod deliver;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -12,6 +14,8 @@ use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::x509::SubjectPublicKeyInfo;
+
+pub use deliver::{deliverable, holds_until};
 
 use super::cert::Facts;
 use super::lint::{Findings, Lint, audit};

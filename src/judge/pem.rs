@@ -95,6 +95,12 @@ pub fn write(der: &[u8]) -> String {
     encode_string(CERTIFICATE, LineEnding::LF, der).unwrap_or_default()
 }
 
+/// A revocation list as one PEM block with a newline at its end.
+#[must_use]
+pub fn write_list(der: &[u8]) -> String {
+    encode_string("X509 CRL", LineEnding::LF, der).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -22,6 +22,8 @@ codes! {
     BlobDamaged = "blob-damaged",
     /// A person had a certificate issued without a verdict.
     BreakGlass = "break-glass",
+    /// A revocation list was not given to consumers: it is not there, not good, or older than the one they have.
+    CrlNotDelivered = "crl-not-delivered",
     /// What the token may do could not be found out.
     CapabilitiesUnknown = "capabilities-unknown",
     /// A program of `verify` says that the certificate is not in use.
@@ -116,6 +118,10 @@ codes! {
     NotEvicted = "not-evicted",
     /// A consumer's own path does not lead to our files yet.
     NotInstalled = "not-installed",
+    /// The notice of a run did not reach the program of the settings.
+    NotNotified = "not-notified",
+    /// A certificate that was replaced is not revoked.
+    NotRevoked = "not-revoked",
     /// The service does not say whether it has read its files.
     NotObservable = "not-observable",
     /// The committed generation could not be published again.
@@ -168,6 +174,10 @@ codes! {
     ReloadBySignal = "reload-by-signal",
     /// The service refused to read its files again, or its state is not known.
     ReloadFailed = "reload-failed",
+    /// The CA has revoked a certificate.
+    Revoked = "revoked",
+    /// Whether the CA has revoked a certificate is not known.
+    RevocationUnknown = "revocation-unknown",
     /// A role was compared with what it is to sign.
     Role = "role",
     /// A service cannot use a key that stays in the TPM.

@@ -40,6 +40,8 @@ words! {
         Kept = "kept",
         /// `reseal` put the key under a new sealing key.
         Resealed = "resealed",
+        /// `revoke` had a certificate revoked.
+        Revoked = "revoked",
         /// `unblock` began the budget anew.
         Unblocked = "unblocked",
         /// `forget` removed what was left of it.
@@ -80,6 +82,9 @@ pub struct Entry {
     /// Why a person had it issued without a verdict on this host's state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<String>,
+    /// Why a person had a certificate revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What went wrong.
     pub error: Option<Failure>,
     /// What `validate` found, for a refused certificate.

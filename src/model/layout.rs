@@ -18,6 +18,8 @@ pub const LEDGER: &str = "ledger.jsonl";
 pub const LEDGER_LIMIT: u64 = 8 * 1024 * 1024;
 /// See [`LEDGER_LIMIT`].
 pub const LEDGER_KEPT: usize = 4;
+/// What was told to have failed and did not recover yet (`notify`).
+pub const NOTIFIED: &str = "notified.json";
 /// Which settings file the state directory belongs to.
 pub const SETTINGS: &str = "settings.json";
 /// How long logins last that were used, where that is known.
@@ -60,6 +62,8 @@ pub const PKCS12: &str = "keystore.p12";
 pub const JKS: &str = "keystore.jks";
 /// Hashes of a generation.
 pub const META: &str = "meta.json";
+/// Directory of revocation lists in the state directory.
+pub const CRL: &str = "crl";
 /// Directory of trust anchors in the run directory.
 pub const TRUST: &str = "trust";
 /// The pinned root in [`TRUST`]; in the state directory all pinned roots, this one first.

@@ -18,6 +18,8 @@ pub struct OpenBao {
     pub mount: String,
     /// Auth methods, tried in order.
     pub login: Vec<AuthMethod>,
+    /// Auth methods of the login that may revoke, tried in order; none: nothing is revoked.
+    pub revoke_login: Vec<AuthMethod>,
 }
 
 impl OpenBao {

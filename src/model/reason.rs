@@ -20,6 +20,8 @@ words! {
         ChangedOnDisk = "changed-on-disk",
         /// The settings ask for another certificate than the one there.
         SettingsChanged = "settings-changed",
+        /// The CA has revoked it.
+        Revoked = "revoked",
         /// Its notBefore is in the future.
         NotYetValid = "not-yet-valid",
         /// Past the renewal point of its lifetime.

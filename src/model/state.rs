@@ -118,6 +118,9 @@ pub struct State {
     /// SHA-256 of the trust files that its consumers took up, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub trust: BTreeMap<String, Fingerprint>,
+    /// Serial numbers of its certificates that the CA has revoked, as far as a run saw it or asked for it; the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<String>,
     /// The run that acts on it now.
     #[serde(default)]
     pub begun: Option<Begun>,
@@ -151,6 +154,7 @@ impl Default for State {
             requests: Vec::new(),
             requests_for: None,
             trust: BTreeMap::new(),
+            revoked: Vec::new(),
             begun: None,
             last_error: None,
         }

@@ -43,6 +43,8 @@ pub struct Wishes {
     pub force: bool,
     /// Not to wait for a window.
     pub ignore_window: bool,
+    /// To ask the CA whether it has revoked what serves.
+    pub check_revoked: bool,
 }
 
 /// Decides for one certificate.
@@ -160,6 +162,9 @@ impl Judged<'_> {
         if let Some(facts) = &live.facts {
             let changed = settings_changed(self.settings, self.certificate, live, facts);
             reasons.extend(changed.map(|text| Reason::new(ReasonCode::SettingsChanged, text)));
+            if self.tree.state.revoked.contains(&facts.serial) {
+                reasons.push(Reason::new(ReasonCode::Revoked, format!("the CA has revoked {}", facts.serial)));
+            }
             let renewal = Renewal::of(self.settings, self.certificate);
             let staged = live.meta.as_ref().map(|meta| meta.staged);
             let early = || self.windows().and_then(|windows| window::early(windows, &renewal, Life::of(facts), staged, self.now));

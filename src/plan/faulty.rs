@@ -48,7 +48,11 @@ pub fn kept_anchors(state: &Path) -> Vec<Anchor> {
 pub fn trusted(remains: &Remains, paths: &Paths, faulty: &[Faulty]) -> Trusted {
     let roots = if remains.anchors.is_empty() { kept_anchors(&paths.state) } else { remains.anchors.clone() };
     let certs = Dir::open(&paths.state).ok().flatten().and_then(|state| state.child(layout::CERTS).ok().flatten());
-    Trusted::new(roots, certs.as_ref(), faulty.iter().map(|faulty| &faulty.name))
+    let trusted = Trusted::new(roots, certs.as_ref(), faulty.iter().map(|faulty| &faulty.name));
+    match Dir::open(&paths.state) {
+        Ok(Some(state)) => trusted.with_every_list(&state),
+        _ => trusted,
+    }
 }
 
 /// The certificate may be what the broken file names.

@@ -21,6 +21,8 @@ pub struct Trusted {
     roots: Vec<Anchor>,
     /// The intermediates of each certificate's chain, as PEM.
     chains: BTreeMap<CertName, String>,
+    /// The revocation lists, by the names of their files.
+    lists: BTreeMap<String, String>,
 }
 
 impl Trusted {
@@ -29,13 +31,25 @@ impl Trusted {
     pub fn of_settings(settings: &Settings, certs: Option<&Dir>) -> Self {
         let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
         let roots = settings.anchors().into_iter().cloned().collect();
-        Self::new(roots, certs, settings.certificates.iter().map(Certificate::name).chain(faulty))
+        let names = settings.certificates.iter().map(Certificate::name).chain(faulty);
+        let state = Dir::open(&settings.paths.state).ok().flatten();
+        let lists = settings.crls.iter().filter_map(|source| Some((source.file.clone(), kept_list(state.as_ref()?, &source.file)?)));
+        Self { lists: lists.collect(), ..Self::new(roots, certs, names) }
+    }
+
+    /// With all revocation lists of the state directory, whoever named them.
+    #[must_use]
+    pub fn with_every_list(self, state: &Dir) -> Self {
+        let names = state.child(layout::CRL).ok().flatten().and_then(|dir| dir.names().ok()).unwrap_or_default();
+        let names = names.into_iter().filter(|name| !name.starts_with('.'));
+        let lists = names.filter_map(|name| kept_list(state, &name).map(|list| (name, list)));
+        Self { lists: lists.collect(), ..self }
     }
 
     /// These roots, and what is committed of these certificates. One whose chain cannot be read has none here: that costs no other one.
     pub fn new<'a>(roots: Vec<Anchor>, certs: Option<&Dir>, names: impl Iterator<Item = &'a CertName>) -> Self {
         let chain = |name: &CertName| Some((name.clone(), committed_chain(certs?, name).ok().flatten()?));
-        Self { roots, chains: names.filter_map(chain).collect() }
+        Self { roots, chains: names.filter_map(chain).collect(), lists: BTreeMap::new() }
     }
 
     /// Takes this chain in place of what is committed of a certificate.
@@ -61,8 +75,19 @@ impl Trusted {
             (layout::BUNDLE, anchors + &intermediates),
             (layout::INTERMEDIATES, intermediates),
         ];
-        TrustFiles { roots: self.roots.iter().map(|anchor| anchor.sha256.clone()).collect(), files: files.into() }
+        TrustFiles {
+            roots: self.roots.iter().map(|anchor| anchor.sha256.clone()).collect(),
+            files: files.map(|(name, text)| (name.to_owned(), text)).into(),
+            lists: self.lists.clone(),
+        }
     }
+}
+
+/// A revocation list that was fetched and found good.
+#[must_use]
+pub fn kept_list(state: &Dir, file: &str) -> Option<String> {
+    let content = state.child(layout::CRL).ok().flatten()?.read(file).ok().flatten()?;
+    String::from_utf8(content.bytes.to_vec()).ok()
 }
 
 /// The intermediates of the committed generation.
@@ -81,13 +106,14 @@ fn live(certs: &Dir, name: &CertName) -> Result<Option<Dir>, DiskError> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustFiles {
     roots: Vec<Fingerprint>,
-    files: BTreeMap<&'static str, String>,
+    files: BTreeMap<String, String>,
+    lists: BTreeMap<String, String>,
 }
 
 impl TrustFiles {
     /// All of them, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.files.iter().map(|(name, text)| (*name, text.as_str()))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().chain(&self.lists).map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
     /// What a part of `install` names.
@@ -105,8 +131,12 @@ impl TrustFiles {
     /// The files that consumers of this certificate read, with their SHA-256.
     #[must_use]
     pub fn read_by(&self, certificate: &Certificate) -> BTreeMap<String, Fingerprint> {
-        let print = |name: &'static str| Some((name.to_owned(), Fingerprint::of(self.files.get(name)?.as_bytes())));
-        read_by(certificate).into_iter().filter_map(print).collect()
+        let print = |name: &str| Some((name.to_owned(), Fingerprint::of(self.files.get(name)?.as_bytes())));
+        let named: BTreeMap<String, Fingerprint> = read_by(certificate).into_iter().filter_map(print).collect();
+        // Who reads one of them may read every list: those stand in its own configuration.
+        let lists = self.lists.iter().filter(|_| !named.is_empty());
+        let lists: Vec<_> = lists.map(|(name, text)| (name.clone(), Fingerprint::of(text.as_bytes()))).collect();
+        named.into_iter().chain(lists).collect()
     }
 
     /// Which of the files that consumers of this certificate read are not the ones that they last took up, in words.
@@ -174,7 +204,7 @@ mod tests {
     fn roots_come_first_then_each_intermediate_once() {
         let (old, new) = (Pki::new(), Authority::root(ROOT));
         let of = |ders: &[&Vec<u8>]| ders.iter().map(|der| pem::write(der)).collect::<String>();
-        let mut trusted = Trusted { roots: vec![new.anchor(), old.root.anchor()], chains: BTreeMap::new() };
+        let mut trusted = Trusted { roots: vec![new.anchor(), old.root.anchor()], ..Trusted::default() };
         let bare = trusted.files();
         assert_eq!(bare.file(Part::Bundle), bare.file(Part::Anchors), "no intermediates yet");
         let middle = old.middle.der.clone();

@@ -9,13 +9,15 @@ use super::flow::{Due, act};
 use super::run::{Begun, Command, Run};
 use super::swap::{Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
-use crate::io::dir::DiskError;
+use crate::io::dir::{Dir, DiskError};
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
+use crate::model::layout;
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
 use crate::plan::decide;
+use crate::plan::generation::Kept;
 use crate::plan::inventory::{self, Tree};
 
 /// Rolls one certificate back.
@@ -49,12 +51,26 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, world: &W
             return run.refused(unknown(), failure);
         }
     };
+    if let Some(serial) = revoked(settings, &tree, &decision) {
+        let text = format!("{}: the CA has revoked {serial}, which is what a rollback would serve", certificate.name());
+        let failure = Failure::new(Stage::Plan, Code::Revoked, text).hint("`omens renew NAME --force` makes a new one instead");
+        return run.refused(unknown(), failure);
+    }
     let trees = match Trees::open_with(settings, world.stores.clone()) {
         Ok(trees) => trees,
         Err(failure) => return run.failed(unknown(), failure),
     };
     let due = Due { certificate, decision, tree, warnings: Vec::new() };
     act(&trees, world, run, vec![due]).into_iter().next().unwrap_or_else(unknown)
+}
+
+/// The serial number of the target, where it is known to be revoked.
+fn revoked(settings: &Settings, tree: &Tree, decision: &decide::Decision) -> Option<String> {
+    let target = decision.plan.publishes()?;
+    let certs = Dir::open(&settings.paths.state).ok().flatten()?.child(layout::CERTS).ok().flatten()?;
+    let var = certs.child(decision.name.as_str()).ok().flatten()?;
+    let serial = Kept::read(&var, target).ok()?.facts?.serial;
+    tree.state.revoked.contains(&serial).then_some(serial)
 }
 
 fn tree_of(settings: &Settings, certificate: &Certificate) -> Result<Tree, DiskError> {

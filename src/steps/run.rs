@@ -69,7 +69,7 @@ impl Run {
         let started = clock.now();
         let host = settings.host.clone();
         let (errors, hides) = (settings.faults.errors.clone(), settings.faults.hidden.is_some());
-        let of_all = !matches!(command, Command::Rollback | Command::Unblock | Command::Forget);
+        let of_all = !matches!(command, Command::Revoke | Command::Rollback | Command::Unblock | Command::Forget);
         let schema = command.schema();
         let refuse = |error: RunError| {
             // Two configurations in one state directory are a fault of the settings: nothing was attempted.
@@ -196,6 +196,14 @@ impl Run {
         report
     }
 
+    /// A certificate that a person had revoked: said in the ledger, with why.
+    #[must_use]
+    pub fn revoked(&self, report: CertReport, reason: Option<String>) -> CertReport {
+        let entry = line(&self.id, &report.name, Stage::Issue, Outcome::Revoked, self.clock.now());
+        self.note(&Entry { serial: report.serial.clone(), reason, ..entry });
+        report
+    }
+
     /// Keeps what the run learnt about the end of its logins, for `status`. What cannot be kept is learnt again.
     pub(super) fn note_logins(&self, logins: Vec<LoginEnd>) {
         if let Err(why) = record::note_logins(&self.state, logins) {
@@ -246,7 +254,7 @@ impl Run {
             Outcome::Blocked => report.error.as_ref().is_some_and(|error| error.code == Code::OutsideWindow),
             Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
             Outcome::Restored | Outcome::Kept | Outcome::Resealed => true,
-            Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged | Outcome::Forgotten | Outcome::Renamed => true,
+            Outcome::Revoked | Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged | Outcome::Forgotten | Outcome::Renamed => true,
             Outcome::RolledBack => self.command == Command::Rollback,
             Outcome::Refused | Outcome::Failed | Outcome::Exhausted | Outcome::Interrupted => false,
         }

@@ -209,6 +209,14 @@ impl Issuer for FakeIssuer {
         self.ask(order).boxed()
     }
 
+    fn revoked<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<omens::model::clock::Time>, Failure>> {
+        async { Ok(None) }.boxed()
+    }
+
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
+        async { Ok(serials.iter().map(|_| Ok(())).collect()) }.boxed()
+    }
+
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {
         self.closed.fetch_add(1, Ordering::SeqCst);
         async { self.warnings.clone() }.boxed()

@@ -55,6 +55,7 @@ fn settings_that_are_wrong_stop_every_command_before_it_begins() {
         (&["status", "--due"], 255),
         (&["restore"], 2),
         (&["rollback", "nginx"], 2),
+        (&["revoke", "nginx", "--yes"], 2),
         (&["unblock", "nginx", "--yes"], 2),
         (&["forget", "nginx", "--yes"], 2),
         (&["install"], 2),

@@ -18,6 +18,7 @@ use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State, UnderWay};
 use omens::model::window::Opening;
 use omens::plan::view::{Action, End, PlanDocument, Planned, Standing, StatusDocument};
+use omens::steps::notify;
 
 fn at(second: i64) -> Time {
     Time::from_unix(1_795_000_000 + second)
@@ -140,7 +141,7 @@ fn pinned(file: &str, document: &impl serde::Serialize) {
 
 #[test]
 fn the_documents_of_commands_are_pinned() {
-    for command in ["renew", "restore", "reseal", "rollback", "unblock", "forget", "install", "enroll"] {
+    for command in ["renew", "restore", "reseal", "rollback", "revoke", "unblock", "forget", "install", "enroll"] {
         pinned("report.json", &Report { schema: "omens.COMMAND/1".to_owned(), ..report(command) });
     }
     let host = "www.example.net".to_owned();
@@ -169,6 +170,24 @@ fn the_documents_of_commands_are_pinned() {
 }
 
 #[test]
+fn what_somebody_is_told_of_a_run_is_pinned() {
+    let web = || CertName::parse("web").unwrap();
+    let api = CertName::parse("api").unwrap();
+    let notice = notify::Notice {
+        schema: "omens.notify/1",
+        host: "www.example.net".to_owned(),
+        run: "omens.renew/1".to_owned(),
+        started: at(0),
+        finished: at(9),
+        exit: 1,
+        error: None,
+        failed: vec![notify::Failed { name: web(), outcome: Outcome::RolledBack, error: Some(failure()), not_after: Some(at(3600)) }],
+        recovered: vec![notify::Recovered { name: api, outcome: Outcome::Settled, was: Some(Code::OldLeaf), not_after: None }],
+    };
+    pinned("notify.json", &notice);
+}
+
+#[test]
 fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
     let state = State {
         v: state::VERSION,
@@ -180,6 +199,7 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         requests: vec![at(0)],
         requests_for: Some(Fingerprint::of(b"role, mount and names")),
         trust: [("anchors.pem".to_owned(), Fingerprint::of(b"anchors.pem"))].into(),
+        revoked: vec!["0a:fe".to_owned()],
         begun: Some(Begun { run: "2026-11-18T11:06:40Z-0011223344556677".to_owned(), at: at(0) }),
         last_error: Some(LastError { at: at(9), failure: failure() }),
     };
@@ -198,6 +218,7 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         serial: Some("0a:ff".to_owned()),
         sha256: Some(Fingerprint::of(b"leaf 2")),
         break_glass: None,
+        reason: None,
         renamed_from: None,
         error: Some(failure()),
         findings: vec![Finding::new("eku.absent", Severity::High, "serverAuth", "none")],

@@ -169,6 +169,14 @@ impl Issuer for Picky {
         self.fake.sign(order)
     }
 
+    fn revoked<'a>(&'a self, serial: &'a str) -> futures_util::future::BoxFuture<'a, Result<Option<omens::model::clock::Time>, Failure>> {
+        self.fake.revoked(serial)
+    }
+
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> futures_util::future::BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
+        self.fake.revoke(serials)
+    }
+
     fn close(&self) -> futures_util::future::BoxFuture<'_, Vec<Warning>> {
         self.fake.close()
     }

@@ -62,6 +62,7 @@ mod renew;
 mod reseal;
 mod resident;
 mod restore;
+mod revocation;
 mod rollback;
 mod scheduler;
 mod schemas;

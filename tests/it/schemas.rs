@@ -18,12 +18,13 @@ use crate::lab::estate::omens;
 use crate::lab::place;
 
 /// Each pinned document of `fixtures/documents`, with the schema for it.
-const PINNED: [(&str, &str); 8] = [
+const PINNED: [(&str, &str); 9] = [
     ("report.json", "report"),
     ("plan.json", "plan"),
     ("status.json", "status"),
     ("chain-audit.json", "chain-audit"),
     ("probe.json", "probe"),
+    ("notify.json", "notify"),
     ("ledger-line.json", "ledger-line"),
     ("state.json", "state"),
     ("meta.json", "meta"),

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use futures_util::future::BoxFuture;
+use omens::model::clock::Time;
 use omens::model::code::Code;
 use omens::model::failure::{Failure, Stage, Warning};
 use omens::model::request::Signed;
@@ -23,6 +24,8 @@ pub enum Answers {
     Refuses,
     /// Signs, and the answer never arrives.
     LosesTheAnswer,
+    /// Signs, and revokes nothing.
+    RefusesToRevoke,
     /// Signs another key.
     SignsAnotherKey,
     /// Signs a name that nobody asked for.
@@ -38,6 +41,8 @@ pub struct Authority {
     pub answers: Mutex<Answers>,
     /// Certificates that were signed, by common name, since the test began.
     pub signed: Mutex<Vec<String>>,
+    /// Serial numbers that were revoked.
+    pub revoked: Mutex<Vec<String>>,
     events: Events,
 }
 
@@ -51,8 +56,8 @@ impl Authority {
     pub fn new(events: &Events) -> Self {
         let root = Ca::root("Eye of Thundera", CaKeys::Ec);
         let intermediate = root.intermediate("Book of Omens", CaKeys::Ec);
-        let (answers, signed) = (Mutex::new(Answers::Signs), Mutex::default());
-        Self { root: root.der.clone(), intermediate, answers, signed, events: events.clone() }
+        let (answers, signed, revoked) = (Mutex::new(Answers::Signs), Mutex::default(), Mutex::default());
+        Self { root: root.der.clone(), intermediate, answers, signed, revoked, events: events.clone() }
     }
 
     pub fn answer(&self, answers: Answers) {
@@ -97,7 +102,7 @@ impl Authority {
                 self.certify(order, answers);
                 Err(away())
             }
-            Answers::Signs | Answers::SignsAnotherKey | Answers::AddsAName => Ok(self.certify(order, answers)),
+            Answers::Signs | Answers::RefusesToRevoke | Answers::SignsAnotherKey | Answers::AddsAName => Ok(self.certify(order, answers)),
         }
     }
 }
@@ -113,6 +118,25 @@ impl Issuer for Desk {
 
     fn sign<'a>(&'a self, order: &'a Order<'a>) -> BoxFuture<'a, Result<Signed, Failure>> {
         Box::pin(self.0.answer_to(order))
+    }
+
+    fn revoked<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<Option<Time>, Failure>> {
+        self.0.events.add("ask whether it is revoked".to_owned());
+        let revoked = self.0.revoked.lock().expect("revoked").contains(&serial.to_owned());
+        Box::pin(async move { Ok(revoked.then(time_of_day::now)) })
+    }
+
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
+        let one = |serial: &String| {
+            self.0.events.add("revoke".to_owned());
+            if *self.0.answers.lock().expect("answers") == Answers::RefusesToRevoke {
+                return Err(Failure::new(Stage::Issue, Code::PermissionDenied, "the policy says no"));
+            }
+            self.0.revoked.lock().expect("revoked").push(serial.clone());
+            Ok(())
+        };
+        let answers = serials.iter().map(one).collect();
+        Box::pin(async { Ok(answers) })
     }
 
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {

@@ -21,6 +21,7 @@ mod pki;
 mod authority;
 mod eyes;
 mod host;
+mod revocation;
 mod services;
 mod stories;
 mod time_of_day;

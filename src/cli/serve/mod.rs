@@ -33,7 +33,7 @@ use crate::plan::view;
 use crate::steps::flow::ending::Ender;
 use crate::steps::flow::world::World;
 use crate::steps::flow::{self, Request};
-use crate::steps::metrics;
+use crate::steps::{metrics, notify};
 
 /// How long a run may go on after the first signal: less than the 30 s and more after which service and container managers kill.
 const BOUND: Duration = Duration::from_secs(25);
@@ -178,8 +178,9 @@ impl Service<'_, '_> {
                 let (ending, unanswered) = (self.ender.ending(), self.unanswered.clone());
                 let task = tokio::task::spawn_blocking(move || {
                     let world = World::after(&settings, clock, &progress, unanswered, ending);
-                    let report = flow::renew(&settings, &Request { names: Vec::new(), wishes: Wishes::default(), wait: WAIT }, &world);
+                    let mut report = flow::renew(&settings, &Request { names: Vec::new(), wishes: Wishes::default(), wait: WAIT }, &world);
                     metrics::leave(&settings, &report, clock);
+                    notify::tell(&settings, &mut report, clock);
                     report
                 });
                 self.running = Some(Running { began, task });

@@ -97,6 +97,13 @@ pub(in crate::config) static CERTIFICATE: Table = Table {
             "true",
             "Takes a resident key for nginx all the same, which loses handshakes with it at reloads.",
         ),
+        Key::or(
+            "revoke_replaced",
+            Kind::Flag,
+            "false",
+            "true",
+            "Whether the certificate that a proven one took the place of is revoked, by `openbao.revoke_login`.",
+        ),
         Key::optional(
             "window",
             Kind::Texts("days and times"),

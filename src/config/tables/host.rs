@@ -64,6 +64,43 @@ pub(in crate::config) static TRUST: Table = Table {
             "[ { anchor = \"/etc/omens/new-root.pem\", anchor_sha256 = \"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\" } ]",
             "Further roots, trusted as the first one is, while one takes the place of another.",
         ),
+        Key::or(
+            "crl",
+            Kind::Tables(&CRL),
+            "[]",
+            "[ { mount = \"pki_int\", file = \"crl.pem\" } ]",
+            "Revocation lists that consumers are given beside the roots: fetched in each renewal, and delivered where they are good.",
+        ),
+    ],
+};
+
+pub(in crate::config) static CRL: Table = Table {
+    title: "entry of crl",
+    about: "A revocation list; one of `mount` and `url`.",
+    keys: &[
+        Key::optional("mount", Kind::Text("the path of a mount"), "there is a `url`", "\"pki_int\"", "A PKI mount of OpenBao: its list."),
+        Key::optional(
+            "url",
+            Kind::Text("https://HOST[:PORT]/PATH"),
+            "there is a `mount`",
+            "\"https://pki.example.net/root.crl\"",
+            "Where the list lies, in PEM or DER; the server is checked against the pinned roots.",
+        ),
+        Key::required("file", Kind::Text("a file name"), "\"crl.pem\"", "Its name in the directory trust of the run directory."),
+    ],
+};
+
+pub(in crate::config) static NOTIFY: Table = Table {
+    title: "[notify]",
+    about: "Who is told, once a run, when a certificate failed or recovered: one JSON document on the standard input of a program.",
+    keys: &[
+        Key::required(
+            "exec",
+            Kind::Texts("the program and its arguments"),
+            "[\"/usr/local/sbin/tell\", \"operators\"]",
+            "The program, by its absolute path, and what it is given.",
+        ),
+        Key::or("timeout", Kind::Span, "\"30s\"", "\"10s\"", "When it is killed with all that it started, at most 10m."),
     ],
 };
 
@@ -109,6 +146,14 @@ pub(in crate::config) static OPENBAO: Table = Table {
             Kind::Entries(&[&TPM_IDENTITY, &JWT_SVID, &APPROLE, &CERT, &JWT, &TOKEN]),
             "[ { approle = { role_id = \"file:/etc/omens/role-id\", secret_id = \"credential:secret-id\" } } ]",
             "How to log in. Several are tried in order.",
+        ),
+        Key::or(
+            "revoke_login",
+            Kind::Entries(&[&APPROLE, &CERT, &JWT, &TOKEN]),
+            "[]",
+            "[ { token = { token = \"credential:revoker\" } } ]",
+            "A login of its own that may use `MOUNT/revoke` and nothing else: such a token can revoke every certificate of the mount. Without it \
+             nothing is revoked.",
         ),
     ],
 };

@@ -33,6 +33,13 @@ pub static ROOT: Table = Table {
             "Metrics as a file.",
         ),
         Key::optional(
+            "notify",
+            Kind::Table(&host::NOTIFY),
+            "nobody is told",
+            "{ exec = [\"/usr/local/sbin/tell\"] }",
+            "Who is told of failures.",
+        ),
+        Key::optional(
             "defaults",
             Kind::Table(&host::DEFAULTS),
             "each says it itself",

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use super::http::{Answer, Client, HttpError, Request};
 use super::tls::TlsError;
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::request::Signed;
@@ -53,6 +53,11 @@ struct SignRequest<'a> {
     ttl: String,
     // The only value that a hardened policy allows (io/openbao/facts.md, "Roles and policies"); pem_bundle would mix the root in.
     format: &'static str,
+}
+
+#[derive(Serialize)]
+struct RevokeRequest<'a> {
+    serial_number: &'a str,
 }
 
 #[derive(Serialize)]
@@ -140,6 +145,25 @@ impl Server {
     /// No answer, or that is not allowed.
     pub async fn revoke_self(&self, grant: &Grant) -> Result<(), Problem> {
         self.call("auth/token/revoke-self", grant, Zeroizing::new(b"{}".to_vec())).await.map(drop)
+    }
+
+    /// Revokes the certificate of this serial number, never by its private key. One that is revoked already stays so.
+    ///
+    /// # Errors
+    /// No answer, or that is not allowed.
+    pub async fn revoke(&self, grant: &Grant, mount: &str, serial: &str) -> Result<(), Problem> {
+        self.call(&format!("{mount}/revoke"), grant, json(&RevokeRequest { serial_number: serial })?).await.map(drop)
+    }
+
+    /// When the certificate of this serial number was revoked; `None` where it is not, or is not known. Needs no login
+    /// ([Certificates and lists](crate::io::openbao#certificates-and-lists)).
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn revoked(&self, mount: &str, serial: &str) -> Result<Option<Time>, Problem> {
+        let data = self.read(&format!("{mount}/cert/{serial}"), None).await?;
+        let at = data.and_then(|data| data.get("revocation_time").and_then(Value::as_i64)).filter(|at| *at > 0);
+        Ok(at.map(Time::from_unix))
     }
 
     /// What the token may do on each of these paths (`sys/capabilities-self`).

@@ -18,6 +18,7 @@ mod groups;
 mod journal;
 mod planning;
 mod prepare;
+mod revocation;
 mod rollout;
 mod task;
 pub mod world;
@@ -40,12 +41,13 @@ use self::found::report_of;
 use self::groups::Ranks;
 use self::planning::{Found, Planned, Untidy, clean_sealing_keys};
 use self::prepare::Prepared;
+use self::revocation::Numbered;
 use self::task::{Task, lost};
 use self::world::World;
+use super::crl;
 use super::run::{Begun, Command, Run, runtime};
 use super::swap::{Announced, Staged, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
-use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
@@ -98,6 +100,8 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let is_wanted = |c: &&Certificate| request.names.is_empty() || request.names.contains(c.name());
     let wanted: Vec<&Certificate> = settings.certificates.iter().filter(is_wanted).collect();
     let now = world.clock.now();
+    let unlisted = crl::refresh(settings, &run);
+    let unasked = if request.wishes.check_revoked { revocation::check(settings, &wanted, world, &run) } else { None };
     let unknown = |certificate: &Certificate| CertReport::new(certificate.name().clone(), Outcome::Failed);
     let (host, found) = match planning::look(settings, &wanted, now, request.wishes) {
         Ok(found) => found,
@@ -135,11 +139,15 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     }
     if !due.is_empty() {
         let due = with_refused_identity(settings, &wanted, due, &Asked { now, wishes: request.wishes, world });
-        let ended = renew_due(settings, request.wishes, now, world, &run, due);
+        let resting = reports.values().filter(|report| report.outcome == Outcome::NotDue && !request.wishes.check_revoked);
+        let resting: Vec<Numbered> =
+            resting.filter_map(|report| Some(Numbered { name: report.name.clone(), serial: report.serial.clone()? })).collect();
+        let ended = renew_due(settings, &Asked { now, wishes: request.wishes, world }, &run, due, &resting);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
     let told = |certificate: &&Certificate| reports.remove(certificate.name()).unwrap_or_else(|| run.failed(unknown(certificate), lost()));
     let mut reports: Vec<CertReport> = wanted.iter().map(told).collect();
+    reports.iter_mut().for_each(|report| report.warnings.extend(unlisted.iter().chain(&unasked).cloned()));
     reports.extend(if request.names.is_empty() { faulty::all(&run, settings) } else { faulty::named(&run, settings, &request.names) });
     run.end(reports)
 }
@@ -162,19 +170,25 @@ fn with_refused_identity<'a>(settings: &Settings, wanted: &[&'a Certificate], mu
     due
 }
 
-fn renew_due(settings: &Arc<Settings>, wishes: Wishes, now: Time, world: &World<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
+fn renew_due(settings: &Arc<Settings>, asked: &Asked<'_>, run: &Run, due: Vec<Due<'_>>, resting: &[Numbered]) -> Vec<CertReport> {
+    let Asked { now, wishes, world } = *asked;
     let trees = match Trees::open_with(settings, world.stores.clone()) {
         Ok(trees) => trees,
         Err(failure) => return due.iter().map(|due| run.failed(report_of(&due.decision, &due.tree), failure.clone())).collect(),
     };
     let Planned { due, mut ended } = planning::with_keys(&trees, run, now, wishes, due);
-    ended.extend(act(&trees, world, run, due));
+    ended.extend(act_beside(&trees, world, run, due, resting));
     collect_sealing_keys(&trees);
     ended
 }
 
 /// Carries out what was planned. Only from here on is there a runtime, a network and whatever else a run needs.
 pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
+    act_beside(trees, world, run, due, &[])
+}
+
+/// The same beside certificates for which there is nothing to do.
+fn act_beside(trees: &Arc<Trees>, world: &World<'_>, run: &Run, due: Vec<Due<'_>>, resting: &[Numbered]) -> Vec<CertReport> {
     if due.is_empty() {
         return Vec::new();
     }
@@ -187,7 +201,7 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
     if !certificates.is_empty() {
         trees.begins_work(&Working { since: world.clock.now(), certificates });
     }
-    let ended = runtime.block_on(all(Context::new(trees, world, run), due));
+    let ended = runtime.block_on(all(Context::new(trees, world, run), due, resting));
     trees.ends_work();
     // What was announced and not deployed is no part of what consumers are to trust.
     if let Err(why) = trees.settle_trust() {
@@ -198,7 +212,7 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
     ended
 }
 
-async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
+async fn all(context: Context<'_>, due: Vec<Due<'_>>, resting: &[Numbered]) -> Vec<CertReport> {
     let mut ended = Vec::new();
     if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
         context.world.gate.ask(context.clock).await;
@@ -207,6 +221,13 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     let (identities, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| context.settings.is_identity(due.certificate.name()));
     in_groups(&context, identities, &mut ended).await;
     in_groups(&context, others, &mut ended).await;
+    revocation::replaced(&context, &mut ended).await;
+    // Only where something was asked of the authority anyway.
+    if ended.iter().any(|report| report.outcome == Outcome::Renewed)
+        && let Err(why) = revocation::look_up(context.world, context.run, resting).await
+    {
+        tracing::warn!(%why, "whether certificates are revoked could not be asked");
+    }
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
     context.run.note_logins(context.world.issuer.logins());
     let warnings = context.world.issuer.close().await;

@@ -12,6 +12,7 @@
 
 mod csr;
 mod openbao;
+mod revoke;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::settings::{IssuerSettings, Settings};
 use crate::io::tpm::limit::Unanswered;
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::login_end::LoginEnd;
@@ -60,6 +61,19 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
         let text = format!("nobody is logged in at by {identity} {generation}");
         Box::pin(std::future::ready(Err(Failure::new(Stage::Verify, Code::NotAvailable, text))))
     }
+
+    /// When the authority revoked a certificate of its own; `None` where it did not, or does not know it. Opens the authority where that was
+    /// not done.
+    ///
+    /// # Errors
+    /// Stage `issue`: it does not say.
+    fn revoked<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<Option<Time>, Failure>>;
+
+    /// Has certificates revoked, by their serial numbers and a login that may do that and nothing else. Gives the answer to each, in order.
+    ///
+    /// # Errors
+    /// Stage `issue`, for all of them: no such login, or no answer.
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>>;
 
     /// Logins whose end became known in this run, asked before it is closed. What is logged in anew for each run has none.
     fn logins(&self) -> Vec<LoginEnd> {

@@ -9,12 +9,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{Issuer, Order, too_slow};
+use super::{Issuer, Order, revoke, too_slow};
 use crate::config::settings::{IssuerSettings, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{Health, HealthState, HostIdentity, Means, Problem, Session, Unrevoked, is_the_servers_matter, pause};
 use crate::io::tpm::limit::Unanswered;
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::login_end::LoginEnd;
@@ -193,6 +193,18 @@ impl Issuer for OpenBaoIssuer {
     fn log_in_with<'a>(&'a self, identity: &'a CertName, generation: Generation) -> BoxFuture<'a, Result<(), Failure>> {
         let of_verify = |why: Failure| Failure { stage: Stage::Verify, ..why };
         self.logged_in_with(identity, generation).map(move |done| done.map_err(of_verify)).boxed()
+    }
+
+    fn revoked<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<Option<Time>, Failure>> {
+        async move {
+            let Opened { session, .. } = self.opened().await?;
+            session.server().revoked(&self.settings.mount, serial).await.map_err(|problem| problem.failure)
+        }
+        .boxed()
+    }
+
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
+        revoke::revoke(&self.settings, self.credentials.as_deref(), self.clock, serials).boxed()
     }
 
     fn logins(&self) -> Vec<LoginEnd> {

@@ -28,6 +28,35 @@ pub fn note_failure(state: &Dir, name: &CertName, failure: &Failure, now: Time) 
     write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
 }
 
+/// Serial numbers of revoked certificates that are kept.
+const REVOKED_KEPT: usize = 16;
+
+/// Notes that a certificate was revoked.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub fn note_revoked(state: &Dir, name: &CertName, serial: &str) -> Result<(), DiskError> {
+    change(state, name, |mut known| {
+        if known.revoked.iter().any(|noted| noted == serial) {
+            return None;
+        }
+        known.revoked.push(serial.to_owned());
+        let surplus = known.revoked.len().saturating_sub(REVOKED_KEPT);
+        known.revoked.drain(..surplus);
+        Some(known)
+    })
+}
+
+/// Changes a state that is there and that this build understands; what does not change is not written.
+fn change(state: &Dir, name: &CertName, with: impl FnOnce(State) -> Option<State>) -> Result<(), DiskError> {
+    let Some(var) = state.child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(name.as_str()))? else { return Ok(()) };
+    let Some(content) = var.read(layout::STATE)? else { return Ok(()) };
+    let is_ours = |state: &State| state.v == VERSION;
+    let Some(known) = serde_json::from_slice::<State>(&content.bytes).ok().filter(is_ours) else { return Ok(()) };
+    let Some(state) = with(known) else { return Ok(()) };
+    write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
+}
+
 /// Keeps when logins end, where a run learnt it and it is not what is there.
 ///
 /// # Errors
@@ -46,13 +75,8 @@ pub fn note_logins(state: &Dir, logins: Vec<LoginEnd>) -> Result<(), DiskError> 
 /// # Errors
 /// When the state cannot be read or written.
 pub fn forget_failure(state: &Dir, name: &CertName) -> Result<(), DiskError> {
-    let Some(var) = state.child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(name.as_str()))? else { return Ok(()) };
-    let Some(content) = var.read(layout::STATE)? else { return Ok(()) };
-    let is_ours = |state: &State| state.v == VERSION;
-    let Some(known) = serde_json::from_slice::<State>(&content.bytes).ok().filter(is_ours) else { return Ok(()) };
-    if !known.last_error.as_ref().is_some_and(|last| matches!(last.failure.stage, Stage::Seal | Stage::Publish)) {
-        return Ok(());
-    }
-    let state = State { last_error: None, ..known };
-    write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
+    change(state, name, |known| {
+        let is_of_publishing = |last: &LastError| matches!(last.failure.stage, Stage::Seal | Stage::Publish);
+        known.last_error.as_ref().is_some_and(is_of_publishing).then(|| State { last_error: None, ..known.clone() })
+    })
 }

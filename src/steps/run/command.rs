@@ -13,6 +13,8 @@ pub enum Command {
     Renew,
     /// `omens reseal`.
     Reseal,
+    /// `omens revoke`.
+    Revoke,
     /// `omens rollback`.
     Rollback,
     /// `omens unblock`.
@@ -29,6 +31,7 @@ impl Command {
             Self::Install => "omens.install/1",
             Self::Renew => "omens.renew/1",
             Self::Reseal => "omens.reseal/1",
+            Self::Revoke => "omens.revoke/1",
             Self::Rollback => "omens.rollback/1",
             Self::Unblock => "omens.unblock/1",
         }

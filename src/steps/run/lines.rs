@@ -22,6 +22,7 @@ pub(in crate::steps) fn line(run: &str, name: &CertName, stage: Stage, outcome: 
         serial: None,
         sha256: None,
         break_glass: None,
+        reason: None,
         renamed_from: None,
         error: None,
         findings: Vec::new(),

@@ -8,11 +8,12 @@ use aws_lc_rs::digest;
 use serde_json::{Map, Number, Value as Json, json};
 
 use super::keys;
-use crate::config::service::{ANCHORS, Done, Rendered, Rendering, Reply};
+use crate::config::service::{ANCHORS, Deployed, Done, Rendered, Rendering, Reply};
 use crate::config::shape::{Errors, Shape, Wrong, one_of, parsed, quoted};
 use crate::config::tree::{Node, Value};
 use crate::io::process::Ask;
-use crate::model::anchor::hex;
+use crate::judge::pem;
+use crate::model::anchor::{Fingerprint, hex};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
@@ -29,6 +30,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(150);
 /// Hexadecimal digits of the SHA-512 of a data file that SPIRE logs.
 const HASH: usize = 32;
+/// Hexadecimal digits of the SHA-256 of roots that the blanks behind a data file tell.
+const BLANKS: usize = 16;
 /// What SPIRE calls its kinds of plugin that can read certificates.
 const KINDS: [&str; 9] = [
     "BundlePublisher",
@@ -89,14 +92,14 @@ impl Plugin {
 
     /// Its files in a generation.
     pub(super) fn files(&self, rendering: &Rendering<'_>) -> Vec<Rendered> {
-        let mut files = vec![Rendered { name: self.file_name(), bytes: self.bytes(rendering.directory) }];
+        let mut files = vec![Rendered { name: self.file_name(), bytes: self.bytes(rendering.directory, rendering.anchors) }];
         if self.ca.is_some() {
             files.push(Rendered { name: ANCHORS.to_owned(), bytes: (rendering.anchors)().into_bytes() });
         }
         files
     }
 
-    fn bytes(&self, generation: &Path) -> Vec<u8> {
+    fn bytes(&self, generation: &Path, anchors: &dyn Fn() -> String) -> Vec<u8> {
         let mut all = self.data.clone();
         let path = |file: &str| json!(generation.join(file));
         set(&mut all, &self.cert, path(layout::FULLCHAIN));
@@ -104,12 +107,19 @@ impl Plugin {
         if let Some(ca) = &self.ca {
             set(&mut all, ca, path(ANCHORS));
         }
-        format!("{:#}\n", Json::Object(all)).into_bytes()
+        // SPIRE configures a plugin again only where these bytes have changed: other roots in the same generation have to change them too.
+        let told = if self.ca.is_some() { blanks(&anchors()) } else { String::new() };
+        format!("{:#}\n{told}", Json::Object(all)).into_bytes()
     }
 
     /// The hash that SPIRE logs of the data file of a generation.
-    pub(super) fn hash(&self, generation: &Path) -> String {
-        let digest = digest::digest(&digest::SHA512, &self.bytes(generation));
+    pub(super) fn hash(&self, deployed: &Deployed) -> String {
+        let anchors = || deployed.eyes.roots.iter().map(|root| pem::write(root)).collect();
+        self.hash_of(&deployed.directory, &anchors)
+    }
+
+    fn hash_of(&self, generation: &Path, anchors: &dyn Fn() -> String) -> String {
+        let digest = digest::digest(&digest::SHA512, &self.bytes(generation, anchors));
         hex(digest.as_ref()).chars().take(HASH).collect()
     }
 
@@ -142,6 +152,14 @@ impl Plugin {
         }
         if signalled { Said::Signalled } else { Said::Nothing }
     }
+}
+
+/// A line of blanks that tells one text from another, and says nothing in JSON.
+fn blanks(text: &str) -> String {
+    let print = Fingerprint::of(text.as_bytes());
+    let bits = print.as_str().chars().take(BLANKS).filter_map(|digit| digit.to_digit(16));
+    let blanks: String = bits.flat_map(|digit| (0..4).map(move |bit| if digit >> bit & 1 == 1 { '\t' } else { ' ' })).collect();
+    blanks + "\n"
 }
 
 /// What SPIRE said after a signal.
@@ -286,7 +304,10 @@ mod tests {
             "tls": { "cert": gen7("fullchain.pem"), "key": gen7("key.pem") }
         });
         assert_eq!(found, expected);
-        assert_ne!(plugin().hash(Path::new("/run/omens/spire/gen-7")), plugin().hash(Path::new("/run/omens/spire/gen-8")));
+        let hash = |generation: &str, anchors: &str| plugin().hash_of(Path::new(generation), &|| anchors.to_owned());
+        let gen7 = hash("/run/omens/spire/gen-7", "PEM");
+        assert_ne!(gen7, hash("/run/omens/spire/gen-8", "PEM"));
+        assert_ne!(gen7, hash("/run/omens/spire/gen-7", "PEM PEM"), "SPIRE reads other roots only where the data changed");
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
 pub(super) async fn ask(runs: &Runs, plugin: &Plugin, log: Option<&PathBuf>, deployed: &[Deployed]) -> Result<Reply, Failure> {
     let mut reply = Reply::done();
     for one in deployed {
-        let hash = plugin.hash(&one.directory);
+        let hash = plugin.hash(one);
         reply = reconfigure(runs, plugin, log.map(PathBuf::as_path), &hash, one.eyes.clock).await?;
     }
     Ok(reply)
@@ -58,7 +58,7 @@ pub(super) async fn ask(runs: &Runs, plugin: &Plugin, log: Option<&PathBuf>, dep
 
 /// What SPIRE has said of the data file of a generation.
 pub(super) fn look(plugin: &Plugin, question: &Question<'_>) -> Result<Shown, Failure> {
-    let hash = plugin.hash(&question.deployed.directory);
+    let hash = plugin.hash(question.deployed);
     let is = |key: &str| question.before.get(key).and_then(Value::as_str) == Some(hash.as_str());
     if is("read") {
         return Ok(Shown::only(Seen::Leaf));
@@ -106,7 +106,7 @@ impl Running for SpireAgent {
 pub(super) fn began(plugin: &Plugin, deployed: &[Deployed], reply: Reply) -> Reply {
     match (reply, deployed.last()) {
         (Reply::Done(done), Some(one)) => {
-            let before = serde_json::json!({ "sent": plugin.hash(&one.directory) });
+            let before = serde_json::json!({ "sent": plugin.hash(one) });
             Reply::Done(crate::config::service::Done { before, ..done })
         }
         (reply, _) => reply,

@@ -96,6 +96,10 @@ pub fn show(run_root: &Dir, files: &TrustFiles) -> Result<(), DiskError> {
             write::replace_any(&trust, name, text.as_bytes(), MODE, Ownership::default())?;
         }
     }
+    // A list that the settings name no more would be taken for one that is kept up to date.
+    for name in trust.names()?.iter().filter(|name| files.iter().all(|(own, _)| own != name.as_str())) {
+        write::remove(&trust, name)?;
+    }
     Ok(())
 }
 

@@ -135,6 +135,14 @@ def slots():
                 bad('left in the TPM:', held)
 
 
+def roots():
+    """what consumers trust, as it lies there; None where nothing does"""
+    try:
+        return open(f'{RUN}/trust/anchors.pem').read()
+    except FileNotFoundError:
+        return None
+
+
 said = '?'
 slots()
 var, run = live(f'{DISK}/certs/web'), live(f'{RUN}/web')
@@ -150,6 +158,8 @@ if var:
 if run:
     pair(f'{RUN}/web', run)
 no_plain_key()
+if case['roots'] and roots() not in (None, *(open(path).read() for path in case['roots'])):
+    bad('half a file of roots')
 
 if case['loses_state'] and os.path.exists(f'{DISK}/certs/web/state.json'):
     os.remove(f'{DISK}/certs/web/state.json')
@@ -163,6 +173,12 @@ if now is None or now != live(f'{RUN}/web') or case['stays'] and now != case['st
 pair(f'{RUN}/web', now)
 if now != var:
     pair_at_rest(now)
+if case['roots']:
+    import hashlib
+    wanted = open(case['roots'][1]).read()
+    noted = json.load(open(f'{DISK}/certs/web/state.json')).get('trust', {}).get('anchors.pem')
+    if roots() != wanted or noted != hashlib.sha256(wanted.encode()).hexdigest():
+        bad('the new roots are not there, or nobody took them up:', noted)
 if code == 0:
     no_orphans(now)
 no_plain_key(disk=True)

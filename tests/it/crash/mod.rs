@@ -92,6 +92,15 @@ fn two_runs_at_once_survive_every_kill() {
     victim.cut_program(KILL, &Case::at_once(), &victim.at_once());
 }
 
+/// Roots that consumers read are whole at any time, and whoever reads them is asked by the next run where this one was cut.
+#[test]
+fn a_change_of_trust_survives_kills_and_power_cuts() {
+    let mut victim = Victim::new();
+    let case = victim.with_another_root();
+    victim.cut(KILL_AT_NAMES, &case);
+    victim.cut(POWER_AT_NAMES, &case);
+}
+
 /// The endpoint never shows the new leaf: the flow goes through publish, reload and revert. Generation 1 is made without an endpoint.
 fn not_taken_up(mut victim: Victim) -> (Victim, Case, Nginx) {
     let mut nginx = Nginx::new(None);

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::lab::child::run;
 use crate::lab::estate::{Cert, Estate, omens};
 use crate::lab::hostile::Hostile;
+use crate::lab::pki::{Ca, CaKeys, pem_blocks, sha256};
 use crate::lab::swtpm::Swtpm;
 use crate::lab::{is_root, tool};
 
@@ -57,6 +58,8 @@ pub(super) struct Case {
     pub(super) next_code: Vec<i32>,
     /// What is there after the next run, where that is always the same.
     pub(super) stays: Option<&'static str>,
+    /// The file of roots that consumers have after the next run, and what they may have before.
+    pub(super) roots: Option<[PathBuf; 2]>,
     /// Whether `state.json` is lost before the next run, which then has to stay with what is committed.
     pub(super) loses_state: bool,
 }
@@ -86,6 +89,7 @@ impl Case {
             next: vec!["renew", "--all"],
             next_code: vec![0],
             stays: None,
+            roots: None,
             loses_state: false,
         }
     }
@@ -191,6 +195,37 @@ impl Victim {
         Case { name: "renewal that changes the sealing key", setup, ..Case::renewal() }
     }
 
+    /// From here on another root is trusted beside the first; the certificate, whose consumers read both, was made before that.
+    pub(super) fn with_another_root(&mut self) -> Case {
+        let dir = self.estate.dir.clone();
+        std::fs::create_dir_all(dir.join("etc")).unwrap();
+        self.estate.certs[0].extra =
+            format!("install = [ {{ dir = \"{}/etc\", as = \"copy\", anchors = \"roots.pem\" }} ]\n", dir.display());
+        self.write();
+        let plain = self.keep_settings("plain.toml");
+        let new = Ca::root("Another Eye", CaKeys::Ec);
+        let (file, roots) = (dir.join("another.pem"), dir.join("roots.pem"));
+        std::fs::write(&file, &new.pem).unwrap();
+        let old = omens::judge::pem::write(&pem_blocks(&self.estate.authority.root_pem)[0]);
+        std::fs::write(dir.join("old-roots.pem"), &old).unwrap();
+        std::fs::write(&roots, format!("{old}{}", omens::judge::pem::write(&new.der))).unwrap();
+        let also = format!("also = [ {{ anchor = \"{}\", anchor_sha256 = \"{}\" }} ]\n\n[openbao]", file.display(), sha256(&new.der));
+        for path in [self.estate.settings(), self.beside()] {
+            let text = std::fs::read_to_string(&path).unwrap().replace("\n[openbao]", &also);
+            std::fs::write(path, text).unwrap();
+        }
+        Case {
+            name: "change of trust",
+            setup: format!("\"$BIN\" --config '{}' renew --all", plain.display()),
+            program: vec!["renew", "--all"],
+            may: vec![Some("gen-1")],
+            done: "gen-1",
+            stays: Some("gen-1"),
+            roots: Some([dir.join("old-roots.pem"), roots]),
+            ..Case::renewal()
+        }
+    }
+
     /// The certificate was called `old` when its two generations were made.
     pub(super) fn renamed(&mut self) -> Case {
         "old".clone_into(&mut self.estate.certs[0].name);
@@ -271,7 +306,7 @@ impl Victim {
             "keep": self.estate.certs[0].keep, "tcti": self.swtpm.as_ref().map(Swtpm::direct),
             "power": power, "error": how.contains(&"--error"), "var": case.may, "run_may": run_may, "done": case.done,
             "next": case.next, "next_code": case.next_code, "stays": case.stays,
-            "loses_state": case.loses_state,
+            "loses_state": case.loses_state, "roots": case.roots,
         });
         let (judge, file) = (self.estate.dir.join("left.py"), self.estate.dir.join("case.json"));
         std::fs::write(&judge, include_str!("left.py")).unwrap();

@@ -16,6 +16,7 @@ catalogue! {
     UNPROVEN = "own.unproven", Low, open, "nobody has seen the certificate served since it was published", "start the service, then run omens renew";
     OVERDUE = "own.overdue", High, open, "a renewal is overdue", "look at systemctl list-timers omens-renew.timer, and at journalctl -u omens-renew";
     LINK_MISSING = "own.link-missing", High, open, "a link at a consumer's own path is missing, or leads elsewhere", "run omens install, after a look at what lies there now";
+    REVOKED = "own.revoked", High, open, "the CA has revoked the certificate that is in use, as a run saw", RENEW;
     TRUST_NOT_TAKEN_UP = "own.trust-changed", Medium, open, "what consumers are to trust has changed, and they did not read it yet", RENEW;
     LAST_ERROR = "own.last-error", Medium, open, "the last renewal ended in an error", "see omens status";
     PLAIN_KEY = "key.plain-where-sealed", High, open, "a private key lies in clear where the settings ask for it to be sealed", "run omens renew --force for this certificate: the next key is sealed, and the generation with the plain key goes with the one after";

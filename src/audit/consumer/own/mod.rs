@@ -212,6 +212,7 @@ const fn lint_of(reason: &Reason) -> Option<(&'static Lint, Severity)> {
         ReasonCode::Unpublished => &lints::UNPUBLISHED,
         ReasonCode::Unproven => &lints::UNPROVEN,
         ReasonCode::LinkMissing => &lints::LINK_MISSING,
+        ReasonCode::Revoked => &lints::REVOKED,
         ReasonCode::TrustChanged => &lints::TRUST_NOT_TAKEN_UP,
         // The certificate itself is judged below, the settings above.
         ReasonCode::Settings => return None,

@@ -1,0 +1,177 @@
+//! The notice of a run: a program of the administrator's is told, once a run, when a certificate failed or recovered. It is given one JSON
+//! document on its standard input, in which no secret is, and never decides an exit code.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::record;
+use super::run::{line, runtime};
+use crate::config::settings::Settings;
+use crate::io::dir::{Dir, DiskError};
+use crate::io::{process, write};
+use crate::model::clock::{Clock, Time};
+use crate::model::code::Code;
+use crate::model::entry::{Entry, Outcome};
+use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::layout;
+use crate::model::name::CertName;
+use crate::model::report::{CertReport, Report, RunError};
+use crate::model::text;
+
+/// What of a program's words stands in a warning; the log has more.
+const SAID: usize = 300;
+
+/// What the program reads.
+#[derive(Clone, Debug, Serialize)]
+pub struct Notice {
+    /// `omens.notify/1`.
+    pub schema: &'static str,
+    /// `host.name`.
+    pub host: String,
+    /// The schema of the report of the run.
+    pub run: String,
+    /// When the run began.
+    pub started: Time,
+    /// When it ended.
+    pub finished: Time,
+    /// Its exit code.
+    pub exit: u8,
+    /// An error of the whole run.
+    pub error: Option<RunError>,
+    /// The certificates that failed in it.
+    pub failed: Vec<Failed>,
+    /// Those that had failed in the last run that was about them, and are well now.
+    pub recovered: Vec<Recovered>,
+}
+
+/// A certificate that failed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failed {
+    /// Its name.
+    pub name: CertName,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why.
+    pub error: Option<Failure>,
+    /// When what serves ends.
+    pub not_after: Option<Time>,
+}
+
+/// A certificate that recovered.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recovered {
+    /// Its name.
+    pub name: CertName,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What it had failed with.
+    pub was: Option<Code>,
+    /// When what serves ends.
+    pub not_after: Option<Time>,
+}
+
+/// `notified.json` of the state directory: what was told to have failed, and did not recover yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Told {
+    v: u32,
+    failing: BTreeMap<String, Option<Code>>,
+}
+
+/// Tells of a run, where the settings name somebody to tell and there is something to tell. What goes wrong with that is a warning of the
+/// certificates that it was about, and a line in the ledger.
+pub fn tell(settings: &Settings, report: &mut Report, clock: Clock) {
+    let Some(program) = &settings.notify else { return };
+    let Ok(Some(state)) = Dir::open(&settings.paths.state) else { return };
+    let told = read(&state).unwrap_or_default();
+    let notice = notice(report, &told);
+    if notice.failed.is_empty() && notice.recovered.is_empty() && notice.error.is_none() {
+        return;
+    }
+    let sent = serde_json::to_vec(&notice).map_err(|why| why.to_string()).and_then(|document| {
+        let ended = runtime().map_err(|failure| failure.text)?.block_on(process::exec(program, &[], &document));
+        let ended = ended.map_err(|why| why.to_string())?;
+        if ended.code == Some(0) {
+            return Ok(());
+        }
+        let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
+        Err(format!("{} ended with {}: {}", program.path.display(), ended.how(), text::one_line(said, SAID)))
+    });
+    match sent {
+        Ok(()) => {
+            if let Err(why) = remember(&state, &told, &notice) {
+                tracing::warn!(%why, "what was told of a run is not noted");
+            }
+        }
+        Err(why) => say(&state, report, &notice, &why, clock),
+    }
+}
+
+/// What there is to tell of a run, after what was told before.
+fn notice(report: &Report, told: &Told) -> Notice {
+    let is_failed = |report: &&CertReport| match report.outcome {
+        Outcome::Failed | Outcome::Refused | Outcome::RolledBack | Outcome::Exhausted => true,
+        Outcome::Blocked => report.error.as_ref().is_none_or(|error| error.code != Code::OutsideWindow),
+        _ => report.error.is_some(),
+    };
+    // A rollback that a person asked for is no failure.
+    let asked_for = report.exit == 0 && report.schema == "omens.rollback/1";
+    let failed: Vec<&CertReport> = report.certificates.iter().filter(is_failed).filter(|_| !asked_for).collect();
+    let well = report.certificates.iter().filter(|one| asked_for || !is_failed(one)).filter(|one| one.outcome != Outcome::Blocked);
+    let recovered = well.filter_map(|one| {
+        let was = told.failing.get(one.name.as_str())?;
+        Some(Recovered { name: one.name.clone(), outcome: one.outcome, was: *was, not_after: one.not_after })
+    });
+    Notice {
+        schema: "omens.notify/1",
+        host: report.host.clone(),
+        run: report.schema.clone(),
+        started: report.started,
+        finished: report.finished,
+        exit: report.exit,
+        error: report.error.clone(),
+        failed: failed
+            .into_iter()
+            .map(|one| Failed { name: one.name.clone(), outcome: one.outcome, error: one.error.clone(), not_after: one.not_after })
+            .collect(),
+        recovered: recovered.collect(),
+    }
+}
+
+fn read(state: &Dir) -> Option<Told> {
+    let content = state.read(layout::NOTIFIED).ok().flatten()?;
+    serde_json::from_slice(&content.bytes).ok()
+}
+
+/// Only what was told can recover; a certificate that the settings no longer name stays until it is told of again.
+fn remember(state: &Dir, told: &Told, notice: &Notice) -> Result<(), DiskError> {
+    let mut failing = told.failing.clone();
+    for recovered in &notice.recovered {
+        failing.remove(recovered.name.as_str());
+    }
+    for failed in &notice.failed {
+        failing.insert(failed.name.to_string(), failed.error.as_ref().map(|error| error.code));
+    }
+    let now = Told { v: 1, failing };
+    if now == *told {
+        return Ok(());
+    }
+    write::replace_file(state, layout::NOTIFIED, &write::json(state, layout::NOTIFIED, &now)?, 0o600)
+}
+
+fn say(state: &Dir, report: &mut Report, notice: &Notice, why: &str, clock: Clock) {
+    let text = format!("nobody was told of it: {why}");
+    tracing::warn!(%why, "the notice of this run was not delivered");
+    let about: Vec<&CertName> = notice.failed.iter().map(|one| &one.name).chain(notice.recovered.iter().map(|one| &one.name)).collect();
+    let run = format!("{}-notify", report.started);
+    let mut lines: Vec<Entry> = Vec::new();
+    for one in report.certificates.iter_mut().filter(|one| about.contains(&&one.name)) {
+        one.warnings.push(Warning::new(Code::NotNotified, text.clone()));
+        let stage = one.error.as_ref().map_or(Stage::Commit, |error| error.stage);
+        let error = Some(Failure::new(stage, Code::NotNotified, text.clone()));
+        lines.push(Entry { error, ..line(&run, &one.name, stage, one.outcome, clock.now()) });
+    }
+    if let Err(why) = record::append(state, &lines, true) {
+        tracing::error!(%why, "the ledger was not written");
+    }
+}

@@ -1,0 +1,144 @@
+//! Revocation at a real OpenBao, with a login that may do nothing else; and the notice of what failed and recovered.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::lab::estate::Estate;
+use crate::lab::openbao::OpenBao;
+use crate::lab::place::write_secret;
+use crate::web::{Web, warned};
+
+/// Settings with a login that has this policy, and the table of `[notify]` at the end.
+fn settings(web: &Web, policy: &str, more: &str) {
+    let bao = OpenBao::shared();
+    let dir = &web.estate.dir;
+    write_secret(&dir.join("revoker"), &bao.token(&format!("revoker-{policy}"), &[policy]));
+    let login = format!("revoke_login = [ {{ token = {{ token = \"file:{}/revoker\" }} }} ]\nmount = ", dir.display());
+    let text = web.estate.settings_text().replacen("mount = ", &login, 1);
+    std::fs::write(web.estate.settings(), format!("{text}{more}")).unwrap();
+}
+
+fn is_revoked(serial: &str) -> bool {
+    let answer = OpenBao::shared().api("GET", &format!("pki_int/cert/{serial}"), None);
+    answer["data"]["revocation_time"].as_i64().unwrap() > 0
+}
+
+fn serial(run: &crate::lab::estate::Run) -> String {
+    run.cert("web")["serial"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_replaced_is_revoked_by_a_login_of_its_own_and_what_is_revoked_is_replaced() {
+    let bao = OpenBao::shared();
+    let policy = json!({ "policy": "path \"pki_int/revoke\" { capabilities = [\"update\"] }" });
+    bao.api("PUT", "sys/policies/acl/omens-revoke", Some(policy));
+    let mut web = Web::serving();
+    web.estate.certs[0].extra = "revoke_replaced = true\n".to_owned();
+    settings(&web, "omens-revoke", "");
+    let first = serial(&web.estate.renew());
+    let renewed = web.estate.force();
+    renewed.expect(0, "web", "renewed");
+    assert!(is_revoked(&first) && !warned(&renewed, "not-revoked"), "{renewed}");
+    let paths = bao.paths(&web.estate.login);
+    assert!(!paths.iter().any(|path| path.contains("revoke-with-key") || path == "pki_int/revoke"), "{paths:?}");
+
+    // A login that may not: said, and no failure.
+    settings(&web, "omens-renew", "");
+    let second = serial(&renewed);
+    let renewed = web.estate.force();
+    renewed.expect(0, "web", "renewed");
+    assert!(warned(&renewed, "not-revoked") && !is_revoked(&second), "{renewed}");
+
+    // By hand: the one that was replaced last, not without a yes, and the one that serves only where that is said.
+    settings(&web, "omens-revoke", "");
+    assert_eq!(web.estate.omens(&["revoke", "web"]).code, 2);
+    let run = web.estate.omens(&["revoke", "web", "--reason", "a disk went away", "--yes"]);
+    run.expect(0, "web", "revoked");
+    assert_eq!((run.json["schema"].as_str(), serial(&run)), (Some("omens.revoke/1"), second.clone()), "{run}");
+    let line = web.estate.ledger().pop().unwrap();
+    assert_eq!((&line["outcome"], &line["reason"]), (&"revoked".into(), &"a disk went away".into()), "{line}");
+    assert!(is_revoked(&second));
+    let live = serial(&renewed);
+    web.estate.omens(&["revoke", "web", "--serial", &live, "--yes"]).expect(1, "web", "refused");
+    assert!(!is_revoked(&live));
+    web.estate.omens(&["revoke", "web", "--serial", &live.to_uppercase(), "--live", "--yes"]).expect(0, "web", "revoked");
+    assert_eq!(web.estate.omens(&["plan"]).reasons("web"), ["revoked"]);
+    let renewed = web.estate.renew();
+    renewed.expect(0, "web", "renewed");
+
+    // Revoked by somebody else: seen when a person asks for it, and replaced in that run.
+    let live = serial(&renewed);
+    bao.api("POST", "pki_int/revoke", Some(json!({ "serial_number": live })));
+    web.estate.renew().expect(0, "web", "not-due");
+    let renewed = web.estate.omens(&["renew", "--all", "--check-revoked"]);
+    renewed.expect(0, "web", "renewed");
+    assert_eq!(renewed.reasons("web"), ["revoked"], "{renewed}");
+    assert_eq!(web.served(), web.estate.published_leaf("web"));
+
+    // Without such a login nothing is revoked, and a person is told what is missing.
+    web.estate.write();
+    let run = web.estate.omens(&["revoke", "web", "--yes"]);
+    assert_eq!((run.code, &run.json["error"]["code"]), (2, &"missing".into()), "{run}");
+    assert!(warned(&web.estate.force(), "not-revoked"));
+}
+
+/// A program that appends its standard input, and then ends with the code that a file holds.
+fn listener(estate: &Estate) -> std::path::PathBuf {
+    let (program, dir) = (estate.dir.join("told"), estate.dir.display().to_string());
+    std::fs::write(
+        &program,
+        format!("#!/bin/sh\nprintf '%s\\n' \"$(cat)\" >> {dir}/notices\nenv >> {dir}/environment\nexit $(cat {dir}/code)\n"),
+    )
+    .unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(estate.dir.join("code"), "0").unwrap();
+    program
+}
+
+#[test]
+fn somebody_is_told_once_a_run_of_what_failed_and_what_recovered() {
+    let web = Web::serving();
+    let program = listener(&web.estate);
+    let notify = format!("[notify]\nexec = [\"{}\"]\n", program.display());
+    settings(&web, "omens-renew", &notify);
+    let notices = || -> Vec<Value> {
+        let text = std::fs::read_to_string(web.estate.dir.join("notices")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"))).collect()
+    };
+    web.estate.force().expect(0, "web", "renewed");
+    assert_eq!(notices(), Vec::<Value>::new(), "nothing to tell");
+    web.nginx.write_broken();
+    web.estate.force().expect(1, "web", "rolled-back");
+    let told = notices();
+    assert_eq!(told.len(), 1);
+    let failed = &told[0]["failed"][0];
+    assert_eq!((&told[0]["schema"], &told[0]["host"], &told[0]["exit"]), (&"omens.notify/1".into(), &"lab.funlab.casa".into(), &1.into()));
+    assert_eq!(
+        (&failed["name"], &failed["outcome"], &failed["error"]["code"]),
+        (&"web".into(), &"rolled-back".into(), &"reload-failed".into())
+    );
+    web.nginx.write();
+    web.estate.renew().expect(0, "web", "settled");
+    let told = notices();
+    assert_eq!((told.len(), &told[1]["failed"], &told[1]["exit"]), (2, &json!([]), &0.into()));
+    let recovered = &told[1]["recovered"][0];
+    assert_eq!((&recovered["name"], &recovered["outcome"], &recovered["was"]), (&"web".into(), &"settled".into(), &"reload-failed".into()));
+    web.estate.renew().expect(0, "web", "not-due");
+    assert_eq!(notices().len(), 2, "told once");
+    let all = format!("{:?} {}", notices(), std::fs::read_to_string(web.estate.dir.join("environment")).unwrap());
+    for secret in ["secret-id", "revoker"] {
+        let value = std::fs::read_to_string(web.estate.dir.join(secret)).unwrap();
+        assert!(!all.contains(value.trim()), "{secret}");
+    }
+    assert!(!all.contains("PRIVATE"));
+
+    // A program that fails is a warning and a line in the ledger; what it was not told is told again.
+    std::fs::write(web.estate.dir.join("code"), "3").unwrap();
+    web.nginx.write_broken();
+    let run = web.estate.force();
+    run.expect(1, "web", "rolled-back");
+    assert!(warned(&run, "not-notified"), "{run}");
+    assert_eq!(web.estate.ledger().pop().unwrap()["error"]["code"], "not-notified");
+    web.nginx.write();
+}
