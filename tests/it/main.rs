@@ -71,6 +71,7 @@ mod spire_consumer;
 mod starttls;
 mod status;
 mod systemd;
+mod three_hosts;
 mod tpm;
 mod tpm_refuses;
 mod tpm_use;
