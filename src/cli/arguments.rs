@@ -88,6 +88,9 @@ pub enum Command {
     /// Let a certificate ask the CA again at once, after its signing requests were lost or wasted
     #[command(long_about = help::UNBLOCK, after_long_help = help::UNBLOCK_AFTER)]
     Unblock(Unblock),
+    /// Remove what is left of a certificate that the settings no longer name
+    #[command(long_about = help::FORGET, after_long_help = help::FORGET_AFTER)]
+    Forget(Forget),
     /// Make the links of `install` in consumers' own directories
     #[command(long_about = help::INSTALL, after_long_help = help::INSTALL_AFTER)]
     Install(Install),
@@ -130,6 +133,7 @@ impl Command {
             Self::Reseal(_) => "reseal",
             Self::Rollback(_) => "rollback",
             Self::Unblock(_) => "unblock",
+            Self::Forget(_) => "forget",
             Self::Install(_) => "install",
             Self::Attest(_) => "attest",
             Self::CheckConfig(_) => "check-config",
@@ -226,6 +230,20 @@ pub struct Rollback {
 #[derive(Args, Debug)]
 pub struct Unblock {
     /// The certificate, by its name in the settings
+    #[arg(value_name = "NAME", value_parser = cert_name)]
+    pub name: CertName,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+/// `forget`.
+#[derive(Args, Debug)]
+pub struct Forget {
+    /// The certificate, by the name that it had in the settings
     #[arg(value_name = "NAME", value_parser = cert_name)]
     pub name: CertName,
     /// Do not ask

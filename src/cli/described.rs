@@ -19,6 +19,7 @@ pub(super) const ALL: &[Described] = &described! {
     "reseal" = "report",
     "rollback" = "report",
     "unblock" = "report",
+    "forget" = "report",
     "install" = "report",
     "plan" = "plan",
     "status" = "status",

@@ -192,6 +192,25 @@ Exit codes:
   1  it could not be written, or another run held the lock for longer than --wait
   2  wrong settings or usage, an unknown NAME, or nobody said yes";
 
+pub(super) const FORGET: &str = "\
+Removes what is left of a certificate that the settings no longer name: its private keys (overwritten, then unlinked; what a \
+copy-on-write file system or a flash drive keeps of them is beyond it), its generations and its state, and what consumers read of it \
+in the run directory. Copies at consumers' own paths are left alone and named. The certificate stays valid at its CA until it ends or is revoked.
+
+Refused for a name that the settings still have, or that another certificate takes over (renamed_from).
+
+Asks on a terminal, and does nothing elsewhere without --yes. The ledger tells of it.";
+
+pub(super) const FORGET_AFTER: &str = "\
+Examples:
+  omens status                    says what the settings no longer name
+  omens forget old-web --yes
+
+Exit codes:
+  0  it is gone
+  1  something of it could not be removed, or another run held the lock for longer than --wait
+  2  wrong settings or usage, nothing of that name is left, the settings still have it, or nobody said yes";
+
 pub(super) const INSTALL: &str = "\
 Makes the links (or copies) that `install` of a certificate names in its consumers' own directories, once, run by the \
 administrator. An existing file is kept as FILE.before-omens. Where nothing has been issued yet nothing is changed.";

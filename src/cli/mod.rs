@@ -16,6 +16,7 @@ mod confirm;
 mod described;
 mod environment;
 pub mod exit;
+mod forget;
 mod help;
 mod help_look;
 mod init;
@@ -77,6 +78,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Completions(arguments) => completions::run(session, arguments),
         Command::Man(arguments) => man::run(session, arguments),
         Command::Init(arguments) => init::run(session, arguments),
+        Command::Forget(arguments) => forget::forget(session, command, arguments),
         Command::Install(arguments) => change::install(session, command, arguments),
         Command::Plan => look::plan(session, command),
         Command::Probe(arguments) => probe::run(session, command, arguments),

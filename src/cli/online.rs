@@ -12,6 +12,7 @@ use crate::io::tpm::Tpm;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
+use crate::model::login_end::LoginEnd;
 
 /// Paths that a renewal needs none of, with what could be done through them. `{m}` is the PKI mount, `{r}` a role of the settings.
 const DANGEROUS: [(&[&str], &str); 8] = [
@@ -83,6 +84,8 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         checks.extend(paths(settings, session.server(), &first.grant).await);
         checks.extend(online_here::roles(settings, session.server(), &first.grant).await);
     }
+    let ends: Vec<LoginEnd> = granted.iter().filter_map(|granted| granted.end(clock.now())).collect();
+    checks.extend(online_here::logins(settings, ends, clock.now()));
     for Granted { method, grant } in &granted {
         if let Some(Unrevoked { problem, .. }) = session.end(grant).await {
             let text = format!("the token of the login by {method} could not be revoked: {}", problem.failure.text);

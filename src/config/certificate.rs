@@ -9,11 +9,12 @@ use super::settings::{Accounts, Certificate, Container, Endpoint, Install, Insta
 use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, placed, quoted};
 use super::tables::certificate as tables;
 use super::tree::{Node, Place, Value};
-use super::{resident, value, window};
+use super::{renew_at, resident, value, window};
 use crate::io::account::{self, AccountError};
 use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
 use crate::model::profile::Profile;
+use crate::model::renew_at::RenewAt;
 use crate::model::request::{Request, is_host_name};
 use crate::model::span;
 
@@ -37,12 +38,16 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
     let window = window::windows(&shape);
+    let renew_at = shape.optional("renew_at", placed(renew_at::renew_at));
+    let renamed_from = shape.optional("renamed_from", |node, errors| around.earlier_name(node, errors));
     let verify = shape.get("verify").map_or(Some(DraftVerify::default()), |node| driver::verify(node, errors));
     let at_own_risk = shape.or("resident_at_own_risk", false, boolean);
     shape.finish();
 
     // Checks between values: each runs as soon as its own values are good, whatever else is wrong.
     let ttl = ttl.and_then(|(place, ttl)| lifetime(place, ttl, profile.as_deref(), errors));
+    let renew_at =
+        renew_at.and_then(|own| ttl.map_or(Some(RenewAt::Usual), |ttl| around.renew_at(own, ttl, profile.as_deref(), &node.place, errors)));
     let algorithm = key.as_ref().and_then(|key| key.algorithm(profile.as_deref(), errors));
     let wildcards = names.as_ref().is_none_or(|names| names.suit(profile.as_deref(), &node.place, errors));
     let install = install.and_then(|drafts| {
@@ -73,6 +78,8 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         verify: verify?,
         checks: checks?,
         window: window?,
+        renew_at: renew_at?,
+        renamed_from: renamed_from?,
     })
 }
 

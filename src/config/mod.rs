@@ -19,6 +19,7 @@ mod profile;
 pub mod program;
 mod reach;
 pub mod reference;
+mod renew_at;
 mod resident;
 pub mod service;
 pub mod settings;

@@ -8,6 +8,7 @@ use super::certificate;
 use super::files::{self, Merged};
 use super::host;
 use super::neighbours::Neighbours;
+use super::renew_at;
 use super::settings::{Certificate, Faults, Faulty, Paths, Remains, Settings};
 use super::shape::{Errors, Shape};
 use super::tables;
@@ -36,12 +37,13 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
     let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, roots.as_deref(), tpm.is_some()));
     let metrics = root.or("metrics", None, host::metrics);
+    let defaults = root.or("defaults", None, renew_at::defaults);
     let of_tables = errors.count() - of_files.len();
 
-    let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
-    let around = around.with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty()));
     let nodes = root.get(files::CERTIFICATE);
     let nodes = nodes.map_or(Some(&[][..]), |node| files::certificates(node, errors));
+    let around = Neighbours::new(nodes.unwrap_or_default(), paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
+    let around = around.due_at(defaults.flatten()).with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty()));
     let drafts: Vec<Draft> = nodes.unwrap_or_default().iter().map(|node| Draft::read(node, &around, errors)).collect();
     let before_unknown = errors.count();
     root.finish();

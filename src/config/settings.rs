@@ -17,6 +17,7 @@ use crate::model::name::{CertName, Generation};
 use crate::model::openbao::OpenBao;
 use crate::model::pcr::PcrList;
 use crate::model::program::Program;
+use crate::model::renew_at::RenewAt;
 use crate::model::report::SettingsError;
 use crate::model::request::Request;
 use crate::model::tcti::Tcti;
@@ -177,6 +178,10 @@ pub struct Certificate {
     pub checks: Vec<Check>,
     /// When it may be renewed; `None`: always.
     pub window: Option<Windows>,
+    /// When in its life it is due.
+    pub renew_at: RenewAt,
+    /// Its earlier name: what is on disk under that one is carried over.
+    pub renamed_from: Option<CertName>,
 }
 
 impl Certificate {

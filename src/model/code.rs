@@ -76,6 +76,14 @@ codes! {
     LinkMissing = "link-missing",
     /// A symbolic link where none may be.
     LinkRefused = "link-refused",
+    /// A certificate was carried over from its earlier name.
+    Renamed = "renamed",
+    /// Both the earlier name of a certificate and its own have something on disk, or what lies under the earlier one stays there.
+    RenameConflict = "rename-conflict",
+    /// Another settings file that is still there uses the same state directory.
+    SharedState = "shared-state",
+    /// The settings still name what is to be forgotten.
+    StillNamed = "still-named",
     /// Another run holds the lock.
     Locked = "locked",
     /// A login was granted.

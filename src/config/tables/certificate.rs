@@ -75,6 +75,21 @@ pub(in crate::config) static CERTIFICATE: Table = Table {
             "[ { nginx = { unit = \"nginx.service\" } } ]",
             "The services that read it, and how each is made to read it again.",
         ),
+        Key::optional(
+            "renamed_from",
+            Kind::Text("the name that it had before"),
+            "it never had another name",
+            "\"www\"",
+            "What is on disk under that name is carried over: generations, budget and state. It may stay there or go afterwards.",
+        ),
+        Key::optional(
+            "renew_at",
+            Kind::Text("a share of the lifetime (a number, or in percent), or a time before its end"),
+            "as its profile says, else [defaults]",
+            "\"8h\"",
+            "When it is due: a share from 0.1 to 0.95, or from a twentieth to nine tenths of the `ttl` before the end. A spread of up to a \
+             twentieth of the lifetime makes it earlier.",
+        ),
         Key::or(
             "resident_at_own_risk",
             Kind::Flag,

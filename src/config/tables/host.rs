@@ -1,4 +1,4 @@
-//! `[host]`, `[paths]`, `[trust]`, `[openbao]`, `[tpm]`, `[attestation]` and `[metrics]`: what a host has once.
+//! `[host]`, `[paths]`, `[trust]`, `[openbao]`, `[tpm]`, `[attestation]`, `[metrics]` and `[defaults]`: what a host has once.
 
 use crate::config::keys::{Key, Kind, Table};
 
@@ -236,5 +236,17 @@ pub(in crate::config) static METRICS: Table = Table {
         Kind::Text("a file that ends in .prom"),
         "\"/var/lib/node_exporter/omens.prom\"",
         "Every run writes it anew. Its directory has to exist, and under systemd ReadWritePaths= of the units has to name it.",
+    )],
+};
+
+pub(in crate::config) static DEFAULTS: Table = Table {
+    title: "[defaults]",
+    about: "What certificates have where neither they nor their profiles say it.",
+    keys: &[Key::optional(
+        "renew_at",
+        Kind::Text("a share of the lifetime (a number, or in percent), or a time before its end"),
+        "after two thirds of the lifetime",
+        "\"8h\"",
+        "When a certificate is due.",
     )],
 };

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::{Grant, Problem, Server, auth, pause};
+use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
+use crate::model::login_end::LoginEnd;
 use crate::model::openbao::AuthMethod;
 
 /// How far the auth methods of the settings are tried.
@@ -23,6 +25,14 @@ pub struct Granted {
     pub method: &'static str,
     /// The token.
     pub grant: Grant,
+}
+
+impl Granted {
+    /// When this login ends, where that is known and it is not made anew for each run.
+    #[must_use]
+    pub fn end(&self, now: Time) -> Option<LoginEnd> {
+        self.grant.end(self.method, now)
+    }
 }
 
 /// What came of trying.

@@ -15,6 +15,7 @@ use super::{Grant, Health, HealthState, Problem, Server, pause};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
+use crate::model::login_end::LoginEnd;
 use crate::model::openbao::OpenBao;
 
 /// An open session. Any number of tasks may use it at a time.
@@ -26,6 +27,8 @@ pub struct Session {
     health: Health,
     login: AsyncMutex<State>,
     passed_over: Mutex<Vec<Failure>>,
+    /// When the login ends that granted, where that is known.
+    end: Mutex<Option<LoginEnd>>,
     /// Why addresses before the one that answered did not.
     skipped: Vec<Failure>,
 }
@@ -65,6 +68,7 @@ impl Session {
             health,
             login: AsyncMutex::new(State::NotYet),
             passed_over: Mutex::default(),
+            end: Mutex::default(),
         })
     }
 
@@ -109,7 +113,9 @@ impl Session {
 
     async fn fill(&self, state: &mut State, again: bool) -> Result<Arc<Grant>, Refusals> {
         let Tried { granted, refused } = self.log_in(Until::Granted).await;
-        let Some(Granted { grant, .. }) = granted.into_iter().next() else {
+        let first = granted.into_iter().next();
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = first.as_ref().and_then(|granted| granted.end(self.server.clock.now()));
+        let Some(Granted { grant, .. }) = first else {
             let refusals = Refusals(refused);
             *state = State::Refused(refusals.clone());
             return Err(refusals);
@@ -133,6 +139,12 @@ impl Session {
     #[must_use]
     pub fn passed_over(&self) -> Vec<Failure> {
         self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the login ends that granted the session's token, where that is known and it is not made anew for each run.
+    #[must_use]
+    pub fn login_end(&self) -> Option<LoginEnd> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why addresses before the one that answered did not.

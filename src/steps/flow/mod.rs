@@ -51,6 +51,7 @@ use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
+use crate::model::working::Working;
 use crate::plan::choice::Plan;
 use crate::plan::decide::{Decision, Wishes};
 use crate::plan::inventory::Tree;
@@ -91,7 +92,7 @@ impl<'a> Due<'a> {
 pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> Report {
     let run = match Run::begin(Command::Renew, settings, request.wait, world.clock) {
         Begun::Run(run) if request.names.is_empty() => run,
-        Begun::Run(run) => run.of_some(),
+        Begun::Run(run) => Box::new(run.of_some()),
         Begun::Report(report) => return *report,
     };
     let is_wanted = |c: &&Certificate| request.names.is_empty() || request.names.contains(c.name());
@@ -162,7 +163,13 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
         Ok(runtime) => runtime,
         Err(failure) => return due.iter().map(|due| run.failed(report_of(&due.decision, &due.tree), failure.clone())).collect(),
     };
+    let signs = |due: &&Due<'_>| matches!(due.decision.plan, Plan::Issue(_));
+    let certificates: Vec<String> = due.iter().filter(signs).map(|due| due.certificate.name().to_string()).collect();
+    if !certificates.is_empty() {
+        trees.begins_work(&Working { since: world.clock.now(), certificates });
+    }
     let ended = runtime.block_on(all(Context::new(trees, world, run), due));
+    trees.ends_work();
     // What was announced and not deployed is no part of what consumers are to trust.
     if let Err(why) = trees.settle_trust() {
         tracing::warn!(%why, "what consumers are to trust was not written");
@@ -186,6 +193,7 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     }
     drop(working);
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
+    context.run.note_logins(context.world.issuer.logins());
     let warnings = context.world.issuer.close().await;
     for report in ended.iter_mut().filter(|report| report.outcome != Outcome::NotDue) {
         report.warnings.extend_from_slice(&warnings);

@@ -50,7 +50,7 @@ pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wish
         Err(why) => Found::Unreadable(why),
         Ok(tree) => {
             let decision = decide(settings, certificate, &tree, now, wishes);
-            if let Err(failure) = tree.state_file.demand_ours(certificate.name()) {
+            if let Err(failure) = tree.demand_ours(certificate.name()) {
                 return Found::Newer { report: Box::new(report_of(&decision, &tree)), failure: Box::new(failure) };
             }
             if let Hold::Until(opening) = decision.hold {
@@ -88,7 +88,10 @@ pub(super) fn tidy_up(settings: &Arc<Settings>, of: &[Untidy<'_>]) {
     let stay = |why: Failure| tracing::warn!(%why, "the remains of a killed run stay");
     match Trees::open(settings) {
         // One place that cannot be opened is no reason to leave the others as they are.
-        Ok(trees) => of.iter().filter_map(|one| tidy(&trees, one).err()).for_each(stay),
+        Ok(trees) => {
+            trees.ends_work();
+            of.iter().filter_map(|one| tidy(&trees, one).err()).for_each(stay);
+        }
         Err(why) => stay(why),
     }
 }

@@ -23,6 +23,7 @@ use crate::config::settings::{IssuerSettings, Settings};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::login_end::LoginEnd;
 use crate::model::name::CertName;
 use crate::model::request::{Request, Signed};
 use crate::steps::attest::Attested;
@@ -48,6 +49,11 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// Stage `issue`, before the order's time ends. What the budget says comes back untouched.
     fn sign<'a>(&'a self, order: &'a Order<'a>) -> BoxFuture<'a, Result<Signed, Failure>>;
+
+    /// Logins whose end became known in this run, asked before it is closed. What is logged in anew for each run has none.
+    fn logins(&self) -> Vec<LoginEnd> {
+        Vec::new()
+    }
 
     /// Ends what was begun there, such as a login, and gives what is worth saying about the run as a whole. Never fails a run.
     fn close(&self) -> BoxFuture<'_, Vec<Warning>>;

@@ -15,6 +15,7 @@ use crate::io::openbao::{Health, HealthState, Problem, Session, Unrevoked, is_th
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::login_end::LoginEnd;
 use crate::model::openbao::OpenBao;
 use crate::model::request::Signed;
 use crate::model::span;
@@ -143,6 +144,11 @@ impl Issuer for OpenBaoIssuer {
 
     fn sign<'a>(&'a self, order: &'a Order<'a>) -> BoxFuture<'a, Result<Signed, Failure>> {
         self.signed(order).boxed()
+    }
+
+    fn logins(&self) -> Vec<LoginEnd> {
+        let opened = self.opened.get().and_then(|opened| opened.as_ref().ok());
+        opened.and_then(|opened| opened.session.login_end()).into_iter().collect()
     }
 
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {

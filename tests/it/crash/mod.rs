@@ -6,7 +6,7 @@ mod victim;
 
 use std::path::PathBuf;
 
-use self::victim::{Case, FULL, IO_ERROR, KILL, POWER, POWER_AT_NAMES, Victim};
+use self::victim::{Case, FULL, IO_ERROR, KILL, KILL_AT_NAMES, POWER, POWER_AT_NAMES, Victim};
 use crate::lab::estate::Cert;
 use crate::lab::nginx::Nginx;
 use crate::lab::{pki, place};
@@ -51,6 +51,21 @@ fn a_rollback_survives_every_kill_and_the_loss_of_the_state() {
 #[test]
 fn a_rollback_survives_power_cuts_and_the_loss_of_the_state() {
     Victim::new().cut(POWER_AT_NAMES, &Case::rollback());
+}
+
+/// What is on disk under the earlier name is all there under the new one, or still under the earlier.
+#[test]
+fn a_change_of_the_name_survives_every_kill() {
+    let mut victim = Victim::new();
+    let case = victim.renamed();
+    victim.cut(KILL_AT_NAMES, &case);
+}
+
+#[test]
+fn a_change_of_the_name_survives_power_cuts() {
+    let mut victim = Victim::new();
+    let case = victim.renamed();
+    victim.cut(POWER_AT_NAMES, &case);
 }
 
 #[test]
