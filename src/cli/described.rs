@@ -21,6 +21,7 @@ pub(super) const ALL: &[Described] = &described! {
     "unblock" = "report",
     "forget" = "report",
     "install" = "report",
+    "enroll" = "report",
     "plan" = "plan",
     "status" = "status",
     "check-config" = "check-config",

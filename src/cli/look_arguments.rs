@@ -50,6 +50,9 @@ pub struct Init {
     /// Look at the host whose root directory this is: a mounted image, a copy of /etc, a container
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
+    /// Print what OpenBao needs for hosts that log in by evidence instead: policies, roles and auth mounts, as a script
+    #[arg(long, conflicts_with = "root")]
+    pub server: bool,
 }
 
 /// `completions`.

@@ -14,17 +14,21 @@ mod check_config;
 mod completions;
 mod confirm;
 mod described;
+mod enroll;
+pub mod enroll_arguments;
 mod environment;
 pub mod exit;
 mod forget;
 mod help;
 mod help_look;
 mod init;
+mod init_server;
 mod journal;
 mod look;
 pub mod look_arguments;
 mod man;
 pub mod online;
+mod online_evidence;
 mod online_here;
 mod output;
 mod probe;
@@ -39,6 +43,7 @@ pub mod show;
 mod standing;
 pub mod style;
 mod usage;
+pub mod wait_arguments;
 pub mod when;
 mod words;
 
@@ -76,6 +81,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::ChainAudit(arguments) => chain_audit::run(session, arguments),
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),
+        Command::Enroll(arguments) => enroll::run(session, command, arguments),
         Command::Man(arguments) => man::run(session, arguments),
         Command::Init(arguments) => init::run(session, arguments),
         Command::Forget(arguments) => forget::forget(session, command, arguments),

@@ -58,10 +58,14 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let (drafts, checks) = verify.map(|verify| (verify.endpoints, verify.checks)).unzip();
     let verify = names.as_ref().zip(drafts).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
 
-    let is_resident = key.as_ref().is_some_and(|key| key.keep == Keep::Resident);
-    let wanted =
-        resident::Wanted { algorithm, reload: reload.as_deref().unwrap_or_default(), install: install.as_deref().unwrap_or_default() };
-    let usable = !is_resident || wanted.is_usable(node, around.has_pcrs, at_own_risk?, errors);
+    let usable = resident::Wanted {
+        algorithm,
+        keep: key.as_ref().map(|key| key.keep),
+        reload: reload.as_deref().unwrap_or_default(),
+        install: install.as_deref().unwrap_or_default(),
+        is_identity: around.is_identity(name.as_ref()),
+    }
+    .is_usable(node, around.has_pcrs, at_own_risk?, errors);
     let (names, keep) = (names.filter(|_| wildcards && usable)?, key?.keep);
     let Names { common_name: (_, common_name), dns, ip } = names;
     let dns = dns.into_iter().map(|(_, name)| name).collect();

@@ -26,6 +26,8 @@ pub(super) struct Neighbours<'a> {
     pub(super) has_tpm: bool,
     /// Whether keys are bound to PCRs too.
     pub(super) has_pcrs: bool,
+    /// The certificates that logins show.
+    identities: Vec<CertName>,
     pub(super) drivers: Drivers,
     /// `[defaults] renew_at`.
     default_renew_at: Option<RenewAt>,
@@ -44,6 +46,7 @@ impl<'a> Neighbours<'a> {
             paths,
             has_tpm,
             has_pcrs: false,
+            identities: Vec::new(),
             drivers,
             default_renew_at: None,
             names: RefCell::default(),
@@ -77,6 +80,16 @@ impl<'a> Neighbours<'a> {
     /// The same where keys are bound to PCRs too.
     pub(super) fn with_pcrs(self, has_pcrs: bool) -> Self {
         Self { has_pcrs, ..self }
+    }
+
+    /// The same where logins show these certificates.
+    pub(super) fn with_identities(self, identities: Vec<CertName>) -> Self {
+        Self { identities, ..self }
+    }
+
+    /// Whether a login shows the certificate of this name.
+    pub(super) fn is_identity(&self, name: Option<&CertName>) -> bool {
+        name.is_some_and(|name| self.identities.contains(name))
     }
 
     pub(super) fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {

@@ -19,7 +19,8 @@ use crate::model::profile::{Profile, Purpose, Usage};
 use crate::model::report::SettingsError;
 
 /// The profiles that come with omens.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
+    ("host-identity", include_str!("../../policies/certificates/host-identity.toml")),
     ("infrastructure-rsa", include_str!("../../policies/certificates/infrastructure-rsa.toml")),
     ("keylime-agent", include_str!("../../policies/certificates/keylime-agent.toml")),
     ("mtls-client", include_str!("../../policies/certificates/mtls-client.toml")),

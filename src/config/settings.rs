@@ -14,7 +14,7 @@ use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::openbao::OpenBao;
+use crate::model::openbao::{AuthMethod, OpenBao};
 use crate::model::pcr::PcrList;
 use crate::model::program::Program;
 use crate::model::renew_at::RenewAt;
@@ -61,6 +61,12 @@ impl Settings {
     #[must_use]
     pub fn certificate(&self, name: &CertName) -> Option<&Certificate> {
         self.certificates.iter().find(|c| &c.request.name == name)
+    }
+
+    /// Whether a login of these settings shows the certificate of this name.
+    #[must_use]
+    pub fn is_identity(&self, name: &CertName) -> bool {
+        self.openbao.login.iter().filter_map(AuthMethod::identity).any(|identity| identity.certificate == *name)
     }
 
     /// All pinned roots, the first one first.

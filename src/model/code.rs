@@ -60,12 +60,18 @@ codes! {
     Expired = "expired",
     /// A directory of ours belongs to somebody else.
     ForeignOwner = "foreign-owner",
+    /// A login without evidence of the host's state may have certificates signed too.
+    EnforcementBypass = "enforcement.bypass",
+    /// What logins by evidence stand for is not undone by another one.
+    Enforcement = "enforcement",
     /// The service refused the TLS handshake.
     HandshakeRefused = "handshake-refused",
     /// The server did not say in which state it is.
     HealthUnknown = "health-unknown",
     /// A program of `before` refused a new generation.
     HookRefused = "hook-refused",
+    /// The certificate that this host logs in with ends before it would be renewed.
+    IdentityExpiring = "identity-expiring",
     /// A client certificate or key cannot be used.
     Identity = "identity",
     /// A run ended before this was done.
@@ -244,6 +250,8 @@ codes! {
     Usage = "usage",
     /// A verifier's policy compares nothing that a boot measures.
     WeakPolicy = "weak-policy",
+    /// A wrapping token that gives nothing: it was unwrapped before, or has expired.
+    WrappingTokenUsed = "wrapping-token-used",
     /// A value of the settings has another type.
     WrongType = "wrong-type",
     /// The verifier's policy names nothing to appraise.
@@ -309,7 +317,7 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(Code::parse(code.as_str()), *code);
             assert_eq!(serde_json::from_str::<Code>(&serde_json::to_string(code).unwrap()).unwrap(), *code);
-            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b"-.".contains(&b)), "{code}");
         }
     }
 

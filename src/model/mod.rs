@@ -9,6 +9,7 @@ pub mod code;
 pub mod entry;
 pub mod failure;
 pub mod finding;
+pub mod idn;
 pub mod key;
 pub mod layout;
 pub mod login_end;

@@ -12,6 +12,7 @@ use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::layout;
 use crate::model::login_end::{LoginEnd, Logins};
+use crate::model::name::CertName;
 use crate::model::openbao::AuthMethod;
 use crate::model::span;
 
@@ -30,12 +31,20 @@ pub fn known(settings: &Settings) -> Result<Vec<LoginEnd>, DiskError> {
 
 fn by_certificate(settings: &Settings) -> Vec<LoginEnd> {
     let ends = settings.openbao.login.iter().filter_map(|login| {
-        let AuthMethod::Cert(login) = login else { return None };
-        let pem = View::host().text(&login.cert).ok()?;
+        let own = |name: &CertName| {
+            let certificate = settings.paths.state.join(layout::CERTS).join(name.as_str());
+            certificate.join(layout::LIVE).join(layout::CERT)
+        };
+        let file = match login {
+            AuthMethod::Cert(login) => login.cert.clone(),
+            AuthMethod::TpmIdentity(identity) => own(&identity.certificate),
+            _ => return None,
+        };
+        let pem = View::host().text(&file).ok()?;
         let facts = Facts::parse(certificates(pem.as_bytes()).first()?).ok()?;
         // One of our own is renewed like every other.
-        let renews = login.cert.starts_with(&settings.paths.run);
-        Some(LoginEnd { method: crate::model::openbao::Cert::WORD.to_owned(), expires: facts.not_after, renews })
+        let renews = login.identity().is_some() || file.starts_with(&settings.paths.run);
+        Some(LoginEnd { method: login.word().to_owned(), expires: facts.not_after, renews })
     });
     ends.collect()
 }

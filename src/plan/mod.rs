@@ -18,6 +18,7 @@ pub mod sealing;
 pub mod outlet;
 pub mod inventory;
 pub mod links;
+pub mod login;
 pub mod logins;
 pub mod metrics;
 pub mod overdue;

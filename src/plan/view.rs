@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::inventory::{Inventory, StateFile, Tree};
+use super::login;
 use super::logins::{self, Needs};
 pub use super::planned::{Action, Planned};
 use super::planned::{planned, strange};
@@ -157,6 +158,9 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
                 Standing { planned: strange(certificate, why)?, ..standing(&host, certificate, tree) }
             }
         };
+        let ends = standing.planned.expires;
+        let mut standing = standing;
+        standing.warnings.extend(login::expiring(settings, certificate.name(), ends, period, now));
         certificates.push(standing);
     }
     if let Some(warning) = super::attestation::break_glass(&settings.paths.state)? {

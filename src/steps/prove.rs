@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 
 use self::drivers::by_drivers;
 pub use self::drivers::{Asked, Deployment};
+use super::issue::Issuer;
 use super::swap::Published;
 use crate::config::service::{Deployed, Seen, Shown};
 use crate::config::settings::{Certificate, Endpoint};
@@ -58,6 +59,8 @@ impl Proven {
 pub struct Claim<'a> {
     /// Whose endpoints are looked at.
     pub certificate: &'a Certificate,
+    /// Who is logged in at by it, where it is that of a login.
+    pub login: Option<&'a dyn Issuer>,
     /// The pinned root that the served chain must lead to.
     pub anchors: Vec<&'a Anchor>,
     /// The leaf that should be served.
@@ -142,6 +145,10 @@ async fn seen_in_use(prover: &dyn Prover, claim: &Claim<'_>, deployment: &Deploy
     let at_endpoints = at_endpoints(prover, claim, deployment.some_stopped).await?;
     let by_programs = check::all(claim, deployment).await?;
     let own = by_drivers(deployment).await?;
+    if let Some(issuer) = claim.login {
+        issuer.log_in_with(&deployment.deployed.certificate, deployment.deployed.generation).await?;
+        return Ok(Shown { seen: Seen::Leaf, ..own });
+    }
     Ok(Shown { seen: own.seen.max(by_programs).max(at_endpoints), ..own })
 }
 

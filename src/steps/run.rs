@@ -1,5 +1,6 @@
 //! The frame of every command that changes a host: one lock, one run id, one report, lines in the ledger, one exit code.
 
+mod command;
 mod lines;
 mod locking;
 mod owner;
@@ -26,37 +27,7 @@ pub use lines::interrupted;
 pub(super) use lines::{line, renamed, renamed_warning};
 pub(super) use locking::disk_error;
 
-/// The commands that change a host under its lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// `omens install`.
-    Install,
-    /// `omens renew`, and the runs of `omens run`.
-    Renew,
-    /// `omens reseal`.
-    Reseal,
-    /// `omens rollback`.
-    Rollback,
-    /// `omens unblock`.
-    Unblock,
-    /// `omens forget`.
-    Forget,
-}
-
-impl Command {
-    /// The schema of its document.
-    #[must_use]
-    pub const fn schema(self) -> &'static str {
-        match self {
-            Self::Install => "omens.install/1",
-            Self::Renew => "omens.renew/1",
-            Self::Reseal => "omens.reseal/1",
-            Self::Rollback => "omens.rollback/1",
-            Self::Unblock => "omens.unblock/1",
-            Self::Forget => "omens.forget/1",
-        }
-    }
-}
+pub use command::Command;
 
 /// A run that holds the lock.
 #[derive(Debug)]

@@ -140,7 +140,7 @@ fn pinned(file: &str, document: &impl serde::Serialize) {
 
 #[test]
 fn the_documents_of_commands_are_pinned() {
-    for command in ["renew", "restore", "reseal", "rollback", "unblock", "forget", "install"] {
+    for command in ["renew", "restore", "reseal", "rollback", "unblock", "forget", "install", "enroll"] {
         pinned("report.json", &Report { schema: "omens.COMMAND/1".to_owned(), ..report(command) });
     }
     let host = "www.example.net".to_owned();

@@ -1,7 +1,6 @@
 //! Logging in by the auth methods of the settings, in their order: the one loop of all who log in at OpenBao.
 
-use std::path::Path;
-
+use super::means::Means;
 use super::{Grant, Problem, Server, auth, pause};
 use crate::model::clock::Time;
 use crate::model::code::Code;
@@ -23,6 +22,8 @@ pub(super) enum Until {
 pub struct Granted {
     /// The word of the auth method.
     pub method: &'static str,
+    /// Whether that is granted by evidence.
+    pub is_evidence: bool,
     /// The token.
     pub grant: Grant,
 }
@@ -45,12 +46,12 @@ pub struct Tried {
 }
 
 /// Tries the auth methods in order.
-pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], credentials: Option<&Path>, until: Until) -> Tried {
+pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], means: &Means, until: Until) -> Tried {
     let mut tried = Tried { granted: Vec::new(), refused: Vec::new() };
     for method in methods {
-        let ends = match by(server, method, credentials).await {
+        let ends = match by(server, method, means).await {
             Ok(grant) => {
-                tried.granted.push(Granted { method: method.word(), grant });
+                tried.granted.push(Granted { method: method.word(), is_evidence: method.is_evidence(), grant });
                 true
             }
             Err(failure) => {
@@ -66,12 +67,17 @@ pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], credentials:
     tried
 }
 
+/// Logs in by one method alone, with these means.
+pub(super) async fn log_in_by(server: &Server, method: &AuthMethod, means: &Means) -> Result<Grant, Failure> {
+    by(server, method, means).await
+}
+
 /// Logs in by one method, with one more try where that can help.
-async fn by(server: &Server, method: &AuthMethod, credentials: Option<&Path>) -> Result<Grant, Failure> {
-    let last = match auth::log_in(server, method, credentials).await {
+async fn by(server: &Server, method: &AuthMethod, means: &Means) -> Result<Grant, Failure> {
+    let last = match auth::log_in(server, method, means).await {
         Err(Problem { again: Some(wait), .. }) => {
             pause(wait).await;
-            auth::log_in(server, method, credentials).await
+            auth::log_in(server, method, means).await
         }
         other => other,
     };

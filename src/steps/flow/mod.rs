@@ -134,6 +134,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
         clean_sealing_keys(settings);
     }
     if !due.is_empty() {
+        let due = with_refused_identity(settings, &wanted, due, &Asked { now, wishes: request.wishes, world });
         let ended = renew_due(settings, request.wishes, now, world, &run, due);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
@@ -141,6 +142,24 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let mut reports: Vec<CertReport> = wanted.iter().map(told).collect();
     reports.extend(if request.names.is_empty() { faulty::all(&run, settings) } else { faulty::named(&run, settings, &request.names) });
     run.end(reports)
+}
+
+/// What a run was asked for, when and where.
+struct Asked<'a> {
+    now: Time,
+    wishes: Wishes,
+    world: &'a World<'a>,
+}
+
+/// The same with the certificates of logins whose keys would not sign what is due.
+fn with_refused_identity<'a>(settings: &Settings, wanted: &[&'a Certificate], mut due: Vec<Due<'a>>, asked: &Asked<'_>) -> Vec<Due<'a>> {
+    if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
+        let is_due = |name: &CertName| due.iter().any(|due| due.certificate.name() == name);
+        let resting: Vec<_> = wanted.iter().filter(|one| settings.is_identity(one.name()) && !is_due(one.name())).copied().collect();
+        let refused = |one| planning::refused(settings, one, asked.now, asked.wishes, &asked.world.stores);
+        due.extend(resting.into_iter().filter_map(refused));
+    }
+    due
 }
 
 fn renew_due(settings: &Arc<Settings>, wishes: Wishes, now: Time, world: &World<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
@@ -184,14 +203,10 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
         context.world.gate.ask(context.clock).await;
     }
-    let groups = groups::by_service(due);
-    let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
-    context.prepares(groups.len());
-    let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(&context, group, &ranks)).collect();
-    while let Some(group) = working.next().await {
-        ended.extend(group);
-    }
-    drop(working);
+    // The certificate of a login comes before all that are signed by that login.
+    let (identities, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| context.settings.is_identity(due.certificate.name()));
+    in_groups(&context, identities, &mut ended).await;
+    in_groups(&context, others, &mut ended).await;
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
     context.run.note_logins(context.world.issuer.logins());
     let warnings = context.world.issuer.close().await;
@@ -199,6 +214,16 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
         report.warnings.extend_from_slice(&warnings);
     }
     ended
+}
+
+async fn in_groups(context: &Context<'_>, due: Vec<Due<'_>>, ended: &mut Vec<CertReport>) {
+    let groups = groups::by_service(due);
+    let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
+    context.prepares(groups.len());
+    let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(context, group, &ranks)).collect();
+    while let Some(group) = working.next().await {
+        ended.extend(group);
+    }
 }
 
 /// One group: its certificates are prepared side by side and rolled out together, once the groups of lower ranks have ended.

@@ -66,6 +66,31 @@ pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wish
     })
 }
 
+/// The certificate of a login that rests, and whose key would not sign, since the host is not in the state that it was made in: the next login
+/// renews it. Asked only where something is to be signed.
+pub(super) fn refused<'a>(
+    settings: &Settings,
+    certificate: &'a Certificate,
+    now: Time,
+    wishes: Wishes,
+    stores: &Stores,
+) -> Option<Due<'a>> {
+    let mut tree = inventory::take(settings, &[certificate]).ok()?.certificates.into_iter().next()?.tree.ok()?;
+    let live = tree.live.as_mut().filter(|live| live.keep == Keep::Resident)?;
+    let why = match stores.keeping(live.keep).and_then(|store| store.refuses(live.key_at_rest())) {
+        Ok(why) => why?,
+        Err(why) => {
+            tracing::debug!(%why, "whether the key of a login signs is seen when it is used");
+            return None;
+        }
+    };
+    live.condition = Condition::Unreadable(why.text.clone());
+    let decision = decide(settings, certificate, &tree, now, wishes);
+    let mut due = Due::new(certificate, decision, tree);
+    due.warnings.push(Warning::new(why.code, why.text));
+    Some(due).filter(|due| matches!(due.decision.plan, Plan::Issue(_)) && !matches!(due.decision.hold, Hold::Until(_)))
+}
+
 /// A certificate that waits for its window: it is not touched, and that is no failure.
 fn waiting(decision: &Decision, tree: &Tree, window: window::Opening) -> CertReport {
     let text = format!("outside of its windows; the next one opens at {} and ends at {}", window.opens, window.ends);
