@@ -78,6 +78,7 @@ mod starttls;
 mod status;
 mod svid;
 mod systemd;
+mod three_hosts;
 mod tpm;
 mod tpm_refuses;
 mod tpm_use;

@@ -1,8 +1,12 @@
 //! The drivers that ask systemd, under a real one as PID 1: Debian's nginx.service, a real OpenBao, the binary.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use crate::lab::guest;
+use crate::lab::child::run;
+use crate::lab::estate::omens;
+use crate::lab::{guest, place, tool};
 
 /// Step, exit code, outcome, proof, error code, nginx.service: what the guest prints when everything is as it should be.
 const EXPECTED: [&str; 12] = [
@@ -57,4 +61,76 @@ fn status_and_the_journal_tell_what_is_so_under_a_real_systemd() {
     };
     assert_eq!(output.code, 0, "{}\n{}", output.stdout, output.stderr);
     assert_eq!(output.stdout.lines().collect::<Vec<_>>(), STANDING, "{}", output.stderr);
+}
+
+/// Certificate, step, outcome, proof, error code, state of the unit, what the wire shows of what is published, whether it is the same process.
+const SERVICES: [&str; 23] = [
+    "openbao first settled served - active agrees new",
+    "registrar first settled served - active agrees new",
+    "verifier first settled served - active agrees new",
+    // OpenBao is never started anew: it would be sealed.
+    "openbao happy renewed served - active agrees same",
+    "registrar happy renewed served - active agrees new",
+    "verifier happy renewed served - active agrees new",
+    // It takes a pair that does not fit for a reload that went well, and keeps the old one.
+    "openbao refused rolled-back served old-leaf active agrees same",
+    "registrar refused rolled-back served unreachable active agrees new",
+    "openbao mended settled served - active agrees same",
+    "registrar mended settled served - active agrees new",
+    "openbao stopped renewed service-stopped - inactive silent new",
+    "registrar stopped renewed service-stopped - inactive silent new",
+    "openbao started settled served - active agrees new",
+    "registrar started settled served - active agrees new",
+    // What hangs answers neither with the new nor with the old one, and nothing is said to be proven; a restart mends Keylime.
+    "openbao hung rolled-back none unreachable active silent same",
+    "registrar hung renewed served - active agrees new",
+    "openbao awake settled served - active agrees same",
+    // A restart that claims success, and serves what it served before.
+    "registrar lying rolled-back served old-leaf active agrees new",
+    "registrar honest settled served - active agrees new",
+    "verifier slow renewed served - active agrees new",
+    // Nothing that it is given makes it start: down, and said to be. Failed, it gets a start as soon as it can.
+    "verifier looping failed none service-down failed silent new",
+    "verifier recovered settled served - active agrees new",
+    // Wherever a run is killed while its service is started anew, the next one ends with one generation everywhere.
+    "killed 4 times, 0 not whole",
+];
+
+/// Keylime's virtual environments.
+pub(crate) const KEYLIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/keylime");
+
+/// Keylime's programs, made where they are missing; the guest has no network.
+pub(crate) fn keylime() -> Result<(), String> {
+    if Path::new(KEYLIME).join("server/bin/keylime_verifier").exists() {
+        return Ok(());
+    }
+    let state = place::directory("keylime-programs");
+    let lab = |what: &str| {
+        let mut command = Command::new("bash");
+        command.arg(tool("keylime-lab.sh")).arg(what).arg(&state);
+        if what == "up" {
+            command.args(["--mode", "push", "--venvs", KEYLIME])
+        } else {
+            &mut command
+        };
+        run(command, Duration::from_secs(400))
+    };
+    let (up, _) = (lab("up"), lab("down"));
+    if up.code == 0 { Ok(()) } else { Err(up.stderr.trim().to_owned()) }
+}
+
+#[test]
+fn openbao_and_keylime_as_units_take_pairs_up_are_put_back_and_come_through_whatever_happens_to_them() {
+    let omens = ["-b".to_owned(), format!("{}:/usr/bin/omens", omens().display())];
+    let lab = ["-b".to_owned(), format!("{}:/opt/lab/keylime-lab.sh", tool("keylime-lab.sh").display())];
+    let programs = ["-m".to_owned(), format!("{KEYLIME}:{KEYLIME}")];
+    let options: Vec<String> = omens.into_iter().chain(lab).chain(programs).collect();
+    let variable = format!("KEYLIME={KEYLIME}");
+    let booted = keylime().and_then(|()| guest::boot_with("services.sh", &[&variable], Duration::from_secs(420), &options));
+    let output = match booted {
+        Ok(output) => output,
+        Err(why) => return crate::skipped(&format!("OpenBao and Keylime under a real systemd: {why}")),
+    };
+    assert_eq!(output.code, 0, "{}\n{}", output.stdout, output.stderr);
+    assert_eq!(output.stdout.lines().collect::<Vec<_>>(), SERVICES, "{}", output.stderr);
 }

@@ -1,0 +1,175 @@
+#!/bin/bash
+# Runs as root under a systemd of its own (tests/it/systemd.rs): OpenBao and Keylime's registrar and verifier as units, with the drivers made for
+# them. Prints one line a certificate and step: what was done, outcome, proof, error code, state of the unit, whether the wire shows the leaf that
+# is published, and whether it is still the same process. KEYLIME names the directory of Keylime's virtual environments.
+set -euo pipefail
+LAB=/opt/lab OMENS=/usr/bin/omens work=/root/omens-guest ETC=/etc/systemd/system
+mkdir -p $work /etc/omens /etc/openbao /etc/keylime/certs
+"$LAB/openbao-lab.sh" up $work/bao >$work/lab.json 2>$work/lab.err || { tail -n 3 $work/lab.err; exit 125; }
+value() { jq -er "$1" $work/lab.json; }
+umask 077
+value .approle.role_id >/etc/omens/role-id
+curl -sS --fail --cacert "$(value .root_cert)" -H "X-Vault-Token: $(cat "$(value .admin_token_file)")" -X POST \
+  "$(value .address)/v1/auth/approle/role/omens/secret-id" | jq -er .data.secret_id >/etc/omens/secret-id
+cp "$(value .root_cert)" /etc/omens/root.pem
+
+# settings VERIFIER-MORE REGISTRAR-MORE OPENBAO-MORE: what one step adds to a certificate.
+settings() {
+  cat >/etc/omens/omens.toml <<TOML
+[host]
+name = "spire.funlab.casa"
+[trust]
+anchor = "/etc/omens/root.pem"
+anchor_sha256 = "$(value .root_sha256)"
+[openbao]
+address = "$(value .address)"
+mount = "pki_int"
+login = [ { approle = { role_id = "file:/etc/omens/role-id", secret_id = "file:/etc/omens/secret-id" } } ]
+[[certificate]]
+name = "openbao"
+profile = "infrastructure-rsa"
+role = "infrastructure"
+ttl = "24h"
+common_name = "spire.funlab.casa"
+key = { algorithm = "rsa-2048", keep = "file" }
+install = [ { dir = "/etc/openbao", fullchain = "tls.crt", key = "tls.key" } ]
+reload = [ { openbao = { unit = "openbao.service" } } ]
+verify = [ { tls = { address = "127.0.0.1:8300", server_name = "spire.funlab.casa", deadline = "3s" } } ]
+${3:-}
+[[certificate]]
+name = "registrar"
+profile = "mtls-service"
+role = "keylime-services"
+ttl = "24h"
+common_name = "registrar.keylime.funlab.casa"
+dns = ["localhost"]
+key = { algorithm = "ec-p256", keep = "file" }
+install = [ { dir = "/etc/keylime/certs", fullchain = "registrar.crt", key = "registrar.key" } ]
+reload = [ { keylime_registrar = { unit = "keylime_registrar.service" } } ]
+verify = [ { tls = { address = "127.0.0.1:8891", server_name = "registrar.keylime.funlab.casa", deadline = "15s" } } ]
+${2:-}
+[[certificate]]
+name = "verifier"
+profile = "mtls-service"
+role = "keylime-services"
+ttl = "24h"
+common_name = "verifier.keylime.funlab.casa"
+dns = ["localhost"]
+key = { algorithm = "ec-p256", keep = "file" }
+install = [ { dir = "/etc/keylime/certs", fullchain = "verifier.crt", key = "verifier.key" } ]
+reload = [ { keylime_verifier = { unit = "keylime_verifier.service", agents = "ignore" } } ]
+verify = [ { tls = { address = "127.0.0.1:8881", server_name = "verifier.keylime.funlab.casa", deadline = "15s" } } ]
+${1:-}
+TOML
+}
+declare -A PORT=([openbao]=8300 [registrar]=8891 [verifier]=8881) UNIT=([openbao]=openbao [registrar]=keylime_registrar [verifier]=keylime_verifier)
+declare -A CN=([openbao]=spire.funlab.casa [registrar]=registrar.keylime.funlab.casa [verifier]=verifier.keylime.funlab.casa) PID=()
+sha() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
+wire() { # NAME: whether what is served is what is published and committed
+  local served live
+  served=$(timeout 3 openssl s_client -connect "127.0.0.1:${PORT[$1]}" -servername "${CN[$1]}" </dev/null 2>/dev/null | sha) || served=nothing
+  live=$(sha </run/omens/"$1"/live/cert.pem)
+  if [ "$served" = "$live" ]; then echo agrees; elif [ "$served" = nothing ]; then echo silent; else echo differs; fi
+}
+pid() { systemctl show -P MainPID "${UNIT[$1]}"; }
+# step WHAT NAMES OPTIONS...: renews and prints a line for each of NAMES.
+step() {
+  local what=$1 names=$2 name now
+  shift 2
+  [ -z "${TIMES:-}" ] || echo "$SECONDS s: $what" >&2
+  # shellcheck disable=SC2086
+  "$OMENS" --json renew $names "$@" >$work/out.json 2>$work/err || true
+  for name in $names; do
+    now=$(pid "$name")
+    jq -r --arg what "$what" --arg name "$name" --arg more "$(systemctl is-active "${UNIT[$name]}" || true) $(wire "$name") $([ "$now" = "${PID[$name]:-}" ] && echo same || echo new)" \
+      '.certificates[] | select(.name == $name) | [$name, $what, .outcome, (.proof // "-"), (.error.code // "-"), $more] | join(" ")' $work/out.json
+    PID[$name]=$now
+  done
+}
+drop_in() { # UNIT TEXT, or nothing to remove it
+  mkdir -p $ETC/"$1".service.d
+  if [ -n "${2:-}" ]; then printf '[Service]\n%s\n' "$2" >$ETC/"$1".service.d/broken.conf; else rm -f $ETC/"$1".service.d/broken.conf; fi
+  systemctl daemon-reload
+}
+all="openbao registrar verifier"
+settings
+"$OMENS" renew --all >/dev/null 2>&1 || true
+"$OMENS" install >/dev/null 2>$work/err || { cat $work/err; exit 1; }
+
+# OpenBao: a server of its own beside the CA, with one key share.
+cat >/etc/openbao/openbao.hcl <<HCL
+storage "inmem" {}
+listener "tcp" {
+  address = "127.0.0.1:8300"
+  tls_cert_file = "/etc/openbao/tls.crt"
+  tls_key_file = "/etc/openbao/tls.key"
+}
+api_addr = "https://127.0.0.1:8300"
+disable_mlock = true
+HCL
+printf '[Service]\nExecStart=/usr/bin/bao server -config=/etc/openbao/openbao.hcl\n' >$ETC/openbao.service
+# Keylime, configured by the lab, which is ended; the units run the same programs.
+"$LAB/keylime-lab.sh" up $work/keylime --mode push --venvs "$KEYLIME" --root "$(value .root_cert)" --chain "$(value .chain)" \
+  --verifier-cert /etc/keylime/certs/verifier.crt --verifier-key /etc/keylime/certs/verifier.key \
+  --registrar-cert /etc/keylime/certs/registrar.crt --registrar-key /etc/keylime/certs/registrar.key \
+  --client-cert /etc/keylime/certs/verifier.crt --client-key /etc/keylime/certs/verifier.key \
+  --verifier-port 8881 --registrar-port 8890 --registrar-tls-port 8891 >$work/keylime.json 2>$work/keylime.err || { tail -n 5 $work/keylime.err; exit 125; }
+"$LAB/keylime-lab.sh" down $work/keylime 2>/dev/null
+for part in registrar verifier; do
+  printf '#!/bin/bash\n. %s/keylime/env.sh\nexec %s/server/bin/keylime_%s\n' $work "$KEYLIME" $part >$work/keylime_$part
+  chmod 755 $work/keylime_$part
+  printf '[Service]\nExecStart=%s/keylime_%s\nTimeoutStopSec=5\n' $work $part >$ETC/keylime_$part.service
+done
+systemctl daemon-reload
+systemctl start openbao keylime_registrar keylime_verifier
+api() { curl -sS --cacert /etc/omens/root.pem --resolve spire.funlab.casa:8300:127.0.0.1 "https://spire.funlab.casa:8300/v1/sys/$1" "${@:2}"; }
+for _ in {1..50}; do api seal-status >/dev/null 2>&1 && break; sleep .1; done
+api init -X POST -d '{"secret_shares":1,"secret_threshold":1}' >$work/init.json
+api unseal -X POST -d "{\"key\":\"$(jq -r '.keys[0]' $work/init.json)\"}" >/dev/null
+
+step first "$all"
+step happy "$all" --force
+# A pair that does not fit, from a hook that spoils what is about to be published: OpenBao says nothing and keeps the old one, Keylime dies.
+printf '#!/bin/sh\n: >"$OMENS_DIR/key.pem"\n' >/usr/local/bin/spoil && chmod 755 /usr/local/bin/spoil
+hook='before = { exec = { command = ["/usr/local/bin/spoil"] } }'
+settings '' "$hook" "$hook"
+step refused "openbao registrar" --force
+settings
+step mended "openbao registrar"
+systemctl stop openbao keylime_registrar
+step stopped "openbao registrar" --force
+systemctl start openbao keylime_registrar
+for _ in {1..50}; do api seal-status >/dev/null 2>&1 && break; sleep .1; done
+step started "openbao registrar"
+# Hung: stopped by SIGSTOP. OpenBao cannot be restarted for that, and is not; Keylime is restarted anyway.
+for name in openbao registrar; do systemctl kill -s STOP --kill-whom=all "${UNIT[$name]}"; done
+step hung "openbao registrar" --force
+systemctl kill -s CONT --kill-whom=all openbao
+step awake openbao
+# The old leaf after a restart that claims success: the unit goes on with copies of its own.
+cp -L /etc/keylime/certs/registrar.crt $work/old.crt && cp -L /etc/keylime/certs/registrar.key $work/old.key
+drop_in keylime_registrar "Environment=KEYLIME_REGISTRAR_SERVER_CERT=$work/old.crt KEYLIME_REGISTRAR_SERVER_KEY=$work/old.key"
+step lying registrar --force
+drop_in keylime_registrar
+step honest registrar
+# Slow: ten seconds before it even begins.
+drop_in keylime_verifier 'ExecStartPre=/bin/sleep 6'
+step slow verifier --force
+drop_in keylime_verifier
+# Crash-looping: nothing that it is given makes it start, and nothing is said to be well.
+drop_in keylime_verifier 'ExecStart=
+ExecStart=/bin/false
+Restart=always
+RestartSec=1'
+systemctl restart keylime_verifier || true
+step looping verifier --force
+drop_in keylime_verifier
+step recovered verifier
+# Killed anywhere in a renewal whose service is restarted: the next run, with no help, ends with one generation everywhere.
+bad=0
+for after in .2 .8 2 4; do
+  timeout -s KILL $after "$OMENS" renew registrar --force >/dev/null 2>&1 || true
+  "$OMENS" renew registrar >/dev/null 2>&1 || bad=$((bad + 1))
+  [ "$(wire registrar)" = agrees ] && [ "$(readlink /run/omens/registrar/live)" = "$(readlink /var/lib/omens/certs/registrar/live)" ] || bad=$((bad + 1))
+done
+echo "killed 4 times, $bad not whole"
