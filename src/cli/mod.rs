@@ -16,6 +16,7 @@ mod confirm;
 mod described;
 mod environment;
 pub mod exit;
+mod explain;
 mod help;
 mod help_look;
 mod init;
@@ -75,6 +76,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::ChainAudit(arguments) => chain_audit::run(session, arguments),
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),
+        Command::Explain(arguments) => explain::run(session, command, arguments),
         Command::Man(arguments) => man::run(session, arguments),
         Command::Init(arguments) => init::run(session, arguments),
         Command::Install(arguments) => change::install(session, command, arguments),
