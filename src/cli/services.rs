@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::check::{Check, Severity};
 use crate::config::service::Examined;
-use crate::config::settings::Settings;
+use crate::config::settings::{Certificate, Settings};
 use crate::config::shape::nearest;
 use crate::io::read;
 use crate::model::code::Code;
+use crate::plan::generation::container;
 
 /// Where systemd looks for units (systemd.unit(5)).
 const UNITS: [&str; 8] = [
@@ -25,7 +26,7 @@ const UNITS: [&str; 8] = [
 /// What the drivers know of their services.
 pub(super) async fn examine(settings: &Settings) -> Vec<Check> {
     let mut seen = BTreeSet::new();
-    let mut checks = Vec::new();
+    let mut checks: Vec<Check> = settings.certificates.iter().filter_map(no_password).collect();
     for service in settings.certificates.iter().flat_map(|certificate| &certificate.reload) {
         if !seen.insert(service.id()) {
             continue;
@@ -40,6 +41,13 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Check> {
         }));
     }
     checks
+}
+
+/// Without its passwords nothing of a certificate would be renewed.
+fn no_password(certificate: &Certificate) -> Option<Check> {
+    let failure = container::are_ready(certificate).err()?;
+    let text = format!("certificate {}: {}", certificate.name(), failure.text);
+    Some(Check { code: failure.code, ok: false, severity: Severity::Error, text, hint: failure.hint })
 }
 
 /// The units of the settings that no directory of systemd has.
