@@ -16,4 +16,6 @@ pub mod probe;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub mod sources;
 pub mod target;
+pub mod waivers;

@@ -114,6 +114,9 @@ pub enum Command {
     /// Ask one endpoint who refuses whom, why, and what mends it
     #[command(long_about = help_look::PROBE, after_long_help = help_look::PROBE_AFTER)]
     Probe(Probe),
+    /// Say what a finding means, what to do, and by which rule it is one
+    #[command(after_long_help = help_look::EXPLAIN_AFTER)]
+    Explain(Explain),
     /// Print settings for the certificates that this host uses today
     #[command(long_about = help_look::INIT, after_long_help = help_look::INIT_AFTER)]
     Init(Init),
@@ -149,12 +152,21 @@ impl Command {
             Self::CheckConfig(_) => "check-config",
             Self::ChainAudit(_) => "chain-audit",
             Self::Probe(_) => "probe",
+            Self::Explain(_) => "explain",
             Self::Init(_) => "init",
             Self::Completions(_) => "completions",
             Self::Schema(_) => "schema",
             Self::Man(_) => "man",
         }
     }
+}
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// The finding's id, such as name.not-covered
+    #[arg(value_name = "ID")]
+    pub id: String,
 }
 
 /// `renew`.

@@ -53,6 +53,9 @@ pub struct ChainAudit {
     /// Judge as if it were this time (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Time>,
+    /// Findings that are lived with: they do not count for --fail-on until each one's end
+    #[arg(long, value_name = "FILE")]
+    pub waivers: Option<PathBuf>,
     /// Print the id, severity and title of every finding there can be
     #[arg(long)]
     pub list_findings: bool,

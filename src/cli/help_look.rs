@@ -70,6 +70,15 @@ Exit codes:
   1  refused by one side, unreachable, or no TLS
   2  wrong usage";
 
+pub(super) const EXPLAIN_AFTER: &str = "\
+Examples:
+  omens explain name.not-covered
+  omens chain-audit --list-findings | sort
+
+Exit codes:
+  0  explained
+  2  there is no such finding";
+
 pub(super) const INIT: &str = "\
 Reads what nginx, Keylime, SPIRE, OpenBao and systemd of this host are told (or of the host whose root directory DIR is) and prints \
 settings: one [[certificate]] for each certificate in use, with its names, key and lifetime, links at the paths that are in use, what makes \

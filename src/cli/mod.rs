@@ -18,6 +18,7 @@ mod enroll;
 pub mod enroll_arguments;
 mod environment;
 pub mod exit;
+mod explain;
 mod forget;
 mod help;
 mod help_look;
@@ -82,6 +83,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::ChainAudit(arguments) => chain_audit::run(session, arguments),
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),
+        Command::Explain(arguments) => explain::run(session, command, arguments),
         Command::Enroll(arguments) => enroll::run(session, command, arguments),
         Command::Man(arguments) => man::run(session, arguments),
         Command::Init(arguments) => init::run(session, arguments),

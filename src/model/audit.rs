@@ -213,6 +213,18 @@ pub struct Finding {
     /// What `key` was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<Object>,
+    /// Somebody decided to live with it, until a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<Waived>,
+}
+
+/// Why a finding is lived with, and how long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waived {
+    /// In the words of who decided it.
+    pub reason: String,
+    /// From then on it counts again.
+    pub until: Time,
 }
 
 /// What a peer of each kind says ([Peers](crate::judge#peers)): `accept` or `reject`.

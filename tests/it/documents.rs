@@ -305,6 +305,7 @@ fn audited() -> audit::Document {
         breaks: vec!["go".to_owned()],
         since: Some(at(0)),
         object: Some(object),
+        waived: None,
     };
     audit::Document {
         schema: audit::SCHEMA.to_owned(),

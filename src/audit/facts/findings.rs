@@ -203,6 +203,7 @@ impl HostFindings {
             breaks: draft.breaks.iter().map(|peer| safe(peer)).collect(),
             since: draft.since,
             object: Some(draft.object.map(safe)),
+            waived: None,
         });
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::facts::findings::HostFindings;
 use crate::audit::rules::across;
-use crate::model::audit::{Chain, Document, Finding, Link, Location, Object, SCHEMA, Summary, Target};
+use crate::model::audit::{Chain, Document, Finding, Link, Location, Object, SCHEMA, Summary, Target, Waived};
 use crate::model::clock::Time;
 use crate::model::text::one_line;
 
@@ -62,6 +62,7 @@ fn clean(document: Document) -> Document {
         remedy: safe(&finding.remedy),
         breaks: all(&finding.breaks),
         object: finding.object.clone().map(|object| object.map(|words| one_line(words, LONGEST))),
+        waived: finding.waived.as_ref().map(|waived| Waived { reason: safe(&waived.reason), until: waived.until }),
         ..*finding
     };
     let link = |link: &Link| Link {

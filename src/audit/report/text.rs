@@ -72,6 +72,8 @@ fn say(out: &mut String, finding: &Finding, host: &str, paint: Paint) {
     if finding.hosts != [host] {
         row("hosts", &finding.hosts.join(", "));
     }
+    let waived = finding.waived.as_ref().map(|waived| format!("until {}: {}", waived.until, waived.reason));
+    row("waived", &waived.unwrap_or_default());
     row("remedy", &finding.remedy);
 }
 

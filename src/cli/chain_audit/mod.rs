@@ -3,14 +3,15 @@
 mod look;
 mod network;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::arguments::{AuditFormat, AuditMerge, AuditReport, AuditVerdict, ChainAudit, FailOn};
 use super::exit::{FAILED, OK, REFUSED};
 use super::session::Session;
-use crate::audit::{catalogue, report};
+use crate::audit::waivers::{FILE, Waivers};
+use crate::audit::{catalogue, report, sources};
 use crate::io::read;
 use crate::model::audit::{Document, Verdict};
 use crate::model::code::Code;
@@ -33,7 +34,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &ChainAudit) -> u8 {
         // With flags before it clap takes the word for a target.
         None => match arguments.targets.split_first() {
             Some((word, files)) if word == "merge" && !files.is_empty() => merge(&files.iter().map(PathBuf::from).collect::<Vec<_>>()),
-            _ => look::look(session, arguments),
+            _ => look::look(session, arguments).and_then(|document| waived(arguments, document)),
         },
     };
     match document {
@@ -48,6 +49,27 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &ChainAudit) -> u8 {
     }
 }
 
+/// Marks what is waived: by the file that was named, or by this host's own where there is one.
+fn waived(arguments: &ChainAudit, mut document: Document) -> Result<Document, Refused> {
+    let file = arguments.waivers.as_deref().map_or_else(
+        || match &arguments.root {
+            None => PathBuf::from(FILE),
+            Some(root) => root.join(FILE.trim_start_matches('/')),
+        },
+        Path::to_path_buf,
+    );
+    let bytes = match read::file(&file, read::LIMIT) {
+        Ok(bytes) => bytes,
+        Err(error) if arguments.waivers.is_none() && error.is_not_found() => return Ok(document),
+        Err(error) => return Err(refused(Code::Unreadable, error.to_string(), &error.hint())),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let waivers = Waivers::parse(&text, &file)
+        .map_err(|text| refused(Code::Malformed, text, "write [[waiver]] with id, object, reason and until"))?;
+    waivers.apply(&mut document);
+    Ok(document)
+}
+
 fn exit(document: &Document, fail_on: FailOn, verdict: AuditVerdict) -> u8 {
     let limit = match fail_on {
         FailOn::High => Some(Severity::High),
@@ -55,7 +77,7 @@ fn exit(document: &Document, fail_on: FailOn, verdict: AuditVerdict) -> u8 {
         FailOn::Low => Some(Severity::Low),
         FailOn::None => None,
     };
-    let found = limit.is_some_and(|limit| document.findings.iter().any(|finding| finding.severity >= limit));
+    let found = limit.is_some_and(|limit| document.findings.iter().any(|finding| finding.waived.is_none() && finding.severity >= limit));
     let rejected = verdict == AuditVerdict::Path && document.chains.iter().any(|chain| chain.verdict == Verdict::Reject);
     if found || rejected { FAILED } else { OK }
 }
@@ -101,6 +123,7 @@ struct Row {
     severity: Severity,
     title: &'static str,
     remedy: String,
+    sources: Vec<String>,
 }
 
 fn list(session: &mut Session<'_>, options: AuditReport) -> u8 {
@@ -109,6 +132,7 @@ fn list(session: &mut Session<'_>, options: AuditReport) -> u8 {
         severity: lint.severity,
         title: lint.title,
         remedy: lint.remedy().unwrap_or_default(),
+        sources: sources::of(lint),
     };
     let rows: Vec<Row> = catalogue::all().map(row).collect();
     if session.global.json || options.format == AuditFormat::Json {

@@ -1,0 +1,129 @@
+//! Findings that somebody decided to live with (`/etc/omens/waivers.toml`): each with its object, a reason and an end. A waiver never hides a
+//! finding; it only does not count until then.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::model::audit::{Document, Finding, Object, Waived};
+use crate::model::clock::Time;
+use crate::model::text::{self, one_line};
+
+/// Where they are looked for.
+pub const FILE: &str = "/etc/omens/waivers.toml";
+
+/// The file's shape.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shape {
+    #[serde(default)]
+    waiver: Vec<Waiver>,
+}
+
+/// One waiver.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Waiver {
+    /// The finding's id.
+    id: String,
+    /// What it is about: a path, the SHA-256 of a certificate, `ADDRESS`, or the finding's key.
+    object: String,
+    /// Why it is lived with.
+    reason: String,
+    /// A day or a time, from which on it counts again.
+    until: String,
+}
+
+/// Waivers that were read.
+#[derive(Debug, Default)]
+pub struct Waivers(Vec<Read>);
+
+#[derive(Debug)]
+struct Read {
+    waiver: Waiver,
+    until: Time,
+}
+
+impl Waivers {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the place.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, String> {
+        let shape: Shape = toml::from_str(text).map_err(|error| format!("{}: {}", file.display(), error.to_string().trim()))?;
+        let mut all = Vec::new();
+        for (number, waiver) in (1..).zip(shape.waiver) {
+            let at = |what: &str| format!("{}: waiver {number} ({}): {what}", file.display(), waiver.id);
+            if waiver.reason.trim().is_empty() {
+                return Err(at("expected a reason, found none"));
+            }
+            let until = Time::parse(&waiver.until).or_else(|| Time::parse(&format!("{}T00:00:00Z", waiver.until)));
+            let until = until.ok_or_else(|| at(&format!("until: expected a day such as 2027-01-31, found {:?}", waiver.until)))?;
+            all.push(Read { waiver, until });
+        }
+        Ok(Self(all))
+    }
+
+    /// Marks the findings of a document that are waived at its time.
+    pub fn apply(&self, document: &mut Document) {
+        let now = document.at;
+        for finding in &mut document.findings {
+            let found = self.0.iter().find(|read| read.waiver.id == finding.id && is_about(finding, &read.waiver.object));
+            let Some(Read { waiver, until }) = found else { continue };
+            let reason = one_line(&waiver.reason, text::SERVER_TEXT);
+            if now < *until {
+                finding.waived = Some(Waived { reason, until: *until });
+            } else {
+                finding.evidence.push(format!("a waiver for it ended on {until}: {reason}"));
+            }
+        }
+    }
+}
+
+fn is_about(finding: &Finding, object: &str) -> bool {
+    let own = finding.object.as_ref().map(|own| match own {
+        Object::Certificate(value) | Object::File(value) | Object::Endpoint(value) | Object::Role(value) => value.as_str(),
+    });
+    own.is_some_and(|own| own == object || own.split('#').next() == Some(object))
+        || finding.key == object
+        || finding.target.name == object
+        || finding.files.iter().any(|file| file.path == object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::tests::sample;
+    use super::*;
+
+    fn marked(until: &str, object: &str) -> Document {
+        let text = format!(
+            "[[waiver]]\nid = \"pem.crlf\"\nobject = \"{object}\"\nreason = \"converted at the next renewal\"\nuntil = \"{until}\"\n"
+        );
+        let mut document = sample();
+        Waivers::parse(&text, Path::new("/w")).unwrap().apply(&mut document);
+        document
+    }
+
+    #[test]
+    fn a_waiver_holds_for_its_object_until_its_end() {
+        let waived = |document: &Document| document.findings.iter().filter(|finding| finding.waived.is_some()).count();
+        assert_eq!(waived(&marked("2026-12-01", "/etc/x.pem")), 1);
+        assert_eq!(waived(&marked("2026-12-01", "/etc/y.pem")), 0);
+        let over = marked("2026-11-24T11:00:00Z", "/etc/x.pem");
+        assert_eq!(waived(&over), 0);
+        assert!(over.findings.iter().any(|finding| finding.evidence.iter().any(|line| line.contains("ended on"))));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said() {
+        for (text, words) in [
+            ("[[waiver]]\nid = \"a.b\"\n", "missing field"),
+            ("[[waiver]]\nid=\"a.b\"\nobject=\"x\"\nreason=\"\"\nuntil=\"2027-01-01\"\n", "expected a reason"),
+            ("[[waiver]]\nid=\"a.b\"\nobject=\"x\"\nreason=\"y\"\nuntil=\"soon\"\n", "expected a day"),
+            ("[[waivers]]\n", "unknown field"),
+        ] {
+            let error = Waivers::parse(text, Path::new("/w")).unwrap_err();
+            assert!(error.contains(words) && error.starts_with("/w: "), "{error}");
+        }
+    }
+}
