@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::check::{Check, Severity};
 use super::online_here;
+use super::online_names;
 use crate::config::settings::Settings;
 use crate::io::openbao::{Grant, Granted, Health, HealthState, Server, Session, Tried, Unrevoked, advisory, ask_health, sign_path};
 use crate::io::tpm::Tpm;
@@ -81,6 +82,7 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
         checks.push(Check::new(Code::Login, Severity::Info, format!("login by {} works{also}", first.method)));
         checks.extend(paths(settings, session.server(), &first.grant).await);
+        checks.extend(online_names::mount(settings, session.server(), &first.grant).await);
         checks.extend(online_here::roles(settings, session.server(), &first.grant).await);
     }
     for Granted { method, grant } in &granted {

@@ -8,6 +8,7 @@ pub use super::attestation::{AgentId, Attestation, Keylime};
 pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 pub use super::faults::{Faults, Faulty};
 use super::service::{Drivers, Rendered, Rendering, Service};
+use super::tree::Place;
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub also: Vec<Anchor>,
     /// The certificate authority.
     pub openbao: OpenBao,
+    /// Where its mount is written.
+    pub mount_at: Place,
     /// The TPM that private keys are sealed to, where there is one.
     pub sealing: Option<Sealing>,
     /// Whether a verdict on this host's state is needed, and whose.
@@ -158,6 +161,8 @@ pub struct Certificate {
     pub request: Request,
     /// Who signs it.
     pub issuer: IssuerSettings,
+    /// Where its role is written.
+    pub role_at: Place,
     /// Where the private key rests.
     pub keep: Keep,
     /// Who may read the published key.

@@ -47,6 +47,7 @@ mod lab_itself;
 mod lab_tools;
 mod ledger;
 mod lies;
+mod mistakes;
 mod monitoring;
 mod openbao_consumer;
 mod owners;
