@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::config::tree::Place;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Warning};
 
@@ -18,7 +19,7 @@ pub enum Severity {
 }
 
 /// One result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Check {
     /// Stable word for machines.
     pub code: Code,
@@ -30,11 +31,14 @@ pub struct Check {
     pub text: String,
     /// What to do.
     pub hint: Option<String>,
+    /// Where the settings say what is wrong.
+    #[serde(skip)]
+    pub place: Option<Place>,
 }
 
 impl Check {
     pub(super) fn new(code: Code, severity: Severity, text: impl Into<String>) -> Self {
-        Self { code, ok: severity == Severity::Info, severity, text: text.into(), hint: None }
+        Self { code, ok: severity == Severity::Info, severity, text: text.into(), hint: None, place: None }
     }
 
     pub(super) fn hint(mut self, hint: &str) -> Self {
@@ -42,8 +46,12 @@ impl Check {
         self
     }
 
+    pub(super) fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
     pub(super) fn failed(severity: Severity, failure: Failure) -> Self {
-        Self { code: failure.code, ok: false, severity, text: failure.text, hint: failure.hint }
+        Self { code: failure.code, ok: false, severity, text: failure.text, hint: failure.hint, place: None }
     }
 
     pub(super) fn warned(warning: Warning) -> Self {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::arguments::CheckConfig;
 use super::check::{Check, Severity};
 use super::exit::{OK, REFUSED};
+use super::key_kinds;
 use super::online;
 use super::online_here;
 use super::services;
@@ -50,6 +51,8 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     errors.extend(settings.iter().flat_map(|settings| dropped(settings, &file)));
     warnings.extend(settings.as_ref().and_then(not_in_memory));
     let examined = settings.as_ref().map(examine).unwrap_or_default();
+    warnings.extend(settings.as_ref().and_then(|settings| services::no_systemd(settings, &View::host())));
+    warnings.extend(settings.as_ref().map(key_kinds::warnings).unwrap_or_default());
     let period = scheduler::period(&View::host()).unwrap_or(scheduler::EVERY);
     warnings.extend(settings.as_ref().and_then(|settings| scheduler::too_seldom(settings, period)));
     let checks = settings.filter(|_| arguments.online).map(|settings| ask(session, &settings));
@@ -59,6 +62,8 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
             Severity::Info | Severity::Warning => warnings.push(Warning::new(check.code, &*check.text)),
         }
     }
+    // What stands in a line is the cause, and what OpenBao denies as a whole its consequence.
+    errors.sort_by_key(|error| error.line.is_none());
     let ok = errors.is_empty();
     let document = Document { schema: "omens.check-config/1", file, ok, errors, certificates, warnings, checks };
     if session.global.json {
@@ -77,7 +82,7 @@ fn ask(session: &Session<'_>, settings: &Settings) -> Vec<Check> {
             checks.extend(online_here::endpoints(settings, session.clock).await);
             checks
         }),
-        Err(why) => vec![Check { code: why.code, ok: false, severity: Severity::Error, text: why.text, hint: why.hint }],
+        Err(why) => vec![Check::failed(Severity::Error, why)],
     };
     checks.extend(online::tpm(settings));
     checks.extend(online_here::pcrs(settings));
@@ -125,9 +130,12 @@ fn not_in_memory(settings: &Settings) -> Option<Warning> {
     Some(Warning::new(Code::RunNotTmpfs, text))
 }
 
-/// What OpenBao denies is an error of the settings as a whole: it has no line.
+/// What OpenBao denies is an error of the settings as a whole, unless it is about a word that stands there.
 fn as_error(file: &str, check: &Check) -> SettingsError {
     let (code, text, suggestion) = (check.code, check.text.clone(), check.hint.clone());
+    if let Some(place) = &check.place {
+        return SettingsError { suggestion, ..place.error(code, text) };
+    }
     SettingsError { file: file.to_owned(), line: None, column: None, key: None, code, text, suggestion }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check::{Check, Severity};
-use super::{online_evidence, online_here};
+use super::{online_evidence, online_here, online_names};
 use crate::config::settings::{Sealing, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{
@@ -86,6 +86,7 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
         checks.push(Check::new(Code::Login, Severity::Info, format!("login by {} works{also}", first.method)));
         checks.extend(paths(settings, session.server(), &first.grant).await);
+        checks.extend(online_names::mount(settings, session.server(), &first.grant).await);
         checks.extend(online_here::roles(settings, session.server(), &first.grant).await);
     }
     checks.extend(online_evidence::enforced(settings, session.server(), &granted).await);

@@ -2,12 +2,12 @@
 //! change anything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::check::{Check, Severity};
+use super::online_names;
 use crate::config::settings::{Certificate, Endpoint, ServerName, Settings};
 use crate::io::dir::Dir;
 use crate::io::handshake::{self, NotSeen, Target};
@@ -69,16 +69,10 @@ async fn endpoint(settings: &Settings, endpoint: &Endpoint, server_name: String,
     }
 }
 
-/// Whether the units of `reload` are installed, and systemd runs.
+/// Whether the units of `reload` are installed.
 pub(super) fn units(settings: &Settings, view: &View) -> Vec<Check> {
     let services = settings.certificates.iter().flat_map(|certificate| &certificate.reload);
     let units: BTreeSet<String> = services.map(|service| service.name()).filter(|name| name.ends_with(".service")).collect();
-    if !units.is_empty() && !view.is_directory(Path::new("/run/systemd/system")) {
-        let units: Vec<&str> = units.iter().map(String::as_str).collect();
-        let text = format!("no systemd here: nobody can be asked about {}", units.join(", "));
-        let check = Check::new(Code::NoSystemd, Severity::Warning, text);
-        return vec![check.hint("name a driver in `reload` that needs no systemd, such as { nginx = { conf = FILE } }")];
-    }
     // One that is not there is told with the nearest name (`services::unknown_units`).
     let there = units.iter().filter(|unit| scheduler::has_unit(view, unit));
     there.map(|unit| Check::new(Code::Unit, Severity::Info, format!("the unit {unit} is installed"))).collect()
@@ -110,8 +104,14 @@ pub(super) async fn roles(settings: &Settings, server: &Server, grant: &Grant) -
     for certificate in &settings.certificates {
         by_role.entry(certificate.issuer.role()).or_default().push(certificate);
     }
+    let known = online_names::roles(settings, server, grant).await;
+    let mut unknown = known.as_deref().map(|known| online_names::unknown_roles(settings, known)).unwrap_or_default();
     let mut checks = Vec::new();
     for (name, certificates) in by_role {
+        if let Some(said) = unknown.remove(name) {
+            checks.extend(said);
+            continue;
+        }
         let path = format!("{}/roles/{name}", settings.openbao.mount);
         match server.read(&path, Some(grant)).await {
             Ok(Some(role)) => checks.extend(certificates.into_iter().flat_map(|certificate| of_role(name, &role, certificate))),

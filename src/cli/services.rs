@@ -7,8 +7,10 @@ use super::check::{Check, Severity};
 use crate::config::service::Examined;
 use crate::config::settings::{Certificate, Settings};
 use crate::config::shape::nearest;
+use crate::io::look::View;
 use crate::io::read;
 use crate::model::code::Code;
+use crate::model::failure::Warning;
 use crate::plan::generation::container;
 
 /// Where systemd looks for units (systemd.unit(5)).
@@ -32,12 +34,8 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Check> {
             continue;
         }
         checks.extend(service.examine().await.into_iter().map(|examined| match examined {
-            Examined::Refused(failure) => {
-                Check { code: failure.code, ok: false, severity: Severity::Error, text: failure.text, hint: failure.hint }
-            }
-            Examined::Warned(warning) => {
-                Check { code: warning.code, ok: false, severity: Severity::Warning, text: warning.text, hint: None }
-            }
+            Examined::Refused(failure) => Check::failed(Severity::Error, failure),
+            Examined::Warned(warning) => Check::warned(warning),
         }));
     }
     checks
@@ -48,6 +46,22 @@ fn no_password(certificate: &Certificate) -> Option<Check> {
     let failure = container::are_ready(certificate).err()?;
     let text = format!("certificate {}: {}", certificate.name(), failure.text);
     Some(Check { code: failure.code, ok: false, severity: Severity::Error, text, hint: failure.hint })
+}
+
+/// Where the settings name units and nothing runs here that could be asked about them (sd_booted(3)).
+pub(super) fn no_systemd(settings: &Settings, view: &View) -> Option<Warning> {
+    let services = settings.certificates.iter().flat_map(|certificate| &certificate.reload);
+    let units: BTreeSet<String> = services.filter_map(|service| service.unit().map(ToOwned::to_owned)).collect();
+    if units.is_empty() || view.is_directory(Path::new("/run/systemd/system")) {
+        return None;
+    }
+    let units: Vec<&str> = units.iter().map(String::as_str).collect();
+    let text = format!(
+        "no systemd here: nobody can be asked to reload {}; run omens where systemd runs, or name in `reload` what needs none, such as {{ \
+         nginx = {{ conf = \"/etc/nginx/nginx.conf\" }} }}",
+        units.join(", ")
+    );
+    Some(Warning::new(Code::NoSystemd, text))
 }
 
 /// The units of the settings that no directory of systemd has.
@@ -69,7 +83,7 @@ fn unknown(unit: &str, known: &BTreeSet<String>) -> Check {
         None => "`systemctl list-unit-files` shows all".to_owned(),
     };
     let text = format!("systemd knows no unit {unit}, which a driver of `reload` names");
-    Check { code: Code::UnknownUnit, ok: false, severity: Severity::Error, text, hint: Some(hint) }
+    Check::new(Code::UnknownUnit, Severity::Error, text).hint(&hint)
 }
 
 /// Whether there is such a unit, or the template of such an instance.

@@ -21,6 +21,14 @@ use crate::model::span;
 /// The shortest lifetime that leaves room for a renewal ([Certificate](crate::config#certificate)).
 const TTL_MIN: Duration = Duration::from_secs(60);
 
+/// What the names of one certificate may take. A chain beyond 64 KiB is refused by rustls, one beyond 100 KiB by OpenSSL
+/// (SSL_CTX_set_max_cert_list(3)).
+const NAMES_MAX: usize = 48 * 1024;
+/// Tag and length of a name in DER.
+const NAME_OVERHEAD: usize = 3;
+/// An IPv6 address in DER.
+const IP_SIZE: usize = 18;
+
 /// One `[[certificate]]`.
 pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &'a Errors) -> Option<Certificate> {
     let Value::Table(entries) = &node.value else {
@@ -29,7 +37,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let shape = Shape::new(&tables::CERTIFICATE, &node.place, entries, errors).called(title(node));
     let name = shape.required("name", |node, errors| around.name(node, errors));
     let profile = shape.required("profile", |node, errors| around.profiles.get(node, errors));
-    let role = shape.required("role", parsed(value::role));
+    let role = shape.required("role", placed(parsed(value::role)));
     let ttl = shape.required("ttl", placed(parsed(value::duration)));
     let names = Names::read(&shape);
     let key = shape.or("key", Key { algorithm: None, keep: around.keep() }, |node, errors| key(node, errors, around));
@@ -70,10 +78,12 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let (names, keep) = (names.filter(|_| wildcards && usable)?, key?.keep);
     let Names { common_name: (_, common_name), dns, ip } = names;
     let dns = dns.into_iter().map(|(_, name)| name).collect();
+    let (role_at, role) = role?;
     let request = Request { name: name?, profile: profile?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
     Some(Certificate {
         request,
-        issuer: IssuerSettings::OpenBao { role: role? },
+        issuer: IssuerSettings::OpenBao { role },
+        role_at: role_at.clone(),
         keep,
         owner: owner?,
         accounts: Accounts { owner: node.text_of("owner").map(str::to_owned), group: node.text_of("group").map(str::to_owned) },
@@ -201,6 +211,20 @@ impl<'a> Names<'a> {
         if profile.purpose.server() && self.ip.is_empty() && self.dns_names().next().is_none() {
             let wrong = Wrong::new(Code::Missing, "a certificate for a TLS server has at least one DNS name or IP address");
             errors.at(certificate, wrong.suggest("add \"dns\" or \"ip\", or make the common name a host name"));
+            good = false;
+        }
+        let size: usize = self.dns_names().map(|(_, name)| name.len() + NAME_OVERHEAD).sum::<usize>() + self.ip.len() * IP_SIZE;
+        if size > NAMES_MAX {
+            let count = self.dns_names().count() + self.ip.len();
+            let wrong = Wrong::value(format!(
+                "expected names of at most {} KiB together, found {count} names of {} KiB: few TLS clients take such a certificate",
+                NAMES_MAX / 1024,
+                size.div_ceil(1024)
+            ));
+            errors.at(
+                certificate,
+                wrong.suggest("spread the names over several certificates, or use a wildcard where the profile allows it"),
+            );
             good = false;
         }
         good

@@ -51,7 +51,13 @@ fn document(file: &Path, errors: &Errors, otherwise: &str) -> Option<Document> {
 }
 
 fn unreadable(file: &str, error: &ReadError, otherwise: &str) -> SettingsError {
-    let suggestion = if error.code() == Code::Permissions || error.is_denied() { error.hint() } else { otherwise.to_owned() };
+    let suggestion = match error {
+        ReadError::TooLarge { .. } => {
+            "split it: certificates may stand in any number of files omens.d/*.toml beside the main one".to_owned()
+        }
+        _ if error.code() == Code::Permissions || error.is_denied() => error.hint(),
+        _ => otherwise.to_owned(),
+    };
     let (code, text) = (error.code(), error.to_string());
     SettingsError { file: file.to_owned(), line: None, column: None, key: None, code, text, suggestion: Some(suggestion) }
 }

@@ -14,7 +14,7 @@ use super::settings::{Certificate, Faults, Faulty, Paths, Remains, Settings};
 use super::shape::{Errors, Shape, Wrong};
 use super::tables;
 use super::tpm;
-use super::tree::Node;
+use super::tree::{Node, Place, Value};
 use super::trust::{self, Trust};
 use super::value;
 use crate::model::code::Code;
@@ -74,6 +74,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
                 also,
                 crls,
                 openbao,
+                mount_at: mount_at(merged),
                 sealing,
                 attestation,
                 certificates,
@@ -91,6 +92,14 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
             Err(Box::new(Remains { host, paths, anchors, sealing: sealing.flatten(), drivers: options.drivers, errors: Vec::new() }))
         }
     }
+}
+
+/// Where `openbao.mount` is written.
+fn mount_at(merged: &Merged) -> Place {
+    let openbao = merged.entries.iter().find(|entry| entry.key == "openbao").map(|entry| &entry.node);
+    let within = openbao.and_then(|node| if let Value::Table(entries) = &node.value { Some(entries) } else { None });
+    let mount = within.and_then(|entries| entries.iter().find(|entry| entry.key == "mount"));
+    mount.map_or_else(|| merged.start.clone(), |entry| entry.node.place.clone())
 }
 
 /// One `[[certificate]]`, as far as it could be read.

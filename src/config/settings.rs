@@ -9,6 +9,7 @@ pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 pub use super::faults::{Faults, Faulty};
 pub use super::install::{Container, Install, InstallKind, Part};
 use super::service::{Drivers, Rendered, Rendering, Service};
+use super::tree::Place;
 pub use super::trust::{CrlFrom, CrlSource};
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub crls: Vec<CrlSource>,
     /// The certificate authority.
     pub openbao: OpenBao,
+    /// Where its mount is written.
+    pub mount_at: Place,
     /// The TPM that private keys are sealed to, where there is one.
     pub sealing: Option<Sealing>,
     /// Whether a verdict on this host's state is needed, and whose.
@@ -171,6 +174,8 @@ pub struct Certificate {
     pub request: Request,
     /// Who signs it.
     pub issuer: IssuerSettings,
+    /// Where its role is written.
+    pub role_at: Place,
     /// Where the private key rests.
     pub keep: Keep,
     /// Who may read the published key.

@@ -57,7 +57,7 @@ fn pcrs(node: &Node, errors: &Errors) -> Option<PcrList> {
         Some(number) => Err(format!("expected PCRs that only a boot sets back, found {number}, which every program may reset")),
         None => Ok(list),
     });
-    read.map_err(|why| errors.at(&node.place, Wrong::value(why).suggest("write each PCR once: [7], or [] for none"))).ok()
+    read.map_err(|why| errors.at(&node.place, Wrong::value(why).suggest("write numbers from 0 to 22, each once: [7], or [] for none"))).ok()
 }
 
 fn max_age(node: &Node, errors: &Errors) -> Option<Duration> {

@@ -46,18 +46,25 @@ pub fn file_name(text: &str) -> Result<String, Wrong> {
     })
 }
 
+/// A host name without the dot that ends a fully qualified one: certificates hold none (RFC 5280 §4.2.1.6), and OpenBao 2.7 refuses a CSR
+/// with one.
+fn without_root(text: &str) -> &str {
+    text.strip_suffix('.').filter(|relative| is_host_name(relative)).unwrap_or(text)
+}
+
 /// A host's own name.
 pub(crate) fn host_name(text: &str) -> Result<String, Wrong> {
-    if is_host_name(text) && !text.starts_with("*.") {
-        return Ok(text.to_owned());
+    let relative = without_root(text);
+    if is_host_name(relative) && !relative.starts_with("*.") {
+        return Ok(relative.to_owned());
     }
     Err(Wrong::value(format!("expected a host name, found {}", quoted(text))).suggest("write it like \"web1.example.net\""))
 }
 
 /// A DNS name as in a SAN; a wildcard is the profile's matter.
 pub(crate) fn dns_name(text: &str) -> Result<String, Wrong> {
-    if is_host_name(text) {
-        return Ok(text.to_owned());
+    if is_host_name(without_root(text)) {
+        return Ok(without_root(text).to_owned());
     }
     let wrong = Wrong::value(format!("expected a DNS name, found {}", quoted(text)));
     Err(wrong.suggest(match text.parse::<IpAddr>() {
@@ -81,7 +88,7 @@ pub(crate) fn ip(text: &str) -> Result<IpAddr, Wrong> {
 /// A subject common name.
 pub(crate) fn common_name(text: &str) -> Result<String, Wrong> {
     let fits = !text.trim().is_empty() && text.chars().count() <= COMMON_NAME_MAX && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned()).ok_or_else(|| {
+    fits.then(|| without_root(text).to_owned()).ok_or_else(|| {
         let wrong = Wrong::value(format!("expected a common name of 1 to {COMMON_NAME_MAX} characters, found {}", quoted(text)));
         wrong.suggest("put longer names into \"dns\"")
     })

@@ -50,6 +50,7 @@ mod lab_tools;
 mod ledger;
 mod lies;
 mod logins;
+mod mistakes;
 mod monitoring;
 mod names;
 mod openbao_consumer;

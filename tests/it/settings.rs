@@ -385,7 +385,12 @@ fn what_cannot_be_read_is_one_error_with_a_way_out() {
     assert_eq!(etc.errors(), ["unreadable: omens.toml is a directory, expected a regular file | name the settings with --config FILE"]);
     fs::remove_dir(etc.path("omens.toml")).unwrap();
     fs::write(etc.path("omens.toml"), vec![b'#'; 1024 * 1024 + 1]).unwrap();
-    assert_eq!(etc.errors(), ["unreadable: omens.toml is larger than 1048576 bytes | name the settings with --config FILE"]);
+    assert_eq!(
+        etc.errors(),
+        [
+            "unreadable: omens.toml is larger than 1048576 bytes | split it: certificates may stand in any number of files omens.d/*.toml beside the main one"
+        ]
+    );
     fs::write(etc.path("omens.toml"), b"[host]\nname = \"\xff\"").unwrap();
     assert_eq!(etc.errors(), ["2:9 syntax: expected UTF-8 text, found a byte that is none | save the file as UTF-8"]);
 }
