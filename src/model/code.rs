@@ -1,9 +1,7 @@
 //! The stable words for machines in every document, state and ledger line: a closed set, so that control flow compares values and strings
 //! exist only where something is printed or read.
 
-use std::fmt;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+mod printed;
 
 use super::words::codes;
 
@@ -280,24 +278,6 @@ codes! {
     WaitsFor = "waits-for",
     /// A window of the settings was not waited for: the certificate would not have lived to be renewed in it.
     WindowOverridden = "window-overridden",
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl Serialize for Code {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Code {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::parse(&std::borrow::Cow::<'de, str>::deserialize(deserializer)?))
-    }
 }
 
 /// Tests compare with the word as it is printed.
