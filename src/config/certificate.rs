@@ -54,13 +54,14 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     shape.finish();
 
     // Checks between values: each runs as soon as its own values are good, whatever else is wrong.
-    let ttl = ttl.and_then(|(place, ttl)| lifetime(place, ttl, profile.as_deref(), errors));
-    let renew_at =
-        renew_at.and_then(|own| ttl.map_or(Some(RenewAt::Usual), |ttl| around.renew_at(own, ttl, profile.as_deref(), &node.place, errors)));
+    let of_profile = profile.as_deref();
+    let ttl = ttl.and_then(|(place, ttl)| lifetime(place, ttl, of_profile, errors));
+    let due_at = |own| ttl.map_or(Some(RenewAt::Usual), |ttl| around.renew_at(own, ttl, of_profile, &node.place, errors));
+    let renew_at = renew_at.and_then(due_at);
     let algorithm = key.as_ref().and_then(|key| key.algorithm(profile.as_deref(), errors));
     let wildcards = names.as_ref().is_none_or(|names| names.suit(profile.as_deref(), &node.place, errors));
+    let keep = key.as_ref().map(|key| key.keep);
     let install = install.and_then(|drafts| {
-        let keep = key.as_ref().map(|key| key.keep);
         let read: Vec<_> = drafts.into_iter().map(|draft| around.install(draft, keep, errors)).collect();
         read.into_iter().collect::<Option<Vec<_>>>().filter(|entries| one_password(entries, &node.place, errors))
     });
@@ -69,14 +70,13 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
 
     let usable = resident::Wanted {
         algorithm,
-        keep: key.as_ref().map(|key| key.keep),
+        keep,
         reload: reload.as_deref().unwrap_or_default(),
         install: install.as_deref().unwrap_or_default(),
         is_identity: around.is_identity(name.as_ref()),
     }
     .is_usable(node, around.has_pcrs, at_own_risk?, errors);
-    let (names, keep) = (names.filter(|_| wildcards && usable)?, key?.keep);
-    let Names { common_name: (_, common_name), dns, ip } = names;
+    let Names { common_name: (_, common_name), dns, ip } = names.filter(|_| wildcards && usable)?;
     let dns = dns.into_iter().map(|(_, name)| name).collect();
     let (role_at, role) = role?;
     let request = Request { name: name?, profile: profile?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
@@ -84,7 +84,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         request,
         issuer: IssuerSettings::OpenBao { role },
         role_at: role_at.clone(),
-        keep,
+        keep: keep?,
         owner: owner?,
         accounts: Accounts { owner: node.text_of("owner").map(str::to_owned), group: node.text_of("group").map(str::to_owned) },
         before: before?,

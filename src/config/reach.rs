@@ -44,11 +44,12 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let of_tables = errors.count() - of_files.len();
 
     let identities = identities(openbao.as_ref());
-    let nodes = root.get(files::CERTIFICATE);
-    let nodes = nodes.map_or(Some(&[][..]), |node| files::certificates(node, errors));
+    let nodes = root.get(files::CERTIFICATE).map_or(Some(&[][..]), |node| files::certificates(node, errors));
     let around = Neighbours::new(nodes.unwrap_or_default(), paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
-    let around = around.due_at(defaults.flatten()).with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty()));
-    let around = around.with_identities(identities.clone());
+    let around = around
+        .due_at(defaults.flatten())
+        .with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty()))
+        .with_identities(identities.clone());
     let drafts: Vec<Draft> = nodes.unwrap_or_default().iter().map(|node| Draft::read(node, &around, errors)).collect();
     let before_unknown = errors.count();
     let of_openbao = merged.entries.iter().find(|entry| entry.key == "openbao").map(|entry| &entry.node);

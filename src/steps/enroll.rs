@@ -39,7 +39,11 @@ pub fn enroll(settings: &Arc<Settings>, enrolment: &Enrolment, world: World<'_>)
     let issuer = Arc::new(OpenBaoIssuer::new(settings, world.clock).with_logins(logins));
     let world = world.asking(issuer.clone());
     let renew = |force| {
-        let request = Request { names: vec![enrolment.name.clone()], wishes: Wishes { force, ignore_window: true }, wait: enrolment.wait };
+        let request = Request {
+            names: vec![enrolment.name.clone()],
+            wishes: Wishes { force, ignore_window: true, check_revoked: false },
+            wait: enrolment.wait,
+        };
         flow::renew(settings, &request, &world)
     };
     let mut report = renew(false);

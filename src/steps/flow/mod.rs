@@ -48,6 +48,7 @@ use super::crl;
 use super::run::{Begun, Command, Run, runtime};
 use super::swap::{Announced, Staged, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
+use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};

@@ -204,7 +204,7 @@ impl Issuer for OpenBaoIssuer {
     }
 
     fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
-        revoke::revoke(&self.settings, self.credentials.as_deref(), self.clock, serials).boxed()
+        revoke::revoke(&self.settings, self.means.clone(), self.clock, serials).boxed()
     }
 
     fn logins(&self) -> Vec<LoginEnd> {

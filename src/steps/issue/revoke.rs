@@ -1,10 +1,9 @@
 //! Revocation at OpenBao: by serial number, with a login of its own. A token that may use `MOUNT/revoke` can revoke every certificate of the
 //! mount, OpenBao's own included, so the login of renewals must not. It never uses `revoke-with-key`, which sends a private key.
 
-use std::path::Path;
 use std::time::Duration;
 
-use crate::io::openbao::Session;
+use crate::io::openbao::{Means, Session};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
@@ -16,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Revokes these serial numbers, each for itself.
 pub(super) async fn revoke(
     settings: &OpenBao,
-    credentials: Option<&Path>,
+    means: Means,
     clock: Clock,
     serials: &[String],
 ) -> Result<Vec<Result<(), Failure>>, Failure> {
@@ -30,7 +29,7 @@ pub(super) async fn revoke(
     }
     let own = OpenBao { login: settings.revoke_login.clone(), ..settings.clone() };
     let work = async {
-        let session = Session::open(&own, credentials, clock).await?;
+        let session = Session::open(&own, means, clock).await?;
         let answers = by(&session, &own.mount, serials).await;
         if let Some(unrevoked) = session.close().await {
             tracing::warn!(why = %unrevoked.problem.failure, "the token that revoked certificates lives on");

@@ -58,7 +58,7 @@ fn of_key(name: &str, why: Failure) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::{Instant, SystemTime};
+    use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::io::openbao::{Carried, HostIdentity};
@@ -89,7 +89,8 @@ mod tests {
     fn tried(identity: Option<Arc<dyn HostIdentity>>) -> String {
         let key = rcgen::KeyPair::generate().unwrap();
         let root = rcgen::CertificateParams::new(Vec::new()).and_then(|params| params.self_signed(&key)).unwrap();
-        let clock = Clock::new(SystemTime::now, Instant::now);
+        let later = || SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let clock = Clock::new(later, || tokio::time::Instant::now().into_std());
         let server = Server::new("https://127.0.0.1:1", &[root.der().to_vec()], clock).unwrap();
         let method = TpmIdentity { mount: "cert".to_owned(), role: "hosts".to_owned(), certificate: CertName::parse("own").unwrap() };
         let means = Means::default().with_identity(identity);
