@@ -30,6 +30,8 @@ pub fn files_of(known: &[&'static Service], view: &View, targets: &[AuditTarget]
         let units = systemd::read(view, &unit_words(known), findings);
         let scripts = scripts::read(view, &units.commands, findings);
         wiring.files.extend(units.files.iter().chain(&scripts.files).cloned());
+        wiring.join(units.wiring.clone());
+        wiring.join(scripts.wiring);
         services(known, view, &units, given, &mut wiring, findings);
         scheduled = [units.timers, scripts.timers].concat();
     }
@@ -55,7 +57,9 @@ fn one(basis: &Basis<'_>, target: &AuditTarget, findings: &mut HostFindings) -> 
         AuditTarget::Path(path) => material::file(basis, path, findings),
         // It is asked over the network, after the files.
         AuditTarget::Endpoint(_) => {}
-        AuditTarget::Service(target) => return (target.kind.read)(Source { view, variables: &[] }, &target.operand, findings),
+        AuditTarget::Service(target) => {
+            return (target.kind.read)(Source { view, variables: &[], started: &[] }, &target.operand, findings);
+        }
     }
     Wiring::default()
 }
@@ -102,7 +106,8 @@ fn unit_words(known: &[&'static Service]) -> Vec<&'static str> {
 fn services(known: &[&'static Service], view: &View, units: &Systemd, given: &Given, wiring: &mut Wiring, findings: &mut HostFindings) {
     for service in known {
         let variables = service.environment.map(|word| told::environment(view, &units.units, word)).unwrap_or_default();
-        let source = Source { view, variables: &variables };
+        let started = told::started(view, &units.units, service.started_as);
+        let source = Source { view, variables: &variables, started: &started };
         let named = given.files.iter().filter(|file| file.service == service.name).map(|file| file.path.clone());
         let told = named.chain(told::configurations(&units.units, service.started_as)).collect();
         for file in each_once(view, told, (service.usual)(view)) {
@@ -110,14 +115,39 @@ fn services(known: &[&'static Service], view: &View, units: &Systemd, given: &Gi
         }
     }
     accounts(known, units, wiring);
+    credentials(units, wiring);
 }
 
-/// Who reads the keys, by the units.
+/// What systemd copies for a service is judged where it comes from; it is the service's own then.
+fn credentials(units: &Systemd, wiring: &mut Wiring) {
+    let source = |path: &PathBuf| told::credential(&units.units, path);
+    for pair in &mut wiring.pairs {
+        let (certificate, key) = (source(&pair.certificate), pair.key.as_ref().and_then(source));
+        if certificate.is_some() || key.is_some() {
+            pair.account = None;
+        }
+        pair.certificate = certificate.unwrap_or_else(|| pair.certificate.clone());
+        pair.key = key.or_else(|| pair.key.take());
+    }
+    for trust in &mut wiring.trusts {
+        for file in &mut trust.files {
+            if let Some(path) = told::credential(&units.units, file) {
+                *file = path;
+                trust.terms.account = None;
+            }
+        }
+    }
+}
+
+/// Who reads the keys and the trust lists, by the units.
 fn accounts(known: &[&'static Service], units: &Systemd, wiring: &mut Wiring) {
     for program in known.iter().flat_map(|service| service.programs).filter(|program| !program.executables.is_empty()) {
         let Some(account) = told::account(&units.units, program.executables) else { continue };
         for pair in wiring.pairs.iter_mut().filter(|pair| pair.consumer.program == *program && pair.account.is_none()) {
             pair.account = Some(account.clone());
+        }
+        for trust in wiring.trusts.iter_mut().filter(|trust| trust.consumer.program == *program && trust.terms.account.is_none()) {
+            trust.terms.account = Some(account.clone());
         }
     }
 }

@@ -134,7 +134,10 @@ mod tests {
         }
         assert_eq!(AuditTarget::parse("a:443", |_| true), Ok(AuditTarget::Path("a:443".into())));
         for (wrong, expected) in [
-            ("", "expected a file, a directory, HOST:PORT, or unit:, nginx:, nginx-dump:, keylime:, spire:, openbao: and a name"),
+            (
+                "",
+                "expected a file, a directory, HOST:PORT, or unit:, nginx:, nginx-dump:, keylime:, spire:, openbao:, script:, agent: and a name",
+            ),
             ("nginx:", "expected a path after \"nginx:\""),
             ("unit:", "expected a unit's name after \"unit:\""),
         ] {

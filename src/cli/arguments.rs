@@ -7,12 +7,13 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub use super::attest_arguments::Attest;
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
+pub use super::enroll_arguments::Enroll;
 pub use super::look_arguments::{CheckConfig, Completions, Init, Man, Probe, Schema};
+pub use super::wait_arguments::Wait;
+use super::wait_arguments::reason;
 use super::when::{Expression, every};
 use super::{help, help_look};
 use crate::model::name::CertName;
-use crate::model::span;
-use crate::model::text::one_line;
 
 /// Where the settings lie unless `--config` says otherwise.
 pub const CONFIG: &str = "/etc/omens/omens.toml";
@@ -88,12 +89,18 @@ pub enum Command {
     /// Let a certificate ask the CA again at once, after its signing requests were lost or wasted
     #[command(long_about = help::UNBLOCK, after_long_help = help::UNBLOCK_AFTER)]
     Unblock(Unblock),
+    /// Remove what is left of a certificate that the settings no longer name
+    #[command(long_about = help::FORGET, after_long_help = help::FORGET_AFTER)]
+    Forget(Forget),
     /// Make the links of `install` in consumers' own directories
     #[command(long_about = help::INSTALL, after_long_help = help::INSTALL_AFTER)]
     Install(Install),
     /// Attest this host to its verifier, until a signal or once
     #[command(long_about = help::ATTEST, after_long_help = help::ATTEST_AFTER)]
     Attest(Attest),
+    /// Issue the certificate that this host logs in with, by a login that is used once
+    #[command(long_about = help::ENROLL, after_long_help = help::ENROLL_AFTER)]
+    Enroll(Enroll),
     /// Check the settings, and with --online what they ask of OpenBao
     #[command(long_about = help_look::CHECK_CONFIG, after_long_help = help_look::CHECK_CONFIG_AFTER)]
     CheckConfig(CheckConfig),
@@ -130,8 +137,10 @@ impl Command {
             Self::Reseal(_) => "reseal",
             Self::Rollback(_) => "rollback",
             Self::Unblock(_) => "unblock",
+            Self::Forget(_) => "forget",
             Self::Install(_) => "install",
             Self::Attest(_) => "attest",
+            Self::Enroll(_) => "enroll",
             Self::CheckConfig(_) => "check-config",
             Self::ChainAudit(_) => "chain-audit",
             Self::Probe(_) => "probe",
@@ -236,27 +245,26 @@ pub struct Unblock {
     pub wait: Wait,
 }
 
+/// `forget`.
+#[derive(Args, Debug)]
+pub struct Forget {
+    /// The certificate, by the name that it had in the settings
+    #[arg(value_name = "NAME", value_parser = cert_name)]
+    pub name: CertName,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
 /// `install`.
 #[derive(Args, Debug)]
 pub struct Install {
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,
-}
-
-/// What a person says for breaking the glass.
-fn reason(text: &str) -> Result<String, String> {
-    const SHORTEST: usize = 10;
-    let reason = one_line(text, 500);
-    if reason.chars().count() < SHORTEST { Err(format!("expected a reason of at least {SHORTEST} characters")) } else { Ok(reason) }
-}
-
-/// `--wait`.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct Wait {
-    /// How long to wait while another run holds the lock
-    #[arg(long, value_name = "DUR", default_value = "60s", value_parser = span::parse)]
-    pub wait: Duration,
 }
 
 fn cert_name(text: &str) -> Result<CertName, &'static str> {

@@ -92,10 +92,10 @@ fn ask(session: &Session<'_>, settings: &Settings) -> Vec<Check> {
     checks
 }
 
-/// What the drivers of the settings know of their services, where one of them has something to say.
+/// What the drivers of the settings know of their services, and what `install` needs, where there is something to say.
 fn examine(settings: &Settings) -> Vec<Check> {
-    let has_services = settings.certificates.iter().any(|certificate| !certificate.reload.is_empty());
-    if !has_services {
+    let has_any = settings.certificates.iter().any(|certificate| !certificate.reload.is_empty() || !certificate.install.is_empty());
+    if !has_any {
         return Vec::new();
     }
     runtime().map(|runtime| runtime.block_on(services::examine(settings))).unwrap_or_default()

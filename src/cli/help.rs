@@ -192,6 +192,45 @@ Exit codes:
   1  it could not be written, or another run held the lock for longer than --wait
   2  wrong settings or usage, an unknown NAME, or nobody said yes";
 
+pub(super) const ENROLL: &str = "\
+Issues the certificate that a `tpm_identity` login of the settings shows: its key is made in the TPM, and stays there. The \
+login that asks for it is used once: a wrapping token, a token, an AppRole or a JWT, each in a file. The new certificate \
+is kept once a login with it was granted; that ends the token of the other one, and removes the file of a token that is \
+of no use any more.
+
+A wrapping token that gives nothing was perhaps unwrapped by somebody else: `wrapping-token-used`, and nothing is done. Where \
+the certificate that is here logs in, it is kept, and nothing is used.";
+
+pub(super) const ENROLL_AFTER: &str = "\
+Examples:
+  omens enroll --wrapping-token file:/root/enrol
+  omens enroll --approle file:/root/role-id,wrapped:/root/secret-id
+  omens enroll                    by the other logins of the settings
+
+Exit codes:
+  0  this host logs in with its certificate
+  1  it does not
+  2  wrong settings or usage; nothing was attempted";
+
+pub(super) const FORGET: &str = "\
+Removes what is left of a certificate that the settings no longer name: its private keys (overwritten, then unlinked; what a \
+copy-on-write file system or a flash drive keeps of them is beyond it), its generations and its state, and what consumers read of it \
+in the run directory. Copies at consumers' own paths are left alone and named. The certificate stays valid at its CA until it ends or is revoked.
+
+Refused for a name that the settings still have, or that another certificate takes over (renamed_from).
+
+Asks on a terminal, and does nothing elsewhere without --yes. The ledger tells of it.";
+
+pub(super) const FORGET_AFTER: &str = "\
+Examples:
+  omens status                    says what the settings no longer name
+  omens forget old-web --yes
+
+Exit codes:
+  0  it is gone
+  1  something of it could not be removed, or another run held the lock for longer than --wait
+  2  wrong settings or usage, nothing of that name is left, the settings still have it, or nobody said yes";
+
 pub(super) const INSTALL: &str = "\
 Makes the links (or copies) that `install` of a certificate names in its consumers' own directories, once, run by the \
 administrator. An existing file is kept as FILE.before-omens. Where nothing has been issued yet nothing is changed.";

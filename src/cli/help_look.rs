@@ -76,10 +76,15 @@ settings: one [[certificate]] for each certificate in use, with its names, key a
 its services take it up, and where it can be seen. Comments say where each comes from, what was left out and why, and what renews today and \
 has to be switched off.
 
-What only a person knows is \"FILL IN: what\", the pin of the root too: nothing is trusted because it lies here. Nothing is written or started.";
+What only a person knows is \"FILL IN: what\", the pin of the root too: nothing is trusted because it lies here. Nothing is written or started.
+
+With --server: what OpenBao needs so that a login is worth something, as a script of its own command line (policies/openbao/ in the \
+sources): policies, roles that take the name that they sign from the login, auth mounts, this host's entity, and a token for \
+`omens enroll`. It is printed, and applied by nobody.";
 
 pub(super) const INIT_AFTER: &str = "\
 Examples:
+  omens init --server > openbao.sh                              to be read, and run by an administrator of OpenBao
   omens init > /etc/omens/omens.toml && omens check-config      what is to be filled in, line by line
   omens init --root /mnt/image --json | jq .skipped
 

@@ -2,6 +2,7 @@
 
 use super::arguments::Init;
 use super::exit::{FAILED, OK, REFUSED};
+use super::init_server;
 use super::session::Session;
 use crate::audit::adopt::{self, write};
 use crate::io::look::View;
@@ -9,6 +10,9 @@ use crate::model::code::Code;
 use crate::model::report::RunError;
 
 pub(super) fn run(session: &mut Session<'_>, arguments: &Init) -> u8 {
+    if arguments.server {
+        return init_server::run(session);
+    }
     let view = match arguments.root.as_deref().map(View::root) {
         None => View::host(),
         Some(Ok(view)) => view,

@@ -28,7 +28,14 @@ fn certificate(report: &CertReport) {
     let text = report.error.as_ref().map_or_else(String::new, |error| format!(": {}: {}", error.code, error.text));
     match report.outcome {
         Outcome::NotDue | Outcome::Kept | Outcome::Unchanged => {}
-        Outcome::Renewed | Outcome::Settled | Outcome::Restored | Outcome::Resealed | Outcome::Installed | Outcome::Unblocked => {
+        Outcome::Renewed
+        | Outcome::Settled
+        | Outcome::Restored
+        | Outcome::Resealed
+        | Outcome::Installed
+        | Outcome::Unblocked
+        | Outcome::Forgotten
+        | Outcome::Renamed => {
             tracing::info!(target: TARGET, message_id = DEPLOYED, certificate, generation, stage, serial, outcome, "{certificate}: {outcome}");
         }
         Outcome::RolledBack => {

@@ -50,17 +50,23 @@ pub struct Init {
     /// Look at the host whose root directory this is: a mounted image, a copy of /etc, a container
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
+    /// Print what OpenBao needs for hosts that log in by evidence instead: policies, roles and auth mounts, as a script
+    #[arg(long, conflicts_with = "root")]
+    pub server: bool,
 }
 
 /// `completions`.
 #[derive(Args, Debug)]
 pub struct Completions {
     /// The shell
-    #[arg(value_name = "SHELL", value_enum, required_unless_present = "names")]
+    #[arg(value_name = "SHELL", value_enum, required_unless_present_any = ["names", "unnamed"])]
     pub shell: Option<clap_complete::Shell>,
     /// Print the certificates' names, as the scripts ask for them
     #[arg(long, conflicts_with = "shell")]
     pub names: bool,
+    /// Print the names of what is left of certificates that the settings no longer name, likewise
+    #[arg(long, conflicts_with_all = ["shell", "names"])]
+    pub unnamed: bool,
 }
 
 /// `schema`.

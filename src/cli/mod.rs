@@ -14,17 +14,22 @@ mod check_config;
 mod completions;
 mod confirm;
 mod described;
+mod enroll;
+pub mod enroll_arguments;
 mod environment;
 pub mod exit;
+mod forget;
 mod help;
 mod help_look;
 mod init;
+mod init_server;
 mod journal;
 mod key_kinds;
 mod look;
 pub mod look_arguments;
 mod man;
 pub mod online;
+mod online_evidence;
 mod online_here;
 mod online_names;
 mod output;
@@ -40,6 +45,7 @@ pub mod show;
 mod standing;
 pub mod style;
 mod usage;
+pub mod wait_arguments;
 pub mod when;
 mod words;
 
@@ -77,8 +83,10 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::ChainAudit(arguments) => chain_audit::run(session, arguments),
         Command::CheckConfig(arguments) => check_config::run(session, arguments),
         Command::Completions(arguments) => completions::run(session, arguments),
+        Command::Enroll(arguments) => enroll::run(session, command, arguments),
         Command::Man(arguments) => man::run(session, arguments),
         Command::Init(arguments) => init::run(session, arguments),
+        Command::Forget(arguments) => forget::forget(session, command, arguments),
         Command::Install(arguments) => change::install(session, command, arguments),
         Command::Plan => look::plan(session, command),
         Command::Probe(arguments) => probe::run(session, command, arguments),

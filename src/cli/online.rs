@@ -3,16 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::check::{Check, Severity};
-use super::online_here;
-use super::online_names;
-use crate::config::settings::Settings;
-use crate::io::openbao::{Grant, Granted, Health, HealthState, Server, Session, Tried, Unrevoked, advisory, ask_health, sign_path};
+use super::{online_evidence, online_here, online_names};
+use crate::config::settings::{Sealing, Settings};
+use crate::io::identity::OfHost;
+use crate::io::openbao::{
+    Grant, Granted, Health, HealthState, HostIdentity, Means, Server, Session, Tried, Unrevoked, advisory, ask_health, sign_path,
+};
 use crate::io::tpm::Tpm;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
+use crate::model::login_end::LoginEnd;
 
 /// Paths that a renewal needs none of, with what could be done through them. `{m}` is the PKI mount, `{r}` a role of the settings.
 const DANGEROUS: [(&[&str], &str); 8] = [
@@ -58,7 +62,7 @@ pub fn tpm(settings: &Settings) -> Option<Check> {
 
 /// Asks OpenBao.
 pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>) -> Vec<Check> {
-    let session = match Session::open(&settings.openbao, credentials, clock).await {
+    let session = match Session::open(&settings.openbao, means(settings, credentials), clock).await {
         Ok(session) => session,
         Err(failure) => return vec![Check::failed(Severity::Error, failure)],
     };
@@ -85,7 +89,10 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         checks.extend(online_names::mount(settings, session.server(), &first.grant).await);
         checks.extend(online_here::roles(settings, session.server(), &first.grant).await);
     }
-    for Granted { method, grant } in &granted {
+    checks.extend(online_evidence::enforced(settings, session.server(), &granted).await);
+    let ends: Vec<LoginEnd> = granted.iter().filter_map(|granted| granted.end(clock.now())).collect();
+    checks.extend(online_here::logins(settings, ends, clock.now()));
+    for Granted { method, grant, .. } in &granted {
         if let Some(Unrevoked { problem, .. }) = session.end(grant).await {
             let text = format!("the token of the login by {method} could not be revoked: {}", problem.failure.text);
             checks.push(
@@ -95,6 +102,13 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         }
     }
     checks
+}
+
+/// What logins of this host are made with.
+pub(super) fn means(settings: &Settings, credentials: Option<&Path>) -> Means {
+    let sealing = settings.sealing.as_ref();
+    let of_tpm = |sealing: &Sealing| Arc::new(OfHost::new(&settings.paths.state, sealing.tcti.clone(), Unanswered::default()));
+    Means::of_credentials(credentials).with_identity(sealing.map(|sealing| of_tpm(sealing) as Arc<dyn HostIdentity>))
 }
 
 fn of_health(settings: &Settings, server: &Server, health: &Health) -> Vec<Check> {

@@ -16,12 +16,14 @@ use crate::io::openbao::{Grant, Server};
 use crate::io::tpm::Tpm;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::judge;
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::key::KeyAlgorithm;
+use crate::model::login_end::LoginEnd;
 use crate::model::pcr;
 use crate::model::span;
-use crate::plan::scheduler;
+use crate::plan::logins::Needs;
+use crate::plan::{scheduler, view};
 
 /// For one look at an endpoint; those of a list are looked at one after the other.
 const LOOK: Duration = Duration::from_secs(3);
@@ -194,6 +196,17 @@ fn fits_key(kind: &str, role: &Value, algorithm: KeyAlgorithm) -> bool {
         "ec" => word.starts_with("ec-p") && has_bits,
         other => word.starts_with(other),
     }
+}
+
+/// Logins that end before they are needed the time after next: of those that were just granted, and of certificates that log in.
+pub(super) fn logins(settings: &Settings, granted: Vec<LoginEnd>, now: Time) -> Vec<Check> {
+    let all: Vec<&Certificate> = settings.certificates.iter().collect();
+    let Ok(status) = view::status(settings, &all, now) else { return Vec::new() };
+    let mut logins: Vec<LoginEnd> =
+        status.logins.into_iter().filter(|login| granted.iter().all(|one| one.method != login.method)).collect();
+    logins.extend(granted);
+    let warnings = Needs::of(settings, &status.certificates, now).map_or_else(Vec::new, |needs| needs.warnings(&logins, now));
+    warnings.into_iter().map(Check::warned).collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::pem;
 use crate::model::code::Code;
+use crate::model::idn;
 use crate::model::report::RunError;
 
 pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Probe) -> u8 {
@@ -53,6 +54,9 @@ fn asking(session: &Session<'_>, arguments: &Probe) -> Result<Asking, RunError> 
     let address = arguments.address.clone();
     let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']);
     let server_name = arguments.server_name.clone().unwrap_or_else(|| host.to_owned());
+    // Names go over the wire in their ASCII form.
+    let server_name = idn::ascii(&server_name).unwrap_or(server_name);
+    let address = idn::ascii(host).map_or(address.clone(), |ascii| address.replacen(host, &ascii, 1));
     let identity = match (&arguments.cert, &arguments.key) {
         (Some(cert), key) => Some(identity(cert, key.as_ref().unwrap_or(cert))?),
         (None, _) => None,

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use super::check::{Check, Severity};
 use crate::config::service::Examined;
-use crate::config::settings::Settings;
+use crate::config::settings::{Certificate, Settings};
 use crate::config::shape::nearest;
 use crate::io::look::View;
 use crate::io::read;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
+use crate::plan::generation::container;
 
 /// Where systemd looks for units (systemd.unit(5)).
 const UNITS: [&str; 8] = [
@@ -27,7 +28,7 @@ const UNITS: [&str; 8] = [
 /// What the drivers know of their services.
 pub(super) async fn examine(settings: &Settings) -> Vec<Check> {
     let mut seen = BTreeSet::new();
-    let mut checks = Vec::new();
+    let mut checks: Vec<Check> = settings.certificates.iter().filter_map(no_password).collect();
     for service in settings.certificates.iter().flat_map(|certificate| &certificate.reload) {
         if !seen.insert(service.id()) {
             continue;
@@ -54,6 +55,13 @@ pub(super) fn no_systemd(settings: &Settings, view: &View) -> Option<Warning> {
         units.join(", ")
     );
     Some(Warning::new(Code::NoSystemd, text))
+}
+
+/// Without its passwords nothing of a certificate would be renewed.
+fn no_password(certificate: &Certificate) -> Option<Check> {
+    let failure = container::are_ready(certificate).err()?;
+    let text = format!("certificate {}: {}", certificate.name(), failure.text);
+    Some(Check { text, ..Check::failed(Severity::Error, failure) })
 }
 
 /// The units of the settings that no directory of systemd has.

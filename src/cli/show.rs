@@ -50,9 +50,14 @@ const fn rank(outcome: Outcome) -> u8 {
         Outcome::Failed | Outcome::Interrupted => 0,
         Outcome::Refused | Outcome::Exhausted | Outcome::Blocked => 1,
         Outcome::RolledBack => 2,
-        Outcome::Renewed | Outcome::Settled | Outcome::Restored | Outcome::Resealed | Outcome::Installed | Outcome::Unblocked => {
-            RANK_OF_GOOD
-        }
+        Outcome::Renewed
+        | Outcome::Settled
+        | Outcome::Restored
+        | Outcome::Resealed
+        | Outcome::Installed
+        | Outcome::Unblocked
+        | Outcome::Forgotten
+        | Outcome::Renamed => RANK_OF_GOOD,
         Outcome::Kept | Outcome::NotDue | Outcome::Unchanged => 4,
     }
 }
@@ -80,6 +85,9 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
         let says = format!("{}: expected {}, found {}", finding.id, finding.expected, finding.found);
         text.push_str(&format!("  {}: {}\n", severity(finding.severity, style), one_line(&says, LINE)));
     }
+    for (word, lines) in [("removed", &report.removed), ("left alone", &report.left_alone)] {
+        lines.iter().for_each(|line| text.push_str(&format!("  {}: {}\n", style.dim(word), one_line(line, LINE))));
+    }
     if let Some(debt) = &report.debt {
         text.push_str(&format!("  {}: {}\n", style.warn("debt"), self::debt(debt)));
     }
@@ -92,9 +100,14 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
 fn outcome(outcome: Outcome, style: Style) -> String {
     let word = outcome.as_str();
     match outcome {
-        Outcome::Renewed | Outcome::Settled | Outcome::Restored | Outcome::Resealed | Outcome::Unblocked | Outcome::Installed => {
-            style.good(word)
-        }
+        Outcome::Renewed
+        | Outcome::Settled
+        | Outcome::Restored
+        | Outcome::Resealed
+        | Outcome::Unblocked
+        | Outcome::Installed
+        | Outcome::Forgotten
+        | Outcome::Renamed => style.good(word),
         Outcome::NotDue | Outcome::Kept | Outcome::Unchanged => style.dim(word),
         Outcome::RolledBack => style.warn(word),
         Outcome::Refused | Outcome::Failed | Outcome::Blocked | Outcome::Exhausted | Outcome::Interrupted => style.bad(word),

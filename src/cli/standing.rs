@@ -5,6 +5,7 @@ use super::style::Style;
 use crate::config::settings::Paths;
 use crate::model::clock::Time;
 use crate::model::code::Code;
+use crate::model::layout;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::span;
 use crate::model::text::one_line;
@@ -33,12 +34,17 @@ pub(super) fn status(document: &StatusDocument, paths: &Paths, style: Style, ver
     if let Some(beyond) = document.certificates.iter().find_map(|c| c.keep_beyond).filter(|_| verbose) {
         text.push_str(&format!("{}: {beyond}\n", style.warn("note")));
     }
+    for warning in &document.warnings {
+        let says = one_line(&format!("{}: {}", warning.code, warning.text), LINE);
+        text.push_str(&format!("{}: {says}\n", style.warn("warning")));
+    }
     for name in &document.unnamed {
-        let path = paths.state.join("certs").join(name);
+        let (state, run) = (paths.state.join(layout::CERTS), &paths.run);
+        let places = format!("{} and {}", state.display(), run.display());
         text.push_str(&format!(
-            "{}: {} is kept, but the settings no longer name it\n  {} remove it by hand when nothing needs it\n",
+            "{}: {name} is kept in {}, but the settings no longer name it\n  {} `omens forget {name}` removes it when nothing needs it, and says before what that is\n",
             style.warn("note"),
-            one_line(&path.display().to_string(), LINE),
+            one_line(&places, LINE),
             style.dim("hint:")
         ));
     }

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use super::driver::{self, DraftEndpoint, DraftVerify};
 use super::neighbours::Neighbours;
-use super::settings::{Accounts, Certificate, Endpoint, IssuerSettings, Owner, ServerName};
+use super::settings::{Accounts, Certificate, Container, Endpoint, Install, InstallKind, IssuerSettings, Owner, ServerName};
 use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, placed, quoted};
 use super::tables::certificate as tables;
 use super::tree::{Node, Place, Value};
-use super::{resident, value, window};
+use super::{renew_at, resident, value, window};
 use crate::io::account::{self, AccountError};
 use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
 use crate::model::profile::Profile;
+use crate::model::renew_at::RenewAt;
 use crate::model::request::{Request, is_host_name};
 use crate::model::span;
 
@@ -45,35 +46,42 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
     let window = window::windows(&shape);
+    let renew_at = shape.optional("renew_at", placed(renew_at::renew_at));
+    let renamed_from = shape.optional("renamed_from", |node, errors| around.earlier_name(node, errors));
     let verify = shape.get("verify").map_or(Some(DraftVerify::default()), |node| driver::verify(node, errors));
     let at_own_risk = shape.or("resident_at_own_risk", false, boolean);
     shape.finish();
 
     // Checks between values: each runs as soon as its own values are good, whatever else is wrong.
     let ttl = ttl.and_then(|(place, ttl)| lifetime(place, ttl, profile.as_deref(), errors));
+    let renew_at =
+        renew_at.and_then(|own| ttl.map_or(Some(RenewAt::Usual), |ttl| around.renew_at(own, ttl, profile.as_deref(), &node.place, errors)));
     let algorithm = key.as_ref().and_then(|key| key.algorithm(profile.as_deref(), errors));
     let wildcards = names.as_ref().is_none_or(|names| names.suit(profile.as_deref(), &node.place, errors));
     let install = install.and_then(|drafts| {
         let keep = key.as_ref().map(|key| key.keep);
         let read: Vec<_> = drafts.into_iter().map(|draft| around.install(draft, keep, errors)).collect();
-        read.into_iter().collect::<Option<Vec<_>>>()
+        read.into_iter().collect::<Option<Vec<_>>>().filter(|entries| one_password(entries, &node.place, errors))
     });
     let (drafts, checks) = verify.map(|verify| (verify.endpoints, verify.checks)).unzip();
     let verify = names.as_ref().zip(drafts).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
 
-    let is_resident = key.as_ref().is_some_and(|key| key.keep == Keep::Resident);
-    let wanted =
-        resident::Wanted { algorithm, reload: reload.as_deref().unwrap_or_default(), install: install.as_deref().unwrap_or_default() };
-    let usable = !is_resident || wanted.is_usable(node, around.has_pcrs, at_own_risk?, errors);
+    let usable = resident::Wanted {
+        algorithm,
+        keep: key.as_ref().map(|key| key.keep),
+        reload: reload.as_deref().unwrap_or_default(),
+        install: install.as_deref().unwrap_or_default(),
+        is_identity: around.is_identity(name.as_ref()),
+    }
+    .is_usable(node, around.has_pcrs, at_own_risk?, errors);
     let (names, keep) = (names.filter(|_| wildcards && usable)?, key?.keep);
     let Names { common_name: (_, common_name), dns, ip } = names;
     let dns = dns.into_iter().map(|(_, name)| name).collect();
-    let (role_at, role) = role?;
     let request = Request { name: name?, profile: profile?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
     Some(Certificate {
         request,
-        issuer: IssuerSettings::OpenBao { role },
-        role_at: role_at.clone(),
+        role_at: role.as_ref()?.0.clone(),
+        issuer: IssuerSettings::OpenBao { role: role?.1 },
         keep,
         owner: owner?,
         accounts: Accounts { owner: node.text_of("owner").map(str::to_owned), group: node.text_of("group").map(str::to_owned) },
@@ -83,7 +91,19 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         verify: verify?,
         checks: checks?,
         window: window?,
+        renew_at: renew_at?,
+        renamed_from: renamed_from?,
     })
+}
+
+/// A generation holds each container once, so that all links to it are opened by one password.
+fn one_password(entries: &[Install], place: &Place, errors: &Errors) -> bool {
+    let linked: Vec<Container> = entries.iter().filter(|entry| entry.kind == InstallKind::Link).flat_map(Install::containers).collect();
+    let differs = |one: &Container| linked.iter().any(|other| other.part == one.part && other.password != one.password);
+    let Some(one) = linked.iter().find(|one| differs(one)) else { return true };
+    let wrong = Wrong::value(format!("links to the {} of one certificate have different passwords", one.part.as_str()));
+    errors.at(place, wrong.suggest("name the same file in each \"password\", or make copies of one of them: as = \"copy\""));
+    false
 }
 
 /// How errors name this certificate.

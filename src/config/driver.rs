@@ -13,6 +13,7 @@ use super::shape::{Errors, Shape, Wrong, list, one_of, parsed, placed, tagged};
 use super::tables::certificate::{BEFORE_EXEC, CLIENT, INSTALL, VERIFY_EXEC, VERIFY_TLS};
 use super::tree::{Node, Place};
 use super::value;
+use crate::model::secret::SecretSource;
 use crate::model::starttls::StartTls;
 
 /// How long a new certificate may take to appear on the wire ([Proof on the wire](crate::cli#proof-on-the-wire)).
@@ -144,20 +145,62 @@ fn install_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftInstall<
     let shape = Shape::of(&INSTALL, node, errors)?;
     let dir = shape.required("dir", placed(parsed(value::path)));
     let kind = shape.or("as", InstallKind::Link, one_of(&[("link", InstallKind::Link), ("copy", InstallKind::Copy)]));
+    let order = shape.or("order", Part::Combined, one_of(&[("cert-first", Part::Combined), ("key-first", Part::CombinedKeyFirst)]));
+    let password = shape.optional("password", placed(parsed(password)));
     let part = |part: Part| shape.optional(part.as_str(), placed(parsed(value::file_name))).map(|file| file.map(|f| (part, f)));
-    let files: Vec<Option<Option<_>>> = Part::ALL.into_iter().map(part).collect();
+    let files: Vec<Option<Option<_>>> = Part::KEYS.into_iter().map(part).collect();
     shape.finish();
-    let files: Vec<_> = files.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+    let (files, order) = (files.into_iter().collect::<Option<Vec<_>>>()?, order?);
+    let in_order = |part| if part == Part::Combined { order } else { part };
+    let files: Vec<_> = files.into_iter().flatten().map(|(part, file)| (in_order(part), file)).collect();
     if files.is_empty() {
         errors.at(
             &node.place,
             Wrong::new(Code::Missing, "install entry names no file")
-                .suggest("add at least one of cert, key, chain, fullchain, combined, ca"),
+                .suggest("add at least one of cert, key, chain, fullchain, combined, pkcs12, jks, ca"),
         );
+        return None;
+    }
+    let password = password?.map(|(place, password)| Placed { place, password });
+    if !password_fits(password.as_ref(), &files, node, errors) {
         return None;
     }
     let (place, dir) = dir?;
     let targets = files.iter().map(|(_, (place, file))| (dir.join(file), *place)).collect();
     let files = files.into_iter().map(|(part, (_, file))| (part, file)).collect();
-    Some(DraftInstall { dir: place, targets, install: Install { dir, kind: kind?, files } })
+    let password = password.map(|found| found.password);
+    Some(DraftInstall { dir: place, targets, install: Install { dir, kind: kind?, files, password } })
+}
+
+/// A password and where it is named.
+struct Placed<'a> {
+    place: &'a Place,
+    password: PathBuf,
+}
+
+/// What needs a password has one, and what has one needs it.
+fn password_fits(password: Option<&Placed<'_>>, files: &[(Part, (&Place, String))], node: &Node, errors: &Errors) -> bool {
+    let needs = files.iter().find(|(part, _)| part.needs_password()).map(|(part, _)| part.as_str());
+    match (password, needs) {
+        (None, Some(part)) => {
+            let wrong = Wrong::new(Code::Missing, format!("{part} is written under a password, and there is no \"password\""));
+            errors.at(&node.place, wrong.suggest("add password = \"file:PATH\", a file that others cannot read"));
+            false
+        }
+        (Some(password), None) => {
+            let wrong = Wrong::value("nothing of this entry is written under a password");
+            errors.at(password.place, wrong.suggest("leave \"password\" out, or ask for pkcs12 or jks"));
+            false
+        }
+        _ => true,
+    }
+}
+
+/// The file of a password. A credential is there for one unit alone, and everything that looks at the file has to open it.
+fn password(text: &str) -> Result<PathBuf, Wrong> {
+    match value::secret(text)? {
+        SecretSource::File(path) => Ok(path),
+        SecretSource::Credential(_) => Err(Wrong::value("the password of a file is needed by every command that looks at it")
+            .suggest("put it into a file and write \"file:PATH\"")),
+    }
 }

@@ -1,6 +1,7 @@
 //! `openbao.login`: the auth methods, each with the reader of its fields.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 use super::keys::Table;
 use super::shape::{Errors, Shape, Wrong, boolean, parsed, tagged};
@@ -8,7 +9,7 @@ use super::tables::host as tables;
 use super::tree::Node;
 use super::value;
 use crate::io::read;
-use crate::model::openbao::{AppRole, AuthMethod, Cert, GivenToken, Jwt};
+use crate::model::openbao::{AppRole, AuthMethod, Cert, GivenToken, Jwt, JwtSvid, TpmIdentity};
 use crate::model::report::SettingsError;
 use crate::model::secret::SecretSource;
 
@@ -19,23 +20,28 @@ struct Method {
 }
 
 /// The auth methods there are.
-const METHODS: [Method; 4] = [
+const METHODS: [Method; 6] = [
     Method { table: &tables::APPROLE, read: |fields| fields.approle() },
     Method { table: &tables::CERT, read: |fields| fields.cert() },
     Method { table: &tables::JWT, read: |fields| fields.jwt() },
     Method { table: &tables::TOKEN, read: |fields| fields.token() },
+    Method { table: &tables::TPM_IDENTITY, read: |fields| fields.tpm_identity() },
+    Method { table: &tables::JWT_SVID, read: |fields| fields.jwt_svid() },
 ];
-
-/// Those that no build does yet: they need a TPM or SPIRE.
-const LATER: [&str; 2] = ["tpm_identity", "jwt_svid"];
 
 /// One auth method; errors about secrets that are not there go to `absent`, one list for each method.
 pub(super) fn method(node: &Node, errors: &Errors, absent: &RefCell<Vec<Vec<SettingsError>>>, check_secrets: bool) -> Option<AuthMethod> {
     let words = METHODS.map(|method| method.table.word());
-    let (word, node) = tagged("way to log in", &words, &LATER, node, errors)?;
+    let (word, node) = tagged("way to log in", &words, &[], node, errors)?;
     let method = METHODS.iter().find(|method| method.table.word() == word)?;
     let shape = Shape::of(method.table, node, errors)?;
-    let mount = shape.or("mount", word.to_owned(), parsed(value::mount));
+    // Two are other ways to what an auth method wants.
+    let usual = match word {
+        TpmIdentity::WORD => Cert::WORD,
+        JwtSvid::WORD => Jwt::WORD,
+        other => other,
+    };
+    let mount = shape.or("mount", usual.to_owned(), parsed(value::mount));
     let fields = Fields { shape, mount, absent: Errors::default(), check_secrets };
     let method = (method.read)(&fields);
     fields.shape.finish();
@@ -74,6 +80,25 @@ impl Fields<'_> {
         self.secret("token").map(|token| AuthMethod::Token(GivenToken { token }))
     }
 
+    fn tpm_identity(&self) -> Option<AuthMethod> {
+        let role = self.shape.required("role", parsed(value::role));
+        let certificate = self.shape.required("certificate", parsed(value::cert_name));
+        Some(AuthMethod::TpmIdentity(TpmIdentity { mount: self.mount.clone()?, role: role?, certificate: certificate? }))
+    }
+
+    fn jwt_svid(&self) -> Option<AuthMethod> {
+        let role = self.shape.required("role", parsed(value::role));
+        let (socket, audience) = (self.shape.required("socket", parsed(socket)), self.shape.required("audience", parsed(audience)));
+        let spiffe_id = self.shape.optional("spiffe_id", parsed(spiffe_id));
+        Some(AuthMethod::JwtSvid(JwtSvid {
+            mount: self.mount.clone()?,
+            role: role?,
+            socket: socket?,
+            audience: audience?,
+            spiffe_id: spiffe_id?,
+        }))
+    }
+
     fn secret(&self, key: &'static str) -> Option<SecretSource> {
         self.shape.required(key, |node, errors| self.checked(node, errors))
     }
@@ -87,4 +112,31 @@ impl Fields<'_> {
         list.at(&node.place, Wrong::new(error.code(), error.to_string()).suggest(error.hint()));
         absent.then_some(source)
     }
+}
+
+/// The socket of a SPIRE agent: `unix:PATH` (SPIFFE Workload Endpoint §4).
+fn socket(text: &str) -> Result<PathBuf, Wrong> {
+    let path = text.strip_prefix("unix://").or_else(|| text.strip_prefix("unix:"));
+    let wrong = || Wrong::value(format!("expected the socket of a SPIRE agent, found \"{text}\"")).suggest(EXAMPLE);
+    let path = value::path(path.ok_or_else(wrong)?)?;
+    // sockaddr_un (unix(7)).
+    if path.as_os_str().len() > 107 { Err(Wrong::value("a socket's path has at most 107 bytes").suggest(EXAMPLE)) } else { Ok(path) }
+}
+
+const EXAMPLE: &str = "write socket = \"unix:/run/spire/sockets/agent.sock\"";
+
+fn audience(text: &str) -> Result<String, Wrong> {
+    let good = !text.is_empty() && text.len() <= 255 && text.chars().all(|c| c.is_ascii_graphic());
+    let wrong = || Wrong::value(format!("expected an audience, found \"{text}\"")).suggest("write what the role has in bound_audiences");
+    if good { Ok(text.to_owned()) } else { Err(wrong()) }
+}
+
+/// SPIFFE-ID §2.
+fn spiffe_id(text: &str) -> Result<String, Wrong> {
+    let rest = text.strip_prefix("spiffe://").unwrap_or_default();
+    let good = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
+    let is_one = rest.contains('/') && !rest.starts_with('/') && !rest.ends_with('/') && text.len() <= 2048 && rest.chars().all(good);
+    let wrong =
+        || Wrong::value(format!("expected a SPIFFE ID, found \"{text}\"")).suggest("write spiffe_id = \"spiffe://example.org/omens\"");
+    if is_one { Ok(text.to_owned()) } else { Err(wrong()) }
 }

@@ -1,8 +1,9 @@
 //! What certificates share while they are read, and what no two of them may have.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::driver::DraftInstall;
 use super::profile::Profiles;
@@ -13,6 +14,8 @@ use super::tree::{self, Node, Place};
 use super::value;
 use crate::model::key::Keep;
 use crate::model::name::CertName;
+use crate::model::profile::Profile;
+use crate::model::renew_at::RenewAt;
 use crate::model::report::SettingsError;
 
 /// What certificates share while they are read: their profiles, and what no two of them may have.
@@ -23,20 +26,70 @@ pub(super) struct Neighbours<'a> {
     pub(super) has_tpm: bool,
     /// Whether keys are bound to PCRs too.
     pub(super) has_pcrs: bool,
+    /// The certificates that logins show.
+    identities: Vec<CertName>,
     pub(super) drivers: Drivers,
+    /// `[defaults] renew_at`.
+    default_renew_at: Option<RenewAt>,
     names: RefCell<BTreeMap<CertName, &'a Place>>,
     targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
+    /// What all certificates of the settings are called, also those that are not read yet.
+    all_names: BTreeSet<&'a str>,
+    earlier_names: RefCell<BTreeMap<CertName, &'a Place>>,
 }
 
 impl<'a> Neighbours<'a> {
-    pub(super) fn new(paths: Paths, has_tpm: bool, drivers: Drivers) -> Self {
-        let (names, targets) = (RefCell::default(), RefCell::default());
-        Self { profiles: Profiles::new(&paths.policies), paths, has_tpm, has_pcrs: false, drivers, names, targets }
+    /// For these `[[certificate]]`s.
+    pub(super) fn new(certificates: &'a [Node], paths: Paths, has_tpm: bool, drivers: Drivers) -> Self {
+        Self {
+            profiles: Profiles::new(&paths.policies),
+            paths,
+            has_tpm,
+            has_pcrs: false,
+            identities: Vec::new(),
+            drivers,
+            default_renew_at: None,
+            names: RefCell::default(),
+            targets: RefCell::default(),
+            all_names: certificates.iter().filter_map(|node| node.text_of("name")).collect(),
+            earlier_names: RefCell::default(),
+        }
+    }
+
+    /// The same with `[defaults] renew_at`.
+    pub(super) fn due_at(self, default_renew_at: Option<RenewAt>) -> Self {
+        Self { default_renew_at, ..self }
+    }
+
+    /// `renamed_from`: a name that no certificate has any more, and that one certificate takes over.
+    pub(super) fn earlier_name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {
+        let name = parsed(value::cert_name)(node, errors)?;
+        if self.all_names.contains(name.as_str()) {
+            let wrong = Wrong::value(format!("the settings still have a certificate \"{name}\": what it has on disk is its own"));
+            errors.at(&node.place, wrong.suggest(format!("take the [[certificate]] \"{name}\" out, or leave renamed_from out")));
+            return None;
+        }
+        if let Some(first) = self.earlier_names.borrow().get(&name) {
+            errors.push(tree::duplicate(&format!("the earlier name \"{name}\""), &node.place, first));
+            return None;
+        }
+        self.earlier_names.borrow_mut().insert(name.clone(), &node.place);
+        Some(name)
     }
 
     /// The same where keys are bound to PCRs too.
     pub(super) fn with_pcrs(self, has_pcrs: bool) -> Self {
         Self { has_pcrs, ..self }
+    }
+
+    /// The same where logins show these certificates.
+    pub(super) fn with_identities(self, identities: Vec<CertName>) -> Self {
+        Self { identities, ..self }
+    }
+
+    /// Whether a login shows the certificate of this name.
+    pub(super) fn is_identity(&self, name: Option<&CertName>) -> bool {
+        name.is_some_and(|name| self.identities.contains(name))
     }
 
     pub(super) fn name(&self, node: &'a Node, errors: &Errors) -> Option<CertName> {
@@ -57,6 +110,26 @@ impl<'a> Neighbours<'a> {
     /// How keys are kept where a certificate says nothing: sealed wherever there is a TPM to seal to.
     pub(super) const fn keep(&self) -> Keep {
         if self.has_tpm { Keep::Sealed } else { Keep::File }
+    }
+
+    /// When a certificate is due: as it says itself, or its profile, or `[defaults]`.
+    pub(super) fn renew_at(
+        &self,
+        own: Option<(&Place, RenewAt)>,
+        ttl: Duration,
+        profile: Option<&Profile>,
+        certificate: &Place,
+        errors: &Errors,
+    ) -> Option<RenewAt> {
+        let of_profile = profile.and_then(|profile| Some((format!("renew_at of profile {}: ", profile.name), profile.renew_at?)));
+        let of_defaults = || self.default_renew_at.map(|at| ("renew_at of [defaults]: ".to_owned(), at));
+        let (place, (whose, at)) = match (own, of_profile.or_else(of_defaults)) {
+            (Some((place, at)), _) => (place, (String::new(), at)),
+            (None, Some(other)) => (certificate, other),
+            (None, None) => return Some(RenewAt::Usual),
+        };
+        let suggest = "write another time, or a share of the lifetime such as 0.7";
+        at.suit(ttl).map(|()| at).map_err(|text| errors.at(place, Wrong::value(format!("{whose}{text}")).suggest(suggest))).ok()
     }
 
     pub(super) fn install(&self, draft: DraftInstall<'a>, keep: Option<Keep>, errors: &Errors) -> Option<Install> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::keys::Table;
+use super::renew_at::renew_at;
 use super::shape::{Errors, Shape, Wrong, boolean, list, nearest, one_of, parsed, placed, quoted, wrong_type};
 use super::tables::profile::{EKU, KEY_USAGE, LIFETIME, PROFILE};
 use super::tree::{self, Entry, Node, Place, Value};
@@ -18,7 +19,8 @@ use crate::model::profile::{Profile, Purpose, Usage};
 use crate::model::report::SettingsError;
 
 /// The profiles that come with omens.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
+    ("host-identity", include_str!("../../policies/certificates/host-identity.toml")),
     ("infrastructure-rsa", include_str!("../../policies/certificates/infrastructure-rsa.toml")),
     ("keylime-agent", include_str!("../../policies/certificates/keylime-agent.toml")),
     ("mtls-client", include_str!("../../policies/certificates/mtls-client.toml")),
@@ -151,6 +153,7 @@ fn profile(name: &str, start: &Place, entries: &[Entry], errors: &Errors) -> Opt
     let lifetime = shape.required("lifetime", lifetime);
     let wildcard = shape.or("wildcard", false, boolean);
     let lints = shape.or("lints", BTreeMap::new(), lints);
+    let renew_at = shape.optional("renew_at", renew_at);
     shape.finish();
     let (eku_place, eku) = eku?;
     let purpose = purpose.filter(|purpose| purpose_is_required(*purpose, eku_place, &eku, errors));
@@ -165,6 +168,7 @@ fn profile(name: &str, start: &Place, entries: &[Entry], errors: &Errors) -> Opt
         lifetime_max,
         wildcard: wildcard?,
         lints: lints?,
+        renew_at: renew_at?,
     })
 }
 

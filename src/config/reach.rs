@@ -8,8 +8,9 @@ use super::certificate;
 use super::files::{self, Merged};
 use super::host;
 use super::neighbours::Neighbours;
+use super::renew_at;
 use super::settings::{Certificate, Faults, Faulty, Paths, Remains, Settings};
-use super::shape::{Errors, Shape};
+use super::shape::{Errors, Shape, Wrong};
 use super::tables;
 use super::tpm;
 use super::tree::{Node, Place, Value};
@@ -17,6 +18,7 @@ use super::trust::{self, Trust};
 use super::value;
 use crate::model::code::Code;
 use crate::model::name::CertName;
+use crate::model::openbao::{AuthMethod, OpenBao};
 use crate::model::report::SettingsError;
 
 /// The settings without the certificates that are wrong.
@@ -36,15 +38,20 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
     let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, roots.as_deref(), tpm.is_some()));
     let metrics = root.or("metrics", None, host::metrics);
+    let defaults = root.or("defaults", None, renew_at::defaults);
     let of_tables = errors.count() - of_files.len();
 
-    let around = Neighbours::new(paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
-    let around = around.with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty()));
+    let identities = identities(openbao.as_ref());
     let nodes = root.get(files::CERTIFICATE);
     let nodes = nodes.map_or(Some(&[][..]), |node| files::certificates(node, errors));
+    let around = Neighbours::new(nodes.unwrap_or_default(), paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
+    let around = around.due_at(defaults.flatten()).with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty()));
+    let around = around.with_identities(identities.clone());
     let drafts: Vec<Draft> = nodes.unwrap_or_default().iter().map(|node| Draft::read(node, &around, errors)).collect();
     let before_unknown = errors.count();
+    let of_openbao = merged.entries.iter().find(|entry| entry.key == "openbao").map(|entry| &entry.node);
     root.finish();
+    nameless(of_openbao, &identities, &drafts, errors);
 
     // What stands in the main file outside of certificates, or in a table that all of them need, stops everything.
     let (of_main, of_drop_ins): (Vec<_>, Vec<_>) =
@@ -110,6 +117,21 @@ impl Draft {
             (None, None) => Err(node.place.error(Code::BadValue, "it cannot be read")),
         };
         Self { name: node.text_of("name").and_then(|name| value::cert_name(name).ok()), file: node.place.file().to_owned(), read }
+    }
+}
+
+/// The certificates that logins show.
+fn identities(openbao: Option<&OpenBao>) -> Vec<CertName> {
+    let logins = openbao.map(|openbao| openbao.login.as_slice()).unwrap_or_default();
+    logins.iter().filter_map(AuthMethod::identity).map(|identity| identity.certificate.clone()).collect()
+}
+
+/// Logins that show a certificate which no entry is about.
+fn nameless(openbao: Option<&Node>, identities: &[CertName], drafts: &[Draft], errors: &Errors) {
+    let Some(openbao) = openbao else { return };
+    for name in identities.iter().filter(|name| drafts.iter().all(|draft| draft.name.as_ref() != Some(name))) {
+        let wrong = Wrong::value(format!("tpm_identity shows the certificate \"{name}\", and there is none of that name"));
+        errors.at(&openbao.place, wrong.suggest(format!("add [[certificate]] with name = \"{name}\" and key = {{ keep = \"resident\" }}")));
     }
 }
 

@@ -1,4 +1,4 @@
-//! `keep = "resident"`: where a key that stays in the TPM can be had, and by whom it can be used.
+//! `keep = "resident"`: where a key that stays in the TPM can be had, and by whom it can be used; our own login is one of those.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::settings::{Install, Part};
 use super::shape::{Errors, Wrong};
 use super::tree::Node;
 use crate::model::code::Code;
-use crate::model::key::KeyAlgorithm;
+use crate::model::key::{Keep, KeyAlgorithm};
 
 /// Drivers of services that lose handshakes with such a key
 /// ([Keys inside the TPM and nginx](crate::io::tpm#keys-inside-the-tpm-and-nginx)).
@@ -15,9 +15,12 @@ const LOSES_HANDSHAKES: [&str; 1] = ["nginx"];
 /// Drivers of services that cannot load one: Go reads no TSS2 PEM, and neither does the agent of Keylime.
 const CANNOT_LOAD: [&str; 4] = ["spire_server", "spire_agent", "keylime_agent", "openbao"];
 
-/// What one certificate wants of its resident key.
+/// What one certificate wants of its key.
 pub(super) struct Wanted<'a> {
     pub(super) algorithm: Option<KeyAlgorithm>,
+    pub(super) keep: Option<Keep>,
+    /// Whether a login shows it.
+    pub(super) is_identity: bool,
     pub(super) reload: &'a [Arc<dyn Service>],
     pub(super) install: &'a [Install],
 }
@@ -32,6 +35,20 @@ impl Wanted<'_> {
 
     fn wrong(&self, has_pcrs: bool, at_own_risk: bool) -> Option<Wrong> {
         const INSTEAD: &str = "write keep = \"sealed\": the key is bound to the TPM, and in clear only in memory";
+        if self.is_identity {
+            let taken = "a login shows this certificate (tpm_identity)";
+            if self.keep.is_some_and(|keep| keep != Keep::Resident) {
+                let wrong = Wrong::value(format!("{taken}: its key must never leave the TPM"));
+                return Some(wrong.suggest("write key = { algorithm = \"ec-p256\", keep = \"resident\" }"));
+            }
+            if !self.reload.is_empty() || !self.install.is_empty() {
+                let wrong = Wrong::value(format!("{taken}: nobody else reads it, and a login is its proof"));
+                return Some(wrong.suggest("leave reload and install out"));
+            }
+        }
+        if self.keep != Some(Keep::Resident) {
+            return None;
+        }
         let unusable = |text: String| Some(Wrong::new(Code::ResidentUnusable, text).suggest(INSTEAD));
         if let Some(other) = self.algorithm.filter(|algorithm| *algorithm != KeyAlgorithm::EcP256) {
             let wrong = Wrong::value(format!("a resident key is ec-p256, found \"{other}\""));
@@ -47,7 +64,8 @@ impl Wanted<'_> {
                  1.3.0 and 1.1.1), and serves no second such key; resident_at_own_risk = true takes that"
             ));
         }
-        if let Some(part) = self.installed(Part::Combined) {
+        let together = [Part::Combined, Part::CombinedKeyFirst, Part::Jks, Part::Pkcs12];
+        if let Some(part) = together.into_iter().find_map(|part| self.installed(part)) {
             return unusable(format!("a resident key is in no file, so there is no {part} to install"));
         }
         match self.installed(Part::Key) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 pub use super::attestation::{AgentId, Attestation, Keylime};
 pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 pub use super::faults::{Faults, Faulty};
+pub use super::install::{Container, Install, InstallKind, Part};
 use super::service::{Drivers, Rendered, Rendering, Service};
 use super::tree::Place;
 use crate::judge::pem;
@@ -14,9 +15,10 @@ use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::openbao::OpenBao;
+use crate::model::openbao::{AuthMethod, OpenBao};
 use crate::model::pcr::PcrList;
 use crate::model::program::Program;
+use crate::model::renew_at::RenewAt;
 use crate::model::report::SettingsError;
 use crate::model::request::Request;
 use crate::model::tcti::Tcti;
@@ -62,6 +64,12 @@ impl Settings {
     #[must_use]
     pub fn certificate(&self, name: &CertName) -> Option<&Certificate> {
         self.certificates.iter().find(|c| &c.request.name == name)
+    }
+
+    /// Whether a login of these settings shows the certificate of this name.
+    #[must_use]
+    pub fn is_identity(&self, name: &CertName) -> bool {
+        self.openbao.login.iter().filter_map(AuthMethod::identity).any(|identity| identity.certificate == *name)
     }
 
     /// All pinned roots, the first one first.
@@ -181,6 +189,10 @@ pub struct Certificate {
     pub checks: Vec<Check>,
     /// When it may be renewed; `None`: always.
     pub window: Option<Windows>,
+    /// When in its life it is due.
+    pub renew_at: RenewAt,
+    /// Its earlier name: what is on disk under that one is carried over.
+    pub renamed_from: Option<CertName>,
 }
 
 impl Certificate {
@@ -207,75 +219,4 @@ pub struct Accounts {
     pub owner: Option<String>,
     /// `group`.
     pub group: Option<String>,
-}
-
-/// One entry of `install`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Install {
-    /// The consumer's directory.
-    pub dir: PathBuf,
-    /// Links or copies.
-    pub kind: InstallKind,
-    /// File name in `dir` for each part that is wanted.
-    pub files: Vec<(Part, String)>,
-}
-
-/// Links are atomic and follow every swap; copies are for consumers that refuse links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InstallKind {
-    /// Files renewed one after the other, key last.
-    Copy,
-    /// Symbolic links into the run directory.
-    Link,
-}
-
-/// A part of a generation a consumer can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// All pinned roots, from the trust directory.
-    Anchors,
-    /// All pinned roots and the intermediates of this host's chains, likewise.
-    Bundle,
-    /// The first pinned root, likewise.
-    Ca,
-    /// The leaf.
-    Cert,
-    /// The intermediates.
-    Chain,
-    /// Full chain and key in one file.
-    Combined,
-    /// Leaf and intermediates.
-    Fullchain,
-    /// The private key.
-    Key,
-}
-
-impl Part {
-    /// All of them, in the order of writing: the key comes last (swap/ondisk.md, "Install").
-    pub const ALL: [Self; 8] = [Self::Ca, Self::Anchors, Self::Bundle, Self::Cert, Self::Chain, Self::Combined, Self::Fullchain, Self::Key];
-
-    /// Its key in the settings.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Anchors => "anchors",
-            Self::Bundle => "bundle",
-            Self::Ca => "ca",
-            Self::Cert => "cert",
-            Self::Chain => "chain",
-            Self::Combined => "combined",
-            Self::Fullchain => "fullchain",
-            Self::Key => "key",
-        }
-    }
-    /// The file of the trust directory that it is; `None` for a part of a generation.
-    #[must_use]
-    pub const fn trust_file(self) -> Option<&'static str> {
-        match self {
-            Self::Anchors => Some(layout::ANCHORS),
-            Self::Bundle => Some(layout::BUNDLE),
-            Self::Ca => Some(layout::ANCHOR),
-            Self::Cert | Self::Chain | Self::Combined | Self::Fullchain | Self::Key => None,
-        }
-    }
 }

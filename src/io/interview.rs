@@ -1,5 +1,6 @@
 //! Handshakes that ask a TLS server what it speaks, whom it shows and whom it lets in. It must never judge, send application data or resume.
 
+pub mod greeting;
 pub mod http;
 pub mod legacy;
 

@@ -18,6 +18,8 @@ pub mod http;
 pub mod starttls;
 pub mod handshake;
 pub mod interview;
+pub mod spiffe;
 pub mod openbao;
 pub mod tpm;
+pub mod identity;
 pub mod keylime;

@@ -2,6 +2,8 @@
 //! It never follows a link, never rewrites a file in place and never removes what it was not asked to.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which files are changed")]
 
+mod wipe;
+
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -10,6 +12,7 @@ use rustix::io::Errno;
 
 use super::dir::{Dir, DiskError, Kind};
 use crate::model::anchor::hex;
+pub use wipe::wipe;
 
 /// Who owns a new file, where that is not simply us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

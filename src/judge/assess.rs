@@ -229,6 +229,9 @@ impl Judge {
 
 /// Judges the key of a leaf: its kind, whether it is one, and whether it is the one it should be.
 fn key(findings: &mut Findings<'_>, leaf: &Facts, profile: Option<&Profile>, spki: Option<&[u8]>) {
+    if leaf.key.is_rare() {
+        findings.add(&audit::KEY_RARE, "a key of P-256, P-384, Ed25519 or RSA", &leaf.key.text);
+    }
     if leaf.key.weak {
         findings.add(&audit::KEY_WEAK, "P-256, P-384, P-521, Ed25519, ML-DSA or RSA of 2048 bits and more", &leaf.key.text);
     }

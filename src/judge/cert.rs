@@ -32,7 +32,7 @@ pub struct Facts {
     pub sha256: Fingerprint,
     /// 1, 2 or 3.
     pub version: u32,
-    /// Serial number in lower-case hexadecimal with colons, without sign padding, as OpenBao writes it.
+    /// In lower-case hexadecimal with colons, without sign padding, as OpenBao writes it.
     pub serial: String,
     /// The serial number's octets as encoded.
     pub serial_octets: Vec<u8>,
@@ -290,8 +290,8 @@ pub(super) fn name_words(parsed: &X509Name<'_>) -> String {
     name(parsed).to_string()
 }
 
-/// Go prints the absolute value without padding, so a negative one looks like any other: `serial_octets` tell them apart.
-fn serial_text(octets: &[u8]) -> String {
+/// As Go prints one: the absolute value without padding. A negative one looks like any other; `serial_octets` tell them apart.
+pub fn serial_text(octets: &[u8]) -> String {
     let padding = octets.iter().take_while(|octet| **octet == 0).count().min(octets.len().saturating_sub(1));
     let digits = hex(octets.get(padding..).unwrap_or_default());
     let colon = |at: usize| (at > 0 && at.is_multiple_of(2)).then_some(':');

@@ -11,6 +11,10 @@ use crate::model::clock::Time;
 
 /// Judges a path: every authority, every edge, the anchor, and dates from the leaf upwards. `authorities` are the intermediates, leaf side first.
 pub fn check(findings: &mut Findings<'_>, leaf: &Facts, authorities: &[&Facts], anchor: &Facts, now: Time) {
+    // A certificate that is trusted itself is the whole path: none of the rules for authorities and edges holds for it.
+    if anchor.sha256 == leaf.sha256 {
+        return;
+    }
     if authorities.is_empty() {
         findings.add(&lint::NO_INTERMEDIATE, "an intermediate between leaf and root", format!("signed by {}", leaf.issuer));
     }
@@ -109,8 +113,14 @@ fn key_ids(findings: &mut Findings<'_>, child: &Facts, issuer: &Facts) {
 /// The anchor's own certificate, of which webpki reads name, key and name constraints only.
 fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now: Time) {
     let of = format!(" of the root {}", anchor.subject);
-    form::extensions(findings, anchor, &of);
-    authority(findings, anchor, &of);
+    // Version 1 has no extensions that could say what it may do (RFC 5280 §6.1.1 (d) asks for name and key alone).
+    let old = anchor.version == 1 && anchor.self_issued();
+    if old {
+        findings.add(&lint::ANCHOR_VERSION, "a root of X.509 version 3", format!("version 1{of}"));
+    } else {
+        form::extensions(findings, anchor, &of);
+        authority(findings, anchor, &of);
+    }
     if !anchor.valid_at(now) {
         findings.add(&lint::ANCHOR_EXPIRED, format!("valid at {now}"), format!("{} to {}", anchor.not_before, anchor.not_after));
     }
@@ -122,6 +132,7 @@ fn root(findings: &mut Findings<'_>, anchor: &Facts, authorities: &[&Facts], now
                 findings.add(&lint::PATH_LENGTH, format!("at most {most} intermediates below the root"), count.to_string());
             }
         }
+        _ if old => {}
         _ => findings.add(&lint::ANCHOR_NOT_CA, "CA:TRUE", format!("not so{of}")),
     }
     match &anchor.extensions.authority_key {

@@ -169,6 +169,7 @@ fn profile() -> Profile {
         lifetime_max: Duration::from_secs(168 * 3600),
         wildcard: false,
         lints: BTreeMap::new(),
+        renew_at: None,
     }
 }
 

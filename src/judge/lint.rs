@@ -185,6 +185,7 @@ catalogue! {
     OUTLIVES_ISSUER = "validity.outlives-issuer", High, fixed, "lives longer than an authority above it",
         "ask for a shorter ttl, or renew the authority; leaf_not_after_behavior=err makes OpenBao refuse by itself";
 
+    PATH_DEPTH_RUSTLS = "path.rustls-depth", High, fixed, "more intermediates than rustls follows; OpenSSL and Go follow them", "shorten the chain: sign with an authority nearer to the root";
     PATH_NONE = "path.none", High, fixed, "no path to a trusted root", CHAIN;
     PATH_OTHER_ROOT = "path.other-root", High, fixed, "the chain ends at another root than the trusted one", PIN;
     PATH_MISSING = "path.missing-intermediate", High, fixed, "an intermediate is missing", CHAIN;
@@ -209,6 +210,7 @@ catalogue! {
 
     ANCHOR_MALFORMED = "anchor.malformed", High, fixed, "a trusted root does not parse", PIN;
     ANCHOR_EXPIRED = "anchor.not-valid-now", High, fixed, "the trusted root is expired or not valid yet", "make a new root and pin it before the old one ends";
+    ANCHOR_VERSION = "anchor.version", Medium, open, "a root of X.509 version 1: it cannot say what it may sign, and has no key identifier for those below it", "replace the root by one of version 3 with critical basicConstraints CA:TRUE and a subject key identifier";
     ANCHOR_NOT_CA = "anchor.not-a-ca", High, fixed, "the trusted root is no certificate authority", PIN;
     ANCHOR_OTHER_KEY = "anchor.other-key", High, fixed, "another root with the name of the trusted one", PIN;
     ANCHOR_OTHER_CERT = "anchor.other-certificate", Medium, open, "another certificate of the trusted root's name and key", PIN;

@@ -10,6 +10,7 @@ pub mod attestation;
 mod beside;
 pub mod cert;
 pub mod chain;
+pub mod container;
 pub mod crl;
 pub mod form;
 mod gate;

@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
 };
 use p256::pkcs8::der::{AnyRef, Decode as _, asn1::ObjectIdentifier};
 use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _, PrivateKeyInfoRef};
-use x509_parser::asn1_rs::{BitString, FromDer as _, oid};
+use x509_parser::asn1_rs::{BitString, FromDer as _, Tag, oid};
 use x509_parser::public_key::RSAPublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
@@ -38,6 +38,14 @@ pub struct PublicKey {
     pub text: String,
     /// Too weak to sign certificates with, or of a kind that nobody should trust.
     pub weak: bool,
+}
+
+impl PublicKey {
+    /// Sound, and of a kind that rustls and Go have no handshake for: RSA for PSS alone, Ed448.
+    #[must_use]
+    pub fn is_rare(&self) -> bool {
+        self.text.starts_with("rsa-pss-") || self.text == "ed448"
+    }
 }
 
 /// Why a key cannot be used.
@@ -164,14 +172,22 @@ pub(super) fn public_key(spki: &SubjectPublicKeyInfo<'_>) -> PublicKey {
     if *id == oid!(1.2.840.113549.1.1.1) {
         return rsa_key(&spki.subject_public_key);
     }
-    let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok()).map(|oid| dotted(&oid));
+    // RFC 4055 §1.2: the same key, restricted to one way to sign.
+    if *id == oid!(1.2.840.113549.1.1.10) {
+        let key = rsa_key(&spki.subject_public_key);
+        return PublicKey { algorithm: None, text: key.text.replace("rsa-", "rsa-pss-"), ..key };
+    }
+    let named = spki.algorithm.parameters.as_ref().filter(|any| any.tag() == Tag::Oid);
+    let curve = named.and_then(|any| any.as_oid().ok()).map(|oid| dotted(&oid));
     let uncompressed = spki.subject_public_key.data.first() == Some(&4);
     let known = |text: &str, algorithm, weak| PublicKey { algorithm, text: text.to_owned(), weak };
     match (dotted(id).as_str(), curve.as_deref()) {
         ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) if uncompressed => known("ec-p256", Some(KeyAlgorithm::EcP256), false),
         ("1.2.840.10045.2.1", Some("1.3.132.0.34")) if uncompressed => known("ec-p384", Some(KeyAlgorithm::EcP384), false),
         ("1.2.840.10045.2.1", Some("1.3.132.0.35")) => known("ec-p521", None, false),
-        ("1.2.840.10045.2.1", curve) => known(&format!("ec on curve {}", curve.unwrap_or("without a name")), None, true),
+        ("1.2.840.10045.2.1", None) => known("ec with explicit parameters instead of a named curve", None, true),
+        ("1.2.840.10045.2.1", Some(curve)) => known(&format!("ec on curve {curve}"), None, true),
+        ("1.3.101.113", _) => known("ed448", None, false),
         ("1.3.101.112", _) => known("ed25519", Some(KeyAlgorithm::Ed25519), false),
         ("2.16.840.1.101.3.4.3.17", _) => known("ml-dsa-44", Some(KeyAlgorithm::MlDsa44), false),
         ("2.16.840.1.101.3.4.3.18", _) => known("ml-dsa-65", Some(KeyAlgorithm::MlDsa65), false),

@@ -152,6 +152,12 @@ impl<'a> Search<'a> {
     }
 }
 
+/// Whether this authority's key signed a certificate; used to say where an authority leads, never to accept a leaf.
+#[must_use]
+pub fn signs(issuer: &Facts, certificate: &Parsed<'_>) -> bool {
+    certificate.facts.issuer.der == issuer.subject.der && signed_by(certificate, issuer)
+}
+
 /// webpki's time; what lies before 1970 is 1970, before which no certificate of ours is valid.
 pub(super) fn unix_time(time: Time) -> UnixTime {
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(time.unix()).unwrap_or(0)))

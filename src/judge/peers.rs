@@ -24,8 +24,10 @@ pub fn breaks(id: &str) -> &'static [&'static str] {
         "eku.empty" | "crl.missing" | "crl.revoked" | "crl.expired" | "crl.signature" | "crl.malformed" | "crl.unsupported" => {
             &[RUSTLS, OPENSSL, PYTHON]
         }
+        "path.rustls-depth" => &[RUSTLS],
         "signature.weak" => &[RUSTLS, PYTHON, GO],
         "name.only-in-common-name" | "name.absent" | "name.partial-wildcard" => &[RUSTLS, GO],
+        "key.not-everywhere" => &[RUSTLS, GO],
         "cert.version" | "cert.unique-id" | "bc.ca-leaf" => &[RUSTLS],
         "ca.weak-key" => &[RUSTLS, PYTHON],
         "aki.critical" | "ski.critical" | "anchor.not-valid-now" | "ca.no-cert-sign" => &[OPENSSL, PYTHON, GO],
@@ -57,7 +59,7 @@ pub(super) fn judge(findings: &[Finding], leaf: Option<&Facts>, found: bool, now
             id if id == lint::EXPIRED.id && last_second => peer == OPENSSL || peer == PYTHON,
             id if SEEN_BY_WEBPKI.contains(&id) && peer == RUSTLS => !found,
             // RSA-1024 is fine for Go, small curves are not.
-            "key.weak" if peer == GO => leaf.key.text.starts_with("ec "),
+            "key.weak" if peer == GO || peer == RUSTLS => leaf.key.text.starts_with("ec "),
             id => breaks(id).contains(&peer),
         })
     };

@@ -38,6 +38,8 @@ codes! {
     Advisory = "advisory",
     /// Who reads a certificate cannot load a key of this kind.
     ConsumerCannotLoad = "consumer-cannot-load",
+    /// A file that `install` asks for could not be made, for want of its password.
+    ContainerNotMade = "container-not-made",
     /// A control group of the server wants an approval before it signs.
     ControlGroup = "control-group",
     /// Something was issued and is not deployed yet.
@@ -58,12 +60,18 @@ codes! {
     Expired = "expired",
     /// A directory of ours belongs to somebody else.
     ForeignOwner = "foreign-owner",
+    /// A login without evidence of the host's state may have certificates signed too.
+    EnforcementBypass = "enforcement.bypass",
+    /// What logins by evidence stand for is not undone by another one.
+    Enforcement = "enforcement",
     /// The service refused the TLS handshake.
     HandshakeRefused = "handshake-refused",
     /// The server did not say in which state it is.
     HealthUnknown = "health-unknown",
     /// A program of `before` refused a new generation.
     HookRefused = "hook-refused",
+    /// The certificate that this host logs in with ends before it would be renewed.
+    IdentityExpiring = "identity-expiring",
     /// A client certificate or key cannot be used.
     Identity = "identity",
     /// A run ended before this was done.
@@ -74,6 +82,14 @@ codes! {
     LinkMissing = "link-missing",
     /// A symbolic link where none may be.
     LinkRefused = "link-refused",
+    /// A certificate was carried over from its earlier name.
+    Renamed = "renamed",
+    /// Both the earlier name of a certificate and its own have something on disk, or what lies under the earlier one stays there.
+    RenameConflict = "rename-conflict",
+    /// Another settings file that is still there uses the same state directory.
+    SharedState = "shared-state",
+    /// The settings still name what is to be forgotten.
+    StillNamed = "still-named",
     /// Another run holds the lock.
     Locked = "locked",
     /// A login was granted.
@@ -234,6 +250,8 @@ codes! {
     Usage = "usage",
     /// A verifier's policy compares nothing that a boot measures.
     WeakPolicy = "weak-policy",
+    /// A wrapping token that gives nothing: it was unwrapped before, or has expired.
+    WrappingTokenUsed = "wrapping-token-used",
     /// A value of the settings has another type.
     WrongType = "wrong-type",
     /// The verifier's policy names nothing to appraise.
@@ -299,7 +317,7 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(Code::parse(code.as_str()), *code);
             assert_eq!(serde_json::from_str::<Code>(&serde_json::to_string(code).unwrap()).unwrap(), *code);
-            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{code}");
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b"-.".contains(&b)), "{code}");
         }
     }
 

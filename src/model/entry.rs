@@ -42,6 +42,10 @@ words! {
         Resealed = "resealed",
         /// `unblock` began the budget anew.
         Unblocked = "unblocked",
+        /// `forget` removed what was left of it.
+        Forgotten = "forgotten",
+        /// What is on disk of it was carried over from its earlier name; only in the ledger.
+        Renamed = "renamed",
         /// `install` made or renewed the links.
         Installed = "installed",
         /// `install` found them in place.
@@ -60,6 +64,9 @@ pub struct Entry {
     pub run: String,
     /// The certificate's name.
     pub certificate: String,
+    /// Of `renamed`: its earlier name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
     /// The generation it is about, if it came that far.
     pub generation: Option<Generation>,
     /// The stage that was reached.

@@ -18,6 +18,12 @@ pub const LEDGER: &str = "ledger.jsonl";
 pub const LEDGER_LIMIT: u64 = 8 * 1024 * 1024;
 /// See [`LEDGER_LIMIT`].
 pub const LEDGER_KEPT: usize = 4;
+/// Which settings file the state directory belongs to.
+pub const SETTINGS: &str = "settings.json";
+/// How long logins last that were used, where that is known.
+pub const LOGINS: &str = "logins.json";
+/// In the run directory: the certificates that the run which holds the lock is about to have signed.
+pub const WORKING: &str = ".working.json";
 /// The lock; its time is that of the last run.
 pub const LOCK: &str = "lock";
 /// The leaf.
@@ -46,6 +52,12 @@ pub const BREAK_GLASS: &str = "break-glass.json";
 pub const VERDICT: &str = ".attest.json";
 /// Full chain, then key.
 pub const COMBINED: &str = "combined.pem";
+/// Key, then full chain; only where `install` asks for it, as the two below.
+pub const COMBINED_KEY_FIRST: &str = "combined-key-first.pem";
+/// Key and chain as PKCS #12 (RFC 7292).
+pub const PKCS12: &str = "keystore.p12";
+/// Key and chain as Java's own keystore.
+pub const JKS: &str = "keystore.jks";
 /// Hashes of a generation.
 pub const META: &str = "meta.json";
 /// Directory of trust anchors in the run directory.
@@ -71,10 +83,17 @@ pub fn marked_by(name: &str) -> Option<Generation> {
     Generation::parse(&format!("gen-{}", name.strip_prefix(WITHDRAWN)?))
 }
 
-/// Whether this is what a killed run left of an [`ANCHOR`] in the state directory.
+/// The file in a certificate's directory that says that it had this name before: sealed keys from then are bound to it.
 #[must_use]
-pub fn is_half_made_anchor(name: &str) -> bool {
-    name.strip_prefix('.').and_then(|rest| rest.strip_prefix(ANCHOR)).is_some_and(|rest| rest.starts_with('.'))
+pub fn earlier_name(name: &CertName) -> String {
+    format!("was-{name}")
+}
+
+/// Whether this is what a killed run left of a file that is replaced in the state directory itself.
+#[must_use]
+pub fn is_half_made(name: &str) -> bool {
+    let of = |file: &&str| name.strip_prefix('.').and_then(|rest| rest.strip_prefix(*file)).is_some_and(|rest| rest.starts_with('.'));
+    [ANCHOR, SETTINGS, LOGINS].iter().any(of)
 }
 
 /// The directory of a generation as consumers see it.

@@ -54,6 +54,19 @@ pub struct Meta {
     /// Copies at consumers' own paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copies: Vec<Copies>,
+    /// What is published beside the files that are always there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<NotedContainer>,
+}
+
+/// A file that is made only where `install` asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotedContainer {
+    /// Its word.
+    pub part: String,
+    /// Where its password lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PathBuf>,
 }
 
 /// Copies in one directory of a consumer.
@@ -63,4 +76,7 @@ pub struct Copies {
     pub dir: PathBuf,
     /// The file name of each part that is copied, by the part's key in the settings.
     pub files: BTreeMap<String, String>,
+    /// Where the password of those that need one lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PathBuf>,
 }

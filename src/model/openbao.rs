@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::name::CertName;
 use super::secret::SecretSource;
 
 /// `[openbao]` of the settings.
@@ -36,8 +37,14 @@ pub enum AuthMethod {
     Cert(Cert),
     /// A signed token of somebody whom the server trusts (RFC 7519).
     Jwt(Jwt),
+    /// A JWT-SVID of this host's SPIRE agent.
+    JwtSvid(JwtSvid),
+    /// What a person gave for one login, which ends with it (`omens enroll`).
+    Once(Once),
     /// A token that somebody else made and renews; it is never revoked by us.
     Token(GivenToken),
+    /// A certificate of ours, by a key that never leaves the TPM.
+    TpmIdentity(TpmIdentity),
 }
 
 impl AuthMethod {
@@ -48,8 +55,23 @@ impl AuthMethod {
             Self::AppRole(_) => AppRole::WORD,
             Self::Cert(_) => Cert::WORD,
             Self::Jwt(_) => Jwt::WORD,
+            Self::JwtSvid(_) => JwtSvid::WORD,
+            Self::Once(once) => once.word(),
             Self::Token(_) => GivenToken::WORD,
+            Self::TpmIdentity(_) => TpmIdentity::WORD,
         }
+    }
+
+    /// Whether it is granted by what only this host has, in a state that somebody vouches for: nothing that could be copied from a disk.
+    #[must_use]
+    pub const fn is_evidence(&self) -> bool {
+        matches!(self, Self::TpmIdentity(_) | Self::JwtSvid(_))
+    }
+
+    /// The certificate that it shows, where that is one of ours.
+    #[must_use]
+    pub const fn identity(&self) -> Option<&TpmIdentity> {
+        if let Self::TpmIdentity(identity) = self { Some(identity) } else { None }
     }
 }
 
@@ -115,4 +137,63 @@ pub struct GivenToken {
 impl GivenToken {
     /// The word in the settings.
     pub const WORD: &'static str = "token";
+}
+
+/// `{ tpm_identity = { … } }`: the auth method `cert`, with a key of the TPM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TpmIdentity {
+    /// The auth method's path below `auth/`; default `cert`.
+    pub mount: String,
+    /// The role of the auth method (`name` of the login).
+    pub role: String,
+    /// Which certificate of the settings is shown.
+    pub certificate: CertName,
+}
+
+impl TpmIdentity {
+    /// The word in the settings.
+    pub const WORD: &'static str = "tpm_identity";
+}
+
+/// `{ jwt_svid = { … } }`: the auth method `jwt`, with a JWT-SVID of the SPIFFE Workload API.
+#[derive(Clone, Debug)]
+pub struct JwtSvid {
+    /// The auth method's path below `auth/`; default `jwt`.
+    pub mount: String,
+    /// The role of the auth method.
+    pub role: String,
+    /// The agent's socket.
+    pub socket: PathBuf,
+    /// For whom the JWT-SVID is made: what the role wants as `aud`.
+    pub audience: String,
+    /// Which one is asked for; without it the agent's first.
+    pub spiffe_id: Option<String>,
+}
+
+impl JwtSvid {
+    /// The word in the settings.
+    pub const WORD: &'static str = "jwt_svid";
+}
+
+/// One login that a person gave. What it was granted by is of no use to anybody afterwards.
+#[derive(Clone, Debug)]
+pub enum Once {
+    /// A token.
+    Token(SecretSource),
+    /// A wrapping token with a token in it.
+    WrappedToken(SecretSource),
+    /// A role id, and a wrapping token with a secret id in it.
+    WrappedSecretId(AppRole),
+}
+
+impl Once {
+    /// How texts name it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "one-time token",
+            Self::WrappedToken(_) => "wrapping token",
+            Self::WrappedSecretId(_) => "wrapped secret id",
+        }
+    }
 }

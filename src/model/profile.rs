@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::finding::Severity;
 use super::key::KeyAlgorithm;
+use super::renew_at::RenewAt;
 
 /// Which side of a TLS handshake the certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,4 +62,6 @@ pub struct Profile {
     pub wildcard: bool,
     /// Severities that differ from a lint's own; ids that the lint table knows, never one of the fixed checks.
     pub lints: BTreeMap<String, Severity>,
+    /// When its certificates are due, where they do not say it themselves.
+    pub renew_at: Option<RenewAt>,
 }

@@ -99,6 +99,10 @@ pub struct CertReport {
     pub warnings: Vec<Warning>,
     /// What the checks found.
     pub findings: Vec<Finding>,
+    /// What `forget` removed, a line each.
+    pub removed: Vec<String>,
+    /// What `forget` left alone, a line each.
+    pub left_alone: Vec<String>,
     /// What went wrong.
     pub error: Option<Failure>,
 }
@@ -121,6 +125,8 @@ impl CertReport {
             debt: None,
             warnings: Vec::new(),
             findings: Vec::new(),
+            removed: Vec::new(),
+            left_alone: Vec::new(),
             error: None,
         }
     }

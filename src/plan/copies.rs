@@ -4,12 +4,12 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::generation::{Kept, key_mode};
+use super::generation::{Kept, container, key_mode};
 use super::outlet::Outlet;
 use super::trust::TrustFiles;
-use crate::config::settings::{Install, Owner, Part};
+use crate::config::settings::{Container, Install, Owner, Part};
 use crate::io::dir::{Content, Dir, DiskError, Kind};
-use crate::model::layout;
+use crate::model::failure::Failure;
 use crate::model::secret::Material;
 
 /// Temporary names of a consumer's copies that a killed run left behind; nothing else in a directory that is not ours.
@@ -38,53 +38,89 @@ pub(super) fn copy_differs(outlet: &Outlet, install: &Install, live: &Kept) -> R
         if dir.kind(file)?.is_none() {
             return Ok(gone(&dir.join(file)));
         }
-        let Some(bytes) = part_bytes(outlet.trust.as_deref(), live, *part) else { continue };
-        if !copy_is_right(&dir, file, &bytes, *part, outlet.owner)? {
+        let Some(wanted) = Wanted::of(outlet.trust.as_deref(), live, install, *part) else { continue };
+        if !wanted.is_right(&dir, file, outlet.owner)? {
             return Ok(Some(format!("the copy {} differs from what is committed", dir.join(file).display())));
         }
     }
     Ok(None)
 }
 
-/// Whether a copy is a regular file with these bytes, the right mode and the right owner.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn copy_is_right(dir: &Dir, file: &str, bytes: &[u8], part: Part, owner: Owner) -> Result<bool, DiskError> {
-    if dir.kind(file)? != Some(Kind::File) {
-        return Ok(false);
-    }
-    let right = |c: Content| {
-        let owned = owner.uid.is_none_or(|uid| uid == c.uid) && owner.gid.is_none_or(|gid| gid == c.gid);
-        c.bytes.as_slice() == bytes && c.mode == part_mode(part, owner.gid) && owned
-    };
-    Ok(dir.read(file)?.is_some_and(right))
+/// What a consumer's copy of a part is to hold.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    part: Part,
+    inside: Inside<'a>,
 }
 
-/// What a consumer gets for a part as a copy; of a sealed key nothing, since it is never copied. `None` where roots are asked for and not
-/// known.
-#[must_use]
-pub fn part_bytes(trust: Option<&TrustFiles>, kept: &Kept, part: Part) -> Option<Zeroizing<Vec<u8>>> {
-    let Some(name) = part_file(part) else { return Some(Zeroizing::new(trust?.file(part)?.as_bytes().to_vec())) };
-    let files = kept.published_files(&Material::Pem(Zeroizing::new(kept.plain_key().unwrap_or_default().to_vec())));
-    files.into_iter().find(|(file, _)| *file == name).map(|(_, bytes)| bytes)
+enum Inside<'a> {
+    /// Just these bytes.
+    Bytes(Zeroizing<Vec<u8>>),
+    /// What is in a container; its bytes are never the same twice.
+    Contents { container: Container, kept: &'a Kept, key: &'a [u8] },
+}
+
+impl std::fmt::Debug for Inside<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(_) => f.debug_struct("Bytes").finish_non_exhaustive(),
+            Self::Contents { container, .. } => f.debug_struct("Contents").field("container", container).finish_non_exhaustive(),
+        }
+    }
+}
+
+impl<'a> Wanted<'a> {
+    /// What a consumer gets for a part as a copy; of a key that does not rest in clear nothing, since it is never copied. `None` where roots
+    /// are asked for and not known.
+    #[must_use]
+    pub fn of(trust: Option<&TrustFiles>, kept: &'a Kept, install: &Install, part: Part) -> Option<Self> {
+        let bytes = |bytes| Some(Self { part, inside: Inside::Bytes(bytes) });
+        let Some(name) = part.file() else { return bytes(Zeroizing::new(trust?.file(part)?.as_bytes().to_vec())) };
+        if let Some(container) = install.containers().find(|container| container.part == part) {
+            return Some(Self { part, inside: Inside::Contents { container, kept, key: kept.plain_key()? } });
+        }
+        let files = kept.published_files(&Material::Pem(Zeroizing::new(kept.plain_key().unwrap_or_default().to_vec())));
+        files.into_iter().find(|(file, _)| *file == name).and_then(|(_, found)| bytes(found))
+    }
+
+    /// Whether a file holds it, whatever its mode.
+    #[must_use]
+    pub fn is_in(&self, found: &[u8]) -> bool {
+        match &self.inside {
+            Inside::Bytes(bytes) => bytes.as_slice() == found,
+            Inside::Contents { container, kept, key } => container::is_right(container, found, kept, key).unwrap_or(false),
+        }
+    }
+
+    /// The bytes of a new copy.
+    ///
+    /// # Errors
+    /// Where a container's password cannot be had.
+    pub fn write(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        match &self.inside {
+            Inside::Bytes(bytes) => Ok(bytes.clone()),
+            Inside::Contents { container, kept, key } => container::make(container, kept, key),
+        }
+    }
+
+    /// Whether a copy is a regular file with this in it, the right mode and the right owner.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_right(&self, dir: &Dir, file: &str, owner: Owner) -> Result<bool, DiskError> {
+        if dir.kind(file)? != Some(Kind::File) {
+            return Ok(false);
+        }
+        let right = |c: Content| {
+            let owned = owner.uid.is_none_or(|uid| uid == c.uid) && owner.gid.is_none_or(|gid| gid == c.gid);
+            c.mode == part_mode(self.part, owner.gid) && owned && self.is_in(&c.bytes)
+        };
+        Ok(dir.read(file)?.is_some_and(right))
+    }
 }
 
 /// The mode of a part that is copied.
 #[must_use]
 pub const fn part_mode(part: Part, gid: Option<u32>) -> u32 {
-    if matches!(part, Part::Key | Part::Combined) { key_mode(gid) } else { 0o644 }
-}
-
-/// The file of a generation that a part names; what consumers are to trust is none of them.
-#[must_use]
-pub const fn part_file(part: Part) -> Option<&'static str> {
-    match part {
-        Part::Anchors | Part::Bundle | Part::Ca => None,
-        Part::Cert => Some(layout::CERT),
-        Part::Chain => Some(layout::CHAIN),
-        Part::Combined => Some(layout::COMBINED),
-        Part::Fullchain => Some(layout::FULLCHAIN),
-        Part::Key => Some(layout::KEY),
-    }
+    if part.holds_key() { key_mode(gid) } else { 0o644 }
 }

@@ -1,5 +1,6 @@
 //! Debt: what was issued and not deployed. Whether it may still be published, and how reports show it.
 
+use super::due::Renewal;
 use super::generation::{Condition, Kept, certificates};
 use super::inventory::Tree;
 use super::validity::time_reason;
@@ -19,7 +20,7 @@ pub fn debt_is_void(settings: &Settings, certificate: &Certificate, debt: &Kept,
         (Condition::Changed(text) | Condition::Unreadable(text), _) => return Some(text.clone()),
         (Condition::Intact, None) => return Some("its certificate does not parse".to_owned()),
     };
-    if let Some(reason) = time_reason(&settings.host, certificate.name(), facts, now) {
+    if let Some(reason) = time_reason(&Renewal::of(settings, certificate), facts, now) {
         return Some(format!("{}: {}", reason.code.as_str(), reason.text));
     }
     if debt.keep != certificate.keep {

@@ -3,7 +3,7 @@
 
 use super::choice::{self, Issue, Known, Live, Plan, Settle, Why};
 use super::debt::{debt_is_void, debt_text, proof_of_live, publishable};
-use super::due::due_at;
+use super::due::Renewal;
 use super::generation::{Condition, Kept};
 use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
@@ -55,11 +55,14 @@ pub fn decide(settings: &Settings, certificate: &Certificate, tree: &Tree, now: 
     reasons.extend(judged.of_debt(void.as_deref()));
     reasons.extend(judged.of_the_rest());
     let mut plan = choice::choose(&judged.known(live_is_due, void.is_some()));
-    if let StateFile::Newer(_) = tree.state_file {
+    if let Some(conflict) = tree.rename.conflict(certificate.name()) {
+        reasons.push(Reason::new(ReasonCode::Unreadable, conflict.text));
+        plan = Plan::Rest;
+    } else if let StateFile::Newer(_) = tree.state_file {
         reasons.extend(tree.state_file.problem().map(|text| Reason::new(ReasonCode::Unreadable, text)));
         plan = Plan::Rest;
     } else if plan == Plan::Rest {
-        reasons.push(fresh(&settings.host, certificate.name(), judged.live_facts(), now));
+        reasons.push(fresh(&Renewal::of(settings, certificate), judged.live_facts(), now));
     }
     judged.decision(reasons, plan)
 }
@@ -115,7 +118,7 @@ impl Judged<'_> {
         let mut reasons = reasons;
         reasons.sort_by_key(|reason| reason.code);
         let (name, facts) = (self.certificate.name().clone(), self.live_facts());
-        let due_at = facts.map(|facts| due_at(&self.settings.host, &name, facts.not_before, facts.not_after));
+        let due_at = facts.map(|facts| Renewal::of(self.settings, self.certificate).due_at(facts.not_before, facts.not_after));
         Decision { due_at, expires: facts.map(|facts| facts.not_after), name, reasons, plan, hold }
     }
 
@@ -157,11 +160,11 @@ impl Judged<'_> {
         if let Some(facts) = &live.facts {
             let changed = settings_changed(self.settings, self.certificate, live, facts);
             reasons.extend(changed.map(|text| Reason::new(ReasonCode::SettingsChanged, text)));
-            let (host, name) = (&self.settings.host, self.certificate.name());
+            let renewal = Renewal::of(self.settings, self.certificate);
             let staged = live.meta.as_ref().map(|meta| meta.staged);
-            let early = || self.windows().and_then(|windows| window::early(windows, host, name, Life::of(facts), staged, self.now));
-            reasons.extend(time_reason(host, name, facts, self.now).or_else(early));
-            let due = due_at(host, name, facts.not_before, facts.not_after);
+            let early = || self.windows().and_then(|windows| window::early(windows, &renewal, Life::of(facts), staged, self.now));
+            reasons.extend(time_reason(&renewal, facts, self.now).or_else(early));
+            let due = renewal.due_at(facts.not_before, facts.not_after);
             reasons.extend(Deadline { due, expires: facts.not_after, period: None }.reason(self.now));
         }
         reasons

@@ -4,11 +4,11 @@
 
 use aws_lc_rs::digest;
 
+use crate::config::settings::{Certificate, Settings};
 use crate::model::clock::Time;
 use crate::model::name::CertName;
+use crate::model::renew_at::RenewAt;
 
-/// Due at 2/3 of the lifetime, less the jitter.
-const DUE: f64 = 2.0 / 3.0;
 /// The jitter is below this part of the lifetime.
 const JITTER: f64 = 0.05;
 
@@ -20,13 +20,33 @@ pub fn jitter(host: &str, name: &CertName) -> f64 {
     JITTER * f64::from(high) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// When a certificate with this validity is due.
-#[must_use]
-pub fn due_at(host: &str, name: &CertName, not_before: Time, not_after: Time) -> Time {
-    let lifetime = not_after.since(not_before).max(0);
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "seconds of a lifetime are far below 2^52")]
-    let seconds = (lifetime as f64 * (DUE - jitter(host, name))) as i64;
-    not_before.plus(seconds)
+/// What decides when a certificate is due.
+#[derive(Clone, Copy, Debug)]
+pub struct Renewal<'a> {
+    /// `host.name`, and the certificate's: they decide how much earlier.
+    pub host: &'a str,
+    /// See above.
+    pub name: &'a CertName,
+    /// When in its life.
+    pub at: RenewAt,
+}
+
+impl<'a> Renewal<'a> {
+    /// As the settings have it.
+    #[must_use]
+    pub fn of(settings: &'a Settings, certificate: &'a Certificate) -> Self {
+        Self { host: &settings.host, name: certificate.name(), at: certificate.renew_at }
+    }
+
+    /// When a certificate with this validity is due.
+    #[must_use]
+    pub fn due_at(&self, not_before: Time, not_after: Time) -> Time {
+        let lifetime = not_after.since(not_before).max(0);
+        let part = self.at.part(lifetime) - jitter(self.host, self.name);
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "seconds of a lifetime are far below 2^52")]
+        let seconds = (lifetime as f64 * part) as i64;
+        not_before.plus(seconds.max(0))
+    }
 }
 
 #[cfg(test)]
@@ -52,10 +72,14 @@ mod tests {
     #[test]
     fn every_lifetime_is_due_at_the_same_fraction() {
         let start = Time::from_unix(1_800_000_000);
-        for lifetime in [3600, 86_400, 90 * 86_400] {
-            let due = due_at("h", &name("a"), start, start.plus(lifetime));
-            let fraction = due.since(start) as f64 / lifetime as f64;
-            assert!((fraction - (DUE - jitter("h", &name("a")))).abs() < 0.001, "{fraction}");
+        let half = RenewAt::share(0.5).unwrap();
+        for (at, share) in [(RenewAt::Usual, 0.667), (half, 0.5)] {
+            for lifetime in [3600, 86_400, 90 * 86_400] {
+                let renewal = Renewal { host: "h", name: &name("a"), at };
+                let due = renewal.due_at(start, start.plus(lifetime));
+                let fraction = due.since(start) as f64 / lifetime as f64;
+                assert!((fraction - (share - jitter("h", &name("a")))).abs() < 0.001, "{fraction}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One generation as it lies in the state directory, and whether what consumers read equals it. Only reads.
 
+pub mod container;
 mod published;
 
 use std::borrow::Cow;
@@ -7,7 +8,7 @@ use std::borrow::Cow;
 use p256::pkcs8::SecretDocument;
 use zeroize::Zeroizing;
 
-use crate::io::dir::{Dir, DiskError};
+use crate::io::dir::{Dir, DiskError, Kind};
 use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::{pair, pem};
@@ -16,12 +17,12 @@ use crate::model::canonical::Format as _;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::meta::Meta;
-use crate::model::name::Generation;
+use crate::model::name::{CertName, Generation};
 use crate::model::resident::ResidentKeyFile;
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::{Material, PlainKey};
 pub(super) use published::difference;
-pub use published::files_differ;
+pub use published::{Expected, files_differ};
 
 /// What a generation's files say about themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Kept {
     pub generation: Generation,
     /// How its key rests.
     pub keep: Keep,
+    /// The name that its key was sealed under, where its certificate has another one since.
+    pub sealed_as: Option<CertName>,
     /// The header of a sealed key, where it can be read.
     pub sealed: Option<SealedKeyFile>,
     /// The leaf, where it parses.
@@ -98,18 +101,20 @@ impl Kept {
         };
         let files = Files { cert, chain, fullchain, key };
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
+        let sealed_as = sealed.as_ref().and_then(|sealed| earlier_name(certificate, &sealed.name));
+        let name = sealed_as.as_ref().map_or_else(|| name_of(certificate), CertName::as_str);
         let leaf = pem::first(&files.cert).or_else(|| certificates(&files.cert).into_iter().next());
         let facts = leaf.as_deref().map(Facts::parse);
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
             Some(Err(why)) => Condition::Unreadable(format!("{}: {why}", dir.join(layout::CERT).display())),
-            Some(Ok(facts)) => files.condition(meta.as_ref(), name_of(certificate), generation, keep, &facts.spki),
+            Some(Ok(facts)) => files.condition(meta.as_ref(), name, generation, keep, &facts.spki),
         };
-        Ok(Self { generation, keep, sealed, facts: facts.and_then(Result::ok), condition, meta, files })
+        Ok(Self { generation, keep, sealed_as, sealed, facts: facts.and_then(Result::ok), condition, meta, files })
     }
 
     fn unusable(generation: Generation, condition: Condition, meta: Option<Meta>) -> Self {
-        Self { generation, keep: Keep::File, sealed: None, facts: None, condition, meta, files: Files::default() }
+        Self { generation, keep: Keep::File, sealed_as: None, sealed: None, facts: None, condition, meta, files: Files::default() }
     }
 
     /// The leaf's PEM.
@@ -168,6 +173,12 @@ fn search_order(meta: Option<&Meta>) -> impl Iterator<Item = Keep> {
 /// `certs/NAME` is a certificate's name and nothing else.
 fn name_of(certificate: &Dir) -> &str {
     certificate.path().file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default()
+}
+
+/// The name that something was made under, where the certificate in this directory was called so before.
+fn earlier_name(certificate: &Dir, made: &str) -> Option<CertName> {
+    let earlier = CertName::parse(made).ok().filter(|made| made.as_str() != name_of(certificate))?;
+    matches!(certificate.kind(&layout::earlier_name(&earlier)), Ok(Some(Kind::File))).then_some(earlier)
 }
 
 impl Files {

@@ -1,6 +1,7 @@
 //! What is there: both trees and `state.json` of every certificate. Reads files only; never the ledger, the network or the TPM.
 
 mod committed;
+mod consumers;
 mod host;
 mod listing;
 mod state_file;
@@ -8,21 +9,24 @@ mod state_file;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::copies::copy_differs;
-use super::generation::{Condition, Kept, certificates, difference};
+use super::generation::{Condition, Kept};
 use super::links;
 use super::outlet::{Bare, Outlet};
+use super::rename::Rename;
 use super::sealing::SealingKeys;
 use super::trust::TrustFiles;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
+use crate::model::failure::Failure;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::state::{State, UnderWay};
 use committed::committed;
+use consumers::{differs, published_leaf};
+pub use consumers::{outlet_differs, published, unpublished};
 pub use host::Host;
 use host::host;
 pub(super) use host::unnamed;
@@ -41,10 +45,21 @@ pub struct Inventory {
     pub last_run: Option<Time>,
     /// Directories of certificates that the settings no longer name; kept, never deleted in silence.
     pub unnamed: Vec<String>,
+    /// Certificates that consumers still find, and that the settings no longer name.
+    pub still_published: Vec<String>,
     /// Whether a file of what consumers are to trust is missing or another one, or a killed run left something half-made beside it.
     pub half_made: bool,
     /// The sealing keys.
     pub sealing: SealingKeys,
+}
+
+impl Inventory {
+    /// What is left in either tree of certificates that the settings no longer name, each once.
+    #[must_use]
+    pub fn left_over(&self) -> Vec<String> {
+        let published = self.still_published.iter().filter(|name| !self.unnamed.contains(name));
+        self.unnamed.iter().chain(published).cloned().collect()
+    }
 }
 
 /// One certificate on disk.
@@ -54,6 +69,17 @@ pub struct Observed {
     pub name: CertName,
     /// Both trees, or why they cannot be read.
     pub tree: Result<Tree, DiskError>,
+}
+
+impl Tree {
+    /// Why a run must not touch it: a newer omens wrote its state, or a person has to choose between two names of it.
+    ///
+    /// # Errors
+    /// Stage `plan`, code `state-newer` or `rename-conflict`.
+    pub fn demand_ours(&self, name: &CertName) -> Result<(), Failure> {
+        self.rename.demand_done(name)?;
+        self.state_file.demand_ours(name)
+    }
 }
 
 /// Both trees of one certificate.
@@ -89,6 +115,8 @@ pub struct Tree {
     pub under_way: Option<UnderWay>,
     /// Whether a killed run left something half-made.
     pub leftovers: bool,
+    /// Where it lies, if it had another name before.
+    pub rename: Rename,
 }
 
 /// What the run directory's `live` names.
@@ -106,8 +134,8 @@ pub struct Published {
 /// When the state directory itself cannot be read.
 pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
     let observed = |_: &Host, certificate: &Certificate, tree| Observed { name: certificate.name().clone(), tree };
-    let (Host { last_run, unnamed, half_made, sealing, .. }, certificates) = each(settings, wanted, observed)?;
-    Ok(Inventory { certificates, last_run, unnamed, half_made, sealing })
+    let (Host { last_run, unnamed, still_published, half_made, sealing, .. }, certificates) = each(settings, wanted, observed)?;
+    Ok(Inventory { certificates, last_run, unnamed, still_published, half_made, sealing })
 }
 
 /// Reads everything about these certificates, one after the other, and keeps of each what `judge` makes of it, in the order of the
@@ -170,7 +198,8 @@ pub fn tree(settings: &Settings, certificate: &Certificate, roots: Roots<'_>, ke
 /// When something that is there cannot be read.
 pub fn bare_tree(bare: Bare<'_>, name: &CertName, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
     let outlet = |live: &Kept| bare.outlet(name, live, &mut Vec::new());
-    let subject = Subject { name, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None, trust_changed: &|_| None };
+    let subject =
+        Subject { name, earlier: None, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None, trust_changed: &|_| None };
     subject.look_at(roots, keys, &mut Buffer::default())
 }
 
@@ -185,6 +214,7 @@ fn look_at(
     let name = certificate.name();
     Subject {
         name,
+        earlier: certificate.renamed_from.as_ref(),
         keep: Some(certificate.keep),
         run: &settings.paths.run,
         outlet: &outlet,
@@ -197,6 +227,8 @@ fn look_at(
 /// A certificate that is looked at.
 struct Subject<'a> {
     name: &'a CertName,
+    /// The name that it had before.
+    earlier: Option<&'a CertName>,
     /// How the settings want its key to be kept, where they say it.
     keep: Option<Keep>,
     /// The run directory.
@@ -212,9 +244,10 @@ struct Subject<'a> {
 impl Subject<'_> {
     fn look_at(&self, roots: Roots<'_>, keys: &SealingKeys, buffer: &mut Buffer) -> Result<Tree, DiskError> {
         let name = self.name.as_str();
-        let mut var = roots.certs.map_or(Ok(None), |certs| certs.child(name))?;
+        let rename = Rename::of(self.name, self.earlier, roots.certs)?;
+        let mut var = roots.certs.map_or(Ok(None), |certs| certs.child(rename.name_on_disk(self.name).as_str()))?;
         let mut run = roots.run.map_or(Ok(None), |run| run.child(name))?;
-        let mut tree = Tree::default();
+        let mut tree = Tree { rename, ..Tree::default() };
         if let Some(var) = &mut var {
             committed(self.keep, var, keys, &mut tree, buffer)?;
         }
@@ -245,54 +278,4 @@ impl Subject<'_> {
         }
         Ok(tree)
     }
-}
-
-/// What consumers read of a certificate.
-///
-/// # Errors
-/// When something that is there cannot be read.
-pub fn published(run: &Path, name: &CertName) -> Result<Published, DiskError> {
-    let Some(run) = Dir::open(run)?.map_or(Ok(None), |run| run.child(name.as_str()))? else { return Ok(Published::default()) };
-    let generation = run.link(layout::LIVE)?.as_deref().and_then(Generation::parse);
-    let facts = generation.map_or(Ok(None), |generation| published_leaf(&run, generation))?;
-    Ok(Published { generation, facts })
-}
-
-fn published_leaf(run: &Dir, generation: Generation) -> Result<Option<Facts>, DiskError> {
-    let Some(dir) = run.child(&generation.to_string())? else { return Ok(None) };
-    let leaf = dir.read(layout::CERT)?.and_then(|c| certificates(&c.bytes).into_iter().next());
-    Ok(leaf.and_then(|der| Facts::parse(&der).ok()))
-}
-
-/// Why what consumers read is not the committed generation.
-///
-/// # Errors
-/// When something that is there cannot be read.
-pub fn unpublished(settings: &Settings, cert: &Certificate, roots: Roots<'_>, live: &Kept) -> Result<Option<String>, DiskError> {
-    let name = cert.name();
-    let run = roots.run.map_or(Ok(None), |run| run.child(name.as_str()))?;
-    let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    outlet_differs(&Outlet::of_settings(settings, cert, live, roots.trust.cloned()), &run, live)
-}
-
-/// Why what lies in this directory of the run tree is not what this outlet makes of the committed generation.
-///
-/// # Errors
-/// When something that is there cannot be read.
-pub fn outlet_differs(outlet: &Outlet, run: &Dir, live: &Kept) -> Result<Option<String>, DiskError> {
-    differs(outlet, run, run.link(layout::LIVE)?.as_deref(), live, &mut Buffer::default())
-}
-
-fn differs(outlet: &Outlet, run: &Dir, named: Option<&str>, live: &Kept, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
-    if let Some(text) = difference(run, named, live, outlet.owner, &outlet.rendered, buffer)? {
-        return Ok(Some(text));
-    }
-    // A sealed key is never copied: its certificate has copies only since the settings changed, and is due for that.
-    let copied = live.plain_key().is_some();
-    for install in outlet.copies.iter().filter(|_| copied) {
-        if let Some(text) = copy_differs(outlet, install, live)? {
-            return Ok(Some(text));
-        }
-    }
-    Ok(None)
 }

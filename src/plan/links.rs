@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::copies::part_file;
 use crate::config::settings::{Certificate, Install, InstallKind, Part, Settings};
 use crate::io::dir::{Dir, Kind};
 use crate::model::layout;
@@ -11,7 +10,7 @@ use crate::model::name::CertName;
 /// Where the link of a part leads, of the certificate whose directory in the run tree is `own`.
 #[must_use]
 pub fn target(own: &Path, part: Part) -> String {
-    let target = match part_file(part) {
+    let target = match part.file() {
         Some(file) => own.join(layout::LIVE).join(file),
         None => own.with_file_name(layout::TRUST).join(part.trust_file().unwrap_or(layout::ANCHOR)),
     };

@@ -1,11 +1,13 @@
 //! What `status` tells, as metrics for Prometheus (text exposition format 0.0.4). Pure. It must never make a series for what changes from run
 //! to run.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::standing::Standing;
-use super::view::StatusDocument;
+use super::view::{StatusDocument, TPM_OK, TPM_STATES};
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::entry::Outcome;
 
 /// The outcomes that a renewal can have, each a series also where it is 0: an alert must not wait for the first one.
@@ -105,9 +107,18 @@ fn host(out: &mut String, document: &StatusDocument) {
     let count = |outcome: Outcome| document.certificates.iter().filter(|standing| standing.last_outcome == outcome).count();
     let outcomes = OUTCOMES.map(|outcome| format!("omens_last_run_outcome{{outcome=\"{}\"}} {}", outcome.as_str(), count(outcome)));
     metric(out, "omens_last_run_outcome", "Certificates by what became of them in the last run.", &outcomes);
-    if let Some(at) = document.login_expires {
-        let name = "omens_login_expires_seconds";
-        metric(out, name, "When the login at OpenBao ends that ends first, where that is known.", &one(name, at.unix()));
+    let mut logins: BTreeMap<&str, Time> = BTreeMap::new();
+    for login in &document.logins {
+        let first = logins.entry(&login.method).or_insert(login.expires);
+        *first = login.expires.min(*first);
+    }
+    let name = "omens_login_expires_seconds";
+    let ends: Vec<String> = logins.iter().map(|(method, at)| format!("{name}{{login=\"{method}\"}} {}", at.unix())).collect();
+    metric(out, name, "When a login at OpenBao ends, by auth method, where that is known.", &ends);
+    if let Some(state) = document.tpm {
+        let all = std::iter::once(TPM_OK).chain(TPM_STATES.map(Code::as_str));
+        let states: Vec<String> = all.map(|word| format!("omens_tpm_state{{state=\"{word}\"}} {}", i64::from(word == state))).collect();
+        metric(out, "omens_tpm_state", "1 for how the TPM was when it was last needed.", &states);
     }
 }
 

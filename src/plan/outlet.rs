@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::generation::Kept;
+use super::generation::{Expected, Kept};
 use super::trust::TrustFiles;
 use crate::config::service::{Drivers, Rendered};
-use crate::config::settings::{Certificate, Install, InstallKind, Owner, Part, Settings};
+use crate::config::settings::{Certificate, Container, Install, InstallKind, Owner, Part, Settings};
 use crate::io::account;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::layout;
-use crate::model::meta::{Copies, Meta};
+use crate::model::meta::{Copies, Meta, NotedContainer};
 use crate::model::name::CertName;
 
 /// How a generation reaches its consumers.
@@ -21,6 +21,8 @@ pub struct Outlet {
     pub owner: Owner,
     /// The files that drivers put beside those of the certificate.
     pub rendered: Vec<Rendered>,
+    /// The files that `install` asks for in a generation beside those that are always there.
+    pub containers: Vec<Container>,
     /// The copies at consumers' own paths.
     pub copies: Vec<Install>,
     /// What a copy may ask for of the trust directory; without it, what lies there stays.
@@ -28,12 +30,18 @@ pub struct Outlet {
 }
 
 impl Outlet {
+    /// What the run tree should hold of a generation.
+    #[must_use]
+    pub fn expected(&self) -> Expected<'_> {
+        Expected { owner: self.owner, rendered: &self.rendered, containers: &self.containers }
+    }
+
     /// As the settings say.
     #[must_use]
     pub fn of_settings(settings: &Settings, certificate: &Certificate, kept: &Kept, trust: Option<Arc<TrustFiles>>) -> Self {
         let copies = certificate.install.iter().filter(|install| install.kind == InstallKind::Copy).cloned().collect();
         let rendered = settings.rendered(certificate, kept.generation);
-        Self { owner: certificate.owner, rendered, copies, trust }
+        Self { owner: certificate.owner, rendered, containers: containers(certificate), copies, trust }
     }
 }
 
@@ -55,7 +63,8 @@ impl Bare<'_> {
             let text =
                 format!("{} was made by a version that did not note owner, group and copies: its key is for root alone", kept.generation);
             warnings.push(Warning::new(Code::Settings, text));
-            return Outlet { owner: Owner::default(), rendered: self.always(name, kept), copies: Vec::new(), trust: self.trust.cloned() };
+            let rendered = self.always(name, kept);
+            return Outlet { owner: Owner::default(), rendered, containers: Vec::new(), copies: Vec::new(), trust: self.trust.cloned() };
         };
         let mut account = |found: Option<Result<u32, account::AccountError>>| match found? {
             Ok(id) => Some(id),
@@ -70,6 +79,7 @@ impl Bare<'_> {
         Outlet {
             owner: Owner { uid, gid },
             rendered,
+            containers: meta.containers.iter().filter_map(container).collect(),
             copies: copies(meta),
             trust: self.trust.filter(|trust| trust.pins(&meta.anchor_sha256)).cloned(),
         }
@@ -87,7 +97,31 @@ pub(super) fn copies(meta: &Meta) -> Vec<Install> {
         let file = |part: Part| noted.files.get(part.as_str()).map(|file| (part, file.clone()));
         Part::ALL.into_iter().filter_map(file).collect()
     };
-    meta.copies.iter().map(|noted| Install { dir: noted.dir.clone(), kind: InstallKind::Copy, files: files(noted) }).collect()
+    let copy =
+        |noted: &Copies| Install { dir: noted.dir.clone(), kind: InstallKind::Copy, files: files(noted), password: noted.password.clone() };
+    meta.copies.iter().map(copy).collect()
+}
+
+/// What a certificate's links ask for beside what is always there, each once.
+#[must_use]
+pub fn containers(certificate: &Certificate) -> Vec<Container> {
+    let links = certificate.install.iter().filter(|install| install.kind == InstallKind::Link);
+    let mut all: Vec<Container> = links.flat_map(Install::containers).collect();
+    all.sort_by_key(|container| container.part);
+    all.dedup();
+    all
+}
+
+/// The same as it was noted; what a newer version knows is passed over.
+fn container(noted: &NotedContainer) -> Option<Container> {
+    let part = Part::ALL.into_iter().find(|part| part.is_container() && part.as_str() == noted.part)?;
+    Some(Container { part, password: noted.password.clone() })
+}
+
+/// What a generation notes of its containers for a time when the settings are broken.
+#[must_use]
+pub fn noted_containers(certificate: &Certificate) -> Vec<NotedContainer> {
+    containers(certificate).into_iter().map(|one| NotedContainer { part: one.part.as_str().to_owned(), password: one.password }).collect()
 }
 
 /// What a generation notes of its outlet for a time when the settings are broken.
@@ -95,5 +129,5 @@ pub(super) fn copies(meta: &Meta) -> Vec<Install> {
 pub fn noted(certificate: &Certificate) -> Vec<Copies> {
     let files = |install: &Install| install.files.iter().map(|(part, file)| (part.as_str().to_owned(), file.clone())).collect();
     let copies = certificate.install.iter().filter(|install| install.kind == InstallKind::Copy);
-    copies.map(|install| Copies { dir: install.dir.clone(), files: files(install) }).collect()
+    copies.map(|install| Copies { dir: install.dir.clone(), files: files(install), password: install.password.clone() }).collect()
 }

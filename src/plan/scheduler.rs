@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::settings::Settings;
+use crate::config::settings::{Certificate, Settings};
 use crate::io::look::View;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
@@ -59,19 +59,20 @@ pub fn period(view: &View) -> Option<Duration> {
     settings.period()
 }
 
-/// Says which certificate lives so short that a run may find no second chance: due after two thirds of its life, it needs a run within the
-/// last third.
+/// Says which certificate has so little time between its due date and its end that a run may find no second chance.
 #[must_use]
 pub fn too_seldom(settings: &Settings, period: Duration) -> Option<Warning> {
-    let shortest = settings.certificates.iter().min_by_key(|certificate| certificate.request.ttl)?;
-    let (name, ttl) = (shortest.name(), shortest.request.ttl);
+    let left = |certificate: &Certificate| certificate.renew_at.left(certificate.request.ttl);
+    let shortest = settings.certificates.iter().min_by_key(|certificate| left(certificate))?;
+    let (name, ttl, left) = (shortest.name(), shortest.request.ttl, left(shortest));
     let text = format!(
-        "{name} lives {}: a third of that is shorter than the {} between two runs; look for what is due at least every {}",
+        "{name} lives {} and is due {} before its end: that is shorter than the {} between two runs; look for what is due at least every {}",
         span::show(ttl),
+        span::show(left),
         span::show(period),
-        span::show(Duration::from_secs((ttl / 10).as_secs().max(1))),
+        span::show(Duration::from_secs((left / 3).as_secs().max(1))),
     );
-    (ttl / 3 < period).then(|| Warning::new(Code::RunsTooSeldom, text))
+    (left < period).then(|| Warning::new(Code::RunsTooSeldom, text))
 }
 
 fn masked(view: &View, path: &Path) -> bool {

@@ -16,7 +16,7 @@ use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Stage, Warning};
 use crate::model::key::Keep;
-use crate::model::name::Generation;
+use crate::model::name::{CertName, Generation};
 use crate::model::pcr;
 use crate::model::report::Debt;
 use crate::model::state::{LastError, Proof, UnderWay};
@@ -127,7 +127,7 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
         last_error: health::last_error(&tree, &moment).cloned(),
         last_run,
         copies: copies(&certificate.install),
-        warnings: warnings(&tree, unwritable),
+        warnings: warnings(certificate.name(), &tree, unwritable),
         in_progress: tree.under_way.take(),
         planned,
     }
@@ -164,12 +164,16 @@ fn last_outcome(tree: &Tree, moment: &Moment) -> Outcome {
     }
 }
 
-fn warnings(tree: &Tree, unwritable: Option<&str>) -> Vec<Warning> {
+fn warnings(name: &CertName, tree: &Tree, unwritable: Option<&str>) -> Vec<Warning> {
     let mut warnings: Vec<Warning> = plaintext_warning(&tree.in_clear).into_iter().collect();
     warnings.extend(tree.missing_link.as_ref().map(|text| Warning::new(Code::LinkMissing, format!("{text}; `omens install` makes it"))));
     warnings.extend(tree.state_file.problem().map(|text| {
         let code = if matches!(tree.state_file, StateFile::Newer(_)) { Code::StateNewer } else { Code::StateBroken };
         Warning::new(code, text)
+    }));
+    warnings.extend(tree.rename.conflict(name).map(|conflict| {
+        let hint = conflict.hint.unwrap_or_default();
+        Warning::new(conflict.code, format!("{}; {hint}", conflict.text))
     }));
     warnings.extend(unwritable.map(|text| Warning::new(Code::StateNotWritten, text)));
     warnings

@@ -5,10 +5,12 @@ use super::inventory::{self, Inventory, Tree};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock;
+use crate::model::clock::Time;
 use crate::model::failure::Stage;
 use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::state::{Proof, Proven, UnderWay};
+use crate::model::working::Working;
 
 /// How far a run came, by what it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +44,21 @@ pub fn look(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, D
     const LOOKS: usize = 3;
     let mut inventory = inventory::take(settings, wanted)?;
     for _ in 0..LOOKS {
-        let begun = begun(&inventory);
-        if begun.is_empty() {
+        let (begun, working) = (begun(&inventory), working(settings, &inventory));
+        if begun.is_empty() && working.is_none() {
             break;
         }
         if is_locked(settings) {
-            inventory.certificates.iter_mut().filter_map(|observed| observed.tree.as_mut().ok()).for_each(set_back);
+            for observed in &mut inventory.certificates {
+                let Ok(tree) = &mut observed.tree else { continue };
+                set_back(tree);
+                if let Some(working) = working.as_ref().filter(|working| working.is_about(&observed.name)) {
+                    waits(tree, working.since);
+                }
+            }
+            break;
+        }
+        if begun.is_empty() {
             break;
         }
         // It may have ended since: then a second look finds what it left. What is still noted was interrupted.
@@ -67,6 +78,22 @@ fn begun(inventory: &Inventory) -> Vec<String> {
     trees.filter_map(|tree| tree.state.begun.as_ref()).map(|begun| begun.run.clone()).collect()
 }
 
+/// What the run that holds the lock is about to have signed, as far as it says so. What an earlier one left says nothing.
+fn working(settings: &Settings, inventory: &Inventory) -> Option<Working> {
+    let content = Dir::open(&settings.paths.run).ok().flatten()?.read(layout::WORKING).ok().flatten()?;
+    let working: Working = serde_json::from_slice(&content.bytes).ok()?;
+    inventory.last_run.is_none_or(|run| working.since >= run).then_some(working)
+}
+
+/// A run waits for its login, its verdict or the CA, and has done nothing to the certificate yet; unless its part of the run is over.
+fn waits(tree: &mut Tree, since: Time) {
+    let proven = tree.state.proven.as_ref().map(|proven| proven.at);
+    let failed = tree.state.last_error.as_ref().map(|last| last.at);
+    if tree.under_way.is_none() && proven.max(failed).is_none_or(|at| at <= since) {
+        tree.under_way = Some(UnderWay { stage: Stage::Issue, generation: None, since: Some(since) });
+    }
+}
+
 fn is_locked(settings: &Settings) -> bool {
     let state = Dir::open(&settings.paths.state).ok().flatten();
     state.is_some_and(|state| lock::is_held(&state, layout::LOCK))
@@ -80,6 +107,11 @@ fn set_back(tree: &mut Tree) {
     if tree.state.debt.as_ref().is_some_and(|debt| debt.since >= begun.at) {
         tree.state.debt = None;
         tree.state.last_error = tree.state.last_error.take().filter(|last| last.at < begun.at);
+    }
+    // Nor is it over while the previous certificate was not seen again: that this is so is noted last.
+    let lost = tree.state.proven.as_mut().filter(|proven| proven.proof == Proof::None && proven.at >= begun.at);
+    if let Some(proven) = lost {
+        proven.proof = Proof::File;
     }
     let noted = tree.state.debt.as_ref().map(|debt| debt.generation);
     tree.debt = tree.debt.take().filter(|debt| Some(debt.generation) == noted);
@@ -99,7 +131,6 @@ fn set_back(tree: &mut Tree) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::clock::Time;
     use crate::model::key::Keep;
     use crate::model::state::{Begun, DebtState, State};
     use crate::plan::generation::{Condition, Kept};

@@ -1,16 +1,15 @@
 //! What a certificate's validity says about renewing it.
 
-use super::due::due_at;
+use super::due::Renewal;
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
-use crate::model::name::CertName;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::span;
 
 /// The reason for renewal in a certificate's validity, if there is one.
 #[must_use]
-pub fn time_reason(host: &str, name: &CertName, facts: &Facts, now: Time) -> Option<Reason> {
-    let due = due_at(host, name, facts.not_before, facts.not_after);
+pub fn time_reason(renewal: &Renewal<'_>, facts: &Facts, now: Time) -> Option<Reason> {
+    let due = renewal.due_at(facts.not_before, facts.not_after);
     // As OpenSSL has it, the last second is over (judge/facts.md, "Peers").
     if now >= facts.not_after {
         let text = format!("since {} ({} ago)", facts.not_after, span::about(now.since(facts.not_after)));
@@ -25,9 +24,9 @@ pub fn time_reason(host: &str, name: &CertName, facts: &Facts, now: Time) -> Opt
 
 /// The reason to leave a certificate alone.
 #[must_use]
-pub fn fresh(host: &str, name: &CertName, facts: Option<&Facts>, now: Time) -> Reason {
+pub fn fresh(renewal: &Renewal<'_>, facts: Option<&Facts>, now: Time) -> Reason {
     let Some(facts) = facts else { return Reason::new(ReasonCode::Fresh, "nothing to do") };
-    let due = due_at(host, name, facts.not_before, facts.not_after);
+    let due = renewal.due_at(facts.not_before, facts.not_after);
     let text = format!("valid since {} until {}, due in {} at {due}", facts.not_before, facts.not_after, span::about(due.since(now)));
     Reason::new(ReasonCode::Fresh, text)
 }

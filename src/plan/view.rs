@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::generation::certificates;
 use super::inventory::{Inventory, StateFile, Tree};
+use super::login;
+use super::logins::{self, Needs};
 pub use super::planned::{Action, Planned};
 use super::planned::{planned, strange};
 pub use super::standing::Standing;
@@ -12,9 +13,10 @@ use super::{scheduler, under_way};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::look::View;
-use crate::judge::cert::Facts;
 use crate::model::clock::Time;
-use crate::model::openbao::AuthMethod;
+use crate::model::code::Code;
+use crate::model::failure::Warning;
+use crate::model::login_end::LoginEnd;
 use crate::model::report::{RunError, SettingsError};
 
 /// `plan --json`.
@@ -77,6 +79,9 @@ impl StatusDocument {
             last_run: None,
             unnamed: Vec::new(),
             login_expires: None,
+            logins: Vec::new(),
+            tpm: None,
+            warnings: Vec::new(),
             errors,
             certificates: Vec::new(),
         }
@@ -101,8 +106,14 @@ pub struct StatusDocument {
     pub last_run: Option<Time>,
     /// Certificates on disk that the settings no longer name; kept, never deleted in silence.
     pub unnamed: Vec<String>,
-    /// When the login that ends first ends, where that can be read here: of a client certificate.
+    /// When the login that ends first ends, of those whose end is known.
     pub login_expires: Option<Time>,
+    /// Logins whose end is known.
+    pub logins: Vec<LoginEnd>,
+    /// How the TPM was when it was last needed: `ok`, or the code of what went wrong; `None` where the settings name none.
+    pub tpm: Option<&'static str>,
+    /// Worth saying of the host as a whole.
+    pub warnings: Vec<Warning>,
     /// Errors of the settings (exit 2).
     pub errors: Vec<SettingsError>,
     /// One for each certificate of the settings.
@@ -132,7 +143,9 @@ pub fn plan(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<P
 /// # Errors
 /// What may not be read.
 pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<StatusDocument, DiskError> {
-    let Inventory { certificates: observed, last_run, unnamed, sealing, .. } = under_way::look(settings, wanted)?;
+    let inventory = under_way::look(settings, wanted)?;
+    let unnamed = inventory.left_over();
+    let Inventory { certificates: observed, last_run, sealing, .. } = inventory;
     let unwritable = Dir::open(&settings.paths.state)?.and_then(|state| state.refuses_writing());
     let period = scheduler::period(&View::host());
     let host = OfHost { settings, last_run, sealing: &sealing, period, unwritable: unwritable.as_deref(), now };
@@ -145,6 +158,9 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
                 Standing { planned: strange(certificate, why)?, ..standing(&host, certificate, tree) }
             }
         };
+        let ends = standing.planned.expires;
+        let mut standing = standing;
+        standing.warnings.extend(login::expiring(settings, certificate.name(), ends, period, now));
         certificates.push(standing);
     }
     if let Some(warning) = super::attestation::break_glass(&settings.paths.state)? {
@@ -153,6 +169,7 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
             standing.warnings.push(warning.clone());
         }
     }
+    let logins = logins::known(settings)?;
     Ok(StatusDocument {
         schema: "omens.status/1",
         host: settings.host.clone(),
@@ -161,17 +178,25 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result
         healthy: certificates.iter().all(|c| c.healthy),
         last_run,
         unnamed,
-        login_expires: login_expires(settings),
+        login_expires: logins.iter().map(|login| login.expires).min(),
+        tpm: settings.sealing.as_ref().map(|_| tpm_state(&certificates)),
+        warnings: Needs::of(settings, &certificates, now).map_or_else(Vec::new, |needs| needs.warnings(&logins, now)),
+        logins,
         errors: Vec::new(),
         certificates,
     })
 }
 
-fn login_expires(settings: &Settings) -> Option<Time> {
-    let ends = settings.openbao.login.iter().filter_map(|login| {
-        let AuthMethod::Cert(login) = login else { return None };
-        let pem = View::host().text(&login.cert).ok()?;
-        Facts::parse(certificates(pem.as_bytes()).first()?).ok().map(|facts| facts.not_after)
-    });
-    ends.min()
+/// What sealing keys last failed over, where that still counts.
+pub const TPM_STATES: [Code; 6] =
+    [Code::TpmUnreachable, Code::TpmBusy, Code::TpmLockout, Code::TpmReplaced, Code::PcrChanged, Code::PcrUnmeasured];
+
+/// What [`StatusDocument::tpm`] says where nothing is wrong.
+pub const TPM_OK: &str = "ok";
+
+fn tpm_state(certificates: &[Standing]) -> &'static str {
+    let failed =
+        certificates.iter().filter_map(|standing| standing.last_error.as_ref()).find(|last| TPM_STATES.contains(&last.failure.code));
+    let known = failed.and_then(|last| TPM_STATES.into_iter().find(|code| *code == last.failure.code));
+    known.map_or(TPM_OK, Code::as_str)
 }

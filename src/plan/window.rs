@@ -2,10 +2,9 @@
 //! otherwise most short lives would run out between two windows. A certificate that would not live to be renewed overrides them.
 
 use super::choice::{Plan, Settle, Why};
-use super::due::due_at;
+use super::due::Renewal;
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
-use crate::model::name::CertName;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::window::{Opening, Place, Windows};
 
@@ -71,9 +70,9 @@ fn overrides(live: Option<Life>, now: Time, next: Opening) -> Option<String> {
 
 /// The reason to renew a certificate before its time, inside a window. One that was staged in this very window has been renewed for it.
 #[must_use]
-pub fn early(windows: &Windows, host: &str, name: &CertName, live: Life, staged: Option<Time>, now: Time) -> Option<Reason> {
+pub fn early(windows: &Windows, renewal: &Renewal<'_>, live: Life, staged: Option<Time>, now: Time) -> Option<Reason> {
     let Place::Inside { this, next: Some(next) } = windows.place(now) else { return None };
-    let due = due_at(host, name, live.not_before, live.not_after);
+    let due = renewal.due_at(live.not_before, live.not_after);
     let renewed = staged.unwrap_or(live.not_before) >= this.opens;
     (due < next.ends && !renewed).then(|| {
         Reason::new(
@@ -86,7 +85,8 @@ pub fn early(windows: &Windows, host: &str, name: &CertName, live: Life, staged:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::name::Generation;
+    use crate::model::name::{CertName, Generation};
+    use crate::model::renew_at::RenewAt;
     use crate::model::window::Weekly;
     use crate::plan::choice::Issue;
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn inside_a_window_what_falls_due_before_the_next_one_ends_is_due_now() {
-        let name = CertName::parse("web").unwrap();
+        let renewal = Renewal { host: "host", name: &CertName::parse("web").unwrap(), at: RenewAt::Usual };
         for (what, spans, live, staged, now, expected) in [
             // Due at the end of the second of three days.
             ("before the next one", "02:00-05:00", life("01T00:00", 40), "01T00:00", "01T02:00", true),
@@ -159,7 +159,7 @@ mod tests {
             ("once a week", "Mon 02:00-05:00", life("01T00:00", 240), "01T00:00", "01T02:00", true),
             ("always open", "00:00-24:00", life("01T00:00", 24), "01T00:00", "01T02:00", false),
         ] {
-            let found = early(&windows(&[spans]), "host", &name, live, Some(at(staged)), at(now));
+            let found = early(&windows(&[spans]), &renewal, live, Some(at(staged)), at(now));
             assert_eq!(found.is_some(), expected, "{what}: {found:?}");
         }
     }

@@ -14,6 +14,8 @@ pub mod commit;
 pub mod record;
 pub mod run;
 pub mod flow;
+pub mod enroll;
+pub mod forget;
 pub mod restore;
 pub mod reseal;
 pub mod rollback;

@@ -12,8 +12,9 @@ use futures_util::future::BoxFuture;
 
 use self::drivers::by_drivers;
 pub use self::drivers::{Asked, Deployment};
+use super::issue::Issuer;
 use super::swap::Published;
-use crate::config::service::{Seen, Shown};
+use crate::config::service::{Deployed, Seen, Shown};
 use crate::config::settings::{Certificate, Endpoint};
 use crate::judge::cert::Facts;
 use crate::model::anchor::{Anchor, Fingerprint};
@@ -58,6 +59,8 @@ impl Proven {
 pub struct Claim<'a> {
     /// Whose endpoints are looked at.
     pub certificate: &'a Certificate,
+    /// Who is logged in at by it, where it is that of a login.
+    pub login: Option<&'a dyn Issuer>,
     /// The pinned root that the served chain must lead to.
     pub anchors: Vec<&'a Anchor>,
     /// The leaf that should be served.
@@ -142,6 +145,10 @@ async fn seen_in_use(prover: &dyn Prover, claim: &Claim<'_>, deployment: &Deploy
     let at_endpoints = at_endpoints(prover, claim, deployment.some_stopped).await?;
     let by_programs = check::all(claim, deployment).await?;
     let own = by_drivers(deployment).await?;
+    if let Some(issuer) = claim.login {
+        issuer.log_in_with(&deployment.deployed.certificate, deployment.deployed.generation).await?;
+        return Ok(Shown { seen: Seen::Leaf, ..own });
+    }
     Ok(Shown { seen: own.seen.max(by_programs).max(at_endpoints), ..own })
 }
 
@@ -182,13 +189,14 @@ pub async fn all_stopped(
     Ok(Proven { published, proof: Proof::ServiceStopped, warnings: Vec::new() })
 }
 
-/// Whether a leaf is what the endpoints serve (again): the judge of a revert, since a reload's exit is none.
+/// Whether a leaf is what the endpoints serve (again), and what the programs say is in use: the judge of a revert, since a reload's exit is
+/// none.
 ///
 /// # Errors
-/// Stage `verify`, when something else is served.
-pub async fn serves(prover: &dyn Prover, claim: &Claim<'_>) -> Result<(), Failure> {
+/// Stage `verify`, when something else is served or used.
+pub async fn serves(prover: &dyn Prover, claim: &Claim<'_>, deployed: &Deployed) -> Result<(), Failure> {
     for endpoint in &claim.certificate.verify {
         prover.until_steady(Look { endpoint, claim, deadline: endpoint.deadline }).await?;
     }
-    Ok(())
+    check::each(claim, deployed).await
 }

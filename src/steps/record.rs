@@ -5,7 +5,7 @@ mod outside;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use outside::{forget_failure, note_failure};
+pub use outside::{forget_failure, note_failure, note_logins};
 
 use super::commit::Committed;
 use super::swap::{Place, disk_failure, withdrawn};
@@ -19,7 +19,7 @@ use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
 use crate::plan::budget::{self, Allowance, Life};
-use crate::plan::due::due_at;
+use crate::plan::due::Renewal;
 
 /// The state of one certificate during a run, saved at every step that must survive a kill.
 #[derive(Debug)]
@@ -179,8 +179,8 @@ impl Notes {
             state.debt = state.debt.take().filter(|debt| debt.generation > generation);
             // A certificate that is due as it comes would be asked for at every run: its request stays counted, and so it does where it is
             // only the committed one that was given back because no new one came.
-            let (host, name) = (&self.place.settings().host, self.place.name());
-            if failure.is_none() && due_at(host, name, committed.facts().not_before, committed.facts().not_after) > now {
+            let renewal = Renewal::of(self.place.settings(), self.place.certificate());
+            if failure.is_none() && renewal.due_at(committed.facts().not_before, committed.facts().not_after) > now {
                 state.requests.clear();
             }
         }

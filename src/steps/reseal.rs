@@ -46,7 +46,7 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
     let sealed: Vec<&Certificate> = settings.certificates.iter().filter(|c| c.keep.needs_tpm()).collect();
     let trees = match Trees::open(settings) {
         Ok(trees) => trees,
-        Err(failure) => return without_a_key(run, &sealed, &failure),
+        Err(failure) => return without_a_key(*run, &sealed, &failure),
     };
     let Some(store) = trees.stores().sealed() else { return run.end(Vec::new()) };
     let pinned = if options.new_tpm { store.adopt_tpm().map(Some) } else { Ok(None) };
@@ -54,7 +54,7 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
     let has_other_tpm = matches!(made, Ok(Some(true)));
     let sealing = Sealing { run: &run, trees: &trees, store, clock, has_other_tpm };
     let mut reports: Vec<CertReport> = match made {
-        Err(failure) => return without_a_key(run, &sealed, &failure),
+        Err(failure) => return without_a_key(*run, &sealed, &failure),
         Ok(other) => sealed.iter().map(|c| with_warning(sealing.one(c), other)).collect(),
     };
     reports.extend(faulty::all(&run, settings));
@@ -119,7 +119,7 @@ impl Sealing<'_> {
         let mut report = CertReport { generation: tree.published.generation, previous: tree.published.generation, ..unknown(certificate) };
         describe_leaf(&mut report, tree.published.facts.as_ref());
         report.proof = proof_of_live(&tree);
-        if let Err(failure) = tree.state_file.demand_ours(certificate.name()) {
+        if let Err(failure) = tree.demand_ours(certificate.name()) {
             return self.run.failed(report, failure);
         }
         let again = match plan::reseal(certificate.name(), &tree) {

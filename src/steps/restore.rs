@@ -1,21 +1,23 @@
 //! `restore`: the run directory rebuilt from the state directory, as after every boot. No network, no process, no waiting for a lock.
 
 mod bare;
+mod notes;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 
 use self::bare::Ground;
+use self::notes::{note_failures, note_renamed};
 use super::flow::describe_leaf;
-use super::record;
-use super::run::{disk_error, line};
+use super::run::disk_error;
+use super::swap::renames;
 use super::swap::{Place, Trees, disk_failure, put_back};
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
-use crate::model::entry::{Entry, Outcome};
+use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::CertName;
@@ -87,7 +89,9 @@ impl Work<'_> {
             }
             Ok(Some(state)) => match Lock::try_take(&state, layout::LOCK) {
                 Ok(Some(lock)) => {
-                    let reports = self.each();
+                    let renamed = self.settings.map_or_else(Vec::new, |settings| renames::carry_over(&state, settings));
+                    let mut reports = self.each();
+                    note_renamed(&state, &renamed, &mut reports, started);
                     note_failures(&state, &reports, started, self.clock.now());
                     drop(lock);
                     (reports, None)
@@ -184,6 +188,9 @@ fn one(
         Ok(tree) => tree,
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
     };
+    if let Err(failure) = tree.rename.demand_done(certificate.name()) {
+        return failed(report, failure);
+    }
     let mut report = CertReport { previous: tree.published.generation, generation: tree.published.generation, ..report };
     let Some((kept, is_debt)) = choose(settings, certificate, &tree, now, &mut report) else { return nothing(certificate.name()) };
     match differs(settings, certificate, trust, kept) {
@@ -271,28 +278,4 @@ fn as_it_is(name: &CertName, tree: Result<Tree, DiskError>) -> CertReport {
     }
     let text = format!("{name} is not complete, and another run holds the lock");
     failed(report, Failure::new(Stage::Publish, Code::Locked, text).hint("`omens restore` again when that run has ended"))
-}
-
-/// A failure is never only a line on a terminal.
-fn note_failures(state: &Dir, reports: &[CertReport], started: Time, now: Time) {
-    let run = format!("{started}-restore");
-    let entry = |report: &CertReport| {
-        let stage = report.error.as_ref().map_or(Stage::Publish, |failure| failure.stage);
-        Entry { error: report.error.clone(), ..line(&run, &report.name, stage, report.outcome, now) }
-    };
-    let entries: Vec<Entry> = reports.iter().filter(|r| r.outcome == Outcome::Failed).map(entry).collect();
-    if let Err(why) = record::append(state, &entries, true) {
-        tracing::error!(%why, "the ledger was not written");
-    }
-    // `status` says why, until it succeeds or a run had no cause to repeat it.
-    for report in reports {
-        let noted = match &report.error {
-            Some(failure) => record::note_failure(state, &report.name, failure, now),
-            None if report.outcome == Outcome::Restored => record::forget_failure(state, &report.name),
-            None => Ok(()),
-        };
-        if let Err(why) = noted {
-            tracing::warn!(%why, certificate = %report.name, "how restoring ended was not noted");
-        }
-    }
 }

@@ -38,7 +38,7 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, world: &W
         Ok(tree) => tree,
         Err(why) => return run.failed(unknown(), disk_failure(Stage::Plan, &why)),
     };
-    if let Err(failure) = tree.state_file.demand_ours(certificate.name()) {
+    if let Err(failure) = tree.demand_ours(certificate.name()) {
         return run.failed(unknown(), failure);
     }
     let decision = match decide::rollback(settings, certificate, &tree, world.clock.now()) {

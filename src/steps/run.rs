@@ -1,10 +1,15 @@
 //! The frame of every command that changes a host: one lock, one run id, one report, lines in the ledger, one exit code.
 
+mod command;
+mod lines;
+mod locking;
+mod owner;
+
 use std::cell::RefCell;
 use std::time::Duration;
 
 use super::record;
-use super::swap::disk_failure;
+use super::swap::renames::{self, Renamed};
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
@@ -13,45 +18,16 @@ pub use crate::io::runtime::runtime;
 use crate::io::write;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
-use crate::model::entry::{self, Entry, Outcome};
+use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
-use crate::model::name::CertName;
+use crate::model::login_end::LoginEnd;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
-use crate::plan::inventory::Tree;
-use crate::plan::under_way::{Reached, reached};
+pub use lines::interrupted;
+pub(super) use lines::{line, renamed, renamed_warning};
+pub(super) use locking::disk_error;
 
-/// Between two looks at a lock that somebody else holds.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// The commands that change a host under its lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// `omens install`.
-    Install,
-    /// `omens renew`, and the runs of `omens run`.
-    Renew,
-    /// `omens reseal`.
-    Reseal,
-    /// `omens rollback`.
-    Rollback,
-    /// `omens unblock`.
-    Unblock,
-}
-
-impl Command {
-    /// The schema of its document.
-    #[must_use]
-    pub const fn schema(self) -> &'static str {
-        match self {
-            Self::Install => "omens.install/1",
-            Self::Renew => "omens.renew/1",
-            Self::Reseal => "omens.reseal/1",
-            Self::Rollback => "omens.rollback/1",
-            Self::Unblock => "omens.unblock/1",
-        }
-    }
-}
+pub use command::Command;
 
 /// A run that holds the lock.
 #[derive(Debug)]
@@ -73,13 +49,15 @@ pub struct Run {
     hides: bool,
     /// Whether it is about all certificates, also about those whose names nobody can make out.
     of_all: bool,
+    /// What it carried over from earlier names before anything else.
+    renamed: Vec<Renamed>,
 }
 
 /// Either a run, or the report of why there is none.
 #[derive(Debug)]
 pub enum Begun {
     /// The lock is held.
-    Run(Run),
+    Run(Box<Run>),
     /// It ended before it began.
     Report(Box<Report>),
 }
@@ -91,9 +69,11 @@ impl Run {
         let started = clock.now();
         let host = settings.host.clone();
         let (errors, hides) = (settings.faults.errors.clone(), settings.faults.hidden.is_some());
-        let of_all = !matches!(command, Command::Rollback | Command::Unblock);
+        let of_all = !matches!(command, Command::Rollback | Command::Unblock | Command::Forget);
         let schema = command.schema();
         let refuse = |error: RunError| {
+            // Two configurations in one state directory are a fault of the settings: nothing was attempted.
+            let exit = if error.code == Code::SharedState { 2 } else { 1 };
             let error = Some(error);
             let (schema, host, finished) = (schema.to_owned(), host.clone(), clock.now());
             Begun::Report(Box::new(Report {
@@ -101,7 +81,7 @@ impl Run {
                 host,
                 started,
                 finished,
-                exit: 1,
+                exit,
                 error,
                 errors: settings.faults.errors.clone(),
                 certificates: Vec::new(),
@@ -115,15 +95,19 @@ impl Run {
         if let Err(why) = write::refuse_link(&state, layout::LEDGER) {
             return refuse(disk_error(&why));
         }
-        match wait_for_lock(&state, wait, clock) {
+        match locking::wait_for_lock(&state, wait, clock) {
             Ok(Some(lock)) => {
+                if let Err(error) = owner::claim(&state, settings) {
+                    return refuse(error);
+                }
                 lock.touch();
                 let random = match write::random_digits() {
                     Ok(random) => random,
                     Err(errno) => return refuse(disk_error(&DiskError::new("get random bytes for a run in", state.path(), errno))),
                 };
                 let id = format!("{started}-{random}");
-                Begun::Run(Self {
+                let renamed = renames::carry_over(&state, settings);
+                let run = Self {
                     id,
                     command,
                     host,
@@ -135,9 +119,12 @@ impl Run {
                     errors,
                     hides,
                     of_all,
-                })
+                    renamed,
+                };
+                run.note_renamed();
+                Begun::Run(Box::new(run))
             }
-            Ok(None) => refuse(locked(&state, wait)),
+            Ok(None) => refuse(locking::locked(&state, wait)),
             Err(why) => refuse(disk_error(&why)),
         }
     }
@@ -181,7 +168,13 @@ impl Run {
         if let Err(why) = record::note_failure(&self.state, &report.name, &failure, now) {
             tracing::error!(%why, certificate = %report.name, "its failure could not be noted");
         }
-        let mut entry = line(&self.id, &report.name, failure.stage, Outcome::Failed, now);
+        self.failed_unnoted(report, failure)
+    }
+
+    /// The same without a word in its state.
+    #[must_use]
+    pub fn failed_unnoted(&self, report: CertReport, failure: Failure) -> CertReport {
+        let mut entry = line(&self.id, &report.name, failure.stage, Outcome::Failed, self.clock.now());
         entry.error = Some(failure.clone());
         self.note(&entry);
         CertReport { outcome: Outcome::Failed, error: Some(failure), ..report }
@@ -203,12 +196,35 @@ impl Run {
         report
     }
 
+    /// Keeps what the run learnt about the end of its logins, for `status`. What cannot be kept is learnt again.
+    pub(super) fn note_logins(&self, logins: Vec<LoginEnd>) {
+        if let Err(why) = record::note_logins(&self.state, logins) {
+            tracing::warn!(%why, "when the login ends was not noted");
+        }
+    }
+
+    fn note_renamed(&self) {
+        for one in &self.renamed {
+            self.note(&renamed(&self.id, one, self.clock.now()));
+        }
+    }
+
+    /// What was left of a certificate is gone: said in the ledger, with the generation that was live.
+    pub(super) fn forgotten(&self, entry: Entry) {
+        self.note(&Entry { run: self.id.clone(), time: self.clock.now(), ..entry });
+    }
+
     /// Ends the run: flushes the ledger, notes the time, and gives the report with its exit code.
     #[must_use]
     pub fn end(self, certificates: Vec<CertReport>) -> Report {
         // `not-due` leaves no line; a ledger that got one is flushed once, at the end.
         let wrote = certificates.iter().any(|c| !matches!(c.outcome, Outcome::NotDue | Outcome::Blocked));
         self.kept(self.flush(wrote));
+        let mut certificates = certificates;
+        for one in &self.renamed {
+            let of = certificates.iter_mut().filter(|report| report.name == one.name);
+            of.for_each(|report| report.warnings.push(renamed_warning(one)));
+        }
         let error = self.unwritten.take().map(|why| disk_error(&why));
         let hidden = self.of_all && self.hides;
         Report {
@@ -230,7 +246,7 @@ impl Run {
             Outcome::Blocked => report.error.as_ref().is_some_and(|error| error.code == Code::OutsideWindow),
             Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
             Outcome::Restored | Outcome::Kept | Outcome::Resealed => true,
-            Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged => true,
+            Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged | Outcome::Forgotten | Outcome::Renamed => true,
             Outcome::RolledBack => self.command == Command::Rollback,
             Outcome::Refused | Outcome::Failed | Outcome::Exhausted | Outcome::Interrupted => false,
         }
@@ -239,62 +255,4 @@ impl Run {
     fn flush(&self, wrote: bool) -> Result<(), DiskError> {
         if wrote && self.state.kind(layout::LEDGER)?.is_some() { write::append(&self.state, layout::LEDGER, "", true) } else { Ok(()) }
     }
-}
-
-fn wait_for_lock(state: &Dir, wait: Duration, clock: Clock) -> Result<Option<Lock>, DiskError> {
-    let end = clock.instant() + wait;
-    loop {
-        if let Some(lock) = Lock::try_take(state, layout::LOCK)? {
-            return Ok(Some(lock));
-        }
-        if clock.instant() >= end {
-            return Ok(None);
-        }
-        std::thread::sleep(LOOK_AGAIN);
-    }
-}
-
-fn locked(state: &Dir, wait: Duration) -> RunError {
-    RunError {
-        code: Code::Locked,
-        text: format!("another run holds {} and did not end within {} s", state.join(layout::LOCK).display(), wait.as_secs()),
-        hint: Some("wait for it, or give more time with --wait; the lock is freed by itself when its holder ends".to_owned()),
-    }
-}
-
-/// A disk's refusal as an error of the whole run.
-pub(super) fn disk_error(why: &DiskError) -> RunError {
-    let failure = disk_failure(Stage::Plan, why);
-    RunError { code: failure.code, text: failure.text, hint: failure.hint }
-}
-
-/// A ledger line with nothing in it but who, where and how.
-pub(super) fn line(run: &str, name: &CertName, stage: Stage, outcome: Outcome, now: Time) -> Entry {
-    Entry {
-        v: entry::VERSION,
-        time: now,
-        run: run.to_owned(),
-        certificate: name.to_string(),
-        generation: None,
-        stage,
-        outcome,
-        serial: None,
-        sha256: None,
-        break_glass: None,
-        error: None,
-        findings: Vec::new(),
-        refused_pem: None,
-    }
-}
-
-/// The line of an earlier run that was ended in the middle: how far it came is read from what it left.
-#[must_use]
-pub fn interrupted(tree: &Tree, name: &CertName, now: Time) -> Option<Entry> {
-    let begun = tree.state.begun.as_ref()?;
-    let Reached { stage, generation } = reached(tree);
-    let text = format!("interrupted at {stage}: the run that began at {} did not finish", begun.at);
-    let mut entry = line(&begun.run, name, stage, Outcome::Interrupted, now);
-    entry.generation = generation;
-    entry.error = Some(Failure::new(stage, Code::Interrupted, text));
-    Some(entry)
 }

@@ -20,6 +20,7 @@ mod lab;
 
 mod audit;
 mod bare;
+mod look;
 mod measure;
 mod order;
 mod outage;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("audit") => lab::run_and_clean_up("bench", audit::audit),
+        Some("look") => lab::run_and_clean_up("bench", look::look),
         Some("order") => lab::run_and_clean_up("bench", order::order),
         Some("beside") => lab::run_and_clean_up("bench", || drop(beside_peers())),
         _ => lab::run_and_clean_up("bench", bench),
@@ -85,6 +87,7 @@ fn bench() {
     waiting(&bao, &rivals);
     thousand(&bao, &rivals);
     sealed::sealed(&bao);
+    look::looking(&bao);
     audit::audit();
 }
 

@@ -190,6 +190,7 @@ fn pki() -> &'static Pki {
             lifetime_max: Duration::from_secs(168 * 3600),
             wildcard: false,
             lints: BTreeMap::new(),
+            renew_at: None,
         };
         let request = Request {
             name: CertName::parse("web").expect("a name"),

@@ -63,6 +63,16 @@ drop_in nginx.service.d/omens.conf
 power_on orderly
 keys web
 keys other
+# A file of omens.d that is no TOML, then a main file that is none: what was committed is served all the same, and the unit says so.
+mkdir /etc/omens/omens.d
+printf '[[certificate\n' >/etc/omens/omens.d/broken.toml
+power_on hidden
+rm -r /etc/omens/omens.d
+cp -p /etc/omens/omens.toml $work/
+printf '[host\n' >/etc/omens/omens.toml
+power_on broken
+keys web
+cp -p $work/omens.toml /etc/omens/
 # One certificate that cannot be restored does not take nginx down, which has another.
 other=$(echo /var/lib/omens/certs/other/live/key.*)
 mv "$other" $work/

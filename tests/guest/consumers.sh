@@ -49,7 +49,8 @@ consumer() { # NAME UNIT PORT [s_client options]
   follow "$name"
   systemctl reset-failed omens-renew.service 2>/dev/null || true
   systemctl start omens-renew.service 2>/dev/null || true
-  first=$(omens --json status 2>/dev/null | jq -r --arg name "$name" '.certificates[] | select(.name == $name) | .proof // "-"')
+  ! grep -q "^install" "/etc/omens/omens.d/$name.toml" || { omens install >$work/install.log 2>&1 || cat $work/install.log; }
+  first=$({ omens --json status || true; } 2>/dev/null | jq -r --arg name "$name" '.certificates[] | select(.name == $name) | .proof // "-"')
   systemctl start "$unit" || journalctl -q -u "$unit" -n 5 -o cat
   for _ in {1..50}; do [ -n "$(wire "$@")" ] && break || sleep .1; done
   second=$(renew "$name")
@@ -64,3 +65,16 @@ consumer haproxy haproxy.service 443
 consumer apache apache2.service 443
 consumer postgresql postgresql@15-main.service 5432 -starttls postgres
 consumer postfix postfix@-.service 465
+# One file with the key first is as good to the two that take either order: their pages, with that.
+cp -r $UNITS/consumers $work/
+key_first() { # NAME [FILE]: also in what the page has written there
+  sed -i -e 's/live\/\(combined\|fullchain\|key\).pem/live\/combined-key-first.pem/; s/^```haproxy append=.*/```/' \
+    -e "s/^reload = /install = [ { dir = \"\/run\", combined = \"$1.pem\", order = \"key-first\" } ]\n&/" $work/consumers/$1.md
+  [ $# -eq 1 ] || sed -i 's/live\/combined.pem/live\/combined-key-first.pem/' "$2"
+  rm -rf /var/lib/omens/certs/$1 /run/omens/$1
+}
+key_first haproxy /etc/haproxy/haproxy.cfg
+key_first postgresql
+UNITS=$work
+consumer haproxy haproxy.service 443
+consumer postgresql postgresql@15-main.service 5432 -starttls postgres

@@ -41,18 +41,6 @@ fn another_root_of_the_same_name_is_refused() {
 }
 
 #[test]
-fn what_this_build_does_not_do_is_said_and_never_ignored() {
-    let hostile = Hostile::start();
-    let estate = hostile.estate();
-    let good = estate.settings_text();
-    let asked = "login = [ { tpm_identity = {} }, ";
-    std::fs::write(estate.settings(), good.replace("login = [ ", asked)).unwrap();
-    let run = estate.renew();
-    assert_eq!(run.code, 2, "{run}");
-    assert!(run.json["errors"].to_string().contains("not-available"), "{run}");
-}
-
-#[test]
 fn secrets_that_others_may_read_are_refused() {
     let hostile = Hostile::start();
     let estate = hostile.estate();

@@ -56,6 +56,7 @@ fn settings_that_are_wrong_stop_every_command_before_it_begins() {
         (&["restore"], 2),
         (&["rollback", "nginx"], 2),
         (&["unblock", "nginx", "--yes"], 2),
+        (&["forget", "nginx", "--yes"], 2),
         (&["install"], 2),
     ] {
         let arguments = [&["--config", "omens.toml"], arguments].concat();

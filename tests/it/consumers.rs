@@ -10,12 +10,16 @@ const PAGES: [(&str, &str); 5] =
     [("nginx", "nginx"), ("haproxy", "haproxy"), ("apache", "apache2"), ("postgresql", "pg_ctlcluster"), ("postfix", "postfix")];
 
 /// The proof with the service stopped; outcome and proof once it runs; of a forced renewal; and what the wire shows.
-const SERVED: [&str; 5] = [
+const SERVED: [&str; 7] = [
     "nginx: service-stopped; settled served; renewed served; gen-2 served",
     "haproxy: service-stopped; settled served; renewed served; gen-2 served",
     "apache: service-stopped; settled served; renewed served; gen-2 served",
-    "postgresql: service-stopped; settled file; renewed file; gen-2 served",
-    "postfix: service-stopped; settled served; renewed served; gen-2 served",
+    "postgresql: service-stopped; settled served; renewed served; gen-2 served",
+    // Its file is a link that `omens install` made, until when no service is asked.
+    "postfix: none; settled served; renewed served; gen-2 served",
+    // The same two with one file in the other order.
+    "haproxy: none; settled served; renewed served; gen-2 served",
+    "postgresql: none; settled served; renewed served; gen-2 served",
 ];
 
 #[test]

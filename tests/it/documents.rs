@@ -10,7 +10,8 @@ use omens::model::entry::{self, Entry, Outcome};
 use omens::model::failure::{Failure, Stage, Warning};
 use omens::model::finding::{Finding, Severity};
 use omens::model::key::Keep;
-use omens::model::meta::{Copies, Meta};
+use omens::model::login_end::LoginEnd;
+use omens::model::meta::{Copies, Meta, NotedContainer};
 use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
@@ -66,6 +67,8 @@ fn report(schema: &str) -> Report {
         debt: Some(debt()),
         warnings: vec![Warning::new(Code::ClockSkew, "the server is 70 s ahead")],
         findings: vec![Finding::new("ku.ec-key-encipherment", Severity::Medium, "digitalSignature", "keyEncipherment as well")],
+        removed: vec!["/var/lib/omens/certs/old: gen-2 with their private keys, and its state".to_owned()],
+        left_alone: vec!["/etc/web/key.pem: a copy at a consumer's own path".to_owned()],
         error: Some(failure()),
         ..CertReport::new(name(), Outcome::RolledBack)
     };
@@ -137,7 +140,7 @@ fn pinned(file: &str, document: &impl serde::Serialize) {
 
 #[test]
 fn the_documents_of_commands_are_pinned() {
-    for command in ["renew", "restore", "reseal", "rollback", "unblock", "install"] {
+    for command in ["renew", "restore", "reseal", "rollback", "unblock", "forget", "install", "enroll"] {
         pinned("report.json", &Report { schema: "omens.COMMAND/1".to_owned(), ..report(command) });
     }
     let host = "www.example.net".to_owned();
@@ -156,6 +159,9 @@ fn the_documents_of_commands_are_pinned() {
             last_run: Some(at(9)),
             unnamed: vec!["gone".to_owned()],
             login_expires: Some(at(3600)),
+            logins: vec![LoginEnd { method: "token".to_owned(), expires: at(3600), renews: true }],
+            tpm: Some("ok"),
+            warnings: vec![Warning::new(Code::LoginEnds, "the login by token ends in 1 h")],
             errors: vec![],
             certificates: vec![standing()],
         },
@@ -192,6 +198,7 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         serial: Some("0a:ff".to_owned()),
         sha256: Some(Fingerprint::of(b"leaf 2")),
         break_glass: None,
+        renamed_from: None,
         error: Some(failure()),
         findings: vec![Finding::new("eku.absent", Severity::High, "serverAuth", "none")],
         refused_pem: Some("-----BEGIN CERTIFICATE-----\n".to_owned()),
@@ -218,7 +225,8 @@ fn what_a_generation_notes_is_pinned_and_what_others_noted_is_read() {
         srk: Some(Bytes(vec![0, 11, 34])),
         tcti: Some("device:/dev/tpmrm0".to_owned()),
         rendered: [("nginx.conf".to_owned(), "ssl_certificate /run/omens/web/gen-2/fullchain.pem;\n".to_owned())].into(),
-        copies: vec![Copies { dir: "/etc/web".into(), files: [("cert".to_owned(), "web.crt".to_owned())].into() }],
+        copies: vec![Copies { dir: "/etc/web".into(), files: [("cert".to_owned(), "web.crt".to_owned())].into(), password: None }],
+        containers: vec![NotedContainer { part: "pkcs12".to_owned(), password: Some("/etc/web/password".into()) }],
     };
     pinned("meta.json", &meta);
     let read: Meta = serde_json::from_str(&serde_json::to_string(&meta).unwrap()).unwrap();
@@ -226,7 +234,7 @@ fn what_a_generation_notes_is_pinned_and_what_others_noted_is_read() {
     // As versions wrote it that noted nothing for publishing without the settings; and as one may that notes more.
     let mut older = serde_json::to_value(&meta).unwrap();
     let fields = older.as_object_mut().unwrap();
-    for added in ["keep", "owner", "group", "srk", "tcti", "rendered", "copies"] {
+    for added in ["keep", "owner", "group", "srk", "tcti", "rendered", "copies", "containers"] {
         assert!(fields.remove(added).is_some(), "{added}");
     }
     fields.insert("of_tomorrow".to_owned(), true.into());

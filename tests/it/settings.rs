@@ -143,7 +143,7 @@ anchor_sha256 = "000000000000000000000000000000000000000000000000000000000000000
 [openbao]
 address = "http://spire.funlab.casa:8200"
 mount = "pki_int"
-login = [{ tpm_identity = {} }, { aprole = {} }, { token = { token = "hvs.secret" } }]
+login = [{ tpm_identety = {} }, { aprole = {} }, { token = { token = "hvs.secret" } }]
 
 [[certificate]]
 name = "ü"; profile = "tls-server"
@@ -178,11 +178,11 @@ verify = [{ tls = { address = "127.0.0.1" } }]
         r#"2:1 unknown-key: [host] has no key "nmae" | did you mean "name"? known here: name"#,
         "5:17 anchor-pin: the certificate in root.pem has the SHA-256 PIN, expected 0000000000000000000000000000000000000000000000000000000000000000 | find out which is right where the root was made (openssl x509 -noout -fingerprint -sha256 -in root.pem): put the right root into that file, or its fingerprint here",
         r#"7:11 bad-value: plain http is refused: the login and the certificate would cross the network unprotected and unproven | write https://spire.funlab.casa:8200 and give the listener a certificate"#,
-        r#"9:12 not-available: this build does not support the way to log in "tpm_identity" yet | use one of: approle, cert, jwt, token"#,
-        r#"9:35 unknown-key: there is no way to log in "aprole" | did you mean "approle"? known here: approle, cert, jwt, token"#,
+        r#"9:12 unknown-key: there is no way to log in "tpm_identety" | did you mean "tpm_identity"? known here: approle, cert, jwt, token, tpm_identity, jwt_svid"#,
+        r#"9:35 unknown-key: there is no way to log in "aprole" | did you mean "approle"? known here: approle, cert, jwt, token, tpm_identity, jwt_svid"#,
         r#"9:70 bad-value: expected "file:PATH" or "credential:NAME", found something else; a secret never stands in the settings | write the secret to a file of mode 0600 and name that: "file:/etc/omens/NAME""#,
         r#"12:8 bad-value: a name starts with a lower-case letter or a digit, found "Ü" | call it after its service, such as "nginx""#,
-        r#"13:11 unknown-profile: there is no profile "tls-sever" (neither shipped nor in /etc/omens/policies/certificates) | did you mean "tls-server"? known profiles: infrastructure-rsa, keylime-agent, mtls-client, mtls-service, tls-server"#,
+        r#"13:11 unknown-profile: there is no profile "tls-sever" (neither shipped nor in /etc/omens/policies/certificates) | did you mean "tls-server"? known profiles: host-identity, infrastructure-rsa, keylime-agent, mtls-client, mtls-service, tls-server"#,
         r#"14:8 wrong-type: expected a string, found an integer | write it in quotes: "7""#,
         r#"15:7 bad-value: expected a number with its unit, such as "90s", "10m", "24h" or "7d", found "24" | write the unit, such as "24s" or "24h""#,
         r#"17:26 bad-value: expected a DNS name, found "10.0.0.1" | put addresses into "ip""#,
@@ -363,9 +363,14 @@ chain.root-included = "low"
 
 #[test]
 fn every_shipped_profile_can_be_used() {
-    for (name, ttl) in
-        [("tls-server", "720h"), ("mtls-service", "168h"), ("mtls-client", "168h"), ("keylime-agent", "60s"), ("infrastructure-rsa", "24h")]
-    {
+    for (name, ttl) in [
+        ("host-identity", "72h"),
+        ("tls-server", "720h"),
+        ("mtls-service", "168h"),
+        ("mtls-client", "168h"),
+        ("keylime-agent", "60s"),
+        ("infrastructure-rsa", "24h"),
+    ] {
         let etc = Etc::new();
         etc.write("omens.toml", &format!("{HEAD}{}", CERTIFICATE.replace("tls-server", name).replace("24h", ttl)));
         assert_eq!(etc.errors(), Vec::<String>::new(), "{name}");

@@ -225,3 +225,25 @@ fn a_program_is_a_proof_once_it_says_so_and_none_until_then() {
     assert_eq!(run.code, 2, "{}", run.stdout);
     assert_eq!(run.json["errors"][0]["code"], "permissions", "{}", run.json);
 }
+
+#[test]
+fn what_is_put_back_is_judged_by_programs_as_well() {
+    let mut estate = Estate::at_openbao();
+    let dir = place::directory("check-back");
+    let first = program(&dir, "exit 0", 0o755);
+    estate.certs = vec![Cert::web("web")];
+    estate.certs[0].verify = vec![format!("{{ exec = {{ command = [\"{}\"], timeout = \"2s\", deadline = \"1s\" }} }}", first.display())];
+    estate.write();
+    estate.renew().expect(0, "web", "renewed");
+    // It sees the first generation in use and no other: that one is back, and said to be.
+    program(&dir, "[ \"$OMENS_GENERATION\" = 1 ]", 0o755);
+    let not_seen = |run: &crate::lab::estate::Run| run.cert("web")["warnings"].to_string().contains("previous-not-seen");
+    let run = estate.force();
+    run.expect(1, "web", "rolled-back").because("web", "verify/check-failed");
+    assert!(!not_seen(&run), "{run}");
+    // It sees neither: that the old one is in use again is not said.
+    program(&dir, "exit 1", 0o755);
+    let run = estate.force();
+    run.expect(1, "web", "rolled-back");
+    assert!(not_seen(&run) && estate.published("web") == Some(1), "{run}");
+}

@@ -194,7 +194,7 @@ const SCHEDULED: [&str; 26] = [
     "0",
 ];
 
-const BOOTED: [&str; 27] = [
+const BOOTED: [&str; 30] = [
     // A group without SupplementaryGroups=: refused before anything is asked of the CA; and with it.
     "alone exit-code failed 1 failed",
     "asked 0",
@@ -218,6 +218,10 @@ const BOOTED: [&str; 27] = [
     "orderly active active after gen-1 served",
     "web root:www-data 640",
     "other games:games 640",
+    // A broken file of omens.d, and a broken main file: everything that was committed boots, and the unit has failed for that.
+    "hidden failed active after gen-1 served",
+    "broken failed active after gen-1 served",
+    "web root:www-data 640",
     // Wants= and not Requires=: one certificate is lost, nginx serves the other.
     "damaged failed active after gen-1 served",
     "other failed",

@@ -213,6 +213,17 @@ audit "file" "lab" {{
         answer
     }
 
+    /// What this path answers, as an administrator has it wrapped: the wrapping token.
+    pub fn wrapped(&self, path: &str, body: &Value) -> String {
+        let request = self.client.post(format!("{}/v1/{path}", self.address())).json(body);
+        let request = request.header("X-Vault-Token", &self.token).header("X-Vault-Wrap-TTL", "10m");
+        let answer: Value = runtime().block_on(async {
+            let bytes = request.send().await.expect("an answer").bytes().await.expect("a body");
+            serde_json::from_slice(&bytes).expect("JSON")
+        });
+        answer["wrap_info"]["token"].as_str().unwrap_or_else(|| panic!("{path}: {answer}")).to_owned()
+    }
+
     fn initialise(&mut self) {
         let shares = json!({ "secret_shares": 1, "secret_threshold": 1 });
         let (_, answer) = self.ask("PUT", "sys/init", Some(shares), None).expect("init");

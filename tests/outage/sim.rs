@@ -3,10 +3,11 @@
 
 use omens::model::clock::Time;
 use omens::model::name::{CertName, Generation};
+use omens::model::renew_at::RenewAt;
 use omens::model::state::Proof;
 use omens::plan::budget::{self, Allowance, Life};
 use omens::plan::choice::{Known, Live, Plan, choose};
-use omens::plan::due::due_at;
+use omens::plan::due::Renewal;
 
 /// The period of the timer that starts a run.
 pub const PERIOD: i64 = 900;
@@ -79,7 +80,8 @@ struct Host {
 impl Host {
     fn renewed(&mut self, host: &str, name: &CertName, now: i64) {
         (self.from, self.until) = (now - 30, now + DAY);
-        self.due = due_at(host, name, at(self.from), at(self.until)).unix() - START;
+        let renewal = Renewal { host, name, at: RenewAt::Usual };
+        self.due = renewal.due_at(at(self.from), at(self.until)).unix() - START;
         self.quiet_since = self.due;
         self.requests.clear();
         (self.missed_a_chance, self.has_ended) = (false, false);

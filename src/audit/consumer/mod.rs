@@ -3,10 +3,12 @@
 //! To add one: write `NAME/mod.rs` with a `SERVICE` ([`Service`]), its programs, its lints and its reader, then name it here. Targets and their
 //! help, the usual places, the catalogue, owners and accounts, and the lines of `probe`'s remedies all come from there.
 
+pub mod agents;
 pub mod keylime;
 pub mod nginx;
 pub mod openbao;
 pub mod own;
+pub mod renewers;
 pub mod scripts;
 pub mod spire;
 pub mod systemd;
@@ -14,8 +16,17 @@ pub mod systemd;
 use super::facts::service::{Operand, Service, TargetKind};
 
 /// All of them, in the order in which they are read and listed.
-pub static SERVICES: &[&Service] =
-    &[&nginx::SERVICE, &keylime::SERVICE, &spire::SERVICE, &openbao::SERVICE, &systemd::SERVICE, &own::SERVICE, &scripts::SERVICE];
+pub static SERVICES: &[&Service] = &[
+    &nginx::SERVICE,
+    &keylime::SERVICE,
+    &spire::SERVICE,
+    &openbao::SERVICE,
+    &systemd::SERVICE,
+    &own::SERVICE,
+    &scripts::SERVICE,
+    &agents::SERVICE,
+    &renewers::SERVICE,
+];
 
 /// Every kind of target, in the order in which people are told of them: those that are no path come first.
 #[must_use]

@@ -76,8 +76,19 @@ fn read(source: Source<'_>, file: &Path, findings: &mut HostFindings) -> Wiring 
     if let Some((certificate, number)) = certificate {
         let consumer = Consumer { program: &TOYPROXY, target, location: Location::line(file, number) };
         let (intermediates, names) = (Vec::new(), Vec::new());
-        let (passphrase, account, leaf_only) = (false, None, false);
-        wiring.pair(Pair { consumer, certificate, key, intermediates, purpose: Purpose::Server, names, passphrase, account, leaf_only });
+        let (passphrase, account, leaf_only, placeholder) = (false, None, false, false);
+        wiring.pair(Pair {
+            consumer,
+            certificate,
+            key,
+            intermediates,
+            purpose: Purpose::Server,
+            names,
+            passphrase,
+            account,
+            leaf_only,
+            placeholder,
+        });
     }
     wiring
 }
@@ -151,7 +162,7 @@ fn targets_help_catalogue_and_files_of_the_settings_come_from_the_descriptor() {
     let given = Given { files: vec![NamedFile { service: SERVICE.name, path: "/srv/other.cfg".into() }], ..Given::default() };
     assert_eq!(audit(&known(), &[], &given).0.pairs.len(), 2);
     let words = targets_in_words(&known());
-    assert!(words.starts_with("unit:NAME, nginx:FILE, ") && words.ends_with("openbao:FILE or toyproxy:FILE"), "{words}");
+    assert!(words.starts_with("unit:NAME, nginx:FILE, ") && words.ends_with("script:FILE, agent:FILE or toyproxy:FILE"), "{words}");
     assert!(titles_in_words(&known()).ends_with("systemd and Toyproxy"));
     // New findings are listed behind those that were there.
     let (all, with): (Vec<_>, Vec<_>) = (catalogue::all().collect(), catalogue::of(&known()).collect());

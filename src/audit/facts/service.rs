@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::findings::HostFindings;
 use super::program::Program;
+use super::started::Started;
 use super::variable::Variable;
 use super::wiring::Wiring;
 use crate::io::look::View;
@@ -16,6 +17,8 @@ pub struct Source<'a> {
     pub view: &'a View,
     /// Variables that the service's units set; none where one configuration was named.
     pub variables: &'a [Variable],
+    /// How units start the service's programs; none where one configuration was named.
+    pub started: &'a [Started],
 }
 
 /// Reads a configuration from a file or directory on: what it says, and what is wrong with it.

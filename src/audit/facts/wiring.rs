@@ -1,9 +1,11 @@
 //! What services are told to do with certificates: which pair they serve or show, whom they trust, where they listen and whom they call.
 //! Readers fill it in; nothing here judges.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::program::Program;
+pub use super::terms::{CallTerms, DepthLimit, ListenerTerms, TrustTerms, Versions};
 use crate::model::audit::{Location, Target};
 use crate::model::profile::Purpose;
 
@@ -39,6 +41,8 @@ pub struct Pair {
     pub account: Option<String>,
     /// It sends the leaf alone, whatever the file holds ([TLS](crate::audit#tls)).
     pub leaf_only: bool,
+    /// A program picks another one at each handshake: this one is there because the service does not start without.
+    pub placeholder: bool,
 }
 
 impl Pair {
@@ -75,6 +79,8 @@ pub struct Trust {
     pub of: Purpose,
     /// What it takes.
     pub needs: Needs,
+    /// What else its user is told.
+    pub terms: TrustTerms,
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -107,6 +113,8 @@ pub struct Listener {
     pub client_auth: ClientAuth,
     /// By what it judges them: an index into [`Wiring::trusts`].
     pub trust: Option<usize>,
+    /// What else it is told.
+    pub terms: ListenerTerms,
 }
 
 /// A call to somewhere.
@@ -126,6 +134,47 @@ pub struct Connection {
     pub trust: Option<usize>,
     /// What it shows: an index into [`Wiring::pairs`].
     pub pair: Option<usize>,
+    /// What else it is told.
+    pub terms: CallTerms,
+}
+
+/// An address at which a service tells others to call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// Who says so.
+    pub consumer: Consumer,
+    /// The option.
+    pub option: &'static str,
+    /// Name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Files that a renewal writes, and whether it tells anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// Who renews, and where that is said.
+    pub consumer: Consumer,
+    /// Files, or directories of them.
+    pub files: Vec<PathBuf>,
+    /// Whether something is run when it has renewed.
+    pub tells: bool,
+    /// In words: `certbot`, `acme.sh` …
+    pub what: &'static str,
+}
+
+/// An authority that a service signs with: certificate and key, and what its path must end at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Who.
+    pub consumer: Consumer,
+    /// PEM file of its certificate, further ones behind it.
+    pub certificate: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
+    /// PEM file of the roots; without one the authority is a root itself.
+    pub bundle: Option<PathBuf>,
 }
 
 /// All that was read on one host.
@@ -139,6 +188,14 @@ pub struct Wiring {
     pub listeners: Vec<Listener>,
     /// Calls.
     pub connections: Vec<Connection>,
+    /// Addresses that services tell to others.
+    pub advertised: Vec<Advertised>,
+    /// Authorities that services sign with.
+    pub authorities: Vec<Authority>,
+    /// What renews files.
+    pub renewals: Vec<Renewal>,
+    /// Programs and units that something on the host reloads or restarts; `*` where it is not known which.
+    pub reloads: BTreeSet<String>,
     /// Every configuration file that was read.
     pub files: Vec<PathBuf>,
 }
@@ -158,14 +215,22 @@ impl Wiring {
 
     /// Takes in what another reader found.
     pub fn join(&mut self, other: Self) {
-        let (pairs, trusts) = (self.pairs.len(), self.trusts.len());
+        let (pairs, trusts, connections) = (self.pairs.len(), self.trusts.len(), self.connections.len());
         let moved = |index: Option<usize>, by: usize| index.map(|index| index + by);
         self.pairs.extend(other.pairs);
         self.trusts.extend(other.trusts);
         self.files.extend(other.files);
+        self.advertised.extend(other.advertised);
+        self.authorities.extend(other.authorities);
+        self.renewals.extend(other.renewals);
+        self.reloads.extend(other.reloads);
         self.listeners.extend(other.listeners.into_iter().map(|listener| Listener {
             pairs: listener.pairs.iter().map(|index| index + pairs).collect(),
             trust: moved(listener.trust, trusts),
+            terms: ListenerTerms {
+                passes: listener.terms.passes.map(|passes| passes.iter().map(|index| index + connections).collect()),
+                ..listener.terms
+            },
             ..listener
         }));
         self.connections.extend(other.connections.into_iter().map(|connection| Connection {
@@ -189,9 +254,18 @@ mod tests {
     fn indexes_stay_right_when_two_hosts_parts_become_one() {
         let read = |name: &str| {
             let mut wiring = Wiring::default();
-            let trust = wiring.trust(Trust { consumer: consumer(), files: vec![name.into()], of: Purpose::Server, needs: Needs::Any });
-            let connection =
-                Connection { consumer: consumer(), host: name.into(), port: 1, tls: true, name: None, trust: Some(trust), pair: None };
+            let (terms, files) = (TrustTerms::default(), vec![name.into()]);
+            let trust = wiring.trust(Trust { consumer: consumer(), files, of: Purpose::Server, needs: Needs::Any, terms });
+            let connection = Connection {
+                consumer: consumer(),
+                host: name.into(),
+                port: 1,
+                tls: true,
+                name: None,
+                trust: Some(trust),
+                pair: None,
+                terms: CallTerms::default(),
+            };
             wiring.connections.push(connection);
             wiring
         };

@@ -59,7 +59,7 @@ pub(super) const fn telling(heard: &Heard) -> &Answer {
 pub(super) fn find(asking: &Asking, heard: &Heard, known: Option<&Known>, at: Time) -> Found {
     let answer = telling(heard);
     if answer.chain.is_empty() {
-        return without_chain(asking, heard, answer);
+        return without_chain(asking, heard, answer, known);
     }
     if let Some(found) = asking.trust.as_deref().and_then(|trust| ours(asking, answer, trust, at)) {
         return found;
@@ -81,7 +81,7 @@ pub(super) fn find(asking: &Asking, heard: &Heard, known: Option<&Known>, at: Ti
         }
         End::Stalled => Found::new(&lints::STALLED, Side::Server, format!("{} began a handshake and did not end it", asking.address)),
         End::Broken(why) => Found::new(&lints::WE_REFUSED, Side::Us, format!("we could not go on: {why}")),
-        End::PlainHttp | End::NotTls | End::InClear(_) | End::Unreachable(_) => without_chain(asking, heard, answer),
+        End::PlainHttp | End::NotTls | End::InClear(_) | End::Unreachable(_) => without_chain(asking, heard, answer, known),
     }
 }
 
@@ -105,14 +105,39 @@ fn accepted(asking: &Asking, answer: &Answer) -> String {
 }
 
 /// No certificate was seen.
-fn without_chain(asking: &Asking, heard: &Heard, answer: &Answer) -> Found {
+fn without_chain(asking: &Asking, heard: &Heard, answer: &Answer, known: Option<&Known>) -> Found {
     let address = &asking.address;
     if !heard.protocols.is_empty() && heard.protocols.iter().all(|name| matches!(*name, "TLSv1.0" | "TLSv1.1")) {
         let found =
             Found::new(&lints::OLD_TLS, Side::Server, format!("{address} speaks {} and nothing newer", heard.protocols.join(" and ")));
         return Found { alert: alert_of(answer), ..found };
     }
+    if let Some(protocol) = heard.tried.starttls {
+        let word = protocol.as_str();
+        let text = format!("{address} speaks {} there, and TLS after STARTTLS: ask with --starttls {word}", word.to_uppercase());
+        return Found::new(&lints::STARTTLS_WANTED, Side::Server, text);
+    }
+    let told = answer.end == End::Closed && known.is_some_and(|known| known.proxy_line);
+    if heard.tried.proxy_line || told {
+        let text = format!("{address} closes the connection at our hello: it wants a line of the PROXY protocol before it");
+        return Found::new(&lints::PROXY_LINE, Side::Server, text);
+    }
     match &answer.end {
+        End::Alert(alert) if alert == "unrecognised_name" => {
+            let text = match asking.server_name.parse::<std::net::IpAddr>() {
+                Ok(_) => format!("{address} wants the name of a host, and none was sent: an address is no name (RFC 6066 §3)"),
+                Err(_) => format!("{address} has no host named {} and refuses all others (RFC 6066 §3)", asking.server_name),
+            };
+            Found { alert: Some(alert.clone()), ..Found::new(&lints::NAME_UNKNOWN, Side::Server, text) }
+        }
+        End::Alert(alert) if alert == "handshake_failure" || alert == "insufficient_security" => {
+            let text = if heard.tried.old_suites {
+                format!("{address} takes cipher suites of TLS 1.2 without ECDHE or with CBC only, and none of those that we offer")
+            } else {
+                format!("{address} found no common cipher suite, group or signature scheme in what we offer")
+            };
+            Found { alert: Some(alert.clone()), ..Found::new(&lints::NO_COMMON, Side::Server, text) }
+        }
         End::PlainHttp => Found::new(&lints::PLAIN_HTTP, Side::Server, format!("{address} answers a TLS hello in plain HTTP")),
         End::NotTls => Found::new(&lints::NOT_TLS, Side::Server, format!("{address} answers a TLS hello with something that is no TLS")),
         End::Unreachable(why) => Found::new(&lints::UNREACHABLE, Side::Server, why.clone()),
@@ -124,7 +149,11 @@ fn without_chain(asking: &Asking, heard: &Heard, answer: &Answer) -> Found {
             Found { alert: Some(alert.clone()), ..Found::new(&lints::SERVER_REFUSED, Side::Server, text) }
         }
         End::Closed => {
-            Found::new(&lints::SERVER_REFUSED, Side::Server, format!("{address} closed the connection before it showed a certificate"))
+            let text = format!(
+                "{address} closed the connection at our hello without a word: it wants a line of the PROXY protocol before TLS (it stands behind a load \
+                 balancer), or it refuses our address"
+            );
+            Found::new(&lints::SERVER_REFUSED, Side::Server, text)
         }
         End::Broken(why) => Found::new(&lints::WE_REFUSED, Side::Us, format!("{address}: {why}")),
         End::Accepted => Found::new(&lints::WE_REFUSED, Side::Us, format!("{address} showed no certificate")),
@@ -209,6 +238,12 @@ fn theirs(asking: &Asking, answer: &Answer, alert: &str, known: Option<&Known>, 
     by_list(asking, ours, issuers, alert, known)
 }
 
+/// Whether one of the certificates that we trust is the self-signed root of this name.
+fn is_root(asking: &Asking, name: &[u8]) -> bool {
+    let roots = asking.trust.iter().flatten().filter_map(|der| Facts::parse(der).ok());
+    roots.into_iter().any(|root| root.self_issued() && root.subject.der == name)
+}
+
 /// By the server's own list where we can read it, else by the issuers that it names.
 fn by_list(asking: &Asking, ours: &Ours, issuers: &[Vec<u8>], alert: &str, known: Option<&Known>) -> Found {
     let server = |lint: &'static Lint, text: String| Found::new(lint, Side::Server, format!("{text}; it says {alert}"));
@@ -239,6 +274,11 @@ fn by_list(asking: &Asking, ours: &Ours, issuers: &[Vec<u8>], alert: &str, known
         (false, true) => server(
             &lints::CLIENT_ROOT,
             format!("{} accepts {shown}, but not {}, the root above our {}", asking.address, cert::distinguished_name(root), leaf.subject),
+        ),
+        // Its issuer is a root that we hold ourselves: nothing is missing between them.
+        (false, false) if ours.above.is_empty() && is_root(asking, &leaf.issuer.der) => server(
+            &lints::CLIENT_OTHER_CA,
+            format!("our {} is of the root {}; {} accepts {shown}", leaf.subject, leaf.issuer, asking.address),
         ),
         (false, false) if ours.above.is_empty() => server(
             &lints::CLIENT_INCOMPLETE,

@@ -24,6 +24,10 @@ catalogue! {
     CLIENT_ROOT = "probe.client-root-untrusted", High, open, "the server's trust list holds our intermediate, but not the root above it", "add the root to the server's list: OpenSSL follows a chain up to a self-signed certificate";
     CLIENT_INCOMPLETE = "probe.client-missing-intermediate", High, open, "our client certificate is sent without the intermediate that the server lacks", "put leaf and intermediate into the client's certificate file, or the intermediate into the server's list";
     CLIENT_UNTRUSTED = "probe.client-untrusted", High, open, "the server does not trust our client certificate", "compare the issuer of our certificate with the server's trust list: it needs the root, not the intermediate alone";
+    NAME_UNKNOWN = "probe.name-unknown", High, open, "the server knows no host of the name that was asked for (RFC 6066 §3)", "ask by a name that it serves (--server-name), or add the name to the server's configuration";
+    NO_COMMON = "probe.no-common-cipher", High, open, "the server and we have no cipher suite, group or signature scheme in common", "allow ECDHE with AES-GCM or ChaCha20, and P-256 or X25519, on the server";
+    PROXY_LINE = "probe.proxy-protocol", High, open, "the listener wants a line of the PROXY protocol before TLS, and closes without one", "call it through the load balancer that it stands behind, or take proxy_protocol out of the listener";
+    STARTTLS_WANTED = "probe.starttls-wanted", High, open, "another protocol is spoken there, which goes over to TLS when it is asked (STARTTLS)", "ask again with --starttls and the protocol";
     SERVER_REFUSED = "probe.server-refused", High, open, "the server ended the handshake", "see the server's log at this time";
     WE_REFUSED = "probe.we-refused", High, open, "we ended the handshake", "";
 }

@@ -106,6 +106,19 @@ pub struct Heard {
     pub protocols: Vec<&'static str>,
     /// What it says in HTTP of our client certificate, where it lets the handshake pass and refuses it there.
     pub said: Option<String>,
+    /// What else was tried where it showed no certificate.
+    pub tried: Tried,
+}
+
+/// What else was tried, and answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// The protocol that goes over to TLS there.
+    pub starttls: Option<StartTls>,
+    /// Whether it went on after a line of the PROXY protocol.
+    pub proxy_line: bool,
+    /// Whether it takes a hello with older cipher suites.
+    pub old_suites: bool,
 }
 
 /// Asks, all handshakes at once.
@@ -151,7 +164,27 @@ pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
         }
         _ => None,
     };
-    Heard { any, tls12, protocols, said }
+    let tried = otherwise(asking, &any, &question(None)).await;
+    Heard { any, tls12, protocols, said, tried }
+}
+
+/// What else may be spoken where no certificate came.
+async fn otherwise(asking: &Asking, answer: &Answer, question: &Question) -> Tried {
+    let mut tried = Tried::default();
+    if !answer.chain.is_empty() || asking.starttls.is_some() {
+        return tried;
+    }
+    match &answer.end {
+        End::NotTls | End::Broken(_) | End::Stalled | End::Closed => {
+            tried.starttls = interview::greeting::heard(question).await;
+            tried.proxy_line = tried.starttls.is_none() && answer.end == End::Closed && legacy::after_proxy_line(question).await;
+        }
+        End::Alert(alert) if alert == "handshake_failure" || alert == "insufficient_security" => {
+            tried.old_suites = legacy::speaks(question, Legacy::Tls12).await;
+        }
+        _ => {}
+    }
+    tried
 }
 
 /// Judges what was heard. `known` is what is known of the peer's own configuration.

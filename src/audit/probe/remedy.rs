@@ -29,6 +29,8 @@ pub struct Known {
     /// Where it is told to listen.
     location: Location,
     list: Option<NamedList>,
+    /// Whether it is told to want a line of the PROXY protocol.
+    pub(super) proxy_line: bool,
     certificate: Option<NamedCertificate>,
     /// What the list holds.
     pub(super) trusted: Option<Vec<Facts>>,
@@ -71,6 +73,7 @@ impl Known {
         Some(Self {
             program: listener.consumer.program,
             location: listener.consumer.location.clone(),
+            proxy_line: listener.terms.proxy_line,
             list: trust.map(|trust| NamedList {
                 location: trust.consumer.location.clone(),
                 files: trust.files.iter().map(|file| file.display().to_string()).collect(),
@@ -104,6 +107,7 @@ pub(super) fn remedy(lint: &Lint, asking: &Asking, known: Option<&Known>) -> Rem
         {
             at(location, format!("{} ({file})", lint.remedy))
         }
+        _ if is(&[&lints::PROXY_LINE]) => at(&known.location, lint.remedy.to_owned()),
         _ if is(&[&lints::PLAIN_HTTP, &lints::OLD_TLS]) => at(&known.location, tls_line(known.program, lint)),
         _ => general,
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::online::means;
 use super::super::session::Session;
 use super::{Refused, refused};
 use crate::audit::consumer::openbao;
@@ -83,7 +84,8 @@ async fn ask(session: &Session<'_>, settings: &Settings, findings: &mut HostFind
 }
 
 async fn open(session: &Session<'_>, settings: &Settings) -> Result<bao::Session, Failure> {
-    let asked = bao::Session::open(&settings.openbao, session.environment.credentials.as_deref(), session.clock).await?;
+    let means = means(settings, session.environment.credentials.as_deref());
+    let asked = bao::Session::open(&settings.openbao, means, session.clock).await?;
     match asked.health().state {
         HealthState::Sealed | HealthState::Uninitialised => {
             Err(Failure::new(Stage::Issue, Code::ServerSealed, format!("{} is sealed", asked.server().name())))

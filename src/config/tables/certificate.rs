@@ -75,6 +75,21 @@ pub(in crate::config) static CERTIFICATE: Table = Table {
             "[ { nginx = { unit = \"nginx.service\" } } ]",
             "The services that read it, and how each is made to read it again.",
         ),
+        Key::optional(
+            "renamed_from",
+            Kind::Text("the name that it had before"),
+            "it never had another name",
+            "\"www\"",
+            "What is on disk under that name is carried over: generations, budget and state. It may stay there or go afterwards.",
+        ),
+        Key::optional(
+            "renew_at",
+            Kind::Text("a share of the lifetime (a number, or in percent), or a time before its end"),
+            "as its profile says, else [defaults]",
+            "\"8h\"",
+            "When it is due: a share from 0.1 to 0.95, or from a twentieth to nine tenths of the `ttl` before the end. A spread of up to a \
+             twentieth of the lifetime makes it earlier.",
+        ),
         Key::or(
             "resident_at_own_risk",
             Kind::Flag,
@@ -153,6 +168,28 @@ pub(in crate::config) static INSTALL: Table = Table {
         Key::optional("combined", Kind::Text("a file name"), "none", "\"web.pem\"", "Certificate, intermediates and key in one file."),
         Key::optional("fullchain", Kind::Text("a file name"), "none", "\"web.crt\"", "Certificate and intermediates."),
         Key::optional("key", Kind::Text("a file name"), "none", "\"web.key\"", "The private key."),
+        Key::or(
+            "order",
+            Kind::Text("cert-first or key-first"),
+            "\"cert-first\"",
+            "\"key-first\"",
+            "What stands first in `combined`; Postfix wants the key.",
+        ),
+        Key::optional("pkcs12", Kind::Text("a file name"), "none", "\"web.p12\"", "Key and chain as PKCS #12, under `password`."),
+        Key::optional(
+            "jks",
+            Kind::Text("a file name"),
+            "none",
+            "\"web.jks\"",
+            "Key and chain as a keystore of old Java, under `password`.",
+        ),
+        Key::optional(
+            "password",
+            Kind::Text("file:PATH"),
+            "none",
+            "\"file:/etc/web/password\"",
+            "Where the password of `pkcs12` and `jks` stands, alone: printable ASCII, six characters or more.",
+        ),
     ],
 };
 

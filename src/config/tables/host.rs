@@ -1,4 +1,4 @@
-//! `[host]`, `[paths]`, `[trust]`, `[openbao]`, `[tpm]`, `[attestation]` and `[metrics]`: what a host has once.
+//! `[host]`, `[paths]`, `[trust]`, `[openbao]`, `[tpm]`, `[attestation]`, `[metrics]` and `[defaults]`: what a host has once.
 
 use crate::config::keys::{Key, Kind, Table};
 
@@ -106,7 +106,7 @@ pub(in crate::config) static OPENBAO: Table = Table {
         Key::required("mount", Kind::Text("the path of a mount"), "\"pki_int\"", "Where the PKI secrets engine is mounted."),
         Key::required(
             "login",
-            Kind::Entries(&[&APPROLE, &CERT, &JWT, &TOKEN]),
+            Kind::Entries(&[&TPM_IDENTITY, &JWT_SVID, &APPROLE, &CERT, &JWT, &TOKEN]),
             "[ { approle = { role_id = \"file:/etc/omens/role-id\", secret_id = \"credential:secret-id\" } } ]",
             "How to log in. Several are tried in order.",
         ),
@@ -156,6 +156,44 @@ pub(in crate::config) static JWT: Table = Table {
         Key::or("mount", MOUNT_KIND, "\"jwt\"", "\"kubernetes\"", MOUNT),
         Key::required("role", Kind::Text("the name of a role"), "\"hosts\"", "The role of the auth method."),
         Key::required("jwt", Kind::Text("a secret"), "\"file:/var/run/secrets/kubernetes.io/serviceaccount/token\"", "The token."),
+    ],
+};
+
+pub(in crate::config) static TPM_IDENTITY: Table = Table {
+    title: "login tpm_identity",
+    about: "The auth method cert, with a certificate of these settings whose key stays in the TPM. It is renewed before all others, and a login is its proof.",
+    keys: &[
+        Key::or("mount", MOUNT_KIND, "\"cert\"", "\"cert\"", MOUNT),
+        Key::required("role", Kind::Text("the name of a role"), "\"hosts\"", "The role of the auth method."),
+        Key::required(
+            "certificate",
+            Kind::Text("the name of a certificate"),
+            "\"host-identity\"",
+            "Which certificate is shown. Its key is `keep = \"resident\"`, its profile `host-identity`; it has no `reload` and no `install`.",
+        ),
+    ],
+};
+
+pub(in crate::config) static JWT_SVID: Table = Table {
+    title: "login jwt_svid",
+    about: "The auth method jwt, with a JWT-SVID that the SPIRE agent of this host gives for the asking.",
+    keys: &[
+        Key::or("mount", MOUNT_KIND, "\"jwt\"", "\"jwt\"", MOUNT),
+        Key::required("role", Kind::Text("the name of a role"), "\"attested\"", "The role of the auth method."),
+        Key::required(
+            "socket",
+            Kind::Text("the socket of a SPIRE agent"),
+            "\"unix:/run/spire/sockets/agent.sock\"",
+            "The agent's Workload API.",
+        ),
+        Key::required("audience", Kind::Text("an audience"), "\"openbao\"", "For whom it is made: what the role has in bound_audiences."),
+        Key::optional(
+            "spiffe_id",
+            Kind::Text("a SPIFFE ID"),
+            "the agent's first",
+            "\"spiffe://example.org/omens\"",
+            "Which one is asked for, where this program has several.",
+        ),
     ],
 };
 
@@ -236,5 +274,17 @@ pub(in crate::config) static METRICS: Table = Table {
         Kind::Text("a file that ends in .prom"),
         "\"/var/lib/node_exporter/omens.prom\"",
         "Every run writes it anew. Its directory has to exist, and under systemd ReadWritePaths= of the units has to name it.",
+    )],
+};
+
+pub(in crate::config) static DEFAULTS: Table = Table {
+    title: "[defaults]",
+    about: "What certificates have where neither they nor their profiles say it.",
+    keys: &[Key::optional(
+        "renew_at",
+        Kind::Text("a share of the lifetime (a number, or in percent), or a time before its end"),
+        "after two thirds of the lifetime",
+        "\"8h\"",
+        "When a certificate is due.",
     )],
 };

@@ -33,6 +33,13 @@ pub static ROOT: Table = Table {
             "Metrics as a file.",
         ),
         Key::optional(
+            "defaults",
+            Kind::Table(&host::DEFAULTS),
+            "each says it itself",
+            "{ renew_at = \"8h\" }",
+            "What certificates have that do not say it.",
+        ),
+        Key::optional(
             "certificate",
             Kind::Tables(&certificate::CERTIFICATE),
             "nothing to renew",

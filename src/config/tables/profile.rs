@@ -20,6 +20,13 @@ pub static PROFILE: Table = Table {
         ),
         Key::required("lifetime", Kind::Table(&LIFETIME), "{ min = \"10m\", max = \"168h\" }", "How long it may be valid."),
         Key::or("wildcard", Kind::Flag, "false", "true", "Whether a DNS name may be a wildcard."),
+        Key::optional(
+            "renew_at",
+            Kind::Text("a share of the lifetime (a number, or in percent), or a time before its end"),
+            "as [defaults] says, else after two thirds of the lifetime",
+            "\"8h\"",
+            "When its certificates are due that do not say it themselves.",
+        ),
         Key::or(
             "lints",
             Kind::Free("ids of findings, each with high, medium, low or info"),

@@ -13,6 +13,8 @@ pub enum Legacy {
     Tls10,
     /// RFC 4346.
     Tls11,
+    /// RFC 5246, with the cipher suites of the older ones alone: this program offers none of them.
+    Tls12,
 }
 
 impl Legacy {
@@ -22,6 +24,7 @@ impl Legacy {
         match self {
             Self::Tls10 => "TLSv1.0",
             Self::Tls11 => "TLSv1.1",
+            Self::Tls12 => "TLSv1.2",
         }
     }
 
@@ -29,6 +32,7 @@ impl Legacy {
         match self {
             Self::Tls10 => 1,
             Self::Tls11 => 2,
+            Self::Tls12 => 3,
         }
     }
 }
@@ -49,6 +53,18 @@ async fn first_bytes(question: &Question, version: Legacy) -> Option<[u8; 11]> {
     let mut bytes = [0_u8; 11];
     stream.read_exact(&mut bytes).await.ok()?;
     Some(bytes)
+}
+
+/// Whether a server that closes at a hello answers one that comes behind a line of the PROXY protocol (version 1).
+pub async fn after_proxy_line(question: &Question) -> bool {
+    let asked = async {
+        let mut stream = connect(&question.target()).await.ok()?;
+        stream.write_all(b"PROXY UNKNOWN\r\n").await.ok()?;
+        stream.write_all(&hello(&question.server_name, Legacy::Tls12, [0x4f; 32])).await.ok()?;
+        stream.read_u8().await.ok()
+    };
+    // A handshake record or an alert: it read on.
+    matches!(tokio::time::timeout(question.deadline, asked).await, Ok(Some(20..=23)))
 }
 
 /// A handshake record with a ServerHello of this version (RFC 4346 §6.2.1, §7.4.1.3).
@@ -72,6 +88,10 @@ fn hello(server_name: &str, version: Legacy, random: [u8; 32]) -> Vec<u8> {
     }
     extensions.extend(extension(10, &sized(&[0, 23, 0, 24, 0, 25])));
     extensions.extend(extension(11, &[1, 0]));
+    if version == Legacy::Tls12 {
+        // signature_algorithms (RFC 5246 §7.4.1.4.1): SHA-256 and SHA-384 with RSA and ECDSA, RSA-PSS.
+        extensions.extend(extension(13, &sized(&[4, 1, 5, 1, 4, 3, 5, 3, 8, 4])));
+    }
     body.extend(sized(&extensions));
     let length = u32::try_from(body.len()).unwrap_or_default().to_be_bytes();
     let message = [&[1][..], length.get(1..).unwrap_or_default(), &body].concat();

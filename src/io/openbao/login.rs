@@ -1,10 +1,11 @@
 //! Logging in by the auth methods of the settings, in their order: the one loop of all who log in at OpenBao.
 
-use std::path::Path;
-
+use super::means::Means;
 use super::{Grant, Problem, Server, auth, pause};
+use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
+use crate::model::login_end::LoginEnd;
 use crate::model::openbao::AuthMethod;
 
 /// How far the auth methods of the settings are tried.
@@ -21,8 +22,18 @@ pub(super) enum Until {
 pub struct Granted {
     /// The word of the auth method.
     pub method: &'static str,
+    /// Whether that is granted by evidence.
+    pub is_evidence: bool,
     /// The token.
     pub grant: Grant,
+}
+
+impl Granted {
+    /// When this login ends, where that is known and it is not made anew for each run.
+    #[must_use]
+    pub fn end(&self, now: Time) -> Option<LoginEnd> {
+        self.grant.end(self.method, now)
+    }
 }
 
 /// What came of trying.
@@ -35,12 +46,12 @@ pub struct Tried {
 }
 
 /// Tries the auth methods in order.
-pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], credentials: Option<&Path>, until: Until) -> Tried {
+pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], means: &Means, until: Until) -> Tried {
     let mut tried = Tried { granted: Vec::new(), refused: Vec::new() };
     for method in methods {
-        let ends = match by(server, method, credentials).await {
+        let ends = match by(server, method, means).await {
             Ok(grant) => {
-                tried.granted.push(Granted { method: method.word(), grant });
+                tried.granted.push(Granted { method: method.word(), is_evidence: method.is_evidence(), grant });
                 true
             }
             Err(failure) => {
@@ -56,12 +67,17 @@ pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], credentials:
     tried
 }
 
+/// Logs in by one method alone, with these means.
+pub(super) async fn log_in_by(server: &Server, method: &AuthMethod, means: &Means) -> Result<Grant, Failure> {
+    by(server, method, means).await
+}
+
 /// Logs in by one method, with one more try where that can help.
-async fn by(server: &Server, method: &AuthMethod, credentials: Option<&Path>) -> Result<Grant, Failure> {
-    let last = match auth::log_in(server, method, credentials).await {
+async fn by(server: &Server, method: &AuthMethod, means: &Means) -> Result<Grant, Failure> {
+    let last = match auth::log_in(server, method, means).await {
         Err(Problem { again: Some(wait), .. }) => {
             pause(wait).await;
-            auth::log_in(server, method, credentials).await
+            auth::log_in(server, method, means).await
         }
         other => other,
     };

@@ -8,6 +8,7 @@ pub mod answer;
 mod auth;
 mod grant;
 mod login;
+mod means;
 mod refusal;
 mod session;
 mod skew;
@@ -31,6 +32,7 @@ use crate::model::secret::Token;
 pub use answer::{Health, HealthState};
 pub use grant::Grant;
 pub use login::{Granted, Refusals, Tried, is_the_servers_matter};
+pub use means::{Carried, HostIdentity, Means};
 pub use refusal::Problem;
 pub use session::{Session, Unrevoked, ask_health};
 pub use skew::Skew;
@@ -72,6 +74,12 @@ impl Server {
     #[must_use]
     pub fn in_namespace(self, namespace: Option<&str>) -> Self {
         Self { namespace: namespace.map(str::to_owned), ..self }
+    }
+
+    /// The same server with connections of its own, for another event loop.
+    fn again(&self) -> Result<Self, Problem> {
+        let made = Self::new(&self.address, &self.roots, self.clock).map_err(Problem::last)?;
+        Ok(made.in_namespace(self.namespace.as_deref()))
     }
 
     /// `HOST[:PORT]`, for texts.
@@ -164,6 +172,13 @@ impl Server {
     async fn call(&self, path: &str, grant: &Grant, json: Zeroizing<Vec<u8>>) -> Result<Answer, Problem> {
         let answer = self.ask(path, grant, Some(json)).await?;
         if is_success(&answer) { Ok(answer) } else { Err(refusal::of_call(path, &answer, &grant.secrets(), self.clock.now())) }
+    }
+
+    /// A POST without a token.
+    async fn post(&self, path: &str, json: Zeroizing<Vec<u8>>) -> Result<Answer, Problem> {
+        let (path, namespace) = (format!("v1/{path}"), self.namespace.as_deref());
+        let sent = self.http.send(Request { path: &path, namespace, token: None, json: Some(json) }).await;
+        sent.map_err(|why| self.no_answer(&why))
     }
 
     async fn ask(&self, path: &str, grant: &Grant, json: Option<Zeroizing<Vec<u8>>>) -> Result<Answer, Problem> {

@@ -4,28 +4,32 @@
 //! Used by all who deal with OpenBao: the issuer of a run, `check-config --online` and `chain-audit`. What each makes of an answer, and what
 //! it says of it, is its own.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::login::{self, Granted, Refusals, Tried, Until};
+use super::means::Means;
 use super::{Grant, Health, HealthState, Problem, Server, pause};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
-use crate::model::openbao::OpenBao;
+use crate::model::login_end::LoginEnd;
+use crate::model::name::Generation;
+use crate::model::openbao::{AuthMethod, OpenBao, TpmIdentity};
 
 /// An open session. Any number of tasks may use it at a time.
 #[derive(Debug)]
 pub struct Session {
     server: Server,
     settings: OpenBao,
-    credentials: Option<PathBuf>,
+    means: Means,
     health: Health,
     login: AsyncMutex<State>,
     passed_over: Mutex<Vec<Failure>>,
+    /// When the login ends that granted, where that is known.
+    end: Mutex<Option<LoginEnd>>,
     /// Why addresses before the one that answered did not.
     skipped: Vec<Failure>,
 }
@@ -51,20 +55,21 @@ pub struct Unrevoked {
 }
 
 impl Session {
-    /// Asks a server for its health, and nothing else. `credentials` is systemd's `$CREDENTIALS_DIRECTORY`.
+    /// Asks a server for its health, and nothing else.
     ///
     /// # Errors
     /// `unreachable`, `tls-untrusted` …: there is no answer at all. What the answer says stops nothing here.
-    pub async fn open(settings: &OpenBao, credentials: Option<&Path>, clock: Clock) -> Result<Self, Failure> {
+    pub async fn open(settings: &OpenBao, means: Means, clock: Clock) -> Result<Self, Failure> {
         let Answering { server, health, skipped } = first_that_serves(settings, clock).await?;
         Ok(Self {
             server,
             skipped,
             settings: settings.clone(),
-            credentials: credentials.map(Path::to_path_buf),
+            means,
             health,
             login: AsyncMutex::new(State::NotYet),
             passed_over: Mutex::default(),
+            end: Mutex::default(),
         })
     }
 
@@ -109,7 +114,9 @@ impl Session {
 
     async fn fill(&self, state: &mut State, again: bool) -> Result<Arc<Grant>, Refusals> {
         let Tried { granted, refused } = self.log_in(Until::Granted).await;
-        let Some(Granted { grant, .. }) = granted.into_iter().next() else {
+        let first = granted.into_iter().next();
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = first.as_ref().and_then(|granted| granted.end(self.server.clock.now()));
+        let Some(Granted { grant, .. }) = first else {
             let refusals = Refusals(refused);
             *state = State::Refused(refusals.clone());
             return Err(refusals);
@@ -126,13 +133,34 @@ impl Session {
     }
 
     async fn log_in(&self, until: Until) -> Tried {
-        login::log_in(&self.server, &self.settings.login, self.credentials.as_deref(), until).await
+        login::log_in(&self.server, &self.settings.login, &self.means, until).await
+    }
+
+    /// Logs in with this generation of a certificate of ours, or the committed one, and goes on with what that grants; the login before it ends.
+    ///
+    /// # Errors
+    /// Why it is not granted; then the login before it stays.
+    pub async fn log_in_with(&self, identity: &TpmIdentity, generation: Option<Generation>) -> Result<Option<Unrevoked>, Failure> {
+        let means = Means { generation, ..self.means.clone() };
+        let mut state = self.login.lock().await;
+        let grant = login::log_in_by(&self.server, &AuthMethod::TpmIdentity(identity.clone()), &means).await?;
+        let before = std::mem::replace(&mut *state, State::Granted { grant: Arc::new(grant), again: false });
+        match before {
+            State::Granted { grant, .. } => Ok(self.end(&grant).await),
+            State::NotYet | State::Refused(_) => Ok(None),
+        }
     }
 
     /// Why auth methods before the one that granted did not.
     #[must_use]
     pub fn passed_over(&self) -> Vec<Failure> {
         self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the login ends that granted the session's token, where that is known and it is not made anew for each run.
+    #[must_use]
+    pub fn login_end(&self) -> Option<LoginEnd> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why addresses before the one that answered did not.

@@ -2,6 +2,7 @@
 //! system's roots, the environment or a process-wide default, and nothing here can be switched to trust more.
 
 mod danger;
+mod device;
 mod tickets;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use zeroize::Zeroize as _;
 use crate::model::clock::Clock;
 
 pub(in crate::io) use danger::{Record, Shown, danger_interview, danger_recording};
+pub use device::{LastRefusal, OfDevice, Signs};
 pub(in crate::io) use tickets::Tickets;
 
 /// Why no TLS configuration could be made. Nothing was sent.

@@ -17,6 +17,7 @@ mod open;
 mod pcrs;
 pub mod quoted;
 pub mod resident;
+pub mod signer;
 mod srk;
 pub mod worker;
 
@@ -81,6 +82,19 @@ impl Tpm {
         Ok(Self { door, tcti, srk, hmac: None, policy: None })
     }
 
+    /// Opens the TPM that has this storage root key. None is made, and nothing in it is changed.
+    ///
+    /// # Errors
+    /// It does not open, or has another storage root key, or none.
+    pub fn open_known(tcti: &Tcti, srk: &[u8]) -> Result<Self, TpmError> {
+        let mut door = Door::new(open::open(tcti)?);
+        let tcti = tcti.to_string();
+        let found = srk::find(&mut door).map_err(|why| TpmError::of("look for its storage root key", &tcti, why))?;
+        srk::expect(Some(srk), found.as_ref().map_or(&[], |found| found.name.as_slice()))?;
+        let srk = found.ok_or_else(|| TpmError::Damaged("its storage root key is gone".to_owned()))?;
+        Ok(Self { door, tcti, srk, hmac: None, policy: None })
+    }
+
     /// Whether a TPM answers here, and has a storage root key. Nothing in it is changed: none is made.
     ///
     /// # Errors
@@ -104,14 +118,6 @@ impl Tpm {
     #[must_use]
     pub fn srk_name(&self) -> &[u8] {
         &self.srk.name
-    }
-
-    /// Refuses where what was made under this storage root key cannot be used, because there is another one.
-    ///
-    /// # Errors
-    /// It is another one.
-    pub fn demand_srk(&self, name: &[u8]) -> Result<(), TpmError> {
-        srk::expect(Some(name), &self.srk.name)
     }
 
     /// How many commands the TPM was sent.

@@ -12,6 +12,7 @@ const CA: &str = "have the authority re-issued without it, or with it as RFC 528
 
 catalogue! {
     KEY_WEAK = "key.weak", High, fixed, "a key that is too weak, or of a kind that nobody should trust", KEY;
+    KEY_RARE = "key.not-everywhere", Medium, open, "a key of a kind that rustls and Go have no handshake for (RSASSA-PSS, Ed448)", KEY;
     EKU_EMPTY = "eku.empty", High, fixed, "an extended key usage that names no purpose: rustls, OpenSSL and Python refuse it",
         "have the certificate signed again with the purposes it is used for, or without the extension";
 

@@ -13,6 +13,9 @@ use super::super::parsed::Parsed;
 use super::{Search, Way};
 use crate::model::anchor::hex;
 
+/// As many intermediates does webpki follow (`MAX_SUB_CA_COUNT`).
+const RUSTLS_DEPTH: usize = 6;
+
 impl<'a> Search<'a> {
     /// Says why there is no path, after webpki gave this error: names by name what is missing, and repeats nothing that is said of the leaf already.
     pub fn explain(&self, findings: &mut Findings<'_>, error: &Error) {
@@ -23,6 +26,10 @@ impl<'a> Search<'a> {
                 }
             }
             Walk::Complete(way) => chain::check(findings, &self.leaf.facts, &way.facts(), &way.anchor.facts, self.now),
+        }
+        if let (Error::MaximumPathDepthExceeded, Walk::Complete(way)) = (error, self.walk()) {
+            let found = format!("{} intermediates", way.authorities.len());
+            findings.add(&lint::PATH_DEPTH_RUSTLS, format!("at most {} intermediates", RUSTLS_DEPTH), found);
         }
         if let Some(lint) = self.reason(findings, error) {
             findings.add(lint, self.anchors.goal(), words(error));

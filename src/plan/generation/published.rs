@@ -1,11 +1,22 @@
 //! Whether what consumers read equals a generation of the state directory: every byte, and the mode and owner of what holds a key.
 
-use super::{Kept, key_mode, key_of_pem};
+use super::{Kept, container, key_mode, key_of_pem};
 use crate::config::service::Rendered;
-use crate::config::settings::Owner;
-use crate::io::dir::{Buffer, Dir, DiskError, Glance};
+use crate::config::settings::{Container, Owner};
+use crate::io::dir::{Buffer, Content, Dir, DiskError, Glance};
 use crate::model::key::Keep;
 use crate::model::layout;
+
+/// What the run tree should hold of a generation, beside what the generation itself says.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// Who may read the key.
+    pub owner: Owner,
+    /// The files that drivers put there.
+    pub rendered: &'a [Rendered],
+    /// The files that `install` asks for.
+    pub containers: &'a [Container],
+}
 
 /// How what consumers read differs from this generation; `None` where it is complete and equal. `named` is what the run tree's `live` says.
 ///
@@ -15,15 +26,14 @@ pub(in crate::plan) fn difference(
     published: &Dir,
     named: Option<&str>,
     kept: &Kept,
-    owner: Owner,
-    rendered: &[Rendered],
+    expected: Expected<'_>,
     buffer: &mut Buffer,
 ) -> Result<Option<String>, DiskError> {
     let name = kept.generation.to_string();
     if named != Some(name.as_str()) {
         return Ok(Some(format!("{} does not name {name}", published.join(layout::LIVE).display())));
     }
-    for file in rendered {
+    for file in expected.rendered {
         if !published.links_to(&file.name, &file.link())? {
             return Ok(Some(format!("{} is gone", published.join(&file.name).display())));
         }
@@ -32,24 +42,19 @@ pub(in crate::plan) fn difference(
     if mode & 0o022 != 0 {
         return Ok(Some(format!("{} may be written by others: mode {mode:04o}", published.path().display())));
     }
-    contents_differ(published, kept, owner, rendered, buffer)
+    contents_differ(published, kept, expected, buffer)
 }
 
 /// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
 ///
 /// # Errors
 /// Where reading fails.
-pub fn files_differ(published: &Dir, kept: &Kept, owner: Owner, rendered: &[Rendered]) -> Result<Option<String>, DiskError> {
-    contents_differ(published, kept, owner, rendered, &mut Buffer::default())
+pub fn files_differ(published: &Dir, kept: &Kept, expected: Expected<'_>) -> Result<Option<String>, DiskError> {
+    contents_differ(published, kept, expected, &mut Buffer::default())
 }
 
-fn contents_differ(
-    published: &Dir,
-    kept: &Kept,
-    owner: Owner,
-    rendered: &[Rendered],
-    buffer: &mut Buffer,
-) -> Result<Option<String>, DiskError> {
+fn contents_differ(published: &Dir, kept: &Kept, expected: Expected<'_>, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
+    let Expected { owner, rendered, containers } = expected;
     let name = kept.generation.to_string();
     let Some(dir) = published.child(&name)? else {
         return Ok(Some(format!("{} is gone", published.join(&name).display())));
@@ -73,7 +78,29 @@ fn contents_differ(
     }
     let combined = dir.glance(layout::COMBINED, buffer)?;
     let right = combined.is_some_and(|found| kept.is_combined(found.bytes, &key.bytes) && mode_is_right(found, owner));
-    Ok(if right { None } else { differs(layout::COMBINED) })
+    if !right {
+        return Ok(differs(layout::COMBINED));
+    }
+    for container in containers {
+        if let Some(text) = container_differs(&dir, container, kept, &key, owner)? {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+fn container_differs(dir: &Dir, wanted: &Container, kept: &Kept, key: &Content, owner: Owner) -> Result<Option<String>, DiskError> {
+    let Some(file) = wanted.part.file() else { return Ok(None) };
+    let path = dir.join(file);
+    let Some(found) = dir.read(file)? else { return Ok(Some(format!("{} is gone", path.display()))) };
+    if !mode_is_right(found.as_glance(), owner) {
+        return Ok(Some(format!("{} has another owner or mode than the key", path.display())));
+    }
+    Ok(match container::is_right(wanted, &found.bytes, kept, &key.bytes) {
+        Ok(true) => None,
+        Ok(false) => Some(format!("{} differs from what is committed, or has another password", path.display())),
+        Err(why) => Some(format!("{} cannot be looked into: {}", path.display(), why.text)),
+    })
 }
 
 fn mode_is_right(content: Glance<'_>, owner: Owner) -> bool {

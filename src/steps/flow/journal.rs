@@ -285,6 +285,7 @@ impl<'a> Journal<'a> {
             serial: refused.map_or_else(|| new.map(|(_, facts)| facts.serial.clone()), |refused| refused.serial.clone()),
             sha256: refused.map_or_else(|| new.map(|(_, facts)| facts.sha256.clone()), |refused| refused.sha256.clone()),
             break_glass: self.break_glass.clone(),
+            renamed_from: None,
             error: report.error.clone(),
             findings: if is_refused { report.findings.clone() } else { Vec::new() },
             refused_pem: refused.and_then(|refused| refused.refused_pem.clone()),

@@ -51,6 +51,7 @@ use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
+use crate::model::working::Working;
 use crate::plan::choice::Plan;
 use crate::plan::decide::{Decision, Wishes};
 use crate::plan::inventory::Tree;
@@ -91,7 +92,7 @@ impl<'a> Due<'a> {
 pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> Report {
     let run = match Run::begin(Command::Renew, settings, request.wait, world.clock) {
         Begun::Run(run) if request.names.is_empty() => run,
-        Begun::Run(run) => run.of_some(),
+        Begun::Run(run) => Box::new(run.of_some()),
         Begun::Report(report) => return *report,
     };
     let is_wanted = |c: &&Certificate| request.names.is_empty() || request.names.contains(c.name());
@@ -133,6 +134,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
         clean_sealing_keys(settings);
     }
     if !due.is_empty() {
+        let due = with_refused_identity(settings, &wanted, due, &Asked { now, wishes: request.wishes, world });
         let ended = renew_due(settings, request.wishes, now, world, &run, due);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
@@ -140,6 +142,24 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let mut reports: Vec<CertReport> = wanted.iter().map(told).collect();
     reports.extend(if request.names.is_empty() { faulty::all(&run, settings) } else { faulty::named(&run, settings, &request.names) });
     run.end(reports)
+}
+
+/// What a run was asked for, when and where.
+struct Asked<'a> {
+    now: Time,
+    wishes: Wishes,
+    world: &'a World<'a>,
+}
+
+/// The same with the certificates of logins whose keys would not sign what is due.
+fn with_refused_identity<'a>(settings: &Settings, wanted: &[&'a Certificate], mut due: Vec<Due<'a>>, asked: &Asked<'_>) -> Vec<Due<'a>> {
+    if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
+        let is_due = |name: &CertName| due.iter().any(|due| due.certificate.name() == name);
+        let resting: Vec<_> = wanted.iter().filter(|one| settings.is_identity(one.name()) && !is_due(one.name())).copied().collect();
+        let refused = |one| planning::refused(settings, one, asked.now, asked.wishes, &asked.world.stores);
+        due.extend(resting.into_iter().filter_map(refused));
+    }
+    due
 }
 
 fn renew_due(settings: &Arc<Settings>, wishes: Wishes, now: Time, world: &World<'_>, run: &Run, due: Vec<Due<'_>>) -> Vec<CertReport> {
@@ -162,7 +182,13 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
         Ok(runtime) => runtime,
         Err(failure) => return due.iter().map(|due| run.failed(report_of(&due.decision, &due.tree), failure.clone())).collect(),
     };
+    let signs = |due: &&Due<'_>| matches!(due.decision.plan, Plan::Issue(_));
+    let certificates: Vec<String> = due.iter().filter(signs).map(|due| due.certificate.name().to_string()).collect();
+    if !certificates.is_empty() {
+        trees.begins_work(&Working { since: world.clock.now(), certificates });
+    }
     let ended = runtime.block_on(all(Context::new(trees, world, run), due));
+    trees.ends_work();
     // What was announced and not deployed is no part of what consumers are to trust.
     if let Err(why) = trees.settle_trust() {
         tracing::warn!(%why, "what consumers are to trust was not written");
@@ -177,20 +203,27 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>) -> Vec<CertReport> {
     if due.iter().any(|due| matches!(due.decision.plan, Plan::Issue(_))) {
         context.world.gate.ask(context.clock).await;
     }
-    let groups = groups::by_service(due);
-    let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
-    context.prepares(groups.len());
-    let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(&context, group, &ranks)).collect();
-    while let Some(group) = working.next().await {
-        ended.extend(group);
-    }
-    drop(working);
+    // The certificate of a login comes before all that are signed by that login.
+    let (identities, others): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| context.settings.is_identity(due.certificate.name()));
+    in_groups(&context, identities, &mut ended).await;
+    in_groups(&context, others, &mut ended).await;
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
+    context.run.note_logins(context.world.issuer.logins());
     let warnings = context.world.issuer.close().await;
     for report in ended.iter_mut().filter(|report| report.outcome != Outcome::NotDue) {
         report.warnings.extend_from_slice(&warnings);
     }
     ended
+}
+
+async fn in_groups(context: &Context<'_>, due: Vec<Due<'_>>, ended: &mut Vec<CertReport>) {
+    let groups = groups::by_service(due);
+    let ranks = Ranks::of(groups.iter().map(|group| groups::rank(group)));
+    context.prepares(groups.len());
+    let mut working: FuturesUnordered<_> = groups.into_iter().map(|group| together(context, group, &ranks)).collect();
+    while let Some(group) = working.next().await {
+        ended.extend(group);
+    }
 }
 
 /// One group: its certificates are prepared side by side and rolled out together, once the groups of lower ranks have ended.

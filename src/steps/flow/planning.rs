@@ -50,7 +50,7 @@ pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wish
         Err(why) => Found::Unreadable(why),
         Ok(tree) => {
             let decision = decide(settings, certificate, &tree, now, wishes);
-            if let Err(failure) = tree.state_file.demand_ours(certificate.name()) {
+            if let Err(failure) = tree.demand_ours(certificate.name()) {
                 return Found::Newer { report: Box::new(report_of(&decision, &tree)), failure: Box::new(failure) };
             }
             if let Hold::Until(opening) = decision.hold {
@@ -64,6 +64,31 @@ pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wish
             Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers, unmarked: tree.unmarked }
         }
     })
+}
+
+/// The certificate of a login that rests, and whose key would not sign, since the host is not in the state that it was made in: the next login
+/// renews it. Asked only where something is to be signed.
+pub(super) fn refused<'a>(
+    settings: &Settings,
+    certificate: &'a Certificate,
+    now: Time,
+    wishes: Wishes,
+    stores: &Stores,
+) -> Option<Due<'a>> {
+    let mut tree = inventory::take(settings, &[certificate]).ok()?.certificates.into_iter().next()?.tree.ok()?;
+    let live = tree.live.as_mut().filter(|live| live.keep == Keep::Resident)?;
+    let why = match stores.keeping(live.keep).and_then(|store| store.refuses(live.key_at_rest())) {
+        Ok(why) => why?,
+        Err(why) => {
+            tracing::debug!(%why, "whether the key of a login signs is seen when it is used");
+            return None;
+        }
+    };
+    live.condition = Condition::Unreadable(why.text.clone());
+    let decision = decide(settings, certificate, &tree, now, wishes);
+    let mut due = Due::new(certificate, decision, tree);
+    due.warnings.push(Warning::new(why.code, why.text));
+    Some(due).filter(|due| matches!(due.decision.plan, Plan::Issue(_)) && !matches!(due.decision.hold, Hold::Until(_)))
 }
 
 /// A certificate that waits for its window: it is not touched, and that is no failure.
@@ -88,7 +113,10 @@ pub(super) fn tidy_up(settings: &Arc<Settings>, of: &[Untidy<'_>]) {
     let stay = |why: Failure| tracing::warn!(%why, "the remains of a killed run stay");
     match Trees::open(settings) {
         // One place that cannot be opened is no reason to leave the others as they are.
-        Ok(trees) => of.iter().filter_map(|one| tidy(&trees, one).err()).for_each(stay),
+        Ok(trees) => {
+            trees.ends_work();
+            of.iter().filter_map(|one| tidy(&trees, one).err()).for_each(stay);
+        }
         Err(why) => stay(why),
     }
 }

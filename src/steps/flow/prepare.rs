@@ -12,7 +12,6 @@ use super::found::report_of;
 use super::rollout::not_installed_text;
 use super::task::Task;
 use super::{Context, Due, block};
-use crate::config::service::Service;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
@@ -20,6 +19,7 @@ use crate::model::name::Generation;
 use crate::model::report::CertReport;
 use crate::model::span;
 use crate::plan::choice::{Issue, Plan, Settle, Why};
+use crate::plan::generation::container;
 use crate::plan::links;
 use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::keep::keep;
@@ -50,7 +50,7 @@ pub(super) async fn prepare<'a>(context: &Context<'a>, due: Due<'_>) -> Prepared
         Err((report, failure)) => return not_opened(context, *report, failure),
     };
     if task.plan != Plan::Rest
-        && let Err(failure) = accept(&task.services).await
+        && let Err(failure) = accept(&task).await
     {
         return Prepared::Ended(Box::new(task.finish(End::failed(failure)).await));
     }
@@ -201,9 +201,10 @@ async fn keep_and_stage(context: &Context<'_>, task: &mut Task<'_>, issue: &Issu
     staged.map_err(|failure| End::Failed { failure, waits: task.place.is_complete(generation).then_some(generation) })
 }
 
-/// Whether all services can be given another certificate at all.
-async fn accept(services: &[Arc<dyn Service>]) -> Result<(), Failure> {
-    for service in services {
+/// Whether all services can be given another certificate at all, in the forms that they read.
+async fn accept(task: &Task<'_>) -> Result<(), Failure> {
+    container::are_ready(task.certificate())?;
+    for service in &task.services {
         service.accepts().await?;
     }
     Ok(())

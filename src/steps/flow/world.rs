@@ -42,7 +42,7 @@ impl<'a> World<'a> {
     #[must_use]
     pub fn after(settings: &Settings, clock: Clock, watch: &'a dyn Watch, unanswered: Unanswered, ending: Ending) -> Self {
         Self {
-            issuer: issue::of(settings, clock),
+            issuer: issue::of(settings, clock, unanswered.clone()),
             gate: AttestationGate::of_settings(settings, clock, unanswered.clone()),
             prover: Arc::new(Wire),
             stores: Arc::new(Stores::of(settings, unanswered)),
@@ -50,6 +50,12 @@ impl<'a> World<'a> {
             watch,
             ending,
         }
+    }
+
+    /// The same with another issuer.
+    #[must_use]
+    pub fn asking(self, issuer: Arc<dyn Issuer>) -> Self {
+        Self { issuer, ..self }
     }
 
     /// The same for a run that a person lets issue without a verdict.

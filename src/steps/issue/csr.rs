@@ -110,6 +110,7 @@ mod tests {
             lifetime_max: Duration::MAX,
             wildcard: true,
             lints: std::collections::BTreeMap::new(),
+            renew_at: None,
         };
         Request {
             name: CertName::parse("web").expect("a name"),

@@ -20,10 +20,12 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
 use crate::config::settings::{IssuerSettings, Settings};
+use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::name::CertName;
+use crate::model::login_end::LoginEnd;
+use crate::model::name::{CertName, Generation};
 use crate::model::request::{Request, Signed};
 use crate::steps::attest::Attested;
 use crate::steps::key::Key;
@@ -49,14 +51,29 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
     /// Stage `issue`, before the order's time ends. What the budget says comes back untouched.
     fn sign<'a>(&'a self, order: &'a Order<'a>) -> BoxFuture<'a, Result<Signed, Failure>>;
 
+    /// Logs in with a certificate of ours that was just published, and goes on by that login: the proof that it can be used. Only an authority
+    /// that is logged in at by such a certificate is asked this.
+    ///
+    /// # Errors
+    /// Stage `verify`: it is not granted. The login before it stays.
+    fn log_in_with<'a>(&'a self, identity: &'a CertName, generation: Generation) -> BoxFuture<'a, Result<(), Failure>> {
+        let text = format!("nobody is logged in at by {identity} {generation}");
+        Box::pin(std::future::ready(Err(Failure::new(Stage::Verify, Code::NotAvailable, text))))
+    }
+
+    /// Logins whose end became known in this run, asked before it is closed. What is logged in anew for each run has none.
+    fn logins(&self) -> Vec<LoginEnd> {
+        Vec::new()
+    }
+
     /// Ends what was begun there, such as a login, and gives what is worth saying about the run as a whole. Never fails a run.
     fn close(&self) -> BoxFuture<'_, Vec<Warning>>;
 }
 
 /// The issuer of a run.
 #[must_use]
-pub fn of(settings: &Settings, clock: Clock) -> Arc<dyn Issuer> {
-    Arc::new(OpenBaoIssuer::new(settings, clock))
+pub fn of(settings: &Settings, clock: Clock, unanswered: Unanswered) -> Arc<dyn Issuer> {
+    Arc::new(OpenBaoIssuer::new(settings, clock).after(settings, unanswered))
 }
 
 /// One CSR to sign.

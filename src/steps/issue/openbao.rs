@@ -1,8 +1,8 @@
 //! OpenBao as issuer: a certificate's role signs, in one session with the server for the whole run. It must never send a request that its
 //! budget does not allow, nor ask again what a second try cannot cure.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -11,11 +11,15 @@ use tokio::sync::OnceCell;
 
 use super::{Issuer, Order, too_slow};
 use crate::config::settings::{IssuerSettings, Settings};
-use crate::io::openbao::{Health, HealthState, Problem, Session, Unrevoked, is_the_servers_matter, pause};
+use crate::io::identity::OfHost;
+use crate::io::openbao::{Health, HealthState, HostIdentity, Means, Problem, Session, Unrevoked, is_the_servers_matter, pause};
+use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::openbao::OpenBao;
+use crate::model::login_end::LoginEnd;
+use crate::model::name::{CertName, Generation};
+use crate::model::openbao::{AuthMethod, OpenBao, TpmIdentity};
 use crate::model::request::Signed;
 use crate::model::span;
 
@@ -26,12 +30,16 @@ const SHORT_LEASE: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct OpenBaoIssuer {
     settings: OpenBao,
-    credentials: Option<PathBuf>,
+    means: Means,
+    /// The certificate of ours by which it is logged in at, where there is one.
+    identity: Option<TpmIdentity>,
     clock: Clock,
     opened: OnceCell<Result<Opened, Failure>>,
     /// Certificates in a row that the server had no answer for. After three the rest of the run is not asked for: each would wait its
     /// full time, and use up its budget.
     in_vain: Mutex<Vec<Failure>>,
+    /// What is worth saying of logins that ended before the run did.
+    left: Mutex<Vec<Warning>>,
 }
 
 /// A session, and what its health is worth saying about the run.
@@ -45,7 +53,22 @@ impl OpenBaoIssuer {
     /// The issuer of these settings. Nothing is sent yet.
     #[must_use]
     pub fn new(settings: &Settings, clock: Clock) -> Self {
-        Self::at(&settings.openbao, settings.credentials.as_deref(), clock)
+        let identity = means_of_tpm(settings, Unanswered::default());
+        let at = Self::at(&settings.openbao, settings.credentials.as_deref(), clock);
+        Self { means: at.means.clone().with_identity(identity), ..at }
+    }
+
+    /// The same after other runs of this process, which may have given up a TPM that still owes them an answer.
+    #[must_use]
+    pub fn after(self, settings: &Settings, unanswered: Unanswered) -> Self {
+        Self { means: self.means.clone().with_identity(means_of_tpm(settings, unanswered)), ..self }
+    }
+
+    /// The same with other logins than those of the settings.
+    #[must_use]
+    pub fn with_logins(mut self, login: Vec<AuthMethod>) -> Self {
+        self.settings.login = login;
+        self
     }
 
     /// The issuer at one server. `credentials` is systemd's `$CREDENTIALS_DIRECTORY`.
@@ -53,16 +76,18 @@ impl OpenBaoIssuer {
     pub fn at(settings: &OpenBao, credentials: Option<&Path>, clock: Clock) -> Self {
         Self {
             settings: settings.clone(),
-            credentials: credentials.map(Path::to_path_buf),
+            means: Means::of_credentials(credentials),
+            identity: settings.login.iter().find_map(AuthMethod::identity).cloned(),
             clock,
             opened: OnceCell::new(),
             in_vain: Mutex::default(),
+            left: Mutex::default(),
         }
     }
 
     async fn opened(&self) -> Result<&Opened, Failure> {
         let open = || async {
-            let session = Session::open(&self.settings, self.credentials.as_deref(), self.clock).await?;
+            let session = Session::open(&self.settings, self.means.clone(), self.clock).await?;
             let warnings = judge_health(session.server().name(), session.health())?;
             Ok(Opened { session, warnings })
         };
@@ -125,12 +150,32 @@ impl OpenBaoIssuer {
         }
     }
 
+    async fn logged_in_with(&self, name: &CertName, generation: Generation) -> Result<(), Failure> {
+        let none = || Failure::new(Stage::Verify, Code::NotAvailable, format!("{name} is no login of the settings"));
+        let identity = self.identity.as_ref().filter(|identity| identity.certificate == *name).ok_or_else(none)?;
+        let Opened { session, .. } = self.opened().await?;
+        let unrevoked = session.log_in_with(identity, Some(generation)).await?;
+        lock(&self.left).extend(unrevoked.as_ref().and_then(not_revoked));
+        Ok(())
+    }
+
+    /// Logs in with the committed certificate of ours, to see whether that works. `close` ends what it is granted.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn tries_identity(&self, name: &CertName) -> Result<(), Failure> {
+        let none = || Failure::new(Stage::Issue, Code::NotAvailable, format!("{name} is no login of the settings"));
+        let identity = self.identity.as_ref().filter(|identity| identity.certificate == *name).ok_or_else(none)?;
+        self.opened().await?.session.log_in_with(identity, None).await.map(drop)
+    }
+
     /// Revokes the run's token, if it is ours, and gives all warnings of the run.
     async fn closed(&self) -> Vec<Warning> {
         let Some(Ok(Opened { session, warnings })) = self.opened.get() else { return Vec::new() };
         let passed_over = session.passed_over().into_iter().map(|failure| Warning::new(Code::LoginRefused, failure.text));
         let skipped = session.skipped().iter().map(|failure| Warning::new(failure.code, failure.text.as_str()));
         let mut warnings: Vec<Warning> = skipped.chain(warnings.iter().cloned()).chain(passed_over).collect();
+        warnings.append(&mut lock(&self.left));
         warnings.extend(session.close().await.as_ref().and_then(not_revoked));
         warnings
     }
@@ -145,9 +190,25 @@ impl Issuer for OpenBaoIssuer {
         self.signed(order).boxed()
     }
 
+    fn log_in_with<'a>(&'a self, identity: &'a CertName, generation: Generation) -> BoxFuture<'a, Result<(), Failure>> {
+        let of_verify = |why: Failure| Failure { stage: Stage::Verify, ..why };
+        self.logged_in_with(identity, generation).map(move |done| done.map_err(of_verify)).boxed()
+    }
+
+    fn logins(&self) -> Vec<LoginEnd> {
+        let opened = self.opened.get().and_then(|opened| opened.as_ref().ok());
+        opened.and_then(|opened| opened.session.login_end()).into_iter().collect()
+    }
+
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {
         self.closed().boxed()
     }
+}
+
+/// Who has this host's own certificates, where a login of the settings shows one.
+fn means_of_tpm(settings: &Settings, unanswered: Unanswered) -> Option<Arc<dyn HostIdentity>> {
+    let sealing = settings.sealing.as_ref().filter(|_| settings.openbao.login.iter().any(|login| login.identity().is_some()))?;
+    Some(Arc::new(OfHost::new(&settings.paths.state, sealing.tcti.clone(), unanswered)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -72,6 +72,15 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// Stage `seal`, when the bytes are damaged or belong elsewhere, or the key cannot be used now.
     fn open(&self, name: &CertName, generation: Generation, bytes: &[u8]) -> Result<Key, Failure>;
 
+    /// Why the key that `bytes` keep would not sign now, though it opens: a change of the host's state. A store whose keys are as good as
+    /// their bytes never says so.
+    ///
+    /// # Errors
+    /// That cannot be found out.
+    fn refuses(&self, _bytes: &[u8]) -> Result<Option<Failure>, Failure> {
+        Ok(None)
+    }
+
     /// Removes what a killed run of this store left half-made. No key is needed for that.
     ///
     /// # Errors

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
-use p256::ecdsa::Signature;
 use p256::pkcs8::EncodePublicKey as _;
 use zeroize::Zeroizing;
 
@@ -16,6 +15,7 @@ use crate::config::settings::Sealing;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::io::tpm::quoted::sized;
 use crate::io::tpm::resident::point;
+use crate::io::tpm::signer::Signer;
 use crate::io::tpm::{Sealed, Tpm, TpmError};
 use crate::model::canonical::Format as _;
 use crate::model::clock::Time;
@@ -58,12 +58,15 @@ impl Way {
             tracing::debug!(commands, "closes the TPM");
             done
         };
-        self.unanswered.within(self.limit, &self.sealing.tcti, work).and_then(|done| done).map_err(|why| {
-            if matches!(why, TpmError::Unreachable { .. }) && self.unanswered.is_waiting() {
-                self.writes.forbid();
-            }
-            why.failure()
-        })
+        self.unanswered.within(self.limit, &self.sealing.tcti, work).and_then(|done| done).map_err(|why| self.failure(&why))
+    }
+
+    /// What is answered after a TPM was given up must not be written any more.
+    fn failure(&self, why: &TpmError) -> Failure {
+        if matches!(why, TpmError::Unreachable { .. }) && self.unanswered.is_waiting() {
+            self.writes.forbid();
+        }
+        why.failure()
     }
 }
 
@@ -132,6 +135,17 @@ impl KeyStore for ResidentStore {
         self.kept(&ResidentKeyFile::new(srk, created, values, key.public, key.private, &spki))
     }
 
+    fn refuses(&self, bytes: &[u8]) -> Result<Option<Failure>, Failure> {
+        let Ok(file) = ResidentKeyFile::parse(bytes) else { return Ok(None) };
+        if file.pcrs.list.is_empty() {
+            return Ok(None);
+        }
+        let list = file.pcrs.list.clone();
+        let now = self.tpm.with(move |tpm| tpm.pcr_values(&list))?;
+        let changed = file.pcrs.differing(&now);
+        Ok((!changed.is_empty()).then(|| TpmError::PcrChanged(changed).failure()))
+    }
+
     fn keep(&self, name: &CertName, generation: Generation, _: &Material) -> Result<Key, Failure> {
         let text = format!("the key of {name} {generation} is to be resident, and one that is there already cannot become so");
         Err(Failure::new(Stage::Seal, Code::BlobDamaged, text).hint(format!("`omens renew {name} --force` makes a new one in the TPM")))
@@ -163,14 +177,16 @@ fn spki(public: &[u8], pcrs: &crate::model::pcr::PcrValues) -> Result<Vec<u8>, T
 
 /// A key that signs in the TPM.
 struct ResidentKey {
-    tpm: Arc<Way>,
+    way: Arc<Way>,
+    signer: Signer,
     file: ResidentKeyFile,
     spki: Vec<u8>,
 }
 
 impl ResidentKey {
-    fn of(file: &ResidentKeyFile, tpm: &Arc<Way>) -> Result<Self, TpmError> {
-        Ok(Self { tpm: tpm.clone(), spki: spki(&file.public.0, &file.pcrs)?, file: file.clone() })
+    fn of(file: &ResidentKeyFile, way: &Arc<Way>) -> Result<Self, TpmError> {
+        let signer = Signer::of(file, &way.sealing.tcti, way.unanswered.clone()).with_limit(way.limit);
+        Ok(Self { way: way.clone(), signer, spki: spki(&file.public.0, &file.pcrs)?, file: file.clone() })
     }
 }
 
@@ -190,15 +206,7 @@ impl PrivateKey for ResidentKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, message);
-        let key = Sealed { public: self.file.public.0.clone(), private: self.file.private.0.clone() };
-        let (pcrs, srk) = (self.file.pcrs.clone(), self.file.srk.0.clone());
-        let signature = self.tpm.with(move |tpm| {
-            tpm.demand_srk(&srk)?;
-            tpm.sign_resident(&key, &pcrs, digest.as_ref())
-        })?;
-        let none = || Failure::new(Stage::Seal, Code::TpmUnreachable, "the TPM's signature is none");
-        Ok(Signature::from_slice(&signature).map_err(|_| none())?.to_der().as_bytes().to_vec())
+        self.signer.signature(message).map_err(|why| self.way.failure(&why))
     }
 
     /// Without PCRs a TSS2 PEM, by which a program uses the key in the TPM; that format says nothing of PCRs here, so with them there is none.

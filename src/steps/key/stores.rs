@@ -79,6 +79,6 @@ impl Stores {
     /// # Errors
     /// Stage `seal`: it cannot be opened.
     pub fn open(&self, name: &CertName, kept: &Kept) -> Result<Key, Failure> {
-        self.keeping(kept.keep)?.open(name, kept.generation, kept.key_at_rest())
+        self.keeping(kept.keep)?.open(kept.sealed_as.as_ref().unwrap_or(name), kept.generation, kept.key_at_rest())
     }
 }

@@ -5,6 +5,7 @@ use crate::io::write::{self, Ownership};
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
+use crate::model::login_end::{LoginEnd, Logins};
 use crate::model::name::CertName;
 use crate::model::state::{LastError, State, VERSION, newer_version};
 
@@ -25,6 +26,19 @@ pub fn note_failure(state: &Dir, name: &CertName, failure: &Failure, now: Time) 
     let last_error = Some(LastError { at: now, failure: failure.clone() });
     let state = State { last_error, ..known.unwrap_or_default() };
     write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
+}
+
+/// Keeps when logins end, where a run learnt it and it is not what is there.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn note_logins(state: &Dir, logins: Vec<LoginEnd>) -> Result<(), DiskError> {
+    let known = state.read(layout::LOGINS)?.map(|content| content.bytes);
+    if logins.is_empty() && known.is_none() {
+        return Ok(());
+    }
+    let bytes = write::json(state, layout::LOGINS, &Logins { v: 1, logins })?;
+    if known.is_some_and(|known| *known == bytes) { Ok(()) } else { write::replace_unflushed(state, layout::LOGINS, &bytes, 0o600) }
 }
 
 /// Takes a failure to keep or to publish out of the state of a certificate that was published after all.

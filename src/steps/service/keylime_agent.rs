@@ -10,13 +10,12 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::keys;
+use super::running::Running;
 use super::runs::{By, Runs};
 use super::served::{Admin, Spot};
 use super::verdicts::Verifier;
 use crate::config::program;
-use crate::config::service::{
-    Answer, Deployed, DriverKind, Examined, Question, Rank, Reply, Seen, Service, ServiceId, ServiceState, Shown,
-};
+use crate::config::service::{Answer, Deployed, DriverKind, Examined, Question, Rank, Reply, Seen, Service, Shown};
 use crate::config::shape::{Errors, Shape, Wrong, parsed};
 use crate::config::tree::Node;
 use crate::config::value;
@@ -144,7 +143,8 @@ impl KeylimeAgent {
         Version::Unknown("there is no program keylime_agent".to_owned())
     }
 
-    async fn fits(&self) -> Result<Option<Warning>, Failure> {
+    /// Whether it goes on attesting with a new key.
+    async fn survives(&self) -> Result<Option<Warning>, Failure> {
         match self.version().await {
             Version::Good => Ok(None),
             Version::Old(version) => {
@@ -165,7 +165,7 @@ impl KeylimeAgent {
     }
 
     async fn restart(&self, deployed: &[Deployed]) -> Result<Reply, Failure> {
-        let warning = self.fits().await?;
+        let warning = self.survives().await?;
         let mut reply = self.runs.restart(deployed.first().map(|one| &one.eyes)).await?;
         if let Reply::Done(done) = &mut reply {
             done.warnings.extend(warning);
@@ -220,65 +220,41 @@ impl KeylimeAgent {
     }
 }
 
-impl Service for KeylimeAgent {
-    fn id(&self) -> ServiceId {
+impl Running for KeylimeAgent {
+    const DRIVER: &'static str = KIND.name;
+    const RANK: Rank = Rank(3);
+    const BY: By = By::Restart;
+    const WAITS_FOR: &'static [&'static str] = &["keylime_registrar", "keylime_verifier"];
+
+    fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    fn settings(&self) -> Vec<Option<String>> {
         let appraised = self.appraised.as_ref().map(|by| format!("{} {} {}", by.verifier, by.agent, by.admin.shown()));
-        let more = [self.address.clone(), appraised, Some(format!("{:?}", self.deadline))];
-        ServiceId::new(KIND.name, self.runs.parts().into_iter().chain(more))
+        vec![self.address.clone(), appraised, Some(format!("{:?}", self.deadline))]
     }
 
-    fn name(&self) -> String {
-        self.runs.name(KIND.name)
-    }
-
-    fn rank(&self) -> Rank {
-        Rank(3)
-    }
-
-    fn waits_for(&self) -> &'static [&'static str] {
-        &["keylime_registrar", "keylime_verifier"]
-    }
-
-    fn restarts(&self) -> bool {
-        true
-    }
-
-    fn accepts(&self) -> Answer<'_, ()> {
-        async move { self.fits().await.map(drop) }.boxed()
-    }
-
-    fn state(&self) -> Answer<'_, ServiceState> {
-        self.runs.state().boxed()
-    }
-
-    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+    fn take_up<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         self.restart(deployed).boxed()
     }
 
-    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
-        self.runs.start(deployed.first().map(|one| &one.eyes)).boxed()
+    fn fits(&self) -> Answer<'_, ()> {
+        async move { self.survives().await.map(drop) }.boxed()
     }
 
-    fn stopped_is_certain(&self) -> bool {
-        self.runs.is_certain()
-    }
-
-    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
-        self.look(question).boxed()
-    }
-
-    fn unit(&self) -> Option<&str> {
-        self.runs.unit()
-    }
-
-    fn examine(&self) -> BoxFuture<'_, Vec<Examined>> {
+    fn examined(&self) -> BoxFuture<'_, Vec<Examined>> {
         async move {
-            match self.fits().await {
+            match self.survives().await {
                 Ok(warning) => warning.map(Examined::Warned).into_iter().collect(),
                 Err(failure) => vec![Examined::Refused(failure)],
             }
         }
         .boxed()
+    }
+
+    fn shown<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+        self.look(question).boxed()
     }
 }
 

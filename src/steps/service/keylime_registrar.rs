@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use super::keys;
+use super::running::Running;
 use super::runs::{By, Runs};
 use super::served::Spot;
 use crate::config::keys::{Key, Kind, Table};
-use crate::config::service::{Answer, Deployed, DriverKind, Question, Rank, Reply, Seen, Service, ServiceId, ServiceState, Shown};
+use crate::config::service::{Answer, DriverKind, Question, Rank, Seen, Service, Shown};
 use crate::config::shape::{Errors, Shape, parsed};
 use crate::config::tree::Node;
 use crate::config::value;
@@ -64,44 +65,20 @@ impl Registrar {
     }
 }
 
-impl Service for Registrar {
-    fn id(&self) -> ServiceId {
-        ServiceId::new(KIND.name, self.runs.parts().into_iter().chain([self.address.clone()]))
+impl Running for Registrar {
+    const DRIVER: &'static str = KIND.name;
+    const RANK: Rank = Rank(1);
+    const BY: By = By::Restart;
+
+    fn runs(&self) -> &Runs {
+        &self.runs
     }
 
-    fn name(&self) -> String {
-        self.runs.name(KIND.name)
+    fn settings(&self) -> Vec<Option<String>> {
+        vec![self.address.clone()]
     }
 
-    fn rank(&self) -> Rank {
-        Rank(1)
-    }
-
-    fn restarts(&self) -> bool {
-        true
-    }
-
-    fn state(&self) -> Answer<'_, ServiceState> {
-        self.runs.state().boxed()
-    }
-
-    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
-        self.runs.restart(deployed.first().map(|one| &one.eyes)).boxed()
-    }
-
-    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
-        self.runs.start(deployed.first().map(|one| &one.eyes)).boxed()
-    }
-
-    fn stopped_is_certain(&self) -> bool {
-        self.runs.is_certain()
-    }
-
-    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+    fn shown<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
         self.look(question).boxed()
-    }
-
-    fn unit(&self) -> Option<&str> {
-        self.runs.unit()
     }
 }

@@ -8,11 +8,12 @@ use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::keys;
+use super::running::Running;
 use super::runs::{By, Runs};
 use super::served::{Admin, Spot};
 use super::verdicts::Verifier;
 use crate::config::program;
-use crate::config::service::{Answer, Deployed, DriverKind, Eyes, Question, Rank, Reply, Seen, Service, ServiceId, ServiceState, Shown};
+use crate::config::service::{Answer, Deployed, DriverKind, Eyes, Question, Rank, Reply, Seen, Service, Shown};
 use crate::config::shape::{Errors, Shape, Wrong, one_of, parsed};
 use crate::config::tree::Node;
 use crate::config::value;
@@ -143,46 +144,25 @@ impl KeylimeVerifier {
     }
 }
 
-impl Service for KeylimeVerifier {
-    fn id(&self) -> ServiceId {
-        let more =
-            [self.address.clone(), Some(format!("{} {:?}", self.agents.as_str(), self.deadline)), self.admin.as_ref().map(Admin::shown)];
-        ServiceId::new(KIND.name, self.runs.parts().into_iter().chain(more))
+impl Running for KeylimeVerifier {
+    const DRIVER: &'static str = KIND.name;
+    const RANK: Rank = Rank(2);
+    const BY: By = By::Restart;
+
+    fn runs(&self) -> &Runs {
+        &self.runs
     }
 
-    fn name(&self) -> String {
-        self.runs.name(KIND.name)
+    fn settings(&self) -> Vec<Option<String>> {
+        let agents = format!("{} {:?}", self.agents.as_str(), self.deadline);
+        vec![self.address.clone(), Some(agents), self.admin.as_ref().map(Admin::shown)]
     }
 
-    fn rank(&self) -> Rank {
-        Rank(2)
-    }
-
-    fn restarts(&self) -> bool {
-        true
-    }
-
-    fn state(&self) -> Answer<'_, ServiceState> {
-        self.runs.state().boxed()
-    }
-
-    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+    fn take_up<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         self.restart(deployed).boxed()
     }
 
-    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
-        self.runs.start(deployed.first().map(|one| &one.eyes)).boxed()
-    }
-
-    fn stopped_is_certain(&self) -> bool {
-        self.runs.is_certain()
-    }
-
-    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+    fn shown<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
         self.look(question).boxed()
-    }
-
-    fn unit(&self) -> Option<&str> {
-        self.runs.unit()
     }
 }

@@ -7,6 +7,9 @@
 //!
 //! 3. Give `tests/it/service.rs` a `Subject` for it: the suite there runs over every entry of the table, and an entry without one fails it.
 //!
+//! A driver whose service is a unit, or a process with `pid`, `start` and `stop`, writes `impl Running for` it instead (`running.rs`): what all of
+//! those have in common is there.
+//!
 //! Nothing else is touched: settings, planning, staging, flow and chain-audit know a driver only as [`Service`] and
 //! [`DriverKind`](crate::config::service::DriverKind). A proof of its own stands in [`Service::prove`], a file in the generations of its
 //! certificates in [`Service::files`], one in those of every certificate in `always` of its kind, its place among other services in
@@ -22,6 +25,7 @@ mod log;
 mod nginx;
 mod openbao;
 mod plugin;
+mod running;
 mod runs;
 mod served;
 mod signal;

@@ -9,11 +9,12 @@ use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::keys;
+use super::running::Running;
 use super::runs::{By, Runs};
 use super::served::Spot;
 use super::unit;
 use crate::config::keys::{Key, Kind, Table};
-use crate::config::service::{Answer, Deployed, Done, DriverKind, Eyes, Question, Rank, Reply, Service, ServiceId, ServiceState, Shown};
+use crate::config::service::{Answer, Deployed, Done, DriverKind, Eyes, Question, Rank, Reply, Service, Shown};
 use crate::config::shape::{Errors, Shape, parsed};
 use crate::config::tree::Node;
 use crate::config::value;
@@ -154,41 +155,25 @@ fn is_automatic(text: &str) -> bool {
     listeners > 0 && automatic >= listeners
 }
 
-impl Service for OpenBao {
-    fn id(&self) -> ServiceId {
-        ServiceId::new(KIND.name, self.runs.parts().into_iter().chain([self.address.clone()]))
+impl Running for OpenBao {
+    const DRIVER: &'static str = KIND.name;
+    const RANK: Rank = Rank(0);
+    const BY: By = By::Signal;
+
+    fn runs(&self) -> &Runs {
+        &self.runs
     }
 
-    fn name(&self) -> String {
-        self.runs.name(KIND.name)
+    fn settings(&self) -> Vec<Option<String>> {
+        vec![self.address.clone()]
     }
 
-    fn rank(&self) -> Rank {
-        Rank(0)
-    }
-
-    fn state(&self) -> Answer<'_, ServiceState> {
-        self.runs.state().boxed()
-    }
-
-    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+    fn take_up<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         self.ask_it(deployed).boxed()
     }
 
-    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
-        self.runs.start(deployed.first().map(|one| &one.eyes)).boxed()
-    }
-
-    fn stopped_is_certain(&self) -> bool {
-        self.runs.is_certain()
-    }
-
-    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+    fn shown<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
         self.look(question).boxed()
-    }
-
-    fn unit(&self) -> Option<&str> {
-        self.runs.unit()
     }
 }
 

@@ -10,11 +10,10 @@ use serde_json::Value;
 
 use super::keys;
 use super::plugin::{Plugin, reconfigure};
+use super::running::Running;
 use super::runs::{By, Runs};
 use crate::config::keys::Table;
-use crate::config::service::{
-    Answer, Deployed, DriverKind, Question, Rank, Rendered, Rendering, Reply, Seen, Service, ServiceId, ServiceState, Shown,
-};
+use crate::config::service::{Answer, Deployed, DriverKind, Question, Rank, Rendered, Rendering, Reply, Seen, Service, Shown};
 use crate::config::shape::{Errors, Shape, parsed};
 use crate::config::tree::Node;
 use crate::config::value;
@@ -71,51 +70,35 @@ pub(super) fn look(plugin: &Plugin, question: &Question<'_>) -> Result<Shown, Fa
     Err(Failure::new(Stage::Verify, Code::OldLeaf, text).hint("its log says what it read"))
 }
 
-impl Service for SpireAgent {
-    fn id(&self) -> ServiceId {
+impl Running for SpireAgent {
+    const DRIVER: &'static str = KIND.name;
+    const RANK: Rank = Rank(5);
+    const BY: By = By::Signal;
+
+    fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    fn settings(&self) -> Vec<Option<String>> {
         let log = self.log.as_ref().map(|log| log.display().to_string());
-        ServiceId::new(KIND.name, self.runs.parts().into_iter().chain([Some(self.plugin.shown()), log]))
+        vec![Some(self.plugin.shown()), log]
     }
 
-    fn name(&self) -> String {
-        self.runs.name(KIND.name)
-    }
-
-    fn rank(&self) -> Rank {
-        Rank(5)
-    }
-
-    fn state(&self) -> Answer<'_, ServiceState> {
-        self.runs.state().boxed()
-    }
-
-    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+    fn take_up<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         ask(&self.runs, &self.plugin, self.log.as_ref(), deployed).boxed()
     }
 
     /// A start reads the file as well.
-    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
-        async move {
-            let reply = self.runs.start(deployed.first().map(|one| &one.eyes)).await?;
-            Ok(began(&self.plugin, deployed, reply))
-        }
-        .boxed()
+    fn began(&self, deployed: &[Deployed], reply: Reply) -> Reply {
+        began(&self.plugin, deployed, reply)
     }
 
-    fn stopped_is_certain(&self) -> bool {
-        self.runs.is_certain()
-    }
-
-    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
-        ready(look(&self.plugin, question)).boxed()
-    }
-
-    fn files(&self, rendering: &Rendering<'_>) -> Vec<Rendered> {
+    fn rendered(&self, rendering: &Rendering<'_>) -> Vec<Rendered> {
         self.plugin.files(rendering)
     }
 
-    fn unit(&self) -> Option<&str> {
-        self.runs.unit()
+    fn shown<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+        ready(look(&self.plugin, question)).boxed()
     }
 }
 

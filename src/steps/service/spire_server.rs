@@ -10,12 +10,11 @@ use serde_json::Value;
 
 use super::keys;
 use super::plugin::Plugin;
+use super::running::Running;
 use super::runs::{By, Runs};
 use super::spire_agent::{ask, began, look};
 use crate::config::keys::{Key, Kind, Table};
-use crate::config::service::{
-    Answer, Deployed, DriverKind, Question, Rank, Rendered, Rendering, Reply, Service, ServiceId, ServiceState, Shown,
-};
+use crate::config::service::{Answer, Deployed, DriverKind, Question, Rank, Rendered, Rendering, Reply, Service, Shown};
 use crate::config::shape::{Errors, Shape, Wrong, boolean, parsed, quoted};
 use crate::config::tree::Node;
 use crate::config::value;
@@ -177,51 +176,34 @@ fn found<'a>(said: &'a Value, key: &str) -> Option<&'a Value> {
     }
 }
 
-impl Service for SpireServer {
-    fn id(&self) -> ServiceId {
+impl Running for SpireServer {
+    const DRIVER: &'static str = KIND.name;
+    const RANK: Rank = Rank(4);
+    const BY: By = By::Signal;
+
+    fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    fn settings(&self) -> Vec<Option<String>> {
         let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        let more = [Some(self.plugin.shown()), shown(&self.log), self.evict.clone(), shown(&self.socket)];
-        ServiceId::new(KIND.name, self.runs.parts().into_iter().chain(more))
+        vec![Some(self.plugin.shown()), shown(&self.log), self.evict.clone(), shown(&self.socket)]
     }
 
-    fn name(&self) -> String {
-        self.runs.name(KIND.name)
-    }
-
-    fn rank(&self) -> Rank {
-        Rank(4)
-    }
-
-    fn state(&self) -> Answer<'_, ServiceState> {
-        self.runs.state().boxed()
-    }
-
-    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
+    fn take_up<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         ask(&self.runs, &self.plugin, self.log.as_ref(), deployed).boxed()
     }
 
     /// A start reads the file as well.
-    fn start<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
-        async move {
-            let reply = self.runs.start(deployed.first().map(|one| &one.eyes)).await?;
-            Ok(began(&self.plugin, deployed, reply))
-        }
-        .boxed()
+    fn began(&self, deployed: &[Deployed], reply: Reply) -> Reply {
+        began(&self.plugin, deployed, reply)
     }
 
-    fn stopped_is_certain(&self) -> bool {
-        self.runs.is_certain()
-    }
-
-    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
-        self.look(question).boxed()
-    }
-
-    fn files(&self, rendering: &Rendering<'_>) -> Vec<Rendered> {
+    fn rendered(&self, rendering: &Rendering<'_>) -> Vec<Rendered> {
         self.plugin.files(rendering)
     }
 
-    fn unit(&self) -> Option<&str> {
-        self.runs.unit()
+    fn shown<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+        self.look(question).boxed()
     }
 }

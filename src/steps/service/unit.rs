@@ -13,23 +13,49 @@ use crate::model::failure::{Failure, Stage};
 /// Longer than systemd waits by itself for a unit to stop or to start (`DefaultTimeoutStopSec=`, 90 s), so that it is systemd that gives up.
 const RESTART: Duration = Duration::from_secs(120);
 
-/// What systemd knows of a unit.
+/// Between two looks at a unit that is on its way.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often it is looked at: for as long as a restart may take.
+const LOOKS: u32 = 600;
+
+/// What systemd knows of a unit. One that is being stopped is waited for: where a run was killed in a restart, systemd goes on with it, and the
+/// unit is not one that somebody stopped.
 pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
-    let arguments = ["show", "--property=LoadState,ActiveState", "--", unit].map(OsStr::new);
-    let ended = process::run("systemctl", &arguments).await.map_err(|why| not_asked(unit, &why))?;
-    let has = |word: &str| ended.stdout.split_whitespace().any(|w| w == word);
-    if ended.code != Some(0) || has("LoadState=not-found") {
-        let said = if ended.stderr.is_empty() { "there is no such unit" } else { ended.stderr.as_str() };
-        let text = format!("systemd does not know {unit}: {said}");
-        return Err(cause(unit, Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("check the unit's name in `reload`")));
+    let arguments = ["show", "--property=LoadState,ActiveState,Job", "--", unit].map(OsStr::new);
+    let mut looks = 0;
+    loop {
+        let ended = process::run("systemctl", &arguments).await.map_err(|why| not_asked(unit, &why))?;
+        if ended.code != Some(0) || has(&ended.stdout, "LoadState=not-found") {
+            let said = if ended.stderr.is_empty() { "there is no such unit" } else { ended.stderr.as_str() };
+            let text = format!("systemd does not know {unit}: {said}");
+            return Err(cause(unit, Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("check the unit's name in `reload`")));
+        }
+        if !is_on_its_way(&ended.stdout) || looks == LOOKS {
+            return Ok(standing(&ended.stdout));
+        }
+        looks += 1;
+        tokio::time::sleep(PAUSE).await;
     }
-    Ok(if has("ActiveState=failed") {
+}
+
+fn has(shown: &str, word: &str) -> bool {
+    shown.split_whitespace().any(|w| w == word)
+}
+
+/// Whether what systemd shows of a unit is about to be something else: it is being stopped, or is stopped and has a job waiting for it.
+fn is_on_its_way(shown: &str) -> bool {
+    let has_job = shown.split_whitespace().filter_map(|word| word.strip_prefix("Job=")).any(|job| !matches!(job, "" | "0"));
+    has(shown, "ActiveState=deactivating") || (has_job && (has(shown, "ActiveState=inactive") || has(shown, "ActiveState=failed")))
+}
+
+fn standing(shown: &str) -> ServiceState {
+    if has(shown, "ActiveState=failed") {
         ServiceState::Failed
-    } else if has("ActiveState=inactive") || has("ActiveState=deactivating") {
+    } else if has(shown, "ActiveState=inactive") || has(shown, "ActiveState=deactivating") {
         ServiceState::Stopped
     } else {
         ServiceState::Running
-    })
+    }
 }
 
 /// What systemctl says where systemd does not run: words about a bus, which name no cause.
@@ -106,4 +132,27 @@ fn done(ended: &Ended, what: &str, unit: &str) -> Result<Reply, Failure> {
     let failure = Failure::new(Stage::Reload, Code::ReloadFailed, format!("{what} ended with {}: {said}", ended.how()))
         .hint(format!("`systemctl status {unit}` and `journalctl -u {unit}` say why; the service goes on with what it had"));
     Err(cause(unit, failure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_between_two_states_is_waited_for() {
+        for (shown, on_its_way, state) in [
+            ("ActiveState=active\nJob=0", false, ServiceState::Running),
+            ("ActiveState=activating\nJob=17", false, ServiceState::Running),
+            ("ActiveState=reloading\nJob=17", false, ServiceState::Running),
+            ("ActiveState=inactive\n", false, ServiceState::Stopped),
+            ("ActiveState=inactive\nJob=", false, ServiceState::Stopped),
+            ("ActiveState=failed\nJob=0", false, ServiceState::Failed),
+            // A restart: stopped, and its start waits; and a stop that takes its time.
+            ("ActiveState=inactive\nJob=17", true, ServiceState::Stopped),
+            ("ActiveState=deactivating\nJob=17", true, ServiceState::Stopped),
+            ("ActiveState=deactivating\nJob=0", true, ServiceState::Stopped),
+        ] {
+            assert_eq!((is_on_its_way(shown), standing(shown)), (on_its_way, state), "{shown}");
+        }
+    }
 }

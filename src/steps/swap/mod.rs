@@ -6,6 +6,7 @@ mod aside;
 mod leftovers;
 mod place;
 mod publish;
+pub mod renames;
 mod site;
 mod stage;
 mod trust;

@@ -18,6 +18,7 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::secret::Material;
+use crate::model::working::Working;
 use crate::plan::generation::{Kept, key_of_pem};
 use crate::plan::outlet::Outlet;
 use crate::plan::trust::TrustFiles;
@@ -123,6 +124,24 @@ impl Trees {
     #[must_use]
     pub const fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// Lets `status` know what is about to be signed, until [`Trees::ends_work`]. It is for people: what cannot be written stops nothing.
+    pub(in crate::steps) fn begins_work(&self, working: &Working) {
+        self.ends_work();
+        // Not renamed into place: half of it says nothing, and a kill leaves one name only.
+        let wrote = write::json(&self.run, layout::WORKING, working)
+            .and_then(|bytes| write::write_new(&self.run, layout::WORKING, &bytes, 0o600, Ownership::default()));
+        if let Err(why) = wrote {
+            tracing::debug!(%why, "what the run is about to do was not noted");
+        }
+    }
+
+    /// Takes that back, also what a killed run left.
+    pub(in crate::steps) fn ends_work(&self) {
+        if let Err(why) = write::remove(&self.run, layout::WORKING) {
+            tracing::debug!(%why, "what the run was about to do is still noted");
+        }
     }
 
     /// `NAME` of the run directory, where it is there.

@@ -12,8 +12,8 @@ use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::secret::Material;
-use crate::plan::copies::{copy_is_right, leftovers, part_bytes, part_mode};
-use crate::plan::generation::{Kept, files_differ, key_mode};
+use crate::plan::copies::{Wanted, leftovers, part_mode};
+use crate::plan::generation::{Kept, container, files_differ, key_mode};
 use crate::plan::links::target;
 use crate::plan::outlet::Outlet;
 
@@ -31,7 +31,7 @@ pub struct Site {
 impl Site {
     /// Whether the run tree has this generation whole, whatever its `live` names. What cannot be looked at is staged anew.
     pub(super) fn is_whole(&self, kept: &Kept) -> bool {
-        files_differ(&self.run, kept, self.outlet.owner, &self.outlet.rendered).is_ok_and(|difference| difference.is_none())
+        files_differ(&self.run, kept, self.outlet.expected()).is_ok_and(|difference| difference.is_none())
     }
 
     /// Makes the run tree's `gen-N` complete and equal; what is right already is left alone, and its key is not asked for. On tmpfs a flush
@@ -73,6 +73,12 @@ impl Site {
             let mode = if secret { key_mode(self.outlet.owner.gid) } else { 0o644 };
             write::write_new(dir, name, &bytes, mode, owner)?;
         }
+        for container in &self.outlet.containers {
+            let (Some(file), Material::Pem(pem)) = (container.part.file(), material) else { continue };
+            // The other files are of use without it; `show` says what is missing.
+            let Ok(bytes) = container::make(container, kept, pem) else { continue };
+            write::write_new(dir, file, &bytes, key_mode(self.outlet.owner.gid), owner)?;
+        }
         for file in &self.outlet.rendered {
             write::write_new(dir, &file.name, &file.bytes, 0o644, owner)?;
         }
@@ -93,7 +99,7 @@ impl Site {
             point(run, &file.name, &file.link())?;
         }
         point(run, layout::LIVE, &kept.generation.to_string())?;
-        let mut warnings = Vec::new();
+        let mut warnings = self.not_made(kept)?;
         if kept.keep.is_only_in_memory() && !self.outlet.copies.is_empty() {
             // Only in a revert to a generation from before the settings changed.
             let text = format!("the key of {} is sealed and never copied: consumers of copies keep what they have", kept.generation);
@@ -102,6 +108,20 @@ impl Site {
         }
         for install in &self.outlet.copies {
             self.copy(install, kept, &mut warnings)?;
+        }
+        Ok(warnings)
+    }
+
+    /// What `install` asks for and could not be made of this generation.
+    fn not_made(&self, kept: &Kept) -> Result<Vec<Warning>, DiskError> {
+        let Some(dir) = self.run.child(&kept.generation.to_string())? else { return Ok(Vec::new()) };
+        let mut warnings = Vec::new();
+        for container in &self.outlet.containers {
+            let Some(file) = container.part.file() else { continue };
+            if dir.kind(file)?.is_none() {
+                let why = container.is_ready().err().map_or_else(|| "the key is not to be had".to_owned(), |why| why.text);
+                warnings.push(Warning::new(Code::ContainerNotMade, format!("{} was not made: {why}", dir.join(file).display())));
+            }
         }
         Ok(warnings)
     }
@@ -115,20 +135,24 @@ impl Site {
             write::remove(&dir, &leftover)?;
         }
         let mut files = install.files.clone();
-        files.sort_by_key(|(part, _)| match part {
-            Part::Key => 2,
-            Part::Combined => 1,
-            Part::Anchors | Part::Bundle | Part::Ca | Part::Cert | Part::Chain | Part::Fullchain => 0,
-        });
+        files.sort_by_key(|(part, _)| (*part == Part::Key, part.holds_key()));
         for (part, file) in &files {
-            let Some(bytes) = part_bytes(self.outlet.trust.as_deref(), kept, *part) else { continue };
-            if copy_is_right(&dir, file, &bytes, *part, owner)? {
+            let Some(wanted) = Wanted::of(self.outlet.trust.as_deref(), kept, install, *part) else { continue };
+            if wanted.is_right(&dir, file, owner)? {
                 continue;
             }
+            let bytes = match wanted.write() {
+                Ok(bytes) => bytes,
+                Err(why) => {
+                    let text = format!("the copy {} was not made: {}", dir.join(file).display(), why.text);
+                    warnings.push(Warning::new(Code::ContainerNotMade, text));
+                    continue;
+                }
+            };
             // What no generation of ours explains is somebody's, and kept aside; a link is never followed.
             let is_ours = match dir.kind(file)? {
                 None => true,
-                Some(Kind::File) => self.is_ours(&dir, file, *part)?,
+                Some(Kind::File) => self.is_ours(&dir, file, install, *part)?,
                 Some(Kind::Link) => dir.link(file)?.is_some_and(|found| found == target(self.run.path(), *part)),
                 Some(Kind::Directory) => return Err(DiskError::new("copy over", dir.join(file), rustix::io::Errno::ISDIR)),
                 Some(Kind::Other) => false,
@@ -142,10 +166,11 @@ impl Site {
     }
 
     /// Whether a copy is one of a generation that we have.
-    fn is_ours(&self, dir: &Dir, file: &str, part: Part) -> Result<bool, DiskError> {
+    fn is_ours(&self, dir: &Dir, file: &str, install: &Install, part: Part) -> Result<bool, DiskError> {
         let Some(found) = dir.read(file)? else { return Ok(true) };
         for generation in self.var.names()?.iter().filter_map(|name| Generation::parse(name)) {
-            if part_bytes(self.outlet.trust.as_deref(), &Kept::read(&self.var, generation)?, part).is_some_and(|own| own == found.bytes) {
+            let kept = Kept::read(&self.var, generation)?;
+            if Wanted::of(self.outlet.trust.as_deref(), &kept, install, part).is_some_and(|wanted| wanted.is_in(&found.bytes)) {
                 return Ok(true);
             }
         }

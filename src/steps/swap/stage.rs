@@ -19,7 +19,7 @@ use crate::model::name::Generation;
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::Material;
 use crate::plan::generation::{Condition, Kept, files_differ};
-use crate::plan::outlet::{Outlet, noted};
+use crate::plan::outlet::{Outlet, noted, noted_containers};
 use crate::steps::keep::Stored;
 use crate::steps::key::Key;
 use crate::steps::validate::Validated;
@@ -172,6 +172,7 @@ fn stage_state(place: &Place, stored: &Stored, now: Time) -> Result<(), DiskErro
         tcti: sealed.and(place.settings().sealing.as_ref()).map(|sealing| sealing.tcti.to_string()),
         rendered: rendered.into_iter().map(|file| (file.name, String::from_utf8_lossy(&file.bytes).into_owned())).collect(),
         copies: noted(place.certificate()),
+        containers: noted_containers(place.certificate()),
     };
     let staging = format!(".{generation}");
     let var = place.var()?;
@@ -218,8 +219,5 @@ fn is_complete(place: &Place, kept: &Kept) -> Result<bool, DiskError> {
 pub fn is_whole(trees: &Trees, certificate: &Certificate, kept: &Kept) -> bool {
     let run = trees.run_of(certificate.name()).ok().flatten();
     let outlet = || Outlet::of_settings(trees.settings(), certificate, kept, Some(trees.trust()));
-    run.is_some_and(|run| {
-        let Outlet { owner, rendered, .. } = outlet();
-        files_differ(&run, kept, owner, &rendered).is_ok_and(|difference| difference.is_none())
-    })
+    run.is_some_and(|run| files_differ(&run, kept, outlet().expected()).is_ok_and(|difference| difference.is_none()))
 }

@@ -1,12 +1,13 @@
 //! The binary cut at every system call that changes the disk, by a kill and by the loss of power: a matching pair is left, and the next run
 //! converges with no help. The same with calls that fail: what ends well is whole, what does not is said and goes on.
 
+mod identity;
 mod sealed;
 mod victim;
 
 use std::path::PathBuf;
 
-use self::victim::{Case, FULL, IO_ERROR, KILL, POWER, POWER_AT_NAMES, Victim};
+use self::victim::{Case, FULL, IO_ERROR, KILL, KILL_AT_NAMES, POWER, POWER_AT_NAMES, Victim};
 use crate::lab::estate::Cert;
 use crate::lab::nginx::Nginx;
 use crate::lab::{pki, place};
@@ -51,6 +52,21 @@ fn a_rollback_survives_every_kill_and_the_loss_of_the_state() {
 #[test]
 fn a_rollback_survives_power_cuts_and_the_loss_of_the_state() {
     Victim::new().cut(POWER_AT_NAMES, &Case::rollback());
+}
+
+/// What is on disk under the earlier name is all there under the new one, or still under the earlier.
+#[test]
+fn a_change_of_the_name_survives_every_kill() {
+    let mut victim = Victim::new();
+    let case = victim.renamed();
+    victim.cut(KILL_AT_NAMES, &case);
+}
+
+#[test]
+fn a_change_of_the_name_survives_power_cuts() {
+    let mut victim = Victim::new();
+    let case = victim.renamed();
+    victim.cut(POWER_AT_NAMES, &case);
 }
 
 #[test]

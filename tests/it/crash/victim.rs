@@ -191,6 +191,26 @@ impl Victim {
         Case { name: "renewal that changes the sealing key", setup, ..Case::renewal() }
     }
 
+    /// The certificate was called `old` when its two generations were made.
+    pub(super) fn renamed(&mut self) -> Case {
+        "old".clone_into(&mut self.estate.certs[0].name);
+        self.write();
+        let plain = self.keep_settings("plain.toml");
+        "web".clone_into(&mut self.estate.certs[0].name);
+        self.estate.certs[0].extra.push_str("renamed_from = \"old\"\n");
+        self.write();
+        let made = format!("\"$BIN\" --config '{}' renew --all", plain.display());
+        Case {
+            name: "change of the name",
+            setup: format!("{made} && {made} --force"),
+            program: vec!["renew", "--all"],
+            may: vec![None, Some("gen-2")],
+            done: "gen-2",
+            stays: Some("gen-2"),
+            ..Case::renewal()
+        }
+    }
+
     /// Two runs at once as one program.
     pub(super) fn at_once(&self) -> Vec<String> {
         let run = format!("'{}' --config '{}' renew --all --force", omens().display(), self.estate.settings().display());

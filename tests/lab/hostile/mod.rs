@@ -116,6 +116,8 @@ pub enum Login {
     /// 400, as for a wrong secret id.
     Refused,
     ServerError,
+    /// Granted after two seconds.
+    Late,
     /// 200 without a token.
     NoToken,
 }

@@ -76,6 +76,10 @@ async fn respond(tls: &mut Tls, shared: &Shared, request: &Request, head: usize)
         let lie = next_lie(shared);
         return sign(tls, shared, &request.bytes[head..], lie).await;
     }
+    let is_late = *shared.login.lock().expect("login") == Login::Late;
+    if path.ends_with("/login") && is_late {
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    }
     let (status, document) = match path {
         "sys/health" => return health(tls, shared).await,
         "auth/approle/login" | "auth/cert/login" | "auth/jwt/login" => login(shared),
@@ -93,7 +97,7 @@ async fn respond(tls: &mut Tls, shared: &Shared, request: &Request, head: usize)
 
 fn login(shared: &Shared) -> (u16, Value) {
     match *shared.login.lock().expect("login") {
-        Login::Fine => {
+        Login::Fine | Login::Late => {
             let auth =
                 json!({ "client_token": TOKEN, "accessor": "acc", "policies": ["omens-renew"], "lease_duration": 600, "renewable": true });
             (200, json!({ "request_id": "r", "auth": auth, "data": null, "warnings": null }))

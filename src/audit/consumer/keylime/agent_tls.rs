@@ -36,6 +36,7 @@ pub(super) fn pull(reader: &mut KeylimeReader<'_>, settings: &Settings, director
         pairs: pair.into_iter().collect(),
         client_auth: if with_tls { ClientAuth::Required } else { ClientAuth::No },
         trust,
+        terms: Default::default(),
     });
 }
 
@@ -56,6 +57,7 @@ fn served(reader: &mut KeylimeReader<'_>, settings: &Settings, directory: &Path)
         passphrase: settings.get("server_key_password").is_some_and(|setting| !setting.value.is_empty()),
         account,
         leaf_only: true,
+        placeholder: false,
     }))
 }
 
@@ -67,7 +69,13 @@ fn clients(reader: &mut KeylimeReader<'_>, settings: &Settings, directory: &Path
     if files.is_empty() || (!own && !files.iter().any(|file| reader.view.is_file(file))) {
         return None;
     }
-    Some(reader.wiring.trust(Trust { consumer: settings.consumer(option), files, of: Purpose::Client, needs: Needs::Root }))
+    Some(reader.wiring.trust(Trust {
+        consumer: settings.consumer(option),
+        files,
+        of: Purpose::Client,
+        needs: Needs::Root,
+        terms: Default::default(),
+    }))
 }
 
 /// "a,b" and what a list became of.
@@ -88,7 +96,16 @@ pub(super) fn push(reader: &mut KeylimeReader<'_>, settings: &Settings, director
     if let Some((host, port)) = crate::audit::facts::address::of_url(&url) {
         let tls = !url.starts_with("http://");
         let consumer = settings.consumer("verifier_url");
-        reader.wiring.connections.push(Connection { consumer, host, port, tls, name: None, trust: verifier, pair: None });
+        reader.wiring.connections.push(Connection {
+            consumer,
+            host,
+            port,
+            tls,
+            name: None,
+            trust: verifier,
+            pair: None,
+            terms: Default::default(),
+        });
     }
     let tls = settings.flag("registrar_tls_enabled", false);
     let port = settings.port("registrar_port", registrar::PLAIN_PORT);
@@ -100,7 +117,7 @@ pub(super) fn push(reader: &mut KeylimeReader<'_>, settings: &Settings, director
     let trust = Some(()).filter(|()| tls).and_then(|()| trusted(reader, settings, directory, "registrar_tls_ca_cert"));
     let consumer = settings.consumer("registrar_port");
     let host = settings.text("registrar_ip", "127.0.0.1").to_owned();
-    reader.wiring.connections.push(Connection { consumer, host, port, tls, name: None, trust, pair: None });
+    reader.wiring.connections.push(Connection { consumer, host, port, tls, name: None, trust, pair: None, terms: Default::default() });
 }
 
 fn trusted(reader: &mut KeylimeReader<'_>, settings: &Settings, directory: &Path, option: &str) -> Option<usize> {
@@ -108,11 +125,26 @@ fn trusted(reader: &mut KeylimeReader<'_>, settings: &Settings, directory: &Path
         return None;
     }
     let files = vec![path(settings, directory, option, "cv_ca/cacert.crt")];
-    Some(reader.wiring.trust(Trust { consumer: settings.consumer(option), files, of: Purpose::Server, needs: Needs::FirstIsRoot }))
+    Some(reader.wiring.trust(Trust {
+        consumer: settings.consumer(option),
+        files,
+        of: Purpose::Server,
+        needs: Needs::FirstIsRoot,
+        terms: Default::default(),
+    }))
 }
 
 /// A call in plain HTTP, which is all that the pull agent knows.
 pub(super) fn call(reader: &mut KeylimeReader<'_>, settings: &Settings, option: &str, host: &str, port: u16) {
     let consumer = settings.consumer(option);
-    reader.wiring.connections.push(Connection { consumer, host: host.to_owned(), port, tls: false, name: None, trust: None, pair: None });
+    reader.wiring.connections.push(Connection {
+        consumer,
+        host: host.to_owned(),
+        port,
+        tls: false,
+        name: None,
+        trust: None,
+        pair: None,
+        terms: Default::default(),
+    });
 }

@@ -35,7 +35,7 @@ const AGENT: &str = "\
     iak_idevid_template iak_password idevid_cert idevid_handle idevid_password ima_ml_count_file ima_ml_path ip keylime_dir \
     max_retries measure_payload_pcr measuredboot_ml_path payload_key payload_key_password payload_script port \
     registrar_api_versions registrar_ip registrar_port registrar_tls_ca_cert registrar_tls_client_cert registrar_tls_client_key \
-    registrar_tls_enabled retry_interval revocation_actions revocation_actions_dir revocation_cert revocation_notification_ip \
+    registrar_tls_enabled registrar_tls_port retry_interval revocation_actions revocation_actions_dir revocation_cert revocation_notification_ip \
     revocation_notification_port run_as secure_size server_cert server_key server_key_password tls_accept_invalid_certs \
     tls_accept_invalid_hostnames tls_dir tpm_encryption_alg tpm_hash_alg tpm_ownerpassword tpm_signing_alg trusted_client_ca \
     uefi_logs_evidence_version uuid verifier_tls_ca_cert verifier_tls_client_cert verifier_tls_client_key verifier_url version";

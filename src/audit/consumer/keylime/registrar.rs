@@ -25,6 +25,7 @@ pub(super) fn read(reader: &mut KeylimeReader<'_>, settings: &Settings, base: &B
         pairs: server.filter(|_| tls).into_iter().collect(),
         client_auth: if tls { ClientAuth::Optional } else { ClientAuth::No },
         trust: clients.filter(|_| tls),
+        terms: Default::default(),
     };
     let ports =
         [listener("port", settings.port("port", PLAIN_PORT), false), listener("tls_port", settings.port("tls_port", TLS_PORT), true)];

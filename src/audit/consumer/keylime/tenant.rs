@@ -23,6 +23,7 @@ pub(super) fn read(reader: &mut KeylimeReader<'_>, settings: &Settings, verifier
             name: None,
             trust,
             pair,
+            terms: tls::made_later(reader, settings, base, pair),
         };
         reader.wiring.connections.push(connection);
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::settings::Settings;
 use super::{Base, KeylimeReader, Part, lints, python};
-use crate::audit::facts::wiring::{Needs, Pair, Trust};
+use crate::audit::facts::wiring::{CallTerms, Needs, Pair, Trust};
 use crate::model::profile::Purpose;
 
 /// Which pair of a part.
@@ -76,7 +76,16 @@ pub(super) fn pair(reader: &mut KeylimeReader<'_>, settings: &Settings, base: &B
         passphrase,
         account: None,
         leaf_only: false,
+        placeholder: false,
     }))
+}
+
+/// Of a call that shows nothing: whether its certificate is one that Keylime makes at its first start, and that this copy was made without.
+pub(super) fn made_later(reader: &KeylimeReader<'_>, settings: &Settings, base: &Base, pair: Option<usize>) -> CallTerms {
+    let named = matches!(settings.text("client_cert", "default").trim(), "" | "default");
+    let own = matches!(settings.text("tls_dir", "default").trim(), "" | "default" | "generate");
+    let there = reader.view.is_directory(&directory(settings, base)) && !is_generated(settings);
+    CallTerms { made_later: pair.is_none() && named && own && !there, ..CallTerms::default() }
 }
 
 /// The trust list of one side, and what is wrong with how it is written.
@@ -116,7 +125,7 @@ pub(super) fn trust(reader: &mut KeylimeReader<'_>, settings: &Settings, base: &
     }
     let of = if matches!(side, Side::Server) { Purpose::Client } else { Purpose::Server };
     let needs = if value == "default" { Needs::Root } else { needs };
-    Some(reader.wiring.trust(Trust { consumer: settings.consumer(option), files, of, needs }))
+    Some(reader.wiring.trust(Trust { consumer: settings.consumer(option), files, of, needs, terms: Default::default() }))
 }
 
 /// What a value that is no list was meant to name.

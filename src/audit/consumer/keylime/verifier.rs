@@ -25,6 +25,7 @@ pub(super) fn read(reader: &mut KeylimeReader<'_>, settings: &Settings, agent: O
         // Agents that push show no certificate; administrators do.
         client_auth: if push { ClientAuth::Optional } else { ClientAuth::Required },
         trust: clients,
+        terms: Default::default(),
     });
     if push {
         interval(reader, settings, agent);
@@ -50,6 +51,7 @@ pub(super) fn read(reader: &mut KeylimeReader<'_>, settings: &Settings, agent: O
             name: None,
             trust: agents,
             pair: client,
+            terms: tls::made_later(reader, settings, base, client),
         });
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::lints;
+use super::passing;
 use super::proxy::{self, Module};
 use super::reader::NginxReader;
 use super::scope::Scope;
@@ -31,6 +32,7 @@ pub(super) fn read(reader: &mut NginxReader<'_>, list: &[Directive], module: Mod
     let addresses = addresses(reader, &servers, module);
     unset(reader, &servers, &addresses, &scope);
     let shared = proxy::Shared::new(&scope, module);
+    let first = reader.wiring.listeners.len();
     for (index, server) in servers.iter_mut().enumerate() {
         let inner = Scope::new(Some(&scope), server.directive.inside());
         let old = inner.is_on("ssl") || matches!(inner.get("starttls").map(Directive::arg), Some("on" | "only"));
@@ -43,6 +45,7 @@ pub(super) fn read(reader: &mut NginxReader<'_>, list: &[Directive], module: Mod
                 reader.findings.add(draft.found(format!("none in force for {}", server.label)));
             }
         }
+        let (listeners, connections) = (reader.wiring.listeners.len(), reader.wiring.connections.len());
         server::wire(reader, server, &inner, &tls);
         if module == Module::Http {
             plain(reader, server, &inner, &tls);
@@ -50,7 +53,11 @@ pub(super) fn read(reader: &mut NginxReader<'_>, list: &[Directive], module: Mod
         defaults(reader, server, index, &inner, &addresses, &tls);
         reader.must_exist(&inner, &["ssl_password_file", "ssl_crl", "ssl_dhparam", "ssl_session_ticket_key"]);
         proxy::walk(reader, server, &shared, &inner, &tls);
+        if module == Module::Stream && !inner.is_on("proxy_ssl") {
+            passing::hands_on(&mut reader.wiring, listeners, connections);
+        }
     }
+    passing::one_address_one_set(&mut reader.wiring, first);
     reader.must_exist(&scope, &["ssl_password_file", "ssl_crl", "ssl_dhparam", "ssl_session_ticket_key"]);
 }
 

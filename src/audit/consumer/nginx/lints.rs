@@ -49,6 +49,7 @@ catalogue! {
         "write the scheme and the port that the upstream speaks";
     NAME_CONFLICT = "nginx.server-name-conflict", Medium, open, "the same server name twice on one address: nginx ignores the second",
         "remove one of the two server blocks, or give it another name";
+    NAME_UNICODE = "nginx.name-unicode", High, open, "a server name that is not in its ASCII form: no client asks for it, and the block is never chosen by it", "write the name in its ASCII form (xn--…)";
     LISTEN_CONFLICT = "nginx.listen-conflict", High, open, "two listen lines that exclude each other: nginx does not start",
         "keep one of them";
     KEY_UNDER_ROOT = "nginx.key-under-root", High, open, "a private key lies below a directory that is served",

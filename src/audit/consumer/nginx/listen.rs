@@ -13,6 +13,8 @@ pub(super) struct Listen {
     pub(super) tls: bool,
     pub(super) quic: bool,
     pub(super) default: bool,
+    /// `proxy_protocol`.
+    pub(super) proxy_line: bool,
     /// Options of the socket itself, which may be said once for an address.
     pub(super) options: bool,
 }
@@ -35,7 +37,7 @@ impl Listen {
 
 /// What stands where there is no `listen` line at all.
 pub(super) fn unset() -> Listen {
-    Listen { host: "0.0.0.0".to_owned(), port: Some(80), tls: false, quic: false, default: false, options: false }
+    Listen { host: "0.0.0.0".to_owned(), port: Some(80), tls: false, quic: false, default: false, proxy_line: false, options: false }
 }
 
 /// Reads a `listen` line; a range of ports gives its first. `default_port` is 80 in `http`, none in `stream`.
@@ -48,7 +50,8 @@ pub(super) fn parse(directive: &Directive, default_port: Option<u16>) -> Result<
             "ssl" => listen.tls = true,
             "quic" => (listen.tls, listen.quic) = (true, true),
             "default_server" | "default" => listen.default = true,
-            "http2" | "http3" | "spdy" | "proxy_protocol" | "udp" | "multipath" => {}
+            "proxy_protocol" => listen.proxy_line = true,
+            "http2" | "http3" | "spdy" | "udp" | "multipath" => {}
             "bind" | "deferred" | "reuseport" => listen.options = true,
             other => {
                 const VALUED: &[&str] = &["backlog", "rcvbuf", "sndbuf", "setfib", "fastopen", "so_keepalive", "ipv6only", "accept_filter"];

@@ -7,6 +7,8 @@ mod http;
 mod known;
 pub mod lints;
 mod listen;
+mod named;
+mod passing;
 pub mod program;
 mod proxy;
 mod reader;

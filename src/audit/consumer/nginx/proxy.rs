@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::guard::{self, Guard};
-use super::lints;
 use super::reader::{NginxReader, Side};
 use super::scope::Scope;
 use super::server::Server;
 use super::source::at;
 use super::syntax::Directive;
 use super::upstream::{self, Groups, Pass};
+use super::{lints, passing};
 use crate::audit::facts::findings::NewFinding;
-use crate::audit::facts::wiring::Connection;
+use crate::audit::facts::wiring::{CallTerms, Connection};
 use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
 
@@ -97,15 +97,17 @@ fn call(reader: &mut NginxReader<'_>, call: &Call<'_>, guard: Guard) {
                 let draft = at(&lints::UPSTREAM_TRUST_UNSET, call.line).expected(call.name("ssl_trusted_certificate"));
                 reader.findings.add(draft.found(format!("none in force for {}", call.label)));
             }
-            trust = reader.trust(lists, Purpose::Server, &call.label);
+            trust = reader.trust(lists, Purpose::Server, &call.label, reader.trust_terms(call.scope, call.start));
             name = Some(looked_for(reader, call));
         } else {
             unverified(reader, call, shows.is_some());
         }
     }
+    let versions = call.pass.tls.then(|| passing::versions(call.scope, &call.name("ssl_protocols")));
     for (host, port) in &call.pass.ends {
         let consumer = reader.consumer(&call.label, call.line);
-        let connection = Connection { consumer, host: host.clone(), port: *port, tls: call.pass.tls, name: name.clone(), trust, pair };
+        let (host, name, terms) = (host.clone(), name.clone(), CallTerms { versions, ..CallTerms::default() });
+        let connection = Connection { consumer, host, port: *port, tls: call.pass.tls, name, trust, pair, terms };
         reader.wiring.connections.push(connection);
     }
 }
@@ -133,7 +135,8 @@ impl Call<'_> {
 
 /// Plain HTTP to a TLS port, or TLS to the port of plain HTTP.
 fn scheme(reader: &mut NginxReader<'_>, call: &Call<'_>) {
-    const TLS: &[u16] = &[443, 8443, 8881, 8891];
+    // 8443 is plain HTTP for many a container.
+    const TLS: &[u16] = &[443, 8881, 8891];
     if call.start == "uwsgi_" || !call.line.arg().contains("://") {
         return;
     }

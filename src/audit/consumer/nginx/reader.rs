@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::lints;
+use super::named::{self, Named};
 use super::program::NGINX;
 use super::scope::Scope;
 use super::source::{at, is_left_out};
 use super::syntax::Directive;
 use crate::audit::facts::findings::HostFindings;
-use crate::audit::facts::wiring::{Consumer, Needs, Pair, Trust, Wiring};
+use crate::audit::facts::wiring::{Consumer, DepthLimit, Needs, Pair, Trust, TrustTerms, Wiring};
 use crate::io::look::View;
 use crate::judge::lint::Lint;
 use crate::model::audit::Target;
@@ -23,7 +24,7 @@ pub(super) struct NginxReader<'a> {
     pub(super) prefix: PathBuf,
     pub(super) findings: &'a mut HostFindings,
     pub(super) wiring: Wiring,
-    trusts: BTreeMap<Vec<PathBuf>, Vec<(Purpose, usize)>>,
+    trusts: BTreeMap<Vec<PathBuf>, Vec<usize>>,
 }
 
 /// Which directives of a block hold its side of TLS.
@@ -34,15 +35,6 @@ pub(super) struct Side<'a> {
     pub(super) purpose: Purpose,
 }
 
-/// Where a key or certificate is, as a value names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Named {
-    File(PathBuf),
-    Inline,
-    Elsewhere,
-    Variable,
-}
-
 impl<'a> NginxReader<'a> {
     pub(super) fn new(view: &'a View, prefix: &Path, findings: &'a mut HostFindings) -> Self {
         Self { view, prefix: prefix.to_path_buf(), findings, wiring: Wiring::default(), trusts: BTreeMap::new() }
@@ -50,13 +42,7 @@ impl<'a> NginxReader<'a> {
 
     /// The file that a value names; relative ones are relative to where the main file lies.
     pub(super) fn named(&self, value: &str) -> Named {
-        if value.starts_with("data:") {
-            return Named::Inline;
-        }
-        if value.starts_with("engine:") || value.starts_with("store:") {
-            return Named::Elsewhere;
-        }
-        if value.contains('$') { Named::Variable } else { Named::File(self.prefix.join(value)) }
+        named::of(&self.prefix, value)
     }
 
     /// The file a directive names; what else it names is said.
@@ -79,6 +65,8 @@ impl<'a> NginxReader<'a> {
         let certificates = scope.all(&name("ssl_certificate"));
         let keys = scope.all(&name("ssl_certificate_key"));
         let passphrase = scope.get(&name("ssl_password_file")).is_some();
+        let placeholder = side.start.is_empty()
+            && ["ssl_certificate_by_lua_block", "ssl_certificate_by_lua_file"].iter().any(|name| scope.get(name).is_some());
         let mut pairs = Vec::new();
         for (index, directive) in certificates.iter().enumerate().filter(|(_, directive)| !directive.arg().is_empty()) {
             let key = keys.get(index);
@@ -87,19 +75,28 @@ impl<'a> NginxReader<'a> {
                 let found = format!("{} and {} in force for {label}", keys.len(), certificates.len());
                 self.findings.add(at(&lints::KEY_ABSENT, directive).expected(expected).found(found));
             }
+            let consumer = self.consumer(label, directive);
+            let each = named::by_name(&self.prefix, scope, directive.arg(), key.map(|key| key.arg()), names);
+            if !each.is_empty() {
+                for one in each {
+                    let pair = one.pair(consumer.clone(), side.purpose, passphrase);
+                    pairs.push(self.wiring.pair(pair));
+                }
+                continue;
+            }
             let key = key.and_then(|key| self.file(key));
             let Some(certificate) = self.file(directive) else { continue };
-            let consumer = self.consumer(label, directive);
             let pair = Pair {
                 consumer,
                 certificate,
                 key,
                 intermediates: Vec::new(),
                 purpose: side.purpose,
-                names: names.to_vec(),
+                names: if placeholder { Vec::new() } else { names.to_vec() },
                 passphrase,
                 account: None,
                 leaf_only: false,
+                placeholder,
             };
             let known = self.known(&pair);
             pairs.push(known.unwrap_or_else(|| self.wiring.pair(pair)));
@@ -115,20 +112,29 @@ impl<'a> NginxReader<'a> {
     }
 
     /// A trust list from the directives that name it, once for the same files.
-    pub(super) fn trust(&mut self, directives: &[&Directive], of: Purpose, label: &str) -> Option<usize> {
+    pub(super) fn trust(&mut self, directives: &[&Directive], of: Purpose, label: &str, terms: TrustTerms) -> Option<usize> {
         let first = directives.first()?;
         let files: Vec<PathBuf> = directives.iter().filter_map(|directive| self.file(directive)).collect();
         if files.is_empty() {
             return None;
         }
-        let known = self.trusts.entry(files.clone()).or_default();
-        if let Some((_, index)) = known.iter().find(|(purpose, _)| *purpose == of) {
+        let same = |index: &&usize| self.wiring.trusts.get(**index).is_some_and(|known| known.of == of && known.terms == terms);
+        if let Some(index) = self.trusts.get(&files).and_then(|known| known.iter().find(same)) {
             return Some(*index);
         }
-        let index = self.wiring.trusts.len();
-        known.push((of, index));
+        self.trusts.entry(files.clone()).or_default().push(self.wiring.trusts.len());
         let consumer = self.consumer(label, first);
-        Some(self.wiring.trust(Trust { consumer, files, of, needs: Needs::Root }))
+        Some(self.wiring.trust(Trust { consumer, files, of, needs: Needs::Root, terms }))
+    }
+
+    /// What is said beside a list: how long a path may be (one intermediate where nothing is said), and what is revoked.
+    pub(super) fn trust_terms(&self, scope: &Scope<'_>, start: &str) -> TrustTerms {
+        let option = format!("{start}ssl_verify_depth");
+        let set = scope.get(&option).and_then(|line| line.arg().parse().ok());
+        let depth = Some(DepthLimit { most: set.unwrap_or(1), is_set: set.is_some(), option });
+        let crls = scope.all(&format!("{start}ssl_crl")).iter();
+        let crls = crls.filter_map(|line| if let Named::File(path) = self.named(line.arg()) { Some(path) } else { None });
+        TrustTerms { depth, crls: crls.collect(), account: None }
     }
 
     /// nginx, told in this line.
@@ -138,8 +144,14 @@ impl<'a> NginxReader<'a> {
 
     /// Files that nginx opens at its start besides certificates and keys.
     pub(super) fn must_exist(&mut self, scope: &Scope<'_>, names: &[&str]) {
-        for directive in names.iter().flat_map(|name| scope.own(name)) {
-            let Named::File(path) = self.named(directive.arg()) else { continue };
+        let conf = ["ssl_conf_command", "proxy_ssl_conf_command"]
+            .iter()
+            .flat_map(|name| scope.own(name))
+            .filter(|line| named::is_file(line.arg()));
+        let conf = conf.filter_map(|line| Some((*line, line.args.get(1)?.as_str())));
+        let plain = names.iter().flat_map(|name| scope.own(name)).map(|line| (*line, line.arg()));
+        for (directive, value) in plain.chain(conf) {
+            let Named::File(path) = self.named(value) else { continue };
             if !self.view.meta(&path).is_err_and(|error| error.is_absent()) {
                 continue;
             }

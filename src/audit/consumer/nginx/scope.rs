@@ -71,6 +71,19 @@ impl<'a> Scope<'a> {
         None
     }
 
+    /// The `map` of this block or one around it that sets a variable.
+    pub(super) fn map(&self, name: &str) -> Option<&'a Directive> {
+        let mut scope = Some(self);
+        while let Some(here) = scope {
+            let sets = |line: &&&Directive| line.args.get(1).and_then(|arg| arg.strip_prefix('$')) == Some(name);
+            if let Some(line) = here.own("map").iter().find(sets) {
+                return Some(line);
+            }
+            scope = here.outer;
+        }
+        None
+    }
+
     /// Whether a switch is on.
     pub(super) fn is_on(&self, name: &str) -> bool {
         self.get(name).is_some_and(|directive| directive.arg().eq_ignore_ascii_case("on"))

@@ -2,13 +2,15 @@
 
 use super::lints;
 use super::listen::{self, Listen};
+use super::passing;
 use super::reader::{NginxReader, Side};
 use super::scope::Scope;
 use super::source::at;
 use super::syntax::Directive;
 use crate::audit::facts::findings::NewFinding;
-use crate::audit::facts::wiring::{ClientAuth, Listener};
+use crate::audit::facts::wiring::{ClientAuth, Listener, ListenerTerms};
 use crate::model::finding::Severity;
+use crate::model::idn;
 use crate::model::profile::Purpose;
 
 /// A server block with its addresses and names.
@@ -39,7 +41,17 @@ impl<'a> Server<'a> {
             listens.push((listen::unset(), None));
         }
         let lines = inside.iter().filter(|line| line.name == "server_name");
-        let names: Vec<String> = lines.flat_map(|line| &line.args).map(|name| name.to_ascii_lowercase()).collect();
+        let mut names: Vec<String> = Vec::new();
+        for line in lines {
+            for name in &line.args {
+                let ascii = idn::ascii(name).filter(|_| !name.starts_with('~'));
+                if let Some(ascii) = &ascii {
+                    let draft = at(&lints::NAME_UNICODE, line).expected(ascii.clone()).found(name.clone());
+                    reader.findings.add(draft.remedy(format!("write server_name {ascii}")));
+                }
+                names.push(ascii.unwrap_or_else(|| name.to_ascii_lowercase()));
+            }
+        }
         let label = names.iter().find(|name| is_name(name)).cloned();
         let address = || listens.first().map_or_else(|| "without an address".to_owned(), |(listen, _)| listen.address());
         let label = format!("server {}", label.unwrap_or_else(address));
@@ -77,7 +89,10 @@ pub(super) fn wire(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope:
             (server.names.iter().filter(|name| is_name(name)).cloned().collect(), if *tls { pairs.clone() } else { Vec::new() });
         let client_auth = if *tls { server.client_auth } else { ClientAuth::No };
         let trust = trust.filter(|_| *tls);
-        reader.wiring.listeners.push(Listener { consumer, host: listen.host.clone(), port, tls: *tls, names, pairs, client_auth, trust });
+        let terms =
+            ListenerTerms { versions: tls.then(|| passing::versions(scope, "ssl_protocols")), proxy_line: listen.proxy_line, passes: None };
+        let host = listen.host.clone();
+        reader.wiring.listeners.push(Listener { consumer, host, port, tls: *tls, names, pairs, client_auth, trust, terms });
     }
 }
 
@@ -116,7 +131,7 @@ fn asks(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope: &Scope<'_>
             draft
         });
     }
-    reader.trust(&lists, Purpose::Client, &server.label)
+    reader.trust(&lists, Purpose::Client, &server.label, reader.trust_terms(scope, ""))
 }
 
 /// Whether what is known of the client's certificate decides anything or is passed on.

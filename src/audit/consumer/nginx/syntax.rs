@@ -80,6 +80,7 @@ pub(super) fn parse(text: &str, file: &Rc<Path>) -> (Vec<Directive>, Option<Synt
                     list.push(directive);
                 } else if raw {
                     reader.skip_lua();
+                    list.push(Directive { block: Some(Vec::new()), ..directive });
                 } else if open.len() < DEPTH {
                     open.push((directive, std::mem::take(&mut list)));
                 } else {
@@ -310,7 +311,7 @@ mod tests {
             ("server { listen 443 ssl; location / { b; } }", "server[]{listen[443|ssl] location[/]{b[]}}"),
             ("a ${b}c;d;", "a[${b}c] d[]"),
             ("if ($a = \"b\") { return 1; }", "if[($a|=|b|)]{return[1]}"),
-            ("content_by_lua_block { if x then y = '}' end -- }\n{} } a;", "a[]"),
+            ("content_by_lua_block { if x then y = '}' end -- }\n{} } a;", "content_by_lua_block[]{} a[]"),
             ("a b}c;", "a[b}c]"),
             ("location ~ \\.php$ { x; }", "location[~|\\.php$]{x[]}"),
         ] {

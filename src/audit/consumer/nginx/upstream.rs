@@ -26,7 +26,9 @@ pub(super) struct Groups(BTreeMap<String, Vec<(String, Option<u16>)>>);
 impl Groups {
     pub(super) fn new(scope: &Scope<'_>) -> Self {
         let server = |line: &Directive| split(line.arg());
-        let servers = |group: &Directive| group.inside().iter().filter(|line| line.name == "server").filter_map(server).collect();
+        // One that is marked down is never called.
+        let called = |line: &&Directive| line.name == "server" && !line.args.iter().any(|arg| arg == "down");
+        let servers = |group: &Directive| group.inside().iter().filter(called).filter_map(server).collect();
         Self(scope.own("upstream").iter().map(|group| (group.arg().to_ascii_lowercase(), servers(group))).collect())
     }
 }
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_way_to_say_where_a_call_leads_is_read() {
-        let text = "upstream Back { server 10.0.0.1:8881 max_fails=3; server 10.0.0.2; server unix:/x; } set $to https://v.example:8881; set $h v.example;";
+        let text = "upstream Back { server 10.0.0.1:8881 max_fails=3; server 10.0.0.2; server unix:/x; server 10.0.0.3 weight=2 down; } set $to https://v.example:8881; set $h v.example;";
         let (list, _) = super::super::syntax::parse(text, &std::rc::Rc::from(std::path::Path::new("/n")));
         let scope = Scope::new(None, &list);
         let groups = Groups::new(&scope);

@@ -35,10 +35,13 @@ pub(super) fn of<'a>(body: &'a Body, key: &'a str) -> Vec<Block<'a>> {
 
 /// What OpenBao warns of once and then goes on without.
 pub(super) fn unknown(reader: &mut OpenBaoReader<'_>, body: &Body, name: &str, listener: bool) {
-    let options = known::options(listener);
+    let options = known::options(listener, reader.is_vault());
     let strangers = body.items.iter().filter(|item| !options.iter().any(|option| option.eq_ignore_ascii_case(&item.key)));
     for item in strangers.take(MANY) {
-        let meant = known::meant(&item.key, &options);
+        // One that is set already was not meant.
+        let free: Vec<&str> = options.iter().copied().filter(|option| body.get(option).is_none()).collect();
+        let near = known::meant(&item.key, &options);
+        let meant = known::meant(&item.key, &free).or(near.filter(|near| known::is_same(&item.key, near)));
         let is_set = meant.is_some_and(|meant| body.get(meant).is_some());
         let severity = match meant {
             Some(_) if is_set => Severity::Low,

@@ -1,4 +1,5 @@
-//! The options of OpenBao's and Vault's configuration files.
+//! The options of OpenBao's and Vault's configuration files: those of OpenBao 2.7 (`internalshared/configutil` and `command/server/config.go`
+//! there) and of Vault 1.21 (the same files), each for its own product where they differ.
 
 const TOP: &str = "\
     administrative_namespace_path allow_audit_log_prefixing api_addr audit backend cache_size cluster_addr cluster_cipher_suites \
@@ -17,15 +18,21 @@ const LISTENER: &str = "\
     max_request_json_strings max_request_size profiling proxy_api proxy_protocol_authorized_addrs proxy_protocol_behavior purpose \
     redact_addresses redact_cluster_name redact_version require_request_header role socket_group socket_mode socket_user telemetry \
     tls_acme_ca_directory tls_acme_ca_root tls_acme_cache_path tls_acme_disable_alpn_challenge tls_acme_disable_http_challenge \
-    tls_acme_domains tls_acme_eab_key_id tls_acme_eab_mac_key tls_acme_email tls_acme_key_type tls_acme_test_ca_directory tls_cert_file \
+    tls_acme_domains tls_auto_reload tls_key_exchange_preferences tls_acme_eab_key_id tls_acme_eab_mac_key tls_acme_email tls_acme_key_type tls_acme_test_ca_directory tls_cert_file \
     tls_cipher_suites tls_client_ca_file tls_disable tls_disable_client_certs tls_key_file tls_max_version tls_min_version \
     tls_prefer_server_cipher_suites tls_require_and_verify_client_cert type x_forwarded_for_authorized_addrs \
-    x_forwarded_for_client_cert_header x_forwarded_for_client_cert_header_decoders x_forwarded_for_hop_skips \
+    x_forwarded_for_client_cert_header x_forwarded_for_hop_skips \
     x_forwarded_for_reject_not_authorized x_forwarded_for_reject_not_present";
+
+/// What only one of the two has.
+const OPENBAO_LISTENER: &str = "x_forwarded_for_client_cert_decoders";
+const VAULT_LISTENER: &str = "x_forwarded_for_client_cert_header_decoders";
 
 /// What options are often called by mistake.
 const CONFUSED: &[(&str, &str)] = &[
     ("tls_ca_file", "tls_client_ca_file"),
+    ("tls_client_cert_file", "tls_client_ca_file"),
+    ("tls_client_ca_cert_file", "tls_client_ca_file"),
     ("tls_ca_cert_file", "tls_client_ca_file"),
     ("client_ca_file", "tls_client_ca_file"),
     ("tls_verify_client", "tls_require_and_verify_client_cert"),
@@ -42,8 +49,15 @@ const CONFUSED: &[(&str, &str)] = &[
 ];
 
 /// The options of the file, or of a listener.
-pub(super) fn options(listener: bool) -> Vec<&'static str> {
-    (if listener { LISTENER } else { TOP }).split_whitespace().collect()
+pub(super) fn options(listener: bool, vault: bool) -> Vec<&'static str> {
+    let own = if vault { VAULT_LISTENER } else { OPENBAO_LISTENER };
+    let all = if listener { [LISTENER, own] } else { [TOP, ""] };
+    all.into_iter().flat_map(str::split_whitespace).collect()
+}
+
+/// Whether two names differ by no more than a slip: then the one is the other, set twice.
+pub(super) fn is_same(word: &str, known: &str) -> bool {
+    strsim::damerau_levenshtein(&word.to_ascii_lowercase(), known) <= 2
 }
 
 /// The option that an unknown one was meant to be.
@@ -65,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_is_often_confused_is_an_option() {
-        let listener = options(true);
+        let listener = options(true, false);
         for (wrong, right) in CONFUSED {
             assert!(listener.contains(right) && !listener.contains(wrong), "{wrong}");
             assert_eq!(meant(wrong, &listener), Some(*right));

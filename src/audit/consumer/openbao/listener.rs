@@ -6,7 +6,7 @@ use super::lints;
 use super::reader::{OpenBaoReader, flag, text};
 use crate::audit::facts::address;
 use crate::audit::facts::hcl::Body;
-use crate::audit::facts::wiring::{ClientAuth, Listener, Needs, Pair, Trust};
+use crate::audit::facts::wiring::{ClientAuth, Listener, ListenerTerms, Needs, Pair, Trust, Versions};
 use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
 
@@ -57,8 +57,9 @@ pub(super) fn read(reader: &mut OpenBaoReader<'_>, kind: String, body: &Body, li
     }
     let (client_auth, trust) = if plain { (ClientAuth::No, None) } else { clients(reader, body, &name) };
     let consumer = reader.consumer(&name, text(body, "tls_cert_file").map_or(line, |(_, line)| line));
-    let pairs = pair.into_iter().collect();
-    reader.wiring.listeners.push(Listener { consumer, host, port, tls: !plain, names: vec![], pairs, client_auth, trust });
+    let (pairs, names) = (pair.into_iter().collect(), vec![]);
+    let terms = ListenerTerms { versions: (!plain).then(|| spoken(body)), ..ListenerTerms::default() };
+    reader.wiring.listeners.push(Listener { consumer, host, port, tls: !plain, names, pairs, client_auth, trust, terms });
 }
 
 fn open(reader: &mut OpenBaoReader<'_>, body: &Body, name: &str, host: &str) {
@@ -96,6 +97,7 @@ fn served(reader: &mut OpenBaoReader<'_>, body: &Body, name: &str, line: u32) ->
         passphrase: false,
         account: None,
         leaf_only: false,
+        placeholder: false,
     };
     Some(reader.wiring.pair(pair))
 }
@@ -113,6 +115,16 @@ fn versions(reader: &mut OpenBaoReader<'_>, body: &Body, name: &str) {
             reader.add(draft);
         }
     }
+}
+
+/// From `tls_min_version` (1.2 where it is not said) to `tls_max_version`.
+fn spoken(body: &Body) -> Versions {
+    let rank = |key: &str, default: usize| {
+        text(body, key).and_then(|(version, _)| VERSIONS.iter().position(|known| *known == version)).unwrap_or(default)
+    };
+    let (least, most) = (rank("tls_min_version", 2), rank("tls_max_version", 3));
+    let within = |version: usize| least <= version && version <= most;
+    Versions { old: within(0) || within(1), tls12: within(2), tls13: within(3) }
 }
 
 /// Whether it asks for client certificates, and by what it judges them.
@@ -149,6 +161,12 @@ fn clients(reader: &mut OpenBaoReader<'_>, body: &Body, name: &str) -> (ClientAu
         reader.add(draft.found("not set"));
         return (ClientAuth::Required, None);
     };
-    let trust = Trust { consumer: reader.consumer(name, at), files: vec![reader.path(&ca)], of: Purpose::Client, needs: Needs::Any };
+    let trust = Trust {
+        consumer: reader.consumer(name, at),
+        files: vec![reader.path(&ca)],
+        of: Purpose::Client,
+        needs: Needs::Any,
+        terms: Default::default(),
+    };
     (ClientAuth::Required, Some(reader.wiring.trust(trust)))
 }

@@ -16,6 +16,7 @@ mod usage;
 
 use std::path::{Path, PathBuf};
 
+use crate::audit::consumer::agents;
 use crate::audit::facts::findings::HostFindings;
 use crate::audit::facts::hcl::{self, Body};
 use crate::audit::facts::service::{Operand, Service, Source, TargetKind};
@@ -95,7 +96,7 @@ pub fn read(view: &View, start: &Path, findings: &mut HostFindings) -> Wiring {
             wiring = reader.wiring;
         }
         Some(Sort::Policy) => policy::rules(&start.display().to_string(), start, &body, findings),
-        Some(Sort::Client) => {}
+        Some(Sort::Client) => wiring = agents::of_body(view, start, &body, findings),
         None if fault.is_none() => {
             unread::malformed(findings, target, Location::file(start), "a listener, storage or seal", "none of them")
         }

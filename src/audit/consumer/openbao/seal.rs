@@ -59,7 +59,13 @@ fn transit(reader: &mut OpenBaoReader<'_>, seal: &Body, name: &str) {
         reader.add(draft);
     }
     let trust = text(seal, "tls_ca_cert").map(|(ca, at)| {
-        let trust = Trust { consumer: reader.consumer(name, at), files: vec![reader.path(&ca)], of: Purpose::Server, needs: Needs::Any };
+        let trust = Trust {
+            consumer: reader.consumer(name, at),
+            files: vec![reader.path(&ca)],
+            of: Purpose::Server,
+            needs: Needs::Any,
+            terms: Default::default(),
+        };
         reader.wiring.trust(trust)
     });
     let pair = text(seal, "tls_client_cert").map(|(certificate, at)| {
@@ -69,7 +75,16 @@ fn transit(reader: &mut OpenBaoReader<'_>, seal: &Body, name: &str) {
     if let Some((host, port)) = address::of_url(&url) {
         let expected = text(seal, "tls_server_name").map_or_else(|| host.clone(), |(name, _)| name);
         let consumer = reader.consumer(name, line);
-        reader.wiring.connections.push(Connection { consumer, host, port, tls, name: Some(expected).filter(|_| tls), trust, pair });
+        reader.wiring.connections.push(Connection {
+            consumer,
+            host,
+            port,
+            tls,
+            name: Some(expected).filter(|_| tls),
+            trust,
+            pair,
+            terms: Default::default(),
+        });
     }
 }
 
@@ -85,5 +100,6 @@ pub(super) fn client(reader: &OpenBaoReader<'_>, name: &str, line: u32, certific
         passphrase: false,
         account: None,
         leaf_only: false,
+        placeholder: false,
     }
 }

@@ -2,7 +2,9 @@
 
 use super::reader::{OpenBaoReader, flag, text};
 use super::{blocks, lints, listener, seal, storage};
+use crate::audit::facts::address;
 use crate::audit::facts::hcl::Body;
+use crate::audit::facts::wiring::Advertised;
 
 /// Reads it.
 pub(super) fn read(reader: &mut OpenBaoReader<'_>, body: &Body) {
@@ -13,6 +15,7 @@ pub(super) fn read(reader: &mut OpenBaoReader<'_>, body: &Body) {
     seal::read(reader, body);
     storage::read(reader, body);
     addresses(reader, body);
+    advertised(reader, body);
     if let Ok(true) = flag(body, "raw_storage_endpoint") {
         let line = body.get("raw_storage_endpoint").map_or(1, |item| item.line);
         let draft = reader.draft(&lints::RAW_ENDPOINT, "server", "raw_storage_endpoint", line).expected("raw_storage_endpoint = false");
@@ -24,6 +27,16 @@ pub(super) fn read(reader: &mut OpenBaoReader<'_>, body: &Body) {
         let draft =
             reader.draft(&lints::MLOCK, "server", "disable_mlock", item.line).expected("no such line").found("disable_mlock = false");
         reader.add(draft.breaks("openbao"));
+    }
+}
+
+/// Where clients of a standby, and those who ask for the leader, are sent.
+fn advertised(reader: &mut OpenBaoReader<'_>, body: &Body) {
+    if let Some((url, line)) = text(body, "api_addr").filter(|(url, _)| url.to_ascii_lowercase().starts_with("https://"))
+        && let Some((host, port)) = address::of_url(&url).filter(|(host, _)| !host.contains('{'))
+    {
+        let consumer = reader.consumer("server", line);
+        reader.wiring.advertised.push(Advertised { consumer, option: "api_addr", host, port });
     }
 }
 

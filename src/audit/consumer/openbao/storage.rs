@@ -73,7 +73,13 @@ fn leader(reader: &mut OpenBaoReader<'_>, join: &Body, name: &str, line: u32) {
         reader.add(draft);
     }
     let trust = text(join, "leader_ca_cert_file").map(|(ca, at)| {
-        let trust = Trust { consumer: reader.consumer(name, at), files: vec![reader.path(&ca)], of: Purpose::Server, needs: Needs::Any };
+        let trust = Trust {
+            consumer: reader.consumer(name, at),
+            files: vec![reader.path(&ca)],
+            of: Purpose::Server,
+            needs: Needs::Any,
+            terms: Default::default(),
+        };
         reader.wiring.trust(trust)
     });
     let pair = text(join, "leader_client_cert_file").map(|(certificate, at)| {
@@ -83,6 +89,15 @@ fn leader(reader: &mut OpenBaoReader<'_>, join: &Body, name: &str, line: u32) {
     if let Some((host, port)) = address::of_url(&url) {
         let expected = text(join, "leader_tls_servername").map_or_else(|| host.clone(), |(name, _)| name);
         let consumer = reader.consumer(name, at);
-        reader.wiring.connections.push(Connection { consumer, host, port, tls, name: Some(expected).filter(|_| tls), trust, pair });
+        reader.wiring.connections.push(Connection {
+            consumer,
+            host,
+            port,
+            tls,
+            name: Some(expected).filter(|_| tls),
+            trust,
+            pair,
+            terms: Default::default(),
+        });
     }
 }

@@ -209,6 +209,7 @@ fn profile(name: &str, purpose: Purpose, eku: &[&str]) -> Profile {
         lifetime_max: Duration::from_secs(168 * 3600),
         wildcard: false,
         lints: BTreeMap::new(),
+        renew_at: None,
     }
 }
 

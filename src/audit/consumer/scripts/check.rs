@@ -21,6 +21,8 @@ pub(in crate::audit) struct ScriptLine<'a> {
     /// With the commands that variables were given by, too.
     pub(in crate::audit) deep: &'a str,
     pub(in crate::audit) commands: &'a [Command],
+    /// It is no line of a shell script.
+    pub(in crate::audit) foreign: bool,
 }
 
 impl ScriptLine<'_> {
@@ -29,11 +31,15 @@ impl ScriptLine<'_> {
     }
 }
 
+/// A secret in a line, wherever that stands.
+pub(super) fn secret(target: &Target, location: &Location, text: &str, findings: &mut HostFindings) {
+    if let Some(found) = token::find(text) {
+        findings.add(NewFinding::at(&lints::TOKEN, target.clone(), location.clone()).expected("no secret in a script").found(found));
+    }
+}
+
 /// All checks of a line. `fixed` are the units that are known to have no reload.
 pub(in crate::audit) fn line(line: &ScriptLine<'_>, fixed: &BTreeSet<String>, findings: &mut HostFindings) {
-    if let Some(found) = token::find(line.raw) {
-        findings.add(line.draft(&lints::TOKEN).expected("no secret in a script").found(found));
-    }
     if let Some((found, severity)) = tls_off(line) {
         findings.add(line.draft(&lints::TLS_OFF).severity(severity).expected("certificates are checked").found(found));
     }
@@ -61,7 +67,9 @@ fn tls_off(line: &ScriptLine<'_>) -> Option<(String, Severity)> {
         "check_hostname=False",
     ];
     const VARIABLES: &[&str] = &["VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY", "GIT_SSL_NO_VERIFY", "OPENBAO_SKIP_VERIFY"];
-    if let Some(text) = TEXTS.iter().find(|text| line.text.contains(**text)) {
+    let said =
+        |text: &&&str| if line.foreign { line.text.contains(**text) } else { line.commands.iter().any(|command| does_say(command, text)) };
+    if let Some(text) = TEXTS.iter().find(said) {
         return Some(((*text).to_owned(), Severity::High));
     }
     for command in line.commands {
@@ -83,6 +91,18 @@ fn tls_off(line: &ScriptLine<'_>) -> Option<(String, Severity)> {
         }
     }
     None
+}
+
+/// Whether a command is told this, and does not only speak of it.
+fn does_say(command: &Command, text: &str) -> bool {
+    const SPEAKERS: &[&str] = &[
+        "echo", "printf", "logger", "cat", "grep", "egrep", "fgrep", "sed", "awk", "test", "[", "[[", "case", "for", ":", "die", "usage",
+        "read",
+    ];
+    let program = command.program();
+    let runs_text = program.starts_with("python") || matches!(program, "perl" | "ruby" | "node");
+    let assigned = command.words.iter().all(|word| assignment(word).is_some_and(|(name, _)| !text.starts_with(name)));
+    !SPEAKERS.contains(&program) && !assigned && command.words.iter().any(|word| word.contains(text) && (runs_text || !word.contains(' ')))
 }
 
 /// `-k` in a cluster of short options of curl, before one that takes a value.

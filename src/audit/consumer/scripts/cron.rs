@@ -31,6 +31,14 @@ pub(super) struct Table {
     pub(super) jobs: Vec<Job>,
 }
 
+impl Table {
+    /// The PATH that its commands have.
+    pub(super) fn path_of(&self) -> String {
+        let set = self.environment.iter().rev().find_map(|line| line.text.strip_prefix("PATH="));
+        set.map_or_else(|| super::paths::DEFAULT.to_owned(), |path| path.trim_matches(['"', '\'']).to_owned())
+    }
+}
+
 /// Every table of a host.
 pub(super) fn tables(view: &View, findings: &mut HostFindings) -> Vec<Table> {
     let mut found = Vec::new();
@@ -118,8 +126,9 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
     for (number, line) in (1_u32..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
         let setting = line.split_once('=').is_some_and(|(name, _)| name.trim().chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
         if setting {
-            table.environment.push(Line { number, text: line.replacen(" = ", "=", 1).trim().to_owned() });
-        } else if let Some(job) = job(line, number, account.clone()) {
+            table.environment.push(Line::new(number, line.replacen(" = ", "=", 1).trim()));
+        } else if let Some(mut job) = job(line, number, account.clone()) {
+            percent(&mut job, path, findings);
             table.jobs.push(job);
         } else {
             let draft = NewFinding::at(&lints::CRON_MALFORMED, target(), Location::line(path, number));
@@ -131,6 +140,31 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
         }
     }
     Some(table)
+}
+
+/// cron ends the command at the first `%` without a backslash, and gives it the rest as its input (crontab(5)).
+fn percent(job: &mut Job, path: &Path, findings: &mut HostFindings) {
+    let text = job.line.text.clone();
+    let mut before = ' ';
+    let cut = text.char_indices().find(|(_, c)| {
+        let ends = *c == '%' && before != '\\';
+        before = *c;
+        ends
+    });
+    let Some((at, _)) = cut else { return };
+    let kept = text.get(..at).unwrap_or_default();
+    let open = |one: char, other: char| kept.matches(one).count() != kept.matches(other).count();
+    let broken =
+        kept.matches('"').count() % 2 == 1 || kept.matches('\'').count() % 2 == 1 || kept.matches('`').count() % 2 == 1 || open('(', ')');
+    let draft =
+        NewFinding::at(&lints::CRON_PERCENT, Target::new("cron", path.display().to_string()), Location::line(path, job.line.number));
+    let draft = draft.expected("\\% for each %").found(format!("cron runs: {kept}"));
+    findings.add(if broken {
+        draft.evidence("what is left is no command: it never runs")
+    } else {
+        draft.severity(Severity::Low).evidence("what follows the % is given to the command as its input")
+    });
+    job.line.text = kept.trim_end().to_owned();
 }
 
 /// A line; in /etc the account stands before the command.
@@ -151,7 +185,7 @@ fn job(line: &str, number: u32, account: Option<String>) -> Option<Job> {
     let schedule = Schedule::cron(&fields);
     let sound = schedule.is_some() || fields == ["@reboot"];
     let account = Some(account).filter(|account| account != "root");
-    (sound && !rest.is_empty()).then(|| Job { line: Line { number, text: rest.to_owned() }, account, schedule })
+    (sound && !rest.is_empty()).then(|| Job { line: Line::new(number, rest), account, schedule })
 }
 
 /// The time between two runs of a directory's scripts.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::answers::Answers;
 use super::check::ScriptLine;
 use super::lints;
+use super::python::Names;
 use super::shell::Command;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::judge::lint::Lint;
@@ -27,6 +28,7 @@ pub(super) struct Habits {
     overwritten: Vec<(u32, String)>,
     moved: BTreeSet<String>,
     answers: Answers,
+    names: Names,
 }
 
 /// Which half of a pair a text speaks of.
@@ -55,6 +57,10 @@ impl Habits {
         let loops = line.raw.trim_start().starts_with("for ");
         self.both |= loops && half(line.raw) == Half::Both;
         self.issue(line, findings);
+        if line.foreign {
+            self.foreign(line, findings);
+            return;
+        }
         for command in line.commands {
             self.umask |= command.program() == "umask" && command.words.last().is_some_and(|mask| hides(mask));
             modes(line, command, findings);
@@ -146,6 +152,24 @@ impl Habits {
         self.overwritten.extend(live.take(50));
     }
 
+    /// The same of a line that is no shell: what it writes, moves and hides.
+    fn foreign(&mut self, line: &ScriptLine<'_>, findings: &mut HostFindings) {
+        let number = line.location.line.unwrap_or_default();
+        self.names.learn(line.raw);
+        let seen = self.names.line(line.raw);
+        self.umask |= seen.umask;
+        self.moved.extend(seen.moved);
+        for file in seen.written {
+            if is_key(&file) && !self.umask && !seen.hidden && !is_temporary(&file) {
+                let draft = line.draft(&lints::KEY_UMASK).expected("os.umask(0o077) before it, or os.open with mode 0o600");
+                findings.add(draft.found(format!("{file} is written with the umask of whoever runs the script")));
+            }
+            if is_live(&file) {
+                self.overwritten.push((number, file));
+            }
+        }
+    }
+
     /// What shows at the end only.
     pub(super) fn end(self, line: impl Fn(&'static Lint, u32) -> NewFinding, findings: &mut HostFindings) {
         if let Some((certificate, key, path)) = self.answers.torn() {
@@ -219,11 +243,18 @@ fn modes(line: &ScriptLine<'_>, command: &Command, findings: &mut HostFindings) 
     let Some((mode, key)) = mode.zip(keys.first()) else { return };
     let open = match u32::from_str_radix(mode, 8) {
         Ok(bits) => bits & 0o007 != 0,
-        Err(_) => ["a+r", "o+r", "+r", "o=r", "a=r", "ugo+r", "go+r", "a+rw", "o+rw"].iter().any(|word| mode.contains(word)),
+        Err(_) => mode.split(',').any(opens),
     };
     if open {
         findings.add(line.draft(&lints::KEY_MODE).expected("0600 or 0640").found(format!("{mode} for {key}")));
     }
+}
+
+/// Whether a symbolic mode gives something to others: `o+r`, `a=rw`, `+r`; `g+r` does not (chmod(1)).
+fn opens(clause: &str) -> bool {
+    let Some(at) = clause.find(['+', '=']) else { return false };
+    let (who, what) = clause.split_at_checked(at).unwrap_or((clause, ""));
+    (who.is_empty() || who.contains(['o', 'a'])) && what.contains(['r', 'w'])
 }
 
 /// The files that a command writes where they are.
@@ -289,6 +320,15 @@ mod tests {
             ("bao write pki_int/sign/web", None),
         ] {
             assert_eq!(issue_path(text).as_deref(), path, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_symbolic_mode_opens_what_it_gives_to_others() {
+        for (mode, open) in
+            [("g+r", false), ("u=rw,g=r", false), ("o+r", true), ("a+r", true), ("+r", true), ("go=r", true), ("o-r", false), ("+x", false)]
+        {
+            assert_eq!(mode.split(',').any(opens), open, "{mode}");
         }
     }
 

@@ -27,5 +27,7 @@ catalogue! {
     NOT_EXECUTABLE = "script.not-executable", High, open, "what is to be run is not executable", "chmod 0755";
     ORPHAN = "script.orphan", Low, open, "a renewal script that nothing runs", "remove it, or have a timer run it";
     CRON_IGNORED = "cron.ignored", High, open, "cron never looks at this file", "give it a name of letters, digits, - and _ only, owned by root, mode 0644, with a line end at its end";
+    CRON_PERCENT = "cron.percent", High, open, "a % in a table of cron without a backslash: cron cuts the command there", "write \\% for each %, or move the command into a script";
+    CRON_PATH = "cron.path", High, open, "a program that cron does not find: its PATH is short", "write the whole path of the program, or set PATH= in the table";
     CRON_MALFORMED = "cron.malformed", Medium, open, "a line that cron does not understand", "write minute, hour, day, month, weekday, in /etc also the user, and the command";
 }

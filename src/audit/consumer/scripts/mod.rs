@@ -4,10 +4,16 @@
 pub mod access;
 mod answers;
 pub(super) mod check;
+mod calls;
+mod command;
 mod cron;
+mod flow;
 mod keys;
 pub mod lints;
 mod places;
+mod paths;
+mod python;
+mod reloads;
 pub(super) mod run;
 pub(super) mod script;
 pub mod shell;
@@ -18,17 +24,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::audit::facts::findings::{HostFindings, NewFinding};
-use crate::audit::facts::service::Service;
+use crate::audit::facts::service::{Operand, Service, Source, TargetKind};
 use crate::audit::facts::timer::Timer;
 use crate::audit::facts::unread;
+use crate::audit::facts::wiring::Wiring;
 use crate::io::look::View;
 use crate::model::audit::{Location, Target};
 use crate::model::schedule;
+pub(in crate::audit) use reloads::top as hook;
 use run::Runner;
 use script::{Does, ScriptContext};
 
 /// What the audit knows of scripts and cron. They are read with the units, before any service: what they run says where others lie.
-pub static SERVICE: Service = Service::named("scripts", lints::ALL);
+pub static SERVICE: Service = Service {
+    targets: &[TargetKind { prefix: "script", operand: Operand::Path, value: "FILE", note: "", read: read_one }],
+    ..Service::named("scripts", lints::ALL)
+};
+
+/// A script that a person names, with those that it names itself.
+fn read_one(source: Source<'_>, path: &Path, findings: &mut HostFindings) -> Wiring {
+    let mut out = Scripts::default();
+    let wanted = BTreeMap::from([(path.to_path_buf(), false)]);
+    all(source.view, wanted, &ScriptContext::default(), &mut out, &mut BTreeSet::new(), findings);
+    if out.files.is_empty() {
+        let target = Target::new("script", path.display().to_string());
+        unread::malformed(findings, target, Location::file(path), "a script: a first line #!, or a name such as x.sh", "neither");
+    }
+    Wiring { files: out.files, ..out.wiring }
+}
 
 /// A script that a unit runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +85,14 @@ pub struct Scripts {
     pub files: Vec<PathBuf>,
     /// What cron runs, and how often.
     pub timers: Vec<Timer>,
+    /// What scripts call, and whom they trust.
+    pub wiring: Wiring,
 }
 
 /// Reads cron tables, what they and the units run, and the scripts at the usual places.
 #[must_use]
 pub fn read(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> Scripts {
-    let context = ScriptContext { fixed: units.fixed.clone(), umask: false };
+    let context = ScriptContext { fixed: units.fixed.clone(), ..ScriptContext::default() };
     let mut out = Scripts::default();
     let mut wanted: BTreeMap<PathBuf, bool> = units.scripts.iter().map(|script| (script.path.clone(), script.umask)).collect();
     let mut mentions: BTreeSet<String> = units.mentions.clone();
@@ -78,7 +103,7 @@ pub fn read(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> S
     for (path, period) in cron::parts(view, findings) {
         let target = Target::new("cron", path.display().to_string());
         let runner = Runner { target, location: Location::file(&path), account: None };
-        let command = shell::Command { words: vec![path.display().to_string()] };
+        let command = shell::Command::of(vec![path.display().to_string()]);
         let run = run::judge(view, &runner, &[command], findings);
         jobs.push((out.timers.len(), run));
         out.timers.push(Timer::cron(&path, None, cron::period(period), &path.display().to_string()));
@@ -101,7 +126,7 @@ pub fn read(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> S
 /// Reads only what these units run, for a target that names one of them.
 #[must_use]
 pub fn of_units(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> Scripts {
-    let context = ScriptContext { fixed: units.fixed.clone(), umask: false };
+    let context = ScriptContext { fixed: units.fixed.clone(), ..ScriptContext::default() };
     let mut out = Scripts::default();
     let wanted = units.scripts.iter().map(|script| (script.path.clone(), script.umask)).collect();
     all(view, wanted, &context, &mut out, &mut BTreeSet::new(), findings);
@@ -120,11 +145,15 @@ fn tables(
     let target = Target::new("cron", table.path.display().to_string());
     let mut lines = table.environment.clone();
     lines.extend(table.jobs.iter().map(|job| job.line.clone()));
-    mentions.extend(script::read(&target, &table.path, &lines, context, findings).mentions);
+    let does = script::read(&target, &table.path, &lines, context, findings);
+    mentions.extend(does.mentions);
+    out.wiring.join(does.wiring);
     for job in &table.jobs {
         let location = Location::line(&table.path, job.line.number);
         let runner = Runner { target: target.clone(), location, account: job.account.clone() };
-        let run = run::judge(view, &runner, &shell::commands(&job.line.text), findings);
+        let commands = shell::commands(&job.line.text);
+        let run = run::judge(view, &runner, &commands, findings);
+        paths::judge(view, &table.path_of(), &runner, &commands, &run, findings);
         jobs.push((out.timers.len(), run));
         let period = job.schedule.as_ref().and_then(|schedule| schedule::longest_gap(std::slice::from_ref(schedule)));
         out.timers.push(Timer::cron(&table.path, Some(job.line.number), period, &job.line.text));
@@ -150,8 +179,10 @@ fn all(
         }
         let Some(text) = text(view, &path, findings) else { continue };
         let target = Target::new("script", path.display().to_string());
-        let context = ScriptContext { umask, ..context.clone() };
-        let found = script::read(&target, &path, &shell::lines(&text), &context, findings);
+        let context = ScriptContext { umask, foreign: python::is_foreign(&path, &text), ..context.clone() };
+        let lines = if context.foreign { python::lines(&text) } else { shell::lines(&text) };
+        let mut found = script::read(&target, &path, &lines, &context, findings);
+        out.wiring.join(std::mem::take(&mut found.wiring));
         let named = found
             .mentions
             .iter()
@@ -168,7 +199,8 @@ fn all(
 /// The text of a script: a first line `#!`, or a name that says so.
 fn text(view: &View, path: &Path, findings: &mut HostFindings) -> Option<String> {
     let named = places::is_script_name(&path.display().to_string());
-    if !named && !view.is_file(path) {
+    // A directory may be called like a script: /root/.acme.sh.
+    if (!named && !view.is_file(path)) || view.is_directory(path) {
         return None;
     }
     match view.bytes(path) {

@@ -25,13 +25,35 @@ pub(in crate::audit) struct Runner {
 
 /// The absolute path that a command runs, and whether it runs it itself.
 pub(in crate::audit) fn path_of(command: &Command) -> Option<(PathBuf, bool)> {
-    let first = command.words.iter().find(|word| super::shell::assignment(word).is_none())?;
+    let mut words = command.words.iter().skip(command.main());
+    let first = words.next()?;
     let sound = |word: &str| word.starts_with('/') && !word.contains(['$', '%', '*', '?']) && word.len() < 4096;
     if INTERPRETERS.contains(&command.program()) {
-        let script = command.words.iter().skip_while(|word| *word != first).skip(1).find(|word| !word.starts_with('-'))?;
+        let script = script(command.program(), words)?;
         return sound(script).then(|| (PathBuf::from(script), false));
     }
     sound(first).then(|| (PathBuf::from(first), true))
+}
+
+/// The file that an interpreter is given: none where the text of the script, or a module, stands on the command line.
+fn script<'a>(program: &str, words: impl Iterator<Item = &'a String>) -> Option<&'a str> {
+    let text: &[char] = match program {
+        "perl" | "ruby" => &['e'],
+        name if name.starts_with("python") => &['c', 'm'],
+        _ => &['c'],
+    };
+    let mut words = words.map(String::as_str);
+    while let Some(word) = words.next() {
+        match word.strip_prefix('-') {
+            None => return Some(word),
+            Some(option) if option.starts_with('-') => {}
+            // `sh -c TEXT`, `python -m MODULE`, `perl -e TEXT`, and clusters such as `bash -lc`.
+            Some(option) if option.contains(text) => return None,
+            Some("o" | "O") => drop(words.next()),
+            Some(_) => {}
+        }
+    }
+    None
 }
 
 /// Judges the files that these commands run, and gives them back. A guarded one may be absent.

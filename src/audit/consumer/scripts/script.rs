@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::calls::Calls;
 use super::check::{self, ScriptLine};
+use super::flow::Flow;
 use super::keys::Habits;
-use super::shell::{self, Line};
+use super::reloads;
+use super::shell::{self, Command, Line};
 use super::variables::Variables;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
+use crate::audit::facts::wiring::Wiring;
 use crate::model::audit::{Location, Target};
 
 /// As many lines of a text are line at.
@@ -20,6 +24,8 @@ pub(in crate::audit) struct ScriptContext {
     pub(in crate::audit) fixed: BTreeSet<String>,
     /// Who runs it gives nothing to others (`UMask=`).
     pub(in crate::audit) umask: bool,
+    /// It is no shell script: Python, Perl, Ruby.
+    pub(in crate::audit) foreign: bool,
 }
 
 /// What a text turned out to do.
@@ -29,6 +35,27 @@ pub(in crate::audit) struct Does {
     pub(in crate::audit) issues: bool,
     /// Every absolute path, and every name of a program, that it speaks of.
     pub(in crate::audit) mentions: BTreeSet<String>,
+    /// What it calls, and whom it trusts.
+    pub(in crate::audit) wiring: Wiring,
+}
+
+/// The commands of a line that may run.
+struct Taken {
+    live: Vec<Command>,
+    all: usize,
+}
+
+impl Taken {
+    fn whole(&self) -> bool {
+        self.live.len() == self.all
+    }
+}
+
+fn taken(flow: &mut Flow, variables: &Variables, text: &str) -> Taken {
+    let commands = shell::commands(&variables.expand(text));
+    let live = flow.line(&commands);
+    let all = commands.len();
+    Taken { live: commands.into_iter().zip(live).filter(|(_, live)| *live).map(|(command, _)| command).collect(), all }
 }
 
 /// Judges a text.
@@ -36,24 +63,44 @@ pub(in crate::audit) fn read(target: &Target, path: &Path, lines: &[Line], conte
     let mut variables = Variables::default();
     let mut habits = Habits::with_umask(context.umask);
     let mut does = Does::default();
+    let mut flow = Flow::default();
+    let mut calls = Calls::new(target, path);
     for line in lines.iter().take(LINES) {
-        variables.learn(&line.text);
+        let location = Location::line(path, line.number);
+        if line.literal {
+            check::secret(target, &location, &line.text, findings);
+            continue;
+        }
+        let taken = if context.foreign { None } else { Some(taken(&mut flow, &variables, &line.text)) };
+        let whole = taken.as_ref().is_none_or(Taken::whole);
+        if whole {
+            variables.learn(&line.text);
+        }
         let (text, deep) = (variables.expand(&line.text), variables.expand_commands(&line.text));
-        let commands = shell::commands(&text);
-        let line = ScriptLine {
-            target,
-            location: Location::line(path, line.number),
-            raw: &line.text,
-            text: &text,
-            deep: &deep,
-            commands: &commands,
+        let all = shell::commands(&text);
+        // What a branch holds that nobody takes is spoken of all the same.
+        let words = all.iter().flat_map(|command| &command.words);
+        does.mentions.extend(words.filter(|word| word.starts_with('/') || word.ends_with(".sh")).cloned());
+        does.mentions.extend(all.iter().map(|command| command.program().to_owned()));
+        let commands = match taken {
+            Some(taken) if !whole => taken.live,
+            _ => all,
         };
+        check::secret(target, &location, &line.text, findings);
+        if commands.is_empty() {
+            continue;
+        }
+        let raw = if whole { line.text.as_str() } else { "" };
+        let (text, deep) = if whole { (text.as_str(), deep.as_str()) } else { ("", "") };
+        let line = ScriptLine { target, location, raw, text, deep, commands: &commands, foreign: context.foreign };
         check::line(&line, &context.fixed, findings);
         habits.line(&line, findings);
-        let words = commands.iter().flat_map(|command| &command.words);
-        does.mentions.extend(words.filter(|word| word.starts_with('/') || word.ends_with(".sh")).cloned());
-        does.mentions.extend(commands.iter().map(|command| command.program().to_owned()));
+        reloads::of_line(&line, &mut calls.wiring.reloads);
+        if !context.foreign {
+            commands.iter().for_each(|command| calls.command(command, &variables, line.location.line));
+        }
     }
+    does.wiring = calls.wiring;
     does.issues = habits.issues();
     habits.end(|lint, number| NewFinding::at(lint, target.clone(), Location::line(path, number)), findings);
     does

@@ -1,6 +1,8 @@
 //! Shell text as far as a reader must understand it: lines without comments, and commands with their words.
 //! It must never be taken for a shell: what it does not understand it leaves as it is.
 
+pub use super::command::{Command, Joined, assignment};
+
 /// `sh -c` in `sh -c` is followed this far.
 const NESTED: usize = 3;
 
@@ -11,49 +13,16 @@ pub struct Line {
     pub number: u32,
     /// What it says.
     pub text: String,
+    /// It is text that a command is given (a here-document), not commands.
+    pub literal: bool,
 }
 
-/// A command with its words, quotes removed; redirections are words of their own (`>`, `2>`, `<`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// Its words.
-    pub words: Vec<String>,
-}
-
-impl Command {
-    /// The program without its directory, past assignments and words like `sudo`.
+impl Line {
+    /// A line of commands.
     #[must_use]
-    pub fn program(&self) -> &str {
-        const BEFORE: &[&str] = &[
-            "sudo", "env", "exec", "command", "nohup", "time", "if", "then", "else", "elif", "while", "until", "do", "!", "{", "nice",
-            "flock", "timeout", "chronic", "export",
-        ];
-        let word = self.words.iter().find(|word| !BEFORE.contains(&word.as_str()) && assignment(word).is_none());
-        word.map_or("", |word| word.rsplit('/').next().unwrap_or_default())
+    pub fn new(number: u32, text: impl Into<String>) -> Self {
+        Self { number, text: text.into(), literal: false }
     }
-
-    /// Whether one of its words is this.
-    #[must_use]
-    pub fn has(&self, word: &str) -> bool {
-        self.words.iter().any(|have| have == word)
-    }
-
-    /// The files that its output goes to.
-    #[must_use]
-    pub fn outputs(&self) -> Vec<&str> {
-        let pairs = self.words.iter().zip(self.words.iter().skip(1));
-        pairs.filter(|(operator, _)| matches!(operator.as_str(), ">" | "1>" | ">|")).map(|(_, file)| file.as_str()).collect()
-    }
-}
-
-/// `NAME=value`, with the value as it is written.
-#[must_use]
-pub fn assignment(word: &str) -> Option<(&str, &str)> {
-    let (name, value) = word.split_once('=')?;
-    let name = name.strip_suffix('+').unwrap_or(name);
-    let sound =
-        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    sound.then_some((name, value))
 }
 
 /// The logical lines of a text.
@@ -61,11 +30,22 @@ pub fn assignment(word: &str) -> Option<(&str, &str)> {
 pub fn lines(text: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut open: Option<Line> = None;
+    let mut here: Vec<Here> = Vec::new();
     for (number, line) in (1_u32..).zip(text.lines()) {
+        if let Some(document) = here.first() {
+            let end = if document.tabs { line.trim_start_matches('\t') } else { line };
+            if end == document.end {
+                here.remove(0);
+            } else {
+                lines.push(Line { number, text: line.to_owned(), literal: !document.fed });
+            }
+            continue;
+        }
         let bare = uncommented(line);
+        here.extend(documents(bare));
         let continued = bare.strip_suffix('\\');
         let part = continued.unwrap_or(bare);
-        let mut logical = open.take().unwrap_or(Line { number, text: String::new() });
+        let mut logical = open.take().unwrap_or_else(|| Line::new(number, ""));
         logical.text.push_str(part);
         if continued.is_some() {
             logical.text.push(' ');
@@ -76,6 +56,39 @@ pub fn lines(text: &str) -> Vec<Line> {
     }
     lines.extend(open);
     lines
+}
+
+/// A here-document: how it ends, whether tabs before that are taken away, and whether it is fed to a shell.
+struct Here {
+    end: String,
+    tabs: bool,
+    fed: bool,
+}
+
+/// The here-documents that a line begins.
+fn documents(line: &str) -> Vec<Here> {
+    let mut found = Vec::new();
+    let mut rest = line;
+    while let Some(at) = rest.find("<<") {
+        let after = rest.get(at + 2..).unwrap_or_default();
+        let before = rest.get(..at).unwrap_or_default();
+        let quotes = |quote: char| before.matches(quote).count() % 2 == 1;
+        if after.starts_with('<') || quotes('"') || quotes('\'') {
+            rest = after.trim_start_matches('<');
+            continue;
+        }
+        let tabs = after.starts_with('-');
+        let word = after.trim_start_matches('-').trim_start();
+        let end: String = word.chars().take_while(|c| !c.is_whitespace() && !matches!(c, ';' | '|' | '&' | ')' | '>')).collect();
+        let end = end.replace(['"', '\'', '\\'], "");
+        let shells = ["sh", "bash", "dash", "ssh", "zsh"];
+        let fed = split(before).last().is_some_and(|command| shells.contains(&command.program()));
+        if end.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            found.push(Here { end, tabs, fed });
+        }
+        rest = word;
+    }
+    found
 }
 
 /// A line up to a `#` that begins a word outside quotes.
@@ -105,8 +118,14 @@ pub fn commands(text: &str) -> Vec<Command> {
 
 fn nested(text: &str, depth: usize, all: &mut Vec<Command>) {
     for command in split(text) {
-        let shell = matches!(command.program(), "sh" | "bash" | "dash" | "zsh" | "su" | "flock" | "ssh");
-        let inner = command.words.iter().filter(|word| shell && word.contains(' ')).cloned().collect::<Vec<_>>();
+        let shell = matches!(command.program(), "sh" | "bash" | "dash" | "zsh" | "ash" | "su" | "ssh" | "runuser" | "-c");
+        let given = command.words.iter().skip(command.main());
+        let is_command = |option: &str| option == "-c" || (option.starts_with('-') && !option.starts_with("--") && option.ends_with('c'));
+        let behind = given.clone().zip(given.clone().skip(1)).find(|(option, _)| is_command(option)).map(|(_, text)| text.clone());
+        let inner: Vec<String> = match behind.filter(|_| shell) {
+            Some(text) => vec![text],
+            None => given.filter(|word| shell && word.contains(' ')).cloned().collect(),
+        };
         all.push(command);
         if depth < NESTED {
             inner.iter().for_each(|inner| nested(inner, depth + 1, all));
@@ -121,8 +140,16 @@ struct Splitter {
     words: Vec<String>,
     word: Option<String>,
     double: bool,
-    /// What surrounds each open `$(` or `(`: the words before it, and whether it was in double quotes.
-    outer: Vec<(Vec<String>, Option<String>, bool)>,
+    /// What surrounds each open `$(` or `(`.
+    outer: Vec<Outer>,
+    joined: Joined,
+}
+
+struct Outer {
+    words: Vec<String>,
+    word: Option<String>,
+    double: bool,
+    joined: Joined,
 }
 
 impl Splitter {
@@ -134,22 +161,38 @@ impl Splitter {
         self.end_word();
         if !self.words.is_empty() {
             let words = std::mem::take(&mut self.words);
-            self.done.push(Command { words });
+            self.done.push(Command { words, joined: std::mem::take(&mut self.joined), depth: self.outer.len() });
         }
     }
 
     fn enter(&mut self) {
         let word = self.word.take();
-        self.outer.push((std::mem::take(&mut self.words), word, self.double));
+        let (words, joined) = (std::mem::take(&mut self.words), std::mem::take(&mut self.joined));
+        self.outer.push(Outer { words, word, double: self.double, joined });
         self.double = false;
     }
 
     fn leave(&mut self) {
-        let Some((words, word, double)) = self.outer.pop() else { return self.end_command() };
         self.end_command();
+        let Some(Outer { words, word, double, joined }) = self.outer.pop() else {
+            // The end of a pattern of `case`.
+            self.mark(")");
+            return;
+        };
         // What a substitution gives is not known; that there is one is.
         let word = word.map(|word| word + "$()");
-        (self.words, self.word, self.double) = (words, word, double);
+        (self.words, self.word, self.double, self.joined) = (words, word, double, joined);
+    }
+
+    /// A word of the grammar, as a command of its own.
+    fn mark(&mut self, word: &str) {
+        self.end_command();
+        self.done.push(Command { words: vec![word.to_owned()], joined: Joined::Then, depth: self.outer.len() });
+    }
+
+    fn join(&mut self, joined: Joined) {
+        self.end_command();
+        self.joined = joined;
     }
 
     fn push(&mut self, c: char) {
@@ -202,9 +245,12 @@ fn split(text: &str) -> Vec<Command> {
                 s.end_word();
                 s.enter();
             }
-            ';' | '|' | '\n' => s.end_command(),
+            ';' if rest.next_if_eq(&';').is_some() => s.mark(";;"),
+            '|' if rest.next_if_eq(&'|').is_some() => s.join(Joined::Or),
+            '&' if rest.next_if_eq(&'&').is_some() => s.join(Joined::And),
+            ';' | '|' | '\n' => s.join(Joined::Then),
             '&' if rest.peek() == Some(&'>') => s.end_word(),
-            '&' => s.end_command(),
+            '&' => s.join(Joined::Then),
             '>' => {
                 let more = rest.next_if(|c| matches!(c, '>' | '|' | '&'));
                 s.redirect(&more.map_or_else(|| ">".to_owned(), |more| format!(">{more}")));
@@ -252,7 +298,28 @@ mod tests {
             assert_eq!(shown(text), expected, "{text}");
         }
         assert_eq!(commands("sudo A=1 /usr/bin/curl -k x")[0].program(), "curl");
+        for (text, program) in [
+            ("/usr/bin/env -i A=1 /opt/x -y", "x"),
+            ("timeout -k 5 60 /opt/x", "x"),
+            ("flock -n /run/lock /opt/x", "x"),
+            ("nice -n 10 ionice -c 3 x", "x"),
+            ("sudo -u web x", "x"),
+            ("sudo -- x", "x"),
+        ] {
+            assert_eq!(commands(text)[0].program(), program, "{text}");
+        }
+        assert_eq!(shown("/bin/bash -lc /opt/x"), ["/bin/bash_-lc_/opt/x", "/opt/x"]);
+        assert_eq!(shown("flock /l -c 'a; b'"), ["flock_/l_-c_a; b", "a", "b"]);
         assert_eq!(commands("a > /x >/y")[0].outputs(), ["/x", "/y"]);
+    }
+
+    #[test]
+    fn here_documents_are_text_unless_a_shell_reads_them() {
+        let text = "cat <<EOF > /f\ncurl -k x\nEOF\na\nbash <<-'X'\n\tb\n\tX\nc <<< d\n";
+        let found: Vec<(String, bool)> = lines(text).into_iter().map(|line| (line.text, line.literal)).collect();
+        let expected =
+            [("cat <<EOF > /f", false), ("curl -k x", true), ("a", false), ("bash <<-'X'", false), ("\tb", false), ("c <<< d", false)];
+        assert_eq!(found, expected.map(|(text, literal)| (text.to_owned(), literal)));
     }
 
     #[test]

@@ -37,6 +37,11 @@ impl Variables {
         }
     }
 
+    /// What a variable is given, where no command gives it.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.contains(['(', '`', '$']))
+    }
+
     /// A text with the variables that are known put in; `${NAME:-default}` gives the default where nothing is known. What a command gave
     /// is not known.
     #[must_use]

@@ -1,8 +1,8 @@
 //! The section `agent { }`: how it knows its server, and what it offers to workloads.
 
 use super::reader::{Side, SpireReader};
-use super::{disk, lints, own};
-use crate::audit::facts::hcl::{self, Body};
+use super::{disk, lints, own, start};
+use crate::audit::facts::hcl::Body;
 use crate::audit::facts::wiring::{Connection, Needs, Trust};
 use crate::model::audit::Location;
 use crate::model::profile::Purpose;
@@ -23,7 +23,16 @@ pub(super) fn read(reader: &mut SpireReader<'_>, body: &Body) {
         let consumer = reader.consumer(&spot);
         beside(reader, &host, port, domain.as_ref(), agent);
         // It looks for a SPIFFE ID, not for a name.
-        reader.wiring.connections.push(Connection { consumer, host, port, tls: true, name: None, trust, pair: None });
+        reader.wiring.connections.push(Connection {
+            consumer,
+            host,
+            port,
+            tls: true,
+            name: None,
+            trust,
+            pair: None,
+            terms: Default::default(),
+        });
     }
     if let Some((_, at)) = agent.text("join_token").filter(|(token, _)| !token.is_empty()) {
         let spot = reader.spot(at);
@@ -60,7 +69,13 @@ fn bootstrap(reader: &mut SpireReader<'_>, agent: &Body, line: u32) -> Option<us
     let spiffe = agent.text("trust_bundle_format").is_some_and(|(format, _)| format == "spiffe");
     let (bundle, at) = agent.text("trust_bundle_path").filter(|(path, _)| !spiffe && !path.trim().is_empty())?;
     let spot = reader.spot(at);
-    let trust = Trust { consumer: reader.consumer(&spot), files: vec![reader.path(&bundle)], of: Purpose::Server, needs: Needs::Any };
+    let trust = Trust {
+        consumer: reader.consumer(&spot),
+        files: vec![reader.path(&bundle)],
+        of: Purpose::Server,
+        needs: Needs::Any,
+        terms: Default::default(),
+    };
     Some(reader.wiring.trust(trust))
 }
 
@@ -72,13 +87,14 @@ fn beside(reader: &mut SpireReader<'_>, host: &str, port: u16, domain: Option<&(
     }
     for file in super::usual(reader.view) {
         let Ok(text) = reader.view.text(&file) else { continue };
-        let (body, _) = hcl::parse(&text);
+        let (body, _) = start::parse(&text, &file, reader.started);
         if super::side(&body) != Some(Side::Server) {
             continue;
         }
         let Some((server, line)) = body.bodies("server").last() else { continue };
         if let (Some((agents, at)), Some((servers, there))) = (domain, server.text("trust_domain"))
             && !agents.eq_ignore_ascii_case(&servers)
+            && ![agents, &servers].into_iter().any(|domain| start::is_variable(domain))
         {
             let spot = reader.spot(*at);
             let draft = reader.draft(&lints::TRUST_DOMAIN, &spot, "trust_domain").file(Location::line(&file, there));

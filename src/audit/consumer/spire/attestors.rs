@@ -46,6 +46,7 @@ pub(super) fn read(reader: &mut SpireReader<'_>, plugin: &Plugin) {
                 passphrase: false,
                 account: None,
                 leaf_only: false,
+                placeholder: false,
             };
             let pair = reader.wiring.pair(pair);
             if let Some(call) = reader.wiring.connections.first_mut() {
@@ -79,5 +80,5 @@ fn trust(reader: &mut SpireReader<'_>, plugin: &Plugin, key: &str, files: Vec<St
     }
     let files = files.iter().map(|file| reader.path(file)).collect();
     let consumer = reader.consumer(&plugin.spot(key));
-    Some(reader.wiring.trust(Trust { consumer, files, of: Purpose::Client, needs: Needs::Any }))
+    Some(reader.wiring.trust(Trust { consumer, files, of: Purpose::Client, needs: Needs::Any, terms: Default::default() }))
 }

@@ -22,6 +22,7 @@ pub(super) fn read(reader: &mut SpireReader<'_>, body: &Body) {
             pairs: vec![],
             client_auth: ClientAuth::No,
             trust: None,
+            terms: Default::default(),
         });
     }
     for (metrics, line) in body.bodies("telemetry").flat_map(|(telemetry, _)| telemetry.bodies("Prometheus")) {
@@ -45,12 +46,28 @@ fn prometheus(reader: &mut SpireReader<'_>, metrics: &Body, line: u32) {
         passphrase: false,
         account: None,
         leaf_only: false,
+        placeholder: false,
     });
     let clients = tls.and_then(|(tls, _)| tls.text("ca_file")).map(|(ca, _)| reader.path(&ca));
-    let trust = clients.map(|file| Trust { consumer: consumer.clone(), files: vec![file], of: Purpose::Client, needs: Needs::Any });
+    let trust = clients.map(|file| Trust {
+        consumer: consumer.clone(),
+        files: vec![file],
+        of: Purpose::Client,
+        needs: Needs::Any,
+        terms: Default::default(),
+    });
     let (pairs, trust) = (pair.map(|pair| reader.wiring.pair(pair)), trust.map(|trust| reader.wiring.trust(trust)));
     let client_auth = if trust.is_some() { ClientAuth::Required } else { ClientAuth::No };
-    let listener =
-        Listener { consumer, host, port, tls: tls.is_some(), names: vec![], pairs: pairs.into_iter().collect(), client_auth, trust };
+    let listener = Listener {
+        consumer,
+        host,
+        port,
+        tls: tls.is_some(),
+        names: vec![],
+        pairs: pairs.into_iter().collect(),
+        client_auth,
+        trust,
+        terms: Default::default(),
+    };
     reader.wiring.listeners.push(listener);
 }

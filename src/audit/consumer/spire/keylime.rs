@@ -57,6 +57,7 @@ fn verifier(reader: &mut SpireReader<'_>, plugin: &Plugin) {
         passphrase: false,
         account: None,
         leaf_only: false,
+        placeholder: false,
     };
     let pair = reader.wiring.pair(pair);
     let (certificate, key) = (plugin.text("keylime_tls_cert_file"), plugin.text("keylime_tls_key_file"));
@@ -77,6 +78,7 @@ fn verifier(reader: &mut SpireReader<'_>, plugin: &Plugin) {
         files: vec![file(reader, plugin, "keylime_tls_ca_cert_file")],
         of: Purpose::Server,
         needs: Needs::Any,
+        terms: Default::default(),
     };
     let trust = reader.wiring.trust(trust);
     let host = host(reader, plugin, "keylime_verifier_host");
@@ -89,7 +91,16 @@ fn verifier(reader: &mut SpireReader<'_>, plugin: &Plugin) {
     let consumer = reader.consumer(&plugin.spot("keylime_verifier_host"));
     // Upstream's plugin checks no name; the one that is in use does (audit/spire.md, "The Keylime plugin").
     let name = Some(host.clone());
-    reader.wiring.connections.push(Connection { consumer, host, port, tls: true, name, trust: Some(trust), pair: Some(pair) });
+    reader.wiring.connections.push(Connection {
+        consumer,
+        host,
+        port,
+        tls: true,
+        name,
+        trust: Some(trust),
+        pair: Some(pair),
+        terms: Default::default(),
+    });
 }
 
 fn agent(reader: &mut SpireReader<'_>, plugin: &Plugin) {
@@ -106,13 +117,13 @@ fn agent(reader: &mut SpireReader<'_>, plugin: &Plugin) {
     let pair = certificate.filter(|_| tls).map(|certificate| client(reader, plugin, &certificate, key.as_deref()));
     let trust = ca.filter(|_| tls).map(|ca| {
         let consumer = reader.consumer(&plugin.spot("keylime_agent_ca_cert"));
-        let trust = Trust { consumer, files: vec![reader.path(&ca)], of: Purpose::Server, needs: Needs::Any };
+        let trust = Trust { consumer, files: vec![reader.path(&ca)], of: Purpose::Server, needs: Needs::Any, terms: Default::default() };
         reader.wiring.trust(trust)
     });
     let host = host(reader, plugin, "keylime_agent_host");
     let Some(port) = port(reader, plugin, "keylime_agent_port", "9002") else { return };
     let consumer = reader.consumer(&plugin.spot("keylime_agent_host"));
-    reader.wiring.connections.push(Connection { consumer, host, port, tls, name: None, trust, pair });
+    reader.wiring.connections.push(Connection { consumer, host, port, tls, name: None, trust, pair, terms: Default::default() });
 }
 
 /// The pair that is loaded once, and that opens the verifier too where that trusts its authority
@@ -137,6 +148,7 @@ fn client(reader: &mut SpireReader<'_>, plugin: &Plugin, certificate: &str, key:
         passphrase: false,
         account: None,
         leaf_only: false,
+        placeholder: false,
     };
     reader.wiring.pair(pair)
 }

@@ -15,6 +15,7 @@ mod plugins;
 pub mod programs;
 mod reader;
 mod server;
+mod start;
 mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use crate::audit::facts::findings::HostFindings;
 use crate::audit::facts::hcl::{self, Body};
 use crate::audit::facts::service::{Operand, Service, Source, TargetKind};
+use crate::audit::facts::started::Started;
 use crate::audit::facts::unread;
 use crate::audit::facts::wiring::Wiring;
 use crate::io::look::View;
@@ -41,7 +43,7 @@ pub static SERVICE: Service = Service {
 };
 
 fn read_from(source: Source<'_>, start: &Path, findings: &mut HostFindings) -> Wiring {
-    read(source.view, start, findings)
+    read_started(source.view, start, source.started, findings)
 }
 
 /// Where packages and the documentation put configurations.
@@ -53,10 +55,16 @@ const NAMES: [&str; 4] = ["server.conf", "agent.conf", "server.hcl", "agent.hcl"
 /// Reads the configuration of a server or an agent, which its content tells apart; of a directory every one in it.
 #[must_use]
 pub fn read(view: &View, start: &Path, findings: &mut HostFindings) -> Wiring {
+    read_started(view, start, &[], findings)
+}
+
+/// The same, with what units start SPIRE with.
+#[must_use]
+pub fn read_started(view: &View, start: &Path, started: &[Started], findings: &mut HostFindings) -> Wiring {
     if view.is_directory(start) {
         let mut wiring = Wiring::default();
         for file in within(view, start) {
-            wiring.join(read(view, &file, findings));
+            wiring.join(read_started(view, &file, started, findings));
         }
         return wiring;
     }
@@ -67,7 +75,7 @@ pub fn read(view: &View, start: &Path, findings: &mut HostFindings) -> Wiring {
             return Wiring::default();
         }
     };
-    let (body, fault) = hcl::parse(&text);
+    let (body, fault) = start::parse(&text, start, started);
     if let Some(fault) = &fault {
         let target = Target::new("spire", start.display().to_string());
         unread::malformed(findings, target, Location::line(start, fault.line), fault.expected, &fault.found);
@@ -80,6 +88,7 @@ pub fn read(view: &View, start: &Path, findings: &mut HostFindings) -> Wiring {
         return Wiring { files: vec![start.to_path_buf()], ..Wiring::default() };
     };
     let mut reader = SpireReader::new(view, start, side, findings);
+    reader.started = started;
     own::keys(&mut reader, &body);
     match side {
         Side::Server => server::read(&mut reader, &body),

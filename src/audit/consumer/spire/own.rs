@@ -1,8 +1,8 @@
 //! SPIRE's own sections: keys that end it, and keys it cannot do without.
 
 use super::known;
-use super::lints;
 use super::reader::{Side, SpireReader};
+use super::{lints, start};
 use crate::audit::facts::hcl::{Body, Item, Value};
 use crate::model::finding::Severity;
 
@@ -65,6 +65,9 @@ pub(super) fn required(reader: &mut SpireReader<'_>, body: &Body, line: u32, key
 /// A port, written as a number or as text; what is none is said.
 pub(super) fn port(reader: &mut SpireReader<'_>, body: &Body, key: &str, default: u16) -> u16 {
     let Some((text, line)) = body.text(key) else { return default };
+    if start::is_variable(&text) {
+        return default;
+    }
     text.trim().parse().unwrap_or_else(|_| {
         let spot = reader.spot(line);
         let draft = reader.draft(&lints::VALUE_INVALID, &spot, key).expected("a port number").found(format!("{key} = {text}"));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::programs;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::program::Program;
+use crate::audit::facts::started::Started;
 use crate::audit::facts::wiring::{Consumer, Wiring};
 use crate::io::look::View;
 use crate::judge::lint::Lint;
@@ -56,6 +57,8 @@ pub(super) struct SpireReader<'a> {
     pub(super) wiring: Wiring,
     pub(super) file: PathBuf,
     pub(super) side: Side,
+    /// What units start SPIRE with.
+    pub(super) started: &'a [Started],
     /// Where relative names begin, most likely first: the working directory is known to the unit only.
     bases: Vec<PathBuf>,
 }
@@ -63,7 +66,7 @@ pub(super) struct SpireReader<'a> {
 impl<'a> SpireReader<'a> {
     pub(super) fn new(view: &'a View, file: &Path, side: Side, findings: &'a mut HostFindings) -> Self {
         let wiring = Wiring { files: vec![file.to_path_buf()], ..Wiring::default() };
-        Self { view, findings, wiring, file: file.to_path_buf(), side, bases: bases(file) }
+        Self { view, findings, wiring, file: file.to_path_buf(), side, started: &[], bases: bases(file) }
     }
 
     /// A key of the section itself.

@@ -32,6 +32,7 @@ pub(super) fn read(reader: &mut SpireReader<'_>, body: &Body) {
         pairs: vec![],
         client_auth: ClientAuth::Optional,
         trust: None,
+        terms: Default::default(),
     });
     disk::socket(reader, server, SOCKET);
     disk::directory(reader, server);
@@ -61,6 +62,7 @@ fn endpoint(reader: &mut SpireReader<'_>, federation: &Body) {
                 passphrase: false,
                 account: None,
                 leaf_only: false,
+                placeholder: false,
             };
             pairs.push(reader.wiring.pair(pair));
             if serving.get("file_sync_interval").is_none() {
@@ -81,6 +83,7 @@ fn endpoint(reader: &mut SpireReader<'_>, federation: &Body) {
         pairs,
         client_auth: ClientAuth::No,
         trust: None,
+        terms: Default::default(),
     });
 }
 
@@ -95,7 +98,16 @@ fn partners(reader: &mut SpireReader<'_>, federation: &Body) {
         if let Some((host, port)) = address::of_url(&url) {
             let consumer = reader.consumer(&spot);
             let tls = !url.starts_with("http://");
-            reader.wiring.connections.push(Connection { consumer, host, port, tls, name: None, trust: None, pair: None });
+            reader.wiring.connections.push(Connection {
+                consumer,
+                host,
+                port,
+                tls,
+                name: None,
+                trust: None,
+                pair: None,
+                terms: Default::default(),
+            });
         }
     }
 }

@@ -5,7 +5,7 @@ use super::reader::{Side, SpireReader};
 use super::{lints, own};
 use crate::audit::facts::address;
 use crate::audit::facts::hcl::Body;
-use crate::audit::facts::wiring::{Connection, Needs, Pair, Trust};
+use crate::audit::facts::wiring::{Authority, CallTerms, Connection, Needs, Pair, Trust};
 use crate::model::audit::Location;
 use crate::model::profile::Purpose;
 
@@ -41,10 +41,19 @@ fn disk(reader: &mut SpireReader<'_>, plugin: &Plugin) {
             reader.add(draft.found(format!("{} is open to others", path.display())));
         }
     }
+    if let (Some(certificate), Some(key)) = (plugin.text("cert_file_path"), plugin.text("key_file_path")) {
+        let authority = Authority {
+            consumer: reader.consumer(&plugin.spot("cert_file_path")),
+            certificate: reader.path(&certificate),
+            key: reader.path(&key),
+            bundle: plugin.text("bundle_file_path").map(|bundle| reader.path(&bundle)),
+        };
+        reader.wiring.authorities.push(authority);
+    }
     if let Some(bundle) = plugin.text("bundle_file_path") {
         let consumer = reader.consumer(&plugin.spot("bundle_file_path"));
         let files = vec![reader.path(&bundle)];
-        reader.wiring.trust(Trust { consumer, files, of: Purpose::Both, needs: Needs::Any });
+        reader.wiring.trust(Trust { consumer, files, of: Purpose::Both, needs: Needs::Any, terms: Default::default() });
     }
 }
 
@@ -57,7 +66,7 @@ fn vault(reader: &mut SpireReader<'_>, plugin: &Plugin) {
     secrets(reader, plugin);
     let trust = plugin.text("ca_cert_path").map(|ca| {
         let consumer = reader.consumer(&plugin.spot("ca_cert_path"));
-        let trust = Trust { consumer, files: vec![reader.path(&ca)], of: Purpose::Server, needs: Needs::Any };
+        let trust = Trust { consumer, files: vec![reader.path(&ca)], of: Purpose::Server, needs: Needs::Any, terms: Default::default() };
         reader.wiring.trust(trust)
     });
     let login = plugin.data.bodies("cert_auth").last().map(|(body, _)| body.clone());
@@ -71,7 +80,16 @@ fn vault(reader: &mut SpireReader<'_>, plugin: &Plugin) {
     if let Some((host, port)) = address::of_url(&url) {
         let consumer = reader.consumer(&plugin.spot("vault_addr"));
         let name = Some(host.clone()).filter(|_| tls);
-        reader.wiring.connections.push(Connection { consumer, host, port, tls, name, trust, pair });
+        reader.wiring.connections.push(Connection {
+            consumer,
+            host,
+            port,
+            tls,
+            name,
+            trust,
+            pair,
+            terms: CallTerms { login: pair.is_some(), ..CallTerms::default() },
+        });
     }
 }
 
@@ -87,6 +105,7 @@ fn client(reader: &mut SpireReader<'_>, plugin: &Plugin, login: &Body) -> Option
         passphrase: false,
         account: None,
         leaf_only: false,
+        placeholder: false,
     };
     Some(reader.wiring.pair(pair))
 }

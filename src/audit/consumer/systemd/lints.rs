@@ -6,8 +6,8 @@ catalogue! {
     TIMER_DISABLED = "timer.disabled", High, open, "a renewal timer is not enabled: nothing renews", "systemctl enable --now for the timer";
     TIMER_MASKED = "timer.masked", High, open, "a renewal timer is masked: nothing renews", "systemctl unmask, then enable --now for the timer";
     TIMER_NOWHERE = "timer.nowhere", High, open, "a timer starts a unit that does not exist", "create the unit, or correct Unit= of the timer";
-    TIMER_SILENT = "timer.never", High, open, "a timer without a time: it never runs", "set OnCalendar=, or OnBootSec= with OnUnitActiveSec=, in [Timer]";
-    TIMER_ONCE = "timer.once", Medium, open, "a timer that runs once after a boot and never again", "add OnCalendar= or OnUnitActiveSec=";
+    TIMER_SILENT = "timer.never", High, open, "a timer without a time at which it runs again: it never does", "set OnCalendar=, or OnBootSec= with OnUnitActiveSec=, in [Timer]";
+    TIMER_ONCE = "timer.once", Medium, open, "a timer that runs once after a boot and never again", "add OnCalendar=, or OnUnitActiveSec= beside what is there";
     TIMER_ODD = "timer.calendar", Medium, open, "a time that systemd does not understand: the line is ignored", "write it as systemd.time(7) says; systemd-analyze calendar checks it";
     UNIT_ABSENT = "unit.absent", Medium, open, "there is no such unit", "correct the name";
     UNIT_MASKED = "unit.masked", Medium, open, "a unit of omens is masked", "systemctl unmask it, or remove it from what starts it";

@@ -118,6 +118,7 @@ impl<'a> Tree<'a> {
             }
             unit.dropins.push(file);
         }
+        instantiate(&mut unit);
         Some(unit)
     }
 
@@ -138,6 +139,15 @@ impl<'a> Tree<'a> {
         }
         let masked = |path: &PathBuf| self.view.link(path).is_some_and(|target| target == Path::new("/dev/null"));
         found.into_values().filter(|path| !masked(path)).collect()
+    }
+}
+
+/// `%i` and `%I` of an instance (systemd.unit(5), "Specifiers").
+fn instantiate(unit: &mut Unit) {
+    let stem = unit.name.rsplit_once('.').and_then(|(stem, _)| stem.split_once('@'));
+    let Some(instance) = stem.map(|(_, instance)| instance.to_owned()).filter(|instance| !instance.is_empty()) else { return };
+    for setting in unit.settings.iter_mut().filter(|setting| setting.value.contains('%')) {
+        setting.value = setting.value.replace("%i", &instance).replace("%I", &instance.replace('-', "/"));
     }
 }
 

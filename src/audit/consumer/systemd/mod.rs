@@ -39,6 +39,7 @@ fn read_unit(source: Source<'_>, name: &Path, findings: &mut HostFindings) -> Wi
     if let Some(units) = unit(source.view, &name.display().to_string(), findings) {
         let scripts = scripts::of_units(source.view, &units.commands, findings);
         wiring.files.extend(units.files.into_iter().chain(scripts.files));
+        wiring.join(scripts.wiring);
     }
     wiring
 }
@@ -54,6 +55,8 @@ pub struct Systemd {
     pub files: Vec<PathBuf>,
     /// What they run.
     pub commands: UnitCommands,
+    /// What their command lines call.
+    pub wiring: Wiring,
 }
 
 /// Reads every unit, and judges those that have to do with certificates: by words of ours, or by these of the services.
@@ -98,7 +101,18 @@ pub fn unit(view: &View, name: &str, findings: &mut HostFindings) -> Option<Syst
 }
 
 fn load_all(tree: &Tree<'_>, findings: &mut HostFindings) -> BTreeMap<String, Unit> {
-    tree.names().into_iter().filter_map(|name| tree.load(&name, findings).map(|unit| (name, unit))).collect()
+    let mut all: BTreeMap<String, Unit> =
+        tree.names().into_iter().filter_map(|name| tree.load(&name, findings).map(|unit| (name, unit))).collect();
+    // What an instance of a timer starts is an instance itself.
+    let started: Vec<String> = all.values().filter(|unit| unit.name.ends_with(".timer")).map(timers::starts).collect();
+    for name in started.into_iter().filter(|name| load::template(name).is_some()) {
+        if !all.contains_key(&name)
+            && let Some(unit) = tree.load(&name, findings)
+        {
+            all.insert(name, unit);
+        }
+    }
+    all
 }
 
 /// By its name, its commands, or those of what it starts; what an administrator wrote on this host is line at in any case.
@@ -124,7 +138,7 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
     let asked: BTreeSet<&str> = all.values().flat_map(asks_for).collect();
     let units: Vec<Unit> = chosen.iter().filter_map(|name| all.get(name)).cloned().collect();
     let mut out = Systemd { commands: UnitCommands { fixed: fixed(all), ..UnitCommands::default() }, ..Systemd::default() };
-    let context = ScriptContext { fixed: out.commands.fixed.clone(), umask: false };
+    let context = ScriptContext { fixed: out.commands.fixed.clone(), ..ScriptContext::default() };
     let mut issuing: BTreeSet<&str> = BTreeSet::new();
     let mut scripts_of: BTreeMap<&str, Vec<Script>> = BTreeMap::new();
     for unit in units.iter().filter(|unit| !unit.masked) {
@@ -135,6 +149,7 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
         scripts_of.insert(&unit.name, found.clone());
         out.commands.scripts.extend(found);
         out.commands.mentions.extend(does.mentions);
+        out.wiring.join(does.wiring);
         out.files.push(unit.file.clone());
         out.files.extend(unit.dropins.iter().cloned());
     }
@@ -150,8 +165,12 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
     let daemon = |unit: &Unit| unit.name == "omens-run.service" && !unit.wanted_by.is_empty() && !unit.masked;
     for (unit, timer) in &timers {
         let others = timers.iter().any(|(_, other)| other != timer && other.enabled && other.renews) || units.iter().any(daemon);
-        if timer.renews || is_public(&unit.name) {
-            timers::judge(tree, unit, timer, Others { enabled: others }, started(unit), findings);
+        // A template is started through its instances.
+        let stem = unit.name.strip_suffix("@.timer").map(|stem| format!("{stem}@"));
+        let instances = stem.is_some_and(|stem| timers.iter().any(|(other, _)| other.name != unit.name && other.name.starts_with(&stem)));
+        if !instances && (timer.renews || is_public(&unit.name)) {
+            let others = Others { enabled: others, service: all.get(&timer.runs) };
+            timers::judge(tree, unit, timer, others, started(unit), findings);
         }
     }
     out.timers = timers.into_iter().map(|(_, timer)| timer).collect();

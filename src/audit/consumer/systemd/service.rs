@@ -67,27 +67,40 @@ pub(super) fn judge(view: &View, unit: &Unit, context: &ScriptContext, findings:
     let account = unit.get("Service", "User").map(|setting| setting.value.clone()).filter(|user| user != "root" && user != "0");
     let umask = unit.get("Service", "UMask").is_some_and(|setting| setting.value.ends_with('7'));
     let mut scripts = Vec::new();
-    let mut lines: Vec<(PathBuf, Line)> = Vec::new();
+    let mut lines: Vec<Told> = Vec::new();
     for setting in unit.commands() {
         let line = Line { text: unprefixed(&setting.value).to_owned(), ..setting.as_line() };
         let runner = Runner { target: unit.target().at_line(Some(setting.line)), location: setting.location(), account: account.clone() };
         let commands = shell::commands(&line.text);
         if !own_signal(unit, setting, &line, &commands, findings) {
             scripts.extend(run::judge(view, &runner, &commands, findings).into_iter().map(|path| Script { path, umask }));
-            lines.push((setting.file.to_path_buf(), line));
+            let own = matches!(setting.key.as_str(), "ExecReload" | "ExecStop");
+            lines.push(Told { file: setting.file.to_path_buf(), line, own });
         }
     }
     let mut does = Does::default();
     let context = ScriptContext { umask, ..context.clone() };
-    let mut files: Vec<&PathBuf> = lines.iter().map(|(file, _)| file).collect();
+    let mut files: Vec<&PathBuf> = lines.iter().map(|told| &told.file).collect();
     files.dedup();
-    for file in files {
-        let own: Vec<Line> = lines.iter().filter(|(of, _)| of == file).map(|(_, line)| line.clone()).collect();
-        let found = script::read(&unit.target(), file, &own, &context, findings);
+    for (file, own) in files.into_iter().flat_map(|file| [(file, false), (file, true)]) {
+        let some: Vec<Line> = lines.iter().filter(|told| told.file == *file && told.own == own).map(|told| told.line.clone()).collect();
+        let mut found = script::read(&unit.target(), file, &some, &context, findings);
+        if own {
+            found.wiring.reloads.clear();
+        }
         does.issues |= found.issues;
         does.mentions.extend(found.mentions);
+        does.wiring.join(found.wiring);
     }
     (scripts, does)
+}
+
+/// A command line of a unit.
+struct Told {
+    file: PathBuf,
+    line: Line,
+    /// How the service reloads or stops itself: that tells nobody to do it.
+    own: bool,
 }
 
 /// `ExecReload=` that signals the unit's own main process.
@@ -96,7 +109,8 @@ fn own_signal(unit: &Unit, setting: &Setting, line: &Line, commands: &[shell::Co
         return false;
     }
     let target = unit.target();
-    let line = ScriptLine { target: &target, location: setting.location(), raw: &line.text, text: &line.text, deep: &line.text, commands };
+    let (location, raw) = (setting.location(), line.text.as_str());
+    let line = ScriptLine { target: &target, location, raw, text: raw, deep: raw, commands, foreign: false };
     let starts: Vec<&str> = unit.all("Service", "ExecStart").iter().map(|start| start.value.as_str()).collect();
     check::exec_reload(&line, &format!("{} {}", unit.name, starts.join(" ")), findings)
 }
@@ -181,7 +195,7 @@ fn variables(view: &View, unit: &Unit, path: &Path, text: &str, findings: &mut H
 fn switches(unit: &Unit, setting: &Setting, findings: &mut HostFindings) {
     let words = unit::words(&setting.value);
     let words: Vec<String> = words.into_iter().filter(|word| assignment(word).is_some() && token::find(word).is_none()).collect();
-    let line = Line { number: setting.line, text: words.join(" ") };
+    let line = Line::new(setting.line, words.join(" "));
     script::read(&unit.target(), &setting.file, &[line], &ScriptContext::default(), findings);
 }
 
@@ -195,11 +209,25 @@ fn credentials(view: &View, unit: &Unit, findings: &mut HostFindings) {
         }
         if view.meta(&path).is_err_and(|error| error.is_absent()) {
             absent(view, unit, setting, &path, findings);
-        } else if view.is_file(&path) && access::is_public(view, &path) {
+        } else if view.is_file(&path) && access::is_public(view, &path) && is_secret(view, setting, &path) {
             let draft = NewFinding::at(&lints::SECRET_PUBLIC, unit.target(), Location::file(&path)).file(setting.location());
             findings.add(draft.expected("mode 0600").found(format!("{} is readable for everybody", path.display())));
         }
     }
+}
+
+/// Whether what a credential loads is one: a certificate, a list of roots or a configuration without a secret is not.
+fn is_secret(view: &View, setting: &Setting, path: &Path) -> bool {
+    let Ok(bytes) = view.bytes(path) else { return false };
+    let Ok(text) = std::str::from_utf8(&bytes) else { return true };
+    if text.contains("-----BEGIN ") {
+        return text.contains("PRIVATE KEY-----");
+    }
+    let id = setting.value.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let called = ["token", "secret", "pass", "key", "pin"].iter().any(|word| id.contains(word));
+    // A lone word is what somebody shows to be let in.
+    let lone = text.trim().lines().count() == 1 && !text.trim().contains(char::is_whitespace);
+    called || lone || text.lines().any(|line| token::find(line).is_some())
 }
 
 fn absent(view: &View, unit: &Unit, setting: &Setting, path: &Path, findings: &mut HostFindings) {
@@ -232,6 +260,12 @@ fn overridden(unit: &Unit, findings: &mut HostFindings) {
             continue;
         };
         let draft = NewFinding::at(&lints::OVERRIDDEN, unit.target(), effective.location()).file(own.location());
-        findings.add(draft.expected(format!("{key}={}", own.value)).found(format!("{key}={}", effective.value)));
+        // OnCalendar= and its like are lists: what is not taken back stays.
+        let stays = unit.all(section, key).contains(&own);
+        findings.add(if stays && *section == "Timer" && *key != "Unit" {
+            draft.expected(format!("{key}={}", own.value)).found(format!("the drop-in adds {key}={}: both are in force", effective.value))
+        } else {
+            draft.expected(format!("{key}={}", own.value)).found(format!("{key}={}", effective.value))
+        });
     }
 }

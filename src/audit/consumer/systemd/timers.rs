@@ -25,8 +25,10 @@ pub(super) fn starts(unit: &Unit) -> String {
 
 /// Whether any timer renews that is not this one and will run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Others {
+pub(super) struct Others<'a> {
     pub(super) enabled: bool,
+    /// What the timer starts.
+    pub(super) service: Option<&'a Unit>,
 }
 
 /// Reads a timer. `service` is what it starts, where that is there.
@@ -66,7 +68,7 @@ fn period(unit: &Unit) -> Option<Duration> {
 }
 
 /// Judges a timer that renews.
-pub(super) fn judge(tree: &Tree<'_>, unit: &Unit, timer: &Timer, others: Others, started: bool, findings: &mut HostFindings) {
+pub(super) fn judge(tree: &Tree<'_>, unit: &Unit, timer: &Timer, others: Others<'_>, started: bool, findings: &mut HostFindings) {
     let add = |lint: &'static Lint, location: Location| NewFinding::at(lint, unit.target(), location);
     let file = Location::file(&unit.file);
     if unit.masked {
@@ -74,7 +76,8 @@ pub(super) fn judge(tree: &Tree<'_>, unit: &Unit, timer: &Timer, others: Others,
         findings.add(if others.enabled { draft.severity(Severity::Low) } else { draft });
         return;
     }
-    times(unit, findings);
+    times(unit, others.service, findings);
+    once(unit, others.service, findings);
     if unit.wanted_by.is_empty() && !started {
         let found = "no link in a .wants directory, and no unit that asks for it";
         let draft = add(&lints::TIMER_DISABLED, file.clone()).expected("a link in timers.target.wants").found(found);
@@ -98,8 +101,22 @@ pub(super) fn judge(tree: &Tree<'_>, unit: &Unit, timer: &Timer, others: Others,
     }
 }
 
+/// A service that stays active once it ran: a timer does not start what is active.
+fn once(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
+    let Some(setting) = service.and_then(|service| service.get("Service", "RemainAfterExit")) else { return };
+    if matches!(setting.value.as_str(), "yes" | "true" | "1" | "on") {
+        let draft = NewFinding::at(&lints::TIMER_SILENT, unit.target(), setting.location()).file(Location::file(&unit.file));
+        let draft = draft.expected("a service that ends").found(format!("RemainAfterExit={}", setting.value));
+        findings.add(
+            draft
+                .evidence("after its first run the service stays active, and a timer starts nothing that is active")
+                .remedy("remove RemainAfterExit="),
+        );
+    }
+}
+
 /// Times that are none.
-fn times(unit: &Unit, findings: &mut HostFindings) {
+fn times(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
     let calendars = unit.all("Timer", "OnCalendar");
     let mut sound = 0_usize;
     for setting in &calendars {
@@ -111,6 +128,14 @@ fn times(unit: &Unit, findings: &mut HostFindings) {
         }
     }
     let some = |keys: &[&str]| keys.iter().any(|key| unit.get("Timer", key).is_some());
+    // A step counts from the last run: without a first one there is no second (systemd.timer(5)). Something else may start the service.
+    let begins = some(ONCE) || service.is_some_and(|service| !service.wanted_by.is_empty());
+    if sound == 0 && some(STEPS) && !begins {
+        let draft = NewFinding::at(&lints::TIMER_SILENT, unit.target(), Location::file(&unit.file));
+        let draft =
+            draft.expected("OnBootSec= or OnActiveSec= beside it, or OnCalendar=").found("OnUnitActiveSec= or OnUnitInactiveSec= alone");
+        findings.add(draft.evidence("it counts from the last run of the unit, and there is none"));
+    }
     if sound > 0 || some(STEPS) || some(&["OnClockChange", "OnTimezoneChange"]) {
         return;
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::unit::{self, Unit};
 use crate::audit::consumer::scripts::shell::{self, assignment};
+use crate::audit::facts::started::Started;
 use crate::audit::facts::variable::Variable;
 use crate::io::look::View;
 use crate::model::audit::Location;
@@ -36,6 +37,34 @@ fn variables(view: &View, unit: &Unit) -> Vec<Variable> {
         }
     }
     all
+}
+
+/// How units start programs of these names.
+#[must_use]
+pub fn started(view: &View, units: &[Unit], programs: &[&str]) -> Vec<Started> {
+    let mut all = Vec::new();
+    for unit in units.iter().filter(|unit| !unit.masked) {
+        for setting in unit.all("Service", "ExecStart") {
+            let line = setting.value.trim_start_matches(['-', '@', ':', '+', '!']);
+            for command in shell::commands(line).iter().filter(|command| programs.contains(&command.program())) {
+                let mut words = command.words.iter().skip_while(|word| word.rsplit('/').next() != Some(command.program()));
+                let program = words.next().map_or_else(String::new, |_| command.program().to_owned());
+                all.push(Started { program, arguments: words.cloned().collect(), variables: variables(view, unit) });
+            }
+        }
+    }
+    all
+}
+
+/// The file behind a path below `/run/credentials/UNIT`, where `LoadCredential=` of that unit names it (systemd.exec(5)).
+#[must_use]
+pub fn credential(units: &[Unit], path: &Path) -> Option<PathBuf> {
+    let mut parts = path.strip_prefix("/run/credentials").ok()?.components();
+    let (unit, name) = (parts.next()?.as_os_str().to_str()?, parts.next()?.as_os_str().to_str()?);
+    let unit = units.iter().find(|one| one.name == unit && !one.masked)?;
+    let loaded = ["LoadCredential", "LoadCredentialEncrypted"].into_iter().flat_map(|key| unit.all("Service", key));
+    let source = loaded.filter_map(|setting| setting.value.split_once(':')).find(|(id, _)| *id == name)?.1;
+    source.starts_with('/').then(|| PathBuf::from(source))
 }
 
 /// The configuration files that a program of this name is started with.

@@ -31,7 +31,7 @@ impl Setting {
     /// Its value as a line of text.
     #[must_use]
     pub fn as_line(&self) -> Line {
-        Line { number: self.line, text: self.value.clone() }
+        Line::new(self.line, self.value.clone())
     }
 }
 

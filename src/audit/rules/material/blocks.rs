@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64ct::{Base64, Encoding as _};
 use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::revocation_list::CertificateRevocationList;
 use zeroize::Zeroizing;
 
+use super::container::{self, Container, Crl, Form, decode};
+pub(super) use super::held::Cert;
 use super::key::{self, Key};
 use crate::judge::cert::Facts;
 
@@ -24,25 +24,6 @@ pub(super) struct Content {
     pub(super) blocks: Vec<Block>,
     /// How it is written.
     pub(super) form: Form,
-}
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Form {
-    /// One DER value instead of text.
-    pub(super) der: bool,
-    /// Begins with a byte order mark.
-    pub(super) bom: bool,
-    /// Lines end in CR LF.
-    pub(super) crlf: bool,
-    /// Lines outside of any block.
-    pub(super) garbage: usize,
-    /// Nothing but white space.
-    pub(super) empty: bool,
-    /// The line where a block begins behind the end of another.
-    pub(super) glued: Option<u32>,
-    /// The line of a boundary that does not begin its line.
-    pub(super) indented: Option<u32>,
 }
 
 /// One block.
@@ -66,7 +47,9 @@ pub(super) enum Body {
     /// A request to be signed (RFC 2986).
     Request,
     /// A revocation list.
-    Crl,
+    Crl(Box<Crl>),
+    /// OpenSSL does not see it: it takes the block before, which does not end, for all of it.
+    Swallowed,
     /// Something else.
     Other,
     /// It does not decode.
@@ -79,35 +62,6 @@ pub(super) type Known = HashMap<Vec<u8>, Arc<Cert>>;
 /// As many are kept.
 const KNOWN: usize = 4_000;
 
-/// A certificate with its facts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cert {
-    /// The DER.
-    pub(super) der: Vec<u8>,
-    /// What it says.
-    pub(super) facts: Facts,
-}
-
-impl Cert {
-    /// Whether it is a certificate authority.
-    pub(super) fn is_ca(&self) -> bool {
-        self.facts.extensions.basic.is_some_and(|basic| basic.ca)
-    }
-
-    /// Whether it looks like a root: an authority that names itself and no other key as its issuer. The signature is judged elsewhere.
-    pub(super) fn is_root(&self) -> bool {
-        let extensions = &self.facts.extensions;
-        let own = extensions.subject_key.as_ref().map(|key| &key.key_id);
-        let named = extensions.authority_key.as_ref().and_then(|key| key.key_id.as_ref());
-        self.facts.self_issued() && (self.is_ca() || self.facts.version == 1) && (named.is_none() || own.is_none() || named == own)
-    }
-
-    /// Subject and fingerprint, as they are shown.
-    pub(super) fn words(&self) -> String {
-        format!("{} (sha256 {})", self.facts.subject, self.facts.sha256)
-    }
-}
-
 impl Content {
     /// Takes the bytes of a file apart.
     pub(super) fn read(bytes: &[u8]) -> Self {
@@ -117,7 +71,7 @@ impl Content {
     /// The same, where many files are read one after the other.
     pub(super) fn read_with(bytes: &[u8], known: &mut Known) -> Self {
         if bytes.first() == Some(&0x30) && !bytes.windows(10).take(4096).any(|window| window == b"-----BEGIN") {
-            let form = Form { der: true, ..Form::default() };
+            let form = Form { der: true, container: container::of_der(bytes), ..Form::default() };
             return Self { blocks: vec![whole(bytes, known)], form };
         }
         let lossy;
@@ -134,7 +88,10 @@ impl Content {
                 ..Self::default()
             };
         }
-        Self::read_text(text, known)
+        let mut content = Self::read_text(text, known);
+        content.form.container =
+            container::of_text(bytes, text).filter(|_| content.certificates().next().is_none() && content.keys().next().is_none());
+        content
     }
 
     fn read_text(text: &str, known: &mut Known) -> Self {
@@ -166,20 +123,30 @@ impl Content {
             if let Some(block) = open.take().filter(|_| end.starts_with("-----END ")) {
                 self.push(block, body(block.label, within(&block), known));
             }
-            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end });
+            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end, lost: false });
             return;
         }
         let (begin, end) = (boundary(trimmed, "BEGIN"), boundary(trimmed, "END"));
+        if begin.is_none() && end.is_none() && container::is_damaged_boundary(trimmed) {
+            self.form.damaged = self.form.damaged.or(Some(at.number));
+        }
         if (begin.is_some() || end.is_some()) && trimmed.len() != line.len() {
             self.form.indented = self.form.indented.or(Some(at.number));
         }
         match (open.take(), begin, end) {
+            // Its base64 ends at the first dash, whatever comes before the next proper END.
+            (Some(before), Some(label), _) if within(&before).lines().any(|line| line.starts_with('-')) => {
+                let own = within(&before).split('-').next().unwrap_or_default();
+                self.push(before, body(before.label, own, known));
+                *open = Some(Open { label, line: at.number, body: at.end, lost: true });
+            }
             (before, Some(label), _) => {
                 if let Some(before) = before {
                     self.push(before, Body::Broken(format!("BEGIN {label} inside the block {}", before.label)));
                 }
-                *open = Some(Open { label, line: at.number, body: at.end });
+                *open = Some(Open { label, line: at.number, body: at.end, lost: false });
             }
+            (Some(block), None, Some(_)) if block.lost => self.push(block, Body::Swallowed),
             (Some(block), None, Some(end)) if end == block.label => self.push(block, body(block.label, within(&block), known)),
             (Some(block), None, Some(end)) => self.push(block, Body::Broken(format!("BEGIN {} is closed by END {end}", block.label))),
             (Some(block), None, None) => *open = Some(block),
@@ -207,6 +174,14 @@ impl Content {
         })
     }
 
+    /// The revocation lists, in their order.
+    pub(super) fn crls(&self) -> impl Iterator<Item = (&Crl, u32)> {
+        self.blocks.iter().filter_map(|block| match &block.body {
+            Body::Crl(crl) => Some((crl.as_ref(), block.line)),
+            _ => None,
+        })
+    }
+
     /// Whether a private key lies in it that needs no more than the file to be used.
     pub(super) fn has_plain_key(&self) -> bool {
         self.keys().any(|(key, _)| key.is_plain())
@@ -227,6 +202,8 @@ struct Open<'t> {
     label: &'t str,
     line: u32,
     body: usize,
+    /// Within a block that did not end.
+    lost: bool,
 }
 
 fn boundary<'a>(line: &'a str, which: &str) -> Option<&'a str> {
@@ -251,7 +228,7 @@ fn body(label: &str, text: &str, known: &mut Known) -> Body {
             Err(_) => Body::Broken(format!("the block {label} is no certificate")),
         },
         "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Body::Request,
-        "X509 CRL" => Body::Crl,
+        "X509 CRL" => container::crl(&der).map_or_else(|| Body::Broken("the block X509 CRL is no revocation list".to_owned()), Body::Crl),
         _ if is_key => Body::Key(Key::open(label, &der)),
         _ => Body::Other,
     }
@@ -275,27 +252,20 @@ fn whole(der: &[u8], known: &mut Known) -> Block {
     if let Ok(body) = certificate(der, known) {
         return block("CERTIFICATE", body);
     }
-    let key = Key::open("PRIVATE KEY", der);
-    if key.is_plain() && key != Key::Damaged {
-        return block("PRIVATE KEY", Body::Key(key));
+    for label in ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"] {
+        let key = Key::open(label, der);
+        if key.is_plain() && key != Key::Damaged {
+            return block(label, Body::Key(key));
+        }
     }
     if X509CertificationRequest::from_der(der).is_ok() {
         return block("CERTIFICATE REQUEST", Body::Request);
     }
-    if CertificateRevocationList::from_der(der).is_ok() {
-        return block("X509 CRL", Body::Crl);
+    if let Some(crl) = container::crl(der) {
+        return block("X509 CRL", Body::Crl(crl));
     }
-    block("DER", Body::Broken("binary data that is neither a certificate nor a key".to_owned()))
-}
-
-/// Base64 without its white space, into memory that is wiped.
-fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut packed = Zeroizing::new(Vec::with_capacity(text.len()));
-    packed.extend(text.bytes().filter(|byte| !byte.is_ascii_whitespace()));
-    let mut host = Zeroizing::new(vec![0_u8; packed.len() / 4 * 3 + 3]);
-    let length = Base64::decode(packed.as_slice(), &mut host).ok()?.len();
-    host.truncate(length);
-    (length > 0).then_some(host)
+    let words = container::of_der(der).map_or("binary data that is neither a certificate nor a key", Container::words);
+    block("DER", Body::Broken(words.to_owned()))
 }
 
 #[cfg(test)]
@@ -309,7 +279,8 @@ mod tests {
             Body::Certificate(_) => "certificate",
             Body::Key(_) => "key",
             Body::Request => "request",
-            Body::Crl => "crl",
+            Body::Crl(_) => "crl",
+            Body::Swallowed => "swallowed",
             Body::Other => "other",
             Body::Broken(_) => "broken",
         };
@@ -323,7 +294,7 @@ mod tests {
         let lines = u32::try_from(good.lines().count()).unwrap();
         let key = pki.key.serialize_pem();
         type Row<'a> = (&'a str, String, Vec<(&'a str, u32)>, Form);
-        let rows: [Row<'_>; 10] = [
+        let rows: [Row<'_>; 11] = [
             ("plain", good.clone(), vec![("certificate", 1)], Form::default()),
             ("text before", format!("subject=x\n\n{good}"), vec![("certificate", 3)], Form { garbage: 1, ..Form::default() }),
             ("combined", format!("{good}{key}"), vec![("certificate", 1), ("key", lines + 1)], Form::default()),
@@ -341,6 +312,12 @@ mod tests {
                 good.replace("-----BEGIN", "  -----BEGIN"),
                 vec![("certificate", 1)],
                 Form { indented: Some(1), ..Form::default() },
+            ),
+            (
+                "four dashes",
+                format!("{}{good}", good.replace("-----END", "----END")),
+                vec![("certificate", 1), ("swallowed", lines + 1)],
+                Form { damaged: Some(lines), ..Form::default() },
             ),
             ("empty", " \n".to_owned(), vec![], Form { empty: true, ..Form::default() }),
             (

@@ -12,6 +12,7 @@ use crate::audit::facts::program::{Program, Symptoms};
 use crate::audit::facts::wiring::{ClientAuth, Connection, Listener, Pair, Trust};
 use crate::judge::lint::Lint;
 use crate::model::audit::{Location, Object};
+use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
 use accept::{Refusal, Shown};
 
@@ -34,8 +35,9 @@ impl Call<'_> {
 
 /// Judges every call that this host makes to itself.
 pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
-    for connection in &host.wiring.connections {
-        if let Some(listener) = meet::listener(host, connection, findings.host()) {
+    // What hands on what others said has nothing of its own to say.
+    for connection in host.wiring.connections.iter().filter(|connection| !connection.terms.raw) {
+        if let Some(listener) = meet::end(host, connection, findings.host()) {
             one(host, &Call { connection, listener }, findings);
         }
     }
@@ -60,22 +62,40 @@ fn one(host: &HostMaterial<'_>, call: &Call<'_>, findings: &mut HostFindings) {
             };
             findings.add(call.about(&lints::CALL_TLS).expected("a port that speaks TLS").found("one that speaks plain HTTP").evidence(log));
         }
-        (true, true) => {
-            shown(host, call, findings);
-            served(host, call, findings);
-        }
+        (true, true) => both(host, call, findings),
     }
+}
+
+/// Both speak TLS.
+fn both(host: &HostMaterial<'_>, call: &Call<'_>, findings: &mut HostFindings) {
+    let versions = call.connection.terms.versions.zip(call.listener.terms.versions);
+    if let Some((own, theirs)) = versions.filter(|(own, theirs)| !own.meet(*theirs)) {
+        let draft = call.about(&lints::CALL_VERSIONS).expected(format!("{}, which the listener speaks", theirs.words()));
+        findings.add(draft.found(own.words()).evidence("the handshake ends with the alert \"protocol version\""));
+        return;
+    }
+    shown(host, call, findings);
+    served(host, call, findings);
 }
 
 /// What the caller shows, as the listener judges it.
 fn shown(host: &HostMaterial<'_>, call: &Call<'_>, findings: &mut HostFindings) {
     let listener = call.listener;
     if listener.client_auth == ClientAuth::No {
+        if call.connection.terms.login && call.connection.pair.is_some() {
+            let draft = call.about(&lints::CALL_LOGIN).expected("a listener that asks for a client certificate").found("it asks for none");
+            findings.add(draft.evidence("the login ends with \"client certificate must be supplied\""));
+        }
         return;
     }
     let Some(pair) = call.connection.pair.and_then(|index| host.wiring.pairs.get(index)) else {
         if listener.client_auth == ClientAuth::Required {
             let draft = call.about(&lints::CALL_NO_CERTIFICATE).expected("a client certificate").found("none is configured");
+            if call.connection.terms.made_later {
+                let found = "the default, which Keylime makes at its first start, and which is not in this copy";
+                findings.add(draft.severity(Severity::Info).found(found));
+                return;
+            }
             findings.add(
                 draft
                     .evidence(format!("the caller sees {}", no_certificate(listener.consumer.program)))
@@ -90,6 +110,13 @@ fn shown(host: &HostMaterial<'_>, call: &Call<'_>, findings: &mut HostFindings) 
     let draft = |lint| files(call.about(lint), pair, trust).found(leaf.words());
     match refusal {
         None | Some(Refusal::Said) => {}
+        Some(Refusal::Deep(count)) => findings.add(deep(draft(&lints::CALL_DEPTH), trust, count)),
+        Some(Refusal::Revoked(words)) => findings.add(
+            draft(&lints::CALL_REVOKED)
+                .found(words)
+                .expected("certificates that no list revokes")
+                .evidence(format!("{} answers 400, or ends the handshake with \"certificate revoked\"", listener.consumer.target)),
+        ),
         Some(Refusal::Purpose) => findings.add(
             draft(&lints::CALL_CLIENT_PURPOSE)
                 .expected("a certificate with clientAuth")
@@ -107,6 +134,10 @@ fn shown(host: &HostMaterial<'_>, call: &Call<'_>, findings: &mut HostFindings) 
 /// What the listener serves, as the caller judges it.
 fn served(host: &HostMaterial<'_>, call: &Call<'_>, findings: &mut HostFindings) {
     let pairs: Vec<&Pair> = call.listener.pairs.iter().filter_map(|index| host.wiring.pairs.get(*index)).collect();
+    // Which one is shown in the end is not known.
+    if pairs.iter().any(|pair| pair.placeholder) {
+        return;
+    }
     let leaves: Vec<(&Pair, &Cert)> = pairs.into_iter().filter_map(|pair| Some((pair, host.leaf(pair)?))).collect();
     if let (Some(name), Some((pair, leaf))) = (call.connection.name.as_deref().and_then(names::asked_for), leaves.first())
         && !leaves.iter().any(|(_, leaf)| names::covers(&leaf.facts, name))
@@ -137,6 +168,10 @@ fn served(host: &HostMaterial<'_>, call: &Call<'_>, findings: &mut HostFindings)
     let draft = |lint| files(call.about(lint), pair, trust).found(leaf.words());
     match refusal {
         Refusal::Said => {}
+        Refusal::Deep(count) => findings.add(deep(draft(&lints::CALL_DEPTH), trust, count)),
+        Refusal::Revoked(words) => {
+            findings.add(draft(&lints::CALL_REVOKED).found(words).expected("certificates that no list revokes"));
+        }
         Refusal::Purpose => findings.add(draft(&lints::CALL_SERVER_PURPOSE).expected("a certificate with serverAuth")),
         Refusal::Untrusted(why) => {
             let log = if call.connection.consumer.program.is_go() {
@@ -162,6 +197,18 @@ fn sent<'a>(host: &'a HostMaterial<'_>, pair: &Pair, leaf: &Cert, list: Option<u
 fn files(draft: NewFinding, pair: &Pair, trust: &Trust) -> NewFinding {
     let draft = trust.files.iter().fold(draft, |draft, path| draft.file(Location::file(path)));
     draft.file(Location::file(&pair.certificate)).file(trust.consumer.location.clone())
+}
+
+/// A path that is longer than its judge allows.
+fn deep(draft: NewFinding, trust: &Trust, count: usize) -> NewFinding {
+    let Some(depth) = &trust.terms.depth else { return draft };
+    let how = if depth.is_set { "set" } else { "the default" };
+    draft
+        .file(trust.consumer.location.clone())
+        .expected(format!("at most {} between leaf and root ({} {}, {how})", depth.most, depth.option, depth.most))
+        .found(format!("{count} intermediates"))
+        .evidence("\"unable to get local issuer certificate\", or \"certificate chain too long\"")
+        .remedy(format!("set {} {count}", depth.option))
 }
 
 fn no_certificate(listener: &Program) -> &'static str {

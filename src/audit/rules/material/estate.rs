@@ -146,21 +146,47 @@ pub(crate) fn pair(program: &'static Program, certificate: &str, key: &str, purp
         passphrase: false,
         account: None,
         leaf_only: false,
+        placeholder: false,
     }
 }
 
 pub(crate) fn trust(program: &'static Program, files: &[&str], of: Purpose, needs: Needs) -> Trust {
-    Trust { consumer: consumer(program, "/etc/nginx/nginx.conf", 9), files: files.iter().map(PathBuf::from).collect(), of, needs }
+    Trust {
+        consumer: consumer(program, "/etc/nginx/nginx.conf", 9),
+        files: files.iter().map(PathBuf::from).collect(),
+        of,
+        needs,
+        terms: Default::default(),
+    }
 }
 
 pub(crate) fn listener(program: &'static Program, port: u16, pair: usize, client_auth: ClientAuth, trust: Option<usize>) -> Listener {
     let consumer = consumer(program, "/etc/nginx/nginx.conf", 3);
-    Listener { consumer, host: "0.0.0.0".into(), port, tls: true, names: vec![], pairs: vec![pair], client_auth, trust }
+    Listener {
+        consumer,
+        host: "0.0.0.0".into(),
+        port,
+        tls: true,
+        names: vec![],
+        pairs: vec![pair],
+        client_auth,
+        trust,
+        terms: Default::default(),
+    }
 }
 
 pub(crate) fn connection(program: &'static Program, port: u16, trust: Option<usize>, pair: Option<usize>) -> Connection {
     let consumer = consumer(program, "/etc/spire/agent.conf", 20);
-    Connection { consumer, host: "127.0.0.1".into(), port, tls: true, name: Some("127.0.0.1".into()), trust, pair }
+    Connection {
+        consumer,
+        host: "127.0.0.1".into(),
+        port,
+        tls: true,
+        name: Some("127.0.0.1".into()),
+        trust,
+        pair,
+        terms: Default::default(),
+    }
 }
 
 pub(crate) fn client(params: &mut CertificateParams) {

@@ -62,6 +62,15 @@ pub(super) fn judge(file: &PemFile, consumer: &Consumer, meant: Meant, findings:
     if form.der && file.content.certificates().next().is_some() {
         findings.add(draft(&lints::CERTIFICATE_DER, None).expected("PEM").found("DER"));
     }
+    if let Some(line) = form.damaged {
+        findings.add(
+            draft(&lints::PEM_BOUNDARY, Some(line))
+                .expected("five dashes at each end of BEGIN and END lines")
+                .found("a boundary with fewer or more")
+                .evidence("OpenSSL takes everything up to the next proper END for one block, so that the certificate behind it is not sent; Go sees the certificate behind it alone")
+                .breaks("go"),
+        );
+    }
     for block in &file.content.blocks {
         broken(block, meant, &draft, findings);
     }
@@ -99,7 +108,7 @@ fn present(file: &PemFile, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u3
         None => "no block at all".to_owned(),
         Some(Body::Request) => "a certificate signing request".to_owned(),
         Some(Body::Key(_)) => "a private key".to_owned(),
-        Some(Body::Crl) => "a revocation list".to_owned(),
+        Some(Body::Crl(_)) => "a revocation list".to_owned(),
         Some(Body::Broken(why)) => why.clone(),
         Some(_) => content.blocks.first().map(|block| format!("a block {}", block.label)).unwrap_or_default(),
     };
@@ -108,7 +117,10 @@ fn present(file: &PemFile, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u3
         Meant::Chain if content.form.empty => &lints::CERTIFICATE_EMPTY,
         Meant::Chain => &lints::CERTIFICATE_OTHER,
     };
-    findings.add(draft(lint, None).expected("a PEM certificate").found(found));
+    findings.add(match content.form.container {
+        Some(container) => draft(lint, None).expected("a PEM certificate").found(container.words()).remedy(container.conversion()),
+        None => draft(lint, None).expected("a PEM certificate").found(found),
+    });
     false
 }
 

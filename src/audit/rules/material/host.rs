@@ -47,6 +47,10 @@ impl<'a> HostMaterial<'a> {
         let mut anchors: Vec<Root> = given.collect();
         if anchors.is_empty() {
             anchors = cache.authorities().filter(|(cert, _)| cert.is_root()).map(|(cert, _)| Root::of(cert)).collect();
+            // One of version 1 does not say that it is an authority; a trust list says so.
+            let listed = wiring.trusts.iter().flat_map(|trust| &trust.files).flat_map(|path| cache.files(path));
+            let listed = listed.flat_map(|file| file.content.certificates()).map(|(cert, _)| cert);
+            anchors.extend(listed.filter(|cert| cert.facts.version == 1 && cert.is_root()).map(Root::of));
             anchors.sort_by(|a, b| a.der.cmp(&b.der));
             anchors.dedup_by(|a, b| a.der == b.der);
         }
@@ -94,6 +98,11 @@ impl<'a> HostMaterial<'a> {
         // Of /var a copy often has the one directory that somebody was after.
         let below = parts.next().filter(|_| top == Path::new("/var")).map(|part| top.join(part));
         self.basis.view.is_elsewhere() && (nothing(&top) || below.is_some_and(|below| nothing(&below)))
+    }
+
+    /// Whether this copy of a host was made without the directory of a path.
+    pub(super) fn lacks_directory(&self, path: &Path) -> bool {
+        self.basis.view.is_elsewhere() && path.parent().is_some_and(|parent| !self.basis.view.is_directory(parent))
     }
 
     /// The leaf that a pair's service uses: the certificate for its key, or else the first of the file.

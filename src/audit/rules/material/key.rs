@@ -20,6 +20,9 @@ const KNOWN: [&str; 6] = [
     "2.16.840.1.101.3.4.3.18",
     "2.16.840.1.101.3.4.3.19",
 ];
+/// id-RSASSA-PSS and id-Ed448.
+const RSA_PSS: &str = "1.2.840.113549.1.1.10";
+const ED448: &str = "1.3.101.113";
 /// Lengths of an RSA modulus that the crypto library judges.
 const JUDGED: [usize; 3] = [256, 384, 512];
 
@@ -32,8 +35,10 @@ pub(super) enum Key {
     Encrypted,
     /// Opens in this host's TPM only.
     Sealed,
-    /// Of a kind that TLS services do not read, in words.
+    /// No private key of TLS at all, such as one of SSH, in words.
     Foreign(String),
+    /// In the form that services read (PKCS#8), of a kind that is not opened here, in words.
+    Unknown(String),
     /// Its parts do not belong together, or it does not parse.
     Damaged,
 }
@@ -52,7 +57,7 @@ impl Key {
 
     /// Whether who reads the file has the key.
     pub(super) const fn is_plain(&self) -> bool {
-        matches!(self, Self::Public(_) | Self::Foreign(_) | Self::Damaged)
+        matches!(self, Self::Public(_) | Self::Foreign(_) | Self::Unknown(_) | Self::Damaged)
     }
 
     /// The public half.
@@ -77,8 +82,12 @@ pub(super) fn is_sealed_json(text: &str) -> bool {
 fn of_pkcs8(der: &[u8]) -> Key {
     let Ok(info) = PrivateKeyInfoRef::from_der(der) else { return Key::Damaged };
     let kind = info.algorithm.oid.to_string();
+    // RFC 4055 §1.2: the same key, for one way to sign only.
+    if kind == RSA_PSS {
+        return of_rsa(info.private_key.as_bytes()).map_or(Key::Damaged, Key::Public);
+    }
     if !KNOWN.contains(&kind.as_str()) {
-        return Key::Foreign(format!("a key of kind {kind}"));
+        return Key::Unknown(format!("a key of kind {}", if kind == ED448 { "ed448" } else { kind.as_str() }));
     }
     let ed25519 = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok().map(|pair| pair.public_key().as_ref().to_vec());
     of_ec(der).or_else(|| of_rsa(info.private_key.as_bytes())).or_else(ed25519).or_else(|| of_ml_dsa(der)).map_or(Key::Damaged, Key::Public)

@@ -32,6 +32,7 @@ catalogue! {
         "move the key into a file of its own with mode 0600, and renew with a new key: the old one may have been read";
     PEM_GLUED = "pem.glued", High, open, "two PEM blocks share a line: OpenSSL and Go do not read on", JOIN;
     PEM_INDENTED = "pem.indented", High, open, "a PEM boundary does not begin its line: OpenSSL and Go do not see the block", JOIN;
+    PEM_BOUNDARY = "pem.boundary-damaged", High, open, "a PEM boundary has not five dashes at each end: what lies behind it is lost", "write the boundary with five dashes at each end";
     SELF_SIGNED = "cert.self-signed", Low, open, "a self-signed certificate that no trust list of this host holds", "have it issued by the PKI, so that peers can trust it without knowing it";
     ISSUER_UNKNOWN = "path.issuer-unknown", Low, open, "the chain leads to an authority that nothing on this host knows",
         "give its root with --anchor, or have the certificate issued by the estate's own PKI";
@@ -84,4 +85,20 @@ catalogue! {
     CALL_SERVER_PURPOSE = "call.server-purpose", High, open, "the listener serves a certificate that is not for servers", "serve one with serverAuth (server_flag=true on the role that signs it)";
     CALL_NAME = "call.name", High, open, "the caller looks for a name that the served certificate does not have",
         "have the listener's certificate issued with this name or address, or call it by a name that it has";
+    CALL_DEPTH = "call.depth", High, open, "a path has more intermediates than whoever judges it allows", "allow as many as there are, or shorten the chain";
+    CALL_REVOKED = "call.revoked", High, open, "the certificate that one end shows is on the revocation list of the other", "issue another with a new key, and find out why it was revoked";
+    CALL_VERSIONS = "call.tls-versions", High, open, "both ends speak TLS, in no version that both allow", "allow TLS 1.2 and 1.3 at both ends";
+    CALL_LOGIN = "call.login-not-asked", High, open, "a login by client certificate at a listener that asks for none", "have the listener ask for client certificates (OpenBao: remove tls_disable_client_certs), or log in another way";
+    ADVERTISED_NAME = "call.advertised-name", Medium, open, "a service sends its clients to a name that its certificate does not have", "have the certificate issued with this name, or advertise one that it has";
+
+    RENEWAL_UNHEARD = "renewal.no-reload", High, open, "certificates are renewed and nothing reloads the service: it serves the old one until that ends", "have the renewal reload it (certbot: --deploy-hook 'systemctl reload nginx', or an executable in /etc/letsencrypt/renewal-hooks/deploy; acme.sh: --reloadcmd; certmonger: -C; agents: command)";
+    AUTHORITY_MISMATCH = "authority.pair-mismatch", High, open, "the key of an authority is not that of its certificate: the service does not start", "put certificate and key of one authority together";
+    AUTHORITY_EXPIRED = "authority.expired", High, open, "the authority that a service signs with is expired or not valid yet: it does not start", "renew the authority, and write its certificate here";
+    AUTHORITY_LEAF = "authority.not-a-ca", High, open, "what a service signs with is no authority", "name the certificate of an authority (CA:TRUE, keyCertSign) and its key";
+    AUTHORITY_PATH = "authority.path", High, open, "the authority that a service signs with does not lead to its bundle: the service does not start", "write the root that it leads to into the bundle";
+    AUTHORITY_BUNDLE = "authority.bundle-unset", High, open, "an authority below another needs a bundle: the service does not start", "set bundle_file_path to the root, or keep one self-signed certificate in cert_file_path";
+    UNREAD_FOR_SERVICE = "file.unreadable-for-service", High, open, "the account that a service runs as may not read a file that it needs", "give the account the right to enter the directories on the way and to read the file";
+    KEY_KIND = "key.kind-unknown", Info, open, "a private key of a kind that is not opened here: whether it belongs to its certificate is not known", "";
+    KEY_GO = "key.unusable-for-go", High, open, "a private key of a kind that Go does not read: the service does not start", "use a key of P-256, P-384, Ed25519, or RSA without a restriction to PSS";
+    KEY_DER = "pair.key-der", High, open, "a private key in DER where services read PEM", "convert it: openssl pkey -inform der -in FILE -out FILE.pem";
 }

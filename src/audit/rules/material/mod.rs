@@ -4,7 +4,9 @@
 mod age;
 mod blocks;
 mod calls;
+mod container;
 mod form;
+mod held;
 mod key;
 #[cfg(test)]
 pub(crate) mod estate;
@@ -14,6 +16,11 @@ mod names;
 mod owners;
 mod pairs;
 mod paths;
+mod authorities;
+mod advertised;
+mod renewals;
+mod revocation;
+mod readable;
 mod host;
 mod key_copies;
 mod pem_cache;
@@ -60,6 +67,11 @@ pub fn judge(basis: &Basis<'_>, wiring: &Wiring, findings: &mut HostFindings) ->
     let host = HostMaterial::new(*basis, wiring, findings.at());
     let proven = pairs::judge(&host, findings);
     trusts::judge(&host, &proven, findings);
+    revocation::judge(&host, findings);
+    authorities::judge(&host, findings);
+    advertised::judge(&host, findings);
+    readable::judge(&host, findings);
+    renewals::judge(&host, findings);
     owners::judge(&host, findings);
     key_copies::judge(&host, findings);
     leftover::judge(&host, findings);

@@ -67,6 +67,7 @@ struct Same<'a> {
     client: bool,
     passphrase: bool,
     leaf_only: bool,
+    placeholder: bool,
     certificate: &'a Path,
     key: Option<&'a Path>,
     intermediates: &'a [PathBuf],
@@ -79,6 +80,7 @@ fn same(pair: &Pair) -> Same<'_> {
         client: pair.purpose.client(),
         passphrase: pair.passphrase,
         leaf_only: pair.leaf_only,
+        placeholder: pair.placeholder,
         certificate: &pair.certificate,
         key: pair.key.as_deref(),
         intermediates: &pair.intermediates,
@@ -100,6 +102,10 @@ fn one(host: &HostMaterial<'_>, case: &Case<'_>, findings: &mut HostFindings) ->
     }
     let leaf = host.leaf(pair)?;
     matches(host, case, leaf, findings);
+    unusable(case, leaf, findings);
+    if pair.placeholder {
+        return None;
+    }
     leaf_first(host, case, leaf, findings);
     for pair in [pair].into_iter().chain(case.others.iter().copied()) {
         wanted_names(pair, leaf, findings);
@@ -163,6 +169,15 @@ fn matches(host: &HostMaterial<'_>, case: &Case<'_>, leaf: &Cert, findings: &mut
         }
     }
     findings.add(draft);
+}
+
+/// Kinds of key that Go has no handshake for (golang/go#48314).
+fn unusable(case: &Case<'_>, leaf: &Cert, findings: &mut HostFindings) {
+    let program = case.pair.consumer.program;
+    if program.is_go() && leaf.facts.key.is_rare() {
+        let draft = case.about(&lints::KEY_GO, &case.pair.certificate).expected("a key of P-256, P-384, Ed25519 or RSA");
+        findings.add(draft.found(leaf.facts.key.text.clone()).breaks(program.name));
+    }
 }
 
 fn leaf_first(host: &HostMaterial<'_>, case: &Case<'_>, leaf: &Cert, findings: &mut HostFindings) {

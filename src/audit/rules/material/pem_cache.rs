@@ -71,8 +71,9 @@ impl PemCache {
             .pairs
             .iter()
             .flat_map(|pair| [Some(&pair.certificate), pair.key.as_ref()].into_iter().flatten().chain(&pair.intermediates));
-        let trusts = wiring.trusts.iter().flat_map(|trust| &trust.files);
-        for path in pairs.chain(trusts) {
+        let trusts = wiring.trusts.iter().flat_map(|trust| trust.files.iter().chain(&trust.terms.crls));
+        let authorities = wiring.authorities.iter().flat_map(|one| [&one.certificate, &one.key].into_iter().chain(&one.bundle));
+        for path in pairs.chain(trusts).chain(authorities) {
             cache.name(view, path);
         }
         cache.look_beside(view);

@@ -121,7 +121,7 @@ fn present(host: &HostMaterial<'_>, trust: &Trust, path: &Path, findings: &mut H
     }
     if error.is_absent() {
         let draft = about(&lints::TRUST_ABSENT, &trust.consumer, path).expected("a file of root certificates").found(error.to_string());
-        let nothing = host.is_left_out(path);
+        let nothing = host.is_left_out(path) || (trust.consumer.target.kind == "script" && host.lacks_directory(path));
         findings.add(if nothing {
             draft.severity(Severity::Info).evidence("this copy of the host has nothing of that directory")
         } else {

@@ -40,6 +40,11 @@ pub(super) async fn log_in(server: &Server, method: &AppRole, credentials: Optio
     let role_id = read::token(&method.role_id, credentials).map_err(|why| unreadable(&why))?;
     let secret_id = read::token(&method.secret_id, credentials).map_err(|why| unreadable(&why))?;
     let secret_id = if method.wrapped { unwrapped(server, secret_id).await? } else { secret_id };
+    by(server, &method.mount, role_id, secret_id).await
+}
+
+/// The login itself.
+pub(super) async fn by(server: &Server, mount: &str, role_id: Token, secret_id: Token) -> Result<Grant, Problem> {
     let body = json(&Body { role_id: role_id.expose(), secret_id: secret_id.expose() })?;
-    server.log_in(&server.http, &method.mount, body, vec![role_id, secret_id]).await
+    server.log_in(&server.http, mount, body, vec![role_id, secret_id]).await
 }

@@ -12,22 +12,29 @@
 mod approle;
 mod cert;
 mod jwt;
+mod jwt_svid;
+mod once;
 mod token;
+mod tpm_identity;
 
-use std::path::Path;
-
+use super::means::Means;
 use super::{Grant, Problem, Server};
 use crate::io::read::ReadError;
+use crate::io::runtime::runtime;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::openbao::AuthMethod;
 
-/// Logs in once, reading the secrets now. `credentials` is systemd's `$CREDENTIALS_DIRECTORY`.
-pub(super) async fn log_in(server: &Server, method: &AuthMethod, credentials: Option<&Path>) -> Result<Grant, Problem> {
+/// Logs in once, reading the secrets now.
+pub(super) async fn log_in(server: &Server, method: &AuthMethod, means: &Means) -> Result<Grant, Problem> {
+    let credentials = means.credentials.as_deref();
     match method {
         AuthMethod::AppRole(method) => approle::log_in(server, method, credentials).await,
         AuthMethod::Cert(method) => cert::log_in(server, method, credentials).await,
         AuthMethod::Jwt(method) => jwt::log_in(server, method, credentials).await,
+        AuthMethod::JwtSvid(method) => jwt_svid::log_in(server, method).await,
+        AuthMethod::Once(method) => once::log_in(server, method, credentials).await,
+        AuthMethod::TpmIdentity(method) => tpm_identity::log_in(server, method, means).await,
         AuthMethod::Token(method) => token::log_in(server, method, credentials).await,
     }
 }
@@ -40,4 +47,20 @@ fn unreadable(why: &ReadError) -> Problem {
 /// What cannot even be sent: the next method may do better.
 fn refused(text: String, hint: &str) -> Problem {
     Problem::last(Failure::new(Stage::Issue, Code::LoginRefused, text).hint(hint))
+}
+
+/// Does something that blocks in the middle of what it waits for, on a thread with an event loop of its own.
+async fn without_blocking<T, F>(work: impl FnOnce() -> F + Send + 'static) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Problem>>,
+{
+    let ended = tokio::task::spawn_blocking(move || {
+        let runtime = runtime().map_err(|failure| Problem::last(Failure { stage: Stage::Issue, ..failure }))?;
+        let done = runtime.block_on(work());
+        runtime.shutdown_background();
+        done
+    });
+    let ending = |why: tokio::task::JoinError| Failure::new(Stage::Issue, Code::Interrupted, format!("the run is ending: {why}"));
+    ended.await.unwrap_or_else(|why| Err(Problem::last(ending(why))))
 }

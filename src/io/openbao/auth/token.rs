@@ -30,11 +30,13 @@ pub(super) async fn log_in(server: &Server, method: &GivenToken, credentials: Op
         match renewed {
             Ok(answer) if is_success(&answer) => {
                 let lease = answer::login(&answer.body).ok().and_then(|(_, lease)| lease);
-                return Ok(grant.with_lease(lease));
+                return Ok(grant.with_lease(lease).that_renews(life.period > 0));
             }
             Ok(answer) => tracing::warn!(status = answer.status, "half of the token is over, and it could not be renewed"),
             Err(problem) => tracing::warn!(why = %problem.failure, "half of the token is over, and it could not be renewed"),
         }
     }
-    Ok(grant.with_lease((life.ttl > 0).then(|| Duration::from_secs(life.ttl))))
+    // One without a period may be renewed until its last end only, which it does not say.
+    let renews = life.renewable && life.period > 0 && !life.wants_renewal();
+    Ok(grant.with_lease((life.ttl > 0).then(|| Duration::from_secs(life.ttl))).that_renews(renews))
 }

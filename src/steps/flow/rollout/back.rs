@@ -84,18 +84,13 @@ impl Rollout<'_, '_> {
             let Some(entry) = self.entry(*number) else { continue };
             // Why it went back is on the disk before its service is waited for.
             let end = entry.task.note(End::Back { failure, generation, unseen: None }).await;
-            let (leaf, place) = (entry.task.journal.fallback().cloned(), entry.task.place.clone());
+            let place = entry.task.place.clone();
             let restarted = std::mem::take(&mut entry.back);
             let deployed = entry.deployed(Reads::Fallback);
             looks.push(async move {
-                let unseen = match leaf {
-                    Some(leaf) => serves(context, &place, &leaf).await.err(),
-                    None => None,
-                };
-                let down = match deployed {
-                    Some(deployed) => is_down(&restarted, &deployed, unseen.as_ref()).await,
-                    None => None,
-                };
+                let Some(deployed) = deployed else { return (*number, end, None, None) };
+                let unseen = serves(context, &place, &deployed).await.err();
+                let down = is_down(&restarted, &deployed, unseen.as_ref()).await;
                 (*number, end, unseen, down)
             });
         }
@@ -127,14 +122,15 @@ impl Rollout<'_, '_> {
         let mut looks = Vec::new();
         for number in who {
             let Some(entry) = self.entry(*number) else { continue };
-            let facts = match &entry.holds {
+            let committed = match &entry.holds {
                 Holds::Committed(end) => end.committed().filter(|committed| committed.proof() == Proof::Served),
                 _ => None,
             };
-            let (facts, place) = (facts.map(|committed| committed.facts().clone()), entry.task.place.clone());
+            let deployed = committed.map(|committed| entry.task.deployed(committed.generation(), committed.facts()));
+            let place = entry.task.place.clone();
             looks.push(async move {
-                let lost = match facts {
-                    Some(facts) => serves(context, &place, &facts).await.err(),
+                let lost = match deployed {
+                    Some(deployed) => serves(context, &place, &deployed).await.err(),
                     None => None,
                 };
                 (*number, lost)

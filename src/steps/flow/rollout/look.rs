@@ -85,6 +85,7 @@ impl Wanted {
 pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted: Wanted) -> Looked {
     let claim = Claim {
         certificate: wanted.place.certificate(),
+        login: context.settings.is_identity(wanted.place.name()).then_some(context.world.issuer.as_ref()),
         anchors: context.settings.anchors(),
         leaf: published.facts().clone(),
         previous: wanted.previous.as_ref().map(|facts| facts.sha256.clone()),
@@ -120,18 +121,19 @@ pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted
     }
 }
 
-/// Whether a leaf is what the endpoints of a certificate serve.
-pub(super) async fn serves(context: &Context<'_>, place: &Place, leaf: &Facts) -> Result<(), Failure> {
+/// Whether a generation is what the endpoints of a certificate serve, and its programs see in use.
+pub(super) async fn serves(context: &Context<'_>, place: &Place, deployed: &Deployed) -> Result<(), Failure> {
     let _permit = context.looks.acquire().await.map_err(|_| is_ending())?;
     let claim = Claim {
         certificate: place.certificate(),
+        login: None,
         anchors: context.settings.anchors(),
-        leaf: leaf.clone(),
+        leaf: deployed.leaf.clone(),
         previous: None,
         credentials: context.settings.credentials.as_deref(),
         clock: context.clock,
     };
-    prove::serves(context.world.prover.as_ref(), &claim).await
+    prove::serves(context.world.prover.as_ref(), &claim, deployed).await
 }
 
 fn is_ending() -> Failure {

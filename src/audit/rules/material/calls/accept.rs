@@ -5,9 +5,10 @@ use webpki::Error;
 
 use super::super::blocks::Cert;
 use super::super::host::HostMaterial;
+use super::super::revocation;
 use crate::audit::facts::wiring::{Needs, Trust};
 use crate::judge::parsed::Parsed;
-use crate::judge::path::{Anchors, Search};
+use crate::judge::path::{Anchors, Search, Way};
 use crate::judge::{oid, usage};
 use crate::model::profile::Purpose;
 
@@ -17,6 +18,10 @@ pub(super) enum Refusal {
     Purpose,
     /// Nothing in the list is above it; in words.
     Untrusted(String),
+    /// Its path has so many intermediates, and fewer are allowed.
+    Deep(usize),
+    /// It, or an authority above it, is revoked; in words.
+    Revoked(String),
     /// Something that is said of the certificate or the list itself.
     Said,
 }
@@ -50,12 +55,12 @@ pub(super) fn judge(host: &HostMaterial<'_>, shown: &Shown<'_>, trust: &Trust, p
     if !leaf.facts.valid_at(host.at) {
         return Some(Refusal::Said);
     }
-    path(host, shown, &list, trust.needs, purpose)
+    path(host, shown, &list, trust, purpose)
 }
 
-fn path(host: &HostMaterial<'_>, shown: &Shown<'_>, list: &[&Cert], needs: Needs, purpose: Option<Purpose>) -> Option<Refusal> {
+fn path(host: &HostMaterial<'_>, shown: &Shown<'_>, list: &[&Cert], trust: &Trust, purpose: Option<Purpose>) -> Option<Refusal> {
     let Shown { leaf, sent } = shown;
-    let is_anchor = |cert: &&&Cert| match needs {
+    let is_anchor = |cert: &&&Cert| match trust.needs {
         Needs::Any => true,
         Needs::FirstIsRoot => cert.facts.self_issued() && list.first().is_some_and(|first| first.der == cert.der),
         Needs::Root | Needs::RootAndIntermediate => cert.facts.self_issued(),
@@ -71,7 +76,7 @@ fn path(host: &HostMaterial<'_>, shown: &Shown<'_>, list: &[&Cert], needs: Needs
     }
     let search = Search { leaf: &start, candidates: &candidates, anchors: &anchors, purpose, now: host.at };
     match search.best(&|_| 0) {
-        Ok(_) => return None,
+        Ok(way) => return over(host, leaf, &way, trust),
         Err(Error::InvalidSignatureForPublicKey) => {
             return Some(Refusal::Untrusted("the list holds an authority of the right name with another key".to_owned()));
         }
@@ -81,6 +86,17 @@ fn path(host: &HostMaterial<'_>, shown: &Shown<'_>, list: &[&Cert], needs: Needs
     let above = sent.iter().map(|cert| cert.facts.subject.to_string()).collect::<Vec<_>>().join(", ");
     let above = if above.is_empty() { "nothing else is sent".to_owned() } else { format!("with it are sent: {above}") };
     Some(Refusal::Untrusted(format!("it was issued by {}; {above}", leaf.facts.issuer)))
+}
+
+/// What speaks against a path that leads to the list.
+fn over(host: &HostMaterial<'_>, leaf: &Cert, way: &Way<'_>, trust: &Trust) -> Option<Refusal> {
+    let count = way.authorities.len();
+    if trust.terms.depth.as_ref().is_some_and(|depth| count > depth.most) {
+        return Some(Refusal::Deep(count));
+    }
+    let all = std::iter::once(&leaf.facts).chain(way.facts());
+    let revoked = all.into_iter().find(|facts| revocation::is_revoked(host, trust, facts))?;
+    Some(Refusal::Revoked(format!("{} with serial number {}", revoked.subject, revoked.serial)))
 }
 
 /// Whom a list trusts, in words.

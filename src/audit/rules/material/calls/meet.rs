@@ -7,8 +7,25 @@ use super::super::host::HostMaterial;
 use super::super::names;
 use crate::audit::facts::wiring::{Connection, Listener};
 
+/// As many listeners are passed through.
+const HOPS: usize = 8;
+
+/// The listener whose handshake a call meets: what hands bytes on is passed through. `None` where that is not known, or on another host.
+pub(super) fn end<'a>(material: &HostMaterial<'a>, connection: &Connection, host: &str) -> Option<&'a Listener> {
+    let mut call = connection.clone();
+    for _ in 0..HOPS {
+        let reached = listener(material, &call, host)?;
+        let Some(passes) = &reached.terms.passes else { return Some(reached) };
+        let mut onward = passes.iter().filter_map(|index| material.wiring.connections.get(*index));
+        let next = onward.find(|next| listener(material, next, host).is_some())?;
+        let name = call.name.take().unwrap_or(call.host);
+        call = Connection { name: Some(name), host: next.host.clone(), port: next.port, ..call };
+    }
+    None
+}
+
 /// The listener that a call of this host reaches, where it is one of this host's.
-pub(super) fn listener<'a>(material: &HostMaterial<'a>, connection: &Connection, host: &str) -> Option<&'a Listener> {
+fn listener<'a>(material: &HostMaterial<'a>, connection: &Connection, host: &str) -> Option<&'a Listener> {
     let on_port = || material.wiring.listeners.iter().filter(|listener| listener.port == connection.port);
     let reached = |listener: &&Listener| reaches(material, connection, listener, host);
     let named = |listener: &&Listener| {

@@ -1,0 +1,274 @@
+//! `init --server`: what OpenBao needs so that a login is worth something, as a script of its own command line. It prints and applies nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::exit::OK;
+use super::session::Session;
+use crate::config::settings::{Certificate, Settings};
+use crate::model::openbao::{AuthMethod, JwtSvid};
+use crate::model::profile::Purpose;
+
+const LOGIN: &str = include_str!("../../policies/openbao/omens-login.hcl");
+const ENROLL: &str = include_str!("../../policies/openbao/omens-enroll.hcl");
+const HOST: &str = include_str!("../../policies/openbao/omens-host.hcl");
+
+const SERVER: &str = include_str!("../../policies/openbao/role-tls-server.json");
+
+/// Roles that take the one name that they sign from the login.
+const ROLES: [(&str, &str); 5] = [
+    ("host-identity", include_str!("../../policies/openbao/role-host-identity.json")),
+    ("tls-server", SERVER),
+    ("mtls-service", include_str!("../../policies/openbao/role-mtls-service.json")),
+    ("mtls-client", include_str!("../../policies/openbao/role-mtls-client.json")),
+    ("keylime-agent", include_str!("../../policies/openbao/role-keylime-agent.json")),
+];
+
+/// `omens.init-server/1`.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    host: &'a str,
+    script: &'a str,
+}
+
+pub(super) fn run(session: &mut Session<'_>) -> u8 {
+    let settings = session.settings(false).ok();
+    let script = Script::of(settings.as_ref()).text();
+    if session.global.json {
+        let host = settings.as_ref().map(|settings| settings.host.as_str()).unwrap_or_default();
+        session.output.document(&Document { schema: "omens.init-server/1", host, script: &script });
+    } else {
+        session.output.text(&script);
+    }
+    OK
+}
+
+/// What the script is about; without settings the usual names.
+struct Script<'a> {
+    settings: Option<&'a Settings>,
+    mount: &'a str,
+    /// Where logins by certificate are mounted, and as which role.
+    auth: String,
+    role: String,
+    /// The host's name, by which it is known at OpenBao: the common name of its identity.
+    host: String,
+}
+
+impl<'a> Script<'a> {
+    fn of(settings: Option<&'a Settings>) -> Self {
+        let logins = settings.map(|settings| settings.openbao.login.as_slice()).unwrap_or_default();
+        let identity = logins.iter().find_map(AuthMethod::identity).cloned();
+        let certificate = settings.zip(identity.as_ref()).and_then(|(settings, identity)| settings.certificate(&identity.certificate));
+        let host = certificate.map(|certificate| certificate.request.common_name.clone()).or_else(|| settings.map(|s| s.host.clone()));
+        Self {
+            settings,
+            mount: settings.map_or("pki_int", |settings| settings.openbao.mount.as_str()),
+            auth: identity.as_ref().map_or("cert", |identity| identity.mount.as_str()).to_owned(),
+            role: identity.as_ref().map_or("hosts", |identity| identity.role.as_str()).to_owned(),
+            host: host.unwrap_or_else(|| "HOST".to_owned()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut out = HEAD.replace("HOST", &self.host);
+        self.mounts(&mut out);
+        policy(&mut out, "omens-login", &LOGIN.replace("MOUNT", self.mount));
+        policy(&mut out, "omens-enroll", &ENROLL.replace("MOUNT", self.mount));
+        for (name, role) in ROLES {
+            let path = format!("{}/roles/{name}", self.mount);
+            write_json(&mut out, &path, &role.replace("CERT_ACCESSOR", "$CERT"));
+        }
+        self.logins(&mut out);
+        self.of_host(&mut out);
+        self.enrolling(&mut out);
+        out
+    }
+
+    fn mounts(&self, out: &mut String) {
+        let mount = &self.auth;
+        say(out, "Logins by certificate. The alias of a login is the common name; roles take the name that they sign from it.");
+        line(out, &format!("bao read sys/auth/{mount} >/dev/null 2>&1 || bao auth enable -path={mount} cert"));
+        line(out, &format!("CERT=$(bao read -field=accessor sys/auth/{mount})"));
+        line(out, "TOKEN=$(bao read -field=accessor sys/auth/token)");
+    }
+
+    fn logins(&self, out: &mut String) {
+        let Self { auth: mount, role, .. } = self;
+        say(out, "Only what the role host-identity signed logs in: no other role puts that unit into a subject.");
+        line(
+            out,
+            &format!(
+                "bao read -field=certificate {}/cert/ca | bao write auth/{mount}/certs/{role} certificate=- \\\n  \
+                 allowed_organizational_units=omens-host-identity token_policies=omens-login token_no_default_policy=true \\\n  \
+                 token_ttl=10m token_max_ttl=20m",
+                self.mount
+            ),
+        );
+        let svid = self.settings.and_then(|settings| {
+            settings.openbao.login.iter().find_map(|login| if let AuthMethod::JwtSvid(svid) = login { Some(svid) } else { None })
+        });
+        match svid {
+            Some(svid) => self.svid(out, svid),
+            None => say(out, "No login of the settings is jwt_svid: nothing for SPIRE."),
+        }
+    }
+
+    fn svid(&self, out: &mut String, svid: &JwtSvid) {
+        let JwtSvid { mount, role, audience, spiffe_id, .. } = svid;
+        say(
+            out,
+            "Logins by JWT-SVID. JWKS_URL is the bundle endpoint of the SPIRE server (https_web): a rotation of its keys is followed.",
+        );
+        line(out, &format!("bao read sys/auth/{mount} >/dev/null 2>&1 || bao auth enable -path={mount} jwt"));
+        line(
+            out,
+            &format!(
+                "bao write auth/{mount}/config jwks_url=\"${{JWKS_URL:?the bundle endpoint of SPIRE}}\" \\\n  \
+                 jwks_ca_pem=@\"${{JWKS_CA:?the file of its root}}\" jwt_supported_algs=ES256"
+            ),
+        );
+        let subject = spiffe_id.as_deref().unwrap_or("${SPIFFE_ID:?the SPIFFE ID of omens on this host}");
+        line(
+            out,
+            &format!(
+                "bao write auth/{mount}/role/{role} role_type=jwt user_claim=sub bound_audiences={} \\\n  bound_subject=\"{subject}\" \
+                 token_policies=omens-login token_no_default_policy=true token_ttl=10m token_max_ttl=20m",
+                quoted(audience)
+            ),
+        );
+        line(out, &format!("JWT=$(bao read -field=accessor sys/auth/{mount})"));
+    }
+
+    /// The roles of this host's certificates whose names are not its own, which its logins alone may use.
+    fn of_host(&self, out: &mut String) {
+        let host = &self.host;
+        let roles = self.own_roles();
+        let mut text = HOST.to_owned();
+        for (role, names) in &roles {
+            let parameters = "{ \"csr\" = [], \"ttl\" = [], \"format\" = [\"pem\"] }";
+            let path = format!("{}/sign/{role}", self.mount);
+            write!(text, "path \"{path}\" {{\n  capabilities       = [\"update\"]\n  allowed_parameters = {parameters}\n}}\n").ok();
+            say(out, &format!("A closed list of names for {host} alone; a role that several hosts share needs one for each host."));
+            write_json(out, &format!("{}/roles/{role}", self.mount), &names.role());
+        }
+        say(out, &format!("{host}: all its logins are one entity, and no login of another host is."));
+        policy(out, &format!("omens-host-{host}"), &text);
+        line(out, &format!("bao write identity/entity name=omens-{host} policies=omens-host-{host}"));
+        line(out, &format!("ID=$(bao read -field=id identity/entity/name/omens-{host})"));
+        line(out, &format!("bao write identity/entity-alias name={host} canonical_id=\"$ID\" mount_accessor=\"$CERT\""));
+        line(out, &format!("bao write identity/entity-alias name=omens-{host} canonical_id=\"$ID\" mount_accessor=\"$TOKEN\""));
+        let ids = self.settings.into_iter().flat_map(|settings| &settings.openbao.login).filter_map(|login| match login {
+            AuthMethod::JwtSvid(svid) => Some(svid.spiffe_id.clone().unwrap_or_else(|| "$SPIFFE_ID".to_owned())),
+            _ => None,
+        });
+        for id in ids {
+            line(out, &format!("bao write identity/entity-alias name=\"{id}\" canonical_id=\"$ID\" mount_accessor=\"$JWT\""));
+        }
+    }
+
+    fn own_roles(&self) -> BTreeMap<&str, Names> {
+        let shipped: BTreeSet<&str> = ROLES.iter().map(|(name, _)| *name).collect();
+        let mut roles: BTreeMap<&str, Names> = BTreeMap::new();
+        for certificate in self.settings.iter().flat_map(|settings| &settings.certificates) {
+            let role = certificate.issuer.role();
+            if !shipped.contains(role) {
+                roles.entry(role).or_default().add(certificate);
+            }
+        }
+        roles
+    }
+
+    fn enrolling(&self, out: &mut String) {
+        let host = &self.host;
+        say(out, "Enrolment: a token of this host's entity, wrapped, for one use. The host has it signed and forgets it.");
+        line(
+            out,
+            &format!(
+                "bao write auth/token/roles/omens-enroll-{host} allowed_policies=omens-enroll allowed_entity_aliases=omens-{host} \\\n  \
+                 orphan=true renewable=false token_no_default_policy=true token_explicit_max_ttl=15m"
+            ),
+        );
+        say(out, "To be done for each enrolment, and its answer taken to the host as a file:");
+        say(
+            out,
+            &format!(
+                "  bao token create -role=omens-enroll-{host} -entity-alias=omens-{host} -policy=omens-enroll -wrap-ttl=10m -field=wrapping_token"
+            ),
+        );
+        say(out, "  omens enroll --wrapping-token file:FILE");
+    }
+}
+
+/// The names that one role signs for a host, and how.
+#[derive(Default)]
+struct Names {
+    names: BTreeSet<String>,
+    addresses: BTreeSet<String>,
+    server: bool,
+    client: bool,
+    rsa: bool,
+}
+
+impl Names {
+    fn add(&mut self, certificate: &Certificate) {
+        let request = &certificate.request;
+        self.names.insert(request.common_name.clone());
+        self.names.extend(request.dns.iter().cloned());
+        self.addresses.extend(request.ip.iter().map(|ip| format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })));
+        self.server |= matches!(request.profile.purpose, Purpose::Server | Purpose::Both);
+        self.client |= matches!(request.profile.purpose, Purpose::Client | Purpose::Both);
+        self.rsa |= request.algorithm.is_rsa();
+    }
+
+    /// As a role: what is closed in the others, with a list of names.
+    fn role(&self) -> String {
+        let mut role: serde_json::Value = serde_json::from_str(SERVER).unwrap_or_default();
+        let key = if self.rsa { ("rsa", 2048, vec!["DigitalSignature", "KeyEncipherment"]) } else { ("ec", 256, vec!["DigitalSignature"]) };
+        let (key_type, bits, usage) = key;
+        let own = serde_json::json!({
+            "allowed_domains": self.names, "allowed_domains_template": false, "allow_localhost": self.names.contains("localhost"),
+            "allow_ip_sans": !self.addresses.is_empty(), "allowed_ip_sans_cidr": self.addresses,
+            "server_flag": self.server, "client_flag": self.client, "key_type": key_type, "key_bits": bits, "key_usage": usage,
+        });
+        if let (Some(role), Some(own)) = (role.as_object_mut(), own.as_object()) {
+            role.extend(own.clone());
+        }
+        serde_json::to_string_pretty(&role).unwrap_or_default()
+    }
+}
+
+const HEAD: &str = "#!/bin/sh
+# What OpenBao needs for HOST and hosts like it. Nothing was applied. Read it, then run it as an administrator, with BAO_ADDR, BAO_CACERT
+# and BAO_TOKEN set; run again, it changes nothing.
+#
+# It binds what is signed to the login: one host cannot have the name of another signed, whatever its policies say, and a token or an
+# AppRole without an identity has nothing signed by these roles at all. Take sign paths away from every other login: with them, evidence is
+# advice (`omens check-config --online`: enforcement.bypass).
+set -eu
+";
+
+fn say(out: &mut String, text: &str) {
+    line(out, &format!("# {text}"));
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+fn policy(out: &mut String, name: &str, text: &str) {
+    line(out, &format!("bao policy write {name} - <<'END'\n{}\nEND", text.trim_end()));
+}
+
+/// JSON for a path. Names of the shell in it are those of accessors.
+fn write_json(out: &mut String, path: &str, json: &str) {
+    line(out, &format!("bao write {path} - <<END\n{}\nEND", json.trim_end()));
+}
+
+/// A word of the shell, whatever is in it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}

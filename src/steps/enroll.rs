@@ -1,0 +1,92 @@
+//! `enroll`: the first certificate by which this host logs in, by a login that is used once. What follows is a renewal like any other; its proof
+//! is a login with the new certificate, which ends the one that was used once.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::flow::{self, Request, world::World};
+use super::issue::OpenBaoIssuer;
+use super::run::{Command, runtime};
+use crate::config::settings::Settings;
+use crate::io::dir::Dir;
+use crate::io::write;
+use crate::model::code::Code;
+use crate::model::entry::Outcome;
+use crate::model::failure::{Failure, Warning};
+use crate::model::name::CertName;
+use crate::model::openbao::{AppRole, AuthMethod, Once};
+use crate::model::report::Report;
+use crate::model::secret::SecretSource;
+use crate::plan::decide::Wishes;
+
+/// What `enroll` was asked for.
+#[derive(Debug)]
+pub struct Enrolment {
+    /// The certificate that a login of the settings shows.
+    pub name: CertName,
+    /// The login that is used once; `None`: the others of the settings.
+    pub login: Option<AuthMethod>,
+    /// How long to wait for another run's lock.
+    pub wait: Duration,
+}
+
+/// Enrols this host, or says that it is.
+#[must_use]
+pub fn enroll(settings: &Arc<Settings>, enrolment: &Enrolment, world: World<'_>) -> Report {
+    let others = settings.openbao.login.iter().filter(|login| login.identity().is_none()).cloned();
+    let logins = enrolment.login.clone().map_or_else(|| others.collect(), |login| vec![login]);
+    let issuer = Arc::new(OpenBaoIssuer::new(settings, world.clock).with_logins(logins));
+    let world = world.asking(issuer.clone());
+    let renew = |force| {
+        let request = Request { names: vec![enrolment.name.clone()], wishes: Wishes { force, ignore_window: true }, wait: enrolment.wait };
+        flow::renew(settings, &request, &world)
+    };
+    let mut report = renew(false);
+    if outcome(&report) == Some(Outcome::NotDue) {
+        match works(&world, &issuer, &enrolment.name) {
+            // Blocked, or nobody to ask: a renewal says so, and asks nothing.
+            Ok(()) => report.certificates.iter_mut().for_each(|one| one.outcome = Outcome::Kept),
+            Err(why) => {
+                report = renew(true);
+                let text = format!("the certificate that is here does not log in, and is replaced: {}", why.text);
+                report.certificates.iter_mut().for_each(|one| one.warnings.push(Warning::new(Code::LoginRefused, text.clone())));
+            }
+        }
+    }
+    if matches!(outcome(&report), Some(Outcome::Renewed)) {
+        let left = enrolment.login.as_ref().and_then(|login| forget(login, settings.credentials.as_deref()));
+        report.certificates.iter_mut().for_each(|one| one.warnings.extend(left.clone()));
+    }
+    Report { schema: Command::Enroll.schema().to_owned(), ..report }
+}
+
+fn outcome(report: &Report) -> Option<Outcome> {
+    report.certificates.first().map(|one| one.outcome)
+}
+
+/// Whether the certificate that is here logs in.
+fn works(world: &World<'_>, issuer: &OpenBaoIssuer, name: &CertName) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        world.gate.pass(world.clock).await?;
+        let tried = issuer.tries_identity(name).await;
+        drop(super::issue::Issuer::close(issuer).await);
+        tried
+    })
+}
+
+/// Removes the file of a token that has ended with this enrolment: nobody has any use for it. What a person may use again stays.
+fn forget(login: &AuthMethod, credentials: Option<&Path>) -> Option<Warning> {
+    let AuthMethod::Once(once) = login else { return None };
+    let source = match once {
+        Once::Token(source) | Once::WrappedToken(source) | Once::WrappedSecretId(AppRole { secret_id: source, .. }) => source,
+    };
+    // A credential is systemd's, and ends with the unit.
+    let SecretSource::File(file) = source else { return None };
+    let is_credential = credentials.is_some_and(|directory| file.starts_with(directory));
+    let (parent, name) = file.parent().zip(file.file_name().and_then(|name| name.to_str()))?;
+    let removed =
+        if is_credential { Ok(()) } else { Dir::open(parent).and_then(|dir| dir.map_or(Ok(()), |dir| write::remove(&dir, name))) };
+    let why = removed.err()?;
+    Some(Warning::new(Code::TokenNotRevoked, format!("the {} has ended; its file stays: {why}", once.word())))
+}

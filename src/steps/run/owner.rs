@@ -1,0 +1,113 @@
+//! Which settings a state directory belongs to: two configurations in one would call each other's certificates left over, and renew those that
+//! both name by turns (`swap/ondisk.md`, "One configuration").
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::settings::{Certificate, Settings};
+use crate::config::{self, LoadOptions};
+use crate::io::dir::{Dir, DiskError};
+use crate::io::look::View;
+use crate::io::write;
+use crate::model::code::Code;
+use crate::model::layout;
+use crate::model::name::CertName;
+use crate::model::report::RunError;
+
+/// `settings.json` of the state directory.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Owner {
+    /// 1.
+    v: u32,
+    /// The file of `--config`, absolute; links in it are not followed, so that it may be one that a deployment changes.
+    file: PathBuf,
+}
+
+/// Notes that the state directory belongs to these settings, unless it belongs to others that are still there. What cannot be noted is no
+/// reason to stop.
+///
+/// # Errors
+/// Code `shared-state`.
+pub(super) fn claim(state: &Dir, settings: &Settings) -> Result<(), RunError> {
+    let ours = Owner { v: 1, file: absolute(&settings.file) };
+    let noted = state.read(layout::SETTINGS).ok().flatten();
+    let noted: Option<Owner> = noted.and_then(|content| serde_json::from_slice(&content.bytes).ok());
+    if noted.as_ref() == Some(&ours) {
+        return Ok(());
+    }
+    if let Some(why) = noted.and_then(|noted| other(&noted.file, settings)) {
+        return Err(refused(state, &ours.file, &why));
+    }
+    let wrote: Result<(), DiskError> =
+        write::json(state, layout::SETTINGS, &ours).and_then(|bytes| write::replace_file(state, layout::SETTINGS, &bytes, 0o600));
+    if let Err(why) = wrote {
+        tracing::warn!(%why, "which settings the state directory belongs to was not noted");
+    }
+    Ok(())
+}
+
+/// Another configuration in the same state directory.
+struct Other {
+    file: PathBuf,
+    /// What it has that ours has not.
+    differs: String,
+}
+
+/// The configuration in this file, where it uses our state directory and is no earlier or moved version of ours: those have our host's name
+/// and no certificate that we do not name.
+fn other(file: &Path, settings: &Settings) -> Option<Other> {
+    if !View::host().is_file(file) {
+        return None;
+    }
+    let options = LoadOptions { file: file.to_owned(), credentials: None, check_secrets: false, drivers: settings.drivers };
+    let other = config::by_reach(&options).ok().filter(|other| other.paths.state == settings.paths.state)?;
+    let file = file.to_owned();
+    if other.host != settings.host {
+        return Some(Other { file, differs: format!("it is the configuration of {}", other.host) });
+    }
+    let own = names(settings);
+    let foreign = names(&other).into_iter().find(|name| !own.contains(name)).cloned();
+    foreign.map(|name| Other { file, differs: format!("it has the certificate {name}, which these settings do not name") })
+}
+
+fn names(settings: &Settings) -> BTreeSet<&CertName> {
+    let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
+    let earlier = settings.certificates.iter().filter_map(|certificate| certificate.renamed_from.as_ref());
+    settings.certificates.iter().map(Certificate::name).chain(faulty).chain(earlier).collect()
+}
+
+fn refused(state: &Dir, ours: &Path, other: &Other) -> RunError {
+    let (state, ours, theirs) = (state.path().display(), ours.display(), other.file.display());
+    RunError {
+        code: Code::SharedState,
+        text: format!(
+            "{state} belongs to the settings {theirs}, which are still there; {ours} names the same paths.state: {}",
+            other.differs
+        ),
+        hint: Some(format!(
+            "give each configuration a paths.state and paths.run of its own; if {ours} takes the place of {theirs}, remove or rename that one"
+        )),
+    }
+}
+
+/// The path as it is written, from the root.
+fn absolute(file: &Path) -> PathBuf {
+    if file.is_absolute() {
+        return file.components().filter(|part| *part != Component::CurDir).collect();
+    }
+    let here = View::host().link(Path::new("/proc/self/cwd")).unwrap_or_default();
+    here.join(file).components().filter(|part| *part != Component::CurDir).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_is_told_from_the_root() {
+        assert_eq!(absolute(Path::new("/etc/./omens/omens.toml")), Path::new("/etc/omens/omens.toml"));
+        assert!(absolute(Path::new("omens.toml")).is_absolute() && absolute(Path::new("./omens.toml")).ends_with("omens.toml"));
+    }
+}

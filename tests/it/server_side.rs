@@ -1,0 +1,142 @@
+//! What `init --server` prints, applied to a real OpenBao by its own command line and attacked: nothing is signed for a login that is not the
+//! host's own.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::lab::child::run;
+use crate::lab::estate::{Authority, Cert, Estate};
+use crate::lab::openbao::{OpenBao, Options, binary};
+use crate::lab::{pki, place};
+use crate::tpm::start;
+
+const HOST: &str = "spire.funlab.casa";
+
+/// A host that logs in by its TPM, with a service of its own name.
+fn host(bao: &OpenBao, tcti: &str, common_name: &str) -> Estate {
+    let login = "[ { tpm_identity = { certificate = \"host-identity\", role = \"hosts-bound\", mount = \"cert-bound\" } } ]";
+    let authority = Authority { login: login.to_owned(), address: bao.address(), root_pem: bao.root.pem.clone(), secrets: Vec::new() };
+    let own = |name: &str, profile: &str, role: &str| Cert {
+        profile: profile.to_owned(),
+        role: role.to_owned(),
+        common_name: common_name.to_owned(),
+        ip: Vec::new(),
+        ..Cert::web(name)
+    };
+    let identity = Cert { keep: "resident".to_owned(), ttl: "72h".to_owned(), ..own("host-identity", "host-identity", "host-identity") };
+    Estate::new("bound", authority).with_tpm(tcti, &[]).with(identity).with(own("web", "tls-server", "tls-server"))
+}
+
+/// A service whose name is that of no host.
+fn service() -> Cert {
+    Cert {
+        profile: "mtls-service".to_owned(),
+        role: "keylime-bound".to_owned(),
+        common_name: "verifier.keylime.funlab.casa".to_owned(),
+        ip: Vec::new(),
+        ..Cert::web("verifier")
+    }
+}
+
+fn apply(bao: &OpenBao, estate: &Estate) {
+    let script = estate.plain(&["init", "--server"]);
+    assert_eq!(script.code, 0, "{}", script.stderr);
+    let file = estate.dir.join("openbao.sh");
+    std::fs::write(&file, &script.stdout).unwrap();
+    let binary = binary().expect("OpenBao");
+    let root = estate.dir.join("root.pem");
+    std::fs::write(&root, &bao.root.pem).unwrap();
+    for _ in 0..2 {
+        let mut command = Command::new("sh");
+        let path = format!("{}:/usr/bin:/bin", binary.parent().unwrap().display());
+        command.arg(&file).env_clear().env("PATH", path).env("HOME", &estate.dir);
+        command.env("BAO_ADDR", bao.address()).env("BAO_CACERT", &root).env("BAO_TOKEN", &bao.token);
+        let applied = run(command, Duration::from_secs(60));
+        assert_eq!(applied.code, 0, "{}\n{}\n{}", applied.stdout, applied.stderr, script.stdout);
+    }
+}
+
+/// The token that an administrator makes for one enrolment.
+fn enrolment(host: &str) -> serde_json::Value {
+    json!({ "entity_alias": format!("omens-{host}"), "policies": ["omens-enroll"] })
+}
+
+#[test]
+fn what_is_printed_for_the_server_binds_what_is_signed_to_the_host() {
+    let (Some(ours), Some(theirs)) = (start(&[]), start(&[])) else { return };
+    let bao = OpenBao::start(Options::QUICK);
+    let estate = host(&bao, &ours.direct(), HOST).with(service());
+    apply(&bao, &estate);
+    let other = host(&bao, &theirs.direct(), "git.funlab.casa");
+    apply(&bao, &other);
+
+    let enrol = |estate: &Estate, name: &str| {
+        let file = estate.dir.join("enrol");
+        place::write_secret(&file, &bao.wrapped(&format!("auth/token/create/omens-enroll-{name}"), &enrolment(name)));
+        estate.omens(&["enroll", "--wrapping-token", &format!("file:{}", file.display())])
+    };
+    enrol(&estate, HOST).expect(0, "host-identity", "renewed");
+    enrol(&other, "git.funlab.casa").expect(0, "host-identity", "renewed");
+    let all = estate.force();
+    all.expect(0, "host-identity", "renewed").expect(0, "web", "renewed").expect(0, "verifier", "renewed");
+    let online = estate.omens(&["check-config", "--online"]);
+    assert!(online.stdout.contains("no login without evidence") && !online.stdout.contains("enforcement.bypass"), "{online}");
+
+    let csr = |name: &str| {
+        let params = rcgen::CertificateParams::new([name.to_owned()]).map(|mut params| {
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params
+        });
+        params.unwrap().serialize_request(&pki::ec_key()).unwrap().pem().unwrap()
+    };
+    let roles = ["host-identity", "tls-server", "mtls-service", "mtls-client", "keylime-agent", "keylime-bound"];
+    let signs = |token: &str, name: &str| -> Vec<&str> {
+        let sign = |role: &&&str| {
+            let asked = json!({ "csr": csr(name), "ttl": "1h", "format": "pem" });
+            bao.ask("POST", &format!("pki_int/sign/{role}"), Some(asked), Some(token)).unwrap().0 == 200
+        };
+        roles.iter().filter(sign).copied().collect()
+    };
+    let enroled = |name: &str| {
+        let made = bao.api("POST", &format!("auth/token/create/omens-enroll-{name}"), Some(enrolment(name)));
+        made["auth"]["client_token"].as_str().unwrap().to_owned()
+    };
+    // The token of another host: its own name, through the one role, and nothing of ours. That it can sign at all shows that this can fail.
+    assert_eq!(signs(&enroled("git.funlab.casa"), "git.funlab.casa"), ["host-identity"]);
+    assert_eq!(signs(&enroled("git.funlab.casa"), HOST), Vec::<&str>::new());
+    // A stolen secret id, whatever policies its role has: no entity, no name.
+    let (role_id, secret_id) = bao.approle("stolen", &["omens-login", "omens-enroll"]);
+    let login = json!({ "role_id": role_id, "secret_id": secret_id });
+    let stolen = bao.ask("POST", "auth/approle/login", Some(login), None).unwrap().1;
+    assert_eq!(signs(stolen["auth"]["client_token"].as_str().unwrap(), HOST), Vec::<&str>::new());
+    // A token with all the policies and no host.
+    assert_eq!(signs(&bao.token("loose", &["omens-login", "omens-enroll"]), HOST), Vec::<&str>::new());
+
+    // Another host's identity: theirs logs in, and neither our name nor our service is signed for it.
+    let mut posing = other;
+    HOST.clone_into(&mut posing.certs[1].common_name);
+    let posing = posing.with(service());
+    let refused = posing.omens(&["renew", "web", "verifier", "--force"]);
+    assert_eq!((refused.outcome("web"), refused.error("web").as_str()), ("failed", "issue/role-refused"), "{refused}");
+    assert_eq!((refused.outcome("verifier"), refused.error("verifier").as_str()), ("failed", "issue/permission-denied"), "{refused}");
+
+    // A key of somebody's own making with our name, below his own root and below the PKI by another role: neither logs in.
+    let key = pki::ec_key();
+    let own = pki::Ca::root("Somebody", pki::CaKeys::Ec).leaf(&key, &pki::Leaf::server(HOST, &[], &[], time::Duration::HOUR));
+    let (by_another_role, its_key) = bao.pair("hosts-login", HOST);
+    for (certificate, key) in [(own.pem(), key.serialize_pem()), (by_another_role, its_key)] {
+        let login =
+            "[ { cert = { role = \"hosts-bound\", mount = \"cert-bound\", cert = \"DIR/login.crt\", key = \"file:DIR/login.key\" } } ]";
+        let secrets = vec![("login.crt".to_owned(), certificate), ("login.key".to_owned(), key)];
+        let authority = Authority { login: login.to_owned(), address: bao.address(), root_pem: bao.root.pem.clone(), secrets };
+        let thief = Estate::new("thief", authority).with(Cert {
+            common_name: HOST.to_owned(),
+            role: "tls-server".to_owned(),
+            ip: Vec::new(),
+            ..Cert::web("web")
+        });
+        thief.renew().expect(1, "web", "failed").because("web", "issue/login-refused");
+    }
+}
