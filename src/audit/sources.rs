@@ -14,7 +14,7 @@ const fn rests(on: &'static str, source: &'static str) -> Rests {
 
 const TABLE: &[Rests] = &[
     rests("agent.", "consul-template and OpenBao documentation, templating language"),
-    rests("agent.two-calls", "consul-template, docs/templating-language.md, pkiCert"),
+    rests("agent.two-calls", "consul-template, Templating Language, pkiCert"),
     rests("aki.", "RFC 5280 §4.2.1.1"),
     rests("anchor.", "RFC 5280 §6.1.1"),
     rests("anchor.version", "RFC 5280 §6.1.1 (d)"),

@@ -11,7 +11,7 @@ pub use super::enroll_arguments::Enroll;
 pub use super::look_arguments::{CheckConfig, Completions, Init, Man, Probe, Schema};
 pub use super::revoke_arguments::Revoke;
 pub use super::wait_arguments::Wait;
-use super::wait_arguments::reason;
+use super::wait_arguments::{cert_name, reason};
 use super::when::{Expression, every};
 use super::{help, help_look};
 use crate::model::name::CertName;
@@ -285,10 +285,6 @@ pub struct Install {
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,
-}
-
-pub(super) fn cert_name(text: &str) -> Result<CertName, &'static str> {
-    CertName::parse(text)
 }
 
 #[cfg(test)]

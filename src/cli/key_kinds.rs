@@ -13,16 +13,16 @@ struct Loader {
     needs: &'static str,
 }
 
-/// Services with OpenSSL, by their own packages, load ML-DSA keys from OpenSSL 3.5 on, which brought them; nginx 1.22 with OpenSSL 3.0 was
-/// seen to refuse one. Those in Go were seen with other keys only.
+/// Services with OpenSSL, by their own packages, load ML-DSA keys from OpenSSL 3.5 on, which brought them. Of those in
+/// Go nothing is known but that their current releases were not built for it.
 const ML_DSA: [Loader; 7] = [
     Loader { driver: "keylime_agent", needs: "OpenSSL 3.5 or newer" },
     Loader { driver: "keylime_registrar", needs: "a Python whose OpenSSL is 3.5 or newer" },
     Loader { driver: "keylime_verifier", needs: "a Python whose OpenSSL is 3.5 or newer" },
     Loader { driver: "nginx", needs: "OpenSSL 3.5 or newer" },
-    Loader { driver: "openbao", needs: "a build with ML-DSA in its TLS, which none was seen to have" },
-    Loader { driver: "spire_agent", needs: "a build with ML-DSA in its TLS, which none was seen to have" },
-    Loader { driver: "spire_server", needs: "a build with ML-DSA in its TLS, which none was seen to have" },
+    Loader { driver: "openbao", needs: "a build with ML-DSA in its TLS, of which no release is known" },
+    Loader { driver: "spire_agent", needs: "a build with ML-DSA in its TLS, of which no release is known" },
+    Loader { driver: "spire_server", needs: "a build with ML-DSA in its TLS, of which no release is known" },
 ];
 
 /// One warning for each service and certificate.

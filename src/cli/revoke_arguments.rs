@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::arguments::{Wait, cert_name};
+use super::wait_arguments::{Wait, cert_name};
 use crate::model::name::CertName;
 use crate::model::text::one_line;
 

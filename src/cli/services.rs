@@ -10,7 +10,7 @@ use crate::config::shape::nearest;
 use crate::io::look::View;
 use crate::io::read;
 use crate::model::code::Code;
-use crate::model::failure::{Failure, Warning};
+use crate::model::failure::Warning;
 use crate::plan::generation::container;
 
 /// Where systemd looks for units (systemd.unit(5)).
@@ -45,7 +45,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Check> {
 fn no_password(certificate: &Certificate) -> Option<Check> {
     let failure = container::are_ready(certificate).err()?;
     let text = format!("certificate {}: {}", certificate.name(), failure.text);
-    Some(Check::failed(Severity::Error, Failure { text, ..failure }))
+    Some(Check { text, ..Check::failed(Severity::Error, failure) })
 }
 
 /// Where the settings name units and nothing runs here that could be asked about them (sd_booted(3)).

@@ -1,11 +1,17 @@
-//! What several commands take alike: how long to wait, and a person's reason.
+//! What several commands take alike: how long to wait, the name of a certificate, and a person's reason.
 
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::model::name::CertName;
 use crate::model::span;
 use crate::model::text::one_line;
+
+/// The name of a certificate.
+pub(super) fn cert_name(text: &str) -> Result<CertName, &'static str> {
+    CertName::parse(text)
+}
 
 /// What a person says for breaking the glass.
 pub(super) fn reason(text: &str) -> Result<String, String> {

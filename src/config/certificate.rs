@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::driver::{self, DraftEndpoint, DraftVerify};
+use super::driver::{self, DraftEndpoint, DraftInstall, DraftVerify};
 use super::neighbours::Neighbours;
 use super::settings::{Accounts, Certificate, Container, Endpoint, Install, InstallKind, IssuerSettings, Owner, ServerName};
 use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, placed, quoted};
@@ -61,10 +61,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let algorithm = key.as_ref().and_then(|key| key.algorithm(profile.as_deref(), errors));
     let wildcards = names.as_ref().is_none_or(|names| names.suit(profile.as_deref(), &node.place, errors));
     let keep = key.as_ref().map(|key| key.keep);
-    let install = install.and_then(|drafts| {
-        let read: Vec<_> = drafts.into_iter().map(|draft| around.install(draft, keep, errors)).collect();
-        read.into_iter().collect::<Option<Vec<_>>>().filter(|entries| one_password(entries, &node.place, errors))
-    });
+    let install = install.and_then(|drafts| installs(drafts, keep, around, &node.place, errors));
     let (drafts, checks) = verify.map(|verify| (verify.endpoints, verify.checks)).unzip();
     let verify = names.as_ref().zip(drafts).and_then(|(names, drafts)| endpoints(drafts, names, profile.as_deref(), errors));
 
@@ -78,12 +75,11 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     .is_usable(node, around.has_pcrs, at_own_risk?, errors);
     let Names { common_name: (_, common_name), dns, ip } = names.filter(|_| wildcards && usable)?;
     let dns = dns.into_iter().map(|(_, name)| name).collect();
-    let (role_at, role) = role?;
     let request = Request { name: name?, profile: profile?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
     Some(Certificate {
         request,
-        issuer: IssuerSettings::OpenBao { role },
-        role_at: role_at.clone(),
+        role_at: role.as_ref()?.0.clone(),
+        issuer: IssuerSettings::OpenBao { role: role?.1 },
         keep: keep?,
         owner: owner?,
         accounts: Accounts { owner: node.text_of("owner").map(str::to_owned), group: node.text_of("group").map(str::to_owned) },
@@ -97,6 +93,18 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         renew_at: renew_at?,
         renamed_from: renamed_from?,
     })
+}
+
+/// The entries of `install`.
+fn installs<'a>(
+    drafts: Vec<DraftInstall<'a>>,
+    keep: Option<Keep>,
+    around: &Neighbours<'a>,
+    place: &Place,
+    errors: &Errors,
+) -> Option<Vec<Install>> {
+    let read: Vec<_> = drafts.into_iter().map(|draft| around.install(draft, keep, errors)).collect();
+    read.into_iter().collect::<Option<Vec<_>>>().filter(|entries| one_password(entries, place, errors))
 }
 
 /// A generation holds each container once, so that all links to it are opened by one password.

@@ -45,16 +45,14 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
 
     let identities = identities(openbao.as_ref());
     let nodes = root.get(files::CERTIFICATE).map_or(Some(&[][..]), |node| files::certificates(node, errors));
-    let around = Neighbours::new(nodes.unwrap_or_default(), paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers);
-    let around = around
+    let around = Neighbours::new(nodes.unwrap_or_default(), paths.clone().unwrap_or_default(), tpm.is_some(), options.drivers)
         .due_at(defaults.flatten())
         .with_pcrs(sealing.iter().flatten().any(|sealing| !sealing.pcrs.is_empty()))
         .with_identities(identities.clone());
     let drafts: Vec<Draft> = nodes.unwrap_or_default().iter().map(|node| Draft::read(node, &around, errors)).collect();
     let before_unknown = errors.count();
-    let of_openbao = merged.entries.iter().find(|entry| entry.key == "openbao").map(|entry| &entry.node);
     root.finish();
-    nameless(of_openbao, &identities, &drafts, errors);
+    nameless(merged, &identities, &drafts, errors);
 
     // What stands in the main file outside of certificates, or in a table that all of them need, stops everything.
     let (of_main, of_drop_ins): (Vec<_>, Vec<_>) =
@@ -87,12 +85,16 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
             })
         }
         (host, paths, trust, _, sealing, _) => {
-            let paths =
-                paths.or_else(|| merged.entries.iter().find(|entry| entry.key == "paths").and_then(|entry| host::places(&entry.node)));
+            let paths = paths.or_else(|| places(merged));
             let anchors = trust.map(|trust| std::iter::once(trust.anchor).chain(trust.also).collect()).unwrap_or_default();
             Err(Box::new(Remains { host, paths, anchors, sealing: sealing.flatten(), drivers: options.drivers, errors: Vec::new() }))
         }
     }
+}
+
+/// The places of a `[paths]` that is wrong elsewhere.
+fn places(merged: &Merged) -> Option<Paths> {
+    merged.entries.iter().find(|entry| entry.key == "paths").and_then(|entry| host::places(&entry.node))
 }
 
 /// Where `openbao.mount` is written.
@@ -132,8 +134,8 @@ fn identities(openbao: Option<&OpenBao>) -> Vec<CertName> {
 }
 
 /// Logins that show a certificate which no entry is about.
-fn nameless(openbao: Option<&Node>, identities: &[CertName], drafts: &[Draft], errors: &Errors) {
-    let Some(openbao) = openbao else { return };
+fn nameless(merged: &Merged, identities: &[CertName], drafts: &[Draft], errors: &Errors) {
+    let Some(openbao) = merged.entries.iter().find(|entry| entry.key == "openbao").map(|entry| &entry.node) else { return };
     for name in identities.iter().filter(|name| drafts.iter().all(|draft| draft.name.as_ref() != Some(name))) {
         let wrong = Wrong::value(format!("tpm_identity shows the certificate \"{name}\", and there is none of that name"));
         errors.at(&openbao.place, wrong.suggest(format!("add [[certificate]] with name = \"{name}\" and key = {{ keep = \"resident\" }}")));

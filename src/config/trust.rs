@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::pem::certificates;
 use super::shape::{Errors, Shape, Wrong, is_fill_in, list, parsed, placed};
-use super::tables::host::{ALSO, CRL, TRUST};
+use super::tables::trust::{ALSO, CRL, TRUST};
 use super::tree::{Node, Place, Value};
 use super::value;
 use crate::io::read;

@@ -68,8 +68,9 @@ consumer postfix postfix@-.service 465
 # One file with the key first is as good to the two that take either order: their pages, with that.
 cp -r $UNITS/consumers $work/
 key_first() { # NAME [FILE]: also in what the page has written there
+  local page=$work/consumers/$1; page+=.md
   sed -i -e 's/live\/\(combined\|fullchain\|key\).pem/live\/combined-key-first.pem/; s/^```haproxy append=.*/```/' \
-    -e "s/^reload = /install = [ { dir = \"\/run\", combined = \"$1.pem\", order = \"key-first\" } ]\n&/" $work/consumers/$1.md
+    -e "s/^reload = /install = [ { dir = \"\/run\", combined = \"$1.pem\", order = \"key-first\" } ]\n&/" "$page"
   [ $# -eq 1 ] || sed -i 's/live\/combined.pem/live\/combined-key-first.pem/' "$2"
   rm -rf /var/lib/omens/certs/$1 /run/omens/$1
 }

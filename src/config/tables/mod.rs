@@ -3,6 +3,7 @@
 pub(super) mod certificate;
 pub(super) mod host;
 pub(super) mod profile;
+pub(super) mod trust;
 
 use super::keys::{Key, Kind, TOP_LEVEL, Table};
 
@@ -15,7 +16,7 @@ pub static ROOT: Table = Table {
     keys: &[
         Key::required("host", Kind::Table(&host::HOST), "{ name = \"web1.example.net\" }", "This host."),
         Key::optional("paths", Kind::Table(&host::PATHS), "the usual places", "{ state = \"/var/lib/omens\" }", "Where things lie."),
-        Key::required("trust", Kind::Table(&host::TRUST), "{ anchor = \"/etc/omens/root.pem\" }", "The root that counts."),
+        Key::required("trust", Kind::Table(&trust::TRUST), "{ anchor = \"/etc/omens/root.pem\" }", "The root that counts."),
         Key::required("openbao", Kind::Table(&host::OPENBAO), "{ mount = \"pki_int\" }", "Who signs."),
         Key::optional("tpm", Kind::Table(&host::TPM), "keys lie in files", "{ tcti = \"device:/dev/tpmrm0\" }", "What keys are sealed to."),
         Key::optional(
