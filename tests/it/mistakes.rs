@@ -55,8 +55,10 @@ impl Walk {
                 Some((before, after)) => format!("{before}omens.toml:16:…:{after}"),
                 None => line.to_owned(),
             };
-            let line = match line.split_once("? there is ") {
-                Some((before, _)) => format!("{before}? there is …"),
+            // The list of all that there is grows with omens and with this lab; the nearest one stands before it.
+            let lists = ["? there is ", "? known here: "];
+            let line = match lists.iter().find_map(|list| Some((list, line.split_once(list)?.0))) {
+                Some((list, before)) => format!("{before}{list}…"),
                 None => line,
             };
             let words: Vec<String> = line
