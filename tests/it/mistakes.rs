@@ -88,8 +88,8 @@ fn what_a_new_user_gets_wrong_is_said_so_that_it_can_be_put_right() {
     // Somebody who speaks first, and no TLS.
     let speaker = std::thread::spawn(move || {
         if let Ok((mut stream, _)) = plain.accept() {
-            let _ = std::io::Write::write_all(&mut stream, b"220 mail.example ESMTP\r\n");
-            let _ = std::io::Read::read(&mut stream, &mut [0; 16]);
+            std::io::Write::write_all(&mut stream, b"220 mail.example ESMTP\r\n").ok();
+            std::io::Read::read(&mut stream, &mut [0; 16]).ok();
         }
     });
     let estate = Estate::new("newcomer", authority).with(Cert::web("web"));
