@@ -42,7 +42,7 @@ pub(super) struct Crl {
     pub(super) issuer_words: String,
     /// When the next one is due.
     pub(super) next_update: Option<Time>,
-    /// Serial numbers, as [`Facts::serial`] writes them.
+    /// Serial numbers, as [`Facts::serial`](crate::judge::cert::Facts::serial) writes them.
     pub(super) revoked: BTreeSet<String>,
 }
 
