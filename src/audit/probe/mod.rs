@@ -151,20 +151,23 @@ pub async fn hear(asking: &Asking, clock: Clock) -> Heard {
     protocols.extend(
         [(tls11, Legacy::Tls11), (tls10, Legacy::Tls10)].into_iter().filter(|(speaks, _)| *speaks).map(|(_, version)| version.name()),
     );
-    if any.end == End::Stalled
-        && any.chain.is_empty()
-        && asking.starttls.is_none()
-        && interview::http::is_plain(&asking.address, asking.timeout).await
-    {
-        any.end = End::PlainHttp;
-    }
+    let asked = question(None);
+    let tried = if any.end == End::Stalled && any.chain.is_empty() && asking.starttls.is_none() {
+        // Both wait for a server that says nothing: side by side, for a person who waits as well.
+        let (plain, tried) = tokio::join!(interview::http::is_plain(&asking.address, asking.timeout), otherwise(asking, &any, &asked));
+        if plain {
+            any.end = End::PlainHttp;
+        }
+        if plain { Tried::default() } else { tried }
+    } else {
+        otherwise(asking, &any, &asked).await
+    };
     let said = match &asking.trust {
         Some(roots) if any.end == End::Accepted && any.client_auth.is_some() && asking.starttls.is_none() => {
             interview::http::refusal(&question(None), roots, clock).await
         }
         _ => None,
     };
-    let tried = otherwise(asking, &any, &question(None)).await;
     Heard { any, tls12, protocols, said, tried }
 }
 
