@@ -270,9 +270,11 @@ step "the end"
 claim "nginx: no request failed" none_but web
 claim "OpenBao: no request failed" none_but openbao
 for name in $([ -z "$KEYLIME" ] || echo registrar verifier); do
-  # 7: refused while it is started anew; 35, 52, 56: what was open is closed by that. Never 60, a certificate that does not verify.
-  claim "$name: refused while it is started anew, and never an invalid certificate" none_but $name '7|35|52|56'
+  # 7: refused while it is started anew; 28: no answer in time from a service that starts on a busy machine; 35, 52, 56: what was open is closed
+  # by that. Never 60, a certificate that does not verify.
+  claim "$name: refused while it is started anew, and never an invalid certificate" none_but $name '7|28|35|52|56'
 done
 claim "the load was one" at_least web $((FOR * 2))
-claim "the estate is audited clean" audit
+# A restart on a busy machine may take longer than a certificate of a minute has left when it is due.
+claim "the estate is audited clean" await 90 audit
 [ $FAILED = 0 ] || { tail -n 5 "$W"/*.bad "$W"/*/run.log "$W"/*/rotate.log "$W/audit.txt" >&2; exit 1; }
