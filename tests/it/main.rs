@@ -38,6 +38,7 @@ mod debt;
 mod disk;
 mod documents;
 mod due;
+mod enrolment;
 mod failures;
 mod identity;
 mod invariants;

@@ -203,6 +203,7 @@ fn act_beside(trees: &Arc<Trees>, world: &World<'_>, run: &Run, due: Vec<Due<'_>
         trees.begins_work(&Working { since: world.clock.now(), certificates });
     }
     let ended = runtime.block_on(all(Context::new(trees, world, run), due, resting));
+    world.close_tpm();
     trees.ends_work();
     // What was announced and not deployed is no part of what consumers are to trust.
     if let Err(why) = trees.settle_trust() {
