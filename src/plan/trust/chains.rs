@@ -65,6 +65,7 @@ pub(super) fn live(certs: &Dir, name: &CertName) -> Result<Option<Dir>, DiskErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::write;
 
     #[test]
     fn equal_chains_are_one_text_and_what_was_seen_is_not_read_again() {
@@ -86,9 +87,9 @@ mod tests {
 
         let here = tempfile::tempdir().unwrap();
         for (of, chain) in [("new", "on disk"), ("unseen", "on disk")] {
-            std::fs::create_dir_all(here.path().join(of).join("gen-1")).unwrap();
-            std::fs::write(here.path().join(of).join("gen-1/chain.pem"), chain).unwrap();
-            std::os::unix::fs::symlink("gen-1", here.path().join(of).join("live")).unwrap();
+            let generation = write::make_path(&here.path().join(of).join("gen-1"), 0o700).unwrap();
+            write::replace_file(&generation, layout::CHAIN, chain.as_bytes(), 0o600).unwrap();
+            write::replace_link(&Dir::open(&here.path().join(of)).unwrap().unwrap(), layout::LIVE, "gen-1").unwrap();
         }
         let certs = Dir::open(here.path()).unwrap();
         let names = ["new", "unseen", "gone"].map(name);
