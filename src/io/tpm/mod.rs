@@ -16,6 +16,7 @@ pub mod limit;
 mod object;
 mod open;
 mod pcrs;
+mod policy;
 pub mod quoted;
 pub mod resident;
 pub mod signer;
@@ -24,7 +25,7 @@ mod srk;
 use tss_esapi::constants::SessionType;
 use tss_esapi::constants::response_code::Tss2ResponseCodeKind as Kind;
 use tss_esapi::handles::{KeyHandle, ObjectHandle, SessionHandle};
-use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
+use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{Digest, Private, SensitiveData};
 use tss_esapi::traits::Marshall as _;
 use tss_esapi::{Error as Tss, Result as TssResult};
@@ -35,6 +36,7 @@ use crate::model::tcti::Tcti;
 use door::{Door, Loaded};
 use endorsed::Endorsement;
 pub use error::TpmError;
+use policy::under_policy;
 use srk::Srk;
 
 /// How often a PCR may move between asking for its value and using it; systemd tries as often
@@ -276,34 +278,4 @@ fn unseal(loaded: &mut Loaded<'_>, session: AuthSession) -> TssResult<Zeroizing<
     let handle: ObjectHandle = loaded.handle;
     let secret = loaded.door.send(Some(session), |context| context.unseal(handle))?;
     Ok(Zeroizing::new(secret.value().to_vec()))
-}
-
-/// Uses what is loaded under the policy over its PCRs, where there is one; `None` where that does not hold. Any PCR that moves between policy
-/// and use fails the use with PCR_CHANGED, also one that the policy does not name; a host with IMA does that all the time
-/// ([Policies and PCRs](crate::io::tpm#policies-and-pcrs)). So it is asked again, on the same session.
-fn under_policy<T>(
-    loaded: &mut Loaded<'_>,
-    session: AuthSession,
-    pcrs: &PcrValues,
-    mut uses: impl FnMut(&mut Loaded<'_>, AuthSession) -> TssResult<T>,
-) -> TssResult<Option<T>> {
-    if pcrs.list.is_empty() {
-        return uses(loaded, session).map(Some);
-    }
-    let policy = PolicySession::try_from(session)?;
-    for _ in 0..TRIES {
-        loaded.door.send(None, |context| context.policy_pcr(policy, Digest::default(), object::selection(pcrs.list.numbers())?))?;
-        let used = uses(loaded, session);
-        if used.is_ok() {
-            return used.map(Some);
-        }
-        // Only a use that succeeds ends a policy: whoever is next finds the session as new.
-        loaded.door.send(None, |context| context.policy_restart(policy))?;
-        match used {
-            Err(why) if error::kind(why) == Some(Kind::PcrChanged) => {}
-            Err(why) if error::kind(why) == Some(Kind::PolicyFail) => return Ok(None),
-            other => return other.map(Some),
-        }
-    }
-    Ok(None)
 }

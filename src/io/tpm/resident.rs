@@ -18,7 +18,8 @@ use tss_esapi::{Error as Tss, Result as TssResult, WrapperErrorKind};
 
 use super::door::Loaded;
 use super::error::TpmError;
-use super::{Sealed, Tpm, not_loaded, under_policy};
+use super::policy::under_policy;
+use super::{Sealed, Tpm, not_loaded};
 use crate::model::pcr::PcrValues;
 
 /// Length of a coordinate and of half a signature on P-256.
