@@ -19,6 +19,7 @@ use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
 use crate::plan::view::{End, PlanDocument, StatusDocument};
+use crate::steps::metrics;
 
 /// One run of the program.
 pub(super) struct Session<'a> {
@@ -77,7 +78,11 @@ impl<'a> Session<'a> {
 
     /// Ends a command that cannot do anything without the settings.
     pub(super) fn unusable(&mut self, command: &Command, remains: Remains) -> u8 {
-        self.refused(command, &Report { errors: remains.errors, ..self.empty(command.name(), error_code(command)) })
+        let report = Report { errors: remains.errors.clone(), ..self.empty(command.name(), error_code(command)) };
+        if command.is_run() {
+            metrics::leave_without_settings(&remains, &report, self.clock);
+        }
+        self.refused(command, &report)
     }
 
     /// The settings, if they know the names that the command line has.

@@ -4,6 +4,7 @@ use super::style::Style;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Warning};
 use crate::model::finding::Severity;
+use crate::model::name::Generation;
 use crate::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use crate::model::text::one_line;
 
@@ -90,7 +91,7 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
         lines.iter().for_each(|line| text.push_str(&format!("  {}: {}\n", style.dim(word), one_line(line, LINE))));
     }
     if let Some(debt) = &report.debt {
-        text.push_str(&format!("  {}: {}\n", style.warn("debt"), self::debt(debt)));
+        text.push_str(&format!("  {}: {}\n", style.warn("debt"), self::debt(debt, report.generation)));
     }
     if let Some(error) = &report.error {
         text.push_str(&hint(error.hint.as_deref(), style));
@@ -147,14 +148,17 @@ fn served(report: &CertReport) -> Option<String> {
     Some(text)
 }
 
-pub(super) fn debt(debt: &Debt) -> String {
+/// What is owed, where consumers read `read`.
+pub(super) fn debt(debt: &Debt, read: Option<Generation>) -> String {
     let since = debt.since.map_or(String::new(), |since| format!(" since {since}"));
     let tried = match debt.attempts {
+        0 => String::new(),
         1 => ", tried once".to_owned(),
         attempts => format!(", tried {attempts} times"),
     };
     let last = debt.stage.zip(debt.code).map_or(String::new(), |(stage, code)| format!(", last failed at {stage}: {code}"));
-    one_line(&format!("{} is issued but not taken up{since}{tried}{last}", debt.generation), LINE)
+    let how = if read == Some(debt.generation) { "is what consumers read, and not settled" } else { "is issued but not taken up" };
+    one_line(&format!("{} {how}{since}{tried}{last}", debt.generation), LINE)
 }
 
 pub(super) fn hint(hint: Option<&str>, style: Style) -> String {
@@ -186,7 +190,7 @@ mod tests {
     use crate::model::code::Code;
     use crate::model::failure::Stage;
     use crate::model::finding::Finding;
-    use crate::model::name::{CertName, Generation};
+    use crate::model::name::CertName;
     use crate::model::reason::{Reason, ReasonCode};
     use crate::model::state::Proof;
 

@@ -82,7 +82,8 @@ pub fn by_reach(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
         Some(Err(remains)) => Err(Box::new(Remains { errors, ..*remains })),
         None => {
             let paths = Some(Paths::default());
-            Err(Box::new(Remains { host: None, paths, anchors: Vec::new(), sealing: None, drivers: options.drivers, errors }))
+            let (anchors, drivers) = (Vec::new(), options.drivers);
+            Err(Box::new(Remains { host: None, paths, anchors, sealing: None, metrics: None, drivers, errors }))
         }
     }
 }

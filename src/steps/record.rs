@@ -5,7 +5,7 @@ mod outside;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use outside::{forget_failure, note_failure, note_logins, note_revoked};
+pub use outside::{forget_failure, note_failure, note_logins, note_revoked, outlive_failure};
 
 use super::commit::Committed;
 use super::swap::{Place, disk_failure, withdrawn};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use self::bare::Ground;
 use self::notes::{note_failures, note_renamed};
 use super::flow::describe_leaf;
-use super::run::disk_error;
+use super::run::{disk_error, tell_what_serves};
 use super::swap::renames;
 use super::swap::{Place, Trees, disk_failure, put_back};
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
@@ -102,6 +102,8 @@ impl Work<'_> {
                 Err(why) => (Vec::new(), Some(disk_error(&why))),
             },
         };
+        let mut certificates = certificates;
+        certificates.iter_mut().for_each(|report| tell_what_serves(&paths.run, report));
         Ended { certificates, error }
     }
 
@@ -111,7 +113,7 @@ impl Work<'_> {
         if self.settings.is_none() {
             self.ground.show_trust();
         }
-        reports
+        reports.into_iter().map(whole).collect()
     }
 
     /// Another run is at work: 0 if every tree is complete already, else `locked`.
@@ -158,6 +160,18 @@ fn failed(mut report: CertReport, failure: Failure) -> CertReport {
     report.outcome = Outcome::Failed;
     report.error = Some(failure);
     report
+}
+
+/// A file that consumers were promised and do not find is a failure, however much of the rest was published.
+fn whole(report: CertReport) -> CertReport {
+    let missing = report.warnings.iter().find(|warning| warning.code == Code::ContainerNotMade).map(|warning| warning.text.clone());
+    match missing.filter(|_| report.error.is_none()) {
+        Some(text) => {
+            let hint = "everything else of it is published; mend that, then `omens restore` again";
+            failed(report, Failure::new(Stage::Publish, Code::ContainerNotMade, text).hint(hint))
+        }
+        None => report,
+    }
 }
 
 /// What consumers are to trust, by what is committed; where that cannot be read, each certificate says so in its turn.

@@ -4,8 +4,10 @@ mod command;
 mod lines;
 mod locking;
 mod owner;
+mod serves;
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::record;
@@ -23,9 +25,11 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::login_end::LoginEnd;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
+use crate::model::state::LastError;
 pub use lines::interrupted;
 pub(super) use lines::{line, renamed, renamed_warning};
 pub(super) use locking::disk_error;
+pub(super) use serves::tell as tell_what_serves;
 
 pub use command::Command;
 
@@ -37,16 +41,20 @@ pub struct Run {
     command: Command,
     host: String,
     started: Time,
+    /// When it had the lock.
+    locked: Time,
     clock: Clock,
     state: Dir,
+    /// Where consumers find what is published.
+    published: PathBuf,
     /// Held until the run is gone.
     _lock: Lock,
     /// Why the ledger could not be written, if it could not.
     unwritten: RefCell<Option<DiskError>>,
-    /// What is wrong within single certificates of the settings.
+    /// What is wrong in the settings and costs single certificates, or none.
     errors: Vec<SettingsError>,
-    /// Whether certificates are named whose names nobody can make out.
-    hides: bool,
+    /// Whether some of that is wrong with no certificate of the report.
+    is_beyond_certificates: bool,
     /// Whether it is about all certificates, also about those whose names nobody can make out.
     of_all: bool,
     /// What it carried over from earlier names before anything else.
@@ -68,14 +76,13 @@ impl Run {
     pub fn begin(command: Command, settings: &Settings, wait: Duration, clock: Clock) -> Begun {
         let started = clock.now();
         let host = settings.host.clone();
-        let (errors, hides) = (settings.faults.errors.clone(), settings.faults.hidden.is_some());
+        let (errors, is_beyond_certificates) = (settings.faults.errors.clone(), settings.faults.is_beyond_certificates());
         let of_all = !matches!(command, Command::Revoke | Command::Rollback | Command::Unblock | Command::Forget);
-        let schema = command.schema();
         let refuse = |error: RunError| {
             // Two configurations in one state directory are a fault of the settings: nothing was attempted.
             let exit = if error.code == Code::SharedState { 2 } else { 1 };
             let error = Some(error);
-            let (schema, host, finished) = (schema.to_owned(), host.clone(), clock.now());
+            let (schema, host, finished) = (command.schema().to_owned(), host.clone(), clock.now());
             Begun::Report(Box::new(Report {
                 schema,
                 host,
@@ -112,12 +119,14 @@ impl Run {
                     command,
                     host,
                     started,
+                    locked: clock.now(),
                     clock,
                     state,
+                    published: settings.paths.run.clone(),
                     _lock: lock,
                     unwritten: RefCell::default(),
                     errors,
-                    hides,
+                    is_beyond_certificates,
                     of_all,
                     renamed,
                 };
@@ -233,10 +242,14 @@ impl Run {
             let of = certificates.iter_mut().filter(|report| report.name == one.name);
             of.for_each(|report| report.warnings.push(renamed_warning(one)));
         }
+        for report in &mut certificates {
+            tell_what_serves(&self.published, report);
+            self.outlive(report);
+        }
         let error = self.unwritten.take().map(|why| disk_error(&why));
-        let hidden = self.of_all && self.hides;
+        let is_faulty = self.of_all && self.is_beyond_certificates;
         Report {
-            exit: u8::from(error.is_some() || hidden || certificates.iter().any(|c| !self.is_good(c))),
+            exit: u8::from(error.is_some() || is_faulty || certificates.iter().any(|c| !self.is_good(c))),
             schema: self.command.schema().to_owned(),
             host: self.host,
             started: self.started,
@@ -244,6 +257,20 @@ impl Run {
             error,
             errors: self.errors,
             certificates,
+        }
+    }
+
+    /// A failure that an earlier run noted a moment ago is over where this one had no cause to repeat it, although both may be of one second.
+    fn outlive(&self, report: &CertReport) {
+        let is_over: fn(&LastError) -> bool = match report.outcome {
+            Outcome::NotDue => |_| true,
+            Outcome::Installed | Outcome::Unchanged => |last| last.failure.stage == Stage::Publish,
+            _ => return,
+        };
+        if report.error.is_none()
+            && let Err(why) = record::outlive_failure(&self.state, &report.name, self.locked, is_over)
+        {
+            tracing::warn!(%why, certificate = %report.name, "a failure that is over stays noted");
         }
     }
 

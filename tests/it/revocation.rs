@@ -60,7 +60,10 @@ fn what_is_replaced_is_revoked_by_a_login_of_its_own_and_what_is_revoked_is_repl
     assert_eq!((&line["outcome"], &line["reason"]), (&"revoked".into(), &"a disk went away".into()), "{line}");
     assert!(is_revoked(&second));
     let live = serial(&renewed);
-    web.estate.omens(&["revoke", "web", "--serial", &live, "--yes"]).expect(1, "web", "refused");
+    let refused = web.estate.omens(&["revoke", "web", "--serial", &live, "--yes"]);
+    refused.expect(1, "web", "refused");
+    let said = |run: &crate::lab::estate::Run| ["generation", "serial", "sha256", "not_after"].map(|field| run.cert("web")[field].clone());
+    assert_eq!(said(&refused), said(&renewed), "what serves is said: {refused}");
     assert!(!is_revoked(&live));
     web.estate.omens(&["revoke", "web", "--serial", &live.to_uppercase(), "--live", "--yes"]).expect(0, "web", "revoked");
     assert_eq!(web.estate.omens(&["plan"]).reasons("web"), ["revoked"]);

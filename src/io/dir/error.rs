@@ -8,6 +8,9 @@ use rustix::io::Errno;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
+/// Until something is published, a refusal of the disk changes nothing for consumers.
+const UNTOUCHED: &str = "nothing that serves was changed";
+
 /// An operation on a file or directory that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskError {
@@ -42,7 +45,11 @@ impl DiskError {
             _ if self.denied() => Code::Permission,
             _ => Code::Disk,
         };
-        Failure::new(stage, code, self.to_string()).hint(self.hint())
+        let hint = self.hint();
+        // What is committed last is what consumers read already.
+        let hint =
+            if stage == Stage::Commit { hint.replace(UNTOUCHED, "then `omens renew --all` goes on from what lies here") } else { hint };
+        Failure::new(stage, code, self.to_string()).hint(hint)
     }
 
     /// What to do about it.
@@ -53,14 +60,14 @@ impl DiskError {
             Errno::ACCESS | Errno::PERM => format!(
                 "run omens as the owner of {path}, usually root; a group or owner in the settings needs the right to give files away"
             ),
-            Errno::NOSPC | Errno::DQUOT => "make room on that file system; nothing that serves was changed".to_owned(),
+            Errno::NOSPC | Errno::DQUOT => format!("make room on that file system; {UNTOUCHED}"),
             Errno::ROFS => format!("{path} is on a read-only file system; under systemd see ReadWritePaths= and StateDirectory="),
             Errno::LOOP | Errno::NOTDIR => {
                 format!("omens never follows a symbolic link here and found something it did not make; look at {path} and remove it")
             }
             Errno::ISDIR | Errno::EXIST | Errno::NOTSUP | Errno::INVAL => format!("omens did not make what lies at {path}; move it away"),
             Errno::IO => "the disk reports an error; see the kernel's log".to_owned(),
-            _ => format!("look at {path}; nothing that serves was changed"),
+            _ => format!("look at {path}; {UNTOUCHED}"),
         }
     }
 }

@@ -80,3 +80,21 @@ pub fn forget_failure(state: &Dir, name: &CertName) -> Result<(), DiskError> {
         known.last_error.as_ref().is_some_and(is_of_publishing).then(|| State { last_error: None, ..known.clone() })
     })
 }
+
+/// Takes out a failure of the second in which a run took the lock, or of the one before it, where that run had no cause to repeat it: the lock's
+/// time is too coarse to tell which came first (`plan/health.rs`).
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub fn outlive_failure(state: &Dir, name: &CertName, locked: Time, is_over: impl Fn(&LastError) -> bool) -> Result<(), DiskError> {
+    let path = format!("{}/{name}/{}", layout::CERTS, layout::STATE);
+    let around = |second: i64| (locked.unix() - 1..=locked.unix()).contains(&second);
+    // Of thousands few were written to a moment ago, and only those are read.
+    if state.modified(&path)?.is_none_or(|second| second < locked.unix() - 2) {
+        return Ok(());
+    }
+    change(state, name, |known| {
+        let last = known.last_error.as_ref().filter(|last| around(last.at.unix()) && is_over(last));
+        last.is_some().then(|| State { last_error: None, ..known.clone() })
+    })
+}
