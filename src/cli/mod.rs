@@ -35,6 +35,7 @@ mod online_here;
 mod online_names;
 mod output;
 mod probe;
+mod refused;
 pub mod progress;
 pub mod revoke_arguments;
 mod schema;

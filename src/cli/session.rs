@@ -8,6 +8,7 @@ use super::exit::{REFUSED, UNKNOWN};
 use super::journal;
 use super::output::Output;
 use super::progress::Progress;
+use super::refused::{self, Asked};
 use super::screen::Screen;
 use super::show;
 use super::style::Style;
@@ -18,7 +19,6 @@ use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
-use crate::plan::view::{End, PlanDocument, StatusDocument};
 use crate::steps::metrics;
 
 /// One run of the program.
@@ -112,11 +112,11 @@ impl<'a> Session<'a> {
 
     /// Prints why nothing was attempted, in the shape that the command's document has at every exit code.
     fn refused(&mut self, command: &Command, report: &Report) -> u8 {
-        let of_shape = matches!(command, Command::Plan | Command::Status(_));
-        if !(self.is_json(command) && of_shape) {
+        if !self.is_json(command) {
             return self.report(report);
         }
-        show_refused(self.output, report);
+        let endpoint = if let Command::Probe(probe) = command { probe.address.as_str() } else { "" };
+        refused::print(self.output, report, Asked { endpoint, ..Asked::default() });
         self.errors(report);
         report.exit
     }
@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
         self.errors(report);
     }
 
-    fn errors(&self, report: &Report) {
+    pub(super) fn errors(&self, report: &Report) {
         let (environment, style) = (self.environment, self.log_style);
         // On one terminal it would stand there twice.
         journal::tell(report);
@@ -186,17 +186,6 @@ impl<'a> Session<'a> {
     pub(super) fn progress(&self) -> Progress {
         let shown = self.environment.stderr_is_terminal && !self.environment.dumb;
         if shown { Progress::new(self.screen, self.clock) } else { Progress::silent() }
-    }
-}
-
-/// Why `plan` or `status` did nothing, as their own document.
-pub(super) fn show_refused(output: &mut Output, report: &Report) {
-    let end = End { started: report.started, finished: report.finished, exit: report.exit, error: report.error.clone() };
-    let (host, errors) = (report.host.clone(), report.errors.clone());
-    if report.schema == "omens.plan/1" {
-        output.document(&PlanDocument::refused(host, end, errors));
-    } else {
-        output.document(&StatusDocument::refused(host, end, errors));
     }
 }
 

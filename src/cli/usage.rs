@@ -5,10 +5,11 @@ use std::ffi::{OsStr, OsString};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
 
-use super::arguments::{Arguments, Color};
+use super::arguments::{Arguments, CONFIG, Color};
 use super::environment::Environment;
 use super::exit::{OK, REFUSED, UNKNOWN};
 use super::output::Output;
+use super::refused::{self, Asked};
 use super::screen::Screen;
 use super::session;
 use super::style::Style;
@@ -67,19 +68,23 @@ pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Cloc
         let error = RunError { code: Code::Usage, text: one_line(&text, 500), hint: Some(hint) };
         // Which command it should have been nobody knows where there is none.
         let report = Report { error: Some(error), ..session::empty(command.unwrap_or(&"error"), now, now, code) };
-        match command {
-            Some(&("plan" | "status")) => session::show_refused(output, &report),
-            _ => output.document(&report),
-        }
+        let config = value(&words, "--config").unwrap_or(CONFIG);
+        let after = words.iter().skip_while(|word| command != Some(word)).skip(1);
+        let endpoint = after.copied().find(|word| !word.starts_with('-')).unwrap_or_default();
+        refused::print(output, &report, Asked { config, endpoint });
     }
     code
 }
 
 /// `--color` as far as it can be made out of a command line that is wrong.
 fn color(words: &[&str]) -> Color {
-    let value = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--color")? {
+    value(words, "--color").and_then(|word| Color::from_str(word, false).ok()).unwrap_or(Color::Auto)
+}
+
+/// The value of an option, as `OPTION VALUE` or `OPTION=VALUE`.
+fn value<'a>(words: &[&'a str], option: &str) -> Option<&'a str> {
+    words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(option)? {
         "" => words.get(at + 1).copied(),
         rest => rest.strip_prefix('='),
-    });
-    value.and_then(|word| Color::from_str(word, false).ok()).unwrap_or(Color::Auto)
+    })
 }

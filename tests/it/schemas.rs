@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::lab::child::run;
 use crate::lab::estate::omens;
+use crate::lab::pki::{Ca, CaKeys, Leaf, ec_key};
 use crate::lab::place;
 
 /// Each pinned document of `fixtures/documents`, with the schema for it.
@@ -44,6 +45,12 @@ fn all() -> BTreeMap<String, Value> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/schemas");
     let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.map(|file| file.trim_end_matches(".json").to_owned()).map(|name| (name.clone(), schema(&name))).collect()
+}
+
+/// Demands that a document is what the schema of this name says, and nothing more.
+#[track_caller]
+pub fn fits(name: &str, document: &Value) {
+    assert_eq!(Validator::faults(&schema(name), document), Vec::<String>::new(), "{name}: {document}");
 }
 
 /// JSON Schema 2020-12 as far as these schemas use it; a keyword that it does not know is a panic, so that nothing is passed over.
@@ -215,6 +222,56 @@ fn what_the_binary_prints_without_a_host_passes_too() {
         let output = run(command, Duration::from_secs(60));
         let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
         assert_eq!(Validator::faults(&schema(name), &document), Vec::<String>::new(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
+    let dir = place::directory("schemas");
+    let at = |name: &str| dir.join(name).display().to_string();
+    std::fs::write(dir.join("omens.toml"), "[host]\nnme = 1\n").unwrap();
+    std::fs::write(dir.join("bad.json"), "{").unwrap();
+    let gone = at("gone");
+    // A host with something to take over.
+    let (ca, key) = (Ca::root("Eye of Thundera", CaKeys::Ec), ec_key());
+    let leaf = ca.leaf(&key, &Leaf::server("web.example", &["web.example"], &[], time::Duration::DAY));
+    std::fs::create_dir_all(dir.join("host/etc/nginx")).unwrap();
+    let block = "server { listen 443 ssl; server_name web.example; ssl_certificate /etc/web.crt; ssl_certificate_key /etc/web.key; }";
+    for (file, text) in
+        [("nginx/nginx.conf", format!("events {{}}\nhttp {{ {block} }}\n")), ("web.crt", leaf.pem()), ("web.key", key.serialize_pem())]
+    {
+        std::fs::write(dir.join("host/etc").join(file), text).unwrap();
+    }
+    let host = at("host");
+    for (arguments, name, code) in [
+        (&["chain-audit", "--no-config", "--root", &gone][..], "chain-audit", 2),
+        (&["chain-audit", "--fail-on", "x"], "chain-audit", 2),
+        (&["chain-audit", "merge", &at("bad.json")], "chain-audit", 2),
+        (&["probe", "x"], "probe", 2),
+        (&["probe", "127.0.0.1:1", "--cert", &gone], "probe", 2),
+        (&["check-config", "--foo"], "check-config", 2),
+        (&["plan"], "plan", 2),
+        (&["status"], "status", 2),
+        (&["install"], "report", 2),
+        (&["--foo"], "report", 2),
+        (&["attest", "--once"], "attest", 2),
+        (&["init", "--root", &gone], "init", 2),
+        (&["init", "--root", &host], "init", 0),
+        (&["init", "--server"], "init-server", 0),
+        (&["explain", "eku.absent"], "explain", 0),
+        (&["explain", "no.such"], "explain", 2),
+        (&["chain-audit", "--list-findings"], "chain-audit-findings", 0),
+        (&["schema"], "schema", 0),
+    ] {
+        let mut command = Command::new(omens());
+        command.args(["--json", "--config"]).arg(dir.join("omens.toml")).args(arguments);
+        let output = run(command, Duration::from_secs(60));
+        let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
+        assert_eq!(output.code, code, "{arguments:?}: {document}");
+        fits(name, &document);
+        if name == "chain-audit" || name == "probe" {
+            assert!(document["error"]["code"].is_string() && document.get("certificates").is_none(), "{arguments:?}: {document}");
+        }
     }
 }
 
