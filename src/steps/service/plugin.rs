@@ -26,6 +26,8 @@ use super::runs::Runs;
 const ANSWER: Duration = Duration::from_secs(10);
 /// Where it has said nothing at all by then, it does not log what it did.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How it marks lines of the level that tells of signals, in both of its formats.
+const INFO: [&str; 2] = ["level=info", "\"level\":\"info\""];
 /// Between two looks at its log.
 const PAUSE: Duration = Duration::from_millis(150);
 /// Hexadecimal digits of the SHA-512 of a data file that SPIRE logs.
@@ -87,7 +89,7 @@ impl Plugin {
     }
 
     fn file_name(&self) -> String {
-        format!("spire-{}-{}.json", self.kind, self.name)
+        data_file_name(self.kind, &self.name)
     }
 
     /// Its files in a generation.
@@ -154,6 +156,12 @@ impl Plugin {
     }
 }
 
+/// What the data file of a plugin is called, in a generation and beside it.
+#[must_use]
+pub fn data_file_name(kind: &str, name: &str) -> String {
+    format!("spire-{kind}-{name}.json")
+}
+
 /// A line of blanks that tells one text from another, and says nothing in JSON.
 fn blanks(text: &str) -> String {
     let print = Fingerprint::of(text.as_bytes());
@@ -187,6 +195,7 @@ pub(super) async fn reconfigure(runs: &Runs, plugin: &Plugin, log: Option<&Path>
         return Ok(Reply::Stopped);
     }
     let begin = clock.instant();
+    let mut is_sent_again = false;
     let refused = |text: String| Failure::new(Stage::Reload, Code::ReloadFailed, text);
     loop {
         let said = plugin.said(&end.lines().await, hash);
@@ -208,6 +217,20 @@ pub(super) async fn reconfigure(runs: &Runs, plugin: &Plugin, log: Option<&Path>
                     plugin.file_name()
                 );
                 return Err(refused(format!("SPIRE took the signal and says nothing of {named}: it has no data file")).hint(hint));
+            }
+            // One that was just started may not have been listening yet.
+            Said::Nothing if waited >= SILENCE / 2 && !is_sent_again => {
+                is_sent_again = true;
+                if runs.signal(Ask::Usr1).await? == Reply::Stopped {
+                    return Ok(Reply::Stopped);
+                }
+            }
+            Said::Nothing if waited >= SILENCE && end.has_said(&INFO).await => {
+                let text = format!(
+                    "SPIRE took no notice of SIGUSR1 within {} s, and logs what it does: {named} has its old data",
+                    SILENCE.as_secs()
+                );
+                return Err(refused(text).hint("does it hang? its log and `systemctl status` say more"));
             }
             Said::Nothing if waited >= SILENCE || matches!(end, Log::Unseen(_)) => return Ok(unseen(&end, &named, hash)),
             Said::Signalled | Said::Nothing => tokio::time::sleep(PAUSE).await,

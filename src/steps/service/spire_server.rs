@@ -159,7 +159,7 @@ impl SpireServer {
     }
 
     async fn look(&self, question: &Question<'_>) -> Result<Shown, Failure> {
-        let mut shown = look(&self.plugin, question)?;
+        let mut shown = look(&self.runs, &self.plugin, question).await?;
         if let Some(id) = self.evict.as_ref().filter(|_| question.before.get("read").is_some()) {
             shown.warnings.extend(self.evict(id, question.deployed.eyes.clock).await?);
         }
