@@ -1,15 +1,20 @@
-//! Revocation lists for consumers: fetched in each run, judged, and kept in the state directory, from where they are shown beside the other
-//! files of `trust`. What is not good stays outside, and what is there goes on serving.
+//! Revocation lists for consumers: asked for where the one that is there ends soon or a run talks to the authority anyway, judged, and kept in
+//! the state directory, from where they are shown beside the other files of `trust`. What is not good stays outside, and what is there goes on
+//! serving.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
+use super::attest::AttestationGate;
 use super::run::{Run, runtime};
 use crate::config::settings::{CrlFrom, CrlSource, Part, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::http::{Client, Request};
 use crate::io::openbao::Server;
 use crate::io::write::{self, Ownership};
-use crate::judge::crl::{deliverable, holds_until};
+use crate::judge::crl::{deliverable, ends_soon, holds_until};
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::Warning;
@@ -20,38 +25,78 @@ use crate::plan::trust::{Trusted, kept_list};
 /// One list is fetched within this.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Fetches the lists of the settings; what could not be delivered is said.
-#[must_use]
-pub fn refresh(settings: &Settings, run: &Run) -> Vec<Warning> {
-    if settings.crls.is_empty() {
-        return Vec::new();
-    }
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(failure) => return vec![Warning::new(Code::CrlNotDelivered, failure.text)],
-    };
-    let certs = run.state().child(layout::CERTS).ok().flatten();
-    let files = Trusted::of_settings(settings, certs.as_ref()).files();
-    let issuers = files.file(Part::Bundle).map(|bundle| certificates(bundle.as_bytes())).unwrap_or_default();
-    // Before anything was committed nobody reads a list, and its issuer is not known.
-    if files.file(Part::Bundle) == files.file(Part::Anchors) {
-        return Vec::new();
-    }
-    let mut warnings = Vec::new();
-    for source in &settings.crls {
-        let kept = kept_list(run.state(), &source.file);
+/// Which lists a run asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that are not there or end soon: nothing else may be asked of anybody in this run.
+    Ending,
+    /// All of them, since the authority is asked anyway.
+    All,
+}
+
+/// The lists of one run, each of which is asked for once.
+#[derive(Debug, Default)]
+pub struct Lists {
+    asked: BTreeSet<String>,
+    /// What could not be delivered.
+    pub warnings: Vec<Warning>,
+}
+
+impl Lists {
+    /// Asks for lists that were not asked for yet, all at once, and keeps what is good. Says whether one of them is another one now. As nothing
+    /// else, none is asked for while this host's state is not vouched for where that is required.
+    pub fn refresh(&mut self, settings: &Settings, run: &Run, gate: &AttestationGate, which: Which) -> bool {
         let now = run.clock().now();
-        let fetched = runtime.block_on(async {
-            let late = || format!("no answer within {} s", LIMIT.as_secs());
-            tokio::time::timeout(LIMIT, fetch(settings, &source.from, run.clock())).await.unwrap_or_else(|_| Err(late()))
-        });
-        let judged = fetched.and_then(|bytes| deliverable(&bytes, &issuers, kept.as_deref(), now));
-        let done = judged.and_then(|list| {
-            if kept.as_ref() == Some(&list) { Ok(()) } else { keep(run.state(), source, &list).map_err(|why| why.to_string()) }
-        });
-        warnings.extend(done.err().map(|why| said(source, kept.as_deref(), &why, now)));
+        let is_wanted = |source: &&CrlSource| {
+            let ends_soon = || ends_soon(kept_list(run.state(), &source.file).as_deref(), now);
+            !self.asked.contains(&source.file) && (which == Which::All || ends_soon())
+        };
+        let wanted: Vec<&CrlSource> = settings.crls.iter().filter(is_wanted).collect();
+        if wanted.is_empty() {
+            return false;
+        }
+        let certs = run.state().child(layout::CERTS).ok().flatten();
+        let files = Trusted::of_settings(settings, certs.as_ref()).files();
+        // Before anything was committed nobody reads a list, and its issuer is not known.
+        if files.file(Part::Bundle) == files.file(Part::Anchors) {
+            return false;
+        }
+        let issuers = files.file(Part::Bundle).map(|bundle| certificates(bundle.as_bytes())).unwrap_or_default();
+        self.asked.extend(wanted.iter().map(|source| source.file.clone()));
+        let runtime = match runtime() {
+            Ok(runtime) => runtime,
+            Err(failure) => {
+                self.warnings.push(Warning::new(Code::CrlNotDelivered, failure.text));
+                return false;
+            }
+        };
+        let fetched = runtime.block_on(fetch_all(settings, &wanted, gate, run.clock()));
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        let mut changed = false;
+        for (source, bytes) in wanted.into_iter().zip(fetched) {
+            let kept = kept_list(run.state(), &source.file);
+            let judged = bytes.and_then(|bytes| deliverable(&bytes, &issuers, kept.as_deref(), now));
+            let done = judged.and_then(|list| if kept.as_ref() == Some(&list) { Ok(false) } else { keep(run.state(), source, &list) });
+            match done {
+                Ok(is_another) => changed |= is_another,
+                Err(why) => self.warnings.push(said(source, kept.as_deref(), &why, now)),
+            }
+        }
+        changed
     }
-    warnings
+}
+
+async fn fetch_all(settings: &Settings, wanted: &[&CrlSource], gate: &AttestationGate, clock: Clock) -> Vec<Result<Vec<u8>, String>> {
+    if let Err(failure) = gate.pass(clock).await {
+        let why = format!("nothing is asked for without a pass of this host's state: {}", failure.text);
+        return wanted.iter().map(|_| Err(why.clone())).collect();
+    }
+    let late = || format!("no answer within {} s", LIMIT.as_secs());
+    let one = |source: &CrlSource| {
+        let from = source.from.clone();
+        async move { tokio::time::timeout(LIMIT, fetch(settings, &from, clock)).await.unwrap_or_else(|_| Err(late())) }
+    };
+    join_all(wanted.iter().map(|source| one(source))).await
 }
 
 fn said(source: &CrlSource, kept: Option<&str>, why: &str, now: Time) -> Warning {
@@ -94,7 +139,11 @@ async fn of_mount(settings: &Settings, mount: &str, clock: Clock) -> Result<Vec<
     Err(last)
 }
 
-fn keep(state: &Dir, source: &CrlSource, list: &str) -> Result<(), DiskError> {
+fn keep(state: &Dir, source: &CrlSource, list: &str) -> Result<bool, String> {
+    write_list(state, source, list).map(|()| true).map_err(|why| why.to_string())
+}
+
+fn write_list(state: &Dir, source: &CrlSource, list: &str) -> Result<(), DiskError> {
     let (dir, made) = write::make_dir(state, layout::CRL, 0o700, Ownership::default())?;
     if made {
         write::sync(state)?;
