@@ -13,7 +13,7 @@ use crate::lab::estate::{Cert, Estate, Run};
 use crate::lab::{free_port, place, program, wait_for};
 
 /// Where `peers.sh build spire` puts them.
-fn binary(name: &str) -> Option<PathBuf> {
+pub(crate) fn binary(name: &str) -> Option<PathBuf> {
     let cache = std::env::var_os("OMENS_PEERS").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/omens-peers")))?;
     Some(cache.join("bin").join(name)).filter(|path| path.is_file()).or_else(|| program(name))

@@ -150,7 +150,9 @@ impl Machine {
         well(Command::new("cp").arg("-rL").args([&state, &bao, &tool("openbao-lab.sh"), &self.root.join("units"), &second]));
         well(Command::new("strip").args(["-g", "-o"]).args([&second.join("omens"), &omens()]));
         well(Command::new("mkfs.ext4").args(["-q", "-d"]).args([&second, &self.dir.join("second.img")]).arg("450M"));
-        well(Command::new("cp").args([&self.root.join("tests/guest/vm.sh"), &self.dir.join("out/vm.sh")]));
+        for shared in ["ca.sh", "vm.sh"] {
+            well(Command::new("cp").args([&self.root.join("tests/guest").join(shared), &self.dir.join("out").join(shared)]));
+        }
     }
 
     /// Boots, runs a script of tests/guest, and gives what it printed; `Err` says why nothing could be booted here.
