@@ -2,6 +2,7 @@
 //! converges with no help. The same with calls that fail: what ends well is whole, what does not is said and goes on.
 
 mod identity;
+mod restarted;
 mod sealed;
 mod victim;
 
