@@ -2,17 +2,17 @@
 //! the state directory, from where they are shown beside the other files of `trust`. What is not good stays outside, and what is there goes on
 //! serving.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::attest::AttestationGate;
-use super::run::{Run, runtime};
+use super::run::Run;
 use crate::config::settings::{CrlFrom, CrlSource, Part, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::http::{Client, Request};
 use crate::io::openbao::Server;
+use crate::io::runtime::within;
 use crate::io::write::{self, Ownership};
 use crate::judge::crl::{deliverable, ends_soon, holds_until};
 use crate::model::clock::{Clock, Time};
@@ -20,10 +20,10 @@ use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::layout;
 use crate::plan::generation::certificates;
-use crate::plan::trust::{Trusted, kept_list};
+use crate::plan::trust::{TrustFiles, kept_list};
 
-/// One list is fetched within this.
-const LIMIT: Duration = Duration::from_secs(20);
+/// All lists are fetched within this: what is due waits for them.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Which lists a run asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,56 +34,50 @@ pub enum Which {
     All,
 }
 
-/// The lists of one run, each of which is asked for once.
+/// What came of the lists of the settings.
 #[derive(Debug, Default)]
-pub struct Lists {
-    asked: BTreeSet<String>,
+pub struct Refreshed {
+    /// Whether one of them is another one now.
+    pub is_new: bool,
     /// What could not be delivered.
     pub warnings: Vec<Warning>,
 }
 
-impl Lists {
-    /// Asks for lists that were not asked for yet, all at once, and keeps what is good. Says whether one of them is another one now. As nothing
-    /// else, none is asked for while this host's state is not vouched for where that is required.
-    pub fn refresh(&mut self, settings: &Settings, run: &Run, gate: &AttestationGate, which: Which) -> bool {
-        let now = run.clock().now();
-        let is_wanted = |source: &&CrlSource| {
-            let ends_soon = || ends_soon(kept_list(run.state(), &source.file).as_deref(), now);
-            !self.asked.contains(&source.file) && (which == Which::All || ends_soon())
-        };
-        let wanted: Vec<&CrlSource> = settings.crls.iter().filter(is_wanted).collect();
-        if wanted.is_empty() {
-            return false;
-        }
-        let certs = run.state().child(layout::CERTS).ok().flatten();
-        let files = Trusted::of_settings(settings, certs.as_ref()).files();
-        // Before anything was committed nobody reads a list, and its issuer is not known.
-        if files.file(Part::Bundle) == files.file(Part::Anchors) {
-            return false;
-        }
-        let issuers = files.file(Part::Bundle).map(|bundle| certificates(bundle.as_bytes())).unwrap_or_default();
-        self.asked.extend(wanted.iter().map(|source| source.file.clone()));
-        let runtime = match runtime() {
-            Ok(runtime) => runtime,
-            Err(failure) => {
-                self.warnings.push(Warning::new(Code::CrlNotDelivered, failure.text));
-                return false;
-            }
-        };
-        let fetched = runtime.block_on(fetch_all(settings, &wanted, gate, run.clock()));
-        runtime.shutdown_timeout(Duration::from_millis(100));
-        let mut changed = false;
-        for (source, bytes) in wanted.into_iter().zip(fetched) {
-            let kept = kept_list(run.state(), &source.file);
-            let judged = bytes.and_then(|bytes| deliverable(&bytes, &issuers, kept.as_deref(), now));
-            let done = judged.and_then(|list| if kept.as_ref() == Some(&list) { Ok(false) } else { keep(run.state(), source, &list) });
-            match done {
-                Ok(is_another) => changed |= is_another,
-                Err(why) => self.warnings.push(said(source, kept.as_deref(), &why, now)),
-            }
-        }
-        changed
+/// Fetches lists of the settings, of issuers that consumers are to trust, all at once. As nothing else, none is asked for while this host's
+/// state is not vouched for where that is required.
+#[must_use]
+pub fn refresh(settings: &Settings, run: &Run, trust: &TrustFiles, gate: &AttestationGate, which: Which) -> Refreshed {
+    let mut refreshed = Refreshed::default();
+    let now = run.clock().now();
+    let is_wanted = |source: &&CrlSource| which == Which::All || ends_soon(kept_list(run.state(), &source.file).as_deref(), now);
+    let wanted: Vec<&CrlSource> = settings.crls.iter().filter(is_wanted).collect();
+    // Before anything was committed nobody reads a list, and its issuer is not known.
+    if wanted.is_empty() || trust.file(Part::Bundle) == trust.file(Part::Anchors) {
+        return refreshed;
     }
+    let fetched = match within(fetch_all(settings, &wanted, gate, run.clock())) {
+        Ok(fetched) => fetched,
+        Err(failure) => {
+            refreshed.warnings.push(Warning::new(Code::CrlNotDelivered, failure.text));
+            return refreshed;
+        }
+    };
+    let issuers = trust.file(Part::Bundle).map(|bundle| certificates(bundle.as_bytes())).unwrap_or_default();
+    for (source, bytes) in wanted.into_iter().zip(fetched) {
+        let kept = kept_list(run.state(), &source.file);
+        let judged = bytes.and_then(|bytes| deliverable(&bytes, &issuers, kept.as_deref(), now));
+        let done = judged.and_then(|list| {
+            if kept.as_ref() == Some(&list) {
+                return Ok(false);
+            }
+            keep(run.state(), source, &list).map(|()| true).map_err(|why| why.to_string())
+        });
+        match done {
+            Ok(is_new) => refreshed.is_new |= is_new,
+            Err(why) => refreshed.warnings.push(said(source, kept.as_deref(), &why, now)),
+        }
+    }
+    refreshed
 }
 
 async fn fetch_all(settings: &Settings, wanted: &[&CrlSource], gate: &AttestationGate, clock: Clock) -> Vec<Result<Vec<u8>, String>> {
@@ -92,11 +86,11 @@ async fn fetch_all(settings: &Settings, wanted: &[&CrlSource], gate: &Attestatio
         return wanted.iter().map(|_| Err(why.clone())).collect();
     }
     let late = || format!("no answer within {} s", LIMIT.as_secs());
-    let one = |source: &CrlSource| {
-        let from = source.from.clone();
+    let one = |from: &CrlFrom| {
+        let from = from.clone();
         async move { tokio::time::timeout(LIMIT, fetch(settings, &from, clock)).await.unwrap_or_else(|_| Err(late())) }
     };
-    join_all(wanted.iter().map(|source| one(source))).await
+    join_all(wanted.iter().map(|source| one(&source.from))).await
 }
 
 fn said(source: &CrlSource, kept: Option<&str>, why: &str, now: Time) -> Warning {
@@ -139,11 +133,7 @@ async fn of_mount(settings: &Settings, mount: &str, clock: Clock) -> Result<Vec<
     Err(last)
 }
 
-fn keep(state: &Dir, source: &CrlSource, list: &str) -> Result<bool, String> {
-    write_list(state, source, list).map(|()| true).map_err(|why| why.to_string())
-}
-
-fn write_list(state: &Dir, source: &CrlSource, list: &str) -> Result<(), DiskError> {
+fn keep(state: &Dir, source: &CrlSource, list: &str) -> Result<(), DiskError> {
     let (dir, made) = write::make_dir(state, layout::CRL, 0o700, Ownership::default())?;
     if made {
         write::sync(state)?;

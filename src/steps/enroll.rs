@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::flow::{self, Request, world::World};
 use super::issue::OpenBaoIssuer;
-use super::run::{Command, runtime};
+use super::run::Command;
 use crate::config::settings::Settings;
 use crate::io::dir::Dir;
+use crate::io::runtime::within;
 use crate::io::write;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
@@ -71,12 +72,12 @@ fn outcome(report: &Report) -> Option<Outcome> {
 
 /// Whether the certificate that is here logs in.
 fn works(world: &World<'_>, issuer: &OpenBaoIssuer, name: &CertName) -> Result<(), Failure> {
-    runtime()?.block_on(async {
+    within(async {
         world.gate.pass(world.clock).await?;
         let tried = issuer.tries_identity(name).await;
         drop(super::issue::Issuer::close(issuer).await);
         tried
-    })
+    })?
 }
 
 /// Removes the file of a token that has ended with this enrolment: nobody has any use for it. What a person may use again stays.

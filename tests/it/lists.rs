@@ -188,92 +188,38 @@ fn http(status: &str, headers: &str, body: &[u8], length: usize) -> Vec<u8> {
     bytes
 }
 
-#[test]
-fn a_list_comes_by_https_and_nothing_that_a_server_may_send_takes_its_place() {
-    let bao = OpenBao::shared();
-    let web = host("pki_by_url");
-    let site = Site::start(&bao.root, "127.0.0.1");
-    let hour = time::Duration::HOUR;
-    let good = bao.root.list(-hour, 48 * hour, 7);
-    let (body, length) = (good.clone(), good.len());
-    site.does(move |out| drop(out.write_all(&http("200 OK", "", &body, length))));
-    with_list(&web, "pki_by_url", &site.url());
+const HOUR: time::Duration = time::Duration::HOUR;
+
+/// A host to which the server has given a good list: number 7 of the root, an hour old, which holds for two days.
+fn served(mount: &str) -> (Web, Site, Vec<u8>) {
+    let (web, site) = (host(mount), Site::start(&OpenBao::shared().root, "127.0.0.1"));
+    let list = OpenBao::shared().root.list(-HOUR, 48 * HOUR, 7);
+    let body = list.clone();
+    site.does(move |out| drop(out.write_all(&ok(&body))));
+    with_list(&web, mount, &site.url());
     web.estate.renew().expect(0, "web", "renewed");
     assert_eq!(site.asked(), 0, "before anything is committed nobody knows whose list it would be");
     let run = web.estate.renew();
     run.expect(0, "web", "not-due");
     assert_eq!((undelivered(&run), site.asked()), (None, 1), "{run}");
-    let good_one = kept(&web);
+    (web, site, list)
+}
+
+#[test]
+fn a_list_comes_by_https_once_and_again_where_it_ends_soon() {
+    let (web, site, _) = served("pki_by_url");
     web.estate.renew();
     web.estate.renew();
     assert_eq!(site.asked(), 1, "it holds for two days: nobody is asked");
-
-    let older = bao.root.list(-2 * hour, 48 * hour, 9);
-    let lesser = bao.root.list(-hour, 48 * hour, 6);
-    let ended = bao.root.list(-3 * hour, -hour, 9);
-    let stranger = Ca::root("Somebody Else", CaKeys::Ec).list(-hour, hour, 9);
-    let imposter = Ca::root(crate::lab::pki::ROOT, CaKeys::Ec).list(-hour, 48 * hour, 9);
-    let pem = omens::judge::pem::write_list(&good);
-    let ok = |body: &[u8]| http("200 OK", "", body, body.len());
-    let mut chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n".to_vec();
-    chunked.extend_from_slice(&good);
-    let elsewhere = format!("Location: https://127.0.0.1:{}/lists/root.crl\r\n", site.port);
-    let rows: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("404", http("404 Not Found", "", &good, length), "status 404"),
-        ("500", http("500 Sorry", "", &good, length), "status 500"),
-        ("204", http("204 No Content", "", b"", 0), "status 204"),
-        ("a redirect", http("302 Found", &elsewhere, &good, length), "which is not followed"),
-        ("a page", ok(b"<html><body>Welcome</body></html>"), "found none"),
-        ("nothing", ok(b""), "found none"),
-        ("cut off", http("200 OK", "", &good[..length - 40], length), ""),
-        ("cut off, and said to be whole", ok(&good[..length - 40]), "crl.malformed"),
-        ("two lists", ok(format!("{pem}{pem}").as_bytes()), "found 2"),
-        ("bytes behind it", ok(&[good.as_slice(), &[0]].concat()), "crl.malformed"),
-        ("more than anybody wants", ok(&vec![0x30; 2 << 20]), "more than 1048576 bytes"),
-        ("a chunk of everything", chunked, ""),
-        ("no HTTP", b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), ""),
-        ("older by its date", ok(&older), "older than the one"),
-        ("less by its number", ok(&lesser), "CRL number 6 is less than 7"),
-        ("ended", ok(&ended), "it held until"),
-        ("of a stranger", ok(&stranger), "expected a pinned root"),
-        ("of an imposter", ok(&imposter), "not signed with the key"),
-    ];
-    for (what, bytes, words) in rows {
-        let asked = site.asked();
-        site.does(move |out| drop(out.write_all(&bytes)));
-        refused(&web, what, words, &good_one);
-        assert_eq!(site.asked(), asked + 1, "{what}: once");
-    }
-    // Not even asked: TLS with somebody else's root or name, and none at all.
-    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = plain.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut tcp in plain.incoming().flatten() {
-            tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok();
-        }
-    });
-    for (what, other) in [
-        ("another root", Site::start(&Ca::root("Somebody Else", CaKeys::Ec), "127.0.0.1")),
-        ("another name", Site::start(&bao.root, "lists.funlab.casa")),
-    ] {
-        with_list(&web, "pki_by_url", &other.url());
-        refused(&web, what, "not trusted", &good_one);
-        assert_eq!(other.asked(), 0, "{what}");
-    }
-    with_list(&web, "pki_by_url", &format!("url = \"https://127.0.0.1:{port}/lists/root.crl\""));
-    refused(&web, "no TLS", "", &good_one);
-
     // A newer one, as PEM, takes its place.
-    let newer = omens::judge::pem::write_list(&bao.root.list(-hour, 48 * hour, 8));
+    let newer = omens::judge::pem::write_list(&OpenBao::shared().root.list(-HOUR, 48 * HOUR, 8));
     let text = newer.clone();
-    site.does(move |out| drop(out.write_all(&http("200 OK", "", text.as_bytes(), text.len()))));
-    with_list(&web, "pki_by_url", &site.url());
+    site.does(move |out| drop(out.write_all(&ok(text.as_bytes()))));
     assert_eq!(undelivered(&web.estate.omens(&["renew", "--all", "--check-revoked"])), None);
     assert_eq!(kept(&web), newer.as_bytes());
     // One that ends soon is asked for by any run.
-    let asked = site.asked();
-    let soon = bao.root.list(-hour, hour / 2, 9);
-    site.does(move |out| drop(out.write_all(&http("200 OK", "", &soon, soon.len()))));
+    let (asked, soon) = (site.asked(), OpenBao::shared().root.list(-HOUR, HOUR / 2, 9));
+    site.does(move |out| drop(out.write_all(&ok(&soon))));
     web.estate.omens(&["renew", "--all", "--check-revoked"]);
     web.estate.renew();
     web.estate.renew();
@@ -291,6 +237,69 @@ fn a_list_comes_by_https_and_nothing_that_a_server_may_send_takes_its_place() {
     let why = undelivered(&run).unwrap_or_else(|| panic!("{run}"));
     assert!(why.contains("without a pass of this host's state"), "{why}");
     assert_eq!(site.asked(), asked + 3, "{run}");
+}
+
+fn ok(body: &[u8]) -> Vec<u8> {
+    http("200 OK", "", body, body.len())
+}
+
+/// What an answer may be in place of a good list, and a word of what is said of it.
+fn answers(good: &[u8], port: u16) -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let (root, length) = (&OpenBao::shared().root, good.len());
+    let named_alike = Ca::root(crate::lab::pki::ROOT, CaKeys::Ec).list(-HOUR, 48 * HOUR, 9);
+    let pem = omens::judge::pem::write_list(good);
+    let elsewhere = format!("Location: https://127.0.0.1:{port}/lists/root.crl\r\n");
+    let chunked = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n", good].concat();
+    vec![
+        ("404", http("404 Not Found", "", good, length), "status 404"),
+        ("500", http("500 Sorry", "", good, length), "status 500"),
+        ("204", http("204 No Content", "", b"", 0), "status 204"),
+        ("a redirect", http("302 Found", &elsewhere, good, length), "which is not followed"),
+        ("a page", ok(b"<html><body>Welcome</body></html>"), "found none"),
+        ("nothing", ok(b""), "found none"),
+        ("cut off", http("200 OK", "", &good[..length - 40], length), ""),
+        ("cut off, and said to be whole", ok(&good[..length - 40]), "crl.malformed"),
+        ("two lists", ok(format!("{pem}{pem}").as_bytes()), "found 2"),
+        ("bytes behind it", ok(&[good, &[0]].concat()), "crl.malformed"),
+        ("more than anybody wants", ok(&vec![0x30; 2 << 20]), "more than 1048576 bytes"),
+        ("a chunk of everything", chunked, ""),
+        ("no HTTP", b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), ""),
+        ("older by its date", ok(&root.list(-2 * HOUR, 48 * HOUR, 9)), "older than the one"),
+        ("less by its number", ok(&root.list(-HOUR, 48 * HOUR, 6)), "CRL number 6 is less than 7"),
+        ("ended", ok(&root.list(-3 * HOUR, -HOUR, 9)), "it held until"),
+        ("of a stranger", ok(&Ca::root("Somebody Else", CaKeys::Ec).list(-HOUR, HOUR, 9)), "expected a pinned root"),
+        ("of an imposter", ok(&named_alike), "not signed with the key"),
+    ]
+}
+
+#[test]
+fn nothing_that_a_server_may_send_takes_the_place_of_a_good_list() {
+    let (web, site, good) = served("pki_hostile_lists");
+    let good_one = kept(&web);
+    for (what, bytes, words) in answers(&good, site.port) {
+        let asked = site.asked();
+        site.does(move |out| drop(out.write_all(&bytes)));
+        refused(&web, what, words, &good_one);
+        assert_eq!(site.asked(), asked + 1, "{what}: once");
+    }
+    // Not even asked: TLS with somebody else's root or name, and none at all.
+    for (what, other) in [
+        ("another root", Site::start(&Ca::root("Somebody Else", CaKeys::Ec), "127.0.0.1")),
+        ("another name", Site::start(&OpenBao::shared().root, "lists.funlab.casa")),
+    ] {
+        with_list(&web, "pki_hostile_lists", &other.url());
+        refused(&web, what, "not trusted", &good_one);
+        assert_eq!(other.asked(), 0, "{what}");
+    }
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = plain.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut tcp in plain.incoming().flatten() {
+            tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok();
+        }
+    });
+    with_list(&web, "pki_hostile_lists", &format!("url = \"https://127.0.0.1:{port}/lists/root.crl\""));
+    refused(&web, "no TLS", "", &good_one);
 }
 
 /// The list in the state directory, whoever reads it.

@@ -60,6 +60,7 @@ mod owners;
 mod package;
 mod probe;
 mod reach;
+mod reads;
 mod reference;
 mod renew;
 mod reseal;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Adopted, Adoption, FILL_IN, PUBLISHED, Plugin, Root, services};
+use crate::model::layout;
 use crate::model::text::one_line;
-use crate::steps::service::data_file_name;
 
 /// The longest text that is repeated in a comment.
 const SHOWN: usize = 300;
@@ -207,7 +207,7 @@ fn of_plugins(out: &mut String, certificate: &Adopted) {
         let Some(plugin) = &reload.plugin else { continue };
         let Plugin { kind, name, file, .. } = plugin;
         let line = plugin.line.map_or_else(String::new, |line| format!(":{line}"));
-        let data = format!("{PUBLISHED}/{}/{}", certificate.name, data_file_name(kind, name));
+        let data = format!("{PUBLISHED}/{}/{}", certificate.name, layout::spire_data(kind, name));
         let now = if plugin.from_file { "plugin_data_file" } else { "plugin_data" };
         comment(
             out,

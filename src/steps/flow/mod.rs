@@ -39,16 +39,14 @@ pub(in crate::steps) use planning::collect_sealing_keys;
 use self::context::Context;
 use self::found::report_of;
 use self::groups::Ranks;
-use self::planning::{Found, Planned, Untidy, clean_sealing_keys};
+use self::planning::{Found, Looked, Planned, Untidy, clean_sealing_keys};
 use self::prepare::Prepared;
 use self::revocation::Numbered;
 use self::task::{Task, lost};
 use self::world::World;
-use super::crl::{Lists, Which};
 use super::run::{Begun, Command, Run, runtime};
 use super::swap::{Announced, Staged, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
-use crate::io::dir::DiskError;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
@@ -58,7 +56,7 @@ use crate::model::report::{CertReport, Report};
 use crate::model::working::Working;
 use crate::plan::choice::Plan;
 use crate::plan::decide::{Decision, Wishes};
-use crate::plan::inventory::{Host, Tree};
+use crate::plan::inventory::Tree;
 use crate::plan::window::Hold;
 
 /// What `renew` was asked for.
@@ -102,11 +100,9 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let is_wanted = |c: &&Certificate| request.names.is_empty() || request.names.contains(c.name());
     let wanted: Vec<&Certificate> = settings.certificates.iter().filter(is_wanted).collect();
     let now = world.clock.now();
-    let mut lists = Lists::default();
-    let asked = Asked { now, wishes: request.wishes, world };
     let unasked = if request.wishes.check_revoked { revocation::check(settings, &wanted, world, &run) } else { None };
     let unknown = |certificate: &Certificate| CertReport::new(certificate.name().clone(), Outcome::Failed);
-    let (host, found) = match look(settings, &asked, &run, &wanted, &mut lists) {
+    let Looked { host, found, unlisted } = match planning::look(settings, &wanted, request.wishes, &run, &world.gate) {
         Ok(found) => found,
         Err(why) => {
             let failure = disk_failure(Stage::Plan, &why);
@@ -141,41 +137,18 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
         clean_sealing_keys(settings);
     }
     if !due.is_empty() {
-        let due = with_refused_identity(settings, &wanted, due, &asked);
+        let due = with_refused_identity(settings, &wanted, due, &Asked { now, wishes: request.wishes, world });
         let resting = reports.values().filter(|report| report.outcome == Outcome::NotDue && !request.wishes.check_revoked);
         let resting: Vec<Numbered> =
             resting.filter_map(|report| Some(Numbered { name: report.name.clone(), serial: report.serial.clone()? })).collect();
-        let ended = renew_due(settings, &asked, &run, due, &resting);
+        let ended = renew_due(settings, &Asked { now, wishes: request.wishes, world }, &run, due, &resting);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
     let told = |certificate: &&Certificate| reports.remove(certificate.name()).unwrap_or_else(|| run.failed(unknown(certificate), lost()));
     let mut reports: Vec<CertReport> = wanted.iter().map(told).collect();
-    reports.iter_mut().for_each(|report| report.warnings.extend(lists.warnings.iter().chain(&unasked).cloned()));
+    reports.iter_mut().for_each(|report| report.warnings.extend(unlisted.iter().chain(&unasked).cloned()));
     reports.extend(if request.names.is_empty() { faulty::all(&run, settings) } else { faulty::named(&run, settings, &request.names) });
     run.end(reports)
-}
-
-/// What is there and what is to be done. Where something is to be signed the revocation lists come along, and one that changed is taken up in
-/// the same run.
-fn look(
-    settings: &Settings,
-    asked: &Asked<'_>,
-    run: &Run,
-    wanted: &[&Certificate],
-    lists: &mut Lists,
-) -> Result<(Host, Vec<Found>), DiskError> {
-    let Asked { now, wishes, world } = *asked;
-    lists.refresh(settings, run, &world.gate, if wishes.check_revoked { Which::All } else { Which::Ending });
-    let (host, found) = planning::look(settings, wanted, now, wishes)?;
-    if signs(&found) && lists.refresh(settings, run, &world.gate, Which::All) {
-        return planning::look(settings, wanted, now, wishes);
-    }
-    Ok((host, found))
-}
-
-/// Whether anything is to be signed.
-fn signs(found: &[Found]) -> bool {
-    found.iter().any(|found| matches!(found, Found::Due { decision, .. } if matches!(decision.plan, Plan::Issue(_))))
 }
 
 /// What a run was asked for, when and where.

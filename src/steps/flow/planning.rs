@@ -23,6 +23,8 @@ use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::{self, Host, Tree};
 use crate::plan::sealing::plaintext_warning;
 use crate::plan::window::Hold;
+use crate::steps::attest::AttestationGate;
+use crate::steps::crl::{self, Which};
 use crate::steps::key::Stores;
 use crate::steps::run::Run;
 use crate::steps::swap::{Place, Trees, disk_failure, is_whole, withdrawn};
@@ -41,12 +43,47 @@ pub(super) enum Found {
     Due { decision: Box<Decision>, tree: Box<Tree> },
 }
 
+/// What was found of the certificates of a run.
+pub(super) struct Looked {
+    pub(super) host: Host,
+    /// In the order in which they were asked about.
+    pub(super) found: Vec<Found>,
+    /// What there is to say of revocation lists.
+    pub(super) unlisted: Vec<Warning>,
+}
+
+/// Looks at these certificates and decides about each, and fetches the revocation lists of the issuers that were seen.
+///
+/// # Errors
+/// The state directory itself cannot be read.
+pub(super) fn look(
+    settings: &Settings,
+    wanted: &[&Certificate],
+    wishes: Wishes,
+    run: &Run,
+    gate: &AttestationGate,
+) -> Result<Looked, DiskError> {
+    let now = run.clock().now();
+    let (host, found) = look_once(settings, wanted, now, wishes)?;
+    // Where something is to be signed the lists come along.
+    let which = if wishes.check_revoked || signs(&found) { Which::All } else { Which::Ending };
+    let lists = crl::refresh(settings, run, &host.trust, gate, which);
+    // A new list is one more thing that consumers are to take up.
+    let (host, found) = if lists.is_new { look_once(settings, wanted, now, wishes)? } else { (host, found) };
+    Ok(Looked { host, found, unlisted: lists.warnings })
+}
+
+/// Whether anything is to be signed.
+fn signs(found: &[Found]) -> bool {
+    found.iter().any(|found| matches!(found, Found::Due { decision, .. } if matches!(decision.plan, Plan::Issue(_))))
+}
+
 /// Looks at these certificates and decides about each. Of those that rest no more than a report is kept: there may be thousands.
 ///
 /// # Errors
 /// The state directory itself cannot be read.
-pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wishes: Wishes) -> Result<(Host, Vec<Found>), DiskError> {
-    inventory::each(settings, wanted, |_, certificate, tree| match tree {
+fn look_once(settings: &Settings, wanted: &[&Certificate], now: Time, wishes: Wishes) -> Result<(Host, Vec<Found>), DiskError> {
+    inventory::each(settings, wanted, |certificate, tree| match tree {
         Err(why) => Found::Unreadable(why),
         Ok(tree) => {
             let decision = decide(settings, certificate, &tree, now, wishes);

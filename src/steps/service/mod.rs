@@ -35,8 +35,6 @@ mod systemd;
 mod unit;
 mod verdicts;
 
-pub use plugin::data_file_name;
-
 use crate::config::service::{Deployed, Drivers, Reply, Service, ServiceState};
 use crate::io::process::NotRun;
 use crate::model::code::Code;

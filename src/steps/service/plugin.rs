@@ -89,7 +89,7 @@ impl Plugin {
     }
 
     fn file_name(&self) -> String {
-        data_file_name(self.kind, &self.name)
+        layout::spire_data(self.kind, &self.name)
     }
 
     /// Its files in a generation.
@@ -156,12 +156,6 @@ impl Plugin {
     }
 }
 
-/// What the data file of a plugin is called, in a generation and beside it.
-#[must_use]
-pub fn data_file_name(kind: &str, name: &str) -> String {
-    format!("spire-{kind}-{name}.json")
-}
-
 /// A line of blanks that tells one text from another, and says nothing in JSON.
 fn blanks(text: &str) -> String {
     let print = Fingerprint::of(text.as_bytes());
@@ -226,10 +220,7 @@ pub(super) async fn reconfigure(runs: &Runs, plugin: &Plugin, log: Option<&Path>
                 }
             }
             Said::Nothing if waited >= SILENCE && end.has_said(&INFO).await => {
-                let text = format!(
-                    "SPIRE took no notice of SIGUSR1 within {} s, and logs what it does: {named} has its old data",
-                    SILENCE.as_secs()
-                );
+                let text = format!("SPIRE logs what it does, and nothing of SIGUSR1 after {waited:.0?}: {named} has its old data");
                 return Err(refused(text).hint("does it hang? its log and `systemctl status` say more"));
             }
             Said::Nothing if waited >= SILENCE || matches!(end, Log::Unseen(_)) => return Ok(unseen(&end, &named, hash)),

@@ -90,6 +90,10 @@ impl Running for SpireAgent {
         vec![Some(self.plugin.shown()), log]
     }
 
+    fn single(&self) -> Option<String> {
+        Some(format!("{} of {}", self.plugin.named(), self.runs.name(Self::DRIVER)))
+    }
+
     fn take_up<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         ask(&self.runs, &self.plugin, self.log.as_ref(), deployed).boxed()
     }

@@ -190,6 +190,10 @@ impl Running for SpireServer {
         vec![Some(self.plugin.shown()), shown(&self.log), self.evict.clone(), shown(&self.socket)]
     }
 
+    fn single(&self) -> Option<String> {
+        Some(format!("{} of {}", self.plugin.named(), self.runs.name(Self::DRIVER)))
+    }
+
     fn take_up<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         ask(&self.runs, &self.plugin, self.log.as_ref(), deployed).boxed()
     }
