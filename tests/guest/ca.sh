@@ -33,7 +33,7 @@ name = "spire.funlab.casa"
 anchor = "/etc/omens/root.pem"
 anchor_sha256 = "$(value .root_sha256)"
 [openbao]
-address = "$(value .address)"
+address = "${address:-$(value .address)}"
 mount = "pki_int"
 login = [ { approle = { role_id = "file:/etc/omens/role-id", secret_id = "${1:-file:/etc/omens/secret-id}" } } ]
 TOML
