@@ -35,8 +35,11 @@ pub(super) fn status(document: &StatusDocument, paths: &Paths, style: Style, ver
         text.push_str(&format!("{}: {beyond}\n", style.warn("note")));
     }
     for warning in &document.warnings {
-        let says = one_line(&format!("{}: {}", warning.code, warning.text), LINE);
-        text.push_str(&format!("{}: {says}\n", style.warn("warning")));
+        text.push_str(&show::general_warning(warning, style));
+    }
+    for login in &document.logins_unknown {
+        let says = one_line(&format!("when the login by {} ends is not known: {}", login.method, login.why), LINE);
+        text.push_str(&format!("{}: {says}\n", style.warn("note")));
     }
     for name in &document.unnamed {
         let (state, run) = (paths.state.join(layout::CERTS), &paths.run);
@@ -148,6 +151,9 @@ fn whole(standing: &Standing, now: Time, style: Style) -> String {
             window.opens,
             window.ends
         ));
+    }
+    if let Some(subject) = &standing.subject {
+        text.push_str(&format!("  subject: {}\n  names: {}\n", one_line(subject, LINE), one_line(&standing.names.join(", "), LINE)));
     }
     text.push_str(&format!("  key: {}\n", standing.keep_means));
     for warning in &standing.warnings {

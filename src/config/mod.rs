@@ -13,6 +13,7 @@ mod host;
 pub mod install;
 pub mod keys;
 mod login;
+mod names;
 mod neighbours;
 mod pem;
 mod profile;

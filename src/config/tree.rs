@@ -267,8 +267,10 @@ fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, entries: &[Entry]
     }
 }
 
-/// What is said about the second of two.
+/// What is said about the second of two, whichever was read first.
 pub(crate) fn duplicate(what: &str, second: &Place, first: &Place) -> SettingsError {
+    let is_before = second.source.name == first.source.name && second.offset < first.offset;
+    let (first, second) = if is_before { (second, first) } else { (first, second) };
     let error = second.error(Code::Duplicate, format!("{what} is set twice, first at {first}"));
     SettingsError { suggestion: Some("keep one of them".to_owned()), ..error }
 }

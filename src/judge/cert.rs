@@ -13,6 +13,7 @@ use super::oid::dotted;
 use super::pair::{self, PublicKey};
 use crate::model::anchor::{Fingerprint, hex};
 use crate::model::clock::Time;
+use crate::model::text;
 
 /// Why bytes are no certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -140,6 +141,15 @@ pub struct Names {
     pub others: Vec<String>,
 }
 
+impl Names {
+    /// Whether this is one of the names, character for character.
+    #[must_use]
+    pub fn spells(&self, name: &str) -> bool {
+        let is_email = |other: &String| other.strip_prefix("email:") == Some(name);
+        self.dns.iter().any(|dns| dns == name) || self.ip.iter().any(|ip| ip.to_string() == name) || self.others.iter().any(is_email)
+    }
+}
+
 /// A set of usages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usages {
@@ -228,6 +238,21 @@ impl Facts {
         })
     }
 
+    /// Its subject, fit to print.
+    #[must_use]
+    pub fn subject_words(&self) -> String {
+        text::one_line(&self.subject.to_string(), text::SERVER_TEXT)
+    }
+
+    /// Its subject alternative names as `KIND:NAME`, fit to print.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let Some(san) = &self.extensions.san else { return Vec::new() };
+        let dns = san.dns.iter().map(|name| format!("dns:{name}"));
+        let all = dns.chain(san.ip.iter().map(|ip| format!("ip:{ip}"))).chain(san.others.iter().cloned());
+        all.map(|name| text::one_line(&name, text::SERVER_TEXT)).collect()
+    }
+
     /// Seconds from notBefore to notAfter.
     #[must_use]
     pub fn lifetime(&self) -> i64 {
@@ -274,13 +299,15 @@ fn name(name: &X509Name<'_>) -> Name {
 }
 
 /// Short names of RFC 4514 §3 and of what is common besides.
-const ATTRIBUTES: [(&str, &str); 8] = [
+const ATTRIBUTES: [(&str, &str); 10] = [
     ("2.5.4.5", "serialNumber"),
     ("2.5.4.6", "C"),
     ("2.5.4.7", "L"),
     ("2.5.4.8", "ST"),
+    ("2.5.4.9", "STREET"),
     ("2.5.4.10", "O"),
     ("2.5.4.11", "OU"),
+    ("2.5.4.17", "postalCode"),
     ("0.9.2342.19200300.100.1.25", "DC"),
     ("1.2.840.113549.1.9.1", "emailAddress"),
 ];

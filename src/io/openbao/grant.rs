@@ -3,8 +3,14 @@
 use std::time::Duration;
 
 use crate::model::clock::Time;
-use crate::model::login_end::LoginEnd;
+use crate::model::login_end::Lasts;
 use crate::model::secret::Token;
+
+/// A secret id, and the path to ask about it, where that is known.
+pub(super) struct SecretIdAt<'a> {
+    pub(super) secret_id: &'a Token,
+    pub(super) path: Option<String>,
+}
 
 /// A token, and the secrets that led to it: a server has seen them and may repeat them in any later text.
 #[derive(Debug)]
@@ -15,17 +21,28 @@ pub struct Grant {
     /// Whether it is renewed while it is used.
     renews: bool,
     presented: Vec<Token>,
+    /// The role of `approle` that granted it, where the server said so.
+    role: Option<Role>,
+    /// Whether the last of what was presented is a secret id that later runs need again.
+    has_lasting_secret_id: bool,
+}
+
+/// A role of the auth method `approle`.
+#[derive(Debug)]
+struct Role {
+    mount: String,
+    name: String,
 }
 
 impl Grant {
     /// A token we logged in for.
     pub(super) const fn ours(token: Token, lease: Option<Duration>, presented: Vec<Token>) -> Self {
-        Self { token, lease, ours: true, renews: false, presented }
+        Self { token, lease, ours: true, renews: false, presented, role: None, has_lasting_secret_id: false }
     }
 
     /// A token that somebody else made.
     pub(super) const fn given(token: Token) -> Self {
-        Self { token, lease: None, ours: false, renews: false, presented: Vec::new() }
+        Self { token, lease: None, ours: false, renews: false, presented: Vec::new(), role: None, has_lasting_secret_id: false }
     }
 
     /// The same with how long it lives.
@@ -38,12 +55,33 @@ impl Grant {
         Self { renews, ..self }
     }
 
-    /// Its end as that of a login by this auth method, where it is somebody else's token and says how long it lives: one of ours is made anew
-    /// for each run.
-    pub(super) fn end(&self, method: &str, now: Time) -> Option<LoginEnd> {
-        let lease = self.lease.filter(|_| !self.ours)?;
-        let expires = now.plus(i64::try_from(lease.as_secs()).unwrap_or(i64::MAX / 2));
-        Some(LoginEnd { method: method.to_owned(), expires, renews: self.renews })
+    /// The same of a role of `approle`, by the server's word. A name that is none is not used.
+    pub(super) fn of_role(self, mount: &str, name: Option<String>) -> Self {
+        let is_name = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        Self { role: name.filter(is_name).map(|name| Role { mount: mount.to_owned(), name }), ..self }
+    }
+
+    /// The same, granted by a secret id that is used again.
+    pub(super) fn with_lasting_secret_id(self) -> Self {
+        Self { has_lasting_secret_id: true, ..self }
+    }
+
+    /// The secret id that is used again, and where it can be asked for.
+    pub(super) fn secret_id(&self) -> Option<SecretIdAt<'_>> {
+        let secret_id = self.presented.last().filter(|_| self.has_lasting_secret_id)?;
+        let path = self.role.as_ref().map(|Role { mount, name }| format!("auth/{mount}/role/{name}/secret-id/lookup"));
+        Some(SecretIdAt { secret_id, path })
+    }
+
+    /// How long it goes on by itself: somebody else's token may say how long it lives, one of ours is made anew for each run.
+    pub(super) fn lasts(&self, now: Time) -> Lasts {
+        match self.lease.filter(|_| !self.ours) {
+            Some(lease) => {
+                let expires = now.plus(i64::try_from(lease.as_secs()).unwrap_or(i64::MAX / 2));
+                Lasts::Until { expires, renews: self.renews, uses_left: None }
+            }
+            None => Lasts::Run,
+        }
     }
 
     /// The token.

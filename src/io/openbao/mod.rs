@@ -7,6 +7,7 @@ pub mod advisory;
 pub mod answer;
 mod auth;
 mod grant;
+mod lasting;
 mod login;
 mod means;
 mod refusal;
@@ -121,8 +122,8 @@ impl Server {
         if !is_success(&answer) {
             return Err(refusal::of_login(&path, &answer, &secrets, self.clock.now()));
         }
-        let (token, lease) = answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))?;
-        Ok(Grant::ours(token, lease, presented))
+        let answer::LoggedIn { token, lease, role } = answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))?;
+        Ok(Grant::ours(token, lease, presented).of_role(mount, role))
     }
 
     /// Asks `MOUNT/sign/ROLE` to sign a CSR (PEM). Not idempotent: an answer that is lost leaves a certificate behind.

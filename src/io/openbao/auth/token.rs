@@ -29,7 +29,7 @@ pub(super) async fn log_in(server: &Server, method: &GivenToken, credentials: Op
         let renewed = server.ask("auth/token/renew-self", &grant, Some(Zeroizing::new(b"{}".to_vec()))).await;
         match renewed {
             Ok(answer) if is_success(&answer) => {
-                let lease = answer::login(&answer.body).ok().and_then(|(_, lease)| lease);
+                let lease = answer::login(&answer.body).ok().and_then(|granted| granted.lease);
                 return Ok(grant.with_lease(lease).that_renews(life.period > 0));
             }
             Ok(answer) => tracing::warn!(status = answer.status, "half of the token is over, and it could not be renewed"),
