@@ -24,8 +24,9 @@ pub(super) async fn mount(settings: &Settings, server: &Server, grant: &Grant) -
         return None;
     }
     let text = format!("there is no PKI secrets engine at \"{own}\" that this login may use");
-    let check =
-        Check::new(Code::RoleRefused, Severity::Error, text).hint(&instead(own, &known, "this login")).at(settings.mount_at.clone());
+    let check = Check::new(Code::RoleRefused, Severity::Error, text)
+        .hint(&instead(own, &known, "this login may use"))
+        .at(settings.mount_at.clone());
     Some(check)
 }
 
@@ -37,7 +38,7 @@ pub(super) fn unknown_roles(settings: &Settings, known: &[String]) -> BTreeMap<S
         let role = certificate.issuer.role();
         let text = format!("certificate {}: there is no role \"{role}\" at {}", certificate.name(), settings.openbao.mount);
         let check = Check::new(Code::RoleRefused, Severity::Error, text)
-            .hint(&instead(role, &words, &settings.openbao.mount))
+            .hint(&instead(role, &words, &format!("{} has", settings.openbao.mount)))
             .at(certificate.role_at.clone());
         checks.entry(role.to_owned()).or_default().push(check);
     }

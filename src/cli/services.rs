@@ -56,12 +56,10 @@ pub(super) fn no_systemd(settings: &Settings, view: &View) -> Option<Warning> {
         return None;
     }
     let units: Vec<&str> = units.iter().map(String::as_str).collect();
-    let text = format!(
-        "no systemd here: nobody can be asked to reload {}; run omens where systemd runs, or name in `reload` what needs none, such as {{ \
-         nginx = {{ conf = \"/etc/nginx/nginx.conf\" }} }}",
-        units.join(", ")
-    );
-    Some(Warning::new(Code::NoSystemd, text))
+    let text = format!("no systemd here: nobody can be asked to reload {}", units.join(", "));
+    let hint =
+        "run omens where systemd runs, or name in `reload` what needs none, such as { nginx = { conf = \"/etc/nginx/nginx.conf\" } }";
+    Some(Warning::new(Code::NoSystemd, text).hint(hint))
 }
 
 /// The units of the settings that no directory of systemd has.

@@ -63,8 +63,7 @@ fn of_method(method: &AuthMethod, noted: Option<&Noted>, known: &mut Logins) {
     let ends: Vec<LoginEnd> = logins.logins.iter().filter(|login| login.method == word).cloned().collect();
     let unknowns: Vec<UnknownEnd> = logins.unknown.iter().filter(|login| login.method == word).cloned().collect();
     let is_silent = ends.is_empty() && unknowns.is_empty() && !logins.endless.iter().any(|one| one == word);
-    // A token says nothing of an end that it does not have.
-    known.unknown.extend(secret.filter(|_| is_silent && matches!(method, AuthMethod::AppRole(_))).map(|_| unknown(NOT_YET.to_owned())));
+    known.unknown.extend(secret.filter(|_| is_silent).map(|_| unknown(NOT_YET.to_owned())));
     known.logins.extend(ends);
     known.unknown.extend(unknowns);
 }

@@ -56,7 +56,7 @@ impl Walk {
                 None => line.to_owned(),
             };
             // The list of all that there is grows with omens and with this lab; the nearest one stands before it.
-            let lists = ["? there is ", "? known here: "];
+            let lists = ["? known here: ", "? pki_int has ", "? this login may use "];
             let line = match lists.iter().find_map(|list| Some((list, line.split_once(list)?.0))) {
                 Some((list, before)) => format!("{before}{list}…"),
                 None => line,

@@ -229,9 +229,9 @@ struct TokenBody {
     data: Option<TokenLife>,
 }
 
-/// Reads what a token says of itself; nothing where the answer holds nothing.
-pub fn token_life(body: &[u8]) -> TokenLife {
-    serde_json::from_slice::<TokenBody>(body).ok().and_then(|body| body.data).unwrap_or_default()
+/// Reads what a token says of itself; `None` where the answer does not say it.
+pub fn token_life(body: &[u8]) -> Option<TokenLife> {
+    serde_json::from_slice::<TokenBody>(body).ok()?.data
 }
 
 /// What OpenBao says of a secret id.
@@ -384,8 +384,8 @@ mod tests {
             assert_eq!(life.wants_renewal(), wants, "{life:?}");
         }
         let read = token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"period":null,"renewable":true}}"#);
-        assert_eq!(read, TokenLife::default(), "what is of another shape says nothing");
-        assert_eq!(token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"renewable":true,"id":"x"}}"#), life(5, 9, 0, true));
+        assert_eq!(read, None, "what is of another shape says nothing");
+        assert_eq!(token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"renewable":true,"id":"x"}}"#), Some(life(5, 9, 0, true)));
     }
 
     #[test]

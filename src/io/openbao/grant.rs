@@ -17,14 +17,25 @@ pub(super) struct SecretIdAt<'a> {
 pub struct Grant {
     token: Token,
     lease: Option<Duration>,
-    ours: bool,
-    /// Whether it is renewed while it is used.
-    renews: bool,
+    term: Term,
     presented: Vec<Token>,
     /// The role of `approle` that granted it, where the server said so.
     role: Option<Role>,
-    /// Whether the last of what was presented is a secret id that later runs need again.
-    has_lasting_secret_id: bool,
+}
+
+/// How long a login goes on, as far as the login itself told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Term {
+    /// A token of ours: it is made anew for each run.
+    Run,
+    /// The same, by a secret id that later runs need again: the last of what was presented.
+    SecretId,
+    /// Somebody else's token, of which nothing is known.
+    Given,
+    /// Somebody else's token without an end.
+    Endless,
+    /// Somebody else's token that is renewed while it is used.
+    Renews,
 }
 
 /// A role of the auth method `approle`.
@@ -37,12 +48,12 @@ struct Role {
 impl Grant {
     /// A token we logged in for.
     pub(super) const fn ours(token: Token, lease: Option<Duration>, presented: Vec<Token>) -> Self {
-        Self { token, lease, ours: true, renews: false, presented, role: None, has_lasting_secret_id: false }
+        Self { token, lease, term: Term::Run, presented, role: None }
     }
 
     /// A token that somebody else made.
     pub(super) const fn given(token: Token) -> Self {
-        Self { token, lease: None, ours: false, renews: false, presented: Vec::new(), role: None, has_lasting_secret_id: false }
+        Self { token, lease: None, term: Term::Given, presented: Vec::new(), role: None }
     }
 
     /// The same with how long it lives.
@@ -50,9 +61,14 @@ impl Grant {
         Self { lease, ..self }
     }
 
-    /// The same of a token that is renewed while it is used, or not.
+    /// The same of somebody else's token that is renewed while it is used, or not.
     pub(super) fn that_renews(self, renews: bool) -> Self {
-        Self { renews, ..self }
+        Self { term: if renews { Term::Renews } else { Term::Given }, ..self }
+    }
+
+    /// The same of somebody else's token that has no end.
+    pub(super) fn that_does_not_end(self) -> Self {
+        Self { term: Term::Endless, ..self }
     }
 
     /// The same of a role of `approle`, by the server's word. A name that is none is not used.
@@ -63,24 +79,26 @@ impl Grant {
 
     /// The same, granted by a secret id that is used again.
     pub(super) fn with_lasting_secret_id(self) -> Self {
-        Self { has_lasting_secret_id: true, ..self }
+        Self { term: Term::SecretId, ..self }
     }
 
     /// The secret id that is used again, and where it can be asked for.
     pub(super) fn secret_id(&self) -> Option<SecretIdAt<'_>> {
-        let secret_id = self.presented.last().filter(|_| self.has_lasting_secret_id)?;
+        let secret_id = self.presented.last().filter(|_| self.term == Term::SecretId)?;
         let path = self.role.as_ref().map(|Role { mount, name }| format!("auth/{mount}/role/{name}/secret-id/lookup"));
         Some(SecretIdAt { secret_id, path })
     }
 
     /// How long it goes on by itself: somebody else's token may say how long it lives, one of ours is made anew for each run.
     pub(super) fn lasts(&self, now: Time) -> Lasts {
-        match self.lease.filter(|_| !self.ours) {
-            Some(lease) => {
-                let expires = now.plus(i64::try_from(lease.as_secs()).unwrap_or(i64::MAX / 2));
-                Lasts::Until { expires, renews: self.renews, uses_left: None }
-            }
-            None => Lasts::Run,
+        let until = |lease: Duration| {
+            let expires = now.plus(i64::try_from(lease.as_secs()).unwrap_or(i64::MAX / 2));
+            Lasts::Until { expires, renews: self.term == Term::Renews, uses_left: None }
+        };
+        match self.term {
+            Term::Run | Term::SecretId => Lasts::Run,
+            Term::Endless => Lasts::Endless,
+            Term::Given | Term::Renews => self.lease.map_or_else(|| Lasts::Unknown(SILENT.to_owned()), until),
         }
     }
 
@@ -103,6 +121,9 @@ impl Grant {
     /// Whether we made the token, so that it is ours to revoke.
     #[must_use]
     pub const fn is_ours(&self) -> bool {
-        self.ours
+        matches!(self.term, Term::Run | Term::SecretId)
     }
 }
+
+/// Why nothing is known of a token.
+const SILENT: &str = "the token may not look at itself: its policy lacks `read` on auth/token/lookup-self";

@@ -19,12 +19,12 @@ pub async fn known(server: &Server, mount: &str, grant: &Grant) -> Option<Vec<St
     Some(keys.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect())
 }
 
-/// What to write in place of `word`, the nearest first; `of` is whose words they are.
+/// What to write in place of `word`, the nearest first; `of` leads over to all that there are.
 #[must_use]
 pub fn instead(word: &str, known: &[&str], of: &str) -> String {
     let safe: Vec<String> = known.iter().take(NAMED).map(|name| one_line(name, 80)).collect();
     let more = if known.len() > NAMED { format!(" and {} more", known.len() - NAMED) } else { String::new() };
-    let all = if safe.is_empty() { format!("{of} has none yet") } else { format!("{of} has {}{more}", safe.join(", ")) };
+    let all = if safe.is_empty() { format!("{of} none yet") } else { format!("{of} {}{more}", safe.join(", ")) };
     nearest(word, known).map_or(all.clone(), |best| format!("did you mean \"{}\"? {all}", one_line(best, 80)))
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn explained(failure: Failure, server: &Server, mount: &str, ro
         Some(known) if !known.iter().any(|one| one == role) => {
             let words: Vec<&str> = known.iter().map(String::as_str).collect();
             let text = format!("there is no role \"{role}\" at {mount} ({})", failure.text);
-            Failure { code: Code::RoleRefused, text, ..failure }.hint(instead(role, &words, mount))
+            Failure { code: Code::RoleRefused, text, ..failure }.hint(instead(role, &words, &format!("{mount} has")))
         }
         Some(_) | None => failure,
     }
@@ -61,10 +61,10 @@ mod tests {
     #[test]
     fn the_nearest_comes_first_and_a_long_list_is_cut() {
         let expected = "did you mean \"infrastructure\"? pki has db, infrastructure";
-        assert_eq!(instead("infrastructur", &["db", "infrastructure"], "pki"), expected);
-        assert_eq!(instead("x", &[], "pki"), "pki has none yet");
+        assert_eq!(instead("infrastructur", &["db", "infrastructure"], "pki has"), expected);
+        assert_eq!(instead("x", &[], "pki has"), "pki has none yet");
         let many: Vec<String> = (0..25).map(|number| format!("role-{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert!(instead("something-else", &many, "pki").ends_with("role-19 and 5 more"));
+        assert!(instead("something-else", &many, "pki has").ends_with("role-19 and 5 more"));
     }
 }
