@@ -87,7 +87,12 @@ fn where_a_login_may_not_ask_for_its_secret_id_nothing_is_known_and_that_is_said
     let path = format!("auth/approle/role/{}/secret-id/lookup", estate.login);
     assert_eq!((status.code, &status.json["logins"], warned(&status)), (0, &json!([]), Vec::new()), "{status}");
     assert!(why(&status).contains(&format!("lacks `update` on {path}")), "{status}");
-    assert!(estate.plain(&["status"]).stdout.contains("note: when the login by approle ends is not known: the login may not ask"));
+    let last = estate.plain(&["status"]).stdout.lines().last().unwrap_or_default().to_owned();
+    assert!(
+        last.contains(": healthy, last run ") && last.ends_with("; when the login by approle ends is not known; more with -v"),
+        "{last}"
+    );
+    assert!(estate.plain(&["status", "-v"]).stdout.contains("note: when the login by approle ends is not known: the login may not ask"));
     let metrics = estate.plain(&["status", "--format", "prometheus"]).stdout;
     assert!(
         metrics.contains("omens_login_end_known{login=\"approle\"} 0") && !metrics.contains("omens_login_expires_seconds"),

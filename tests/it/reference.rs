@@ -201,7 +201,7 @@ fn the_tables_of_the_page_have_the_keys_of_the_parser_and_no_other() {
         let mut told: BTreeSet<&str> =
             spans(row[1]).into_iter().filter(|span| !span.starts_with('"')).filter_map(|span| words(span).next()).collect();
         if row[1].contains("RUNS") {
-            told.extend(["unit", "start", "stop"]);
+            told.extend(["unit", "pid", "start", "stop"]);
         }
         let table = DRIVERS.iter().find(|known| known.name == driver).unwrap_or_else(|| panic!("there is no driver {driver}")).table;
         assert_eq!(told, table.keys.iter().map(|key| key.name).collect(), "the driver {driver}");
