@@ -173,6 +173,7 @@ impl<'a> Shape<'a> {
                 let wrong = Wrong::new(Code::UnknownKey, format!("{} has no key {}", self.what, quoted(&entry.key)));
                 let meant = nearest(&entry.key, &known).and_then(|best| missing.iter().position(|key| *key == best));
                 match meant.map(|at| missing.remove(at)) {
+                    Some(meant) if self.what == TOP_LEVEL => wrong.suggest(format!("write [{meant}], which there has to be")),
                     Some(meant) => wrong.suggest(format!("write \"{meant}\", which {} has to have", self.what)),
                     None => wrong.suggest(instead(&entry.key, &known)),
                 }
