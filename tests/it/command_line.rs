@@ -63,7 +63,10 @@ fn settings_that_are_wrong_stop_every_command_before_it_begins() {
         let arguments = [&["--config", "omens.toml"], arguments].concat();
         let (code, stdout, stderr) = run(dir.path(), &arguments);
         assert_eq!((code, stdout.as_str()), (Some(exit), ""), "{arguments:?}");
-        assert!(stderr.contains("omens.toml:1:2: unknown-key: ") && stderr.contains("  hint: write [host], which there has to be"), "{stderr}");
+        assert!(
+            stderr.contains("omens.toml:1:2: unknown-key: ") && stderr.contains("  hint: write [host], which there has to be"),
+            "{stderr}"
+        );
 
         let (code, stdout, _) = run(dir.path(), &[arguments.as_slice(), &["--json"]].concat());
         let document = document(&stdout);
