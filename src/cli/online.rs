@@ -10,7 +10,8 @@ use super::{online_evidence, online_here, online_names, online_roles};
 use crate::config::settings::{Sealing, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{
-    Grant, Granted, Health, HealthState, HostIdentity, Means, Server, Session, Tried, Unrevoked, advisory, ask_health, sign_path,
+    Grant, Granted, Health, HealthState, HostIdentity, Means, Server, Session, Tried, Unrevoked, advisory, ask_health, known_roles,
+    sign_path,
 };
 use crate::io::tpm::Tpm;
 use crate::io::tpm::connection::Connection;
@@ -18,7 +19,6 @@ use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::login_end::Logins;
-use crate::steps::issue::known_roles;
 
 /// Paths that a renewal needs none of, with what could be done through them. `{m}` is the PKI mount, `{r}` a role of the settings.
 const DANGEROUS: [(&[&str], &str); 8] = [

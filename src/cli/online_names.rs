@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::check::{Check, Severity};
+use crate::config::nearest::instead_at;
 use crate::config::settings::Settings;
 use crate::io::openbao::{Grant, Server};
 use crate::model::code::Code;
-use crate::steps::issue::instead;
 
 /// The mounts of this kind are those of the PKI secrets engine.
 const PKI: &str = "pki";
@@ -25,7 +25,7 @@ pub(super) async fn mount(settings: &Settings, server: &Server, grant: &Grant) -
     }
     let text = format!("there is no PKI secrets engine at \"{own}\" that this login may use");
     let check = Check::new(Code::RoleRefused, Severity::Error, text)
-        .hint(&instead(own, &known, "this login may use"))
+        .hint(&instead_at(own, &known, "this login may use"))
         .at(settings.mount_at.clone());
     Some(check)
 }
@@ -38,7 +38,7 @@ pub(super) fn unknown_roles(settings: &Settings, known: &[String]) -> BTreeMap<S
         let role = certificate.issuer.role();
         let text = format!("certificate {}: there is no role \"{role}\" at {}", certificate.name(), settings.openbao.mount);
         let check = Check::new(Code::RoleRefused, Severity::Error, text)
-            .hint(&instead(role, &words, &format!("{} has", settings.openbao.mount)))
+            .hint(&instead_at(role, &words, &format!("{} has", settings.openbao.mount)))
             .at(certificate.role_at.clone());
         checks.entry(role.to_owned()).or_default().push(check);
     }

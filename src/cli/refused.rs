@@ -27,8 +27,14 @@ pub(super) fn print(output: &mut Output, report: &Report) -> bool {
         "omens.plan/1" => output.document(&PlanDocument::refused(host, end, errors)),
         "omens.status/1" => output.document(&StatusDocument::refused(host, end, errors)),
         "omens.init/1" => output.document(&Refused { document: Adoption::empty(), end, errors }),
-        audit::SCHEMA => output.document(&Refused { document: audit::Document::empty(host, report.started), end, errors }),
+        audit::SCHEMA => output.document(&Refused { document: no_audit(host, report), end, errors }),
         _ => return false,
     }
     true
+}
+
+/// An audit that could not be made.
+fn no_audit(host: String, report: &Report) -> audit::Document {
+    let (schema, summary) = (audit::SCHEMA.to_owned(), audit::Summary::default());
+    audit::Document { schema, at: report.started, host, summary, anchors: Vec::new(), chains: Vec::new(), findings: Vec::new() }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::check::{Check, Severity};
+use crate::config::nearest::nearest;
 use crate::config::service::Examined;
 use crate::config::settings::{Certificate, Settings};
-use crate::config::shape::nearest;
 use crate::io::look::View;
 use crate::io::read;
 use crate::model::code::Code;

@@ -14,6 +14,7 @@ pub mod install;
 pub mod keys;
 mod login;
 mod names;
+pub(crate) mod nearest;
 mod neighbours;
 mod pem;
 mod profile;

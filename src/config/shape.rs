@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use super::keys::{TOP_LEVEL, Table};
+use super::nearest::{instead, nearest};
 use super::tables;
 use super::tree::{Entry, Node, Place, Value};
 use crate::model::code::Code;
@@ -86,21 +87,6 @@ impl Wrong {
 /// A value as it may be repeated in an error.
 pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", one_line(text, SHOWN))
-}
-
-/// The word among `known` that is nearest to `word`, where one is near at all.
-pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let word = word.to_ascii_lowercase();
-    let distance = |candidate: &&str| strsim::damerau_levenshtein(&word, candidate);
-    let best = known.iter().copied().min_by_key(distance)?;
-    let near = distance(&best) <= 1 + word.chars().count().min(12) / 3 || (word.len() > 2 && (best.contains(&word) || word.contains(best)));
-    near.then_some(best)
-}
-
-/// What would be right in place of `word`.
-fn instead(word: &str, known: &[&str]) -> String {
-    let all = known.join(", ");
-    nearest(word, known).map_or_else(|| format!("known here: {all}"), |best| format!("did you mean \"{best}\"? known here: {all}"))
 }
 
 /// A table whose keys are asked for one by one; what its description does not have is unknown.

@@ -260,10 +260,10 @@ fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, entries: &[Entry]
     let key = one_line(source.text.get(span.clone()).unwrap_or_default().trim_matches(['"', '\'']), 80);
     match first_of(&key, &place, entries) {
         Some(first) => duplicate(&format!("\"{key}\""), &place, &first),
-        None => SettingsError {
-            suggestion: Some("keep one of them".to_owned()),
-            ..place.error(Code::Duplicate, format!("\"{key}\" is set twice"))
-        },
+        None => {
+            let error = place.error(Code::Duplicate, format!("\"{key}\" is set twice"));
+            SettingsError { suggestion: Some("keep one of them".to_owned()), ..error }
+        }
     }
 }
 
@@ -271,8 +271,8 @@ fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, entries: &[Entry]
 pub(crate) fn duplicate(what: &str, second: &Place, first: &Place) -> SettingsError {
     let is_before = second.source.name == first.source.name && second.offset < first.offset;
     let (first, second) = if is_before { (second, first) } else { (first, second) };
-    let error = second.error(Code::Duplicate, format!("{what} is set twice, first at {first}"));
-    SettingsError { suggestion: Some("keep one of them".to_owned()), ..error }
+    let text = format!("{what} is set twice, first at {first}");
+    SettingsError { suggestion: Some("keep one of them".to_owned()), ..second.error(Code::Duplicate, text) }
 }
 
 /// Where a key that the parser calls a duplicate stands first: the parser does not say, and for a second `[header]` it forgets the first.

@@ -32,15 +32,6 @@ pub struct Document {
     pub findings: Vec<Finding>,
 }
 
-impl Document {
-    /// A report that could not be made.
-    #[must_use]
-    pub fn empty(host: String, at: Time) -> Self {
-        let (schema, summary) = (SCHEMA.to_owned(), Summary::default());
-        Self { schema, at, host, summary, anchors: Vec::new(), chains: Vec::new(), findings: Vec::new() }
-    }
-}
-
 /// Findings by severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {

@@ -234,28 +234,6 @@ pub fn token_life(body: &[u8]) -> Option<TokenLife> {
     serde_json::from_slice::<TokenBody>(body).ok()?.data
 }
 
-/// What OpenBao says of a secret id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SecretIdLife {
-    /// When it ends; `None`: never.
-    pub expires: Option<Time>,
-    /// How often it can still be used; `None`: that is not counted.
-    pub uses_left: Option<u64>,
-}
-
-/// Reads the answer to the lookup of a secret id (`expiration_time`, `secret_id_num_uses`).
-///
-/// # Errors
-/// What is wrong with it, by place.
-pub fn secret_id_life(body: &[u8]) -> Result<SecretIdLife, String> {
-    let data = data(body)?;
-    let time = data.get("expiration_time").and_then(Value::as_str).ok_or("no expiration_time in it")?;
-    // One that never ends has the zero of Go's time: the year 1.
-    let expires = Time::parse(time).ok_or("an expiration_time that is no time")?;
-    let uses_left = data.get("secret_id_num_uses").and_then(Value::as_u64).filter(|uses| *uses > 0);
-    Ok(SecretIdLife { expires: Some(expires).filter(|expires| expires.unix() > 0), uses_left })
-}
-
 #[derive(Deserialize)]
 struct CapabilitiesBody {
     data: Option<BTreeMap<String, Vec<String>>>,

@@ -11,6 +11,7 @@ mod lasting;
 mod login;
 mod means;
 mod refusal;
+mod roles;
 mod session;
 mod skew;
 mod untrusted;
@@ -35,6 +36,7 @@ pub use grant::Grant;
 pub use login::{Granted, Refusals, Tried, is_the_servers_matter};
 pub use means::{Carried, HostIdentity, Means};
 pub use refusal::Problem;
+pub use roles::known_roles;
 pub use session::{Session, Unrevoked, ask_health};
 pub use skew::Skew;
 

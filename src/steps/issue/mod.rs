@@ -33,7 +33,7 @@ use crate::steps::attest::Attested;
 use crate::steps::key::Key;
 
 pub use openbao::OpenBaoIssuer;
-pub use roles::{instead, known as known_roles, placed};
+pub use roles::placed;
 
 /// A certificate's issuing ends within this ([Limits](crate::cli#limits)), session, login and waits included.
 pub const LIMIT: Duration = Duration::from_secs(45);
