@@ -8,7 +8,6 @@ use super::Due;
 use super::found::report_of;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
-use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
@@ -248,7 +247,7 @@ fn make_ready(trees: &Trees, due: &[Due<'_>], now: Time) {
 
 /// Removes what a killed run left among the sealing keys, where nothing is due: half-written ones, and those that nothing needs any more.
 pub(super) fn clean_sealing_keys(settings: &Settings) {
-    for store in Stores::of(settings, Unanswered::default()).all() {
+    for store in Stores::of(settings, None).all() {
         if let Err(why) = store.clean().and_then(|()| store.collect()) {
             tracing::warn!(%why, "the remains of a killed run stay");
         }
