@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::flow::{self, Request, world::World};
 use super::issue::OpenBaoIssuer;
-use super::run::{Command, runtime};
+use super::run::Command;
 use crate::config::settings::Settings;
 use crate::io::dir::Dir;
+use crate::io::runtime::within;
 use crate::io::write;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
@@ -84,18 +85,15 @@ enum Tried {
 }
 
 fn tried(world: &World<'_>, issuer: &OpenBaoIssuer, name: &CertName) -> Tried {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(why) => return Tried::Refused(why),
-    };
-    runtime.block_on(async {
+    let done = within(async {
         if let Err(why) = world.gate.pass(world.clock).await {
             return Tried::Blocked(why);
         }
         let tried = issuer.tries_identity(name).await;
         drop(super::issue::Issuer::close(issuer).await);
         tried.map_or_else(Tried::Refused, |()| Tried::Works)
-    })
+    });
+    done.unwrap_or_else(Tried::Refused)
 }
 
 /// The secret of a login that was given for one use: its name, and its file where it is nobody else's. A credential is systemd's, and ends with

@@ -9,7 +9,7 @@ for pcr in 2 7 15; do
   tpm2_pcrread -T device:/dev/tpmrm0 sha256:$pcr | awk -v pcr=$pcr '/ 0x/ { print "PCR", pcr, ($NF ~ /^0x0+$/ ? "is zero" : "is measured") }'
 done
 
-bao_up
+ca_up
 cp "$(value .root_cert)" /etc/omens/root.pem
 
 begun=$(signed)

@@ -141,7 +141,9 @@ impl Machine {
         }
         let machine = Self { root, dir: place::directory("vm") };
         std::fs::create_dir_all(machine.dir.join("out")).expect("out");
-        well(Command::new("cp").args([&machine.root.join("tests/guest/vm.sh"), &machine.dir.join("out/vm.sh")]));
+        for shared in ["ca.sh", "vm.sh"] {
+            well(Command::new("cp").args([&machine.root.join("tests/guest").join(shared), &machine.dir.join("out").join(shared)]));
+        }
         Ok(machine)
     }
 
