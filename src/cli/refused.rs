@@ -1,9 +1,11 @@
-//! Why a command did nothing, as a document of the shape that the command's has at every exit code. A report of a run has that of itself.
+//! What a command prints as JSON that could not do anything: its own document with nothing in it, so that each schema has one shape at every
+//! exit code.
 
 use serde::Serialize;
 
 use super::output::Output;
-use crate::model::audit::{self, Summary};
+use crate::audit::adopt::Adoption;
+use crate::model::audit;
 use crate::model::clock::Time;
 use crate::model::failure::Warning;
 use crate::model::report::{Report, SettingsError};
@@ -18,25 +20,39 @@ pub(super) struct Asked<'a> {
     pub(super) endpoint: &'a str,
 }
 
-pub(super) fn print(output: &mut Output, report: &Report, asked: Asked<'_>) {
+/// A document whose command says how it ended only where it could not do anything.
+#[derive(Serialize)]
+struct Refused<T> {
+    #[serde(flatten)]
+    document: T,
+    #[serde(flatten)]
+    end: End,
+    errors: Vec<SettingsError>,
+}
+
+/// Prints this report as the document of its command, where that is another than a report; says whether it is.
+pub(super) fn print(output: &mut Output, report: &Report, asked: Asked<'_>) -> bool {
     let end = End { started: report.started, finished: report.finished, exit: report.exit, error: report.error.clone() };
     let (host, errors) = (report.host.clone(), report.errors.clone());
     match report.schema.as_str() {
         "omens.plan/1" => output.document(&PlanDocument::refused(host, end, errors)),
         "omens.status/1" => output.document(&StatusDocument::refused(host, end, errors)),
+        "omens.init/1" => output.document(&Refused { document: Adoption::empty(), end, errors }),
         "omens.check-config/1" => {
             let (schema, file) = (&report.schema, asked.config);
             output.document(&Settings { schema, file, ok: false, errors, certificates: 0, warnings: [], end });
         }
-        "omens.chain-audit/1" => {
-            let (schema, at) = (report.schema.clone(), report.started);
-            let (anchors, chains, findings) = (Vec::new(), Vec::new(), Vec::new());
-            let nothing = audit::Document { schema, at, host, summary: Summary::default(), anchors, chains, findings };
-            output.document(&Audit { nothing, end });
-        }
-        "omens.probe/1" => output.document(&Endpoint::refused(report, asked.endpoint, end)),
-        _ => output.document(report),
+        "omens.probe/1" => output.document(&Refused { document: Endpoint::refused(report, asked.endpoint), end, errors }),
+        audit::SCHEMA => output.document(&Refused { document: no_audit(host, report), end, errors }),
+        _ => return false,
     }
+    true
+}
+
+/// An audit that could not be made.
+fn no_audit(host: String, report: &Report) -> audit::Document {
+    let (schema, summary) = (audit::SCHEMA.to_owned(), audit::Summary::default());
+    audit::Document { schema, at: report.started, host, summary, anchors: Vec::new(), chains: Vec::new(), findings: Vec::new() }
 }
 
 #[derive(Serialize)]
@@ -47,14 +63,6 @@ struct Settings<'a> {
     errors: Vec<SettingsError>,
     certificates: usize,
     warnings: [Warning; 0],
-    #[serde(flatten)]
-    end: End,
-}
-
-#[derive(Serialize)]
-struct Audit {
-    #[serde(flatten)]
-    nothing: audit::Document,
     #[serde(flatten)]
     end: End,
 }
@@ -77,8 +85,6 @@ struct Endpoint<'a> {
     alert: Option<&'a str>,
     cause: Cause<'a>,
     remedy: Remedy<'a>,
-    #[serde(flatten)]
-    end: End,
 }
 
 #[derive(Serialize)]
@@ -102,7 +108,7 @@ struct Remedy<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    fn refused(report: &'a Report, address: &'a str, end: End) -> Self {
+    fn refused(report: &'a Report, address: &'a str) -> Self {
         let error = report.error.as_ref();
         let cause = Cause { id: error.map_or("", |error| error.code.as_str()), text: error.map_or("", |error| &error.text) };
         let hint = error.and_then(|error| error.hint.as_deref()).unwrap_or_default();
@@ -122,7 +128,6 @@ impl<'a> Endpoint<'a> {
             alert: None,
             cause,
             remedy: Remedy { file: None, line: None, text: hint },
-            end,
         }
     }
 }

@@ -112,11 +112,10 @@ impl<'a> Session<'a> {
 
     /// Prints why nothing was attempted, in the shape that the command's document has at every exit code.
     fn refused(&mut self, command: &Command, report: &Report) -> u8 {
-        if !self.is_json(command) {
+        let endpoint = if let Command::Probe(probe) = command { probe.address.as_str() } else { "" };
+        if !(self.is_json(command) && refused::print(self.output, report, Asked { endpoint, ..Asked::default() })) {
             return self.report(report);
         }
-        let endpoint = if let Command::Probe(probe) = command { probe.address.as_str() } else { "" };
-        refused::print(self.output, report, Asked { endpoint, ..Asked::default() });
         self.errors(report);
         report.exit
     }
@@ -140,7 +139,9 @@ impl<'a> Session<'a> {
     /// failed is on stderr as well, where somebody looks for it who sends stdout elsewhere.
     pub(super) fn report(&mut self, report: &Report) -> u8 {
         if self.global.json {
-            self.output.document(report);
+            if !refused::print(self.output, report, Asked::default()) {
+                self.output.document(report);
+            }
         } else if !self.global.quiet {
             let text = show::report(report, self.style);
             self.output.text(&text);

@@ -71,7 +71,9 @@ pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Cloc
         let config = value(&words, "--config").unwrap_or(CONFIG);
         let after = words.iter().skip_while(|word| command != Some(word)).skip(1);
         let endpoint = after.copied().find(|word| !word.starts_with('-')).unwrap_or_default();
-        refused::print(output, &report, Asked { config, endpoint });
+        if !refused::print(output, &report, Asked { config, endpoint }) {
+            output.document(&report);
+        }
     }
     code
 }
