@@ -19,7 +19,9 @@ use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
-use crate::steps::metrics;
+
+/// Writes what others read of a run that had no settings.
+pub(super) type Leave = fn(&Remains, &Report, Clock);
 
 /// One run of the program.
 pub(super) struct Session<'a> {
@@ -33,6 +35,8 @@ pub(super) struct Session<'a> {
     /// For stderr.
     pub(super) log_style: Style,
     pub(super) drivers: Drivers,
+    /// What a run leaves that could not use the settings. Commands that only look never come to it.
+    leave: Leave,
     started: Time,
     /// `host.name` of the settings, once they were read.
     host: RefCell<String>,
@@ -46,12 +50,13 @@ impl<'a> Session<'a> {
         screen: &'a Screen,
         output: &'a mut Output,
         drivers: Drivers,
+        leave: Leave,
     ) -> Self {
         let style = Style::of(global.color, environment.stdout_is_terminal, environment);
         let log_style = Style::of(global.color, environment.stderr_is_terminal, environment);
         screen.log(global.verbose, log_style.colors(), environment.stderr_is_journal);
         let started = clock.now();
-        Self { environment, clock, global, screen, output, style, log_style, drivers, started, host: RefCell::default() }
+        Self { environment, clock, global, screen, output, style, log_style, drivers, leave, started, host: RefCell::default() }
     }
 
     /// Reads the settings; with `check_secrets`, the owners and modes of `file:` secrets are part of it. What is wrong within single
@@ -80,7 +85,7 @@ impl<'a> Session<'a> {
     pub(super) fn unusable(&mut self, command: &Command, remains: Remains) -> u8 {
         let report = Report { errors: remains.errors.clone(), ..self.empty(command.name(), error_code(command)) };
         if command.is_run() {
-            metrics::leave_without_settings(&remains, &report, self.clock);
+            (self.leave)(&remains, &report, self.clock);
         }
         self.refused(command, &report)
     }

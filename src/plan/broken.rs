@@ -9,6 +9,7 @@ use super::faulty::trusted;
 use super::inventory::{self, Roots, StateFile, Tree};
 use super::outlet::{self, Bare};
 use super::sealing::SealingKeys;
+use super::serving::leaf_found;
 use super::standing::{self, Standing};
 use super::trust::TrustFiles;
 use super::under_way;
@@ -131,15 +132,15 @@ impl<'a> Found<'a> {
 
     /// What a run would do to it, with what is committed.
     fn planned(&self, faulty: &Faulty) -> Planned {
-        planned(faulty, self.tree(&faulty.name).ok().as_ref().and_then(standing::leaf_found))
+        planned(faulty, self.tree(&faulty.name).ok().as_ref().and_then(leaf_found))
     }
 
     /// Where it stands: what is committed and what consumers read, whatever the settings say.
     fn standing(&self, faulty: &Faulty, last_run: Option<Time>) -> Standing {
         let tree = self.tree(&faulty.name).unwrap_or_else(|why| Tree { state_file: StateFile::Broken(why.to_string()), ..Tree::default() });
-        let mut planned = planned(faulty, standing::leaf_found(&tree));
+        let mut planned = planned(faulty, leaf_found(&tree));
         planned.reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
-        let facts = standing::leaf_found(&tree);
+        let facts = leaf_found(&tree);
         let keep = tree.live.as_ref().map_or(Keep::File, |live| live.keep);
         let pcrs = tree.live.as_ref().and_then(|live| self.keys.pcrs(live)).unwrap_or_default().to_vec();
         let copies = tree.live.as_ref().and_then(|live| live.meta.as_ref()).map(outlet::copies).unwrap_or_default();

@@ -7,7 +7,7 @@ use super::choice::Plan;
 use super::decide::{Decision, Wishes, decide};
 use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
-use super::standing::leaf_found;
+use super::serving::leaf_found;
 use super::window::Hold;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;

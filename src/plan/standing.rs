@@ -9,6 +9,7 @@ use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
 use super::planned::{Planned, planned};
 use super::sealing::{SealingKeys, plaintext_warning};
+use super::serving::leaf_found;
 use crate::config::settings::{Certificate, Install, Settings};
 use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
@@ -89,18 +90,6 @@ impl Standing {
     #[must_use]
     pub fn serves(&self) -> Option<Generation> {
         self.published.filter(|_| self.in_progress.is_none()).or(self.live)
-    }
-}
-
-/// The leaf that consumers find. While a run is at work it is told as it was before that, and where nothing is published it is the committed
-/// one.
-pub(super) fn leaf_found(tree: &Tree) -> Option<&Facts> {
-    let committed = tree.live.as_ref();
-    let facts = || committed.and_then(|live| live.facts.as_ref());
-    let other = tree.published.generation.filter(|published| committed.is_none_or(|live| live.generation != *published));
-    match other.filter(|_| tree.under_way.is_none()) {
-        Some(_) => tree.published.facts.as_ref(),
-        None => tree.published.facts.as_ref().filter(|_| other.is_none()).or_else(facts),
     }
 }
 
