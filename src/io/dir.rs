@@ -6,6 +6,7 @@ mod buffer;
 mod error;
 mod room;
 
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -37,7 +38,6 @@ pub enum Kind {
 }
 
 /// A file as it was read.
-#[derive(Debug)]
 pub struct Content {
     /// Its bytes, wiped when dropped, since it may hold a key.
     pub bytes: Zeroizing<Vec<u8>>,
@@ -47,6 +47,14 @@ pub struct Content {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+}
+
+/// What is in it may be a key.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, mode, uid, gid } = self;
+        write!(f, "Content {{ {} bytes, mode {mode:04o}, {uid}:{gid} }}", bytes.len())
+    }
 }
 
 impl Content {

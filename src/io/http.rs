@@ -5,6 +5,7 @@
 mod call;
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -47,7 +48,6 @@ struct Way<'a> {
 }
 
 /// One request.
-#[derive(Debug)]
 pub struct Request<'a> {
     /// Below the base, without a leading slash.
     pub path: &'a str,
@@ -59,8 +59,14 @@ pub struct Request<'a> {
     pub json: Option<Zeroizing<Vec<u8>>>,
 }
 
+/// What is sent may hold a secret.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("path", &self.path).field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
 /// What came back: status, and the whole body.
-#[derive(Debug)]
 pub struct Answer {
     /// Status code, any but a redirect's.
     pub status: u16,
@@ -68,6 +74,12 @@ pub struct Answer {
     pub retry_after: Option<String>,
     /// At most 1 MiB. It may hold a token.
     pub body: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).field("retry_after", &self.retry_after).finish_non_exhaustive()
+    }
 }
 
 /// What could have happened to a request that has no answer.

@@ -1,5 +1,8 @@
 //! The event loop that a command waits in: for servers, services and deadlines.
 
+use std::future::Future;
+use std::time::Duration;
+
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
@@ -12,4 +15,15 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         Failure::new(Stage::Plan, Code::NoRuntime, format!("the system gives no event loop: {why}"))
             .hint("look at the limits of open files and processes")
     })
+}
+
+/// Waits for this in a runtime of its own. What still blocks then, a name resolution for one, holds nobody up.
+///
+/// # Errors
+/// As [`runtime`].
+pub fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(done)
 }

@@ -17,9 +17,19 @@ use crate::model::entry::Entry;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
+use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State, ToRevoke};
 use crate::plan::budget::{self, Allowance, Life};
 use crate::plan::due::Renewal;
+use crate::plan::generation::Kept;
+
+/// What becomes of the certificate before one that is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// It stays valid until it ends.
+    Stays,
+    /// It is revoked once the new one is known to be in use.
+    Revoked,
+}
 
 /// The state of one certificate during a run, saved at every step that must survive a kill.
 #[derive(Debug)]
@@ -160,15 +170,26 @@ impl Notes {
     ///
     /// # Errors
     /// When `state.json` cannot be written; the link already counts.
-    pub fn committed(&self, committed: &Committed, stopped: Vec<String>, failure: Option<&Failure>, now: Time) -> Result<(), Failure> {
+    pub fn committed(
+        &self,
+        committed: &Committed,
+        replaced: Replaced,
+        stopped: Vec<String>,
+        failure: Option<&Failure>,
+        now: Time,
+    ) -> Result<(), Failure> {
         let mut guard = self.lock();
         let state = &mut guard.0;
         let generation = committed.generation();
+        let was_seen = state.proven.as_ref().is_some_and(|proven| proven.generation == generation && proven.proof.is_in_use());
         // Where the link was moved by a run that did not come to note it, what was noted last is what was committed before.
         let noted = state.proven.as_ref().map(|proven| proven.generation).filter(|noted| *noted < generation);
         state.previous = committed.previous().or(noted).or(state.previous);
         state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
         state.trust = self.place.trusted();
+        if replaced == Replaced::Revoked && committed.proof().is_in_use() && !was_seen {
+            self.owe(state, committed, now);
+        }
         // Entries for generations up to `live` are void.
         state.withdrawn.retain(|g| *g > generation);
         state.largest = state.largest.max(generation.0);
@@ -186,6 +207,25 @@ impl Notes {
         }
         state.last_error = failure.map(|failure| LastError { at: now, failure: failure.clone() });
         self.save(state)
+    }
+
+    /// Notes that the certificate before the committed one is to be revoked, once that is known to be in use: what a kill or a refusal leaves
+    /// undone is done by a later run.
+    fn owe(&self, state: &mut State, committed: &Committed, now: Time) {
+        let serial = &committed.facts().serial;
+        state.to_revoke.retain(|owed| owed.ends > now && owed.serial != *serial);
+        let replaced = state.previous.and_then(|previous| self.certificate_of(previous));
+        let is_owed = |one: &ToRevoke| {
+            one.ends > now && one.serial != *serial && !state.revoked.contains(&one.serial) && !state.to_revoke.contains(one)
+        };
+        let replaced = replaced.filter(is_owed);
+        state.to_revoke.extend(replaced);
+    }
+
+    /// The certificate of a generation that is there.
+    fn certificate_of(&self, generation: Generation) -> Option<ToRevoke> {
+        let facts = self.place.var().and_then(|var| Kept::read(&var, generation)).ok()?.facts?;
+        Some(ToRevoke { serial: facts.serial, ends: facts.not_after })
     }
 
     /// Notes that the committed certificate is now the generation `to`, with another file for the same key: what is known of it stays known,

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{Issuer, Order, revoke, too_slow};
+use super::{Issuer, Order, Revocations, revoke, too_slow};
 use crate::config::settings::{IssuerSettings, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{Health, HealthState, HostIdentity, Means, Problem, Session, Unrevoked, is_the_servers_matter, pause};
@@ -203,7 +203,7 @@ impl Issuer for OpenBaoIssuer {
         .boxed()
     }
 
-    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Revocations, Failure>> {
         revoke::revoke(&self.settings, self.means.clone(), self.clock, serials).boxed()
     }
 
@@ -254,11 +254,11 @@ fn judge_health(name: &str, health: &Health) -> Result<Vec<Warning>, Failure> {
     Ok(warnings)
 }
 
-fn not_revoked(unrevoked: &Unrevoked) -> Option<Warning> {
+pub(super) fn not_revoked(unrevoked: &Unrevoked) -> Option<Warning> {
     let Unrevoked { problem, lease } = unrevoked;
     // A policy without that right is a choice (io/openbao/facts.md, "Roles and policies"), and harmless where the token soon ends by
     // itself.
-    if problem.definite && lease.is_some_and(|lease| lease <= SHORT_LEASE) {
+    if problem.failure.code == Code::PermissionDenied && lease.is_some_and(|lease| lease <= SHORT_LEASE) {
         return None;
     }
     let until = lease.map_or_else(|| "for a time it did not say".to_owned(), |lease| format!("for up to {}", span::show(lease)));
@@ -299,12 +299,17 @@ mod tests {
 
     #[test]
     fn a_token_left_behind_is_worth_a_warning_unless_it_soon_ends_by_itself() {
-        let problem =
-            |definite| Problem { failure: refused(Code::PermissionDenied, "no"), again: None, definite, token_not_accepted: false };
-        for (lease, definite, warned) in [(Some(600), true, false), (Some(3601), true, true), (None, true, true), (Some(600), false, true)]
-        {
-            let got = not_revoked(&Unrevoked { problem: problem(definite), lease: lease.map(Duration::from_secs) });
-            assert_eq!(got.is_some(), warned, "{lease:?} {definite}");
+        let problem = |code| Problem { failure: refused(code, "no"), again: None, definite: true, token_not_accepted: false };
+        for (lease, code, warned) in [
+            (Some(600), Code::PermissionDenied, false),
+            (Some(3601), Code::PermissionDenied, true),
+            (None, Code::PermissionDenied, true),
+            // That it may not is a choice; that the server cannot is none.
+            (Some(600), Code::ServerError, true),
+            (Some(600), Code::Unreachable, true),
+        ] {
+            let got = not_revoked(&Unrevoked { problem: problem(code), lease: lease.map(Duration::from_secs) });
+            assert_eq!(got.is_some(), warned, "{lease:?} {code:?}");
         }
     }
 }
