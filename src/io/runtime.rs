@@ -1,6 +1,5 @@
 //! The event loop that a command waits in: for servers, services and deadlines.
 
-use std::future::Future;
 use std::time::Duration;
 
 use crate::model::code::Code;
@@ -17,11 +16,11 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     })
 }
 
-/// Waits for this in a runtime of its own. What still blocks then, a name resolution for one, holds nobody up.
+/// Does this in an event loop of its own, whose end waits for nothing: a name resolution that hangs would hold it up for as long as it likes.
 ///
 /// # Errors
 /// As [`runtime`].
-pub fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+pub fn within<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = runtime()?;
     let done = runtime.block_on(work);
     runtime.shutdown_timeout(Duration::from_millis(100));

@@ -10,7 +10,7 @@ use super::run::{Begun, Command, Run};
 use super::swap::disk_failure;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
-use crate::io::runtime::wait_for;
+use crate::io::runtime::within;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
@@ -51,7 +51,7 @@ pub fn revoke(settings: &Settings, request: &Request, world: &World<'_>) -> Repo
     let ended = match serial_of(settings, run.state(), request, &mut report) {
         Err(refused) => run.refused(report, refused),
         Ok(serial) => {
-            let asked = wait_for(world.issuer.revoke(std::slice::from_ref(&serial))).and_then(|asked| asked);
+            let asked = within(world.issuer.revoke(std::slice::from_ref(&serial))).and_then(|asked| asked);
             report.serial = Some(serial.clone());
             match asked.and_then(|asked| asked.answers.into_iter().collect::<Result<Vec<()>, _>>().map(|_| asked.warnings)) {
                 Err(failure) => run.failed(report, failure),

@@ -13,6 +13,7 @@
 mod csr;
 mod openbao;
 mod revoke;
+mod roles;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,17 +22,18 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
 use crate::config::settings::{IssuerSettings, Settings};
-use crate::io::tpm::limit::Unanswered;
+use crate::io::tpm::connection::Connection;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::login_end::LoginEnd;
+use crate::model::login_end::Logins;
 use crate::model::name::{CertName, Generation};
 use crate::model::request::{Request, Signed};
 use crate::steps::attest::Attested;
 use crate::steps::key::Key;
 
 pub use openbao::OpenBaoIssuer;
+pub use roles::placed;
 
 /// A certificate's issuing ends within this ([Limits](crate::cli#limits)), session, login and waits included.
 pub const LIMIT: Duration = Duration::from_secs(45);
@@ -84,9 +86,9 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
     /// Stage `issue`, for all of them: no such login, or it is refused.
     fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Revocations, Failure>>;
 
-    /// Logins whose end became known in this run, asked before it is closed. What is logged in anew for each run has none.
-    fn logins(&self) -> Vec<LoginEnd> {
-        Vec::new()
+    /// What became known in this run of how long its logins go on, asked before it is closed. Never fails a run.
+    fn logins(&self) -> BoxFuture<'_, Logins> {
+        Box::pin(std::future::ready(Logins::none()))
     }
 
     /// Ends what was begun there, such as a login, and gives what is worth saying about the run as a whole. Never fails a run.
@@ -95,8 +97,8 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
 
 /// The issuer of a run.
 #[must_use]
-pub fn of(settings: &Settings, clock: Clock, unanswered: Unanswered) -> Arc<dyn Issuer> {
-    Arc::new(OpenBaoIssuer::new(settings, clock).after(settings, unanswered))
+pub fn of(settings: &Settings, clock: Clock, tpm: Option<Connection>) -> Arc<dyn Issuer> {
+    Arc::new(OpenBaoIssuer::new(settings, clock).over(settings, tpm))
 }
 
 /// One CSR to sign.
@@ -160,7 +162,7 @@ impl std::fmt::Debug for Asking<'_> {
     }
 }
 
-/// Opens the authority for one certificate, whose issuing ends at `until`. Nothing of an authority can be asked without what the gate gives.
+/// Opens the authority for one certificate, whose issuing ends at `until`. Nothing is asked of an authority to be signed without what the gate gives.
 ///
 /// # Errors
 /// Stage `issue`: it cannot be asked now.
