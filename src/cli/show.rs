@@ -6,7 +6,6 @@ use crate::model::failure::{Failure, Warning};
 use crate::model::finding::Severity;
 use crate::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use crate::model::text::one_line;
-use crate::steps::run::Command;
 
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;
@@ -28,8 +27,8 @@ pub fn report_of_many(report: &Report, style: Style) -> String {
 /// What failed, a line each: for those who do not see the result.
 #[must_use]
 pub fn failures(report: &Report, style: Style) -> String {
-    let goes_back = report.schema == Command::Rollback.schema();
-    let failed = worst_first(report).into_iter().filter(|certificate| !certificate.is_good(goes_back));
+    // `rolled-back` is what was asked for where the run ended well.
+    let failed = worst_first(report).into_iter().filter(|certificate| !certificate.is_good(report.exit == 0));
     let line = |certificate: &CertReport| {
         let error = certificate.error.as_ref().map_or(String::new(), |error| format!(": {}", failure(error)));
         format!("{}: {}: {}{error}\n", style.bad("error"), certificate.name, certificate.outcome.as_str())

@@ -3,10 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "this is the door through which our own trees are read")]
 
 mod buffer;
+mod content;
 mod error;
 mod room;
 
-use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 pub use buffer::{Buffer, Glance};
+pub use content::Content;
 pub use error::DiskError;
 
 /// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
@@ -35,34 +36,6 @@ pub enum Kind {
     Link,
     /// A device, socket or pipe.
     Other,
-}
-
-/// A file as it was read.
-pub struct Content {
-    /// Its bytes, wiped when dropped, since it may hold a key.
-    pub bytes: Zeroizing<Vec<u8>>,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
-
-/// What is in it may be a key.
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bytes, mode, uid, gid } = self;
-        write!(f, "Content {{ {} bytes, mode {mode:04o}, {uid}:{gid} }}", bytes.len())
-    }
-}
-
-impl Content {
-    /// The same without a copy of its own.
-    #[must_use]
-    pub fn as_glance(&self) -> Glance<'_> {
-        Glance { bytes: &self.bytes, mode: self.mode, uid: self.uid, gid: self.gid }
-    }
 }
 
 /// An open directory.

@@ -3,9 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
 
 mod call;
+mod message;
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use zeroize::Zeroizing;
 
 use super::tls::{self, Distrust, Identity, LastDistrust, TlsError};
 use crate::model::clock::Clock;
-use crate::model::secret::Token;
 use crate::model::text;
 pub use call::{Body, Call, Called, Verb};
+pub use message::{Answer, Request};
 
 /// For name, TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -45,41 +45,6 @@ pub struct Client {
 struct Way<'a> {
     name: &'a str,
     at: std::net::SocketAddr,
-}
-
-/// One request.
-pub struct Request<'a> {
-    /// Below the base, without a leading slash.
-    pub path: &'a str,
-    /// `X-Vault-Namespace`; none for the root one.
-    pub namespace: Option<&'a str>,
-    /// `X-Vault-Token`.
-    pub token: Option<&'a Token>,
-    /// JSON to POST; without it the request is a GET.
-    pub json: Option<Zeroizing<Vec<u8>>>,
-}
-
-/// What is sent may hold a secret.
-impl fmt::Debug for Request<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("path", &self.path).field("namespace", &self.namespace).finish_non_exhaustive()
-    }
-}
-
-/// What came back: status, and the whole body.
-pub struct Answer {
-    /// Status code, any but a redirect's.
-    pub status: u16,
-    /// The header `Retry-After`, as sent.
-    pub retry_after: Option<String>,
-    /// At most 1 MiB. It may hold a token.
-    pub body: Zeroizing<Vec<u8>>,
-}
-
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("status", &self.status).field("retry_after", &self.retry_after).finish_non_exhaustive()
-    }
 }
 
 /// What could have happened to a request that has no answer.

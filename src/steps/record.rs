@@ -2,10 +2,12 @@
 //! It also holds the budget of signing requests, which breaks loops whatever causes them.
 
 mod outside;
+mod owed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use outside::{forget_failure, note_failure, note_logins, note_revoked};
+pub use owed::Replaced;
 
 use super::commit::Committed;
 use super::swap::{Place, disk_failure, withdrawn};
@@ -17,19 +19,9 @@ use crate::model::entry::Entry;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State, ToRevoke};
+use crate::model::state::{Begun, DebtState, LastError, Proof, Proven, State};
 use crate::plan::budget::{self, Allowance, Life};
 use crate::plan::due::Renewal;
-use crate::plan::generation::Kept;
-
-/// What becomes of the certificate before one that is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replaced {
-    /// It stays valid until it ends.
-    Stays,
-    /// It is revoked once the new one is known to be in use.
-    Revoked,
-}
 
 /// The state of one certificate during a run, saved at every step that must survive a kill.
 #[derive(Debug)]
@@ -188,7 +180,7 @@ impl Notes {
         state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
         state.trust = self.place.trusted();
         if replaced == Replaced::Revoked && committed.proof().is_in_use() && !was_seen {
-            self.owe(state, committed, now);
+            owed::owe(&self.place, state, committed, now);
         }
         // Entries for generations up to `live` are void.
         state.withdrawn.retain(|g| *g > generation);
@@ -207,25 +199,6 @@ impl Notes {
         }
         state.last_error = failure.map(|failure| LastError { at: now, failure: failure.clone() });
         self.save(state)
-    }
-
-    /// Notes that the certificate before the committed one is to be revoked, once that is known to be in use: what a kill or a refusal leaves
-    /// undone is done by a later run.
-    fn owe(&self, state: &mut State, committed: &Committed, now: Time) {
-        let serial = &committed.facts().serial;
-        state.to_revoke.retain(|owed| owed.ends > now && owed.serial != *serial);
-        let replaced = state.previous.and_then(|previous| self.certificate_of(previous));
-        let is_owed = |one: &ToRevoke| {
-            one.ends > now && one.serial != *serial && !state.revoked.contains(&one.serial) && !state.to_revoke.contains(one)
-        };
-        let replaced = replaced.filter(is_owed);
-        state.to_revoke.extend(replaced);
-    }
-
-    /// The certificate of a generation that is there.
-    fn certificate_of(&self, generation: Generation) -> Option<ToRevoke> {
-        let facts = self.place.var().and_then(|var| Kept::read(&var, generation)).ok()?.facts?;
-        Some(ToRevoke { serial: facts.serial, ends: facts.not_after })
     }
 
     /// Notes that the committed certificate is now the generation `to`, with another file for the same key: what is known of it stays known,

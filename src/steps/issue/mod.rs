@@ -14,6 +14,7 @@ mod csr;
 mod openbao;
 mod revoke;
 mod roles;
+mod unrevoked;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

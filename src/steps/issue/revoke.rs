@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Revocations;
-use super::openbao::not_revoked;
+use super::unrevoked::not_revoked;
 use crate::io::openbao::{Means, Session};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
