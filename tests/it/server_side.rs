@@ -83,7 +83,7 @@ fn a_name_that_a_host_chose_is_a_word_and_no_command() {
     let name = format!("$(touch {0});`touch {0}`'", mark.display());
     assert!(name.len() <= 64, "a common name");
     let mut estate = Estate::at_openbao();
-    estate.certs.push(Cert { common_name: name.clone(), ip: Vec::new(), ..service() });
+    estate.certs.push(Cert { common_name: name.clone(), profile: "mtls-client".to_owned(), ..service() });
     estate.write();
     let script = estate.plain(&["init", "--server"]);
     assert_eq!(script.code, 0, "{}", script.stderr);
