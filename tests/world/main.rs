@@ -19,6 +19,7 @@
 mod pki;
 
 mod authority;
+mod debt;
 mod eyes;
 mod host;
 mod many;
