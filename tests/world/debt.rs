@@ -5,6 +5,8 @@ use omens::config::settings::Certificate;
 use omens::model::entry::Outcome;
 use omens::model::name::Generation;
 use omens::model::reason::ReasonCode;
+use omens::model::state::State;
+use omens::plan::budget;
 use omens::plan::choice::{Issue, Plan, Settle, Why};
 use omens::plan::decide::{Decision, Wishes, decide};
 use omens::plan::inventory;
@@ -155,4 +157,34 @@ fn without_a_state_that_can_be_read_what_is_newer_is_not_published() {
     std::fs::write(host.path("state/certs/web/state.json"), "{").expect("a state");
     let decision = decided(&host);
     assert_eq!(issue(&decision).withdraw, [Generation(2)], "nobody knows whether it was withdrawn");
+}
+
+#[test]
+fn requests_count_for_what_they_asked_for_and_of_whom() {
+    type Change = fn(String) -> String;
+    let (_turn, mut host) = served();
+    let subject = |host: &Host| budget::subject(&host.settings, &host.settings.certificates[0]);
+    let lists = |dns: &str, ip: &str| format!("role = \"web\"\ndns = [{dns}]\nip = [{ip}]\n");
+    let asked = lists("\"b.example.net\", \"a.example.net\"", "\"192.0.2.1\"");
+    host.configure(|text| text.replacen("role = \"web\"\n", &asked, 1));
+    let before = subject(&host);
+    let same: Change = |text| text.replace("\"b.example.net\", \"a.example.net\"", "\"a.example.net\", \"b.example.net\"");
+    let others: [(&str, Change); 5] = [
+        ("another role", |text| text.replace("role = \"web\"", "role = \"other\"")),
+        ("another mount", |text| text.replace("mount = \"pki_int\"", "mount = \"pki_other\"")),
+        ("another address", |text| text.replace("https://127.0.0.1:1", "https://127.0.0.1:2")),
+        ("another name", |text| text.replace("\"b.example.net\"", "\"c.example.net\"")),
+        ("a namespace", |text| text.replace("mount = ", "namespace = \"team\"\nmount = ")),
+    ];
+    let text = std::fs::read_to_string(host.path("omens.toml")).expect("settings");
+    host.configure(same);
+    assert_eq!(subject(&host), before, "in another order");
+    for (what, change) in others {
+        host.configure(|_| change(text.clone()));
+        assert_ne!(subject(&host), before, "{what}");
+    }
+    let state = State { requests: vec![time_of_day::now()], requests_for: Some(before.clone()), ..State::default() };
+    assert_eq!((budget::counted(&state, &before).len(), budget::counted(&state, &subject(&host)).len()), (1, 0));
+    let unnamed = State { requests_for: None, ..state };
+    assert_eq!(budget::counted(&unnamed, &before).len(), 1, "an older omens did not note it");
 }

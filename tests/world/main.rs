@@ -22,6 +22,7 @@ mod authority;
 mod debt;
 mod eyes;
 mod host;
+mod installed;
 mod many;
 mod revocation;
 mod services;
