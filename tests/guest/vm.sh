@@ -22,6 +22,31 @@ ca_up() {
 }
 signed() { jq -c 'select(.type == "request" and (.request.path | contains("/sign/")))' "$BAO_DIR/audit.log" | wc -l; }
 
+# The host as the README installs it, from /opt; nginx is asked for by every boot from here on.
+set_up() {
+  ln -sf mawk /usr/bin/awk
+  cp /opt/omens /usr/bin/
+  install -m 644 -t $ETC /opt/units/*.service
+  install -D -m 644 -t $ETC/nginx.service.d /opt/units/nginx.service.d/omens.conf
+  install -D -m 644 -t /etc/sysusers.d /opt/units/sysusers.d/omens.conf
+  install -D -m 644 -t /etc/tmpfiles.d /opt/units/tmpfiles.d/omens.conf
+  # As udev would do it on a host, with the rules of tpm2-tss: the virtual machine has no udev.
+  echo 'z /dev/tpmrm0 0660 tss tss' >/etc/tmpfiles.d/tss-device.conf
+  systemd-sysusers
+  systemd-tmpfiles --create omens.conf tss-device.conf
+  cat >/etc/nginx/nginx.conf <<CONF
+user www-data;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
+events { }
+http { server { listen 127.0.0.1:443 ssl; server_name spire.funlab.casa; include /run/omens/web/nginx.conf; return 200 ok; } }
+CONF
+  # What is started at a power-on: the lab's target, and with it nginx, which wants restore by its drop-in.
+  mkdir -p $ETC/vmlab.target.wants /etc/omens
+  ln -s /lib/systemd/system/nginx.service $ETC/vmlab.target.wants/nginx.service
+  systemctl daemon-reload
+}
+
 settings() { # PCRS
   {
     settings_head

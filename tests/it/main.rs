@@ -92,6 +92,7 @@ mod tpm_use;
 mod trust;
 mod units;
 mod vm;
+mod vm_attested;
 mod web;
 mod windows;
 
