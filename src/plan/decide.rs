@@ -143,7 +143,7 @@ impl Judged<'_> {
             trusts: tree.trust_changed.is_none(),
             awaits_links: is_unasked(tree) && tree.missing_link.is_some(),
             force: self.wishes.force,
-            next: Generation(tree.largest + 1),
+            next: Generation::after(tree.largest),
         }
     }
 

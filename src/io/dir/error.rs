@@ -8,9 +8,6 @@ use rustix::io::Errno;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
-/// Until something is published, a refusal of the disk changes nothing for consumers.
-const UNTOUCHED: &str = "nothing that serves was changed";
-
 /// An operation on a file or directory that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskError {
@@ -45,11 +42,7 @@ impl DiskError {
             _ if self.denied() => Code::Permission,
             _ => Code::Disk,
         };
-        let hint = self.hint();
-        // What is committed last is what consumers read already.
-        let hint =
-            if stage == Stage::Commit { hint.replace(UNTOUCHED, "then `omens renew --all` goes on from what lies here") } else { hint };
-        Failure::new(stage, code, self.to_string()).hint(hint)
+        Failure::new(stage, code, self.to_string()).hint(self.hint())
     }
 
     /// What to do about it.
@@ -60,14 +53,14 @@ impl DiskError {
             Errno::ACCESS | Errno::PERM => format!(
                 "run omens as the owner of {path}, usually root; a group or owner in the settings needs the right to give files away"
             ),
-            Errno::NOSPC | Errno::DQUOT => format!("make room on that file system; {UNTOUCHED}"),
+            Errno::NOSPC | Errno::DQUOT => "make room on that file system; what is in use goes on serving".to_owned(),
             Errno::ROFS => format!("{path} is on a read-only file system; under systemd see ReadWritePaths= and StateDirectory="),
             Errno::LOOP | Errno::NOTDIR => {
                 format!("omens never follows a symbolic link here and found something it did not make; look at {path} and remove it")
             }
             Errno::ISDIR | Errno::EXIST | Errno::NOTSUP | Errno::INVAL => format!("omens did not make what lies at {path}; move it away"),
             Errno::IO => "the disk reports an error; see the kernel's log".to_owned(),
-            _ => format!("look at {path}; {UNTOUCHED}"),
+            _ => format!("look at {path}; what is in use goes on serving"),
         }
     }
 }
