@@ -287,7 +287,7 @@ fn is_temporary(path: &str) -> bool {
 }
 
 /// A file that a service may have open: an absolute path that does not look like a draft.
-fn is_live(path: &str) -> bool {
+pub(super) fn is_live(path: &str) -> bool {
     let ends = [".crt", ".pem", ".cer", ".key"].iter().any(|end| path.ends_with(end));
     path.starts_with('/') && ends && !path.contains('$') && !is_temporary(path)
 }

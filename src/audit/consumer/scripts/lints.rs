@@ -25,6 +25,11 @@ catalogue! {
     WRITABLE = "script.writable", High, open, "others may change what is run here", "give file and directories to root, and take write access from others";
     ABSENT = "script.absent", High, open, "what is to be run does not exist", "create it, or correct the path";
     NOT_EXECUTABLE = "script.not-executable", High, open, "what is to be run is not executable", "chmod 0755";
+    FIRST_LINE = "script.first-line", High, open, "the first line of a script names no interpreter that is there: it does not start",
+        "write a first line such as #!/bin/sh, with line ends of Unix and nothing before it";
+    ERRORS_PASSED = "script.errors-passed", Medium, open, "a failed issuance does not end the script: it goes on with what is not there",
+        "end where nothing was issued (set -e counts neither before || and && nor in a condition, and not in what is called there)";
+    RELOAD_EARLY = "reload.early", Medium, open, "a reload before the new files lie in place: the service reads the old ones", "reload at the end";
     ORPHAN = "script.orphan", Low, open, "a renewal script that nothing runs", "remove it, or have a timer run it";
     CRON_IGNORED = "cron.ignored", High, open, "cron never looks at this file", "give it a name of letters, digits, - and _ only, owned by root, mode 0644, with a line end at its end";
     CRON_PERCENT = "cron.percent", High, open, "a % in a table of cron without a backslash: cron cuts the command there", "write \\% for each %, or move the command into a script";

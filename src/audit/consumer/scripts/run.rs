@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::shell::Command;
-use super::{access, lints};
+use super::{access, lints, shebang};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::io::look::{Kind, View};
 use crate::model::audit::{Location, Target};
@@ -71,6 +71,9 @@ pub(in crate::audit) fn judge(view: &View, runner: &Runner, commands: &[Command]
                     let draft = draft.found(format!("{} has mode {:04o}", path.display(), meta.mode));
                     // A copy may have lost its modes.
                     findings.add(if view.is_elsewhere() { draft.severity(Severity::Medium) } else { draft });
+                }
+                if itself && meta.kind == Kind::File {
+                    shebang::judge(view, runner, &path, findings);
                 }
                 changed_by_others(view, runner, &path, findings);
             }

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::Told;
 use super::calls::Calls;
 use super::check::{self, ScriptLine};
+use super::errors::Errors;
 use super::flow::Flow;
 use super::keys::Habits;
-use super::reloads;
 use super::shell::{self, Command, Line};
 use super::variables::Variables;
+use super::{reloads, renewals};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::wiring::Wiring;
+use crate::judge::lint::Lint;
 use crate::model::audit::{Location, Target};
 
 /// As many lines of a text are line at.
@@ -22,8 +25,8 @@ const LINES: usize = 20_000;
 pub(in crate::audit) struct ScriptContext {
     /// Units that are known to have no reload.
     pub(in crate::audit) fixed: BTreeSet<String>,
-    /// Who runs it gives nothing to others (`UMask=`).
-    pub(in crate::audit) umask: bool,
+    /// What it is given by whoever runs it.
+    pub(in crate::audit) told: Told,
     /// It is no shell script: Python, Perl, Ruby.
     pub(in crate::audit) foreign: bool,
 }
@@ -60,8 +63,9 @@ fn taken(flow: &mut Flow, variables: &Variables, text: &str) -> Taken {
 
 /// Judges a text.
 pub(in crate::audit) fn read(target: &Target, path: &Path, lines: &[Line], context: &ScriptContext, findings: &mut HostFindings) -> Does {
-    let mut variables = Variables::default();
-    let mut habits = Habits::with_umask(context.umask);
+    let mut variables = Variables::of(&context.told.variables);
+    let mut habits = Habits::with_umask(context.told.umask);
+    let mut errors = Errors::default();
     let mut does = Does::default();
     let mut flow = Flow::default();
     let mut calls = Calls::new(target, path);
@@ -98,10 +102,15 @@ pub(in crate::audit) fn read(target: &Target, path: &Path, lines: &[Line], conte
         reloads::of_line(&line, &mut calls.wiring.reloads);
         if !context.foreign {
             commands.iter().for_each(|command| calls.command(command, &variables, line.location.line));
+            let written = commands.iter().filter_map(|command| renewals::of_command(command, target, &line.location));
+            calls.wiring.renewals.extend(written);
+            errors.line(&line);
         }
     }
     does.wiring = calls.wiring;
     does.issues = habits.issues();
-    habits.end(|lint, number| NewFinding::at(lint, target.clone(), Location::line(path, number)), findings);
+    let at = |lint: &'static Lint, number| NewFinding::at(lint, target.clone(), Location::line(path, number));
+    errors.end(at, findings);
+    habits.end(at, findings);
     does
 }
