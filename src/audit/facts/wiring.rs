@@ -175,6 +175,8 @@ pub struct Authority {
     pub key: PathBuf,
     /// PEM file of the roots; without one the authority is a root itself.
     pub bundle: Option<PathBuf>,
+    /// The account that reads them, where it is not root.
+    pub account: Option<String>,
 }
 
 /// All that was read on one host.

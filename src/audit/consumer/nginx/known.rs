@@ -1,5 +1,7 @@
-//! The names of nginx's directives for TLS and what else this reader lives on: what a misspelled one may have meant. It must never be taken
-//! for a list of all directives: modules bring their own.
+//! The names of nginx's directives and of those that others' modules bring (directives.txt and others.txt), what a misspelled one may have
+//! meant, and which version has which. It must never judge the values of what it only knows by name.
+
+use crate::audit::facts::package::{Version, words};
 
 /// Of `http` and `server` in the http, stream and mail modules.
 const SERVER: &[&str] = &[
@@ -63,6 +65,50 @@ const UPSTREAM: &[&str] = &[
 const CALLERS: &[&str] = &["proxy_", "grpc_", "uwsgi_", "zone_sync_"];
 /// What else is looked for; none of nginx's other directives is one letter away from one of them.
 const CORE: &[&str] = &["listen", "server_name", "proxy_pass", "grpc_pass", "uwsgi_pass", "upstream", "location", "include"];
+/// All of nginx's own.
+const OWN: &str = include_str!("directives.txt");
+/// Those of modules that others make: whole names, and beginnings with a `*`.
+const OTHERS: &str = include_str!("others.txt");
+/// The version that brought a directive, where hosts still run older ones (nginx.org, CHANGES).
+const SINCE: &[(&str, Version)] = &[
+    ("http2", [1, 25, 1]),
+    ("http3", [1, 25, 0]),
+    ("http3_hq", [1, 25, 0]),
+    ("http3_stream_buffer_size", [1, 25, 0]),
+    ("quic_retry", [1, 25, 0]),
+    ("quic_gso", [1, 25, 0]),
+    ("quic_host_key", [1, 25, 0]),
+    ("ssl_reject_handshake", [1, 19, 4]),
+    ("ssl_conf_command", [1, 19, 4]),
+    ("proxy_ssl_conf_command", [1, 19, 4]),
+    ("grpc_ssl_conf_command", [1, 19, 4]),
+    ("ssl_ocsp", [1, 19, 0]),
+    ("ssl_ocsp_cache", [1, 19, 0]),
+    ("ssl_ocsp_responder", [1, 19, 0]),
+    ("ssl_early_data", [1, 15, 3]),
+    ("ssl_alpn", [1, 21, 4]),
+    ("keepalive_time", [1, 19, 10]),
+    ("keepalive_min_timeout", [1, 27, 4]),
+    ("ssl_key_log", [1, 27, 2]),
+    ("proxy_ssl_key_log", [1, 27, 2]),
+    ("ssl_certificate_cache", [1, 27, 4]),
+    ("proxy_ssl_certificate_cache", [1, 27, 4]),
+    ("ssl_object_cache_inheritable", [1, 27, 4]),
+    ("early_hints", [1, 29, 0]),
+    ("ssl_certificate_compression", [1, 29, 1]),
+    ("add_header_inherit", [1, 29, 3]),
+    ("ssl_ech_file", [1, 29, 4]),
+];
+/// The version that took a directive out.
+const UNTIL: &[(&str, Version)] = &[
+    ("ssl", [1, 25, 1]),
+    ("limit_zone", [1, 7, 6]),
+    ("spdy_chunk_size", [1, 9, 5]),
+    ("spdy_headers_comp", [1, 9, 5]),
+    ("spdy_keepalive_timeout", [1, 9, 5]),
+    ("spdy_max_concurrent_streams", [1, 9, 5]),
+    ("spdy_recv_timeout", [1, 9, 5]),
+];
 /// Directives of other modules that have `ssl` in their names.
 const FOREIGN: &[&str] =
     &["ssl_engine", "ssl_object_cache_inheritable", "ssl_ct", "ssl_ct_static_scts", "ssl_fingerprint", "ssl_target", "ssl_ja3"];
@@ -131,8 +177,25 @@ const SWITCHES: &[&str] = &[
 const VERIFY_CLIENT: &[&str] = &["on", "off", "optional", "optional_no_ca"];
 const PROTOCOLS: &[&str] = &["SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
+/// What a version of nginx makes of a directive that another version has: since when, or until when, there is one.
+pub(super) fn of_another(name: &str, version: Version) -> Option<String> {
+    let since = SINCE.iter().find(|(known, since)| *known == name && version < *since);
+    let until = UNTIL.iter().find(|(known, until)| *known == name && version >= *until);
+    since.map(|(_, since)| format!("since {}", words(*since))).or_else(|| until.map(|(_, until)| format!("up to before {}", words(*until))))
+}
+
+fn is_listed(name: &str) -> bool {
+    let entries = |list: &'static str| list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
+    entries(OWN).any(|known| known == name)
+        || UNTIL.iter().any(|(known, _)| *known == name)
+        || entries(OTHERS).any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
+        // Modules that write their names like this are not nginx's.
+        || name.starts_with(|c: char| c.is_ascii_uppercase())
+}
+
 /// What a directive that nginx does not know may have meant; `Some(None)` where nothing is near.
 pub(super) fn unknown(name: &str) -> Option<Option<String>> {
+    let listed = is_listed(name);
     let all = || {
         SERVER
             .iter()
@@ -140,7 +203,7 @@ pub(super) fn unknown(name: &str) -> Option<Option<String>> {
             .chain(CALLERS.iter().flat_map(|caller| UPSTREAM.iter().map(move |name| format!("{caller}{name}"))))
     };
     let core = CORE.iter().map(|name| (*name).to_owned());
-    if all().any(|known| known == name) || CORE.contains(&name) || is_foreign(name) {
+    if listed || all().any(|known| known == name) || CORE.contains(&name) || is_foreign(name) {
         return None;
     }
     let near = |limit: usize, list: &mut dyn Iterator<Item = String>| {
@@ -152,13 +215,14 @@ pub(super) fn unknown(name: &str) -> Option<Option<String>> {
     if let Some(meant) = near(1, &mut core.chain(all().filter(|known| known.len() > 5))) {
         return Some(Some(meant));
     }
+    let own = OWN.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).map(str::to_owned);
+    if let Some(meant) = near(if name.len() > 10 { 2 } else { 1 }, &mut own.filter(|known| known.len() > 4)) {
+        return Some(Some(meant));
+    }
     // Other modules have names with `ssl` in them too, but not this near to those of nginx, nor with these beginnings.
     let looks = name.len() > 6
         && ["ssl_", "sll_", "ssl-", "tls_", "proxy_ssl", "proxy_sll", "grpc_ssl", "uwsgi_ssl"].iter().any(|start| name.starts_with(start));
-    let prefixed =
-        name.starts_with("ssl_") || CALLERS.iter().any(|caller| name.strip_prefix(caller).is_some_and(|rest| rest.starts_with("ssl_")));
-    let meant = if looks { near(4, &mut all()) } else { near(2, &mut all().filter(|known| known.len() > 10)) };
-    (meant.is_some() || prefixed).then_some(meant)
+    Some(if looks { near(4, &mut all()) } else { None })
 }
 
 fn is_foreign(name: &str) -> bool {
