@@ -96,17 +96,23 @@ pub(in crate::audit) fn of_file(view: &View, path: &Path, found: &mut BTreeSet<S
         found.insert("*".to_owned());
         return;
     };
-    let commands: Vec<Command> =
-        shell::lines(&text).iter().filter(|line| !line.literal).flat_map(|line| shell::commands(&line.text)).collect();
+    let lines = shell::lines(&text);
+    let commands: Vec<Command> = lines.iter().filter(|line| !line.literal).flat_map(|line| shell::commands(body(&line.text))).collect();
     let before = found.len();
     commands.iter().for_each(|command| of_command(command, 0, found));
     let quiet = |command: &Command| {
         let program = command.program();
-        QUIET.contains(&program) || command.words.first().is_some_and(|word| shell::assignment(word).is_some() || word.ends_with("()"))
+        QUIET.contains(&program) || command.words.first().is_some_and(|word| shell::assignment(word).is_some())
     };
     if found.len() == before && !commands.iter().all(quiet) {
         found.insert("*".to_owned());
     }
+}
+
+/// A line without the head of a function that it begins.
+fn body(text: &str) -> &str {
+    let head = text.split_once("()").filter(|(name, _)| !name.trim().is_empty() && !name.trim().contains([' ', '"', '$', '=']));
+    head.map_or(text, |(_, rest)| rest.trim_start().trim_start_matches('{'))
 }
 
 /// Whether one of these commands reloads or restarts anything.
