@@ -13,6 +13,7 @@ use crate::io::openbao::{
     Grant, Granted, Health, HealthState, HostIdentity, Means, Server, Session, Tried, Unrevoked, advisory, ask_health, sign_path,
 };
 use crate::io::tpm::Tpm;
+use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
@@ -107,7 +108,7 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
 /// What logins of this host are made with.
 pub(super) fn means(settings: &Settings, credentials: Option<&Path>) -> Means {
     let sealing = settings.sealing.as_ref();
-    let of_tpm = |sealing: &Sealing| Arc::new(OfHost::new(&settings.paths.state, sealing.tcti.clone(), Unanswered::default()));
+    let of_tpm = |sealing: &Sealing| Arc::new(OfHost::new(&settings.paths.state, Connection::new(&sealing.tcti, Unanswered::default())));
     Means::of_credentials(credentials).with_identity(sealing.map(|sealing| of_tpm(sealing) as Arc<dyn HostIdentity>))
 }
 

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 use super::dir::{Dir, DiskError};
 use super::openbao::{Carried, HostIdentity};
 use super::tls::Signs;
-use super::tpm::limit::Unanswered;
+use super::tpm::connection::Connection;
 use super::tpm::signer::Signer;
 use crate::judge::cert::Facts;
 use crate::model::canonical::Format as _;
@@ -18,21 +18,19 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::resident::ResidentKeyFile;
-use crate::model::tcti::Tcti;
 
 /// Where the identities of one host rest, and the TPM that holds their keys.
 #[derive(Clone, Debug)]
 pub struct OfHost {
     state: PathBuf,
-    tcti: Tcti,
-    unanswered: Unanswered,
+    tpm: Connection,
 }
 
 impl OfHost {
     /// Those of this state directory and this TPM. Nothing is opened yet.
     #[must_use]
-    pub fn new(state: &Path, tcti: Tcti, unanswered: Unanswered) -> Self {
-        Self { state: state.to_path_buf(), tcti, unanswered }
+    pub fn new(state: &Path, tpm: Connection) -> Self {
+        Self { state: state.to_path_buf(), tpm }
     }
 
     fn generation(&self, name: &CertName, wanted: Option<Generation>) -> Result<Option<Dir>, DiskError> {
@@ -65,7 +63,7 @@ impl HostIdentity for OfHost {
         if !key.spki_sha256.is_of(&leaf.spki) {
             return Err(damaged("certificate and key do not belong together".to_owned()));
         }
-        let device = Signer::of(&key, &self.tcti, self.unanswered.clone());
+        let device = Signer::of(&key, self.tpm.clone());
         Ok(Carried { chain: chain.bytes.to_vec(), ends: leaf.not_after, device: Arc::new(device) })
     }
 }

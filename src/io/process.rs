@@ -125,6 +125,7 @@ pub async fn exec(program: &Program, variables: &[Variable], input: &[u8]) -> Re
     };
     read::check_program(&program.path).map_err(|why| NotRun::Unsafe(why.to_string()))?;
     tracing::debug!(program = %shown, arguments = ?program.arguments, "starts");
+    keep_what_is_open();
     let mut child = Command::new(&program.path)
         .args(&program.arguments)
         .env_clear()
@@ -151,6 +152,12 @@ pub async fn exec(program: &Program, variables: &[Variable], input: &[u8]) -> Re
     };
     tracing::info!(program = %shown, code = ?ended.code, stdout = %ended.stdout, stderr = %ended.stderr, "ended");
     Ok(ended)
+}
+
+/// Whatever this process has open beside its streams is not for its children: libtss2 opens the TPM without close-on-exec.
+fn keep_what_is_open() {
+    const AFTER_THE_STREAMS: i32 = 3;
+    close_fds::set_fds_cloexec_threadsafe(AFTER_THE_STREAMS, &[]);
 }
 
 /// Gives a child its input, and waits for its output and its end.

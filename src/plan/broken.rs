@@ -11,7 +11,8 @@ use super::inventory::{self, Roots, StateFile, Tree};
 use super::outlet::{self, Bare};
 use super::sealing::SealingKeys;
 use super::standing::{self, Standing};
-use super::trust::{TrustFiles, Trusted};
+use super::trust::TrustFiles;
+use super::under_way;
 use super::view::{self, Action, End, PlanDocument, Planned, StatusDocument};
 use crate::config::service::Drivers;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
@@ -28,10 +29,11 @@ use crate::model::reason::{Reason, ReasonCode};
 /// # Errors
 /// What may not be read: that is never "due".
 pub fn plan(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now: Time) -> Result<PlanDocument, DiskError> {
-    let mut document = view::plan(settings, wanted, now)?;
+    let inventory = under_way::look(settings, wanted)?;
+    let trust = inventory.trust.clone();
+    let mut document = view::plan_of(settings, wanted, inventory, now)?;
     document.errors.clone_from(&settings.faults.errors);
     if !faulty.is_empty() {
-        let trust = trust_of(settings)?;
         let found = Found::below(&settings.paths, settings.drivers, &trust)?;
         document.certificates.extend(faulty.iter().map(|faulty| found.planned(faulty)));
     }
@@ -43,11 +45,12 @@ pub fn plan(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now
 /// # Errors
 /// What may not be read.
 pub fn status(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now: Time) -> Result<StatusDocument, DiskError> {
-    let mut document = view::status(settings, wanted, now)?;
+    let inventory = under_way::look(settings, wanted)?;
+    let trust = inventory.trust.clone();
+    let mut document = view::status_of(settings, wanted, inventory, now)?;
     document.errors.clone_from(&settings.faults.errors);
     document.healthy &= document.errors.is_empty();
     if !faulty.is_empty() {
-        let trust = trust_of(settings)?;
         let found = Found::below(&settings.paths, settings.drivers, &trust)?;
         document.certificates.extend(faulty.iter().map(|faulty| found.standing(faulty, document.last_run)));
         // While names are hidden, what nothing names is shown as faulty.
@@ -79,11 +82,6 @@ pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Fault
         errors: remains.errors.clone(),
         certificates: faulty.iter().map(|faulty| found.standing(faulty, last_run)).collect(),
     })
-}
-
-fn trust_of(settings: &Settings) -> Result<Arc<TrustFiles>, DiskError> {
-    let certs = Dir::open(&settings.paths.state)?.map_or(Ok(None), |state| state.child(layout::CERTS))?;
-    Ok(Arc::new(Trusted::of_settings(settings, certs.as_ref()).files()))
 }
 
 /// What a run would do to it: nothing.

@@ -80,24 +80,21 @@ impl Kept {
             let gone = Condition::Unreadable(format!("{} is gone", certificate.join(&generation.to_string()).display()));
             return Ok(Self::unusable(generation, gone, None));
         };
-        // What is there and is no file of ours (a directory, a pipe, a link) makes the generation unreadable; only permission is an error.
-        let file = |name| match dir.read(name) {
-            Err(why) if !why.denied() => Ok(None),
-            read => Ok::<_, DiskError>(read?.map(|content| content.bytes)),
-        };
-        // What is public need not be wiped.
-        let public = |name| Ok::<_, DiskError>(file(name)?.map(|mut bytes| std::mem::take(&mut *bytes)));
-        let meta = public(layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
+        let meta = public(&dir, layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (mut keep, mut key) = (Keep::File, None);
         for other in search_order(meta.as_ref()) {
             if key.is_none() {
-                (keep, key) = (other, file(other.file())?);
+                (keep, key) = (other, file(&dir, other.file())?);
             }
         }
-        let found = (public(layout::CERT)?, public(layout::CHAIN)?, public(layout::FULLCHAIN)?, key);
-        let (Some(cert), Some(chain), Some(fullchain), Some(key)) = found else {
+        let (cert, chain, fullchain) = (public(&dir, layout::CERT)?, chain_in(&dir)?, public(&dir, layout::FULLCHAIN)?);
+        let has_chain = chain.is_some();
+        let chain = chain.unwrap_or_default();
+        let (Some(cert), Some(fullchain), Some(key), true) = (cert, fullchain, key, has_chain) else {
             let text = format!("a file of {} is missing or is no regular file", dir.path().display());
-            return Ok(Self::unusable(generation, Condition::Unreadable(text), meta));
+            // Its consumers go on trusting its intermediates.
+            let files = Files { chain, ..Files::default() };
+            return Ok(Self { files, ..Self::unusable(generation, Condition::Unreadable(text), meta) });
         };
         let files = Files { cert, chain, fullchain, key };
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
@@ -125,8 +122,8 @@ impl Kept {
 
     /// The intermediates' PEM.
     #[must_use]
-    pub fn chain_pem(&self) -> String {
-        String::from_utf8_lossy(&self.files.chain).into_owned()
+    pub fn chain_pem(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.files.chain)
     }
 
     /// The private key as it rests: `key.pem`, or `key.sealed`.
@@ -161,6 +158,25 @@ impl Kept {
         }
         files
     }
+}
+
+/// A file of a generation. What is there and is no file of ours (a directory, a pipe, a link) makes the generation unreadable; only
+/// permission is an error.
+fn file(dir: &Dir, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, DiskError> {
+    match dir.read(name) {
+        Err(why) if !why.denied() => Ok(None),
+        read => Ok(read?.map(|content| content.bytes)),
+    }
+}
+
+/// The same of what is public, which need not be wiped.
+fn public(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>, DiskError> {
+    Ok(file(dir, name)?.map(|mut bytes| std::mem::take(&mut *bytes)))
+}
+
+/// The intermediates of the generation in this directory.
+pub(super) fn chain_in(dir: &Dir) -> Result<Option<Vec<u8>>, DiskError> {
+    public(dir, layout::CHAIN)
 }
 
 /// Where to look for the key: first under the name that was noted when the generation was staged, which saves asking for the others.

@@ -2,6 +2,7 @@
 
 mod committed;
 mod consumers;
+mod each;
 mod host;
 mod listing;
 mod state_file;
@@ -27,14 +28,12 @@ use crate::model::state::{State, UnderWay};
 use committed::committed;
 use consumers::{differs, published_leaf};
 pub use consumers::{outlet_differs, published, unpublished};
+pub use each::each;
 pub use host::Host;
-use host::host;
+use host::Places;
 pub(super) use host::unnamed;
 use listing::Listing;
 pub use state_file::StateFile;
-
-/// Below this number a second thread costs more than it saves.
-const WORTH_A_THREAD: usize = 64;
 
 /// Both trees, as far as the settings name them.
 #[derive(Debug)]
@@ -47,10 +46,10 @@ pub struct Inventory {
     pub unnamed: Vec<String>,
     /// Certificates that consumers still find, and that the settings no longer name.
     pub still_published: Vec<String>,
-    /// Whether a file of what consumers are to trust is missing or another one, or a killed run left something half-made beside it.
-    pub half_made: bool,
     /// The sealing keys.
     pub sealing: SealingKeys,
+    /// What consumers are to trust.
+    pub trust: Arc<TrustFiles>,
 }
 
 impl Inventory {
@@ -133,44 +132,9 @@ pub struct Published {
 /// # Errors
 /// When the state directory itself cannot be read.
 pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
-    let observed = |_: &Host, certificate: &Certificate, tree| Observed { name: certificate.name().clone(), tree };
-    let (Host { last_run, unnamed, still_published, half_made, sealing, .. }, certificates) = each(settings, wanted, observed)?;
-    Ok(Inventory { certificates, last_run, unnamed, still_published, half_made, sealing })
-}
-
-/// Reads everything about these certificates, one after the other, and keeps of each what `judge` makes of it, in the order of the
-/// settings: of thousands with nothing due no more than their reports is in memory at a time.
-///
-/// # Errors
-/// When the state directory itself cannot be read.
-pub fn each<T: Send>(
-    settings: &Settings,
-    wanted: &[&Certificate],
-    judge: impl Fn(&Host, &Certificate, Result<Tree, DiskError>) -> T + Sync,
-) -> Result<(Host, Vec<T>), DiskError> {
-    let state = Dir::open(&settings.paths.state)?;
-    let certs = state.as_ref().map_or(Ok(None), |state| state.child(layout::CERTS))?;
-    let run = Dir::open(&settings.paths.run)?;
-    let host = host(settings, state.as_ref(), certs.as_ref(), run.as_ref())?;
-    let roots = Roots { certs: certs.as_ref(), run: run.as_ref(), trust: Some(&host.trust) };
-    let look = |part: &[&Certificate]| -> Vec<T> {
-        let mut buffer = Buffer::default();
-        part.iter()
-            .map(|certificate| judge(&host, certificate, look_at(settings, certificate, roots, &host.sealing, &mut buffer)))
-            .collect()
-    };
-    let all = if wanted.len() < WORTH_A_THREAD {
-        look(wanted)
-    } else {
-        let (first, second) = wanted.split_at(wanted.len() / 2);
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| look(second));
-            let mut all = look(first);
-            all.extend(other.join().unwrap_or_else(|_| look(second)));
-            all
-        })
-    };
-    Ok((host, all))
+    let observed = |certificate: &Certificate, tree| Observed { name: certificate.name().clone(), tree };
+    let (Host { last_run, unnamed, still_published, sealing, trust, .. }, certificates) = each(settings, wanted, observed)?;
+    Ok(Inventory { certificates, last_run, unnamed, still_published, sealing, trust })
 }
 
 /// Where the trees of all certificates lie.
@@ -184,12 +148,15 @@ pub struct Roots<'a> {
     pub trust: Option<&'a Arc<TrustFiles>>,
 }
 
-/// Both trees of one certificate.
+/// Both trees of one certificate, where it is known what consumers are to trust.
 ///
 /// # Errors
 /// When something that is there cannot be read.
-pub fn tree(settings: &Settings, certificate: &Certificate, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
-    look_at(settings, certificate, roots, keys, &mut Buffer::default())
+pub fn one(settings: &Settings, certificate: &Certificate, trust: &Arc<TrustFiles>) -> Result<Tree, DiskError> {
+    let Places { state, certs, run } = Places::open(settings)?;
+    let keys = SealingKeys::read(state.as_ref())?;
+    let roots = Roots { certs: certs.as_ref(), run: run.as_ref(), trust: Some(trust) };
+    look_at(settings, certificate, roots, &keys, &mut Buffer::default())
 }
 
 /// Both trees of a certificate whose settings are broken, compared by what its committed generation carries.

@@ -1,6 +1,8 @@
 //! What consumers are to trust, as the files of `trust` in the run directory: the pinned roots, and the intermediates of what is committed
 //! ([Trust](crate::steps::swap#trust)). Only reads.
 
+mod chains;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -12,15 +14,16 @@ use crate::judge::pem;
 use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::layout;
 use crate::model::meta::Meta;
-use crate::model::name::{CertName, Generation};
+use crate::model::name::CertName;
 use crate::model::state::State;
+pub use chains::Chains;
+use chains::live;
 
 /// What the files of `trust` are made of.
 #[derive(Clone, Debug, Default)]
 pub struct Trusted {
     roots: Vec<Anchor>,
-    /// The intermediates of each certificate's chain, as PEM.
-    chains: BTreeMap<CertName, String>,
+    chains: Chains,
     /// The revocation lists, by the names of their files.
     lists: BTreeMap<String, String>,
 }
@@ -29,12 +32,16 @@ impl Trusted {
     /// The roots of the settings and what is committed in this directory.
     #[must_use]
     pub fn of_settings(settings: &Settings, certs: Option<&Dir>) -> Self {
-        let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
-        let roots = settings.anchors().into_iter().cloned().collect();
-        let names = settings.certificates.iter().map(Certificate::name).chain(faulty);
         let state = Dir::open(&settings.paths.state).ok().flatten();
-        let lists = settings.crls.iter().filter_map(|source| Some((source.file.clone(), kept_list(state.as_ref()?, &source.file)?)));
-        Self { lists: lists.collect(), ..Self::new(roots, certs, names) }
+        Self::seen(settings, kept_lists(settings, state.as_ref()), certs, Chains::default())
+    }
+
+    /// The same where some chains were seen already; only the others are read.
+    #[must_use]
+    pub fn seen(settings: &Settings, lists: BTreeMap<String, String>, certs: Option<&Dir>, seen: Chains) -> Self {
+        let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
+        let names = settings.certificates.iter().map(Certificate::name).chain(faulty);
+        Self { roots: settings.anchors().into_iter().cloned().collect(), chains: seen.completed(certs, names), lists }
     }
 
     /// With all revocation lists of the state directory, whoever named them.
@@ -46,15 +53,14 @@ impl Trusted {
         Self { lists: lists.collect(), ..self }
     }
 
-    /// These roots, and what is committed of these certificates. One whose chain cannot be read has none here: that costs no other one.
+    /// These roots, and what is committed of these certificates.
     pub fn new<'a>(roots: Vec<Anchor>, certs: Option<&Dir>, names: impl Iterator<Item = &'a CertName>) -> Self {
-        let chain = |name: &CertName| Some((name.clone(), committed_chain(certs?, name).ok().flatten()?));
-        Self { roots, chains: names.filter_map(chain).collect(), lists: BTreeMap::new() }
+        Self { roots, chains: Chains::default().completed(certs, names), lists: BTreeMap::new() }
     }
 
     /// Takes this chain in place of what is committed of a certificate.
-    pub fn put(&mut self, name: CertName, chain: String) {
-        self.chains.insert(name, chain);
+    pub fn put(&mut self, name: CertName, chain: &str) {
+        self.chains.put(name, Some(chain));
     }
 
     /// The files.
@@ -63,8 +69,7 @@ impl Trusted {
         let Some(first) = self.roots.first() else { return TrustFiles::default() };
         let write = |ders: &mut dyn Iterator<Item = &Vec<u8>>| ders.map(|der| pem::write(der)).collect::<String>();
         let anchors = write(&mut self.roots.iter().map(|anchor| &anchor.der));
-        let distinct: BTreeSet<&String> = self.chains.values().collect();
-        let ders = distinct.into_iter().flat_map(|chain| certificates(chain.as_bytes()));
+        let ders = self.chains.distinct().into_iter().flat_map(|chain| certificates(chain.as_bytes()));
         let by_print: BTreeMap<Fingerprint, Vec<u8>> = ders.map(|der| (Fingerprint::of(&der), der)).collect();
         let is_root = |print: &Fingerprint| self.roots.iter().any(|anchor| anchor.sha256 == *print);
         // In the order of their fingerprints, so that the files change only where something comes or goes.
@@ -90,17 +95,14 @@ pub fn kept_list(state: &Dir, file: &str) -> Option<String> {
     String::from_utf8(content.bytes.to_vec()).ok()
 }
 
-/// The intermediates of the committed generation.
-fn committed_chain(certs: &Dir, name: &CertName) -> Result<Option<String>, DiskError> {
-    let Some(live) = live(certs, name)? else { return Ok(None) };
-    Ok(live.read(layout::CHAIN)?.map(|content| String::from_utf8_lossy(&content.bytes).into_owned()))
+/// The revocation lists of the settings, as far as they were fetched and found good.
+#[must_use]
+pub fn kept_lists(settings: &Settings, state: Option<&Dir>) -> BTreeMap<String, String> {
+    settings.crls.iter().filter_map(|source| Some((source.file.clone(), kept_list(state?, &source.file)?))).collect()
 }
 
-fn live(certs: &Dir, name: &CertName) -> Result<Option<Dir>, DiskError> {
-    let Some(var) = certs.child(name.as_str())? else { return Ok(None) };
-    let Some(generation) = var.link(layout::LIVE)?.filter(|link| Generation::parse(link).is_some()) else { return Ok(None) };
-    var.child(&generation)
-}
+/// The names of the files that are made of roots and intermediates.
+const FILES: [&str; 4] = [layout::ANCHOR, layout::ANCHORS, layout::BUNDLE, layout::INTERMEDIATES];
 
 /// The files of `trust` as they should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,6 +113,25 @@ pub struct TrustFiles {
 }
 
 impl TrustFiles {
+    /// What lies in this directory of them, these lists included: as good as what should lie there once it is found equal to it.
+    ///
+    /// # Errors
+    /// When one that is there cannot be read.
+    pub fn found(settings: &Settings, trust: Option<&Dir>, lists: &BTreeMap<String, String>) -> Result<Self, DiskError> {
+        let read = |names: &mut dyn Iterator<Item = &str>| -> Result<BTreeMap<String, String>, DiskError> {
+            let mut found = BTreeMap::new();
+            for name in names {
+                let content = trust.map_or(Ok(None), |trust| trust.read(name))?;
+                // What is no text is none of them.
+                let text = content.and_then(|content| String::from_utf8(content.bytes.to_vec()).ok());
+                found.extend(text.map(|text| (name.to_owned(), text)));
+            }
+            Ok(found)
+        };
+        let roots = settings.anchors().iter().map(|anchor| anchor.sha256.clone()).collect();
+        Ok(Self { roots, files: read(&mut FILES.into_iter())?, lists: read(&mut lists.keys().map(String::as_str))? })
+    }
+
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().chain(&self.lists).map(|(name, text)| (name.as_str(), text.as_str()))
@@ -156,6 +177,12 @@ fn read_by(certificate: &Certificate) -> BTreeSet<&'static str> {
     let rendering = Rendering { directory: Path::new("/"), anchors: &String::new };
     let renders = certificate.reload.iter().any(|service| service.files(&rendering).iter().any(|file| file.name == ANCHORS));
     installed.chain(renders.then_some(layout::ANCHORS)).collect()
+}
+
+/// Whether consumers of this certificate read any of the files of `trust`.
+#[must_use]
+pub fn reads_any(certificate: &Certificate) -> bool {
+    !read_by(certificate).is_empty()
 }
 
 /// Whether consumers of this certificate read a file that holds intermediates.
@@ -209,10 +236,10 @@ mod tests {
         assert_eq!(bare.file(Part::Bundle), bare.file(Part::Anchors), "no intermediates yet");
         let middle = old.middle.der.clone();
         for certificate in ["api", "web"] {
-            trusted.put(name(certificate), of(&[&middle]));
+            trusted.put(name(certificate), &of(&[&middle]));
         }
         // A root in a chain is none of its intermediates.
-        trusted.put(name("odd"), of(&[&middle, &new.der]));
+        trusted.put(name("odd"), &of(&[&middle, &new.der]));
         let files = trusted.files();
         assert_eq!(files.file(Part::Ca), Some(of(&[&new.der]).as_str()));
         assert_eq!(files.file(Part::Anchors), Some(of(&[&new.der, &old.root.der]).as_str()));

@@ -125,7 +125,11 @@ pub struct StatusDocument {
 /// # Errors
 /// What may not be read: that is never "due".
 pub fn plan(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<PlanDocument, DiskError> {
-    let inventory = under_way::look(settings, wanted)?;
+    plan_of(settings, wanted, under_way::look(settings, wanted)?, now)
+}
+
+/// Plans for these certificates by what was found of them.
+pub(super) fn plan_of(settings: &Settings, wanted: &[&Certificate], inventory: Inventory, now: Time) -> Result<PlanDocument, DiskError> {
     let period = scheduler::period(&View::host());
     let mut certificates = Vec::new();
     for (observed, certificate) in inventory.certificates.into_iter().zip(wanted) {
@@ -143,7 +147,16 @@ pub fn plan(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<P
 /// # Errors
 /// What may not be read.
 pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<StatusDocument, DiskError> {
-    let inventory = under_way::look(settings, wanted)?;
+    status_of(settings, wanted, under_way::look(settings, wanted)?, now)
+}
+
+/// Says where these certificates stand by what was found of them.
+pub(super) fn status_of(
+    settings: &Settings,
+    wanted: &[&Certificate],
+    inventory: Inventory,
+    now: Time,
+) -> Result<StatusDocument, DiskError> {
     let unnamed = inventory.left_over();
     let Inventory { certificates: observed, last_run, sealing, .. } = inventory;
     let unwritable = Dir::open(&settings.paths.state)?.and_then(|state| state.refuses_writing());

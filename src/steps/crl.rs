@@ -15,29 +15,36 @@ use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::layout;
 use crate::plan::generation::certificates;
-use crate::plan::trust::{Trusted, kept_list};
+use crate::plan::trust::{TrustFiles, kept_list};
 
 /// One list is fetched within this.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Fetches the lists of the settings; what could not be delivered is said.
+/// What came of the lists of the settings.
+#[derive(Debug, Default)]
+pub struct Refreshed {
+    /// Whether one of them is another one now.
+    pub is_new: bool,
+    /// What could not be delivered.
+    pub warnings: Vec<Warning>,
+}
+
+/// Fetches the lists of the settings, of issuers that consumers are to trust.
 #[must_use]
-pub fn refresh(settings: &Settings, run: &Run) -> Vec<Warning> {
-    if settings.crls.is_empty() {
-        return Vec::new();
+pub fn refresh(settings: &Settings, run: &Run, trust: &TrustFiles) -> Refreshed {
+    let mut refreshed = Refreshed::default();
+    // Before anything was committed nobody reads a list, and its issuer is not known.
+    if settings.crls.is_empty() || trust.file(Part::Bundle) == trust.file(Part::Anchors) {
+        return refreshed;
     }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(failure) => return vec![Warning::new(Code::CrlNotDelivered, failure.text)],
+        Err(failure) => {
+            refreshed.warnings.push(Warning::new(Code::CrlNotDelivered, failure.text));
+            return refreshed;
+        }
     };
-    let certs = run.state().child(layout::CERTS).ok().flatten();
-    let files = Trusted::of_settings(settings, certs.as_ref()).files();
-    let issuers = files.file(Part::Bundle).map(|bundle| certificates(bundle.as_bytes())).unwrap_or_default();
-    // Before anything was committed nobody reads a list, and its issuer is not known.
-    if files.file(Part::Bundle) == files.file(Part::Anchors) {
-        return Vec::new();
-    }
-    let mut warnings = Vec::new();
+    let issuers = trust.file(Part::Bundle).map(|bundle| certificates(bundle.as_bytes())).unwrap_or_default();
     for source in &settings.crls {
         let kept = kept_list(run.state(), &source.file);
         let now = run.clock().now();
@@ -47,11 +54,17 @@ pub fn refresh(settings: &Settings, run: &Run) -> Vec<Warning> {
         });
         let judged = fetched.and_then(|bytes| deliverable(&bytes, &issuers, kept.as_deref(), now));
         let done = judged.and_then(|list| {
-            if kept.as_ref() == Some(&list) { Ok(()) } else { keep(run.state(), source, &list).map_err(|why| why.to_string()) }
+            if kept.as_ref() == Some(&list) {
+                return Ok(false);
+            }
+            keep(run.state(), source, &list).map(|()| true).map_err(|why| why.to_string())
         });
-        warnings.extend(done.err().map(|why| said(source, kept.as_deref(), &why, now)));
+        match done {
+            Ok(is_new) => refreshed.is_new |= is_new,
+            Err(why) => refreshed.warnings.push(said(source, kept.as_deref(), &why, now)),
+        }
     }
-    warnings
+    refreshed
 }
 
 fn said(source: &CrlSource, kept: Option<&str>, why: &str, now: Time) -> Warning {

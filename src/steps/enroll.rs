@@ -36,7 +36,7 @@ pub struct Enrolment {
 pub fn enroll(settings: &Arc<Settings>, enrolment: &Enrolment, world: World<'_>) -> Report {
     let others = settings.openbao.login.iter().filter(|login| login.identity().is_none()).cloned();
     let logins = enrolment.login.clone().map_or_else(|| others.collect(), |login| vec![login]);
-    let issuer = Arc::new(OpenBaoIssuer::new(settings, world.clock).with_logins(logins));
+    let issuer = Arc::new(OpenBaoIssuer::new(settings, world.clock).over(settings, world.tpm.clone()).with_logins(logins));
     let world = world.asking(issuer.clone());
     let renew = |force| {
         let request = Request {
@@ -48,10 +48,14 @@ pub fn enroll(settings: &Arc<Settings>, enrolment: &Enrolment, world: World<'_>)
     };
     let mut report = renew(false);
     if outcome(&report) == Some(Outcome::NotDue) {
-        match works(&world, &issuer, &enrolment.name) {
-            // Blocked, or nobody to ask: a renewal says so, and asks nothing.
-            Ok(()) => report.certificates.iter_mut().for_each(|one| one.outcome = Outcome::Kept),
-            Err(why) => {
+        match tried(&world, &issuer, &enrolment.name) {
+            Tried::Works => report.certificates.iter_mut().for_each(|one| one.outcome = Outcome::Kept),
+            Tried::Blocked(why) => report.certificates.iter_mut().for_each(|one| {
+                one.outcome = Outcome::Kept;
+                let text = format!("whether it logs in was not tried, since nothing is asked without a verdict: {}", why.text);
+                one.warnings.push(Warning::new(why.code, text));
+            }),
+            Tried::Refused(why) => {
                 report = renew(true);
                 let text = format!("the certificate that is here does not log in, and is replaced: {}", why.text);
                 report.certificates.iter_mut().for_each(|one| one.warnings.push(Warning::new(Code::LoginRefused, text.clone())));
@@ -69,13 +73,26 @@ fn outcome(report: &Report) -> Option<Outcome> {
     report.certificates.first().map(|one| one.outcome)
 }
 
-/// Whether the certificate that is here logs in.
-fn works(world: &World<'_>, issuer: &OpenBaoIssuer, name: &CertName) -> Result<(), Failure> {
-    runtime()?.block_on(async {
-        world.gate.pass(world.clock).await?;
+/// What came of logging in with the certificate that is here.
+enum Tried {
+    Works,
+    /// It was not tried: nothing is to be issued, so nothing is lost by that.
+    Blocked(Failure),
+    Refused(Failure),
+}
+
+fn tried(world: &World<'_>, issuer: &OpenBaoIssuer, name: &CertName) -> Tried {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(why) => return Tried::Refused(why),
+    };
+    runtime.block_on(async {
+        if let Err(why) = world.gate.pass(world.clock).await {
+            return Tried::Blocked(why);
+        }
         let tried = issuer.tries_identity(name).await;
         drop(super::issue::Issuer::close(issuer).await);
-        tried
+        tried.map_or_else(Tried::Refused, |()| Tried::Works)
     })
 }
 

@@ -8,7 +8,6 @@ use super::run::{Begun, Command, Run, line};
 use super::swap::disk_failure;
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError, Kind};
-use crate::io::tpm::limit::Unanswered;
 use crate::io::write;
 use crate::model::clock::Clock;
 use crate::model::entry::{Entry, Outcome};
@@ -56,7 +55,7 @@ fn remove(settings: &Settings, name: &CertName, run: &Run) -> Result<Unnamed, Fa
     };
     remove_tree(&certs, name, told).map_err(disk)?;
     // A sealing key that only these generations needed goes as well.
-    for store in Stores::of(settings, Unanswered::default()).all() {
+    for store in Stores::of(settings, None).all() {
         if let Err(why) = store.collect() {
             tracing::warn!(%why, "a sealing key that nothing needs was not removed");
         }

@@ -107,12 +107,7 @@ struct Ready {
 
 impl Sealing<'_> {
     fn one(&self, certificate: &Certificate) -> CertReport {
-        let tree = match inventory::take(self.trees.settings(), &[certificate]).map(|found| found.certificates.into_iter().next()) {
-            Ok(Some(observed)) => observed.tree,
-            Ok(None) => return unknown(certificate),
-            Err(why) => Err(why),
-        };
-        let tree = match tree {
+        let tree = match inventory::one(self.trees.settings(), certificate, &self.trees.trust()) {
             Ok(tree) => tree,
             Err(why) => return self.run.failed(unknown(certificate), disk_failure(Stage::Plan, &why)),
         };
@@ -145,7 +140,7 @@ impl Sealing<'_> {
         let place = Arc::new(Place::open(self.trees, name)?);
         let material = private_key(self.store, &place, certificate, live)?;
         let key = self.store.keep(name, again.to(), &material)?;
-        let unvalidated = Unvalidated { leaf_pem: live.cert_pem(), others: vec![live.chain_pem()], spki: key.spki().to_vec() };
+        let unvalidated = Unvalidated { leaf_pem: live.cert_pem(), others: vec![live.chain_pem().into_owned()], spki: key.spki().to_vec() };
         let validated = validate(unvalidated, &Against::new(self.trees.settings(), certificate), now)
             .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;

@@ -27,7 +27,6 @@ use crate::plan::debt::{debt_is_void, proof_of_live, publishable};
 use crate::plan::faulty::{committed, on_disk};
 use crate::plan::generation::Kept;
 use crate::plan::inventory::{self, Roots, Tree};
-use crate::plan::sealing::SealingKeys;
 use crate::plan::trust::{TrustFiles, Trusted};
 
 /// Restores every certificate of the settings, and those whose settings are broken from what they carry.
@@ -119,7 +118,7 @@ impl Work<'_> {
     fn while_locked(&self, state: &Dir) -> (Vec<CertReport>, Option<RunError>) {
         let found = |settings: &Arc<Settings>| -> Vec<CertReport> {
             let trust = trust_of(settings);
-            settings.certificates.iter().map(|c| as_it_is(c.name(), tree_of(settings, c, &trust))).collect()
+            settings.certificates.iter().map(|c| as_it_is(c.name(), inventory::one(settings, c, &trust))).collect()
         };
         let of_settings = self.settings.into_iter().flat_map(found);
         let of_ground = self.faulty.iter().map(|faulty| as_it_is(&faulty.name, self.ground.tree(&faulty.name)));
@@ -167,14 +166,6 @@ fn trust_of(settings: &Settings) -> Arc<TrustFiles> {
     Arc::new(Trusted::of_settings(settings, certs.as_ref()).files())
 }
 
-fn tree_of(settings: &Settings, certificate: &Certificate, trust: &Arc<TrustFiles>) -> Result<Tree, DiskError> {
-    let state = Dir::open(&settings.paths.state)?;
-    let certs = state.as_ref().map_or(Ok(None), |dir| dir.child(layout::CERTS))?;
-    let run = Dir::open(&settings.paths.run)?;
-    let keys = SealingKeys::read(state.as_ref())?;
-    inventory::tree(settings, certificate, Roots { certs: certs.as_ref(), run: run.as_ref(), trust: Some(trust) }, &keys)
-}
-
 /// Restores one certificate.
 fn one(
     settings: &Settings,
@@ -184,7 +175,7 @@ fn one(
     now: Time,
 ) -> CertReport {
     let report = CertReport::new(certificate.name().clone(), Outcome::Kept);
-    let tree = match tree_of(settings, certificate, trust) {
+    let tree = match inventory::one(settings, certificate, trust) {
         Ok(tree) => tree,
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
     };

@@ -3,7 +3,7 @@
 # its own certificate, `spire` with Keylime's registrar and verifier.
 #
 #   estate.sh demo            tells what happens; some 40 seconds
-#   estate.sh test SECONDS    certificates of a minute for so long, under a load of clients; a host cut off, the root exchanged, the estate
+#   estate.sh test SECONDS    certificates of one and two minutes for so long, under a load of clients; a host cut off, the root exchanged, the estate
 #                             audited. Prints one line a claim and ends with 1 where one does not hold
 #
 # OMENS: the binary. BAO: OpenBao's. KEYLIME: where its virtual environments are, or are made; empty: without Keylime, which is said.
@@ -52,7 +52,11 @@ cp "$(value .root_cert)" "$W/roots.pem"
 ROOT_SHA=$(value .root_sha256) TRUST='' MOUNT=pki_int ANCHOR=$(value .root_cert)
 
 certificate() { # NAME CN PORT HOST ROLE PROFILE LINES
-  printf '[[certificate]]\nname = "%s"\ncommon_name = "%s"\nttl = "60s"\nrole = "%s"\nprofile = "%s"\n' "$1" "$2" "$5" "$6"
+  # A part of Keylime is started anew for its certificate, one after the other, each in up to half a minute on a busy machine: what is due at
+  # half of a minute would end meanwhile. So theirs live for two.
+  local ttl=60s
+  [ "$MODE" != test ] || [ "$4" != spire ] || ttl=120s
+  printf '[[certificate]]\nname = "%s"\ncommon_name = "%s"\nttl = "%s"\nrole = "%s"\nprofile = "%s"\n' "$1" "$2" "$ttl" "$5" "$6"
   printf 'verify = [ { tls = { address = "%s:%s", server_name = "%s", deadline = "20s" } } ]\n%s\n' "${IP[$4]}" "$3" "$2" "$7"
 }
 keylime() { # NAME: the driver without a unit
@@ -265,7 +269,15 @@ last=$(generation auth web | tr -dc 0-9)
 left=$((FOR - SECONDS)); [ $left -lt 5 ] || sleep $left
 further() { [ "$(generation auth web | tr -dc 0-9)" -gt "$last" ]; }
 claim "and is renewed below it" await 60 further
-claim "every certificate was renewed for several lifetimes" beyond 4
+several() { # two minutes are half as many lifetimes
+  local one least
+  for one in $SERVED; do
+    least=4
+    [ "${one%/*}" != spire ] || least=3
+    [ "$(generation "${one%/*}" "${one#*/}" | tr -dc 0-9)" -ge $least ] || return 1
+  done
+}
+claim "every certificate was renewed for several lifetimes" several
 step "the end"
 claim "nginx: no request failed" none_but web
 claim "OpenBao: no request failed" none_but openbao
@@ -277,4 +289,6 @@ done
 claim "the load was one" at_least web $((FOR * 2))
 # A restart on a busy machine may take longer than a certificate of a minute has left when it is due.
 claim "the estate is audited clean" await 90 audit
-[ $FAILED = 0 ] || { tail -n 5 "$W"/*.bad "$W"/*/run.log "$W"/*/rotate.log "$W/audit.txt" >&2; exit 1; }
+[ $FAILED = 0 ] || { for name in "$W"/*.bad; do echo "${name##*/}: how often each exit code of curl: $(cut -d' ' -f1 "$name" | sort | uniq -c | xargs)" >&2; done
+  grep -vhE '^(7|28|35|52|56) ' "$W"/*.bad | head -n 10 >&2 || true
+  tail -n 5 "$W"/*.bad "$W"/*/run.log "$W"/*/rotate.log "$W/audit.txt" >&2; exit 1; }

@@ -47,7 +47,7 @@ pub(crate) fn auth_role(name: &str, common_name: &str) {
     bao.api("POST", &format!("auth/cert/certs/{name}"), Some(role));
 }
 
-fn given(estate: &Estate, name: &str, secret: &str) -> (PathBuf, String) {
+pub(crate) fn given(estate: &Estate, name: &str, secret: &str) -> (PathBuf, String) {
     let file = estate.dir.join(name);
     place::write_secret(&file, secret);
     let argument = format!("file:{}", file.display());
@@ -59,7 +59,7 @@ fn token(name: &str) -> serde_json::Value {
     json!({ "policies": ["omens-renew"], "no_parent": true, "no_default_policy": true, "ttl": "30m", "display_name": name })
 }
 
-fn warned(run: &Run, name: &str, code: &str) -> String {
+pub(crate) fn warned(run: &Run, name: &str, code: &str) -> String {
     let warnings = run.cert(name)["warnings"].as_array().cloned().unwrap_or_default();
     let found = warnings.iter().find(|warning| warning["code"] == code);
     found.and_then(|warning| warning["text"].as_str()).unwrap_or_default().to_owned()

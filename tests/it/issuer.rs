@@ -121,7 +121,7 @@ fn openbao_signs_as_an_issuer_must() {
     let estate = Estate::at(bao).with(Cert::web("web"));
     let settings = settings(&estate);
     let certificate = settings.certificates[0].clone();
-    let issuer = issue::of(&settings, clock(), omens::io::tpm::limit::Unanswered::default());
+    let issuer = issue::of(&settings, clock(), None);
     assert_eq!(bao.paths(&estate.login).len(), 0, "nothing is sent before it is opened");
     let login = estate.login.clone();
     let before = bao.signed(&login);

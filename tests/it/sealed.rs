@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use omens::config::settings::Sealing;
+use omens::io::tpm::connection::Connection;
 use omens::io::tpm::limit::Unanswered;
 use omens::model::clock::Time;
 use omens::model::failure::Failure;
@@ -391,8 +392,8 @@ fn a_tpm_that_is_not_needed_is_not_asked() {
     assert_eq!(u64::try_from(relay.codes().len()).unwrap(), ready);
     (1..20).for_each(|generation| drop(open(&store, generation, &keep(&store, generation)).unwrap()));
     assert_eq!(store.tpm_commands(), ready, "private keys come and go without the TPM");
-    assert_eq!(swtpm.loaded(), Vec::<String>::new(), "it is closed while the store lives");
     drop(store);
+    assert_eq!(swtpm.loaded(), Vec::<String>::new(), "it is closed with its last user");
 }
 
 /// A TPM that answers nothing until it is let go; whatever a run has given up is not done behind the back of the next one.
@@ -408,9 +409,10 @@ fn a_tpm_that_was_given_up_is_not_asked_again_and_what_it_says_late_changes_noth
         }),
     );
     let (state, unanswered) = (place::directory("state"), Unanswered::default());
+    let tcti = Tcti::parse(&silent.tcti()).unwrap();
     let store = || {
         let store = SealedStore::new(&state, sealing(&silent.tcti(), &[]));
-        store.with_limit(Duration::from_millis(300)).after(unanswered.clone())
+        store.with_limit(Duration::from_millis(300)).over(Connection::new(&tcti, unanswered.clone()))
     };
     let first = store();
     for _ in 0..3 {
@@ -428,7 +430,7 @@ fn a_tpm_that_was_given_up_is_not_asked_again_and_what_it_says_late_changes_noth
     drop(release);
     crate::lab::wait_for("the thread that was left behind", Duration::from_secs(10), || !unanswered.is_waiting());
     assert!(!state.join("seal").exists(), "{:?}", files(&state));
-    let third = SealedStore::new(&state, sealing(&silent.tcti(), &[])).after(unanswered);
+    let third = SealedStore::new(&state, sealing(&silent.tcti(), &[])).over(Connection::new(&tcti, unanswered));
     assert_eq!(third.make_ready(now()), Ok(None));
     assert_eq!(files(&state).len(), 2);
 }

@@ -1,14 +1,21 @@
 //! What `init --server` prints, applied to a real OpenBao by its own command line and attacked: nothing is signed for a login that is not the
 //! host's own.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::json;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use serde_json::{Value, json};
 
 use crate::lab::child::run;
 use crate::lab::estate::{Authority, Cert, Estate};
+use crate::lab::jwt::Signer;
+use crate::lab::liar::now;
 use crate::lab::openbao::{OpenBao, Options, binary};
+use crate::lab::pki::{Ca, CaKeys, Leaf};
 use crate::lab::{pki, place};
 use crate::tpm::start;
 
@@ -40,7 +47,8 @@ fn service() -> Cert {
     }
 }
 
-fn apply(bao: &OpenBao, estate: &Estate) {
+/// Applied twice: the second time it must change nothing.
+fn apply(bao: &OpenBao, estate: &Estate, variables: &[(&str, &str)]) {
     let script = estate.plain(&["init", "--server"]);
     assert_eq!(script.code, 0, "{}", script.stderr);
     let file = estate.dir.join("openbao.sh");
@@ -53,9 +61,18 @@ fn apply(bao: &OpenBao, estate: &Estate) {
         let path = format!("{}:/usr/bin:/bin", binary.parent().unwrap().display());
         command.arg(&file).env_clear().env("PATH", path).env("HOME", &estate.dir);
         command.env("BAO_ADDR", bao.address()).env("BAO_CACERT", &root).env("BAO_TOKEN", &bao.token);
+        command.envs(variables.iter().copied());
         let applied = run(command, Duration::from_secs(60));
         assert_eq!(applied.code, 0, "{}\n{}\n{}", applied.stdout, applied.stderr, script.stdout);
     }
+}
+
+fn csr(name: &str) -> String {
+    let params = rcgen::CertificateParams::new([name.to_owned()]).map(|mut params| {
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params
+    });
+    params.unwrap().serialize_request(&pki::ec_key()).unwrap().pem().unwrap()
 }
 
 /// The token that an administrator makes for one enrolment.
@@ -68,9 +85,9 @@ fn what_is_printed_for_the_server_binds_what_is_signed_to_the_host() {
     let (Some(ours), Some(theirs)) = (start(&[]), start(&[])) else { return };
     let bao = OpenBao::start(Options::QUICK);
     let estate = host(&bao, &ours.direct(), HOST).with(service());
-    apply(&bao, &estate);
+    apply(&bao, &estate, &[]);
     let other = host(&bao, &theirs.direct(), "git.funlab.casa");
-    apply(&bao, &other);
+    apply(&bao, &other, &[]);
 
     let enrol = |estate: &Estate, name: &str| {
         let file = estate.dir.join("enrol");
@@ -84,13 +101,6 @@ fn what_is_printed_for_the_server_binds_what_is_signed_to_the_host() {
     let online = estate.omens(&["check-config", "--online"]);
     assert!(online.stdout.contains("no login without evidence") && !online.stdout.contains("enforcement.bypass"), "{online}");
 
-    let csr = |name: &str| {
-        let params = rcgen::CertificateParams::new([name.to_owned()]).map(|mut params| {
-            params.distinguished_name.push(rcgen::DnType::CommonName, name);
-            params
-        });
-        params.unwrap().serialize_request(&pki::ec_key()).unwrap().pem().unwrap()
-    };
     let roles = ["host-identity", "tls-server", "mtls-service", "mtls-client", "keylime-agent", "keylime-bound"];
     let signs = |token: &str, name: &str| -> Vec<&str> {
         let sign = |role: &&&str| {
@@ -142,4 +152,78 @@ fn keys_of_own_making_do_not_log_in(bao: &OpenBao) {
         });
         thief.renew().expect(1, "web", "failed").because("web", "issue/login-refused");
     }
+}
+
+/// Shows the key set of now to whoever asks, over TLS, until the process ends.
+fn bundle_endpoint(ca: &Ca, keys: Arc<Mutex<Value>>) -> String {
+    let key = pki::ec_key();
+    let chain = vec![ca.leaf(&key, &Leaf::server("spire", &[], &["127.0.0.1".parse().unwrap()], time::Duration::HOUR)).der().clone()];
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    let (config, listener) = (Arc::new(config.unwrap()), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for tcp in listener.incoming().flatten() {
+            let mut tls = rustls::StreamOwned::new(rustls::ServerConnection::new(config.clone()).unwrap(), tcp);
+            let body = keys.lock().unwrap().to_string();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let asked = tls.read(&mut [0; 4096]);
+            if asked.is_ok_and(|read| read > 0) {
+                tls.write_all(answer.as_bytes()).ok();
+                tls.conn.send_close_notify();
+                tls.flush().ok();
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn what_is_printed_for_jwt_svids_lets_in_what_the_bundle_endpoint_vouches_for_and_nothing_else() {
+    const ID: &str = "spiffe://funlab.casa/omens/spire";
+    let Some(swtpm) = start(&[]) else { return };
+    let bao = OpenBao::start(Options::QUICK);
+    let mut estate = host(&bao, &swtpm.direct(), HOST);
+    let svid = format!(
+        "{{ jwt_svid = {{ socket = \"unix:/run/none.sock\", audience = \"openbao\", mount = \"jwt-bound\", role = \"attested\", spiffe_id = \"{ID}\" }} }}"
+    );
+    estate.authority.login = estate.authority.login.replace(" ]", &format!(", {svid} ]"));
+    estate.write();
+    let (first, next, thief) = (Signer::new("first"), Signer::new("next"), Signer::new("first"));
+    let (ca, keys) = (Ca::root("SPIRE", CaKeys::Ec), Arc::new(Mutex::new(first.key_set())));
+    let root = estate.dir.join("spire.pem");
+    std::fs::write(&root, &ca.pem).unwrap();
+    let address = bundle_endpoint(&ca, keys.clone());
+    apply(&bao, &estate, &[("JWKS_URL", &address), ("JWKS_CA", root.to_str().unwrap())]);
+
+    let log_in = |signer: &Signer, subject: &str, audience: &str, left: i64| {
+        let jwt = signer.token(&json!({ "sub": subject, "aud": [audience], "exp": now() + left, "iat": now() - 5 }));
+        bao.ask("POST", "auth/jwt-bound/login", Some(json!({ "role": "attested", "jwt": jwt })), None).unwrap()
+    };
+    let (status, answer) = log_in(&first, ID, "openbao", 300);
+    assert_eq!(status, 200, "{answer}");
+    // It is the same host as the one of the certificate: its name is signed, and no other.
+    let token = answer["auth"]["client_token"].as_str().unwrap();
+    let signs =
+        |name: &str| bao.ask("POST", "pki_int/sign/tls-server", Some(json!({ "csr": csr(name), "ttl": "1h" })), Some(token)).unwrap().0;
+    // The name that a role takes is that of the host's alias by certificate, which is there before its first login.
+    assert_eq!((signs(HOST), signs("git.funlab.casa")), (200, 400));
+    for (what, signer, subject, audience, left) in [
+        ("another host's", &first, "spiffe://funlab.casa/omens/git", "openbao", 300),
+        ("for somebody else", &first, ID, "keylime", 300),
+        ("expired", &first, ID, "openbao", -300),
+        ("a key of somebody's own under the same id", &thief, ID, "openbao", 300),
+        ("a key that is not there yet", &next, ID, "openbao", 300),
+    ] {
+        let (status, answer) = log_in(signer, subject, audience, left);
+        assert!(status >= 400, "{what}: {answer}");
+    }
+    // SPIRE rotates its keys, and nobody tells OpenBao.
+    *keys.lock().unwrap() = next.key_set();
+    assert_eq!(log_in(&next, ID, "openbao", 300).0, 200);
 }

@@ -1,5 +1,5 @@
-//! The three hosts of the lab as one: nginx, OpenBao and Keylime on addresses of their own, certificates of a minute for several lifetimes, under
-//! a load of clients. SPIRE is not among them.
+//! The three hosts of the lab as one: nginx, OpenBao and Keylime on addresses of their own, certificates of one and two minutes for several
+//! lifetimes, under a load of clients. SPIRE is not among them.
 
 use std::path::Path;
 use std::process::Command;

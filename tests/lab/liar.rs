@@ -1,6 +1,7 @@
 //! A Keylime verifier and registrar of our own, honest unless told otherwise: for answers that the real ones cannot be made to give. It counts
 //! the evidence that it is sent.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -76,6 +77,8 @@ pub type Twist = Box<dyn Fn(Ask, &mut Known, &mut Reply) + Send>;
 struct Inner {
     known: Known,
     twist: Twist,
+    /// The attestation keys of each agent, in the order in which they were registered: as often as that was done.
+    registered: BTreeMap<String, Vec<String>>,
 }
 
 /// Both servers, at one address.
@@ -101,7 +104,7 @@ impl Liar {
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("https://{}", listener.local_addr().expect("an address"));
-        let inner = Arc::new(Mutex::new(Inner { known: Known::default(), twist: Box::new(|_, _, _| {}) }));
+        let inner = Arc::new(Mutex::new(Inner { known: Known::default(), twist: Box::new(|_, _, _| {}), registered: BTreeMap::new() }));
         let shared = inner.clone();
         std::thread::spawn(move || {
             for tcp in listener.incoming().flatten() {
@@ -114,7 +117,8 @@ impl Liar {
 
     /// Begins anew, with this twist.
     pub fn twisted(&self, twist: Twist) {
-        *self.inner.lock().expect("liar") = Inner { known: Known { count: 7, ..Known::default() }, twist };
+        let mut inner = self.inner.lock().expect("liar");
+        (inner.known, inner.twist) = (Known { count: 7, ..Known::default() }, twist);
     }
 
     pub fn evidences(&self) -> u32 {
@@ -125,6 +129,11 @@ impl Liar {
     pub fn asked(&self) -> [u32; 3] {
         let known = &self.inner.lock().expect("liar").known;
         [known.logins, known.begins, known.evidences]
+    }
+
+    /// The attestation keys that were registered for each agent, one for each time.
+    pub fn registered(&self) -> BTreeMap<String, Vec<String>> {
+        self.inner.lock().expect("liar").registered.clone()
     }
 
     pub fn requests(&self) -> u32 {
@@ -138,9 +147,12 @@ fn serve(tcp: TcpStream, config: Arc<rustls::ServerConfig>, shared: &Mutex<Inner
         let (head, body) = request(&mut tls)?;
         let (ask, mut reply) = {
             let mut inner = shared.lock().expect("liar");
-            let Inner { known, twist } = &mut *inner;
+            let Inner { known, twist, registered } = &mut *inner;
             known.requests += 1;
             let (ask, mut reply) = honest(&head, &body, known)?;
+            if ask == Ask::Register {
+                registered.entry(known.id.clone()).or_default().push(known.ak.clone());
+            }
             reply.header("Date", &date(now()));
             twist(ask, known, &mut reply);
             (ask, reply)

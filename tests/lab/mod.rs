@@ -8,6 +8,7 @@ pub mod estate;
 pub mod guest;
 pub mod hostile;
 pub mod impostor;
+pub mod jwt;
 pub mod liar;
 pub mod nginx;
 pub mod openbao;

@@ -152,6 +152,8 @@ struct Inner {
     between: Between,
     commands: Vec<Vec<u8>>,
     bytes: Vec<u8>,
+    /// Clients of the control channel: libtss2 looks there each time that it opens a TPM.
+    opened: usize,
 }
 
 /// A relay before a TPM, which can send commands of its own between those of its clients.
@@ -163,7 +165,7 @@ pub struct Relay {
 impl Relay {
     pub fn before(tpm: &Swtpm, between: Between) -> Self {
         let port = free_pair();
-        let inner = Arc::new(Mutex::new(Inner { tpm: tpm.port, between, commands: Vec::new(), bytes: Vec::new() }));
+        let inner = Arc::new(Mutex::new(Inner { tpm: tpm.port, between, commands: Vec::new(), bytes: Vec::new(), opened: 0 }));
         let (commands, control) = (listen(port), listen(port + 1));
         let shared = inner.clone();
         std::thread::spawn(move || {
@@ -173,8 +175,10 @@ impl Relay {
             }
         });
         let upstream = tpm.port + 1;
+        let counted = inner.clone();
         std::thread::spawn(move || {
             for client in control.incoming().flatten() {
+                counted.lock().expect("relay").opened += 1;
                 std::thread::spawn(move || serve_control(client, upstream));
             }
         });
@@ -197,6 +201,11 @@ impl Relay {
     /// The codes of those commands.
     pub fn codes(&self) -> Vec<u32> {
         self.commands().iter().map(|command| code(command)).collect()
+    }
+
+    /// How often a client came to the control channel, since the last look.
+    pub fn opened(&self) -> usize {
+        std::mem::take(&mut self.inner.lock().expect("relay").opened)
     }
 
     /// Everything that crossed the connection, both ways.
@@ -248,7 +257,7 @@ fn serve(mut client: TcpStream, inner: &Mutex<Inner>) {
     client.set_nodelay(true).ok();
     while let Some(command) = frame(&mut client) {
         let mut inner = inner.lock().expect("relay");
-        let Inner { tpm, between, commands, bytes } = &mut *inner;
+        let Inner { tpm, between, commands, bytes, .. } = &mut *inner;
         // One connection for each command, as libtss2 does it: swtpm ends it with its answer.
         let mut raw = |command: &[u8]| {
             let mut tpm = TcpStream::connect(("127.0.0.1", *tpm)).ok()?;
@@ -264,6 +273,44 @@ fn serve(mut client: TcpStream, inner: &Mutex<Inner>) {
             return;
         }
     }
+}
+
+/// One authorisation of a command: a session, and what it does beside (TPM 2.0 Part 2, §8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authorised {
+    pub session: u32,
+    pub attributes: u8,
+}
+
+impl Authorised {
+    /// The first parameter of the command is encrypted.
+    pub fn hides_command(self) -> bool {
+        self.attributes & 0x20 != 0
+    }
+
+    /// The first parameter of the answer is encrypted.
+    pub fn hides_answer(self) -> bool {
+        self.attributes & 0x40 != 0
+    }
+}
+
+/// The authorisations of a command that begins with so many handles (TPM 2.0 Part 1, §18.9); none where its tag says so.
+pub fn authorised(command: &[u8], handles: usize) -> Vec<Authorised> {
+    if command[..2] != [0x80, 2] {
+        return Vec::new();
+    }
+    let at = 10 + 4 * handles;
+    let length = usize::try_from(u32::from_be_bytes(command[at..at + 4].try_into().expect("four bytes"))).expect("small");
+    let (mut rest, mut found) = (&command[at + 4..at + 4 + length], Vec::new());
+    let sized = |bytes: &[u8]| usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
+    while !rest.is_empty() {
+        let nonce = sized(&rest[4..]);
+        let secret = sized(&rest[7 + nonce..]);
+        let session = u32::from_be_bytes(rest[..4].try_into().expect("four bytes"));
+        found.push(Authorised { session, attributes: rest[6 + nonce] });
+        rest = &rest[9 + nonce + secret..];
+    }
+    found
 }
 
 /// TPM2_PCR_Extend with an empty password, as bytes.

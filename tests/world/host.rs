@@ -8,7 +8,6 @@ use std::time::Duration;
 use omens::config::service::{Drivers, ServiceState};
 use omens::config::settings::Settings;
 use omens::config::{self, LoadOptions};
-use omens::io::tpm::limit::Unanswered;
 use omens::judge::cert::Facts;
 use omens::model::name::CertName;
 use omens::model::report::{Report, Unwatched};
@@ -112,7 +111,8 @@ impl Host {
             issuer: Arc::new(Desk(self.authority.clone())),
             gate: AttestationGate::open(),
             prover: self.eyes.clone(),
-            stores: Arc::new(Stores::of(&self.settings, Unanswered::default())),
+            stores: Arc::new(Stores::of(&self.settings, None)),
+            tpm: None,
             clock: time_of_day::clock(),
             watch: &Unwatched,
             ending,

@@ -1,7 +1,9 @@
 //! A root that takes the place of another, step by step: who is asked at which step, and that nobody is asked twice.
 
+use omens::config::settings::Part;
 use omens::model::entry::Outcome;
 use omens::model::report::Report;
+use omens::plan::inventory;
 
 use crate::host::{Cert, Host};
 use crate::pki::pem_blocks;
@@ -115,4 +117,21 @@ fn a_root_that_something_still_ends_at_is_not_dropped() {
     // A run does what the settings say: it asks for certificates of the root that is pinned.
     assert_eq!(outcomes(&host.renew()), [Outcome::Renewed, Outcome::Renewed]);
     assert_eq!(omens::plan::trust::dropped(&host.settings), []);
+}
+
+#[test]
+fn the_intermediates_of_what_is_damaged_are_trusted_as_before() {
+    let _turn = time_of_day::take();
+    let host = host();
+    let all: Vec<_> = host.settings.certificates.iter().collect();
+    let bundle = || {
+        let found = inventory::take(&host.settings, &all).expect("the trees");
+        (found.certificates.iter().all(|one| one.tree.is_ok()), found.trust.file(Part::Bundle).map(str::to_owned))
+    };
+    let before = bundle();
+    assert_eq!(pem_blocks(before.1.as_deref().unwrap_or_default()).len(), 2, "the root and the intermediate");
+    for name in ["web", "api"] {
+        std::fs::remove_file(host.path("state/certs").join(name).join("live/cert.pem")).expect("a certificate");
+    }
+    assert_eq!(bundle(), before);
 }

@@ -12,6 +12,7 @@ use super::exit::{FAILED, OK, REFUSED};
 use super::session::Session;
 use crate::config::settings::Settings;
 use crate::io::runtime::runtime;
+use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::anchor::{Fingerprint, hex};
 use crate::model::clock::Time;
@@ -72,7 +73,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Atte
         Ok(settings) => Arc::new(settings),
         Err(code) => return code,
     };
-    let Some(attester) = attest::keylime::of(&settings, session.clock, Unanswered::default()) else {
+    let tpm = settings.sealing.as_ref().map(|sealing| Connection::new(&sealing.tcti, Unanswered::default()));
+    let Some(attester) = attest::keylime::of(&settings, session.clock, tpm) else {
         let error = RunError {
             code: Code::Missing,
             text: "the settings name no attester".to_owned(),

@@ -45,6 +45,7 @@ async fn serve(session: &mut Session<'_>, settings: &Settings, attester: &Keylim
             ended = attending(&notify, attester.attest_anew(until)) => ended,
             () = end(&mut signals) => break,
         };
+        attester.rest().await;
         let word = ended.result.as_ref().map_or_else(|failure| failure.code.as_str(), |verdict| verdict.conclusion.word());
         notify.status(word);
         // A word that lasts is said once.

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
-use super::{Ended, NotRun};
+use super::{Ended, NotRun, keep_what_is_open};
 
 /// How long the streams of a program are read once it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -80,6 +80,7 @@ impl Call {
 
     fn command(&self) -> Command {
         tracing::debug!(program = %self.program.display(), arguments = ?self.arguments, "starts");
+        keep_what_is_open();
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::null()).process_group(0);
         command

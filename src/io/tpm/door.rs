@@ -9,16 +9,19 @@ use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{Private, Public, SymmetricDefinition};
 use tss_esapi::{Error as Tss, Result as TssResult, WrapperErrorKind};
 
+use super::error;
+
 /// A connection. What it still holds when it is dropped, libtss2's wrapper flushes ([The library](crate::io::tpm#the-library)).
 #[derive(Debug)]
 pub(super) struct Door {
     context: Context,
     commands: u64,
+    is_broken: bool,
 }
 
 impl Door {
     pub(super) const fn new(context: Context) -> Self {
-        Self { context, commands: 0 }
+        Self { context, commands: 0, is_broken: false }
     }
 
     /// How many commands were sent.
@@ -26,10 +29,21 @@ impl Door {
         self.commands
     }
 
+    /// Whether an answer did not come through.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    fn noted<T>(&mut self, sent: TssResult<T>) -> TssResult<T> {
+        self.is_broken |= sent.as_ref().err().is_some_and(|why| error::is_of_transport(*why));
+        sent
+    }
+
     /// Sends one command, authorised and encrypted by `session`.
     pub(super) fn send<T>(&mut self, session: Option<AuthSession>, command: impl FnOnce(&mut Context) -> TssResult<T>) -> TssResult<T> {
         self.commands += 1;
-        self.context.execute_with_session(session, command)
+        let sent = self.context.execute_with_session(session, command);
+        self.noted(sent)
     }
 
     /// Sends one command that two authorisations belong to; the second one encrypts.
@@ -40,7 +54,8 @@ impl Door {
         command: impl FnOnce(&mut Context) -> TssResult<T>,
     ) -> TssResult<T> {
         self.commands += 1;
-        self.context.execute_with_sessions((Some(first), Some(second), None), command)
+        let sent = self.context.execute_with_sessions((Some(first), Some(second), None), command);
+        self.noted(sent)
     }
 
     /// Asks libtss2 for something that it knows without the TPM.

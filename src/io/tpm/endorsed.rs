@@ -12,23 +12,27 @@ use tss_esapi::structures::{AttestInfo, Data, EncryptedSecret, IdObject, Private
 use tss_esapi::traits::{Marshall as _, UnMarshall as _};
 use zeroize::Zeroizing;
 
-use super::door::Door;
 use super::endorsement::{ak_template, certificate, is_ak, is_usable, make, persistent};
 use super::error::{self, TpmError};
 use super::quoted::{AttestationKey, Quote, Signed, pcr_digest};
-use super::{Sealed, TRIES, object, open, pcrs};
+use super::{Sealed, TRIES, Tpm, object, pcrs};
 use crate::model::pcr::{PcrList, PcrValues};
-use crate::model::tcti::Tcti;
 
-/// An open TPM with its endorsement key.
-#[derive(Debug)]
-pub struct Endorsed {
-    door: Door,
-    tcti: String,
-    ek: KeyHandle,
+/// The endorsement key as others may know it.
+#[derive(Clone, Debug)]
+pub struct EndorsementKey {
     /// TPMT_PUBLIC.
-    public: Vec<u8>,
-    certificate: Option<Vec<u8>>,
+    pub public: Vec<u8>,
+    /// DER of its certificate, where the TPM has one.
+    pub certificate: Option<Vec<u8>>,
+}
+
+/// The endorsement key of an open TPM, and what is loaded below it.
+#[derive(Debug)]
+pub(super) struct Endorsement {
+    ek: KeyHandle,
+    /// Whether it is not persistent: then it takes a slot.
+    is_made: bool,
     /// Authorises the endorsement key.
     session: Option<AuthSession>,
     /// The loaded attestation key.
@@ -41,22 +45,21 @@ struct Loaded {
     key: AttestationKey,
 }
 
-impl Endorsed {
-    /// Opens the TPM and its endorsement key: the persistent one, or the one that its seed gives under the default template.
+impl Tpm {
+    /// Opens its endorsement key: the persistent one, or the one that its seed gives under the default template.
     ///
     /// # Errors
-    /// It does not open, or has no such key.
-    pub fn open(tcti: &Tcti) -> Result<Self, TpmError> {
-        let mut door = Door::new(open::open(tcti)?);
-        let tcti = tcti.to_string();
-        let fail = |doing| {
-            let tcti = tcti.clone();
-            move |why| TpmError::of(doing, &tcti, why)
+    /// It has no such key, or another one in that place.
+    pub fn endorse(&mut self) -> Result<EndorsementKey, TpmError> {
+        self.release_endorsement();
+        let (door, tcti) = (&mut self.door, &self.tcti);
+        let found = persistent(door).map_err(|why| TpmError::of("look for its endorsement key", tcti, why))?;
+        let (ek, is_made) = match found {
+            Some(ek) => (ek, false),
+            None => (make(door).map_err(|why| TpmError::of("make its endorsement key", tcti, why))?, true),
         };
-        let ek = match persistent(&mut door).map_err(fail("look for its endorsement key"))? {
-            Some(ek) => ek,
-            None => make(&mut door).map_err(fail("make its endorsement key"))?,
-        };
+        self.endorsement = Some(Endorsement { ek, is_made, session: None, ak: None });
+        let fail = |doing| move |why| TpmError::of(doing, tcti, why);
         let read = door.send(None, |context| context.read_public(ek));
         let (public, ..) = read.map_err(fail("read its endorsement key"))?;
         if !is_usable(&public) {
@@ -67,26 +70,16 @@ impl Endorsed {
             });
         }
         let public = public.marshall().map_err(fail("describe its endorsement key"))?;
-        let certificate = certificate(&mut door).map_err(fail("read the certificate of its endorsement key"))?;
-        Ok(Self { door, tcti, ek, public, certificate, session: None, ak: None })
+        let certificate = certificate(door).map_err(fail("read the certificate of its endorsement key"))?;
+        Ok(EndorsementKey { public, certificate })
     }
 
-    /// TPMT_PUBLIC of the endorsement key.
-    #[must_use]
-    pub fn ek_public(&self) -> &[u8] {
-        &self.public
-    }
-
-    /// DER of its certificate, where the TPM has one.
-    #[must_use]
-    pub fn ek_certificate(&self) -> Option<&[u8]> {
-        self.certificate.as_deref()
-    }
-
-    /// How many commands the TPM was sent.
-    #[must_use]
-    pub const fn commands(&self) -> u64 {
-        self.door.commands()
+    /// Gives back what attesting has loaded. The TPM has three slots for keys, and others want them.
+    pub fn release_endorsement(&mut self) {
+        let Some(Endorsement { ek, is_made, session, ak }) = self.endorsement.take() else { return };
+        let session = session.map(|session| SessionHandle::from(session).into());
+        let keys = ak.map(|ak| ObjectHandle::from(ak.handle)).into_iter().chain(is_made.then(|| ObjectHandle::from(ek)));
+        keys.chain(session).for_each(|handle| drop(self.door.guard(handle)));
     }
 
     /// Makes an attestation key below the endorsement key: RSA-2048, restricted, RSASSA with SHA-256. Only this TPM can load it.
@@ -94,8 +87,7 @@ impl Endorsed {
     /// # Errors
     /// The TPM refuses.
     pub fn make_ak(&mut self) -> Result<Sealed, TpmError> {
-        let session = self.authorised()?;
-        let ek = self.ek;
+        let (session, ek) = (self.authorised()?, self.endorsement()?.ek);
         let made = self.door.send(Some(session), |context| context.create(ek, ak_template()?, None, None, None, None));
         let made = made.map_err(|why| TpmError::of("make an attestation key", &self.tcti, why))?;
         let public = made.out_public.marshall().map_err(|why| TpmError::of("describe its attestation key", &self.tcti, why))?;
@@ -113,12 +105,11 @@ impl Endorsed {
             return Err(damaged("its public area is not that of an attestation key"));
         }
         let private = Private::try_from(kept.private.clone()).map_err(|_| damaged("its private area is too long"))?;
-        let session = self.authorised()?;
-        let ek = self.ek;
+        let (session, ek) = (self.authorised()?, self.endorsement()?.ek);
         let loaded = self.door.send(Some(session), |context| context.load(ek, private, public));
         let handle = loaded.map_err(|why| super::not_loaded(&self.tcti, why))?;
         let key = AttestationKey::of(kept.public.clone());
-        Ok(&self.ak.insert(Loaded { handle, key }).key)
+        Ok(&self.endorsement()?.ak.insert(Loaded { handle, key }).key)
     }
 
     /// Opens what was hidden for the TPM that holds both keys (TPM2_ActivateCredential); `None` where it was hidden for another. `id_object`
@@ -129,7 +120,7 @@ impl Endorsed {
     pub fn activate(&mut self, id_object: Vec<u8>, secret: Vec<u8>) -> Result<Option<Zeroizing<Vec<u8>>>, TpmError> {
         let (Ok(id_object), Ok(secret)) = (IdObject::try_from(id_object), EncryptedSecret::try_from(secret)) else { return Ok(None) };
         let session = self.authorised()?;
-        let (ak, ek) = (self.loaded()?.handle, self.ek);
+        let (ak, ek) = (self.loaded()?.handle, self.endorsement()?.ek);
         let opened = self.door.send_two(AuthSession::Password, session, |context| context.activate_credential(ak, ek, id_object, secret));
         match opened {
             Ok(digest) => Ok(Some(Zeroizing::new(digest.value().to_vec()))),
@@ -185,21 +176,30 @@ impl Endorsed {
     ///
     /// # Errors
     /// The TPM refuses.
-    pub fn pcrs(&mut self, list: &PcrList) -> Result<PcrValues, TpmError> {
+    pub fn pcrs_now(&mut self, list: &PcrList) -> Result<PcrValues, TpmError> {
         pcrs::read(&mut self.door, &self.tcti, list)
     }
 
-    fn loaded(&self) -> Result<&Loaded, TpmError> {
-        self.ak.as_ref().ok_or_else(|| strange("no attestation key is loaded"))
+    fn endorsement(&mut self) -> Result<&mut Endorsement, TpmError> {
+        self.endorsement.as_mut().ok_or_else(|| strange("its endorsement key was not opened"))
+    }
+
+    fn loaded(&mut self) -> Result<&Loaded, TpmError> {
+        self.endorsement()?.ak.as_ref().ok_or_else(|| strange("no attestation key is loaded"))
     }
 
     /// A session under which the endorsement key may be used once (TCG EK Credential Profile §B.3.3: PolicySecret of the endorsement
     /// hierarchy).
     fn authorised(&mut self) -> Result<AuthSession, TpmError> {
-        let fail = |why| TpmError::of("authorise its endorsement key", &self.tcti, why);
-        let session = match self.session {
+        let (ek, kept) = (self.endorsement()?.ek, self.endorsement()?.session);
+        let tcti = self.tcti.clone();
+        let fail = |why| TpmError::of("authorise its endorsement key", &tcti, why);
+        let session = match kept {
             Some(session) => session,
-            None => *self.session.insert(self.door.salted(self.ek, SessionType::Policy).map_err(fail)?),
+            None => {
+                let started = self.door.salted(ek, SessionType::Policy).map_err(fail)?;
+                *self.endorsement()?.session.insert(started)
+            }
         };
         let policy = PolicySession::try_from(session).map_err(fail)?;
         self.door.send(None, |context| context.policy_restart(policy)).map_err(fail)?;
@@ -208,16 +208,6 @@ impl Endorsed {
             context.policy_secret(policy, AuthHandle::Endorsement, none(), Default::default(), none(), None)
         });
         authorised.map(|_| session).map_err(fail)
-    }
-}
-
-impl Drop for Endorsed {
-    fn drop(&mut self) {
-        // The endorsement key goes with the connection where it is not persistent: libtss2's wrapper flushes what it made.
-        let session = self.session.take().map(|session| SessionHandle::from(session).into());
-        for handle in self.ak.take().map(|ak| ObjectHandle::from(ak.handle)).into_iter().chain(session) {
-            drop(self.door.guard(handle));
-        }
     }
 }
 

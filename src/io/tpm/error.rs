@@ -148,7 +148,7 @@ impl TpmError {
                 why: said,
                 hint: "see whether `tpm2_getcap properties-fixed` works; an SRK at 0x81000001 that is none can be moved away with tpm2_evictcontrol",
             },
-            None if layer(why) == Some(TCTI) => Self::Unreachable {
+            None if is_of_transport(why) => Self::Unreachable {
                 tcti: tcti.to_owned(),
                 why: format!("the connection broke while omens tried to {doing} ({said})"),
                 hint: AGAIN.to_owned(),
@@ -168,6 +168,11 @@ pub(super) fn kind(why: Tss) -> Option<Kind> {
         Tss::Tss2Error(code) if layer(why).is_some_and(|layer| TPM.contains(&layer)) => code.kind(),
         _ => None,
     }
+}
+
+/// Whether the connection gave no answer.
+pub(super) fn is_of_transport(why: Tss) -> bool {
+    layer(why) == Some(TCTI)
 }
 
 fn layer(why: Tss) -> Option<u32> {

@@ -7,24 +7,25 @@
 //!
 #![doc = include_str!("facts.md")]
 
+pub mod connection;
 mod door;
-pub mod endorsed;
+mod endorsed;
 pub mod endorsement;
 mod error;
 pub mod limit;
 mod object;
 mod open;
 mod pcrs;
+mod policy;
 pub mod quoted;
 pub mod resident;
 pub mod signer;
 mod srk;
-pub mod worker;
 
 use tss_esapi::constants::SessionType;
 use tss_esapi::constants::response_code::Tss2ResponseCodeKind as Kind;
-use tss_esapi::handles::{ObjectHandle, SessionHandle};
-use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
+use tss_esapi::handles::{KeyHandle, ObjectHandle, SessionHandle};
+use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{Digest, Private, SensitiveData};
 use tss_esapi::traits::Marshall as _;
 use tss_esapi::{Error as Tss, Result as TssResult};
@@ -33,7 +34,9 @@ use zeroize::Zeroizing;
 use crate::model::pcr::{PcrList, PcrValues};
 use crate::model::tcti::Tcti;
 use door::{Door, Loaded};
+use endorsed::Endorsement;
 pub use error::TpmError;
+use policy::under_policy;
 use srk::Srk;
 
 /// How often a PCR may move between asking for its value and using it; systemd tries as often
@@ -55,13 +58,14 @@ impl std::fmt::Debug for Sealed {
     }
 }
 
-/// An open TPM and its storage root key, with at most one session of each kind for the whole run.
+/// An open TPM, with at most one session of each kind for as long as it is open.
 pub struct Tpm {
     door: Door,
     tcti: String,
-    srk: Srk,
+    srk: Option<Srk>,
     hmac: Option<AuthSession>,
     policy: Option<AuthSession>,
+    endorsement: Option<Endorsement>,
 }
 
 impl std::fmt::Debug for Tpm {
@@ -71,28 +75,51 @@ impl std::fmt::Debug for Tpm {
 }
 
 impl Tpm {
-    /// Opens the TPM, and finds its storage root key or makes it. With a pinned Name, another key is refused before it is used for anything.
+    /// Opens the TPM. It is sent nothing.
+    ///
+    /// # Errors
+    /// It does not open.
+    pub fn connect(tcti: &Tcti) -> Result<Self, TpmError> {
+        let door = Door::new(open::open(tcti)?);
+        Ok(Self { door, tcti: tcti.to_string(), srk: None, hmac: None, policy: None, endorsement: None })
+    }
+
+    /// Opens the TPM with its storage root key, as [`Self::storage`] gives it.
     ///
     /// # Errors
     /// It does not open, or its key is not the pinned one.
     pub fn open(tcti: &Tcti, pinned: Option<&[u8]>) -> Result<Self, TpmError> {
-        let mut door = Door::new(open::open(tcti)?);
-        let tcti = tcti.to_string();
-        let srk = srk::obtain(&mut door, &tcti, pinned)?;
-        Ok(Self { door, tcti, srk, hmac: None, policy: None })
+        let mut tpm = Self::connect(tcti)?;
+        tpm.storage(pinned)?;
+        Ok(tpm)
     }
 
-    /// Opens the TPM that has this storage root key. None is made, and nothing in it is changed.
+    /// Finds its storage root key or makes it, once. With a pinned Name, another key is refused before it is used for anything.
     ///
     /// # Errors
-    /// It does not open, or has another storage root key, or none.
-    pub fn open_known(tcti: &Tcti, srk: &[u8]) -> Result<Self, TpmError> {
-        let mut door = Door::new(open::open(tcti)?);
-        let tcti = tcti.to_string();
-        let found = srk::find(&mut door).map_err(|why| TpmError::of("look for its storage root key", &tcti, why))?;
-        srk::expect(Some(srk), found.as_ref().map_or(&[], |found| found.name.as_slice()))?;
-        let srk = found.ok_or_else(|| TpmError::Damaged("its storage root key is gone".to_owned()))?;
-        Ok(Self { door, tcti, srk, hmac: None, policy: None })
+    /// Its key is not the pinned one, or cannot be made.
+    pub fn storage(&mut self, pinned: Option<&[u8]>) -> Result<(), TpmError> {
+        self.release_endorsement();
+        match &self.srk {
+            Some(srk) => srk::expect(pinned, &srk.name),
+            None => {
+                self.srk = Some(srk::obtain(&mut self.door, &self.tcti, pinned)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Finds its storage root key, which must be this one. None is made, and nothing in it is changed.
+    ///
+    /// # Errors
+    /// It has another storage root key, or none.
+    pub fn known_storage(&mut self, srk: &[u8]) -> Result<(), TpmError> {
+        self.release_endorsement();
+        if self.srk.is_none() {
+            let found = srk::find(&mut self.door).map_err(|why| TpmError::of("look for its storage root key", &self.tcti, why))?;
+            self.srk = found;
+        }
+        srk::expect(Some(srk), self.srk_name())
     }
 
     /// Whether a TPM answers here, and has a storage root key. Nothing in it is changed: none is made.
@@ -114,10 +141,22 @@ impl Tpm {
         measured(&mut door, &tcti.to_string(), list).map(drop)
     }
 
-    /// The Name of the storage root key: what to pin.
+    /// The Name of the storage root key: what to pin. Empty where that was not looked for.
     #[must_use]
     pub fn srk_name(&self) -> &[u8] {
-        &self.srk.name
+        self.srk.as_ref().map_or(&[], |srk| srk.name.as_slice())
+    }
+
+    /// The storage root key, under which everything of ours is.
+    fn parent(&self) -> Result<KeyHandle, TpmError> {
+        let srk = self.srk.as_ref();
+        srk.map(|srk| srk.handle).ok_or_else(|| TpmError::Damaged("its storage root key was not looked for".to_owned()))
+    }
+
+    /// Whether its connection broke, so that only a new one helps.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        self.door.is_broken()
     }
 
     /// How many commands the TPM was sent.
@@ -129,6 +168,7 @@ impl Tpm {
     /// Ends the sessions and says how many commands the TPM was sent in all.
     #[must_use]
     pub fn close(mut self) -> u64 {
+        self.release_endorsement();
         for session in [self.hmac.take(), self.policy.take()].into_iter().flatten() {
             drop(self.door.guard(SessionHandle::from(session).into()));
         }
@@ -148,8 +188,7 @@ impl Tpm {
     /// # Errors
     /// The TPM refuses.
     pub fn seal(&mut self, secret: &[u8], pcrs: &PcrValues) -> Result<Sealed, TpmError> {
-        let session = self.session(SessionType::Hmac)?;
-        let parent = self.srk.handle;
+        let (session, parent) = (self.session(SessionType::Hmac)?, self.parent()?);
         let made = self.door.send(Some(session), |context| {
             let public = object::template(pcrs, Digest::default())?;
             context.create(parent, public, None, Some(SensitiveData::try_from(secret)?), None, None)
@@ -168,31 +207,31 @@ impl Tpm {
         let private =
             Private::try_from(sealed.private.clone()).map_err(|_| TpmError::Damaged("its private area is too long".to_owned()))?;
         let kind = if pcrs.list.is_empty() { SessionType::Hmac } else { SessionType::Policy };
-        let session = self.session(kind)?;
+        let (session, parent) = (self.session(kind)?, self.parent()?);
         let tcti = &self.tcti;
-        let mut loaded = self.door.load(self.srk.handle, public, private).map_err(|why| not_loaded(tcti, why))?;
-        let opened = if pcrs.list.is_empty() {
-            unseal(&mut loaded, session).map_err(|why| TpmError::of("unseal", tcti, why))?
-        } else {
-            unseal_under_policy(&mut loaded, session, pcrs).map_err(|why| TpmError::of("unseal", tcti, why))?
-        };
+        let mut loaded = self.door.load(parent, public, private).map_err(|why| not_loaded(tcti, why))?;
+        let opened = under_policy(&mut loaded, session, pcrs, unseal).map_err(|why| TpmError::of("unseal", tcti, why))?;
         drop(loaded);
-        match opened {
-            Some(secret) => Ok(secret),
-            None => {
-                let changed = pcrs.differing(&pcrs::read(&mut self.door, &self.tcti, &pcrs.list)?);
-                Err(if changed.is_empty() { moving() } else { TpmError::PcrChanged(changed) })
-            }
+        opened.map_or_else(|| Err(self.changed(pcrs)), Ok)
+    }
+
+    /// Why a policy over these does not hold.
+    fn changed(&mut self, pcrs: &PcrValues) -> TpmError {
+        match pcrs::read(&mut self.door, &self.tcti, &pcrs.list).map(|now| pcrs.differing(&now)) {
+            Ok(changed) if changed.is_empty() => moving(),
+            Ok(changed) => TpmError::PcrChanged(changed),
+            Err(why) => why,
         }
     }
 
     /// The one session of this kind: starting one costs a key agreement, and the TPM has room for three.
     fn session(&mut self, kind: SessionType) -> Result<AuthSession, TpmError> {
+        let parent = self.parent()?;
         let kept = if kind == SessionType::Policy { &mut self.policy } else { &mut self.hmac };
         if let Some(session) = kept {
             return Ok(*session);
         }
-        let started = self.door.salted(self.srk.handle, kind);
+        let started = self.door.salted(parent, kind);
         started.map(|session| *kept.insert(session)).map_err(|why| TpmError::of("start a session", &self.tcti, why))
     }
 }
@@ -235,30 +274,8 @@ fn not_loaded(tcti: &str, why: Tss) -> TpmError {
     }
 }
 
-fn unseal(loaded: &mut Loaded<'_>, session: AuthSession) -> TssResult<Option<Zeroizing<Vec<u8>>>> {
+fn unseal(loaded: &mut Loaded<'_>, session: AuthSession) -> TssResult<Zeroizing<Vec<u8>>> {
     let handle: ObjectHandle = loaded.handle;
     let secret = loaded.door.send(Some(session), |context| context.unseal(handle))?;
-    Ok(Some(Zeroizing::new(secret.value().to_vec())))
-}
-
-/// `None` where the policy does not hold. Any PCR that moves between policy and use fails the use with PCR_CHANGED, also one that the policy
-/// does not name; a host with IMA does that all the time ([Policies and PCRs](crate::io::tpm#policies-and-pcrs)). So it is asked again, on
-/// the same session.
-fn unseal_under_policy(loaded: &mut Loaded<'_>, session: AuthSession, pcrs: &PcrValues) -> TssResult<Option<Zeroizing<Vec<u8>>>> {
-    let policy = PolicySession::try_from(session)?;
-    for _ in 0..TRIES {
-        loaded.door.send(None, |context| context.policy_pcr(policy, Digest::default(), object::selection(pcrs.list.numbers())?))?;
-        let opened = unseal(loaded, session);
-        if opened.is_ok() {
-            return opened;
-        }
-        // Only a use that succeeds ends a policy: whoever is next finds the session as new.
-        loaded.door.send(None, |context| context.policy_restart(policy))?;
-        match opened {
-            Err(why) if error::kind(why) == Some(Kind::PcrChanged) => {}
-            Err(why) if error::kind(why) == Some(Kind::PolicyFail) => return Ok(None),
-            other => return other,
-        }
-    }
-    Ok(None)
+    Ok(Zeroizing::new(secret.value().to_vec()))
 }

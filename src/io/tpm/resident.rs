@@ -3,12 +3,11 @@
 
 use tss_esapi::attributes::ObjectAttributesBuilder;
 use tss_esapi::constants::SessionType;
-use tss_esapi::constants::response_code::Tss2ResponseCodeKind as Kind;
 use tss_esapi::constants::tss::{TPM2_RH_NULL, TPM2_ST_HASHCHECK};
 use tss_esapi::handles::KeyHandle;
 use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
 use tss_esapi::interface_types::ecc::EccCurve;
-use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
+use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{
     Digest, EccPoint, EccScheme, HashScheme, HashcheckTicket, KeyDerivationFunctionScheme, Private, Public, PublicBuilder,
     PublicEccParameters, Signature, SignatureScheme, SymmetricDefinitionObject,
@@ -18,8 +17,9 @@ use tss_esapi::tss2_esys::{TPM2B_DIGEST, TPMT_TK_HASHCHECK};
 use tss_esapi::{Error as Tss, Result as TssResult, WrapperErrorKind};
 
 use super::door::Loaded;
-use super::error::{self, TpmError};
-use super::{Sealed, TRIES, Tpm, moving, not_loaded, object};
+use super::error::TpmError;
+use super::policy::under_policy;
+use super::{Sealed, Tpm, not_loaded};
 use crate::model::pcr::PcrValues;
 
 /// Length of a coordinate and of half a signature on P-256.
@@ -31,8 +31,7 @@ impl Tpm {
     /// # Errors
     /// The TPM refuses.
     pub fn make_resident(&mut self, pcrs: &PcrValues) -> Result<Sealed, TpmError> {
-        let session = self.session(SessionType::Hmac)?;
-        let parent = self.srk.handle;
+        let (session, parent) = (self.session(SessionType::Hmac)?, self.parent()?);
         let made = self.door.send(Some(session), |context| {
             let public = template(pcrs, EccPoint::default())?;
             context.create(parent, public, None, None, None, None)
@@ -50,22 +49,12 @@ impl Tpm {
         let public = parse(&key.public, pcrs)?;
         let private = Private::try_from(key.private.clone()).map_err(|_| TpmError::Damaged("its private area is too long".to_owned()))?;
         let kind = if pcrs.list.is_empty() { SessionType::Hmac } else { SessionType::Policy };
-        let session = self.session(kind)?;
+        let (session, parent) = (self.session(kind)?, self.parent()?);
         let tcti = &self.tcti;
-        let mut loaded = self.door.load(self.srk.handle, public, private).map_err(|why| not_loaded(tcti, why))?;
-        let signed = if pcrs.list.is_empty() {
-            sign(&mut loaded, session, digest).map(Some)
-        } else {
-            sign_under_policy(&mut loaded, session, pcrs, digest)
-        };
+        let mut loaded = self.door.load(parent, public, private).map_err(|why| not_loaded(tcti, why))?;
+        let signed = under_policy(&mut loaded, session, pcrs, |loaded, session| sign(loaded, session, digest));
         drop(loaded);
-        match signed.map_err(|why| TpmError::of("sign", &self.tcti, why))? {
-            Some(signature) => Ok(signature),
-            None => {
-                let changed = pcrs.differing(&super::pcrs::read(&mut self.door, &self.tcti, &pcrs.list)?);
-                Err(if changed.is_empty() { moving() } else { TpmError::PcrChanged(changed) })
-            }
-        }
+        signed.map_err(|why| TpmError::of("sign", &self.tcti, why))?.map_or_else(|| Err(self.changed(pcrs)), Ok)
     }
 }
 
@@ -143,22 +132,6 @@ fn sign(loaded: &mut Loaded<'_>, session: AuthSession, digest: &[u8]) -> TssResu
     let (r, s) = both.split_at_mut(HALF);
     pad(signature.signature_r().value(), r).and_then(|()| pad(signature.signature_s().value(), s)).ok_or(wrong)?;
     Ok(both)
-}
-
-/// `None` where the policy does not hold; asked again where a PCR moved meanwhile ([Policies and PCRs](crate::io::tpm#policies-and-pcrs)).
-fn sign_under_policy(loaded: &mut Loaded<'_>, session: AuthSession, pcrs: &PcrValues, digest: &[u8]) -> TssResult<Option<[u8; 2 * HALF]>> {
-    let policy = PolicySession::try_from(session)?;
-    for _ in 0..TRIES {
-        loaded.door.send(None, |context| context.policy_restart(policy))?;
-        loaded.door.send(None, |context| context.policy_pcr(policy, Digest::default(), object::selection(pcrs.list.numbers())?))?;
-        match sign(loaded, session, digest) {
-            Ok(signature) => return Ok(Some(signature)),
-            Err(why) if error::kind(why) == Some(Kind::PcrChanged) => {}
-            Err(why) if error::kind(why) == Some(Kind::PolicyFail) => return Ok(None),
-            Err(other) => return Err(other),
-        }
-    }
-    Ok(None)
 }
 
 /// What is signed was hashed outside of the TPM.

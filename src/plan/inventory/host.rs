@@ -1,5 +1,6 @@
 //! What the certificates of a host share: the last run, the trust anchor for consumers, the sealing keys, and what nothing names. Only reads.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::settings::{Certificate, Settings};
@@ -9,7 +10,7 @@ use crate::model::layout;
 use crate::model::name::CertName;
 use crate::plan::rename::Rename;
 use crate::plan::sealing::SealingKeys;
-use crate::plan::trust::{TrustFiles, Trusted};
+use crate::plan::trust::{TrustFiles, kept_lists};
 
 /// What the certificates of a host share.
 #[derive(Debug)]
@@ -28,27 +29,61 @@ pub struct Host {
     pub trust: Arc<TrustFiles>,
 }
 
-pub(super) fn host(settings: &Settings, state: Option<&Dir>, certs: Option<&Dir>, run: Option<&Dir>) -> Result<Host, DiskError> {
-    let last_run = state.map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix);
-    let trust = Arc::new(Trusted::of_settings(settings, certs).files());
-    let half_made = run.map_or(Ok(false), |run| run_is_half_made(&trust, run))? || state.map_or(Ok(false), state_is_half_made)?;
-    let unnamed = certs.map_or(Ok(Vec::new()), |certs| unnamed(certs, settings))?;
-    let still_published = run.map_or(Ok(Vec::new()), |run| still_published(run, settings))?;
-    Ok(Host { last_run, unnamed, still_published, half_made, sealing: SealingKeys::read(state)?, trust })
+/// Where what is asked about lies.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) state: Option<Dir>,
+    pub(super) certs: Option<Dir>,
+    pub(super) run: Option<Dir>,
 }
 
-fn run_is_half_made(wanted: &TrustFiles, run: &Dir) -> Result<bool, DiskError> {
-    // Whoever asks for this holds the lock: nobody else is at work.
-    if run.kind(layout::WORKING)?.is_some() {
-        return Ok(true);
+impl Places {
+    pub(super) fn open(settings: &Settings) -> Result<Self, DiskError> {
+        let state = Dir::open(&settings.paths.state)?;
+        let certs = state.as_ref().map_or(Ok(None), |state| state.child(layout::CERTS))?;
+        Ok(Self { state, certs, run: Dir::open(&settings.paths.run)? })
     }
-    let Some(trust) = run.child(layout::TRUST)? else { return Ok(true) };
-    for (name, text) in wanted.iter() {
-        if trust.read(name)?.is_none_or(|found| found.bytes.as_slice() != text.as_bytes()) {
-            return Ok(true);
-        }
+}
+
+/// What consumers find to trust, before it is known whether that is what they should find.
+pub(super) struct Found {
+    pub(super) files: Arc<TrustFiles>,
+    /// The revocation lists that they should find.
+    pub(super) lists: BTreeMap<String, String>,
+    /// Whether something was left half-made beside it, or nothing is there.
+    pub(super) is_half_made: bool,
+}
+
+impl Found {
+    pub(super) fn of(settings: &Settings, places: &Places) -> Result<Self, DiskError> {
+        let lists = kept_lists(settings, places.state.as_ref());
+        let Some(run) = &places.run else {
+            return Ok(Self { files: Arc::new(TrustFiles::found(settings, None, &lists)?), lists, is_half_made: false });
+        };
+        let trust = run.child(layout::TRUST)?;
+        let files = Arc::new(TrustFiles::found(settings, trust.as_ref(), &lists)?);
+        let names = trust.as_ref().map(Dir::names).transpose()?;
+        // Whoever asks for this holds the lock: nobody else is at work.
+        let is_working = run.kind(layout::WORKING)?.is_some();
+        let is_half_made = is_working || names.is_none_or(|names| names.iter().any(|name| name.starts_with('.')));
+        Ok(Self { files, lists, is_half_made })
     }
-    Ok(trust.names()?.iter().any(|n| n.starts_with('.')))
+}
+
+/// What the certificates share, once it is known what consumers are to trust, and whether that lies there.
+pub(super) fn host(
+    settings: &Settings,
+    places: &Places,
+    sealing: SealingKeys,
+    trust: Arc<TrustFiles>,
+    is_half_made: bool,
+) -> Result<Host, DiskError> {
+    let Places { state, certs, run } = places;
+    let last_run = state.as_ref().map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix);
+    let half_made = is_half_made || state.as_ref().map_or(Ok(false), state_is_half_made)?;
+    let unnamed = certs.as_ref().map_or(Ok(Vec::new()), |certs| unnamed(certs, settings))?;
+    let still_published = run.as_ref().map_or(Ok(Vec::new()), |run| still_published(run, settings))?;
+    Ok(Host { last_run, unnamed, still_published, half_made, sealing, trust })
 }
 
 fn state_is_half_made(state: &Dir) -> Result<bool, DiskError> {

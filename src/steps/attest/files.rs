@@ -58,6 +58,15 @@ impl Files {
         }
     }
 
+    /// Removes what a killed attester left half-written; only with its lock.
+    pub(super) fn clean(&self) -> Result<(), Failure> {
+        let clean = || {
+            remove_halves(&self.dir()?, layout::AK)?;
+            Dir::open(&self.run)?.map_or(Ok(()), |run| remove_halves(&run, layout::VERDICT))
+        };
+        clean().map_err(|why| why.failure(Stage::Attest))
+    }
+
     /// The attestation key that is kept.
     pub(super) fn ak(&self) -> Result<Option<AkFile>, Failure> {
         let read = || self.dir()?.read(layout::AK);
@@ -102,6 +111,8 @@ impl Files {
     /// Notes that a person had a certificate issued without a verdict; durable when this returns.
     pub(super) fn note_break_glass(&self, reason: &str, now: Time) -> Result<(), DiskError> {
         let dir = self.dir()?;
+        // Nobody else writes it: a run has the lock of all runs.
+        remove_halves(&dir, layout::BREAK_GLASS)?;
         let bytes = serde_json::to_vec(&BreakGlassFile::new(now, reason.to_owned()));
         let bytes = bytes.map_err(|_| write::not_json(&dir, layout::BREAK_GLASS))?;
         write::replace_file(&dir, layout::BREAK_GLASS, &bytes, 0o600)
@@ -116,6 +127,12 @@ impl Files {
         write::remove(&dir, layout::BREAK_GLASS)?;
         write::sync(&dir)
     }
+}
+
+/// Removes what [`write::replace_file`] was killed over.
+fn remove_halves(dir: &Dir, file: &str) -> Result<(), DiskError> {
+    let prefix = format!(".{file}.");
+    dir.names()?.iter().filter(|name| name.starts_with(&prefix)).try_for_each(|name| write::remove(dir, name))
 }
 
 fn young(content: &Content, owner: u32, agent_id: Option<&str>, now: Time, max_age: Duration) -> Option<Verdict> {

@@ -10,16 +10,14 @@ use crate::config::settings::{AgentId, Keylime};
 use crate::io::keylime::Api;
 use crate::io::keylime::fault::Fault;
 use crate::io::keylime::registrar::Keys;
+use crate::io::tpm::connection::Connection;
 use crate::io::tpm::endorsement::rsa_public_key;
-use crate::io::tpm::limit::{LIMIT as TPM_LIMIT, Unanswered};
 use crate::io::tpm::quoted::{AttestationKey, sized};
-use crate::io::tpm::worker::Worker;
-use crate::io::tpm::{Sealed, TpmError};
+use crate::io::tpm::{Sealed, Tpm, TpmError};
 use crate::model::anchor::Fingerprint;
 use crate::model::attestation::{AkFile, Registered};
 use crate::model::clock::Clock;
 use crate::model::failure::Failure;
-use crate::model::tcti::Tcti;
 
 /// How often a registration is begun in one attestation.
 const REGISTRATIONS: u32 = 2;
@@ -39,9 +37,9 @@ pub struct Identity {
     pub registered: bool,
 }
 
-/// An open TPM with its keys.
+/// What there is to attest with.
 pub(super) struct Ready {
-    pub(super) tpm: Worker,
+    pub(super) tpm: Connection,
     pub(super) identity: Identity,
     ek_certificate: Option<Vec<u8>>,
     file: AkFile,
@@ -50,10 +48,9 @@ pub(super) struct Ready {
 /// This host, by its settings.
 pub(super) struct Host<'a> {
     pub(super) settings: &'a Keylime,
-    pub(super) tcti: &'a Tcti,
+    pub(super) tpm: &'a Connection,
     pub(super) files: &'a Files,
     pub(super) clock: Clock,
-    pub(super) unanswered: &'a Unanswered,
 }
 
 impl Host<'_> {
@@ -69,11 +66,9 @@ impl Host<'_> {
     /// Opens the TPM and loads the attestation key, or makes it. It is kept before anybody hears of it: the registrar takes no second one.
     pub(super) async fn ready(&self) -> Result<Ready, Halt> {
         let kept = self.files.ak()?;
-        let tpm = Worker::open(self.tcti, TPM_LIMIT, self.unanswered).await?;
-        let opened = tpm
-            .ask(|tpm| Ok(Opened { ek_public: tpm.ek_public().to_vec(), ek_certificate: tpm.ek_certificate().map(<[u8]>::to_vec) }))
-            .await?;
-        let key = rsa_public_key(&opened.ek_public).ok_or_else(unnamed)?;
+        let tpm = self.tpm.clone();
+        let opened = tpm.asked(Tpm::endorse).await?;
+        let key = rsa_public_key(&opened.public).ok_or_else(unnamed)?;
         let (der, pem) = (key.to_public_key_der().map_err(|_| unnamed())?, key.to_public_key_pem(LineEnding::LF).map_err(|_| unnamed())?);
         let ek_sha256 = Fingerprint::of(der.as_bytes());
         let file = match kept {
@@ -83,19 +78,19 @@ impl Host<'_> {
                 return Err(TpmError::Replaced { expected: short(&file.ek_sha256), found: short(&ek_sha256) }.into());
             }
             None => {
-                let made = tpm.ask(|tpm| tpm.make_ak()).await?;
+                let made = tpm.asked(Tpm::make_ak).await?;
                 let file = AkFile::new(ek_sha256.clone(), self.clock.now(), made.public, made.private);
                 self.files.keep_ak(&file)?;
                 file
             }
         };
         let sealed = Sealed { public: file.public.0.clone(), private: file.private.0.clone() };
-        let ak = tpm.ask(move |tpm| tpm.load_ak(&sealed).cloned()).await?;
+        let ak = tpm.asked(move |tpm| tpm.load_ak(&sealed).cloned()).await?;
         let agent_id = self.configured_id().unwrap_or_else(|| Fingerprint::of(pem.as_bytes()).as_str().to_owned());
         let registered =
             file.registered.as_ref().is_some_and(|known| known.agent_id == agent_id && known.registrar == self.settings.registrar);
-        let identity = Identity { agent_id, ek_sha256, ak, ek_public: opened.ek_public, registered };
-        Ok(Ready { tpm, identity, ek_certificate: opened.ek_certificate, file })
+        let identity = Identity { agent_id, ek_sha256, ak, ek_public: opened.public, registered };
+        Ok(Ready { tpm, identity, ek_certificate: opened.certificate, file })
     }
 
     /// Registers both keys and proves that they are in one TPM; that it is done is kept.
@@ -126,18 +121,12 @@ impl Host<'_> {
             ek_certificate: ready.ek_certificate.clone(),
         };
         let hidden = api.register(agent_id, &keys).await?;
-        let opened = ready.tpm.ask(move |tpm| tpm.activate(hidden.id_object, hidden.secret)).await?;
+        let opened = ready.tpm.asked(move |tpm| tpm.activate(hidden.id_object, hidden.secret)).await?;
         let Some(opened) = opened else {
             return Err(Fault::Malformed(format!("{} answers with a challenge that is not for this TPM", api.server())).into());
         };
         Ok(api.activate(agent_id, &opened).await?)
     }
-}
-
-/// What is read of a TPM at first.
-struct Opened {
-    ek_public: Vec<u8>,
-    ek_certificate: Option<Vec<u8>>,
 }
 
 /// Why an attestation does not come to an end.

@@ -1,5 +1,4 @@
-//! This host as an attestation agent of Keylime (push model): its keys, its registration, and one attestation after the other. The TPM is open
-//! while it attests and not longer.
+//! This host as an attestation agent of Keylime (push model): its keys, its registration, and one attestation after the other.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,12 +17,11 @@ use crate::io::keylime::logs::{self, Logs};
 use crate::io::keylime::request::Offer;
 use crate::io::keylime::verifier::Own;
 use crate::io::tpm::TpmError;
-use crate::io::tpm::limit::Unanswered;
+use crate::io::tpm::connection::Connection;
 use crate::model::clock::Clock;
 use crate::model::failure::{Failure, Stage};
 use crate::model::pcr::{PcrList, PcrValues};
 use crate::model::secret::Token;
-use crate::model::tcti::Tcti;
 use crate::model::verdict::{Conclusion, Verdict};
 
 /// What came of one attestation.
@@ -42,29 +40,27 @@ pub struct Attestatum {
 pub struct KeylimeAttester {
     settings: Keylime,
     max_age: Duration,
-    tcti: Tcti,
+    tpm: Connection,
     logs: Logs,
     files: Files,
     clock: Clock,
-    unanswered: Unanswered,
     /// Kept from one attestation to the next.
     session: tokio::sync::Mutex<Option<Token>>,
 }
 
 impl KeylimeAttester {
-    /// The agent of these settings; `None` where they name none. Nothing is opened and nobody is asked yet.
+    /// The agent of these settings and this connection to the TPM; `None` where they name none. Nothing is opened and nobody is asked yet.
     #[must_use]
-    pub fn of(settings: &Settings, clock: Clock, unanswered: Unanswered) -> Option<Self> {
+    pub fn of(settings: &Settings, clock: Clock, tpm: Option<Connection>) -> Option<Self> {
         let Attestation { max_age, by, .. } = settings.attestation.as_ref()?;
-        let tcti = settings.sealing.as_ref()?.tcti.clone();
+        let tpm = tpm?;
         Some(Self {
             settings: by.clone()?,
             max_age: *max_age,
-            logs: Logs::of(&tcti),
-            tcti,
+            logs: Logs::of(tpm.tcti()),
+            tpm,
             files: Files::of(&settings.paths.state, &settings.paths.run),
             clock,
-            unanswered,
             session: tokio::sync::Mutex::default(),
         })
     }
@@ -78,9 +74,18 @@ impl KeylimeAttester {
     /// Attests now, whatever verdict is kept, and keeps the new one.
     pub async fn attest_anew(&self, until: Instant) -> Attestatum {
         let mut identity = None;
-        let tried = tokio::time::timeout_at(until.into(), self.locked(until, &mut identity)).await;
+        // Held until the verdict is kept.
+        let lock = self.files.lock(until, self.clock).await;
+        let tried = match &lock {
+            Ok(Some(_)) => match tokio::time::timeout_at(until.into(), self.alone(until, &mut identity)).await {
+                Ok(ended) => ended,
+                Err(_) => Ok(out_of_time(self.clock)),
+            },
+            Ok(None) => Ok(held_up(self.clock)),
+            Err(failure) => Err(Halt::Failure(failure.clone())),
+        };
         let now = self.clock.now();
-        let ended = match tried.unwrap_or_else(|_| Ok(out_of_time(self.clock))) {
+        let ended = match tried {
             Ok(ended) => Ok(ended),
             Err(Halt::Stop(Stop::Fault(fault))) => Ok(Ended { verdict: fault.verdict(now), next: None }),
             Err(Halt::Stop(Stop::Tpm(why))) => Err(Failure { stage: Stage::Attest, ..why.failure() }),
@@ -109,7 +114,7 @@ impl KeylimeAttester {
     }
 
     fn host(&self) -> Host<'_> {
-        Host { settings: &self.settings, tcti: &self.tcti, files: &self.files, clock: self.clock, unanswered: &self.unanswered }
+        Host { settings: &self.settings, tpm: &self.tpm, files: &self.files, clock: self.clock }
     }
 
     /// Opens the TPM and says who this host is, and the values of these PCRs now. Nobody is asked.
@@ -127,22 +132,36 @@ impl KeylimeAttester {
                 Failure::new(Stage::Attest, verdict.conclusion.blocks().unwrap_or(crate::model::code::Code::VerdictMalformed), verdict.text)
             }
         })?;
-        let values = ready.tpm.ask(move |tpm| tpm.pcrs(&pcrs)).await;
-        ready.tpm.close().await;
+        let values = ready.tpm.asked(move |tpm| tpm.pcrs_now(&pcrs)).await;
         drop(lock);
         Ok((ready.identity, values.map_err(of_tpm)?))
     }
 
-    async fn locked(&self, until: Instant, identity: &mut Option<Identity>) -> Result<Ended, Halt> {
-        let Some(_lock) = self.files.lock(until, self.clock).await? else {
-            let text = "another attester of this host did not end within 10 s";
-            let verdict = Verdict::new(Conclusion::Unreachable, self.clock.now(), text);
-            return Ok(Ended { verdict: verdict.hint("wait for it: `omens attest` or a run is at work"), next: None });
-        };
+    async fn alone(&self, until: Instant, identity: &mut Option<Identity>) -> Result<Ended, Halt> {
+        self.files.clean()?;
         let mut ready = self.host().ready().await?;
         let ended = self.opened(&mut ready, until, identity).await;
-        ready.tpm.close().await;
+        self.release().await;
         ended
+    }
+
+    /// Gives back what attesting has loaded: others of this run want to ask the TPM, and it has few slots.
+    async fn release(&self) {
+        let released = self.tpm.asked(|tpm| {
+            tpm.release_endorsement();
+            Ok(())
+        });
+        if let Err(why) = released.await {
+            tracing::debug!(%why, "what attesting loaded in the TPM stays until its connection ends");
+        }
+    }
+
+    /// Closes the TPM until the next attestation.
+    pub async fn rest(&self) {
+        let tpm = self.tpm.clone();
+        if let Err(why) = tokio::task::spawn_blocking(move || tpm.close()).await {
+            tracing::debug!(%why, "the end of a connection to the TPM was not waited for");
+        }
     }
 
     async fn opened(&self, ready: &mut Ready, until: Instant, identity: &mut Option<Identity>) -> Result<Ended, Halt> {
@@ -213,8 +232,13 @@ fn out_of_time(clock: Clock) -> Ended {
     Ended { verdict: verdict.hint("see whether Keylime answers; the certificate in use keeps serving"), next: None }
 }
 
+fn held_up(clock: Clock) -> Ended {
+    let verdict = Verdict::new(Conclusion::Unreachable, clock.now(), "another attester of this host did not end within 10 s");
+    Ended { verdict: verdict.hint("wait for it: `omens attest` or a run is at work"), next: None }
+}
+
 /// The attester of these settings.
 #[must_use]
-pub fn of(settings: &Settings, clock: Clock, unanswered: Unanswered) -> Option<Arc<KeylimeAttester>> {
-    KeylimeAttester::of(settings, clock, unanswered).map(Arc::new)
+pub fn of(settings: &Settings, clock: Clock, tpm: Option<Connection>) -> Option<Arc<KeylimeAttester>> {
+    KeylimeAttester::of(settings, clock, tpm).map(Arc::new)
 }

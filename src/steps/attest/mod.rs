@@ -26,7 +26,7 @@ use tokio::sync::OnceCell;
 
 use self::files::Files;
 use crate::config::settings::Settings;
-use crate::io::tpm::limit::Unanswered;
+use crate::io::tpm::connection::Connection;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
@@ -196,7 +196,7 @@ impl AttestationGate {
 
     /// The gate of these settings.
     #[must_use]
-    pub fn of_settings(settings: &Settings, clock: Clock, unanswered: Unanswered) -> Self {
+    pub fn of_settings(settings: &Settings, clock: Clock, tpm: Option<Connection>) -> Self {
         let Some(attestation) = &settings.attestation else { return Self::open() };
         let max_age = attestation.max_age;
         let policy = match (attestation.required, &attestation.by) {
@@ -204,7 +204,7 @@ impl AttestationGate {
             (false, Some(_)) => Policy::Advisory { max_age },
             (false, None) => Policy::NotRequired,
         };
-        let attester = keylime::of(settings, clock, unanswered).map(|attester| attester as Arc<dyn Attester>);
+        let attester = keylime::of(settings, clock, tpm).map(|attester| attester as Arc<dyn Attester>);
         Self { policy, attester, verdict: OnceCell::const_new(), glass: None }
     }
 
@@ -216,8 +216,8 @@ impl AttestationGate {
         Self { glass: Some(glass), ..Self::open() }
     }
 
-    /// Asks for the verdict of the run, if one is wanted. Done before anything else of a run: while it lasts the TPM is open, and no child of
-    /// ours may find it.
+    /// Asks for the verdict of the run, if one is wanted. Done before anything else of a run: what attesting loads leaves the TPM no room for
+    /// other keys.
     pub async fn ask(&self, clock: Clock) {
         self.verdict(clock).await;
     }

@@ -9,7 +9,7 @@ use crate::io::keylime::logs::{Logs, lines_from};
 use crate::io::keylime::request::{Offer, Wanted};
 use crate::io::keylime::verifier::{Begun, Evidence, Own};
 use crate::io::tpm::TpmError;
-use crate::io::tpm::worker::Worker;
+use crate::io::tpm::connection::Connection;
 use crate::judge::attestation::{Said, Sent, Status, verdict};
 use crate::model::clock::Clock;
 use crate::model::secret::Token;
@@ -57,7 +57,7 @@ pub(super) struct Ended {
 #[derive(Debug)]
 pub(super) struct Round<'a> {
     pub(super) api: &'a Api,
-    pub(super) tpm: &'a Worker,
+    pub(super) tpm: &'a Connection,
     pub(super) own: &'a Own,
     pub(super) offer: &'a Offer,
     pub(super) logs: &'a Logs,
@@ -177,7 +177,7 @@ impl Round<'_> {
         let mut quotes = Vec::new();
         for wanted in begun.request.wanted() {
             if let Wanted::Quote { nonce, list } = wanted.clone() {
-                quotes.push(self.tpm.ask(move |tpm| tpm.quote(&list, &nonce)).await?);
+                quotes.push(self.tpm.asked(move |tpm| tpm.quote(&list, &nonce)).await?);
             }
         }
         let mut quotes = quotes.into_iter();
@@ -217,7 +217,7 @@ impl Round<'_> {
         let challenge = self.api.open_session(&self.own.agent_id).await?;
         self.fresh(&challenge.nonce)?;
         let nonce = challenge.nonce.clone();
-        let certified = self.tpm.ask(move |tpm| tpm.certify(&nonce)).await?;
+        let certified = self.tpm.asked(move |tpm| tpm.certify(&nonce)).await?;
         Ok(self.api.prove(&self.own.agent_id, &challenge, &certified).await?)
     }
 

@@ -39,12 +39,11 @@ pub(in crate::steps) use planning::collect_sealing_keys;
 use self::context::Context;
 use self::found::report_of;
 use self::groups::Ranks;
-use self::planning::{Found, Planned, Untidy, clean_sealing_keys};
+use self::planning::{Found, Looked, Planned, Untidy, clean_sealing_keys};
 use self::prepare::Prepared;
 use self::revocation::Numbered;
 use self::task::{Task, lost};
 use self::world::World;
-use super::crl;
 use super::run::{Begun, Command, Run, runtime};
 use super::swap::{Announced, Staged, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
@@ -101,10 +100,9 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let is_wanted = |c: &&Certificate| request.names.is_empty() || request.names.contains(c.name());
     let wanted: Vec<&Certificate> = settings.certificates.iter().filter(is_wanted).collect();
     let now = world.clock.now();
-    let unlisted = crl::refresh(settings, &run);
     let unasked = if request.wishes.check_revoked { revocation::check(settings, &wanted, world, &run) } else { None };
     let unknown = |certificate: &Certificate| CertReport::new(certificate.name().clone(), Outcome::Failed);
-    let (host, found) = match planning::look(settings, &wanted, now, request.wishes) {
+    let Looked { host, found, unlisted } = match planning::look(settings, &wanted, request.wishes, &run) {
         Ok(found) => found,
         Err(why) => {
             let failure = disk_failure(Stage::Plan, &why);
@@ -203,6 +201,7 @@ fn act_beside(trees: &Arc<Trees>, world: &World<'_>, run: &Run, due: Vec<Due<'_>
         trees.begins_work(&Working { since: world.clock.now(), certificates });
     }
     let ended = runtime.block_on(all(Context::new(trees, world, run), due, resting));
+    world.close_tpm();
     trees.ends_work();
     // What was announced and not deployed is no part of what consumers are to trust.
     if let Err(why) = trees.settle_trust() {

@@ -8,7 +8,6 @@ use super::Due;
 use super::found::report_of;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
-use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
@@ -23,6 +22,7 @@ use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::{self, Host, Tree};
 use crate::plan::sealing::plaintext_warning;
 use crate::plan::window::Hold;
+use crate::steps::crl;
 use crate::steps::key::Stores;
 use crate::steps::run::Run;
 use crate::steps::swap::{Place, Trees, disk_failure, is_whole, withdrawn};
@@ -41,12 +41,34 @@ pub(super) enum Found {
     Due { decision: Box<Decision>, tree: Box<Tree> },
 }
 
+/// What was found of the certificates of a run.
+pub(super) struct Looked {
+    pub(super) host: Host,
+    /// In the order in which they were asked about.
+    pub(super) found: Vec<Found>,
+    /// What there is to say of revocation lists.
+    pub(super) unlisted: Vec<Warning>,
+}
+
+/// Looks at these certificates and decides about each, and fetches the revocation lists of the issuers that were seen.
+///
+/// # Errors
+/// The state directory itself cannot be read.
+pub(super) fn look(settings: &Settings, wanted: &[&Certificate], wishes: Wishes, run: &Run) -> Result<Looked, DiskError> {
+    let now = run.clock().now();
+    let (host, found) = look_once(settings, wanted, now, wishes)?;
+    let lists = crl::refresh(settings, run, &host.trust);
+    // A new list is one more thing that consumers are to take up.
+    let (host, found) = if lists.is_new { look_once(settings, wanted, now, wishes)? } else { (host, found) };
+    Ok(Looked { host, found, unlisted: lists.warnings })
+}
+
 /// Looks at these certificates and decides about each. Of those that rest no more than a report is kept: there may be thousands.
 ///
 /// # Errors
 /// The state directory itself cannot be read.
-pub(super) fn look(settings: &Settings, wanted: &[&Certificate], now: Time, wishes: Wishes) -> Result<(Host, Vec<Found>), DiskError> {
-    inventory::each(settings, wanted, |_, certificate, tree| match tree {
+fn look_once(settings: &Settings, wanted: &[&Certificate], now: Time, wishes: Wishes) -> Result<(Host, Vec<Found>), DiskError> {
+    inventory::each(settings, wanted, |certificate, tree| match tree {
         Err(why) => Found::Unreadable(why),
         Ok(tree) => {
             let decision = decide(settings, certificate, &tree, now, wishes);
@@ -211,7 +233,7 @@ fn make_ready(trees: &Trees, due: &[Due<'_>], now: Time) {
 
 /// Removes what a killed run left among the sealing keys, where nothing is due: half-written ones, and those that nothing needs any more.
 pub(super) fn clean_sealing_keys(settings: &Settings) {
-    for store in Stores::of(settings, Unanswered::default()).all() {
+    for store in Stores::of(settings, None).all() {
         if let Err(why) = store.clean().and_then(|()| store.collect()) {
             tracing::warn!(%why, "the remains of a killed run stay");
         }

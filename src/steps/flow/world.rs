@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::ending::Ending;
 use crate::config::settings::Settings;
+use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::Clock;
 use crate::model::report::Watch;
@@ -23,6 +24,8 @@ pub struct World<'a> {
     pub prover: Arc<dyn Prover>,
     /// Where private keys rest.
     pub stores: Arc<Stores>,
+    /// The TPM that all of these ask, where there is one: opened once, when one of them needs it.
+    pub tpm: Option<Connection>,
     /// The time.
     pub clock: Clock,
     /// Who wants to know where the run is.
@@ -41,11 +44,13 @@ impl<'a> World<'a> {
     /// The same in a process that has made runs before and may be asked to end: what earlier ones gave up still waits for its TPM.
     #[must_use]
     pub fn after(settings: &Settings, clock: Clock, watch: &'a dyn Watch, unanswered: Unanswered, ending: Ending) -> Self {
+        let tpm = settings.sealing.as_ref().map(|sealing| Connection::new(&sealing.tcti, unanswered));
         Self {
-            issuer: issue::of(settings, clock, unanswered.clone()),
-            gate: AttestationGate::of_settings(settings, clock, unanswered.clone()),
+            issuer: issue::of(settings, clock, tpm.clone()),
+            gate: AttestationGate::of_settings(settings, clock, tpm.clone()),
             prover: Arc::new(Wire),
-            stores: Arc::new(Stores::of(settings, unanswered)),
+            stores: Arc::new(Stores::of(settings, tpm.clone())),
+            tpm,
             clock,
             watch,
             ending,
@@ -56,6 +61,13 @@ impl<'a> World<'a> {
     #[must_use]
     pub fn asking(self, issuer: Arc<dyn Issuer>) -> Self {
         Self { issuer, ..self }
+    }
+
+    /// Closes the TPM, where it was opened.
+    pub(in crate::steps) fn close_tpm(&self) {
+        if let Some(tpm) = &self.tpm {
+            tpm.close();
+        }
     }
 
     /// The same for a run that a person lets issue without a verdict.

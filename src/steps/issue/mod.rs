@@ -21,7 +21,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
 use crate::config::settings::{IssuerSettings, Settings};
-use crate::io::tpm::limit::Unanswered;
+use crate::io::tpm::connection::Connection;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
@@ -86,8 +86,8 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
 
 /// The issuer of a run.
 #[must_use]
-pub fn of(settings: &Settings, clock: Clock, unanswered: Unanswered) -> Arc<dyn Issuer> {
-    Arc::new(OpenBaoIssuer::new(settings, clock).after(settings, unanswered))
+pub fn of(settings: &Settings, clock: Clock, tpm: Option<Connection>) -> Arc<dyn Issuer> {
+    Arc::new(OpenBaoIssuer::new(settings, clock).over(settings, tpm))
 }
 
 /// One CSR to sign.

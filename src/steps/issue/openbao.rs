@@ -13,6 +13,7 @@ use super::{Issuer, Order, revoke, too_slow};
 use crate::config::settings::{IssuerSettings, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{Health, HealthState, HostIdentity, Means, Problem, Session, Unrevoked, is_the_servers_matter, pause};
+use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
@@ -53,15 +54,15 @@ impl OpenBaoIssuer {
     /// The issuer of these settings. Nothing is sent yet.
     #[must_use]
     pub fn new(settings: &Settings, clock: Clock) -> Self {
-        let identity = means_of_tpm(settings, Unanswered::default());
+        let identity = means_of_tpm(settings, None);
         let at = Self::at(&settings.openbao, settings.credentials.as_deref(), clock);
         Self { means: at.means.clone().with_identity(identity), ..at }
     }
 
-    /// The same after other runs of this process, which may have given up a TPM that still owes them an answer.
+    /// The same over the connection to the TPM that others of the run use too.
     #[must_use]
-    pub fn after(self, settings: &Settings, unanswered: Unanswered) -> Self {
-        Self { means: self.means.clone().with_identity(means_of_tpm(settings, unanswered)), ..self }
+    pub fn over(self, settings: &Settings, tpm: Option<Connection>) -> Self {
+        Self { means: self.means.clone().with_identity(means_of_tpm(settings, tpm)), ..self }
     }
 
     /// The same with other logins than those of the settings.
@@ -218,9 +219,10 @@ impl Issuer for OpenBaoIssuer {
 }
 
 /// Who has this host's own certificates, where a login of the settings shows one.
-fn means_of_tpm(settings: &Settings, unanswered: Unanswered) -> Option<Arc<dyn HostIdentity>> {
+fn means_of_tpm(settings: &Settings, tpm: Option<Connection>) -> Option<Arc<dyn HostIdentity>> {
     let sealing = settings.sealing.as_ref().filter(|_| settings.openbao.login.iter().any(|login| login.identity().is_some()))?;
-    Some(Arc::new(OfHost::new(&settings.paths.state, sealing.tcti.clone(), unanswered)))
+    let tpm = tpm.unwrap_or_else(|| Connection::new(&sealing.tcti, Unanswered::default()));
+    Some(Arc::new(OfHost::new(&settings.paths.state, tpm)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

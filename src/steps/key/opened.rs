@@ -1,4 +1,4 @@
-//! What one run has opened: the TPM while it is asked, and each sealing key once. It must never leave the TPM open behind it.
+//! What one run has opened: each sealing key once, by the connection to the TPM that it is given.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::sealing_keys::Keys;
 use crate::config::settings::Sealing;
+use crate::io::tpm::connection::Access;
 use crate::io::tpm::{Sealed, Tpm};
 use crate::io::write;
 use crate::model::clock::Time;
@@ -19,7 +20,8 @@ use crate::model::secret::SealingKey;
 pub(super) struct Open {
     sealing: Sealing,
     pub(super) files: Keys,
-    tpm: Option<Result<Tpm, Failure>>,
+    /// Why the TPM is not asked again.
+    refused: Option<Failure>,
     /// A person said that the TPM that is there is meant, whatever is pinned.
     adopts: bool,
     pub(super) commands: u64,
@@ -43,7 +45,7 @@ impl Open {
         Self {
             sealing,
             files,
-            tpm: None,
+            refused: None,
             adopts: false,
             commands: 0,
             opened: BTreeMap::new(),
@@ -56,27 +58,27 @@ impl Open {
 
     /// Takes the TPM that is there for the one to pin, and says whether it is another one; what was opened before is forgotten. The pin is
     /// written with the first sealing key under it: a TPM that seals nothing is never pinned.
-    pub(super) fn adopt(&mut self) -> Result<bool, Failure> {
+    pub(super) fn adopt(&mut self, access: &mut Access) -> Result<bool, Failure> {
         let before = self.files.pinned().unwrap_or_default();
-        let tpm = Tpm::open(&self.sealing.tcti, None).map_err(|why| why.failure())?;
+        let tpm = access.tpm().map_err(|why| why.failure())?;
+        tpm.storage(None).map_err(|why| why.failure())?;
         let other = before.is_none_or(|before| before != tpm.srk_name());
-        self.commands += tpm.close();
-        (self.tpm, self.active, self.unready, self.adopts) = (None, None, None, true);
+        (self.refused, self.active, self.unready, self.adopts) = (None, None, None, true);
         self.opened.clear();
         Ok(other)
     }
 
     /// Before something is written: what a killed run left goes, and the TPM is there.
-    pub(super) fn enter(&mut self) -> Result<Vec<u8>, Failure> {
+    pub(super) fn enter(&mut self, access: &mut Access) -> Result<Vec<u8>, Failure> {
         self.files.clean()?;
-        Ok(self.tpm()?.srk_name().to_vec())
+        Ok(self.tpm(access)?.srk_name().to_vec())
     }
 
-    pub(super) fn make_ready(&mut self, now: Time) -> Result<Option<Warning>, Failure> {
+    pub(super) fn make_ready(&mut self, access: &mut Access, now: Time) -> Result<Option<Warning>, Failure> {
         if let Some(known) = self.ready() {
             return known;
         }
-        let made = self.choose(now);
+        let made = self.choose(access, now);
         self.unready = made.as_ref().err().cloned();
         made
     }
@@ -87,19 +89,19 @@ impl Open {
         why.map(Err).or_else(|| self.active.as_ref().map(|_| Ok(self.replaced.clone())))
     }
 
-    fn choose(&mut self, now: Time) -> Result<Option<Warning>, Failure> {
+    fn choose(&mut self, access: &mut Access, now: Time) -> Result<Option<Warning>, Failure> {
         let lost = self.lost_pin()?;
-        let srk = self.enter()?;
+        let srk = self.enter(access)?;
         let serves = |key: &SealingKeyFile| {
             let age = now.since(key.created).unsigned_abs();
             key.srk.0 == srk && key.pcrs.list == self.sealing.pcrs && age < self.sealing.max_age.as_secs()
         };
         let Some(newest) = self.files.all()?.into_iter().find(serves) else {
-            self.make(now)?;
+            self.make(access, now)?;
             self.replaced = lost;
             return Ok(self.replaced.clone());
         };
-        let why = match self.key(&newest.id) {
+        let why = match self.key(access, &newest.id) {
             Ok(_) => {
                 self.files.pin(&srk, now)?;
                 self.active = Some(newest.id);
@@ -110,7 +112,7 @@ impl Open {
         if !matches!(why.code, Code::PcrChanged | Code::BlobDamaged) {
             return Err(why);
         }
-        self.make(now)?;
+        self.make(access, now)?;
         self.replaced = Some(Warning::new(why.code, format!("{}; a new sealing key was made", why.text)));
         Ok(self.replaced.clone())
     }
@@ -125,33 +127,38 @@ impl Open {
         Ok(Some(Warning::new(Code::TpmPinnedAnew, text)))
     }
 
-    /// The TPM, opened once; it must be the pinned one.
-    fn tpm(&mut self) -> Result<&mut Tpm, Failure> {
-        let adopts = self.adopts;
-        let opened = self.tpm.get_or_insert_with(|| {
-            let pinned = if adopts { None } else { self.files.pinned()? };
-            Tpm::open(&self.sealing.tcti, pinned.as_deref()).map_err(|why| why.failure())
-        });
-        opened.as_mut().map_err(|why| why.clone())
+    /// The TPM; it must be the pinned one.
+    fn tpm<'a>(&mut self, access: &'a mut Access) -> Result<&'a mut Tpm, Failure> {
+        if let Some(why) = &self.refused {
+            return Err(why.clone());
+        }
+        let pinned = if self.adopts { None } else { self.files.pinned()? };
+        let opened = access.tpm().and_then(|tpm| tpm.storage(pinned.as_deref()).map(|()| tpm));
+        opened.map_err(|why| self.refused.insert(why.failure()).clone())
     }
 
     /// A sealing key, opened once.
-    pub(super) fn key(&mut self, id: &SealId) -> Result<&OpenKey, Failure> {
+    pub(super) fn key(&mut self, access: &mut Access, id: &SealId) -> Result<&OpenKey, Failure> {
         if !self.opened.contains_key(id) {
-            let opened = self.files.read(id).and_then(|file| self.unseal(&file));
+            let opened = self.files.read(id).and_then(|file| self.unseal(access, &file));
             self.opened.insert(id.clone(), opened);
         }
+        self.known(id)
+    }
+
+    /// A sealing key that was opened.
+    pub(super) fn known(&self, id: &SealId) -> Result<&OpenKey, Failure> {
         let gone = || Failure::new(Stage::Seal, Code::BlobDamaged, format!("the sealing key {id} is gone"));
         self.opened.get(id).ok_or_else(gone)?.as_ref().map_err(Clone::clone)
     }
 
-    fn unseal(&mut self, file: &SealingKeyFile) -> Result<OpenKey, Failure> {
+    fn unseal(&mut self, access: &mut Access, file: &SealingKeyFile) -> Result<OpenKey, Failure> {
         let id = &file.id;
         let broken = |why: &str| {
             Failure::new(Stage::Seal, Code::BlobDamaged, format!("the sealing key {id} cannot be opened: {why}"))
                 .hint("`omens renew --all` makes new keys and certificates where this one is needed")
         };
-        let tpm = self.tpm()?;
+        let tpm = self.tpm(access)?;
         // After `reseal --new-tpm` the old keys are still there, and nothing opens them any more.
         if tpm.srk_name() != file.srk.0 {
             return Err(broken("it was sealed to a TPM that is no longer the pinned one"));
@@ -173,7 +180,7 @@ impl Open {
 
     /// Makes a sealing key, sees that it opens, and makes it durable, in this order: a key that never opened keeps nothing. Then its TPM is
     /// pinned: until that is written the key itself names it.
-    pub(super) fn make(&mut self, now: Time) -> Result<SealId, Failure> {
+    pub(super) fn make(&mut self, access: &mut Access, now: Time) -> Result<SealId, Failure> {
         let id = write::random_digits().ok().and_then(|digits| SealId::parse(&digits)).ok_or_else(no_randomness)?;
         // Two of the same second would have no order, and the newest is the one that serves.
         let (all, mut created) = (self.files.all()?, now);
@@ -181,7 +188,7 @@ impl Open {
             created = created.plus(1);
         }
         let wanted = self.sealing.pcrs.clone();
-        let tpm = self.tpm()?;
+        let tpm = self.tpm(access)?;
         let pcrs = tpm.pcr_values(&wanted).map_err(|why| why.failure())?;
         let mut file = SealingKeyFile::unsealed(id.clone(), tpm.srk_name().to_vec(), created, pcrs);
         let mut payload = Zeroizing::new(Vec::with_capacity(PAYLOAD));
@@ -190,20 +197,13 @@ impl Open {
         payload.extend_from_slice(&file.digest());
         let sealed = tpm.seal(&payload, &file.pcrs).map_err(|why| why.failure())?;
         (file.public.0, file.private.0) = (sealed.public, sealed.private);
-        let opened = self.unseal(&file)?;
+        let opened = self.unseal(access, &file)?;
         self.files.write(&file)?;
         self.files.pin(&file.srk.0, now)?;
         self.adopts = false;
         self.opened.insert(id.clone(), Ok(opened));
         self.active = Some(id.clone());
         Ok(id)
-    }
-
-    /// Closes the TPM; a failure to open it stays.
-    pub(super) fn close(&mut self) {
-        if let Some(tpm) = self.tpm.take_if(|tpm| tpm.is_ok()).and_then(Result::ok) {
-            self.commands += tpm.close();
-        }
     }
 }
 

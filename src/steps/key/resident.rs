@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
 use p256::pkcs8::EncodePublicKey as _;
@@ -12,6 +11,7 @@ use zeroize::Zeroizing;
 use super::sealing_keys::{Keys, Writes};
 use super::{KeptKey, Key, KeyStore, PrivateKey, damaged};
 use crate::config::settings::Sealing;
+use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::io::tpm::quoted::sized;
 use crate::io::tpm::resident::point;
@@ -43,27 +43,23 @@ struct Way {
     sealing: Sealing,
     files: Keys,
     writes: Writes,
-    limit: Duration,
-    unanswered: Unanswered,
+    connection: Connection,
 }
 
 impl Way {
     /// Does something with the open TPM: in time, and only with the pinned one.
     fn with<T: Send + 'static>(&self, something: impl FnOnce(&mut Tpm) -> Result<T, TpmError> + Send + 'static) -> Result<T, Failure> {
-        let (tcti, pinned) = (self.sealing.tcti.clone(), self.files.pinned()?);
-        let work = move || {
-            let mut tpm = Tpm::open(&tcti, pinned.as_deref())?;
-            let done = something(&mut tpm);
-            let commands = tpm.close();
-            tracing::debug!(commands, "closes the TPM");
-            done
+        let pinned = self.files.pinned()?;
+        let work = move |tpm: &mut Tpm| {
+            tpm.storage(pinned.as_deref())?;
+            something(tpm)
         };
-        self.unanswered.within(self.limit, &self.sealing.tcti, work).and_then(|done| done).map_err(|why| self.failure(&why))
+        self.connection.ask(LIMIT, work).map_err(|why| self.failure(&why))
     }
 
     /// What is answered after a TPM was given up must not be written any more.
     fn failure(&self, why: &TpmError) -> Failure {
-        if matches!(why, TpmError::Unreachable { .. }) && self.unanswered.is_waiting() {
+        if matches!(why, TpmError::Unreachable { .. }) && self.connection.is_waiting() {
             self.writes.forbid();
         }
         why.failure()
@@ -74,22 +70,16 @@ impl ResidentStore {
     /// A store on this state directory. Nothing is opened yet, neither a file nor the TPM.
     #[must_use]
     pub fn new(state: &Path, sealing: Sealing) -> Self {
-        let writes = Writes::default();
-        let files = Keys::of(state, writes.clone());
-        Self { tpm: Arc::new(Way { sealing, files, writes, limit: LIMIT, unanswered: Unanswered::default() }), ready: Mutex::default() }
+        let connection = Connection::new(&sealing.tcti, Unanswered::default());
+        Self::sharing(state, sealing, connection)
     }
 
-    /// The same after other runs of this process, which may have given up a TPM that still owes them an answer.
+    /// The same over a connection that others use too.
     #[must_use]
-    pub fn after(self, unanswered: Unanswered) -> Self {
-        let way = Way {
-            sealing: self.tpm.sealing.clone(),
-            files: self.tpm.files.clone(),
-            writes: self.tpm.writes.clone(),
-            limit: self.tpm.limit,
-            unanswered,
-        };
-        Self { tpm: Arc::new(way), ..self }
+    pub fn sharing(state: &Path, sealing: Sealing, connection: Connection) -> Self {
+        let writes = Writes::default();
+        let files = Keys::of(state, writes.clone());
+        Self { tpm: Arc::new(Way { sealing, files, writes, connection }), ready: Mutex::default() }
     }
 
     fn kept(&self, file: &ResidentKeyFile) -> Result<Key, Failure> {
@@ -185,7 +175,7 @@ struct ResidentKey {
 
 impl ResidentKey {
     fn of(file: &ResidentKeyFile, way: &Arc<Way>) -> Result<Self, TpmError> {
-        let signer = Signer::of(file, &way.sealing.tcti, way.unanswered.clone()).with_limit(way.limit);
+        let signer = Signer::of(file, way.connection.clone());
         Ok(Self { way: way.clone(), signer, spki: spki(&file.public.0, &file.pcrs)?, file: file.clone() })
     }
 }

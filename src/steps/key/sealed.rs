@@ -1,6 +1,5 @@
 //! `keep = "sealed"`: private keys under a sealing key that only this host's TPM opens. Nothing is opened before it is needed, nothing twice.
-//! It must never keep a key where no TPM would be asked for it again: there is no fall-back to a file. The TPM is open only while it is asked:
-//! libtss2 opens it without close-on-exec, and no child of ours may find it; one that never answers stays open until the process ends.
+//! It must never keep a key where no TPM would be asked for it again: there is no fall-back to a file.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,6 +14,7 @@ use super::sealing_keys::{Keys, Writes};
 use super::software::SoftwareKey;
 use super::{KeptKey, Key, KeyStore, PrivateKey as _, damaged, envelope};
 use crate::config::settings::Sealing;
+use crate::io::tpm::connection::{Access, Connection};
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::anchor::Fingerprint;
 use crate::model::canonical::Format as _;
@@ -25,7 +25,6 @@ use crate::model::key::{Keep, KeyAlgorithm};
 use crate::model::name::{CertName, Generation};
 use crate::model::sealed::{NONCE, SALT, SealId, SealedKeyFile, Under};
 use crate::model::secret::Material;
-use crate::model::tcti::Tcti;
 
 /// Between two looks at whether somebody else is done with the TPM.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
@@ -33,9 +32,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// The sealed keys of one state directory, for one run under its lock.
 #[derive(Debug)]
 pub struct SealedStore {
-    tcti: Tcti,
+    tpm: Connection,
     limit: Duration,
-    unanswered: Unanswered,
     /// Whether a thread may still write: taken from the one that is given up.
     writes: Writes,
     open: Arc<Mutex<Open>>,
@@ -55,7 +53,7 @@ impl KeyStore for SealedStore {
         if let Some(known) = self.lock()?.ready() {
             return known;
         }
-        self.with(move |open| open.make_ready(now))
+        self.with(move |open, access| open.make_ready(access, now))
     }
 
     fn make(&self, name: &CertName, generation: Generation, algorithm: KeyAlgorithm) -> Result<Key, Failure> {
@@ -78,10 +76,10 @@ impl KeyStore for SealedStore {
         };
         let id = sealed.seal.clone();
         if !self.lock().map_err(of_this_key)?.opened.contains_key(&id) {
-            self.with(move |open| open.key(&id).map(|_| ())).map_err(of_this_key)?;
+            self.with(move |open, access| open.key(access, &id).map(|_| ())).map_err(of_this_key)?;
         }
-        let mut open = self.lock().map_err(of_this_key)?;
-        let key = open.key(&sealed.seal).map_err(of_this_key)?;
+        let open = self.lock().map_err(of_this_key)?;
+        let key = open.known(&sealed.seal).map_err(of_this_key)?;
         if key.srk != sealed.srk.0 {
             return Err(broken("it names another storage root key than its sealing key"));
         }
@@ -108,9 +106,9 @@ impl SealedStore {
     /// A store on this state directory. Nothing is opened yet, neither a file nor the TPM.
     #[must_use]
     pub fn new(state: &Path, sealing: Sealing) -> Self {
-        let (tcti, writes) = (sealing.tcti.clone(), Writes::default());
+        let (tpm, writes) = (Connection::new(&sealing.tcti, Unanswered::default()), Writes::default());
         let open = Arc::new(Mutex::new(Open::new(Keys::of(state, writes.clone()), sealing)));
-        Self { tcti, limit: LIMIT, unanswered: Unanswered::default(), writes, open, given_up: OnceLock::new() }
+        Self { tpm, limit: LIMIT, writes, open, given_up: OnceLock::new() }
     }
 
     /// The same with another limit for one piece of work of the TPM.
@@ -119,10 +117,10 @@ impl SealedStore {
         Self { limit, ..self }
     }
 
-    /// The same after other runs of this process, which may have given up a TPM that still owes them an answer.
+    /// The same over a connection that others use too.
     #[must_use]
-    pub fn after(self, unanswered: Unanswered) -> Self {
-        Self { unanswered, ..self }
+    pub fn over(self, tpm: Connection) -> Self {
+        Self { tpm, ..self }
     }
 
     /// Makes a new sealing key under today's PCR values, which serves from here on (`omens reseal`).
@@ -130,9 +128,9 @@ impl SealedStore {
     /// # Errors
     /// The TPM refuses, or the key cannot be written.
     pub fn renew_sealing_key(&self, now: Time) -> Result<SealId, Failure> {
-        self.with(move |open| {
-            open.enter()?;
-            open.make(now)
+        self.with(move |open, access| {
+            open.enter(access)?;
+            open.make(access, now)
         })
     }
 
@@ -208,18 +206,22 @@ impl SealedStore {
         Ok(Key::new(Arc::new(key), at_rest))
     }
 
-    /// Does something for which the TPM may be needed, and closes it; in time, or not at all in this run.
-    fn with<T: Send + 'static>(&self, something: impl FnOnce(&mut Open) -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    /// Does something for which the TPM may be needed; in time, or not at all in this run.
+    fn with<T: Send + 'static>(
+        &self,
+        something: impl FnOnce(&mut Open, &mut Access) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         // Nobody is in the middle of something else when this begins.
         drop(self.lock()?);
         let open = self.open.clone();
-        let work = move || {
+        let work = move |access: &mut Access| {
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-            let done = something(&mut open);
-            open.close();
+            let before = access.commands();
+            let done = something(&mut open, access);
+            open.commands += access.commands().saturating_sub(before);
             done
         };
-        self.unanswered.within(self.limit, &self.tcti, work).unwrap_or_else(|why| {
+        self.tpm.with(self.limit, work).unwrap_or_else(|why| {
             // The run goes on and gives its lock away: what is answered after that must not be written any more.
             self.writes.forbid();
             Err(self.given_up.get_or_init(|| why.failure()).clone())

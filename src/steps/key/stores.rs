@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{FileStore, Key, KeyStore, ResidentStore, SealedStore};
 use crate::config::settings::{Sealing, Settings};
+use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
@@ -21,17 +22,20 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// The stores of these settings, and what of earlier runs still waits for a TPM.
+    /// The stores of these settings, over the connection to the TPM that a run has, or over one of their own.
     #[must_use]
-    pub fn of(settings: &Settings, unanswered: Unanswered) -> Self {
-        Self::over(&settings.paths.state, settings.sealing.clone(), unanswered)
+    pub fn of(settings: &Settings, tpm: Option<Connection>) -> Self {
+        Self::over(&settings.paths.state, settings.sealing.clone(), tpm)
     }
 
     /// The stores of a state directory.
     #[must_use]
-    pub fn over(state: &Path, sealing: Option<Sealing>, unanswered: Unanswered) -> Self {
-        let resident = sealing.clone().map(|sealing| ResidentStore::new(state, sealing).after(unanswered.clone()));
-        let sealed = sealing.map(|sealing| SealedStore::new(state, sealing).after(unanswered));
+    pub fn over(state: &Path, sealing: Option<Sealing>, tpm: Option<Connection>) -> Self {
+        let own = |sealing: &Sealing| tpm.clone().unwrap_or_else(|| Connection::new(&sealing.tcti, Unanswered::default()));
+        let tpm = sealing.as_ref().map(own);
+        let with_tpm = sealing.zip(tpm);
+        let resident = with_tpm.clone().map(|(sealing, tpm)| ResidentStore::sharing(state, sealing, tpm));
+        let sealed = with_tpm.map(|(sealing, tpm)| SealedStore::new(state, sealing).over(tpm));
         let sealed = sealed.map(Arc::new);
         let mut stores = Self::default().with(Keep::File, Arc::new(FileStore));
         if let Some(sealed) = &sealed {

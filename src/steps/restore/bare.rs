@@ -8,7 +8,6 @@ use super::{failed, nothing};
 use crate::config::service::Drivers;
 use crate::config::settings::{Faulty, Paths, Remains, Sealing, Settings};
 use crate::io::dir::{Dir, DiskError};
-use crate::io::tpm::limit::Unanswered;
 use crate::io::write;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
@@ -123,7 +122,7 @@ impl<'a> Ground<'a> {
     fn stores(&self, live: &Kept) -> &Stores {
         self.stores.get_or_init(|| {
             let noted = || live.meta.as_ref()?.tcti.as_deref().and_then(|text| Tcti::parse(text).ok()).map(Sealing::of);
-            Stores::over(&self.paths.state, self.sealing.cloned().or_else(noted), Unanswered::default())
+            Stores::over(&self.paths.state, self.sealing.cloned().or_else(noted), None)
         })
     }
 

@@ -10,7 +10,6 @@ use super::trust::{self, Announced, Trust};
 use super::withdrawn;
 use crate::config::settings::{Certificate, Owner, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
-use crate::io::tpm::limit::Unanswered;
 use crate::io::write::{self, Ownership};
 use crate::model::anchor::Fingerprint;
 use crate::model::code::Code;
@@ -66,7 +65,7 @@ impl Trees {
     /// # Errors
     /// When a directory cannot be made or opened, or something that is not ours lies in its place.
     pub fn open(settings: &Arc<Settings>) -> Result<Arc<Self>, Failure> {
-        Self::open_with(settings, Arc::new(Stores::of(settings, Unanswered::default())))
+        Self::open_with(settings, Arc::new(Stores::of(settings, None)))
     }
 
     /// The same with stores that there are already.

@@ -55,7 +55,7 @@ impl Reopened {
     /// The intermediates' PEM.
     #[must_use]
     pub fn chain_pem(&self) -> String {
-        self.kept.chain_pem()
+        self.kept.chain_pem().into_owned()
     }
 
     /// DER of the public key that belongs to the private key.
@@ -141,7 +141,7 @@ impl Staged {
     /// The intermediates' PEM.
     #[must_use]
     pub fn chain_pem(&self) -> String {
-        self.kept.chain_pem()
+        self.kept.chain_pem().into_owned()
     }
 }
 

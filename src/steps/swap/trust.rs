@@ -47,7 +47,7 @@ impl Trust {
 
     pub(super) fn announce(&mut self, run: &Dir, chains: impl Iterator<Item = Announced>) -> Result<(), DiskError> {
         for Announced { name, chain } in chains {
-            self.trusted.put(name, chain);
+            self.trusted.put(name, &chain);
         }
         self.write(run)
     }

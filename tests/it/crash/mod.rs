@@ -1,6 +1,7 @@
 //! The binary cut at every system call that changes the disk, by a kill and by the loss of power: a matching pair is left, and the next run
 //! converges with no help. The same with calls that fail: what ends well is whole, what does not is said and goes on.
 
+mod attest;
 mod identity;
 mod sealed;
 mod victim;
