@@ -73,7 +73,7 @@ pub(in crate::audit) fn judge(view: &View, runner: &Runner, commands: &[Command]
                     findings.add(if view.is_elsewhere() { draft.severity(Severity::Medium) } else { draft });
                 }
                 if itself && meta.kind == Kind::File {
-                    shebang::judge(view, runner, &path, findings);
+                    first_line(view, runner, &path, findings);
                 }
                 changed_by_others(view, runner, &path, findings);
             }
@@ -81,6 +81,12 @@ pub(in crate::audit) fn judge(view: &View, runner: &Runner, commands: &[Command]
         found.push(path);
     }
     found
+}
+
+fn first_line(view: &View, runner: &Runner, path: &Path, findings: &mut HostFindings) {
+    let Some(line) = shebang::fault(view, path) else { return };
+    let draft = draft(&lints::FIRST_LINE, runner, path).file(Location::line(path, 1)).expected(line.expected).found(line.found);
+    findings.add(if line.absent && view.is_elsewhere() { draft.severity(Severity::Medium) } else { draft });
 }
 
 fn draft(lint: &'static crate::judge::lint::Lint, runner: &Runner, path: &Path) -> NewFinding {

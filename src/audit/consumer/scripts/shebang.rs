@@ -2,12 +2,7 @@
 
 use std::path::Path;
 
-use super::lints;
-use super::run::Runner;
-use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::io::look::View;
-use crate::model::audit::Location;
-use crate::model::finding::Severity;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 /// The kernel reads this much of a file.
@@ -15,43 +10,37 @@ const FIRST: usize = 256;
 /// Where `env` finds programs in the environment of a service, and of cron.
 const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// Judges the first line of what is run.
-pub(super) fn judge(view: &View, runner: &Runner, path: &Path, findings: &mut HostFindings) {
-    let Ok(bytes) = view.bytes(path) else { return };
-    let Some((expected, found)) = fault(view, bytes.get(..FIRST).unwrap_or(&bytes)) else { return };
-    let draft = NewFinding::at(&lints::FIRST_LINE, runner.target.clone(), runner.location.clone()).file(Location::line(path, 1));
-    let draft = draft.expected(expected).found(found.words);
-    // A copy may have been made without a program.
-    findings.add(if found.absent && view.is_elsewhere() { draft.severity(Severity::Medium) } else { draft });
+/// What is wrong with the first line of what is run.
+pub(super) struct FirstLine {
+    pub(super) expected: String,
+    pub(super) found: String,
+    /// The interpreter is not there, which a copy of a host may have been made without.
+    pub(super) absent: bool,
 }
 
-/// What is there.
-struct Found {
-    words: String,
-    /// The interpreter is not there.
-    absent: bool,
+/// Judges the first line of what is run by its path.
+pub(super) fn fault(view: &View, path: &Path) -> Option<FirstLine> {
+    let bytes = view.bytes(path).ok()?;
+    first(view, bytes.get(..FIRST).unwrap_or(&bytes))
 }
 
-/// What is wrong with a beginning: what it should be, and what it is.
-fn fault(view: &View, bytes: &[u8]) -> Option<(String, Found)> {
-    let written = |words: String| Found { words, absent: false };
+fn first(view: &View, bytes: &[u8]) -> Option<FirstLine> {
+    let written = |expected: &str, found: String| Some(FirstLine { expected: expected.to_owned(), found, absent: false });
     if bytes.strip_prefix(BOM).is_some_and(|rest| rest.starts_with(b"#!")) {
-        return Some(("#! as the first two bytes".to_owned(), written("a byte order mark before #!".to_owned())));
+        return written("#! as the first two bytes", "a byte order mark before #!".to_owned());
     }
     let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let text = std::str::from_utf8(line).ok()?;
     if text.ends_with('\r') {
-        return Some((
-            "line ends of Unix (sed -i 's/\\r$//')".to_owned(),
-            written(format!("#!{}\\r: no interpreter has that name", text.trim_end())),
-        ));
+        let found = format!("#!{}\\r: no interpreter has that name", text.trim_end());
+        return written("line ends of Unix (sed -i 's/\\r$//')", found);
     }
     let mut words = text.split_whitespace();
     let interpreter = words.next()?;
     let program =
         if interpreter.ends_with("/env") { words.find(|word| !word.starts_with('-') && !word.contains('='))? } else { interpreter };
-    (!is_there(view, program))
-        .then(|| (program.to_owned(), Found { words: format!("#!{}: there is no {program}", text.trim()), absent: true }))
+    let found = format!("#!{}: there is no {program}", text.trim());
+    (!is_there(view, program)).then(|| FirstLine { expected: program.to_owned(), found, absent: true })
 }
 
 /// Whether an interpreter is there. A copy of a host is made without most programs: only a directory of it that holds some speaks of others.
