@@ -59,7 +59,9 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     for check in examined.iter().chain(checks.iter().flatten()).filter(|check| !check.ok) {
         match check.severity {
             Severity::Error => errors.push(as_error(&file, check)),
-            Severity::Info | Severity::Warning => warnings.push(Warning::new(check.code, &*check.text)),
+            Severity::Info | Severity::Warning => {
+                warnings.push(Warning { hint: check.hint.clone(), ..Warning::new(check.code, &*check.text) })
+            }
         }
     }
     // What stands in a line is the cause, and what OpenBao denies as a whole its consequence.
@@ -151,7 +153,7 @@ fn text(session: &Session<'_>, document: &Document) -> String {
         text.push_str(&format!("  {}: {}\n", style.good(check.code.as_str()), one_line(&check.text, 500)));
     }
     for warning in &document.warnings {
-        text.push_str(&format!("{}: {}: {}\n", style.warn("warning"), warning.code, warning.text));
+        text.push_str(&show::general_warning(warning, style));
     }
     text
 }

@@ -8,8 +8,8 @@ use super::exit::{OK, REFUSED};
 use super::output::Output;
 use super::screen::Screen;
 use crate::config::keys::{Key, Kind, Otherwise, Table};
+use crate::config::nearest::nearest;
 use crate::config::reference::{PROFILE, ROOT, Section, sections};
-use crate::config::shape::nearest;
 use crate::model::text::one_line;
 use crate::steps::service::DRIVERS;
 

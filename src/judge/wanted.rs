@@ -80,14 +80,13 @@ fn common_name(findings: &mut Findings<'_>, leaf: &Facts, san: &Names) {
     }
     let alone = leaf.subject.others.is_empty();
     let reads_as_name = |name: &str| name.contains(['.', ':']) && !name.contains([' ', '/']);
-    let is_spelled = |common: &str| san.dns.iter().any(|name| name == common) || san.ip.iter().any(|ip| ip.to_string() == common);
     let wild = |common: &str| san.dns.iter().any(|name| covers(name, common));
     let is_meant = |common: &str| {
         let ip = common.parse::<IpAddr>().ok().or_else(|| aton(common).map(IpAddr::V4));
         san.dns.iter().any(|name| name.eq_ignore_ascii_case(common)) || ip.is_some_and(|ip| san.ip.contains(&ip))
     };
-    let odd = |name: &&String| !is_spelled(name) && (is_meant(name) || (alone && reads_as_name(name) && !wild(name)));
-    if let Some(beside) = leaf.subject.common_names.iter().find(|name| !is_spelled(name) && !is_meant(name) && wild(name)) {
+    let odd = |name: &&String| !san.spells(name) && (is_meant(name) || (alone && reads_as_name(name) && !wild(name)));
+    if let Some(beside) = leaf.subject.common_names.iter().find(|name| !san.spells(name) && !is_meant(name) && wild(name)) {
         findings.add(&lint::NAME_CN_WILDCARD, "a common name among the names", format!("cn:{beside}"));
     }
     if let Some(odd) = leaf.subject.common_names.iter().find(odd) {

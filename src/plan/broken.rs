@@ -17,6 +17,7 @@ use super::view::{self, Action, End, PlanDocument, Planned, StatusDocument};
 use crate::config::service::Drivers;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
+use crate::judge::cert::Facts;
 use crate::model::clock::Time;
 use crate::model::entry::Outcome;
 use crate::model::key::Keep;
@@ -74,6 +75,7 @@ pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Fault
         end: End::well(now),
         login_expires: None,
         logins: Vec::new(),
+        logins_unknown: Vec::new(),
         tpm: None,
         warnings: Vec::new(),
         healthy: false,
@@ -139,6 +141,8 @@ impl<'a> Found<'a> {
             published: tree.published.generation,
             serial: facts.map(|facts| facts.serial.clone()),
             sha256: facts.map(|facts| facts.sha256.clone()),
+            subject: facts.map(Facts::subject_words),
+            names: facts.map(Facts::names).unwrap_or_default(),
             proof: proof_of_live(&tree),
             keep,
             keep_means: standing::keep_means(keep, &pcrs),

@@ -69,6 +69,7 @@ mod revocation;
 mod rollback;
 mod scheduler;
 mod schemas;
+mod san;
 mod sealed;
 mod sealed_damage;
 mod secrets;

@@ -32,6 +32,9 @@ const PUBLISHED: &str = "/run/omens";
 /// The TPM by its resource manager.
 const TPM: &str = "/dev/tpmrm0";
 
+/// The `schema` of the document.
+const SCHEMA: &str = "omens.init/1";
+
 /// What is on a host, and what omens would make of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Adoption {
@@ -53,6 +56,24 @@ pub struct Adoption {
     pub skipped: Vec<Skipped>,
     /// What renews certificates today, and has to be switched off once omens does.
     pub replaces: Vec<Replaced>,
+}
+
+impl Adoption {
+    /// Of a host that could not be looked at.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            schema: SCHEMA,
+            host: None,
+            anchor: None,
+            elsewhere: false,
+            tpm: false,
+            issuer: Asked::default(),
+            certificates: Vec::new(),
+            skipped: Vec::new(),
+            replaces: Vec::new(),
+        }
+    }
 }
 
 /// A root of certificates in use.
@@ -85,6 +106,10 @@ pub struct Adopted {
     pub dns: Vec<String>,
     /// Addresses of its SAN.
     pub ip: Vec<String>,
+    /// URIs of its SAN.
+    pub uri: Vec<String>,
+    /// E-mail addresses of its SAN.
+    pub email: Vec<String>,
     /// Names of other kinds, which are not asked for.
     pub other_names: Vec<String>,
     /// The key's algorithm, where the settings have a word for it.
@@ -182,7 +207,7 @@ pub fn gather(view: &View, drivers: Drivers, at: Time) -> Adoption {
     let mut issuer = asked::read(view, &told);
     issuer.here(&certificates);
     let tpm = view.meta(Path::new(TPM)).is_ok();
-    Adoption { schema: "omens.init/1", host, anchor, elsewhere: view.is_elsewhere(), tpm, issuer, certificates, skipped, replaces }
+    Adoption { schema: SCHEMA, host, anchor, elsewhere: view.is_elsewhere(), tpm, issuer, certificates, skipped, replaces }
 }
 
 /// What no two certificates may share.
@@ -211,6 +236,8 @@ fn adopt(view: &View, told: &Told, drivers: Drivers, pair: &Material, taken: &mu
         common_name: names.common_name,
         dns: names.dns,
         ip: names.ip,
+        uri: names.uri,
+        email: names.email,
         other_names: names.others,
         algorithm: pair.algorithm(),
         group: pair.group(view, &told.wiring),

@@ -134,7 +134,7 @@ fn one(out: &mut String, adoption: &Adoption, certificate: &Adopted) {
     };
     rows.push(row("ttl", format!("{}{longer}", text(&ttl))));
     rows.push(row("common_name", text(&certificate.common_name)));
-    for (key, values) in [("dns", &certificate.dns), ("ip", &certificate.ip)] {
+    for (key, values) in [("dns", &certificate.dns), ("ip", &certificate.ip), ("uri", &certificate.uri), ("email", &certificate.email)] {
         if !values.is_empty() {
             rows.push(row(key, list(values)));
         }

@@ -229,7 +229,7 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>, resting: &[Numbered]) -> V
         tracing::warn!(%why, "whether certificates are revoked could not be asked");
     }
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
-    context.run.note_logins(context.world.issuer.logins());
+    context.run.note_logins(&context.world.issuer.logins().await);
     let warnings = context.world.issuer.close().await;
     for report in ended.iter_mut().filter(|report| report.outcome != Outcome::NotDue) {
         report.warnings.extend_from_slice(&warnings);
