@@ -22,7 +22,7 @@ use crate::model::key::KeyAlgorithm;
 use crate::model::layout;
 use crate::model::name::CertName;
 use crate::model::profile::Profile;
-use crate::model::request::Request;
+use crate::model::request::{Request, SUBJECT_KEYS, SubjectField, SubjectKey};
 use crate::model::span;
 
 /// As many files of `omens.d` are read.
@@ -148,6 +148,9 @@ fn asked(view: &View, entry: &Table, policies: &Path, has_tpm: bool, file: &Path
         profile,
         common_name: text(entry, &["common_name"]).unwrap_or_default().to_owned(),
         dns: texts(entry.get("dns")),
+        uri: texts(entry.get("uri")),
+        email: texts(entry.get("email")),
+        subject: subject(entry),
         ip: texts(entry.get("ip")).iter().filter_map(|ip| ip.parse::<IpAddr>().ok()).collect(),
         algorithm,
     };
@@ -156,6 +159,16 @@ fn asked(view: &View, entry: &Table, policies: &Path, has_tpm: bool, file: &Path
     let location = Location { path: file.display().to_string(), line };
     let (installed, placed) = installed(entry);
     Some(Asked { request, location, sealed: keep != "file", installed, placed, services: services(entry) })
+}
+
+/// The fields of `subject`.
+fn subject(entry: &Table) -> Vec<SubjectField> {
+    let said = |key: &SubjectKey| match entry.get("subject")?.get(key.key)? {
+        Value::String(one) => Some(vec![one.clone()]),
+        all => Some(texts(Some(all))),
+    };
+    let fields = SUBJECT_KEYS.iter().filter_map(|key| Some((key.attribute, said(key)?)));
+    fields.flat_map(|(attribute, values)| values.into_iter().map(move |value| SubjectField { attribute, value })).collect()
 }
 
 /// Paths of `install`: those that hold the chain from the leaf on, and all.
