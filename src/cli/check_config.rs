@@ -48,7 +48,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     } else {
         Vec::new()
     };
-    errors.extend(settings.iter().flat_map(|settings| dropped(settings, &file)));
+    errors.extend(settings.iter().flat_map(dropped));
     warnings.extend(settings.as_ref().and_then(not_in_memory));
     let examined = settings.as_ref().map(examine).unwrap_or_default();
     warnings.extend(settings.as_ref().and_then(|settings| services::no_systemd(settings, &View::host())));
@@ -104,7 +104,7 @@ fn examine(settings: &Settings) -> Vec<Check> {
 }
 
 /// Roots that the settings drop while something on this host still serves a certificate that ends there.
-fn dropped(settings: &Settings, file: &str) -> Vec<SettingsError> {
+fn dropped(settings: &Settings) -> Vec<SettingsError> {
     let error = |dropped: trust::Dropped| {
         let text = format!(
             "{} of {} ends at the root {}, which is neither trust.anchor nor in trust.also",
@@ -112,8 +112,7 @@ fn dropped(settings: &Settings, file: &str) -> Vec<SettingsError> {
         );
         let suggestion = format!("keep it in trust.also until `omens renew {} --force` has replaced that certificate", dropped.name);
         let key = Some("trust.also".to_owned());
-        let (file, suggestion) = (file.to_owned(), Some(suggestion));
-        SettingsError { file, line: None, column: None, key, code: Code::AnchorInUse, text, suggestion }
+        SettingsError { key, suggestion: Some(suggestion), ..settings.also_at.error(Code::AnchorInUse, text) }
     };
     trust::dropped(settings).into_iter().map(error).collect()
 }

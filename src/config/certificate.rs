@@ -36,7 +36,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let owner = owner(&shape);
     let before = shape.optional("before", driver::before);
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
-    let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
+    let reload = shape.get("reload").map_or(Some(Vec::new()), |node| around.reload(node, errors));
     let window = window::windows(&shape);
     let revoke_replaced = shape.or("revoke_replaced", false, boolean);
     let renew_at = shape.optional("renew_at", placed(renew_at::renew_at));

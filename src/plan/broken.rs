@@ -90,7 +90,16 @@ pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Fault
 fn planned(faulty: &Faulty, live: Option<&Kept>) -> Planned {
     let reasons = vec![Reason::new(ReasonCode::Settings, faulty.failure().text)];
     let expires = live.and_then(|live| live.facts.as_ref()).map(|facts| facts.not_after);
-    Planned { name: faulty.name.clone(), due: false, due_at: None, expires, reasons, action: Action::Nothing, waits_for: None }
+    Planned {
+        name: faulty.name.clone(),
+        due: false,
+        due_at: None,
+        expires,
+        reasons,
+        action: Action::Nothing,
+        waits_for: None,
+        next_request: None,
+    }
 }
 
 /// What lies on the disk of certificates whose settings are broken.

@@ -20,6 +20,7 @@ mod lab;
 
 mod audit;
 mod bare;
+mod consumers;
 mod look;
 mod measure;
 mod order;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("audit") => lab::run_and_clean_up("bench", audit::audit),
+        Some("consumers") => lab::run_and_clean_up("bench", consumers::consumers),
         Some("look") => lab::run_and_clean_up("bench", look::look),
         Some("order") => lab::run_and_clean_up("bench", order::order),
         Some("beside") => lab::run_and_clean_up("bench", || drop(beside_peers())),

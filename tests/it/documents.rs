@@ -95,6 +95,7 @@ fn planned() -> Planned {
         reasons: vec![Reason::new(ReasonCode::Debt, "gen-3 was issued but not taken up")],
         action: Action::Settle(Generation(3)),
         waits_for: Some(Opening { opens: at(60_000), ends: at(70_000) }),
+        next_request: None,
     }
 }
 

@@ -104,7 +104,8 @@ struct Authority {
     alone: bool,
 }
 
-fn certificates(view: &View, path: &Path) -> Vec<Facts> {
+/// What a PEM file holds.
+pub(super) fn certificates(view: &View, path: &Path) -> Vec<Facts> {
     let Ok(bytes) = view.bytes(path) else { return Vec::new() };
     let none = BTreeMap::new();
     let ders = pem::read(&String::from_utf8_lossy(&bytes), &mut Findings::new(&none));

@@ -5,6 +5,7 @@
 
 mod asked;
 mod material;
+mod plugins;
 mod replaced;
 mod services;
 pub mod write;
@@ -24,6 +25,7 @@ use crate::model::audit::Location;
 use crate::model::clock::Time;
 pub use asked::Asked;
 use material::Material;
+pub use plugins::Plugin;
 pub use replaced::Replaced;
 pub use services::{Endpoint, Reload};
 
@@ -186,6 +188,7 @@ pub fn gather(view: &View, drivers: Drivers, at: Time) -> Adoption {
     let read = material::read(view, &told.wiring);
     let mut skipped = read.skipped;
     let anchor = material::commonest_root(&read.pairs);
+    let look = Look { view, told: &told, drivers, anchor: anchor.as_ref() };
     let mut taken = Taken::default();
     let mut certificates = Vec::new();
     for pair in read.pairs {
@@ -196,7 +199,7 @@ pub fn gather(view: &View, drivers: Drivers, at: Time) -> Adoption {
             skipped.push(Skipped::at(&pair.location, &pair.file, why));
             continue;
         }
-        match adopt(view, &told, drivers, &pair, &mut taken) {
+        match adopt(&look, &pair, &mut taken) {
             Ok(adopted) => certificates.push(adopted),
             Err(left_out) => skipped.push(left_out),
         }
@@ -210,6 +213,14 @@ pub fn gather(view: &View, drivers: Drivers, at: Time) -> Adoption {
     Adoption { schema: SCHEMA, host, anchor, elsewhere: view.is_elsewhere(), tpm, issuer, certificates, skipped, replaces }
 }
 
+/// What one pair is seen beside.
+struct Look<'a> {
+    view: &'a View,
+    told: &'a Told,
+    drivers: Drivers,
+    anchor: Option<&'a Root>,
+}
+
 /// What no two certificates may share.
 #[derive(Debug, Default)]
 struct Taken {
@@ -217,7 +228,8 @@ struct Taken {
     targets: BTreeSet<PathBuf>,
 }
 
-fn adopt(view: &View, told: &Told, drivers: Drivers, pair: &Material, taken: &mut Taken) -> Result<Adopted, Skipped> {
+fn adopt(look: &Look<'_>, pair: &Material, taken: &mut Taken) -> Result<Adopted, Skipped> {
+    let Look { view, told, .. } = *look;
     if let Some(target) = pair.targets().find(|target| taken.targets.contains(target)) {
         let why = format!("{} belongs to another certificate of this host", target.display());
         return Err(Skipped::at(&pair.location, &pair.file, why));
@@ -244,7 +256,7 @@ fn adopt(view: &View, told: &Told, drivers: Drivers, pair: &Material, taken: &mu
         file: pair.file.clone(),
         used_by: used_by(&told.wiring, &pair.indexes),
         install: pair.install(),
-        reload: services::reload(told, drivers, &programs),
+        reload: services::reload(look, pair, &programs),
         verify: services::verify(&told.wiring, pair),
     })
 }

@@ -102,7 +102,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let now = world.clock.now();
     let unasked = if request.wishes.check_revoked { revocation::check(settings, &wanted, world, &run) } else { None };
     let unknown = |certificate: &Certificate| CertReport::new(certificate.name().clone(), Outcome::Failed);
-    let Looked { host, found, unlisted } = match planning::look(settings, &wanted, request.wishes, &run) {
+    let Looked { host, found, unlisted } = match planning::look(settings, &wanted, request.wishes, &run, &world.gate) {
         Ok(found) => found,
         Err(why) => {
             let failure = disk_failure(Stage::Plan, &why);

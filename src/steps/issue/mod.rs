@@ -153,7 +153,7 @@ impl std::fmt::Debug for Asking<'_> {
     }
 }
 
-/// Opens the authority for one certificate, whose issuing ends at `until`. Nothing of an authority can be asked without what the gate gives.
+/// Opens the authority for one certificate, whose issuing ends at `until`. Nothing is asked of an authority to be signed without what the gate gives.
 ///
 /// # Errors
 /// Stage `issue`: it cannot be asked now.
