@@ -144,6 +144,14 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
             return None;
         }
     };
+    let mode = view.meta(path).map(|meta| meta.mode & 0o7777);
+    if let Ok(mode) = mode
+        && mode != 0o600
+        && path.starts_with("/var/spool/cron/crontabs")
+    {
+        let draft = NewFinding::at(&lints::CRON_IGNORED, target(), Location::file(path)).severity(Severity::Medium);
+        findings.add(draft.expected("mode 0600").found(format!("mode {mode:04o}: Debian's cron passes over it")));
+    }
     if !text.is_empty() && !text.ends_with('\n') {
         let draft = NewFinding::at(&lints::CRON_IGNORED, target(), Location::file(path)).severity(Severity::Medium);
         findings.add(draft.expected("a line end at its end").found("none: cron refuses the whole table"));
@@ -159,6 +167,9 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
                 let draft = NewFinding::at(&lints::CRON_MALFORMED, target(), Location::line(path, number)).severity(Severity::High);
                 findings.add(draft.expected(expected).found(found));
             }
+            if let Some(draft) = seldom(&job, &target(), path) {
+                findings.add(draft);
+            }
             table.jobs.push(job);
         } else {
             let draft = NewFinding::at(&lints::CRON_MALFORMED, target(), Location::line(path, number));
@@ -170,6 +181,22 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
         }
     }
     Some(table)
+}
+
+/// A time that never comes, or comes once.
+fn seldom(job: &Job, target: &Target, path: &Path) -> Option<NewFinding> {
+    let location = Location::line(path, job.line.number);
+    match &job.schedule {
+        None if timer::renews(&job.line.text) => {
+            let draft = NewFinding::at(&lints::CRON_ONCE, target.clone(), location);
+            Some(draft.expected("a time that comes again").found("@reboot"))
+        }
+        Some(schedule) if schedule::longest_gap(std::slice::from_ref(schedule)).is_none() => {
+            let draft = NewFinding::at(&lints::CRON_MALFORMED, target.clone(), location).severity(Severity::High);
+            Some(draft.expected("a day that there is").found("a day that never comes, or comes once in years"))
+        }
+        _ => None,
+    }
 }
 
 /// An account that is none, in a table of /etc; or one in a user's own table, which has no column for it.

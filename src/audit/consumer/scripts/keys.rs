@@ -273,6 +273,16 @@ fn written(command: &Command) -> Vec<&str> {
     files
 }
 
+/// All files that a command writes or puts in place.
+pub(super) fn puts(command: &Command) -> Vec<&str> {
+    let mut files = written(command);
+    if matches!(command.program(), "mv" | "install" | "ln") {
+        files.extend(command.words.iter().skip(1).rfind(|word| !word.starts_with('-')).map(String::as_str));
+    }
+    files.retain(|file| *file != "/dev/null");
+    files
+}
+
 fn is_key(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let pem = name.ends_with(".pem") && (name.contains("key") || name.contains("priv"));

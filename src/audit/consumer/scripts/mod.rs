@@ -6,6 +6,7 @@ mod answers;
 pub(super) mod check;
 mod calls;
 mod command;
+mod confined;
 mod cron;
 mod errors;
 mod flow;
@@ -35,6 +36,7 @@ use crate::audit::facts::wiring::Wiring;
 use crate::io::look::View;
 use crate::model::audit::{Location, Target};
 use crate::model::schedule;
+pub use confined::Confined;
 pub(in crate::audit) use reloads::{any as reloads_any, of_file as hook_file, top as hook};
 use run::Runner;
 use script::{Does, ScriptContext};
@@ -73,6 +75,8 @@ pub struct Told {
     pub umask: bool,
     /// Variables of its environment.
     pub variables: Vec<Variable>,
+    /// What it may write.
+    pub confined: Confined,
 }
 
 /// What units run, as far as scripts have to do with it.
@@ -113,7 +117,7 @@ pub fn read(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> S
     for table in cron::tables(view, findings) {
         let first = jobs.len();
         tables(view, &table, &context, &mut out, &mut jobs, &mut mentions, findings);
-        let told = Told { umask: false, variables: table.variables() };
+        let told = Told { variables: table.variables(), ..Told::default() };
         let run = jobs.iter().skip(first).flat_map(|(_, run)| run);
         wanted.extend(run.map(|path| (path.clone(), told.clone())));
     }
@@ -201,6 +205,7 @@ fn all(
         let lines = if context.foreign { python::lines(&text) } else { shell::lines(&text) };
         let mut found = script::read(&target, &path, &lines, &context, findings);
         out.wiring.join(std::mem::take(&mut found.wiring));
+        confined::judge(view, &path, &told, &found.writes, findings);
         let named = found
             .mentions
             .iter()

@@ -24,4 +24,6 @@ catalogue! {
         "take the - from the command, so that the unit fails with it";
     ACCOUNT_ABSENT = "unit.account-absent", Medium, open, "the account or group that a unit runs as does not exist: it does not start (217/USER, 216/GROUP)",
         "create it (systemd-sysusers, useradd --system), or correct User= and Group=";
+    CONDITION = "unit.condition-never", High, open, "a condition of a renewal that does not hold: systemd passes over it in silence",
+        "create the file, or take the condition out";
 }

@@ -2,6 +2,7 @@
 //! a running systemd, nor judge units that have nothing to do with certificates.
 
 mod account;
+mod limits;
 pub mod lints;
 mod load;
 mod service;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::unit::{self, Setting, Unit};
-use super::{account, lints, told};
+use super::{account, limits, lints, told};
 use crate::audit::consumer::scripts::check::{self, ScriptLine};
 use crate::audit::consumer::scripts::run::{self, Runner};
 use crate::audit::consumer::scripts::script::{self, Does, ScriptContext};
@@ -66,9 +66,10 @@ pub(super) fn judge(view: &View, unit: &Unit, context: &ScriptContext, findings:
     credentials(view, unit, findings);
     overridden(unit, findings);
     account::judge(view, unit, findings);
+    limits::conditions(view, unit, findings);
     let account = unit.get("Service", "User").map(|setting| setting.value.clone()).filter(|user| user != "root" && user != "0");
     let umask = unit.get("Service", "UMask").is_some_and(|setting| setting.value.ends_with('7'));
-    let given = scripts::Told { umask, variables: told::variables(view, unit) };
+    let given = scripts::Told { umask, variables: told::variables(view, unit), confined: limits::of(unit, account.clone()) };
     let mut scripts = Vec::new();
     let mut lines: Vec<Told> = Vec::new();
     for setting in unit.commands() {
