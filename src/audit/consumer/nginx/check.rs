@@ -23,12 +23,14 @@ pub(super) struct Build {
 /// Checks a block and what is in it; `outer` is what the block itself is in.
 pub(super) fn block(list: &[Directive], context: &str, outer: &str, build: &Build, findings: &mut HostFindings) {
     let mut once: BTreeMap<&str, &Directive> = BTreeMap::new();
+    let mut places: BTreeMap<String, u32> = BTreeMap::new();
     for directive in list {
         name(directive, context, outer, build, findings);
         if let Some(expected) = known::expected(&directive.name, &directive.args) {
             let draft = at(&lints::VALUE_INVALID, directive).expected(format!("{}: {expected}", directive.name));
             findings.add(draft.found(directive.args.join(" ")));
         }
+        repeated(directive, &mut places, findings);
         if known::is_once(&directive.name) {
             if let Some(first) = once.get(directive.name.as_str()) {
                 let draft = at(&lints::DIRECTIVE_TWICE, directive).file(first.location());
@@ -42,6 +44,17 @@ pub(super) fn block(list: &[Directive], context: &str, outer: &str, build: &Buil
         {
             block(inside, &directive.name, context, build, findings);
         }
+    }
+}
+
+/// A location that is there twice; of expressions the first that fits counts.
+fn repeated(directive: &Directive, places: &mut BTreeMap<String, u32>, findings: &mut HostFindings) {
+    if directive.name != "location" || directive.arg().starts_with('~') {
+        return;
+    }
+    if let Some(first) = places.insert(directive.args.join(" "), directive.line) {
+        let draft = at(&lints::DIRECTIVE_TWICE, directive).expected("one location of this path");
+        findings.add(draft.found(format!("location {} also in line {first}", directive.args.join(" "))));
     }
 }
 

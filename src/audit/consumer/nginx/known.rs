@@ -144,6 +144,19 @@ const ONCE: &[&str] = &[
     "uwsgi_ssl_verify",
     "proxy_pass",
     "root",
+    "ssl",
+    "ssl_session_timeout",
+    "ssl_session_tickets",
+    "ssl_buffer_size",
+    "ssl_ecdh_curve",
+    "ssl_stapling",
+    "ssl_stapling_verify",
+    "ssl_reject_handshake",
+    "ssl_early_data",
+    "client_max_body_size",
+    "sendfile",
+    "gzip",
+    "http2",
 ];
 /// Those with one value, whatever it is.
 const SINGLE: &[&str] = &[
@@ -258,8 +271,20 @@ pub(super) fn expected(name: &str, args: &[String]) -> Option<String> {
         let next = args.iter().find(|arg| SERVER.contains(&arg.as_str()) && arg.contains('_'))?;
         return Some(format!("a ; before {next}"));
     }
+    if name == "add_header" && !matches!(args.len(), 2 | 3) {
+        return Some("a name, a value, and at most always".to_owned());
+    }
     if !ours {
         return None;
+    }
+    if bare == "ssl_session_timeout" && !is_time(value) {
+        return Some("a time, such as 10m".to_owned());
+    }
+    if bare == "ssl_verify_depth" && (value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Some("a number".to_owned());
+    }
+    if bare == "ssl_session_cache" && args.iter().any(|arg| arg.strip_prefix("shared:").is_some_and(|rest| !is_zone(rest))) {
+        return Some("shared:NAME:SIZE".to_owned());
     }
     if single && args.len() != 1 {
         let swallowed = args.iter().find(|arg| SERVER.contains(&arg.as_str()) || UPSTREAM.contains(&arg.trim_start_matches("proxy_")));
@@ -277,6 +302,17 @@ pub(super) fn expected(name: &str, args: &[String]) -> Option<String> {
     let protocols = bare == "ssl_protocols"
         && (args.is_empty() || args.iter().any(|arg| !PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(arg))));
     protocols.then(|| PROTOCOLS.join(", "))
+}
+
+/// `10m`, `1d12h`, `300`.
+fn is_time(value: &str) -> bool {
+    value.starts_with(|c: char| c.is_ascii_digit()) && value.chars().all(|c| c.is_ascii_digit() || "smhdwMy ".contains(c))
+}
+
+/// `NAME:SIZE`.
+fn is_zone(rest: &str) -> bool {
+    let size = rest.rsplit_once(':').filter(|(name, _)| !name.is_empty()).map_or("", |(_, size)| size);
+    size.starts_with(|c: char| c.is_ascii_digit()) && size.chars().all(|c| c.is_ascii_digit() || "kKmM".contains(c))
 }
 
 #[cfg(test)]

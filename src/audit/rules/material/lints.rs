@@ -32,6 +32,7 @@ catalogue! {
         "move the key into a file of its own with mode 0600, and renew with a new key: the old one may have been read";
     PEM_GLUED = "pem.glued", High, open, "two PEM blocks share a line: OpenSSL and Go do not read on", JOIN;
     PEM_INDENTED = "pem.indented", High, open, "a PEM boundary does not begin its line: OpenSSL and Go do not see the block", JOIN;
+    PEM_GAP = "pem.empty-line", High, open, "an empty line inside a PEM block: OpenSSL takes what stands before it for headers, and does not read the block", "remove the empty line";
     PEM_BOUNDARY = "pem.boundary-damaged", High, open, "a PEM boundary has not five dashes at each end: what lies behind it is lost", "write the boundary with five dashes at each end";
     SELF_SIGNED = "cert.self-signed", Low, open, "a self-signed certificate that no trust list of this host holds", "have it issued by the PKI, so that peers can trust it without knowing it";
     ISSUER_UNKNOWN = "path.issuer-unknown", Low, open, "the chain leads to an authority that nothing on this host knows",
