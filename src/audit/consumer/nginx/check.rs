@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::source::at;
 use super::syntax::Directive;
-use super::{known, lints};
+use super::{known, lints, versions};
 use crate::audit::facts::findings::HostFindings;
 use crate::audit::facts::package::{Version, words};
 use crate::model::finding::Severity;
@@ -60,7 +60,7 @@ fn repeated(directive: &Directive, places: &mut BTreeMap<String, u32>, findings:
 
 fn name(directive: &Directive, context: &str, outer: &str, build: &Build, findings: &mut HostFindings) {
     let name = directive.name.as_str();
-    if let Some((version, other)) = build.version.and_then(|version| Some((version, known::of_another(name, version)?))) {
+    if let Some((version, other)) = build.version.and_then(|version| Some((version, versions::of_another(name, version)?))) {
         let draft = at(&lints::DIRECTIVE_UNKNOWN, directive).expected(format!("a directive of nginx {}", words(version)));
         let remedy = format!("remove {name}, or install a version of nginx that has it");
         findings.add(draft.found(format!("{name}, which there is {other}")).remedy(remedy));

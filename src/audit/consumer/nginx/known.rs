@@ -1,7 +1,7 @@
 //! The names of nginx's directives and of those that others' modules bring (directives.txt and others.txt), what a misspelled one may have
 //! meant, and which version has which. It must never judge the values of what it only knows by name.
 
-use crate::audit::facts::package::{Version, words};
+use super::versions;
 
 /// Of `http` and `server` in the http, stream and mail modules.
 const SERVER: &[&str] = &[
@@ -69,46 +69,6 @@ const CORE: &[&str] = &["listen", "server_name", "proxy_pass", "grpc_pass", "uws
 const OWN: &str = include_str!("directives.txt");
 /// Those of modules that others make: whole names, and beginnings with a `*`.
 const OTHERS: &str = include_str!("others.txt");
-/// The version that brought a directive, where hosts still run older ones (nginx.org, CHANGES).
-const SINCE: &[(&str, Version)] = &[
-    ("http2", [1, 25, 1]),
-    ("http3", [1, 25, 0]),
-    ("http3_hq", [1, 25, 0]),
-    ("http3_stream_buffer_size", [1, 25, 0]),
-    ("quic_retry", [1, 25, 0]),
-    ("quic_gso", [1, 25, 0]),
-    ("quic_host_key", [1, 25, 0]),
-    ("ssl_reject_handshake", [1, 19, 4]),
-    ("ssl_conf_command", [1, 19, 4]),
-    ("proxy_ssl_conf_command", [1, 19, 4]),
-    ("grpc_ssl_conf_command", [1, 19, 4]),
-    ("ssl_ocsp", [1, 19, 0]),
-    ("ssl_ocsp_cache", [1, 19, 0]),
-    ("ssl_ocsp_responder", [1, 19, 0]),
-    ("ssl_early_data", [1, 15, 3]),
-    ("ssl_alpn", [1, 21, 4]),
-    ("keepalive_time", [1, 19, 10]),
-    ("keepalive_min_timeout", [1, 27, 4]),
-    ("ssl_key_log", [1, 27, 2]),
-    ("proxy_ssl_key_log", [1, 27, 2]),
-    ("ssl_certificate_cache", [1, 27, 4]),
-    ("proxy_ssl_certificate_cache", [1, 27, 4]),
-    ("ssl_object_cache_inheritable", [1, 27, 4]),
-    ("early_hints", [1, 29, 0]),
-    ("ssl_certificate_compression", [1, 29, 1]),
-    ("add_header_inherit", [1, 29, 3]),
-    ("ssl_ech_file", [1, 29, 4]),
-];
-/// The version that took a directive out.
-const UNTIL: &[(&str, Version)] = &[
-    ("ssl", [1, 25, 1]),
-    ("limit_zone", [1, 7, 6]),
-    ("spdy_chunk_size", [1, 9, 5]),
-    ("spdy_headers_comp", [1, 9, 5]),
-    ("spdy_keepalive_timeout", [1, 9, 5]),
-    ("spdy_max_concurrent_streams", [1, 9, 5]),
-    ("spdy_recv_timeout", [1, 9, 5]),
-];
 /// Directives of other modules that have `ssl` in their names.
 const FOREIGN: &[&str] =
     &["ssl_engine", "ssl_object_cache_inheritable", "ssl_ct", "ssl_ct_static_scts", "ssl_fingerprint", "ssl_target", "ssl_ja3"];
@@ -190,17 +150,10 @@ const SWITCHES: &[&str] = &[
 const VERIFY_CLIENT: &[&str] = &["on", "off", "optional", "optional_no_ca"];
 const PROTOCOLS: &[&str] = &["SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
-/// What a version of nginx makes of a directive that another version has: since when, or until when, there is one.
-pub(super) fn of_another(name: &str, version: Version) -> Option<String> {
-    let since = SINCE.iter().find(|(known, since)| *known == name && version < *since);
-    let until = UNTIL.iter().find(|(known, until)| *known == name && version >= *until);
-    since.map(|(_, since)| format!("since {}", words(*since))).or_else(|| until.map(|(_, until)| format!("up to before {}", words(*until))))
-}
-
 fn is_listed(name: &str) -> bool {
     let entries = |list: &'static str| list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
     entries(OWN).any(|known| known == name)
-        || UNTIL.iter().any(|(known, _)| *known == name)
+        || versions::is_gone(name)
         || entries(OTHERS).any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
         // Modules that write their names like this are not nginx's.
         || name.starts_with(|c: char| c.is_ascii_uppercase())

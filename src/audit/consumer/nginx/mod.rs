@@ -19,6 +19,7 @@ mod server;
 mod source;
 mod syntax;
 mod upstream;
+mod versions;
 
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::keys::written;
+use super::shell::Command;
 use super::{Told, lints};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::io::look::View;
@@ -65,4 +67,14 @@ fn denied(view: &View, account: &str, path: &Path) -> Option<String> {
     };
     let words = || format!("{} is {}:{} {:04o}", directory.display(), accounts.user(meta.uid), accounts.group(meta.gid), meta.mode);
     (meta.mode >> shift & 0o2 == 0).then(|| format!("{account} may not write there: {}", words()))
+}
+
+/// All files that a command writes or puts in place.
+pub(super) fn puts(command: &Command) -> Vec<&str> {
+    let mut files = written(command);
+    if matches!(command.program(), "mv" | "install" | "ln") {
+        files.extend(command.words.iter().skip(1).rfind(|word| !word.starts_with('-')).map(String::as_str));
+    }
+    files.retain(|file| *file != "/dev/null");
+    files
 }

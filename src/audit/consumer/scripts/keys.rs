@@ -258,7 +258,7 @@ fn opens(clause: &str) -> bool {
 }
 
 /// The files that a command writes where they are.
-fn written(command: &Command) -> Vec<&str> {
+pub(super) fn written(command: &Command) -> Vec<&str> {
     let mut files = command.outputs();
     let after = |option: &str| command.words.iter().skip_while(|word| *word != option).nth(1).map(String::as_str);
     match command.program() {
@@ -270,16 +270,6 @@ fn written(command: &Command) -> Vec<&str> {
         "openssl" => files.extend(after("-out").into_iter().chain(after("-keyout"))),
         _ => {}
     }
-    files
-}
-
-/// All files that a command writes or puts in place.
-pub(super) fn puts(command: &Command) -> Vec<&str> {
-    let mut files = written(command);
-    if matches!(command.program(), "mv" | "install" | "ln") {
-        files.extend(command.words.iter().skip(1).rfind(|word| !word.starts_with('-')).map(String::as_str));
-    }
-    files.retain(|file| *file != "/dev/null");
     files
 }
 

@@ -6,10 +6,10 @@ use std::path::Path;
 use super::Told;
 use super::calls::Calls;
 use super::check::{self, ScriptLine};
-use super::confined::Written;
+use super::confined::{self, Written};
 use super::errors::Errors;
 use super::flow::Flow;
-use super::keys::{self, Habits};
+use super::keys::Habits;
 use super::shell::{self, Command, Line};
 use super::variables::Variables;
 use super::{reloads, renewals};
@@ -100,7 +100,7 @@ pub(in crate::audit) fn read(target: &Target, path: &Path, lines: &[Line], conte
         let top = flow.is_top() && !function;
         function = !line.text.starts_with('}') && (function || begins_function(&line.text));
         let taken = if context.foreign { None } else { Some(taken(&mut flow, &variables, &line.text)) };
-        over = top && taken.as_ref().is_some_and(|taken| taken.live.first().is_some_and(|first| ends(first)));
+        over = top && taken.as_ref().is_some_and(|taken| taken.live.first().is_some_and(ends));
         let whole = taken.as_ref().is_none_or(Taken::whole);
         if whole {
             variables.learn(&line.text);
@@ -131,7 +131,7 @@ pub(in crate::audit) fn read(target: &Target, path: &Path, lines: &[Line], conte
             calls.wiring.renewals.extend(written);
             errors.line(&line);
             let number = line.location.line.unwrap_or_default();
-            let written = commands.iter().flat_map(keys::puts).filter(|path| path.starts_with('/') && !path.contains(['$', '*']));
+            let written = commands.iter().flat_map(confined::puts).filter(|path| path.starts_with('/') && !path.contains(['$', '*']));
             does.writes.extend(written.map(|path| Written { path: path.to_owned(), line: number }));
         }
     }

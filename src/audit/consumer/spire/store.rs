@@ -1,4 +1,4 @@
-//! The datastore: the pair and the roots by which the server speaks TLS with its database (doc/plugin_server_datastore_sql.md).
+//! The datastore: the pair and the roots by which the server speaks TLS with its database.
 
 use super::plugin::Plugin;
 use super::reader::SpireReader;

@@ -301,7 +301,7 @@ mod tests {
         let lines = u32::try_from(good.lines().count()).unwrap();
         let key = pki.key.serialize_pem();
         type Row<'a> = (&'a str, String, Vec<(&'a str, u32)>, Form);
-        let rows: [Row<'_>; 11] = [
+        let rows: [Row<'_>; 12] = [
             ("plain", good.clone(), vec![("certificate", 1)], Form::default()),
             ("text before", format!("subject=x\n\n{good}"), vec![("certificate", 3)], Form { garbage: 1, ..Form::default() }),
             ("combined", format!("{good}{key}"), vec![("certificate", 1), ("key", lines + 1)], Form::default()),

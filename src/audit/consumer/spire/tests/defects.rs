@@ -3,9 +3,7 @@
 use super::*;
 
 /// File, text to replace, replacement; then the finding, its severity, the file that it names and its line.
-type Defect = (&'static str, &'static str, &'static str, &'static str, Severity, &'static str, u32);
-
-const DEFECTS: &[Defect] = &[
+const DEFECTS: &[(&str, &str, &str, &str, Severity, &str, u32)] = &[
     (DATA_FILE, "keylime_tls_cert_file", "keylime_tls_client_cert_file", "spire.option-unknown", Severity::High, DATA_FILE, 4),
     (DATA_FILE, "keylime_tls_key_file", "keylime_tls_client_key_file", "spire.option-unknown", Severity::High, DATA_FILE, 5),
     (DATA_FILE, "keylime_tls_key_file", "tpm_policy", "spire.option-unknown", Severity::Medium, DATA_FILE, 5),

@@ -1,9 +1,8 @@
 //! Chains, and where a missing piece of one lies.
 
-use super::super::estate::{CERT, Estate, KEY, ROOT, client, ids, pems, stranger};
+use super::super::estate::{CERT, Estate, KEY, client, pems, stranger};
 use super::{Row, check, found};
 use crate::audit::consumer::keylime;
-use crate::audit::facts::wiring::ClientAuth;
 use crate::judge::kit::{self as certs, Authority, DAY, now};
 use crate::model::audit::Verdict;
 use crate::model::finding::Severity;
@@ -129,17 +128,6 @@ fn a_missing_intermediate_is_found_where_it_lies() {
     assert_eq!(document.chains[0].verdict, Verdict::Reject);
     estate.remove("/etc/tls/intermediate.crt");
     assert_eq!(found(&estate.audit(), "path.missing-intermediate").severity, Severity::High);
-}
-
-#[test]
-fn openssl_completes_a_served_chain_from_its_own_list() {
-    let mut estate = Estate::new();
-    call(&mut estate);
-    estate.put(CERT, pems(&[&estate.pki.leaf()]), 0o644);
-    estate.put(ROOT, pems(&[&estate.pki.root.der, &estate.pki.middle.der]), 0o644);
-    let document = estate.audit();
-    assert_eq!(found(&document, "chain.completed-by-trust").severity, Severity::Medium);
-    assert_eq!(ids(&document, Severity::High), [] as [&str; 0]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Both ends of a call.
 
-use super::super::estate::{Estate, ROOT, client, connection, ids, listener, pair, pems, stranger, trust};
+use super::super::estate::{CERT, Estate, ROOT, client, connection, ids, listener, pair, pems, stranger, trust};
 use super::found;
 use crate::audit::consumer::{nginx, spire};
 use crate::audit::facts::wiring::{ClientAuth, Needs};
@@ -94,4 +94,15 @@ fn a_client_that_shows_its_leaf_alone_is_refused_by_a_list_of_the_root_alone() {
     assert_eq!(estate.ids(Severity::High), ["call.client-untrusted"]);
     estate.put(ROOT, pems(&[&estate.pki.root.der, &estate.pki.middle.der]), 0o644);
     assert_eq!(estate.ids(Severity::High), [] as [&str; 0]);
+}
+
+#[test]
+fn openssl_completes_a_served_chain_from_its_own_list() {
+    let mut estate = Estate::new();
+    call(&mut estate);
+    estate.put(CERT, pems(&[&estate.pki.leaf()]), 0o644);
+    estate.put(ROOT, pems(&[&estate.pki.root.der, &estate.pki.middle.der]), 0o644);
+    let document = estate.audit();
+    assert_eq!(found(&document, "chain.completed-by-trust").severity, Severity::Medium);
+    assert_eq!(ids(&document, Severity::High), [] as [&str; 0]);
 }

@@ -19,10 +19,8 @@ fn a_healthy_pair_gives_nothing_at_all() {
     assert!(document.chains[0].elapsed.unwrap() < 0.01);
 }
 
-type Odd = (&'static str, fn(&mut Estate));
-
 /// Set-ups that look odd and are good.
-const HEALTHY: &[Odd] = &[
+const HEALTHY: &[(&str, fn(&mut Estate))] = &[
     ("self-signed for tests", |e| {
         let mut params = certs::leaf();
         params.extended_key_usages.clear();
