@@ -92,7 +92,7 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
     checks.extend(online_evidence::enforced(settings, session.server(), &granted).await);
     let mut lasting = Logins::none();
     for one in &granted {
-        lasting.add(one.method, one.lasts(session.server()).await);
+        lasting.add(one.method, one.lasts(session.server()).await, clock.now());
     }
     checks.extend(online_here::logins(settings, lasting, clock.now()));
     for Granted { method, grant, .. } in &granted {

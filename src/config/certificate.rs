@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::driver::{self, DraftEndpoint, DraftInstall, DraftVerify};
 use super::names::Names;
+use super::nearest::nearest;
 use super::neighbours::Neighbours;
 use super::settings::{Accounts, Certificate, Container, Endpoint, Install, InstallKind, IssuerSettings, Owner, ServerName};
 use super::shape::{Errors, Shape, Wrong, boolean, one_of, parsed, placed, quoted};
@@ -11,6 +12,7 @@ use super::tables::certificate as tables;
 use super::tree::{Node, Place, Value};
 use super::{renew_at, resident, value, window};
 use crate::io::account::{self, AccountError};
+use crate::io::look::View;
 use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
 use crate::model::profile::Profile;
@@ -211,10 +213,14 @@ fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<
 }
 
 fn owner(shape: &Shape<'_>) -> Option<Owner> {
-    fn known(found: Result<u32, AccountError>) -> Result<u32, Wrong> {
-        found.map_err(|error| Wrong::value(error.to_string()).suggest("name an account that exists, or its number in quotes"))
-    }
-    let uid = shape.optional("owner", parsed(|name| known(account::user(name))));
-    let gid = shape.optional("group", parsed(|name| known(account::group(name))));
+    let here = View::host();
+    let uid = shape.optional("owner", parsed(|name| account::user(name).map_err(|why| no_account(&why, name, here.accounts().users()))));
+    let gid = shape.optional("group", parsed(|name| account::group(name).map_err(|why| no_account(&why, name, here.accounts().groups()))));
     Some(Owner { uid: uid?, gid: gid? })
+}
+
+fn no_account<'a>(why: &AccountError, name: &str, known: impl Iterator<Item = &'a str>) -> Wrong {
+    let known: Vec<&str> = known.collect();
+    let meant = nearest(name, &known).map_or_else(String::new, |best| format!("did you mean {}? else ", quoted(best)));
+    Wrong::value(why.to_string()).suggest(format!("{meant}name an account that exists, or its number in quotes"))
 }

@@ -14,11 +14,18 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     near.then_some(best)
 }
 
-/// What would be right in place of `word`.
+/// What would be right in place of `word`: the nearest, and all that there are, unless they are many.
 pub(super) fn instead(word: &str, known: &[&str]) -> String {
     let all = known.join(", ");
-    nearest(word, known).map_or_else(|| format!("known here: {all}"), |best| format!("did you mean \"{best}\"? known here: {all}"))
+    match nearest(word, known) {
+        Some(best) if known.len() > FEW => format!("did you mean \"{best}\"? `omens help settings` has all"),
+        Some(best) => format!("did you mean \"{best}\"? known here: {all}"),
+        None => format!("known here: {all}"),
+    }
 }
+
+/// So many beside the one that was meant tell more than they hide it.
+const FEW: usize = 8;
 
 /// The same of words that a server has: `of` leads over to all that there are.
 pub(crate) fn instead_at(word: &str, known: &[&str], of: &str) -> String {

@@ -23,28 +23,20 @@ use crate::model::span;
 /// What may not be read.
 pub fn known(settings: &Settings) -> Result<Logins, DiskError> {
     let content = Dir::open(&settings.paths.state)?.map_or(Ok(None), |state| state.read(layout::LOGINS))?;
-    let noted: Option<Logins> = content.and_then(|content| serde_json::from_slice(&content.bytes).ok());
-    let at = View::host().meta(&settings.paths.state.join(layout::LOGINS)).ok().map(|meta| meta.modified);
-    let noted = noted.zip(at).map(|(logins, at)| Noted { logins, at });
+    let noted: Logins = content.and_then(|content| serde_json::from_slice(&content.bytes).ok()).unwrap_or_default();
     let mut known = Logins { logins: by_certificate(settings), ..Logins::none() };
     let mut seen: Vec<&str> = Vec::new();
     for method in &settings.openbao.login {
         // Two of a kind are told together.
         if !seen.contains(&method.word()) {
             seen.push(method.word());
-            of_method(method, noted.as_ref(), &mut known);
+            of_method(method, &noted, &mut known);
         }
     }
     Ok(known)
 }
 
-/// `logins.json`, and when it was written.
-struct Noted {
-    logins: Logins,
-    at: Time,
-}
-
-fn of_method(method: &AuthMethod, noted: Option<&Noted>, known: &mut Logins) {
+fn of_method(method: &AuthMethod, noted: &Logins, known: &mut Logins) {
     let word = method.word();
     let secret = match method {
         AuthMethod::AppRole(approle) if !approle.wrapped => Some(&approle.secret_id),
@@ -52,17 +44,14 @@ fn of_method(method: &AuthMethod, noted: Option<&Noted>, known: &mut Logins) {
         _ => None,
     };
     let unknown = |why: String| UnknownEnd { method: word.to_owned(), why };
-    let Some(Noted { logins, at }) = noted else {
-        known.unknown.extend(secret.map(|_| unknown(NOT_YET.to_owned())));
-        return;
-    };
-    if let Some(changed) = secret.and_then(changed).filter(|changed| changed > at) {
+    let newer = secret.and_then(changed).filter(|changed| noted.learnt.get(word).is_some_and(|learnt| changed > learnt));
+    if let Some(changed) = newer {
         known.unknown.push(unknown(format!("what it logs in with was changed at {changed}, and no run has logged in by it since")));
         return;
     }
-    let ends: Vec<LoginEnd> = logins.logins.iter().filter(|login| login.method == word).cloned().collect();
-    let unknowns: Vec<UnknownEnd> = logins.unknown.iter().filter(|login| login.method == word).cloned().collect();
-    let is_silent = ends.is_empty() && unknowns.is_empty() && !logins.endless.iter().any(|one| one == word);
+    let ends: Vec<LoginEnd> = noted.logins.iter().filter(|login| login.method == word).cloned().collect();
+    let unknowns: Vec<UnknownEnd> = noted.unknown.iter().filter(|login| login.method == word).cloned().collect();
+    let is_silent = ends.is_empty() && unknowns.is_empty() && !noted.endless.iter().any(|one| one == word);
     known.unknown.extend(secret.filter(|_| is_silent).map(|_| unknown(NOT_YET.to_owned())));
     known.logins.extend(ends);
     known.unknown.extend(unknowns);

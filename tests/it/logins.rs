@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::lab::estate::{Authority, Cert, Estate, Run};
 use crate::lab::hostile::{Hostile, Login, TOKEN};
+use crate::lab::jwt::Signer;
 use crate::lab::openbao::OpenBao;
 use crate::lab::place;
 use crate::lab::swtpm::Swtpm;
@@ -123,6 +124,11 @@ fn a_secret_id_that_ends_or_is_used_up_too_soon_is_said_where_the_login_may_ask(
     assert!(estate.plain(&["status", "--format", "prometheus"]).stdout.contains("omens_login_expires_seconds{login=\"approle\"} 1"));
     let checked = estate.omens(&["check-config", "--online"]);
     assert!(checked.code == 0 && warned(&checked).contains(&"login-ends"), "{checked}");
+    // A run that does not log in learns nothing, and forgets nothing.
+    let known = status.json["logins"].clone();
+    std::fs::remove_dir_all(estate.run_dir()).unwrap();
+    estate.renew().expect(0, "web", "settled");
+    assert_eq!(estate.omens(&["status"]).json["logins"], known);
 
     // Until somebody logged in by a new one, nothing is known of it; the check asks.
     std::thread::sleep(Duration::from_millis(1100));
@@ -202,4 +208,35 @@ fn the_state_of_the_tpm_is_a_metric_of_every_state_it_can_be_in() {
     drop(swtpm);
     assert_eq!(estate.force().code, 1);
     assert!(is("tpm-unreachable"), "{:?}", states());
+}
+
+#[test]
+fn a_service_account_logs_in_by_its_token_which_is_read_anew_each_time() {
+    let (bao, signer) = (OpenBao::shared(), Signer::new("cluster"));
+    // The method `kubernetes` asks the API of a cluster about the token; what it is sent is what this one is sent.
+    bao.api("POST", "sys/auth/kubernetes", Some(json!({ "type": "jwt" })));
+    let config = json!({ "jwt_validation_pubkeys": [signer.public_pem()], "jwt_supported_algs": ["ES256"] });
+    bao.api("POST", "auth/kubernetes/config", Some(config));
+    let subject = "system:serviceaccount:default:omens";
+    let role = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["openbao"], "bound_subject": subject, "token_policies": ["omens-renew"],
+        "token_no_default_policy": true, "token_ttl": "10m"
+    });
+    bao.api("POST", "auth/kubernetes/role/omens", Some(role));
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let token = |ends: u64| signer.token(&json!({ "sub": subject, "aud": "openbao", "exp": ends, "iat": now() - 600, "nbf": now() - 600 }));
+    let login = "[ { jwt = { mount = \"kubernetes\", role = \"omens\", jwt = \"file:DIR/token\" } } ]";
+    let secrets = vec![("token".to_owned(), token(now() - 400))];
+    let authority = Authority { address: bao.address(), root_pem: bao.root.pem.clone(), login: login.to_owned(), secrets };
+    let estate = Estate::new("kubernetes", authority).with(Cert::web("web"));
+    estate.renew().expect(1, "web", "failed").because("web", "issue/login-refused");
+    // A projected token is replaced by the kubelet before it ends.
+    place::write_secret(&estate.dir.join("token"), &token(now() + 300));
+    estate.renew().expect(0, "web", "renewed");
+    let status = estate.omens(&["status"]);
+    assert_eq!(
+        (&status.json["logins"], &status.json["logins_unknown"]),
+        (&json!([]), &json!([])),
+        "whoever writes it keeps it alive: {status}"
+    );
 }

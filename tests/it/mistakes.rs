@@ -132,7 +132,7 @@ fn what_a_new_user_gets_wrong_is_said_so_that_it_can_be_put_right() {
     walk.says("A PCR that there is not", &text, OFFLINE);
     let text = walk.with("\n[[certificate]]", "\n[tpm]\ntcti = \"device:/dev/tpmrm9\"\n\n[[certificate]]");
     walk.says("A TPM that is not there", &text, ONLINE);
-    let text = format!("{}group = \"keylmie\"\n", walk.good);
+    let text = format!("{}group = \"www-dta\"\n", walk.good);
     walk.says("A group that is gone", &text, OFFLINE);
     let text = format!("{}{}", walk.good, walk.certificate());
     walk.says("Two certificates of one name", &text, OFFLINE);

@@ -151,8 +151,8 @@ impl Session {
         let before = std::mem::replace(&mut *state, State::Granted { grant: Arc::new(grant), method: TpmIdentity::WORD, again: false });
         match before {
             State::Granted { grant, method, .. } => {
-                let lasts = grant.lasts(self.server.clock.now());
-                self.ended.lock().unwrap_or_else(PoisonError::into_inner).add(method, lasts);
+                let now = self.server.clock.now();
+                self.ended.lock().unwrap_or_else(PoisonError::into_inner).add(method, grant.lasts(now), now);
                 Ok(self.end(&grant).await)
             }
             State::NotYet | State::Refused(_) => Ok(None),
@@ -173,7 +173,7 @@ impl Session {
         };
         let mut logins = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(Granting { grant, method }) = granted {
-            logins.add(method, lasting::of(&self.server, &grant).await);
+            logins.add(method, lasting::of(&self.server, &grant).await, self.server.clock.now());
         }
         logins
     }
@@ -189,7 +189,13 @@ impl Session {
         if !grant.is_ours() {
             return None;
         }
-        let problem = self.server.revoke_self(grant).await.err()?;
+        let problem = match self.server.revoke_self(grant).await.err()? {
+            Problem { again: Some(wait), .. } => {
+                pause(wait).await;
+                self.server.revoke_self(grant).await.err()?
+            }
+            problem => problem,
+        };
         Some(Unrevoked { problem, lease: grant.lease() })
     }
 

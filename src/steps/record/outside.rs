@@ -37,8 +37,10 @@ const REVOKED_KEPT: usize = 16;
 /// When the state cannot be read or written.
 pub fn note_revoked(state: &Dir, name: &CertName, serial: &str) -> Result<(), DiskError> {
     change(state, name, |mut known| {
+        let is_owed = known.to_revoke.iter().any(|owed| owed.serial == serial);
+        known.to_revoke.retain(|owed| owed.serial != serial);
         if known.revoked.iter().any(|noted| noted == serial) {
-            return None;
+            return is_owed.then_some(known);
         }
         known.revoked.push(serial.to_owned());
         let surplus = known.revoked.len().saturating_sub(REVOKED_KEPT);
@@ -57,15 +59,17 @@ fn change(state: &Dir, name: &CertName, with: impl FnOnce(State) -> Option<State
     write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
 }
 
-/// Keeps when logins end, as far as a run learnt it: anew each time, since a secret that is newer than this file is not what it is about.
+/// Keeps when logins end, as far as a run learnt it, beside what was learnt before of others.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn note_logins(state: &Dir, logins: &Logins) -> Result<(), DiskError> {
-    if *logins == Logins::none() && state.read(layout::LOGINS)?.is_none() {
+    if *logins == Logins::none() {
         return Ok(());
     }
-    write::replace_unflushed(state, layout::LOGINS, &write::json(state, layout::LOGINS, logins)?, 0o600)
+    let before = state.read(layout::LOGINS)?.and_then(|content| serde_json::from_slice(&content.bytes).ok());
+    let all = logins.after(before.unwrap_or_else(Logins::none));
+    write::replace_unflushed(state, layout::LOGINS, &write::json(state, layout::LOGINS, &all)?, 0o600)
 }
 
 /// Takes a failure to keep or to publish out of the state of a certificate that was published after all.
