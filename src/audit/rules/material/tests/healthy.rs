@@ -19,8 +19,11 @@ fn a_healthy_pair_gives_nothing_at_all() {
     assert!(document.chains[0].elapsed.unwrap() < 0.01);
 }
 
+/// What is done to a healthy host.
+type Change = fn(&mut Estate);
+
 /// Set-ups that look odd and are good.
-const HEALTHY: &[(&str, fn(&mut Estate))] = &[
+const HEALTHY: &[(&str, Change)] = &[
     ("self-signed for tests", |e| {
         let mut params = certs::leaf();
         params.extended_key_usages.clear();
