@@ -27,7 +27,8 @@ pub fn report_of_many(report: &Report, style: Style) -> String {
 /// What failed, a line each: for those who do not see the result.
 #[must_use]
 pub fn failures(report: &Report, style: Style) -> String {
-    let failed = worst_first(report).into_iter().filter(|certificate| rank(certificate.outcome) < RANK_OF_GOOD);
+    // `rolled-back` is what was asked for where the run ended well.
+    let failed = worst_first(report).into_iter().filter(|certificate| !certificate.is_good(report.exit == 0));
     let line = |certificate: &CertReport| {
         let error = certificate.error.as_ref().map_or(String::new(), |error| format!(": {}", failure(error)));
         format!("{}: {}: {}{error}\n", style.bad("error"), certificate.name, certificate.outcome.as_str())
@@ -40,9 +41,6 @@ fn worst_first(report: &Report) -> Vec<&CertReport> {
     sorted.sort_by_key(|certificate| rank(certificate.outcome));
     sorted
 }
-
-/// From here on an outcome is no failure.
-const RANK_OF_GOOD: u8 = 3;
 
 /// How bad an outcome is; 0 is the worst.
 const fn rank(outcome: Outcome) -> u8 {
@@ -58,7 +56,7 @@ const fn rank(outcome: Outcome) -> u8 {
         | Outcome::Revoked
         | Outcome::Unblocked
         | Outcome::Forgotten
-        | Outcome::Renamed => RANK_OF_GOOD,
+        | Outcome::Renamed => 3,
         Outcome::Kept | Outcome::NotDue | Outcome::Unchanged => 4,
     }
 }

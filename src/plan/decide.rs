@@ -142,7 +142,7 @@ impl Judged<'_> {
             published: tree.unpublished.is_none(),
             trusts: tree.trust_changed.is_none(),
             force: self.wishes.force,
-            next: Generation(tree.largest + 1),
+            next: Generation::after(tree.largest),
         }
     }
 

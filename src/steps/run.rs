@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::record;
+use super::swap::disk_failure;
 use super::swap::renames::{self, Renamed};
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
@@ -233,10 +234,13 @@ impl Run {
             let of = certificates.iter_mut().filter(|report| report.name == one.name);
             of.for_each(|report| report.warnings.push(renamed_warning(one)));
         }
-        let error = self.unwritten.take().map(|why| disk_error(&why));
+        let error = self.unwritten.take().map(|why| {
+            self.note_unwritten(&certificates, &why);
+            disk_error(&why)
+        });
         let hidden = self.of_all && self.hides;
         Report {
-            exit: u8::from(error.is_some() || hidden || certificates.iter().any(|c| !self.is_good(c))),
+            exit: u8::from(error.is_some() || hidden || certificates.iter().any(|c| !c.is_good(self.command == Command::Rollback))),
             schema: self.command.schema().to_owned(),
             host: self.host,
             started: self.started,
@@ -247,16 +251,13 @@ impl Run {
         }
     }
 
-    /// Whether an outcome leaves the exit code at 0. `rolled-back` does only where a person asked for it, `blocked` where only a window of the
-    /// settings is waited for.
-    fn is_good(&self, report: &CertReport) -> bool {
-        match report.outcome {
-            Outcome::Blocked => report.error.as_ref().is_some_and(|error| error.code == Code::OutsideWindow),
-            Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
-            Outcome::Restored | Outcome::Kept | Outcome::Resealed => true,
-            Outcome::Revoked | Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged | Outcome::Forgotten | Outcome::Renamed => true,
-            Outcome::RolledBack => self.command == Command::Rollback,
-            Outcome::Refused | Outcome::Failed | Outcome::Exhausted | Outcome::Interrupted => false,
+    /// What a run has done and its ledger does not say is still to be seen when the run is over: in `status`, until the next run.
+    fn note_unwritten(&self, certificates: &[CertReport], why: &DiskError) {
+        let failure = disk_failure(Stage::Commit, why);
+        for report in certificates.iter().filter(|report| report.error.is_none() && report.outcome != Outcome::NotDue) {
+            if let Err(why) = record::note_failure(&self.state, &report.name, &failure, self.clock.now()) {
+                tracing::error!(%why, certificate = %report.name, "that the ledger was not written could not be noted");
+            }
         }
     }
 

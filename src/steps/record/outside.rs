@@ -37,8 +37,10 @@ const REVOKED_KEPT: usize = 16;
 /// When the state cannot be read or written.
 pub fn note_revoked(state: &Dir, name: &CertName, serial: &str) -> Result<(), DiskError> {
     change(state, name, |mut known| {
+        let is_owed = known.to_revoke.iter().any(|owed| owed.serial == serial);
+        known.to_revoke.retain(|owed| owed.serial != serial);
         if known.revoked.iter().any(|noted| noted == serial) {
-            return None;
+            return is_owed.then_some(known);
         }
         known.revoked.push(serial.to_owned());
         let surplus = known.revoked.len().saturating_sub(REVOKED_KEPT);
