@@ -100,6 +100,12 @@ pub fn profile(word: &str, policies: &Path) -> Result<Arc<Profile>, Vec<Settings
     profile.ok_or_else(|| errors.into_inner())
 }
 
+/// The profile of this name out of the bytes of its file, or else the shipped one; `None` where it is neither, or wrong.
+#[must_use]
+pub fn profile_of(name: &str, file: Option<(String, Vec<u8>)>) -> Option<Arc<Profile>> {
+    profile::of_file(name, file, &Errors::default())
+}
+
 /// By file, the main one first, and by place. Where a file is no TOML in places, what seems to be missing and what stands in such a line
 /// is left out: the syntax error is its cause.
 fn in_order(mut errors: Vec<SettingsError>, main: &str, broken: bool) -> Vec<SettingsError> {

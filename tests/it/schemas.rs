@@ -231,7 +231,7 @@ fn adoptable() -> std::path::PathBuf {
     let key = crate::lab::pki::ec_key();
     let ca = crate::lab::pki::Ca::root("Some Root", crate::lab::pki::CaKeys::Ec);
     let leaf = crate::lab::pki::Leaf::server("www.example.net", &["example.net"], &["10.0.0.1".parse().unwrap()], time::Duration::DAY);
-    for directory in ["etc/nginx", "etc/ssl"] {
+    for directory in ["etc/nginx", "etc/ssl", "etc/spire"] {
         std::fs::create_dir_all(root.join(directory)).unwrap();
     }
     std::fs::write(root.join("etc/ssl/web.pem"), format!("{}{}", ca.leaf(&key, &leaf).pem(), ca.pem)).unwrap();
@@ -239,6 +239,11 @@ fn adoptable() -> std::path::PathBuf {
     let server =
         "server { listen 443 ssl; server_name www.example.net; ssl_certificate /etc/ssl/web.pem; ssl_certificate_key /etc/ssl/web.key; }";
     std::fs::write(root.join("etc/nginx/nginx.conf"), format!("events {{}}\nhttp {{ {server} }}\n")).unwrap();
+    let agent = "agent { data_dir = \"/var/lib/spire\" server_address = \"spire\" server_port = \"8081\" trust_domain = \"example.net\" }";
+    let files = "certificate_path = \"/etc/ssl/web.pem\" private_key_path = \"/etc/ssl/web.key\"";
+    let plugins =
+        format!("plugins {{ NodeAttestor \"x509pop\" {{ plugin_data {{ {files} }} }} KeyManager \"memory\" {{ plugin_data {{}} }} }}");
+    std::fs::write(root.join("etc/spire/agent.conf"), format!("{agent}\n{plugins}\n")).unwrap();
     root
 }
 
@@ -265,6 +270,8 @@ fn what_init_and_the_audit_print_has_one_shape_at_every_exit_code() {
         assert_eq!(Validator::faults(&schema(name), &document), Vec::<String>::new(), "{arguments:?}: {document}");
         assert_eq!(document["schema"], format!("omens.{name}/1"), "{arguments:?}");
         assert_eq!(document["error"]["text"].is_string(), code == 2, "{arguments:?}: {document}");
+        let is_adopted = (name, code) == ("init", 0);
+        assert!(!is_adopted || output.stdout.contains("\"plugin\":{\"kind\":\"NodeAttestor\""), "{document}");
     }
 }
 
