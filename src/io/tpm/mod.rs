@@ -1,4 +1,4 @@
-//! The TPM: sealing under the storage root key and unsealing, with or without PCRs, and evidence of what it measured ([`endorsed`]). The
+//! The TPM: sealing under the storage root key and unsealing, with or without PCRs, and evidence of what it measured (`endorsed`). The
 //! caller pins the storage root key by its Name.
 //!
 //! Commands block. Nothing that is secret crosses the connection in clear: sessions are salted to the storage root key and encrypted in both
