@@ -40,8 +40,14 @@ pub struct Probe {
     #[arg(long, value_name = "PROTOCOL", value_parser = starttls())]
     pub starttls: Option<StartTls>,
     /// How long each handshake may take
-    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = span::parse)]
+    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = some_time)]
     pub timeout: Duration,
+}
+
+/// A length of time in which something can be done.
+fn some_time(text: &str) -> Result<Duration, String> {
+    let time = span::parse(text)?;
+    if time.is_zero() { Err("expected more than no time at all".to_owned()) } else { Ok(time) }
 }
 
 /// `init`.

@@ -20,6 +20,7 @@ use crate::judge::pem;
 use crate::model::code::Code;
 use crate::model::idn;
 use crate::model::report::RunError;
+use crate::model::request::is_host_name;
 
 pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Probe) -> u8 {
     let asking = match asking(session, arguments) {
@@ -56,6 +57,11 @@ fn asking(session: &Session<'_>, arguments: &Probe) -> Result<Asking, RunError> 
     let server_name = arguments.server_name.clone().unwrap_or_else(|| host.to_owned());
     // Names go over the wire in their ASCII form.
     let server_name = idn::ascii(&server_name).unwrap_or(server_name);
+    // An underscore is in no host name, and in names that servers have all the same.
+    if server_name.parse::<std::net::IpAddr>().is_err() && !is_host_name(&server_name.replace('_', "x")) {
+        let text = format!("--server-name {}: expected a host name or an address", crate::model::text::one_line(&server_name, 100));
+        return Err(refused(Code::Usage, text, "write it like www.example.net"));
+    }
     let address = idn::ascii(host).map_or(address.clone(), |ascii| address.replacen(host, &ascii, 1));
     let identity = match (&arguments.cert, &arguments.key) {
         (Some(cert), key) => Some(identity(cert, key.as_ref().unwrap_or(cert))?),
@@ -63,7 +69,7 @@ fn asking(session: &Session<'_>, arguments: &Probe) -> Result<Asking, RunError> 
     };
     let mut trust = Vec::new();
     for file in &arguments.trust {
-        let found = ders(&bytes(file)?);
+        let found: Vec<Vec<u8>> = ders(&bytes(file)?).into_iter().filter(|der| Facts::parse(der).is_ok()).collect();
         if found.is_empty() {
             return Err(refused(
                 Code::Malformed,

@@ -218,6 +218,17 @@ fn hello(stream: &mut TcpStream) {
     let _read = stream.read(&mut bytes).unwrap_or_default();
 }
 
+/// What cannot be asked is a matter of the command line, and not of the server.
+#[test]
+fn a_question_that_is_none_is_wrong_usage() {
+    let text = crate::lab::place::directory("probe").join("text");
+    std::fs::write(&text, "root:x:0:0:root:/root:/bin/bash\n").unwrap();
+    for arguments in [["--server-name", "*.x y"], ["--timeout", "0s"], ["--trust", text.to_str().unwrap()]] {
+        let (code, document) = probe(1, &arguments);
+        assert_eq!((code, document["error"]["code"].is_string()), (2, true), "{arguments:?}: {document}");
+    }
+}
+
 #[test]
 fn peers_that_lie_stall_or_speak_something_else_are_named_in_time() {
     let answers = |bytes: Vec<u8>| {
