@@ -71,6 +71,12 @@ impl Settings {
         self.certificates.iter().find(|c| &c.request.name == name)
     }
 
+    /// The names that certificates have and had before, also of those that cannot be worked on.
+    pub fn renames(&self) -> impl Iterator<Item = (&CertName, &CertName)> {
+        let faulty = self.faults.certificates.iter().filter_map(|faulty| Some((&faulty.name, faulty.renamed_from.as_ref()?)));
+        self.certificates.iter().filter_map(|one| Some((one.name(), one.renamed_from.as_ref()?))).chain(faulty)
+    }
+
     /// Whether a login of these settings shows the certificate of this name.
     #[must_use]
     pub fn is_identity(&self, name: &CertName) -> bool {

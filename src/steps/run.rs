@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::record;
+use super::swap::refuse_foreign;
 use super::swap::renames::{self, Renamed};
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
@@ -91,6 +92,10 @@ impl Run {
             Ok(state) => state,
             Err(why) => return refuse(disk_error(&why)),
         };
+        // Whoever owns the directory decides what its files are: nothing is written into it.
+        if let Err(failure) = refuse_foreign(&state) {
+            return refuse(RunError { code: failure.code, text: failure.text, hint: failure.hint });
+        }
         // A link where the ledger should be is seen before anything is done, not after.
         if let Err(why) = write::refuse_link(&state, layout::LEDGER) {
             return refuse(disk_error(&why));

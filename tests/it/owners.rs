@@ -27,11 +27,29 @@ fn a_directory_of_somebody_else_is_used_for_nothing() {
     }
     for which in [Estate::state, Estate::run_dir] {
         let (hostile, estate) = issued();
-        std::os::unix::fs::chown(which(&estate), Some(12_345), None).unwrap();
+        let directory = which(&estate);
+        // Nothing may be written before that is seen: not the lock, the ledger, or the note whose settings these are.
+        if directory == estate.state() {
+            for file in ["lock", "ledger.jsonl", "settings.json"] {
+                std::fs::remove_file(directory.join(file)).unwrap();
+            }
+        } else {
+            std::fs::remove_dir_all(directory.join("trust")).unwrap();
+        }
+        let names = || {
+            let mut names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let before = names();
+        std::os::unix::fs::chown(&directory, Some(12_345), None).unwrap();
         let run = estate.force();
-        run.expect(1, "web", "failed").because("web", "publish/foreign-owner");
+        assert!(run.code == 1 && run.json.to_string().contains("\"foreign-owner\""), "{run}");
+        let restored = estate.omens(&["restore"]);
+        restored.expect(1, "web", if directory == estate.state() { "failed" } else { "kept" });
+        assert_eq!(names(), before, "{run}{restored}");
         assert_eq!((hostile.sign_requests(), estate.committed("web")), (1, Some(1)), "{run}");
-        std::os::unix::fs::chown(which(&estate), Some(0), None).unwrap();
+        std::os::unix::fs::chown(&directory, Some(0), None).unwrap();
         estate.force().expect(0, "web", "renewed");
     }
 }

@@ -74,7 +74,7 @@ fn other(file: &Path, settings: &Settings) -> Option<Other> {
 
 fn names(settings: &Settings) -> BTreeSet<&CertName> {
     let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
-    let earlier = settings.certificates.iter().filter_map(|certificate| certificate.renamed_from.as_ref());
+    let earlier = settings.renames().map(|(_, earlier)| earlier);
     settings.certificates.iter().map(Certificate::name).chain(faulty).chain(earlier).collect()
 }
 

@@ -1,14 +1,14 @@
 //! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::leftovers::clean;
 use super::site::{Site, directory_owner};
 use super::trust::{self, Announced, Trust};
 use super::withdrawn;
-use crate::config::settings::{Certificate, Owner, Settings};
+use crate::config::settings::{Certificate, Owner, Paths, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write::{self, Ownership};
 use crate::model::anchor::Fingerprint;
@@ -44,18 +44,15 @@ fn foreign(path: &Path, uid: u32) -> Failure {
     Failure::new(Stage::Publish, Code::ForeignOwner, text).hint(hint)
 }
 
-/// Refuses directories of ours that belong to somebody else.
+/// Refuses a directory of ours that belongs to somebody else; asked of the opened one, before anything is written into it.
 ///
 /// # Errors
 /// Stage `publish`, code `foreign-owner`.
-pub fn refuse_foreign(paths: [&PathBuf; 2]) -> Result<(), Failure> {
-    for path in paths {
-        let found = Dir::open(path).and_then(|dir| dir.map_or(Ok(None), |dir| dir.foreign_owner()));
-        if let Some(uid) = found.map_err(|why| failure(Stage::Publish, &why))? {
-            return Err(foreign(path, uid));
-        }
+pub fn refuse_foreign(dir: &Dir) -> Result<(), Failure> {
+    match dir.foreign_owner().map_err(|why| failure(Stage::Publish, &why))? {
+        Some(uid) => Err(foreign(dir.path(), uid)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 impl Trees {
@@ -73,21 +70,19 @@ impl Trees {
     /// # Errors
     /// The same.
     pub fn open_with(settings: &Arc<Settings>, stores: Arc<Stores>) -> Result<Arc<Self>, Failure> {
-        let trees = Self::make(settings, stores).map_err(|why| failure(Stage::Publish, &why))?;
-        refuse_foreign([&settings.paths.state, &settings.paths.run])?;
-        Ok(Arc::new(trees))
+        let disk = |why: DiskError| failure(Stage::Publish, &why);
+        let state = write::make_path(&settings.paths.state, 0o700).map_err(disk)?;
+        refuse_foreign(&state)?;
+        let run = run_root(&settings.paths)?;
+        Self::make(settings, stores, &state, run).map(Arc::new).map_err(disk)
     }
 
-    fn make(settings: &Arc<Settings>, stores: Arc<Stores>) -> Result<Self, DiskError> {
-        let state = write::make_path(&settings.paths.state, 0o700)?;
-        let (certs, made) = write::make_dir(&state, layout::CERTS, 0o700, Ownership::default())?;
+    fn make(settings: &Arc<Settings>, stores: Arc<Stores>, state: &Dir, run: Dir) -> Result<Self, DiskError> {
+        let (certs, made) = write::make_dir(state, layout::CERTS, 0o700, Ownership::default())?;
         if made {
-            write::sync(&state)?;
+            write::sync(state)?;
         }
-        // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (swap/ondisk.md,
-        // "What lies where").
-        let run = write::make_path(&settings.paths.run, 0o755)?;
-        trust::keep(&state, &settings.anchors())?;
+        trust::keep(state, &settings.anchors())?;
         let trust = Mutex::new(Trust::open(settings, &certs, &run)?);
         Ok(Self { settings: settings.clone(), certs, run, stores, trust })
     }
@@ -279,6 +274,17 @@ fn existing(root: &Dir, name: &CertName) -> Result<Dir, DiskError> {
 
 fn live(dir: Result<Dir, DiskError>) -> Option<Generation> {
     dir.and_then(|dir| dir.link(layout::LIVE)).ok().flatten().as_deref().and_then(Generation::parse)
+}
+
+/// The run directory, made where it is missing.
+///
+/// # Errors
+/// When it cannot be made or opened; code `foreign-owner` where it belongs to somebody else.
+pub fn run_root(paths: &Paths) -> Result<Dir, Failure> {
+    // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (swap/ondisk.md, "What lies where").
+    let run = write::make_path(&paths.run, 0o755).map_err(|why| failure(Stage::Publish, &why))?;
+    refuse_foreign(&run)?;
+    Ok(run)
 }
 
 /// `NAME` of the run directory, made where it is missing, and without what a killed run left half-made.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::place::{self, Place, Trees};
+use super::publish::not_publishable;
 use crate::config::settings::Certificate;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
@@ -73,9 +74,7 @@ impl Reopened {
 pub fn reopen(place: &Place, generation: Generation) -> Result<Reopened, Failure> {
     let kept = place.var().and_then(|var| Kept::read(&var, generation)).map_err(|why| place::failure(Stage::Publish, &why))?;
     if !matches!(kept.condition, Condition::Intact) {
-        let text = format!("{generation} of {} cannot be published: {}", place.name(), condition_text(&kept.condition));
-        return Err(Failure::new(Stage::Publish, Code::BlobDamaged, text)
-            .hint(format!("`omens renew {} --force` makes a new key and certificate", place.name())));
+        return Err(not_publishable(place.name(), &kept));
     }
     let complete = is_complete(place, &kept).map_err(|why| place::failure(Stage::Publish, &why))?;
     let known = kept.facts.as_ref().filter(|_| complete && !kept.keep.rests_in_clear()).map(|facts| facts.spki.clone());
@@ -86,7 +85,9 @@ pub fn reopen(place: &Place, generation: Generation) -> Result<Reopened, Failure
     Ok(Reopened { kept, spki: key.spki().to_vec(), key: Some(key) })
 }
 
-pub(super) fn condition_text(condition: &Condition) -> &str {
+/// A condition in words.
+#[must_use]
+pub fn condition_text(condition: &Condition) -> &str {
     match condition {
         Condition::Intact => "it is intact",
         Condition::Changed(text) | Condition::Unreadable(text) => text,
