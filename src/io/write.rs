@@ -66,8 +66,10 @@ pub fn make_dir(parent: &Dir, name: &str, mode: u32, owner: Ownership) -> Result
     };
     let dir = parent.child(name)?.ok_or_else(|| DiskError::new("open the directory", parent.join(name), Errno::NOENT))?;
     let (has_mode, uid, gid) = dir.owner()?;
-    if has_mode != mode || owner.uid.is_some_and(|u| u != uid) || owner.gid.is_some_and(|g| g != gid) {
-        give(&dir, mode, owner).map_err(|errno| DiskError::new("set mode and owner of", parent.join(name), errno))?;
+    // What is right already is not asked for: changing an owner may take a capability that a process without such certificates lacks.
+    let other = Ownership { uid: owner.uid.filter(|u| *u != uid), gid: owner.gid.filter(|g| *g != gid) };
+    if has_mode != mode || other != Ownership::default() {
+        give(&dir, mode, other).map_err(|errno| DiskError::new("set mode and owner of", parent.join(name), errno))?;
     }
     Ok((dir, made))
 }

@@ -55,6 +55,45 @@ fn a_directory_of_somebody_else_is_used_for_nothing() {
 }
 
 #[test]
+fn what_the_settings_give_to_nobody_any_more_is_ours_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    if !is_root() {
+        return crate::skipped("keys that were given to another user: needs root to give files away");
+    }
+    let (hostile, mut estate) = issued();
+    let consumer = estate.dir.join("consumer");
+    crate::lab::place::make_private(&consumer);
+    let copy = format!("install = [ {{ dir = \"{}\", cert = \"c.crt\", key = \"c.key\", as = \"copy\" }} ]\n", consumer.display());
+    let of = |path: &str| {
+        let found = std::fs::metadata(estate.dir.join(path)).unwrap_or_else(|why| panic!("{path}: {why}"));
+        (found.uid(), found.gid(), format!("{:o}", found.mode() & 0o7777))
+    };
+    let (nobody, daemon) = (NOBODY.uid, nix::unistd::Group::from_name("daemon").unwrap().unwrap().gid.as_raw());
+    let owned = format!("owner = \"{nobody}\"\n");
+    let grouped = format!("{owned}group = \"daemon\"\n");
+    for (extra, directory, key) in [
+        (owned.as_str(), (nobody, 0, "750"), (nobody, 0, "600")),
+        ("", (0, 0, "750"), (0, 0, "600")),
+        (grouped.as_str(), (0, daemon, "750"), (nobody, daemon, "640")),
+        ("group = \"daemon\"\n", (0, daemon, "750"), (0, daemon, "640")),
+        ("", (0, 0, "750"), (0, 0, "600")),
+    ] {
+        estate.certs[0].extra = format!("{extra}{copy}");
+        estate.write();
+        let plan = estate.omens(&["plan"]);
+        assert_eq!(plan.reasons("web"), ["unpublished"], "{extra}: {plan}");
+        estate.renew().expect(0, "web", "settled");
+        for (path, (uid, gid, mode)) in
+            [("run/web", directory), ("run/web/live", directory), ("run/web/live/key.pem", key), ("consumer/c.key", key)]
+        {
+            assert_eq!(of(path), (uid, gid, mode.to_owned()), "{path} with {extra:?}");
+        }
+        estate.renew().expect(0, "web", "not-due");
+    }
+    assert_eq!(hostile.sign_requests(), 1);
+}
+
+#[test]
 fn settings_of_another_user_are_refused() {
     if !rustix::process::geteuid().is_root() {
         return crate::skipped("settings_of_another_user_are_refused: needs root to give files away");
