@@ -96,7 +96,7 @@ pub fn condition_text(condition: &Condition) -> &str {
 }
 
 impl Staged {
-    /// Stages a new generation in both trees.
+    /// Stages a new generation in both trees. `now` is when; of a certificate that was staged before, when that was.
     ///
     /// # Errors
     /// The value and why, when a file cannot be written; what was half-made is removed by the next run.
