@@ -267,6 +267,15 @@ fn two_configurations_that_share_a_state_directory_are_refused_by_name() {
         assert!(text.contains(other.to_str().unwrap()) && text.contains(estate.settings().to_str().unwrap()), "{text}");
         assert!(!estate.state().join("certs/mail").exists(), "nothing was attempted");
     }
+    // What the noted ones say cannot be told while they are broken.
+    let good = estate.settings_text();
+    for broken in [good.replace("mount = ", "mound = "), format!("{good}\n= =\n"), String::new()] {
+        std::fs::write(estate.settings(), &broken).unwrap();
+        let run = under(&estate.dir.join("mail.toml"));
+        assert_eq!((&run["exit"], &run["error"]["code"]), (&json!(2), &json!("shared-state")), "{run}");
+        assert!(run["error"]["text"].as_str().unwrap().contains("cannot be told") && !estate.state().join("certs/mail").exists(), "{run}");
+    }
+    estate.write();
     // A copy, and one that names more, are the same host's settings in another place; so is what was moved.
     assert_eq!(under(&beside(&estate, "copy.toml", "ttl = \"24h\"", "ttl = \"23h\""))["exit"], 0);
     assert_eq!(estate.renew().code, 0);
