@@ -9,7 +9,6 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use super::record;
-use super::swap::refuse_foreign;
 use super::swap::renames::{self, Renamed};
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
@@ -26,7 +25,7 @@ use crate::model::login_end::LoginEnd;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
 pub use lines::interrupted;
 pub(super) use lines::{line, renamed, renamed_warning};
-pub(super) use locking::disk_error;
+pub(super) use locking::{disk_error, wait_for};
 
 pub use command::Command;
 
@@ -88,18 +87,10 @@ impl Run {
                 certificates: Vec::new(),
             }))
         };
-        let state = match write::make_path(&settings.paths.state, 0o700) {
+        let state = match locking::open(settings) {
             Ok(state) => state,
-            Err(why) => return refuse(disk_error(&why)),
+            Err(error) => return refuse(error),
         };
-        // Whoever owns the directory decides what its files are: nothing is written into it.
-        if let Err(failure) = refuse_foreign(&state) {
-            return refuse(RunError { code: failure.code, text: failure.text, hint: failure.hint });
-        }
-        // A link where the ledger should be is seen before anything is done, not after.
-        if let Err(why) = write::refuse_link(&state, layout::LEDGER) {
-            return refuse(disk_error(&why));
-        }
         match locking::wait_for_lock(&state, wait, clock) {
             Ok(Some(lock)) => {
                 if let Err(error) = owner::claim(&state, settings) {
