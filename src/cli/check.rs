@@ -55,6 +55,6 @@ impl Check {
     }
 
     pub(super) fn warned(warning: Warning) -> Self {
-        Self::new(warning.code, Severity::Warning, warning.text)
+        Self { hint: warning.hint, ..Self::new(warning.code, Severity::Warning, warning.text) }
     }
 }

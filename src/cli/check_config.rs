@@ -48,7 +48,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     } else {
         Vec::new()
     };
-    errors.extend(settings.iter().flat_map(|settings| dropped(settings, &file)));
+    errors.extend(settings.iter().flat_map(dropped));
     warnings.extend(settings.as_ref().and_then(not_in_memory));
     let examined = settings.as_ref().map(examine).unwrap_or_default();
     warnings.extend(settings.as_ref().and_then(|settings| services::no_systemd(settings, &View::host())));
@@ -59,7 +59,9 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     for check in examined.iter().chain(checks.iter().flatten()).filter(|check| !check.ok) {
         match check.severity {
             Severity::Error => errors.push(as_error(&file, check)),
-            Severity::Info | Severity::Warning => warnings.push(Warning::new(check.code, &*check.text)),
+            Severity::Info | Severity::Warning => {
+                warnings.push(Warning { hint: check.hint.clone(), ..Warning::new(check.code, &*check.text) })
+            }
         }
     }
     // What stands in a line is the cause, and what OpenBao denies as a whole its consequence.
@@ -102,7 +104,7 @@ fn examine(settings: &Settings) -> Vec<Check> {
 }
 
 /// Roots that the settings drop while something on this host still serves a certificate that ends there.
-fn dropped(settings: &Settings, file: &str) -> Vec<SettingsError> {
+fn dropped(settings: &Settings) -> Vec<SettingsError> {
     let error = |dropped: trust::Dropped| {
         let text = format!(
             "{} of {} ends at the root {}, which is neither trust.anchor nor in trust.also",
@@ -110,8 +112,7 @@ fn dropped(settings: &Settings, file: &str) -> Vec<SettingsError> {
         );
         let suggestion = format!("keep it in trust.also until `omens renew {} --force` has replaced that certificate", dropped.name);
         let key = Some("trust.also".to_owned());
-        let (file, suggestion) = (file.to_owned(), Some(suggestion));
-        SettingsError { file, line: None, column: None, key, code: Code::AnchorInUse, text, suggestion }
+        SettingsError { key, suggestion: Some(suggestion), ..settings.also_at.error(Code::AnchorInUse, text) }
     };
     trust::dropped(settings).into_iter().map(error).collect()
 }
@@ -151,7 +152,7 @@ fn text(session: &Session<'_>, document: &Document) -> String {
         text.push_str(&format!("  {}: {}\n", style.good(check.code.as_str()), one_line(&check.text, 500)));
     }
     for warning in &document.warnings {
-        text.push_str(&format!("{}: {}: {}\n", style.warn("warning"), warning.code, warning.text));
+        text.push_str(&show::general_warning(warning, style));
     }
     text
 }

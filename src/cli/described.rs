@@ -28,6 +28,7 @@ pub(super) const ALL: &[Described] = &described! {
     "check-config" = "check-config",
     "chain-audit" = "chain-audit",
     "probe" = "probe",
+    "init" = "init",
     "notify" = "notify",
     "ledger-line" = "ledger-line",
     "state" = "state",

@@ -10,6 +10,7 @@ use super::session::Session;
 use crate::config::settings::{Certificate, Settings};
 use crate::model::openbao::{AuthMethod, JwtSvid};
 use crate::model::profile::Purpose;
+use crate::model::request::SUBJECT_KEYS;
 
 const LOGIN: &str = include_str!("../../policies/openbao/omens-login.hcl");
 const ENROLL: &str = include_str!("../../policies/openbao/omens-enroll.hcl");
@@ -207,6 +208,9 @@ impl<'a> Script<'a> {
 struct Names {
     names: BTreeSet<String>,
     addresses: BTreeSet<String>,
+    uris: BTreeSet<String>,
+    /// By the role's fields.
+    subject: BTreeMap<&'static str, BTreeSet<String>>,
     server: bool,
     client: bool,
     rsa: bool,
@@ -218,6 +222,13 @@ impl Names {
         self.names.insert(request.common_name.clone());
         self.names.extend(request.dns.iter().cloned());
         self.addresses.extend(request.ip.iter().map(|ip| format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })));
+        self.names.extend(request.email.iter().cloned());
+        self.uris.extend(request.uri.iter().cloned());
+        for field in &request.subject {
+            for key in SUBJECT_KEYS.iter().filter(|key| key.attribute == field.attribute) {
+                self.subject.entry(key.key).or_default().insert(field.value.clone());
+            }
+        }
         self.server |= matches!(request.profile.purpose, Purpose::Server | Purpose::Both);
         self.client |= matches!(request.profile.purpose, Purpose::Client | Purpose::Both);
         self.rsa |= request.algorithm.is_rsa();
@@ -231,10 +242,11 @@ impl Names {
         let own = serde_json::json!({
             "allowed_domains": self.names, "allowed_domains_template": false, "allow_localhost": self.names.contains("localhost"),
             "allow_ip_sans": !self.addresses.is_empty(), "allowed_ip_sans_cidr": self.addresses,
-            "server_flag": self.server, "client_flag": self.client, "key_type": key_type, "key_bits": bits, "key_usage": usage,
+            "allowed_uri_sans": self.uris, "server_flag": self.server, "client_flag": self.client, "key_type": key_type, "key_bits": bits, "key_usage": usage,
         });
         if let (Some(role), Some(own)) = (role.as_object_mut(), own.as_object()) {
             role.extend(own.clone());
+            role.extend(self.subject.iter().map(|(key, values)| ((*key).to_owned(), serde_json::json!(values))));
         }
         serde_json::to_string_pretty(&role).unwrap_or_default()
     }

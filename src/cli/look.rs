@@ -2,11 +2,13 @@
 
 use super::arguments::{Command, Status, StatusFormat};
 use super::exit::{FAILED, OK, REFUSED, UNKNOWN};
+use super::services;
 use super::session::Session;
 use super::standing::{self, SHORT, due, reasons};
 use super::style::Style;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains};
 use crate::io::dir::DiskError;
+use crate::io::look::View;
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::RunError;
@@ -61,6 +63,7 @@ pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &S
         Ok(document) => document,
         Err(why) => return session.refuse(command, unreadable(&why)),
     };
+    document.warnings.extend(services::no_systemd(&settings, &View::host()));
     let hidden = named.is_empty() && settings.faults.hidden.is_some();
     let exit = match &arguments.due {
         None if document.healthy => OK,

@@ -6,18 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check::{Check, Severity};
-use super::{online_evidence, online_here, online_names};
+use super::{online_evidence, online_here, online_names, online_roles};
 use crate::config::settings::{Sealing, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{
-    Grant, Granted, Health, HealthState, HostIdentity, Means, Server, Session, Tried, Unrevoked, advisory, ask_health, sign_path,
+    Grant, Granted, Health, HealthState, HostIdentity, Means, Server, Session, Tried, Unrevoked, advisory, ask_health, known_roles,
+    sign_path,
 };
 use crate::io::tpm::Tpm;
 use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
-use crate::model::login_end::LoginEnd;
+use crate::model::login_end::Logins;
 
 /// Paths that a renewal needs none of, with what could be done through them. `{m}` is the PKI mount, `{r}` a role of the settings.
 const DANGEROUS: [(&[&str], &str); 8] = [
@@ -86,13 +87,14 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         let others: Vec<&str> = others.iter().map(|granted| granted.method).collect();
         let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
         checks.push(Check::new(Code::Login, Severity::Info, format!("login by {} works{also}", first.method)));
-        checks.extend(paths(settings, session.server(), &first.grant).await);
-        checks.extend(online_names::mount(settings, session.server(), &first.grant).await);
-        checks.extend(online_here::roles(settings, session.server(), &first.grant).await);
+        checks.extend(names(settings, session.server(), &first.grant).await);
     }
     checks.extend(online_evidence::enforced(settings, session.server(), &granted).await);
-    let ends: Vec<LoginEnd> = granted.iter().filter_map(|granted| granted.end(clock.now())).collect();
-    checks.extend(online_here::logins(settings, ends, clock.now()));
+    let mut lasting = Logins::none();
+    for one in &granted {
+        lasting.add(one.method, one.lasts(session.server()).await, clock.now());
+    }
+    checks.extend(online_here::logins(settings, lasting, clock.now()));
     for Granted { method, grant, .. } in &granted {
         if let Some(Unrevoked { problem, .. }) = session.end(grant).await {
             let text = format!("the token of the login by {method} could not be revoked: {}", problem.failure.text);
@@ -164,10 +166,22 @@ fn roots(settings: &Settings) -> String {
     settings.anchors().into_iter().map(|anchor| anchor.sha256.to_string()).collect::<Vec<_>>().join(" or ")
 }
 
+/// Mount, roles and paths of the settings. What there is not is said alone: that it may not be used either is no news.
+async fn names(settings: &Settings, server: &Server, grant: &Grant) -> Vec<Check> {
+    if let Some(unknown) = online_names::mount(settings, server, grant).await {
+        return vec![unknown];
+    }
+    let known = known_roles(server, &settings.openbao.mount, grant).await;
+    let mut checks = paths(settings, server, grant, known.as_deref()).await;
+    checks.extend(online_roles::roles(settings, server, grant, known.as_deref()).await);
+    checks
+}
+
 /// What the login is allowed: all that is needed, and nothing that is dangerous.
-async fn paths(settings: &Settings, server: &Server, grant: &Grant) -> Vec<Check> {
+async fn paths(settings: &Settings, server: &Server, grant: &Grant, known: Option<&[String]>) -> Vec<Check> {
     let mount = &settings.openbao.mount;
-    let roles: BTreeSet<&str> = settings.certificates.iter().map(|certificate| certificate.issuer.role()).collect();
+    let is_known = |role: &&str| known.is_none_or(|known| known.iter().any(|one| one == role));
+    let roles: BTreeSet<&str> = settings.certificates.iter().map(|certificate| certificate.issuer.role()).filter(is_known).collect();
     let needed: Vec<String> = roles.iter().map(|role| sign_path(mount, role)).collect();
     let dangerous: Vec<(Vec<String>, &str)> = DANGEROUS.iter().map(|(templates, why)| (expand(templates, mount, &roles), *why)).collect();
     let asked: Vec<String> = needed.iter().chain(dangerous.iter().flat_map(|(paths, _)| paths)).cloned().collect();

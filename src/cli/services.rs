@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::check::{Check, Severity};
+use crate::config::nearest::nearest;
 use crate::config::service::Examined;
 use crate::config::settings::{Certificate, Settings};
-use crate::config::shape::nearest;
 use crate::io::look::View;
 use crate::io::read;
 use crate::model::code::Code;
@@ -56,12 +56,10 @@ pub(super) fn no_systemd(settings: &Settings, view: &View) -> Option<Warning> {
         return None;
     }
     let units: Vec<&str> = units.iter().map(String::as_str).collect();
-    let text = format!(
-        "no systemd here: nobody can be asked to reload {}; run omens where systemd runs, or name in `reload` what needs none, such as {{ \
-         nginx = {{ conf = \"/etc/nginx/nginx.conf\" }} }}",
-        units.join(", ")
-    );
-    Some(Warning::new(Code::NoSystemd, text))
+    let text = format!("no systemd here: nobody can be asked to reload {}", units.join(", "));
+    let hint =
+        "run omens where systemd runs, or name in `reload` what needs none, such as { nginx = { conf = \"/etc/nginx/nginx.conf\" } }";
+    Some(Warning::new(Code::NoSystemd, text).hint(hint))
 }
 
 /// The units of the settings that no directory of systemd has.

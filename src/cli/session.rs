@@ -8,6 +8,7 @@ use super::exit::{REFUSED, UNKNOWN};
 use super::journal;
 use super::output::Output;
 use super::progress::Progress;
+use super::refused;
 use super::screen::Screen;
 use super::show;
 use super::style::Style;
@@ -18,7 +19,6 @@ use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
-use crate::plan::view::{End, PlanDocument, StatusDocument};
 
 /// One run of the program.
 pub(super) struct Session<'a> {
@@ -107,11 +107,9 @@ impl<'a> Session<'a> {
 
     /// Prints why nothing was attempted, in the shape that the command's document has at every exit code.
     fn refused(&mut self, command: &Command, report: &Report) -> u8 {
-        let of_shape = matches!(command, Command::Plan | Command::Status(_));
-        if !(self.is_json(command) && of_shape) {
+        if !(self.is_json(command) && refused::print(self.output, report)) {
             return self.report(report);
         }
-        show_refused(self.output, report);
         self.errors(report);
         report.exit
     }
@@ -135,7 +133,9 @@ impl<'a> Session<'a> {
     /// failed is on stderr as well, where somebody looks for it who sends stdout elsewhere.
     pub(super) fn report(&mut self, report: &Report) -> u8 {
         if self.global.json {
-            self.output.document(report);
+            if !refused::print(self.output, report) {
+                self.output.document(report);
+            }
         } else if !self.global.quiet {
             let text = show::report(report, self.style);
             self.output.text(&text);
@@ -181,17 +181,6 @@ impl<'a> Session<'a> {
     pub(super) fn progress(&self) -> Progress {
         let shown = self.environment.stderr_is_terminal && !self.environment.dumb;
         if shown { Progress::new(self.screen, self.clock) } else { Progress::silent() }
-    }
-}
-
-/// Why `plan` or `status` did nothing, as their own document.
-pub(super) fn show_refused(output: &mut Output, report: &Report) {
-    let end = End { started: report.started, finished: report.finished, exit: report.exit, error: report.error.clone() };
-    let (host, errors) = (report.host.clone(), report.errors.clone());
-    if report.schema == "omens.plan/1" {
-        output.document(&PlanDocument::refused(host, end, errors));
-    } else {
-        output.document(&StatusDocument::refused(host, end, errors));
     }
 }
 

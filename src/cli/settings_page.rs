@@ -8,8 +8,8 @@ use super::exit::{OK, REFUSED};
 use super::output::Output;
 use super::screen::Screen;
 use crate::config::keys::{Key, Kind, Otherwise, Table};
+use crate::config::nearest::nearest;
 use crate::config::reference::{PROFILE, ROOT, Section, sections};
-use crate::config::shape::nearest;
 use crate::model::text::one_line;
 use crate::steps::service::DRIVERS;
 
@@ -21,7 +21,12 @@ const WIDTH: usize = 100;
 
 /// Which part of the reference a command line asks for, where it is `omens help settings [KEY]`; nothing: all of it.
 pub(super) fn asked(arguments: &[OsString]) -> Option<Option<String>> {
-    let words: Vec<&str> = arguments.iter().skip(1).map(|word| word.to_str().unwrap_or_default()).collect();
+    let mut words: Vec<&str> = arguments.iter().skip(1).map(|word| word.to_str().unwrap_or_default()).collect();
+    // Options of all commands may stand before it, and say nothing here.
+    while let Some(option) = words.first().filter(|word| word.starts_with('-')) {
+        let with_value = ["--config", "--color"].contains(option);
+        words.drain(..words.len().min(1 + usize::from(with_value)));
+    }
     match words.as_slice() {
         ["help", "settings"] => Some(None),
         ["help", "settings", key] => Some(Some((*key).to_owned())),
@@ -182,6 +187,21 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_of_all_commands_may_stand_before_help() {
+        let asked = |words: &str| asked(&words.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for (words, expected) in [
+            ("omens help settings", Some(None)),
+            ("omens --config /etc/o.toml help settings uri", Some(Some("uri".to_owned()))),
+            ("omens --config=/etc/o.toml -v --color never help settings", Some(None)),
+            ("omens --config help settings", None),
+            ("omens help renew", None),
+            ("omens renew help settings", None),
+        ] {
+            assert_eq!(asked(words), expected, "{words}");
+        }
+    }
 
     #[test]
     fn every_key_stands_in_the_text_and_on_the_page() {

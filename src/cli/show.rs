@@ -124,8 +124,15 @@ fn severity(severity: Severity, style: Style) -> String {
     }
 }
 
+/// A warning about one of many.
 pub(super) fn warning(warning: &Warning, style: Style) -> String {
-    format!("  {}: {}\n", style.warn("warning"), one_line(&format!("{}: {}", warning.code, warning.text), LINE))
+    format!("  {}", general_warning(warning, style))
+}
+
+/// A warning about all of it.
+pub(super) fn general_warning(warning: &Warning, style: Style) -> String {
+    let text = one_line(&format!("{}: {}", warning.code, warning.text), LINE);
+    format!("{}: {text}\n{}", style.warn("warning"), hint(warning.hint.as_deref(), style))
 }
 
 fn failure(failure: &Failure) -> String {

@@ -29,14 +29,20 @@ pub(super) fn status(document: &StatusDocument, paths: &Paths, style: Style, ver
     let total = document.certificates.len();
     let well = document.certificates.iter().filter(|c| c.healthy).count();
     let summary = if document.healthy { style.good("healthy") } else { style.bad(&format!("{} of {total} need attention", total - well)) };
-    let more = if verbose || document.healthy { "" } else { "; more with -v" };
-    text.push_str(&format!("{}: {summary}, last run {last}{more}\n", style.name(&one_line(&document.host, LINE))));
+    let unknown: Vec<&str> = document.logins_unknown.iter().map(|login| login.method.as_str()).collect();
+    let ends =
+        if unknown.is_empty() { String::new() } else { format!("; when the login by {} ends is not known", unknown.join(" and by ")) };
+    let more = if verbose || (document.healthy && unknown.is_empty()) { "" } else { "; more with -v" };
+    text.push_str(&format!("{}: {summary}, last run {last}{ends}{more}\n", style.name(&one_line(&document.host, LINE))));
     if let Some(beyond) = document.certificates.iter().find_map(|c| c.keep_beyond).filter(|_| verbose) {
         text.push_str(&format!("{}: {beyond}\n", style.warn("note")));
     }
     for warning in &document.warnings {
-        let says = one_line(&format!("{}: {}", warning.code, warning.text), LINE);
-        text.push_str(&format!("{}: {says}\n", style.warn("warning")));
+        text.push_str(&show::general_warning(warning, style));
+    }
+    for login in document.logins_unknown.iter().filter(|_| verbose) {
+        let says = one_line(&format!("when the login by {} ends is not known: {}", login.method, login.why), LINE);
+        text.push_str(&format!("{}: {says}\n", style.warn("note")));
     }
     for name in &document.unnamed {
         let (state, run) = (paths.state.join(layout::CERTS), &paths.run);
@@ -148,6 +154,9 @@ fn whole(standing: &Standing, now: Time, style: Style) -> String {
             window.opens,
             window.ends
         ));
+    }
+    if let Some(subject) = &standing.subject {
+        text.push_str(&format!("  subject: {}\n  names: {}\n", one_line(subject, LINE), one_line(&standing.names.join(", "), LINE)));
     }
     text.push_str(&format!("  key: {}\n", standing.keep_means));
     for warning in &standing.warnings {

@@ -10,8 +10,8 @@ use super::environment::Environment;
 use super::exit::{OK, REFUSED, UNKNOWN};
 use super::output::Output;
 use super::screen::Screen;
-use super::session;
 use super::style::Style;
+use super::{refused, session};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::report::{Report, RunError};
@@ -67,9 +67,8 @@ pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Cloc
         let error = RunError { code: Code::Usage, text: one_line(&text, 500), hint: Some(hint) };
         // Which command it should have been nobody knows where there is none.
         let report = Report { error: Some(error), ..session::empty(command.unwrap_or(&"error"), now, now, code) };
-        match command {
-            Some(&("plan" | "status")) => session::show_refused(output, &report),
-            _ => output.document(&report),
+        if !refused::print(output, &report) {
+            output.document(&report);
         }
     }
     code

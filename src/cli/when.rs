@@ -9,6 +9,7 @@ use tokio_cron_scheduler::job::job_data::{CronJob, JobStoredData, JobType, job_s
 use crate::model::clock::Time;
 use crate::model::span;
 use crate::model::text::one_line;
+use crate::plan::retry::Wake;
 
 /// The shortest and the longest `--every`.
 const EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
@@ -170,7 +171,7 @@ pub enum Look {
 pub struct Wait {
     schedule: Schedule,
     due: Due,
-    /// When the next certificate is due, where that is known: no run waits for its tick beyond it.
+    /// When the first certificate has to be looked at, where that is sooner than the tick.
     certificate: Option<Time>,
     seen: Moment,
 }
@@ -183,17 +184,20 @@ enum Due {
 }
 
 impl Wait {
-    /// The wait after a run that began at `began` and has ended now. What was missed meanwhile, that run has done. `certificate` is when the
-    /// next certificate is due; what was due already and is not renewed waits for the tick.
+    /// The wait after a run that began at `began` and has ended now. What was missed meanwhile, that run has done. `wakes` are when certificates
+    /// have to be looked at: what was due already and is not renewed waits for the tick, unless it ends before that.
     #[must_use]
-    pub fn after(schedule: &Schedule, began: Moment, now: Moment, certificate: Option<Time>) -> Self {
+    pub fn after(schedule: &Schedule, began: Moment, now: Moment, wakes: &[Wake]) -> Self {
         let due = match schedule {
             Schedule::Every(every) => Due::Monotonic(began.monotonic + *every),
             Schedule::Cron(expression) => Due::Wall(next(expression, now.wall)),
         };
         // Seen at the beginning: a clock that was set during the run is noticed at the first look.
-        let certificate = certificate.filter(|due| *due > now.wall);
-        Self { schedule: schedule.clone(), due, certificate, seen: began }
+        let mut wait = Self { schedule: schedule.clone(), due, certificate: None, seen: began };
+        let tick = wait.due_at(now);
+        let matters = |wake: &&Wake| wake.at > now.wall && wake.ends.is_none_or(|ends| ends <= tick);
+        wait.certificate = wakes.iter().filter(matters).map(|wake| wake.at).min();
+        wait
     }
 
     /// Whether it is time.
@@ -317,12 +321,12 @@ mod tests {
     fn an_interval_counts_from_the_start_of_a_run_and_a_long_run_is_followed_at_once() {
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
         let began = clocks.0;
-        let mut wait = Wait::after(&quarter(), began, clocks.pass(60), None);
+        let mut wait = Wait::after(&quarter(), began, clocks.pass(60), &[]);
         assert_eq!(wait.due_at(clocks.0).to_string(), "2026-11-24T12:15:00Z");
         assert_eq!(wait.look(clocks.0), MINUTES(14));
         assert_eq!(wait.look(clocks.pass(839)), Look::Later(Duration::from_secs(1)));
         assert_eq!(wait.look(clocks.pass(1)), Look::Due);
-        let mut wait = Wait::after(&quarter(), began, clocks.pass(3600), None);
+        let mut wait = Wait::after(&quarter(), began, clocks.pass(3600), &[]);
         assert_eq!(wait.look(clocks.0), Look::Due);
     }
 
@@ -333,12 +337,13 @@ mod tests {
             for (due, expected) in [
                 (Some("2026-11-24T12:00:40Z"), "2026-11-24T12:00:40Z"),
                 (Some("2026-11-30T00:00:00Z"), tick),
-                // Due already, and this run could not renew it: the tick is its next turn, not a loop without a pause.
+                // Due already: not a loop without a pause.
                 (Some("2026-11-24T11:00:00Z"), tick),
                 (None, tick),
             ] {
                 let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
-                let mut wait = Wait::after(&schedule, clocks.0, clocks.0, due.and_then(Time::parse));
+                let wakes: Vec<Wake> = due.and_then(Time::parse).map(|at| Wake { at, ends: None }).into_iter().collect();
+                let mut wait = Wait::after(&schedule, clocks.0, clocks.0, &wakes);
                 assert_eq!(wait.due_at(clocks.0).to_string(), expected, "{schedule} {due:?}");
                 assert_eq!(
                     wait.look(clocks.pass(30)),
@@ -350,13 +355,34 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_renewed_waits_for_the_tick_unless_it_ends_before() {
+        let wake = |at: &str, ends: &str| Wake { at: Time::parse(at).unwrap(), ends: Time::parse(ends) };
+        let (holds, ends) = (wake("2026-11-24T12:01:00Z", "2026-11-24T12:15:01Z"), wake("2026-11-24T12:02:00Z", "2026-11-24T12:15:00Z"));
+        for (wakes, expected) in [
+            (vec![holds], "2026-11-24T12:15:00Z"),
+            (vec![ends], "2026-11-24T12:02:00Z"),
+            (vec![holds, ends], "2026-11-24T12:02:00Z"),
+            (vec![wake("2026-11-24T12:20:00Z", "2026-11-24T12:10:00Z")], "2026-11-24T12:15:00Z"),
+        ] {
+            for schedule in [quarter(), cron("*/15 * * * *")] {
+                let clocks = Clocks::at("2026-11-24T12:00:00Z");
+                assert_eq!(
+                    Wait::after(&schedule, clocks.0, clocks.0, &wakes).due_at(clocks.0).to_string(),
+                    expected,
+                    "{schedule} {wakes:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn times_that_pass_during_a_run_are_not_made_up_for() {
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
         let began = clocks.0;
-        let wait = Wait::after(&cron("*/5 * * * *"), began, clocks.pass(601), None);
+        let wait = Wait::after(&cron("*/5 * * * *"), began, clocks.pass(601), &[]);
         assert_eq!(wait.due_at(clocks.0).to_string(), "2026-11-24T12:15:00Z");
         // A run of less than a second at its very second.
-        let wait = Wait::after(&cron("*/5 * * * *"), began, began, None);
+        let wait = Wait::after(&cron("*/5 * * * *"), began, began, &[]);
         assert_eq!(wait.due_at(began).to_string(), "2026-11-24T12:05:00Z");
     }
 
@@ -365,12 +391,12 @@ mod tests {
         for schedule in [quarter(), cron("0 3 * * *")] {
             for by in [60, 7200, 86_400 * 400] {
                 let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
-                let mut wait = Wait::after(&schedule, clocks.0, clocks.0, None);
+                let mut wait = Wait::after(&schedule, clocks.0, clocks.0, &[]);
                 assert!(matches!(wait.look(clocks.pass(30)), Look::Later(_)));
                 clocks.pass(30);
                 assert_eq!(wait.look(clocks.set(by)), Look::Jumped(by), "{schedule} {by}");
                 // The run that follows is one, not one for each interval that seems to have passed.
-                let mut wait = Wait::after(&schedule, clocks.0, clocks.0, None);
+                let mut wait = Wait::after(&schedule, clocks.0, clocks.0, &[]);
                 assert!(matches!(wait.look(clocks.pass(1)), Look::Later(_)));
             }
         }
@@ -379,13 +405,13 @@ mod tests {
     #[test]
     fn a_clock_set_back_delays_nothing() {
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
-        let mut wait = Wait::after(&quarter(), clocks.0, clocks.0, None);
+        let mut wait = Wait::after(&quarter(), clocks.0, clocks.0, &[]);
         assert_eq!(wait.look(clocks.set(-86_400)), MINUTES(15));
         assert_eq!(wait.due_at(clocks.0).to_string(), "2026-11-23T12:15:00Z");
         assert_eq!(wait.look(clocks.pass(900)), Look::Due);
 
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
-        let mut wait = Wait::after(&cron("0 * * * *"), clocks.0, clocks.0, None);
+        let mut wait = Wait::after(&cron("0 * * * *"), clocks.0, clocks.0, &[]);
         assert_eq!(wait.look(clocks.set(-86_400 + 1800)), MINUTES(30));
         assert_eq!(wait.due_at(clocks.0).to_string(), "2026-11-23T13:00:00Z");
         assert_eq!(wait.look(clocks.pass(1800)), Look::Due);
@@ -396,11 +422,11 @@ mod tests {
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
         let began = clocks.0;
         clocks.set(7200);
-        let mut wait = Wait::after(&quarter(), began, clocks.pass(2), None);
+        let mut wait = Wait::after(&quarter(), began, clocks.pass(2), &[]);
         assert_eq!(wait.look(clocks.0), Look::Jumped(7200));
 
         let mut clocks = Clocks::at("2026-11-24T12:00:00Z");
-        let mut wait = Wait::after(&Schedule::Every(Duration::from_secs(86_400)), clocks.0, clocks.0, None);
+        let mut wait = Wait::after(&Schedule::Every(Duration::from_secs(86_400)), clocks.0, clocks.0, &[]);
         for _ in 0..200 {
             clocks.set(1);
             assert_eq!(wait.look(clocks.pass(30)), Look::Later(LOOK_AGAIN));

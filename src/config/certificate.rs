@@ -1,33 +1,27 @@
 //! `[[certificate]]`: what is asked of the CA, who reads it and where it can be seen, checked against its profile and its neighbours.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::driver::{self, DraftEndpoint, DraftInstall, DraftVerify};
+use super::names::Names;
+use super::nearest::nearest;
 use super::neighbours::Neighbours;
 use super::settings::{Accounts, Certificate, Container, Endpoint, Install, InstallKind, IssuerSettings, Owner, ServerName};
-use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, placed, quoted};
+use super::shape::{Errors, Shape, Wrong, boolean, one_of, parsed, placed, quoted};
 use super::tables::certificate as tables;
 use super::tree::{Node, Place, Value};
 use super::{renew_at, resident, value, window};
 use crate::io::account::{self, AccountError};
+use crate::io::look::View;
 use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
 use crate::model::profile::Profile;
 use crate::model::renew_at::RenewAt;
-use crate::model::request::{Request, is_host_name};
+use crate::model::request::Request;
 use crate::model::span;
 
 /// The shortest lifetime that leaves room for a renewal ([Certificate](crate::config#certificate)).
 const TTL_MIN: Duration = Duration::from_secs(60);
-
-/// What the names of one certificate may take. A chain beyond 64 KiB is refused by rustls, one beyond 100 KiB by OpenSSL
-/// (SSL_CTX_set_max_cert_list(3)).
-const NAMES_MAX: usize = 48 * 1024;
-/// Tag and length of a name in DER.
-const NAME_OVERHEAD: usize = 3;
-/// An IPv6 address in DER.
-const IP_SIZE: usize = 18;
 
 /// One `[[certificate]]`.
 pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &'a Errors) -> Option<Certificate> {
@@ -44,7 +38,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let owner = owner(&shape);
     let before = shape.optional("before", driver::before);
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
-    let reload = shape.or("reload", Vec::new(), |node, errors| driver::reload(node, errors, around.drivers));
+    let reload = shape.get("reload").map_or(Some(Vec::new()), |node| around.reload(node, errors));
     let window = window::windows(&shape);
     let revoke_replaced = shape.or("revoke_replaced", false, boolean);
     let renew_at = shape.optional("renew_at", placed(renew_at::renew_at));
@@ -59,7 +53,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let due_at = |own| ttl.map_or(Some(RenewAt::Usual), |ttl| around.renew_at(own, ttl, of_profile, &node.place, errors));
     let renew_at = renew_at.and_then(due_at);
     let algorithm = key.as_ref().and_then(|key| key.algorithm(profile.as_deref(), errors));
-    let wildcards = names.as_ref().is_none_or(|names| names.suit(profile.as_deref(), &node.place, errors));
+    let suited = names.as_ref().is_none_or(|names| names.suit(profile.as_deref(), &node.place, errors));
     let keep = key.as_ref().map(|key| key.keep);
     let install = install.and_then(|drafts| installs(drafts, keep, around, &node.place, errors));
     let (drafts, checks) = verify.map(|verify| (verify.endpoints, verify.checks)).unzip();
@@ -73,9 +67,10 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
         is_identity: around.is_identity(name.as_ref()),
     }
     .is_usable(node, around.has_pcrs, at_own_risk?, errors);
-    let Names { common_name: (_, common_name), dns, ip } = names.filter(|_| wildcards && usable)?;
-    let dns = dns.into_iter().map(|(_, name)| name).collect();
-    let request = Request { name: name?, profile: profile?, ttl: ttl?, common_name, dns, ip, algorithm: algorithm? };
+    let Names { common_name: (_, common_name), dns, ip, uri, email, subject } = names.filter(|_| suited && usable)?;
+    let texts = |placed: Vec<(&Place, String)>| placed.into_iter().map(|(_, name)| name).collect();
+    let (dns, uri, algorithm) = (texts(dns), texts(uri), algorithm?);
+    let request = Request { name: name?, profile: profile?, ttl: ttl?, common_name, dns, ip, uri, email, subject, algorithm };
     Some(Certificate {
         request,
         role_at: role.as_ref()?.0.clone(),
@@ -187,69 +182,6 @@ impl Key<'_> {
     }
 }
 
-/// The names a certificate is to have.
-#[derive(Debug)]
-struct Names<'a> {
-    common_name: (&'a Place, String),
-    dns: Vec<(&'a Place, String)>,
-    ip: Vec<IpAddr>,
-}
-
-impl<'a> Names<'a> {
-    fn read(shape: &Shape<'a>) -> Option<Self> {
-        let common_name = shape.required("common_name", placed(parsed(value::common_name)));
-        let dns = shape.or("dns", Vec::new(), list(placed(parsed(value::dns_name))));
-        let ip = shape.or("ip", Vec::new(), list(parsed(value::ip)));
-        Some(Self { common_name: common_name?, dns: dns?, ip: ip? })
-    }
-
-    fn dns_names(&self) -> impl Iterator<Item = &(&'a Place, String)> {
-        std::iter::once(&self.common_name).filter(|(_, name)| is_host_name(name)).chain(&self.dns)
-    }
-
-    /// Whether the profile allows these names.
-    fn suit(&self, profile: Option<&Profile>, certificate: &Place, errors: &Errors) -> bool {
-        let Some(profile) = profile else { return true };
-        let mut good = true;
-        for (place, name) in self.dns_names().filter(|(_, name)| name.starts_with("*.") && !profile.wildcard) {
-            let wrong = Wrong::value(format!("profile {} allows no wildcard, found {}", profile.name, quoted(name)));
-            errors.at(place, wrong.suggest("name each host, or use a profile with wildcard = true"));
-            good = false;
-        }
-        if profile.purpose.server() && self.ip.is_empty() && self.dns_names().next().is_none() {
-            let wrong = Wrong::new(Code::Missing, "a certificate for a TLS server has at least one DNS name or IP address");
-            errors.at(certificate, wrong.suggest("add \"dns\" or \"ip\", or make the common name a host name"));
-            good = false;
-        }
-        let size: usize = self.dns_names().map(|(_, name)| name.len() + NAME_OVERHEAD).sum::<usize>() + self.ip.len() * IP_SIZE;
-        if size > NAMES_MAX {
-            let count = self.dns_names().count() + self.ip.len();
-            let wrong = Wrong::value(format!(
-                "expected names of at most {} KiB together, found {count} names of {} KiB: few TLS clients take such a certificate",
-                NAMES_MAX / 1024,
-                size.div_ceil(1024)
-            ));
-            errors.at(
-                certificate,
-                wrong.suggest("spread the names over several certificates, or use a wildcard where the profile allows it"),
-            );
-            good = false;
-        }
-        good
-    }
-
-    /// Whether a client that asks for this name finds it in the certificate (RFC 9525 §6.3: a wildcard stands for one whole label).
-    fn cover(&self, name: &ServerName) -> bool {
-        match name {
-            ServerName::Ip(ip) => self.ip.contains(ip),
-            ServerName::Dns(asked) => self.dns_names().any(|(_, own)| {
-                let under = own.strip_prefix("*.").zip(asked.split_once('.'));
-                own.eq_ignore_ascii_case(asked) || under.is_some_and(|(domain, (_, rest))| domain.eq_ignore_ascii_case(rest))
-            }),
-        }
-    }
-}
-
 fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<&Profile>, errors: &Errors) -> Option<Vec<Endpoint>> {
     let check = |draft: DraftEndpoint<'_>| {
         if profile.is_some_and(|p| !p.purpose.server()) {
@@ -281,10 +213,14 @@ fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<
 }
 
 fn owner(shape: &Shape<'_>) -> Option<Owner> {
-    fn known(found: Result<u32, AccountError>) -> Result<u32, Wrong> {
-        found.map_err(|error| Wrong::value(error.to_string()).suggest("name an account that exists, or its number in quotes"))
-    }
-    let uid = shape.optional("owner", parsed(|name| known(account::user(name))));
-    let gid = shape.optional("group", parsed(|name| known(account::group(name))));
+    let here = View::host();
+    let uid = shape.optional("owner", parsed(|name| account::user(name).map_err(|why| no_account(&why, name, here.accounts().users()))));
+    let gid = shape.optional("group", parsed(|name| account::group(name).map_err(|why| no_account(&why, name, here.accounts().groups()))));
     Some(Owner { uid: uid?, gid: gid? })
+}
+
+fn no_account<'a>(why: &AccountError, name: &str, known: impl Iterator<Item = &'a str>) -> Wrong {
+    let known: Vec<&str> = known.collect();
+    let meant = nearest(name, &known).map_or_else(String::new, |best| format!("did you mean {}? else ", quoted(best)));
+    Wrong::value(why.to_string()).suggest(format!("{meant}name an account that exists, or its number in quotes"))
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 use super::keys::Table;
+use super::names::spiffe_id;
 use super::shape::{Errors, Shape, Wrong, boolean, parsed, tagged};
 use super::tables::host as tables;
 use super::tree::Node;
@@ -129,14 +130,4 @@ fn audience(text: &str) -> Result<String, Wrong> {
     let good = !text.is_empty() && text.len() <= 255 && text.chars().all(|c| c.is_ascii_graphic());
     let wrong = || Wrong::value(format!("expected an audience, found \"{text}\"")).suggest("write what the role has in bound_audiences");
     if good { Ok(text.to_owned()) } else { Err(wrong()) }
-}
-
-/// SPIFFE-ID §2.
-fn spiffe_id(text: &str) -> Result<String, Wrong> {
-    let rest = text.strip_prefix("spiffe://").unwrap_or_default();
-    let good = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
-    let is_one = rest.contains('/') && !rest.starts_with('/') && !rest.ends_with('/') && text.len() <= 2048 && rest.chars().all(good);
-    let wrong =
-        || Wrong::value(format!("expected a SPIFFE ID, found \"{text}\"")).suggest("write spiffe_id = \"spiffe://example.org/omens\"");
-    if is_one { Ok(text.to_owned()) } else { Err(wrong()) }
 }

@@ -13,6 +13,8 @@ mod host;
 pub mod install;
 pub mod keys;
 mod login;
+mod names;
+pub(crate) mod nearest;
 mod neighbours;
 mod pem;
 mod profile;

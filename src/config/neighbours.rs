@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::driver::DraftInstall;
+use super::driver::{self, DraftInstall};
 use super::profile::Profiles;
-use super::service::Drivers;
+use super::service::{Drivers, Service};
 use super::settings::{Install, InstallKind, Paths};
 use super::shape::{Errors, Wrong, parsed};
 use super::tree::{self, Node, Place};
@@ -33,6 +34,8 @@ pub(super) struct Neighbours<'a> {
     default_renew_at: Option<RenewAt>,
     names: RefCell<BTreeMap<CertName, &'a Place>>,
     targets: RefCell<BTreeMap<PathBuf, &'a Place>>,
+    /// What services can take one certificate for.
+    taken: RefCell<BTreeMap<String, &'a Place>>,
     /// What all certificates of the settings are called, also those that are not read yet.
     all_names: BTreeSet<&'a str>,
     earlier_names: RefCell<BTreeMap<CertName, &'a Place>>,
@@ -51,6 +54,7 @@ impl<'a> Neighbours<'a> {
             default_renew_at: None,
             names: RefCell::default(),
             targets: RefCell::default(),
+            taken: RefCell::default(),
             all_names: certificates.iter().filter_map(|node| node.text_of("name")).collect(),
             earlier_names: RefCell::default(),
         }
@@ -130,6 +134,18 @@ impl<'a> Neighbours<'a> {
         };
         let suggest = "write another time, or a share of the lifetime such as 0.7";
         at.suit(ttl).map(|()| at).map_err(|text| errors.at(place, Wrong::value(format!("{whose}{text}")).suggest(suggest))).ok()
+    }
+
+    /// `reload`, of which no other certificate may name what is for one alone.
+    pub(super) fn reload(&self, node: &'a Node, errors: &Errors) -> Option<Vec<Arc<dyn Service>>> {
+        let services = driver::reload(node, errors, self.drivers)?;
+        for what in services.iter().filter_map(|service| service.takes_one()) {
+            if let Some(first) = self.taken.borrow_mut().insert(what.clone(), &node.place) {
+                errors.push(tree::duplicate(&what, &node.place, first));
+                return None;
+            }
+        }
+        Some(services)
     }
 
     pub(super) fn install(&self, draft: DraftInstall<'a>, keep: Option<Keep>, errors: &Errors) -> Option<Install> {

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::keys::Table;
+use super::nearest::nearest;
 use super::renew_at::renew_at;
-use super::shape::{Errors, Shape, Wrong, boolean, list, nearest, one_of, parsed, placed, quoted, wrong_type};
+use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, placed, quoted, wrong_type};
 use super::tables::profile::{EKU, KEY_USAGE, LIFETIME, PROFILE};
 use super::tree::{self, Entry, Node, Place, Value};
 use super::value;

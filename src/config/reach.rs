@@ -62,26 +62,26 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     match (host, paths, trust, openbao, sealing, rest) {
         (Some(host), Some(paths), Some(trust), Some(openbao), Some(sealing), Some(((attestation, metrics), notify))) if usable => {
             let (certificates, faults) = by_certificate(drafts, of_drop_ins, merged.hides);
-            let Trust { file: anchor_file, anchor, also, crls } = trust;
-            let (file, credentials, drivers) = (options.file.clone(), options.credentials.clone(), options.drivers);
+            let Trust { file: anchor_file, anchor, also, crls, also_at } = trust;
             Ok(Settings {
-                file,
+                file: options.file.clone(),
                 host,
                 paths,
                 anchor,
                 anchor_file,
                 also,
                 crls,
+                also_at,
                 openbao,
                 mount_at: mount_at(merged),
                 sealing,
                 attestation,
                 certificates,
                 faults,
-                drivers,
+                drivers: options.drivers,
                 metrics,
                 notify,
-                credentials,
+                credentials: options.credentials.clone(),
             })
         }
         (host, paths, trust, _, sealing, _) => {

@@ -57,6 +57,11 @@ pub trait Service: fmt::Debug + Send + Sync {
         false
     }
 
+    /// What of it one certificate alone can be for, in words; no two certificates may name the same.
+    fn takes_one(&self) -> Option<String> {
+        None
+    }
+
     /// The unit of systemd that it is, where the settings name one.
     fn unit(&self) -> Option<&str> {
         None

@@ -43,6 +43,8 @@ pub struct Settings {
     pub also: Vec<Anchor>,
     /// Revocation lists that consumers are given.
     pub crls: Vec<CrlSource>,
+    /// Where the roots beside the first are written, or would be.
+    pub also_at: Place,
     /// The certificate authority.
     pub openbao: OpenBao,
     /// Where its mount is written.

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use super::keys::{TOP_LEVEL, Table};
+use super::nearest::{instead, nearest};
 use super::tables;
 use super::tree::{Entry, Node, Place, Value};
 use crate::model::code::Code;
@@ -88,21 +89,6 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", one_line(text, SHOWN))
 }
 
-/// The word among `known` that is nearest to `word`, where one is near at all.
-pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let word = word.to_ascii_lowercase();
-    let distance = |candidate: &&str| strsim::damerau_levenshtein(&word, candidate);
-    let best = known.iter().copied().min_by_key(distance)?;
-    let near = distance(&best) <= 1 + word.chars().count().min(12) / 3 || (word.len() > 2 && (best.contains(&word) || word.contains(best)));
-    near.then_some(best)
-}
-
-/// What would be right in place of `word`.
-fn instead(word: &str, known: &[&str]) -> String {
-    let all = known.join(", ");
-    nearest(word, known).map_or_else(|| format!("known here: {all}"), |best| format!("did you mean \"{best}\"? known here: {all}"))
-}
-
 /// A table whose keys are asked for one by one; what its description does not have is unknown.
 #[derive(Debug)]
 pub struct Shape<'a> {
@@ -111,12 +97,14 @@ pub struct Shape<'a> {
     place: &'a Place,
     entries: &'a [Entry],
     errors: &'a Errors,
+    /// Keys that have to be there and are not.
+    missing: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Shape<'a> {
     /// A shape over these entries.
     pub(crate) fn new(table: &'static Table, place: &'a Place, entries: &'a [Entry], errors: &'a Errors) -> Self {
-        Self { what: table.title.to_owned(), table, place, entries, errors }
+        Self { what: table.title.to_owned(), table, place, entries, errors, missing: RefCell::default() }
     }
 
     /// The same under another name in errors.
@@ -141,11 +129,7 @@ impl<'a> Shape<'a> {
     pub fn required<T>(&self, key: &'static str, read: impl Fn(&'a Node, &'a Errors) -> Option<T>) -> Option<T> {
         let node = self.get(key);
         if node.is_none() {
-            let wrong = Wrong::new(Code::Missing, format!("{} has no \"{key}\"", self.what));
-            let table = self.what == TOP_LEVEL;
-            let suggestion = if table { format!("add a table [{key}]") } else { format!("add \"{key}\" to {}", self.what) };
-            let error = self.place.error(wrong.code, wrong.text);
-            self.errors.push(SettingsError { suggestion: Some(suggestion), key: Some(self.place.key_below(key)), ..error });
+            self.missing.borrow_mut().push(key);
         }
         node.and_then(|node| read(node, self.errors))
     }
@@ -165,16 +149,31 @@ impl<'a> Shape<'a> {
         self.errors
     }
 
-    /// Reports the keys that the table does not have.
+    /// Reports the keys that the table does not have, and those that have to be there and are not. One that is there under a misspelled name
+    /// is one mistake.
     pub fn finish(self) {
         let known = self.table.names();
+        let mut missing = self.missing.take();
         for entry in self.entries.iter().filter(|entry| !self.table.has(&entry.key)) {
             let wrong = self.misplaced(&entry.key).unwrap_or_else(|| {
                 let wrong = Wrong::new(Code::UnknownKey, format!("{} has no key {}", self.what, quoted(&entry.key)));
-                wrong.suggest(instead(&entry.key, &known))
+                let meant = nearest(&entry.key, &known).and_then(|best| missing.iter().position(|key| *key == best));
+                match meant.map(|at| missing.remove(at)) {
+                    Some(meant) if self.what == TOP_LEVEL => wrong.suggest(format!("write [{meant}], which there has to be")),
+                    Some(meant) => wrong.suggest(format!("write \"{meant}\", which {} has to have", self.what)),
+                    None => wrong.suggest(instead(&entry.key, &known)),
+                }
             });
             self.errors.at(&entry.place, wrong);
         }
+        missing.into_iter().for_each(|key| self.lacks(key));
+    }
+
+    fn lacks(&self, key: &str) {
+        let table = self.what == TOP_LEVEL;
+        let suggestion = if table { format!("add a table [{key}]") } else { format!("add \"{key}\" to {}", self.what) };
+        let error = self.place.error(Code::Missing, format!("{} has no \"{key}\"", self.what));
+        self.errors.push(SettingsError { suggestion: Some(suggestion), key: Some(self.place.key_below(key)), ..error });
     }
 
     /// A key of another table that stands below the wrong header: in TOML a header holds all that follows it, up to the next one.

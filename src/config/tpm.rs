@@ -57,8 +57,11 @@ fn pcrs(node: &Node, errors: &Errors) -> Option<PcrList> {
         Some(number) => Err(format!("expected PCRs that only a boot sets back, found {number}, which every program may reset")),
         None => Ok(list),
     });
-    read.map_err(|why| errors.at(&node.place, Wrong::value(why).suggest("write numbers from 0 to 22, each once: [7], or [] for none"))).ok()
+    read.map_err(|why| errors.at(&node.place, Wrong::value(why).suggest(USABLE))).ok()
 }
+
+/// PCRs 16 and 23 are for debugging and for applications (TCG PC Client Platform TPM Profile §4.6).
+const USABLE: &str = "write numbers of 0 to 15 and 17 to 22, each once: [7], or [] for none";
 
 fn max_age(node: &Node, errors: &Errors) -> Option<Duration> {
     let (place, age) = placed(parsed(value::duration))(node, errors)?;

@@ -258,19 +258,19 @@ fn syntax_error(error: &toml::de::Error, source: &Arc<Source>, entries: &[Entry]
         return SettingsError { suggestion, ..place.error(Code::Syntax, one_line(text, 200)) };
     }
     let key = one_line(source.text.get(span.clone()).unwrap_or_default().trim_matches(['"', '\'']), 80);
-    match first_of(&key, &place, entries) {
-        Some(first) => duplicate(&format!("\"{key}\""), &place, &first),
-        None => SettingsError {
-            suggestion: Some("keep one of them".to_owned()),
-            ..place.error(Code::Duplicate, format!("\"{key}\" is set twice"))
-        },
-    }
+    first_of(&key, &place, entries)
+        .map_or_else(|| twice(&place, format!("\"{key}\" is set twice")), |first| duplicate(&format!("\"{key}\""), &place, &first))
 }
 
-/// What is said about the second of two.
+fn twice(place: &Place, text: String) -> SettingsError {
+    SettingsError { suggestion: Some("keep one of them".to_owned()), ..place.error(Code::Duplicate, text) }
+}
+
+/// What is said about the second of two, whichever was read first.
 pub(crate) fn duplicate(what: &str, second: &Place, first: &Place) -> SettingsError {
-    let error = second.error(Code::Duplicate, format!("{what} is set twice, first at {first}"));
-    SettingsError { suggestion: Some("keep one of them".to_owned()), ..error }
+    let is_before = second.source.name == first.source.name && second.offset < first.offset;
+    let (first, second) = if is_before { (second, first) } else { (first, second) };
+    twice(second, format!("{what} is set twice, first at {first}"))
 }
 
 /// Where a key that the parser calls a duplicate stands first: the parser does not say, and for a second `[header]` it forgets the first.

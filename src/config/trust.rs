@@ -23,6 +23,8 @@ pub struct Trust {
     pub also: Vec<Anchor>,
     /// Revocation lists for consumers.
     pub crls: Vec<CrlSource>,
+    /// Where the roots beside the first are written, or would be.
+    pub also_at: Place,
 }
 
 /// A revocation list that consumers are given.
@@ -82,7 +84,14 @@ pub(super) fn trust(node: &Node, errors: &Errors) -> Option<Trust> {
         }
         all.push(root.anchor.sha256.clone());
     }
-    Some(Trust { file, anchor, also: also.into_iter().map(|(_, root)| root.anchor).collect(), crls })
+    let also_at = written(node, "also");
+    Some(Trust { file, anchor, also: also.into_iter().map(|(_, root)| root.anchor).collect(), crls, also_at })
+}
+
+/// Where a key of a table is set; the table itself where it is not.
+fn written(node: &Node, key: &str) -> Place {
+    let Value::Table(entries) = &node.value else { return node.place.clone() };
+    entries.iter().find(|entry| entry.key == key).map_or(&node.place, |entry| &entry.node.place).clone()
 }
 
 /// `{ mount | url, file }` of `crl`.

@@ -69,6 +69,8 @@ pub(crate) fn dns_name(text: &str) -> Result<String, Wrong> {
     let wrong = Wrong::value(format!("expected a DNS name, found {}", quoted(text)));
     Err(wrong.suggest(match text.parse::<IpAddr>() {
         Ok(_) => "put addresses into \"ip\"",
+        Err(_) if text.contains("://") => "put URIs into \"uri\"",
+        Err(_) if text.contains('@') => "put e-mail addresses into \"email\"",
         Err(_) => "letters, digits and '-' in labels of at most 63 characters; an underscore is in no host name",
     }))
 }

@@ -83,6 +83,8 @@ pub enum NotSeen {
         alert: Option<String>,
         /// It answered in HTTP.
         plain_http: bool,
+        /// It speaks something else than TLS.
+        no_tls: bool,
         /// What happened.
         text: String,
     },
@@ -143,7 +145,7 @@ pub async fn look(target: &Target, clock: Clock) -> Result<Seen, NotSeen> {
         Err(_) => NotSeen::Stalled(no_answer(target, "a connection, but no whole handshake")),
         Ok(Err(why)) => refused(target, &why, first.is_http()),
         // rustls never finishes without one of the two signatures; to be told apart from "seen" all the same.
-        Ok(Ok(())) => NotSeen::Refused { alert: None, plain_http: false, text: format!("{} proved no key", target.address) },
+        Ok(Ok(())) => NotSeen::Refused { alert: None, plain_http: false, no_tls: false, text: format!("{} proved no key", target.address) },
     })
 }
 
@@ -216,24 +218,29 @@ pub(in crate::io) async fn until_taken(stream: &mut TlsStream<Overheard>, ticket
 fn refused(target: &Target, why: &io::Error, plain_http: bool) -> NotSeen {
     let address = &target.address;
     if plain_http {
-        return NotSeen::Refused { alert: None, plain_http, text: format!("{address} speaks plain HTTP, expected TLS") };
+        return NotSeen::Refused { alert: None, plain_http, no_tls: true, text: format!("{address} speaks plain HTTP, expected TLS") };
     }
     let tls = why.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::AlertReceived(alert)) = tls {
         let alert = format!("{alert:?}");
         let text = format!("{address} ended the handshake with the alert {alert}");
-        return NotSeen::Refused { alert: Some(alert), plain_http, text };
+        return NotSeen::Refused { alert: Some(alert), plain_http, no_tls: false, text };
     }
     if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) = tls {
-        return NotSeen::Refused { alert: None, plain_http, text: format!("{address} does not speak TLS") };
+        return NotSeen::Refused { alert: None, plain_http, no_tls: true, text: format!("{address} does not speak TLS") };
     }
     use rustls::InvalidMessage::{CertificatePayloadTooLarge, HandshakePayloadTooLarge, MessageTooLarge};
     if let Some(rustls::Error::InvalidMessage(CertificatePayloadTooLarge | HandshakePayloadTooLarge | MessageTooLarge)) = tls {
         let text = format!("{address} sends more than the 64 KiB of certificates that TLS clients take: fewer names, or a shorter chain");
-        return NotSeen::Refused { alert: None, plain_http, text };
+        return NotSeen::Refused { alert: None, plain_http, no_tls: false, text };
     }
     let why = tls.map_or_else(|| why.to_string(), ToString::to_string);
-    NotSeen::Refused { alert: None, plain_http, text: format!("{address}: handshake failed: {}", text::one_line(&why, WORDS)) }
+    NotSeen::Refused {
+        alert: None,
+        plain_http,
+        no_tls: false,
+        text: format!("{address}: handshake failed: {}", text::one_line(&why, WORDS)),
+    }
 }
 
 /// The first bytes a peer sent, by which plain HTTP is told from broken TLS.

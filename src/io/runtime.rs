@@ -1,5 +1,7 @@
 //! The event loop that a command waits in: for servers, services and deadlines.
 
+use std::time::Duration;
+
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 
@@ -12,4 +14,15 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         Failure::new(Stage::Plan, Code::NoRuntime, format!("the system gives no event loop: {why}"))
             .hint("look at the limits of open files and processes")
     })
+}
+
+/// Does this in an event loop of its own, whose end waits for nothing: a name resolution that hangs would hold it up for as long as it likes.
+///
+/// # Errors
+/// As [`runtime`].
+pub fn within<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(done)
 }

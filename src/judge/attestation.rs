@@ -1,7 +1,11 @@
 //! What a Keylime verifier says of a host, judged: the one rule by which its answer is a pass. It must never pass for want of a reason not to:
 //! `PASS` alone is derived from flags and means nothing (`io/keylime/facts.md`, "What a verdict is worth").
 
+use std::collections::BTreeMap;
+
+use crate::model::anchor::hex;
 use crate::model::clock::Time;
+use crate::model::pcr::{PcrValues, named};
 use crate::model::span;
 use crate::model::verdict::{Appraised, Conclusion, Verdict};
 
@@ -36,6 +40,8 @@ pub struct Said {
     pub interval: u64,
     /// What its policies compare.
     pub appraised: Appraised,
+    /// The values that its policy takes of each PCR that it compares, in hexadecimal digits.
+    pub accepted: BTreeMap<u32, Vec<String>>,
     /// By the verifier's clock (the header `Date`), by which its times are judged.
     pub date: Time,
 }
@@ -53,8 +59,23 @@ impl Said {
 pub struct Sent<'a> {
     /// What the verifier said before it got the quote.
     pub before: &'a Said,
-    /// The PCRs that the quote was over.
-    pub quoted: &'a [u32],
+    /// The PCRs that the quote was over, with their values.
+    pub quoted: &'a PcrValues,
+}
+
+impl Sent<'_> {
+    /// The PCRs of the quote that are not as the policy has them.
+    fn differing(&self, said: &Said) -> Vec<u32> {
+        let of = |number: &u32, value: &[u8]| said.accepted.get(number).is_some_and(|taken| !taken.iter().any(|one| is(one, value)));
+        let quoted = self.quoted.list.numbers().iter().zip(&self.quoted.values);
+        quoted.filter(|(number, value)| of(number, &value.0)).map(|(number, _)| *number).collect()
+    }
+}
+
+/// Whether these digits are that value.
+fn is(digits: &str, value: &[u8]) -> bool {
+    let digits = digits.trim();
+    digits.strip_prefix("0x").unwrap_or(digits).eq_ignore_ascii_case(&hex(value))
 }
 
 /// The verdict: of the quote that was just sent, or of a verifier that was not given one.
@@ -78,6 +99,8 @@ const CLOCKS: &str = "compare the clocks of this host and of the verifier (timed
 const VERIFIER: &str = "look at the verifier's log; the certificate in use keeps serving";
 const STATE: &str = "compare `omens attest --print-policy` with the policy that the verifier has for this agent, and find out what changed; \
                      then an administrator enrols the agent anew (keylime_tenant -c delete, then the printed command)";
+const EARLIER: &str = "a quote that failed before counts until an administrator enrols the agent anew (keylime_tenant -c delete, then what \
+                       `omens attest --print-policy` prints), and so does a TPM whose clock a power cut set back; else see the verifier's log";
 const POLICY: &str = "an administrator gives this agent a policy: `omens attest --print-policy` prints one of now";
 
 fn conclude(said: &Said, sent: Option<&Sent<'_>>, now: Time) -> (Conclusion, String, Option<&'static str>) {
@@ -90,13 +113,24 @@ fn conclude(said: &Said, sent: Option<&Sent<'_>>, now: Time) -> (Conclusion, Str
         return (Conclusion::EmptyPolicy, text, Some(POLICY));
     }
     match said.status {
-        Status::Fail => (Conclusion::Failed, "the verifier does not accept the state of this host".to_owned(), Some(STATE)),
+        Status::Fail => failed(said, sent),
         Status::Timeout => (Conclusion::Timeout, "the verifier waited in vain for evidence of this host".to_owned(), Some(VERIFIER)),
         Status::Pending => (Conclusion::Never, "the verifier has appraised no evidence of this host yet".to_owned(), Some(VERIFIER)),
         Status::Pass if said.count == 0 || said.successful == 0 => {
             (Conclusion::Never, "the verifier says PASS and has appraised nothing yet".to_owned(), Some(VERIFIER))
         }
         Status::Pass => passed(said, sent),
+    }
+}
+
+fn failed(said: &Said, sent: Option<&Sent<'_>>) -> (Conclusion, String, Option<&'static str>) {
+    let refused = "the verifier does not accept the state of this host";
+    let differing = sent.map(|sent| sent.differing(said));
+    match differing.as_deref() {
+        None => (Conclusion::Failed, refused.to_owned(), Some(STATE)),
+        Some([]) => (Conclusion::Failed, format!("{refused}, whose PCRs are as its policy has them"), Some(EARLIER)),
+        Some([one]) => (Conclusion::Failed, format!("{refused}: {} is not as its policy has it", named(&[*one])), Some(STATE)),
+        Some(several) => (Conclusion::Failed, format!("{refused}: {} are not as its policy has them", named(several)), Some(STATE)),
     }
 }
 
@@ -128,7 +162,7 @@ fn passed(said: &Said, sent: Option<&Sent<'_>>) -> (Conclusion, String, Option<&
                 "the verifier counts other quotes than this host sent"
             });
         }
-        if let Some(other) = said.appraised.pcrs.iter().find(|pcr| !quoted.contains(pcr)) {
+        if let Some(other) = said.appraised.pcrs.iter().find(|pcr| !quoted.list.numbers().contains(pcr)) {
             let text = format!("the verifier says PASS of PCR {other}, and asked for no quote of it");
             return (Conclusion::Malformed, text, Some(VERIFIER));
         }
@@ -147,6 +181,7 @@ fn passed(said: &Said, sent: Option<&Sent<'_>>) -> (Conclusion, String, Option<&
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::pcr::PcrList;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -158,6 +193,7 @@ mod tests {
             successful: NOW,
             interval: 5,
             appraised: Appraised { pcrs: vec![7], ..Appraised::default() },
+            accepted: BTreeMap::from([(7, vec!["07".repeat(32)])]),
             date: Time::from_unix(NOW),
         }
     }
@@ -167,7 +203,9 @@ mod tests {
     }
 
     fn word(said: &Said, before: Option<&Said>, quoted: &[u32], now: i64) -> &'static str {
-        let sent = before.map(|before| Sent { before, quoted });
+        let values = quoted.iter().map(|number| vec![u8::try_from(*number).unwrap(); 32]).collect();
+        let quoted = PcrValues::new(PcrList::new(quoted).unwrap(), values).unwrap();
+        let sent = before.map(|before| Sent { before, quoted: &quoted });
         let verdict = verdict(said, sent.as_ref(), Time::from_unix(now));
         assert_eq!(verdict.conclusion == Conclusion::Pass, verdict.hint.is_none(), "{verdict:?}");
         verdict.conclusion.word()
@@ -236,5 +274,27 @@ mod tests {
         let (waits, late) = (before(), Said { successful: NOW - 2, ..said() });
         assert!(!waits.is_settled_after(&before()) && !late.is_settled_after(&before()));
         assert!(said().is_settled_after(&before()) && Said { status: Status::Fail, ..late }.is_settled_after(&before()));
+    }
+
+    #[test]
+    fn what_failed_names_the_pcrs_that_are_not_as_the_policy_has_them() {
+        let values = |numbers: &[u32]| {
+            let filled = numbers.iter().map(|number| vec![u8::try_from(*number).unwrap(); 32]).collect();
+            PcrValues::new(PcrList::new(numbers).unwrap(), filled).unwrap()
+        };
+        let taken = |number: u32, fill: &str| (number, vec!["ff".repeat(32), fill.repeat(32)]);
+        let text = |accepted: &[(u32, Vec<String>)], quoted: &[u32]| {
+            let (quoted, before) = (values(quoted), before());
+            let said = Said { status: Status::Fail, accepted: accepted.iter().cloned().collect(), ..said() };
+            verdict(&said, Some(&Sent { before: &before, quoted: &quoted }), Time::from_unix(NOW)).text
+        };
+        assert!(text(&[taken(2, "00"), taken(7, "07")], &[2, 7]).ends_with(": PCR 2 is not as its policy has it"));
+        assert!(text(&[taken(2, "00"), taken(7, "00")], &[2, 7, 10]).ends_with(": PCRs 2, 7 are not as its policy has them"));
+        // The state of now is as it should be: an earlier quote failed, or something else than PCRs.
+        assert!(text(&[taken(7, "07"), taken(10, "0A")], &[7, 10]).ends_with("whose PCRs are as its policy has them"));
+        // Nothing was quoted, so nothing is known.
+        let silent = verdict(&Said { status: Status::Fail, ..said() }, None, Time::from_unix(NOW));
+        assert_eq!(silent.text, "the verifier does not accept the state of this host");
+        assert!(is("0x0707", &[7, 7]) && is("AB", &[0xab]) && !is("07", &[7, 7]) && !is("", &[7]));
     }
 }

@@ -2,8 +2,7 @@
 
 mod extensions;
 mod form;
-
-use std::net::IpAddr;
+mod names;
 
 use x509_parser::asn1_rs::{FromDer as _, oid};
 use x509_parser::certificate::X509Certificate;
@@ -13,6 +12,7 @@ use super::oid::dotted;
 use super::pair::{self, PublicKey};
 use crate::model::anchor::{Fingerprint, hex};
 use crate::model::clock::Time;
+pub use names::{Name, Names};
 
 /// Why bytes are no certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,35 +69,6 @@ pub struct Signature {
     pub agree: bool,
 }
 
-/// A distinguished name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
-    /// Its common names, in their order; one that is no text as `#` and hexadecimal digits (RFC 4514 §2.4).
-    pub common_names: Vec<String>,
-    /// Every other attribute as `OID=value`.
-    pub others: Vec<String>,
-    /// DER, for comparison.
-    pub der: Vec<u8>,
-}
-
-impl Name {
-    /// Whether it has no attribute at all.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.common_names.is_empty() && self.others.is_empty()
-    }
-}
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.is_empty() {
-            return f.write_str("(empty name)");
-        }
-        let own = self.common_names.iter().map(|name| format!("CN={name}"));
-        f.write_str(&own.chain(self.others.iter().cloned()).collect::<Vec<_>>().join(", "))
-    }
-}
-
 /// What the extensions say; each `None` or empty where the extension is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
@@ -125,19 +96,6 @@ pub struct Extensions {
     pub duplicate: Vec<String>,
     /// Extensions whose value does not parse, dotted.
     pub malformed: Vec<String>,
-}
-
-/// Subject alternative names, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
-    /// Whether the extension is critical.
-    pub critical: bool,
-    /// dNSName.
-    pub dns: Vec<String>,
-    /// iPAddress with 4 or 16 octets.
-    pub ip: Vec<IpAddr>,
-    /// Every other kind as `kind:value`; an iPAddress of another length as `ip:#HEX`.
-    pub others: Vec<String>,
 }
 
 /// A set of usages.
@@ -274,13 +232,15 @@ fn name(name: &X509Name<'_>) -> Name {
 }
 
 /// Short names of RFC 4514 §3 and of what is common besides.
-const ATTRIBUTES: [(&str, &str); 8] = [
+const ATTRIBUTES: [(&str, &str); 10] = [
     ("2.5.4.5", "serialNumber"),
     ("2.5.4.6", "C"),
     ("2.5.4.7", "L"),
     ("2.5.4.8", "ST"),
+    ("2.5.4.9", "STREET"),
     ("2.5.4.10", "O"),
     ("2.5.4.11", "OU"),
+    ("2.5.4.17", "postalCode"),
     ("0.9.2342.19200300.100.1.25", "DC"),
     ("1.2.840.113549.1.9.1", "emailAddress"),
 ];

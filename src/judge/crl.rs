@@ -15,7 +15,7 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-pub use deliver::{deliverable, holds_until};
+pub use deliver::{deliverable, ends_soon, holds_until};
 
 use super::cert::Facts;
 use super::lint::{Findings, Lint, audit};

@@ -147,6 +147,9 @@ pub(crate) fn request() -> Request {
         common_name: "web.funlab.casa".to_owned(),
         dns: vec!["localhost".to_owned()],
         ip: vec![[127, 0, 0, 1].into()],
+        uri: vec![],
+        email: vec![],
+        subject: vec![],
         algorithm: KeyAlgorithm::EcP256,
     }
 }

@@ -111,8 +111,10 @@ const RSA_USAGE: &str = "set key_usage=DigitalSignature,KeyEncipherment on role 
 const EKU_FLAGS: &str =
     "set server_flag, client_flag and ext_key_usage of role {role} to what the profile asks: the role decides, a request cannot";
 const KEY_USAGE: &str = "set key_usage on role {role} to what the profile asks: the role decides, a request cannot";
-const NAMES: &str = "compare common_name, dns and ip of the certificate with allowed_domains, use_csr_sans, use_csr_common_name and exclude_cn_from_sans \
-                     of role {role}";
+const NAMES: &str = "compare the names of the certificate in the settings with allowed_domains, allowed_uri_sans, use_csr_sans, use_csr_common_name and \
+                     exclude_cn_from_sans of role {role}";
+const SUBJECT: &str = "set organization, ou, country and the like on role {role} as `subject` in the settings has them, or take them out there: the \
+                       role decides, a request cannot";
 const LEAF_ROLE: &str = "role {role} must sign with the intermediate's ordinary leaf profile; look at how the PKI mount was set up";
 const CA_SHAPE: &str = "have the authority re-issued with critical basicConstraints CA:TRUE and keyUsage keyCertSign, cRLSign";
 const CHAIN: &str = "set the issuer's ca_chain in the PKI mount to the intermediates between role {role} and the pinned root";
@@ -166,7 +168,9 @@ catalogue! {
     NAME_CN_ABSENT = "name.cn-absent", High, fixed, "no common name although one was asked for", NAMES;
     NAME_CN_SPELLING = "name.cn-spelling", Low, open, "the common name looks like a name or address and is not spelled like any of the names", "";
     NAME_TWICE = "name.twice", Low, open, "the same name twice", "";
-    NAME_SUBJECT = "name.subject-extra", Low, open, "subject attributes that nobody asked for", "clear organization, ou, country and the like on role {role}";
+    NAME_SUBJECT = "name.subject-extra", Low, open, "subject attributes that nobody asked for",
+        "clear organization, ou, country and the like on role {role}, or name them in `subject` of the certificate in the settings";
+    NAME_SUBJECT_MISSING = "name.subject-missing", High, fixed, "a subject attribute that the settings name is missing", SUBJECT;
     SAN_CRITICAL = "name.san-critical", Low, open, "critical subject alternative name beside a subject (RFC 5280 §4.2.1.6)", "";
     SAN_NOT_CRITICAL = "name.san-not-critical", Medium, open, "subject alternative name not critical although the subject is empty: strict Python refuses it", "";
 

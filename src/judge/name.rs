@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::cert::{Facts, Names};
 use super::lint::{self, Findings};
-use crate::model::request::{Request, is_host_name};
+use crate::model::request::{Request, is_host_name, plain_email, plain_uri};
 
 /// Judges subject and subject alternative names of a leaf.
 pub fn check(findings: &mut Findings<'_>, leaf: &Facts, request: &Request) {
@@ -13,16 +13,9 @@ pub fn check(findings: &mut Findings<'_>, leaf: &Facts, request: &Request) {
     let san = leaf.extensions.san.as_ref().unwrap_or(&none);
     dns(findings, san, request);
     addresses(findings, san, request);
-    for other in &san.others {
-        findings.add(&lint::NAME_EXTRA, "DNS names and IP addresses only", other);
-        if other.starts_with("ip:#") {
-            findings.add(&lint::NAME_MALFORMED, "an address of 4 or 16 octets", other);
-        }
-    }
+    others(findings, san, request);
     common_name(findings, leaf, request);
-    if !leaf.subject.others.is_empty() {
-        findings.add(&lint::NAME_SUBJECT, "a common name alone", leaf.subject.others.join(", "));
-    }
+    subject(findings, &leaf.subject.others, request);
     match (&leaf.extensions.san, leaf.subject.is_empty()) {
         (Some(san), false) if san.critical => findings.add(&lint::SAN_CRITICAL, "not critical", "critical"),
         (Some(san), true) if !san.critical => findings.add(&lint::SAN_NOT_CRITICAL, "critical, as the subject is empty", "not critical"),
@@ -72,6 +65,56 @@ fn addresses(findings: &mut Findings<'_>, san: &Names, request: &Request) {
     }
 }
 
+/// URIs and e-mail addresses; no settings ask for any other kind.
+fn others(findings: &mut Findings<'_>, san: &Names, request: &Request) {
+    let uris = request.uri.iter().map(|uri| format!("uri:{uri}"));
+    let expected: Vec<String> = uris.chain(request.emails().into_iter().map(|email| format!("email:{email}"))).collect();
+    let wanted: BTreeSet<String> = expected.iter().map(|name| plain(name)).collect();
+    let found: Vec<String> = san.others.iter().map(|name| plain(name)).collect();
+    let list = || if san.others.is_empty() { "no URI and no e-mail address".to_owned() } else { san.others.join(", ") };
+    for name in expected.iter().filter(|name| !found.contains(&plain(name))) {
+        findings.add(&lint::NAME_MISSING, name, list());
+    }
+    let only = || match expected.as_slice() {
+        [] => "DNS names and IP addresses only".to_owned(),
+        expected => format!("only {}", expected.join(", ")),
+    };
+    let mut seen = BTreeSet::new();
+    for (name, plain) in san.others.iter().zip(&found) {
+        if !seen.insert(plain) {
+            findings.add(&lint::NAME_TWICE, "each name once", name);
+        } else if !wanted.contains(plain) {
+            findings.add(&lint::NAME_EXTRA, only(), name);
+        }
+        if name.starts_with("ip:#") {
+            findings.add(&lint::NAME_MALFORMED, "an address of 4 or 16 octets", name);
+        }
+    }
+}
+
+/// A name with its kind, without the case of what has none.
+fn plain(name: &str) -> String {
+    match name.split_once(':') {
+        Some(("uri", uri)) => format!("uri:{}", plain_uri(uri)),
+        Some(("email", email)) => format!("email:{}", plain_email(email)),
+        _ => name.to_owned(),
+    }
+}
+
+/// The subject beside its common name: what the settings name has to be there. What else the role sets names nobody and is told.
+fn subject(findings: &mut Findings<'_>, found: &[String], request: &Request) {
+    let expected: Vec<String> = request.subject.iter().map(ToString::to_string).collect();
+    for field in expected.iter().filter(|field| !found.contains(field)) {
+        let found = if found.is_empty() { "a common name alone".to_owned() } else { found.join(", ") };
+        findings.add(&lint::NAME_SUBJECT_MISSING, field, found);
+    }
+    let extra: Vec<&str> = found.iter().filter(|field| !expected.contains(field)).map(String::as_str).collect();
+    if !extra.is_empty() {
+        let expected = if expected.is_empty() { "a common name alone".to_owned() } else { format!("only {}", expected.join(", ")) };
+        findings.add(&lint::NAME_SUBJECT, expected, extra.join(", "));
+    }
+}
+
 fn common_name(findings: &mut Findings<'_>, leaf: &Facts, request: &Request) {
     let asked = request.common_name.as_str();
     let names = &leaf.subject.common_names;
@@ -102,10 +145,7 @@ fn reads_as_name(common_name: &str) -> bool {
 
 /// Character for character, as some peers compare it (CA/Browser Forum Baseline Requirements §7.1.4.3).
 fn is_spelled(common_name: &str, leaf: &Facts) -> bool {
-    leaf.extensions
-        .san
-        .as_ref()
-        .is_some_and(|san| san.dns.iter().any(|name| name == common_name) || san.ip.iter().any(|ip| ip.to_string() == common_name))
+    leaf.extensions.san.as_ref().is_some_and(|san| san.spells(common_name))
 }
 
 #[cfg(test)]
@@ -113,11 +153,12 @@ mod tests {
     use std::collections::BTreeMap;
     use std::slice::from_ref;
 
-    use rcgen::DnType;
+    use rcgen::{DnType, SanType};
 
     use super::super::kit::{self, *};
     use super::*;
     use crate::model::finding::Finding;
+    use crate::model::request::SubjectField;
 
     fn judge(params: &rcgen::CertificateParams, request: &Request) -> Vec<Finding> {
         let none = BTreeMap::new();
@@ -203,6 +244,57 @@ mod tests {
         params.distinguished_name.push(DnType::OrganizationName, "Third\x1b[2J Earth");
         let findings = judge(&params, &request());
         assert_eq!((ids(&findings), findings[0].found.as_str()), (vec!["name.subject-extra"], "O=Third\\u{1b}[2J Earth"));
+    }
+
+    #[test]
+    fn uris_and_addresses_are_held_against_those_that_were_asked_for() {
+        let asked = |uri: &[&str], email: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            Request { uri: owned(uri), email: owned(email), ..request() }
+        };
+        let mut params = kit::leaf();
+        params.subject_alt_names.push(SanType::URI("SPIFFE://funlab.casa/Web".try_into().unwrap()));
+        params.subject_alt_names.push(SanType::Rfc822Name("Ops@FunLab.casa".try_into().unwrap()));
+        // Scheme, host and domain have no case, all else has.
+        assert_eq!(judge(&params, &asked(&["spiffe://funlab.casa/Web"], &["Ops@funlab.casa"])), []);
+        let rows: [(&[&str], &[&str], &[&str]); 4] = [
+            (&[], &[], &["name.extra", "name.extra"]),
+            (&["spiffe://funlab.casa/web"], &["Ops@funlab.casa"], &["name.extra", "name.missing"]),
+            (&["spiffe://funlab.casa/Web"], &["ops@funlab.casa"], &["name.extra", "name.missing"]),
+            (&["spiffe://funlab.casa/Web", "https://funlab.casa"], &["Ops@funlab.casa"], &["name.missing"]),
+        ];
+        for (uri, email, expected) in rows {
+            assert_eq!(ids(&judge(&params, &asked(uri, email))), expected, "{uri:?} {email:?}");
+        }
+        params.subject_alt_names.push(SanType::URI("spiffe://funlab.casa/Web".try_into().unwrap()));
+        assert_eq!(ids(&judge(&params, &asked(&["spiffe://funlab.casa/Web"], &["Ops@funlab.casa"]))), ["name.twice"]);
+        // A name of another kind is none of them, however it reads.
+        let mut params = kit::leaf();
+        params.subject_alt_names.push(SanType::Rfc822Name("spiffe://funlab.casa/Web".try_into().unwrap()));
+        assert_eq!(ids(&judge(&params, &asked(&["spiffe://funlab.casa/Web"], &[]))), ["name.extra", "name.missing"]);
+    }
+
+    #[test]
+    fn subject_fields_that_the_settings_name_are_there_and_others_are_told() {
+        let field = |attribute, value: &str| SubjectField { attribute, value: value.to_owned() };
+        let mut params = kit::leaf();
+        params.distinguished_name.push(DnType::OrganizationName, "Third Earth");
+        params.distinguished_name.push(DnType::CountryName, "CH");
+        let rows = [
+            (vec![], vec![("name.subject-extra", "a common name alone", "O=Third Earth, C=CH")]),
+            (vec![field("O", "Third Earth")], vec![("name.subject-extra", "only O=Third Earth", "C=CH")]),
+            (vec![field("O", "Third Earth"), field("C", "CH")], vec![]),
+            (
+                vec![field("O", "Third Earth"), field("C", "CH"), field("OU", "Lair")],
+                vec![("name.subject-missing", "OU=Lair", "O=Third Earth, C=CH")],
+            ),
+        ];
+        for (subject, expected) in rows {
+            let findings = judge(&params, &Request { subject, ..request() });
+            let said: Vec<_> = findings.iter().map(|f| (f.id.as_str(), f.expected.as_str(), f.found.as_str())).collect();
+            assert_eq!(said, expected);
+            assert!(findings.iter().all(|finding| finding.blocks() == (finding.id == "name.subject-missing")));
+        }
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Object identifiers of extended key usages and their names (RFC 5280 §4.2.1.12).
 
-use std::fmt::Write as _;
-
 use x509_parser::asn1_rs::Oid;
 
 /// id-kp-serverAuth.
@@ -29,11 +27,19 @@ pub fn dotted(oid: &Oid<'_>) -> String {
     let Some(arcs) = oid.iter() else { return oid.to_id_string() };
     let mut text = String::with_capacity(32);
     for arc in arcs {
-        let dot = if text.is_empty() { "" } else { "." };
-        // A String takes everything.
-        write!(text, "{dot}{arc}").ok();
+        if !text.is_empty() {
+            text.push('.');
+        }
+        push_decimal(&mut text, arc);
     }
     text
+}
+
+fn push_decimal(text: &mut String, number: u64) {
+    if number > 9 {
+        push_decimal(text, number / 10);
+    }
+    text.extend(u32::try_from(number % 10).ok().and_then(|digit| char::from_digit(digit, 10)));
 }
 
 /// The name of an extended key usage, or its dotted OID where it has none.

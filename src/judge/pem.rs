@@ -1,5 +1,7 @@
 //! PEM text (RFC 7468) to certificates and back. Only CERTIFICATE blocks are taken; a private key is never decoded, kept or shown.
 
+mod quick;
+
 use p256::pkcs8::der::pem::{LineEnding, encode_string};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
@@ -79,7 +81,7 @@ fn close(label: &str, mut body: String, certificates: &mut Vec<Vec<u8>>, finding
 /// of what else is there.
 #[must_use]
 pub fn first(bytes: &[u8]) -> Option<Vec<u8>> {
-    CertificateDer::from_pem_slice(bytes).ok().map(|der| der.to_vec())
+    quick::first(bytes).or_else(|| CertificateDer::from_pem_slice(bytes).ok().map(|der| der.to_vec()))
 }
 
 /// The revocation lists of a PEM text (`X509 CRL` blocks) in their order, as DER that is not parsed yet.

@@ -80,12 +80,11 @@ fn common_name(findings: &mut Findings<'_>, leaf: &Facts, san: &Names) {
     }
     let alone = leaf.subject.others.is_empty();
     let reads_as_name = |name: &str| name.contains(['.', ':']) && !name.contains([' ', '/']);
-    let is_spelled = |common: &str| san.dns.iter().any(|name| name == common) || san.ip.iter().any(|ip| ip.to_string() == common);
     let is_meant = |common: &str| {
         let ip = common.parse::<IpAddr>().ok();
         san.dns.iter().any(|name| name.eq_ignore_ascii_case(common)) || ip.is_some_and(|ip| san.ip.contains(&ip))
     };
-    let odd = |name: &&String| !is_spelled(name) && (is_meant(name) || (alone && reads_as_name(name)));
+    let odd = |name: &&String| !san.spells(name) && (is_meant(name) || (alone && reads_as_name(name)));
     if let Some(odd) = leaf.subject.common_names.iter().find(odd) {
         findings.add(&lint::NAME_CN_SPELLING, "a common name spelled like one of the names", format!("cn:{odd}"));
     }

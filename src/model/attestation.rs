@@ -65,15 +65,18 @@ pub struct VerdictFile {
     pub at: Time,
     /// Whose it is.
     pub agent_id: String,
+    /// Who gave it; not in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<String>,
     /// The verdict.
     pub verdict: Verdict,
 }
 
 impl VerdictFile {
-    /// This verdict on this agent.
+    /// This verdict of this verifier on this agent.
     #[must_use]
-    pub const fn new(at: Time, agent_id: String, verdict: Verdict) -> Self {
-        Self { v: VERSION, at, agent_id, verdict }
+    pub const fn new(at: Time, agent_id: String, verifier: String, verdict: Verdict) -> Self {
+        Self { v: VERSION, at, agent_id, verifier: Some(verifier), verdict }
     }
 
     /// Reads one document and nothing after it.

@@ -53,6 +53,12 @@ impl Time {
         Self::of(OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(bound.assume_utc()))
     }
 
+    /// The last second of the calendar, which stands for no end (RFC 5280 §4.1.2.5).
+    #[must_use]
+    pub fn last() -> Self {
+        Self::from_unix(i64::MAX)
+    }
+
     /// Reads RFC 3339.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

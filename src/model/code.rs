@@ -92,6 +92,8 @@ codes! {
     Locked = "locked",
     /// A login was granted.
     Login = "login",
+    /// When a login ends that may end is not known.
+    LoginEndUnknown = "login-end-unknown",
     /// A login ends before it is needed the time after next.
     LoginEnds = "login-ends",
     /// No auth method granted a token.

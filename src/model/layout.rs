@@ -100,6 +100,12 @@ pub fn is_half_made(name: &str) -> bool {
     [ANCHOR, SETTINGS, LOGINS].iter().any(of)
 }
 
+/// What the data file of a plugin of SPIRE's is called, in a generation and beside it.
+#[must_use]
+pub fn spire_data(kind: &str, name: &str) -> String {
+    format!("spire-{kind}-{name}.json")
+}
+
 /// The directory of a generation as consumers see it.
 #[must_use]
 pub fn run_generation(run: &Path, name: &CertName, generation: Generation) -> std::path::PathBuf {

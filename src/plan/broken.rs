@@ -17,6 +17,7 @@ use super::view::{self, Action, End, PlanDocument, Planned, StatusDocument};
 use crate::config::service::Drivers;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
+use crate::judge::cert::Facts;
 use crate::model::clock::Time;
 use crate::model::entry::Outcome;
 use crate::model::key::Keep;
@@ -73,6 +74,7 @@ pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Fault
         end: End::well(now),
         login_expires: None,
         logins: Vec::new(),
+        logins_unknown: Vec::new(),
         tpm: None,
         warnings: Vec::new(),
         healthy: false,
@@ -87,7 +89,16 @@ pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Fault
 fn planned(faulty: &Faulty, live: Option<&Kept>) -> Planned {
     let reasons = vec![Reason::new(ReasonCode::Settings, faulty.failure().text)];
     let expires = live.and_then(|live| live.facts.as_ref()).map(|facts| facts.not_after);
-    Planned { name: faulty.name.clone(), due: false, due_at: None, expires, reasons, action: Action::Nothing, waits_for: None }
+    Planned {
+        name: faulty.name.clone(),
+        due: false,
+        due_at: None,
+        expires,
+        reasons,
+        action: Action::Nothing,
+        waits_for: None,
+        next_request: None,
+    }
 }
 
 /// What lies on the disk of certificates whose settings are broken.
@@ -138,6 +149,8 @@ impl<'a> Found<'a> {
             published: tree.published.generation,
             serial: facts.map(|facts| facts.serial.clone()),
             sha256: facts.map(|facts| facts.sha256.clone()),
+            subject: facts.map(Facts::subject_words),
+            names: facts.map(Facts::names).unwrap_or_default(),
             proof: proof_of_live(&tree),
             keep,
             keep_means: standing::keep_means(keep, &pcrs),

@@ -102,6 +102,8 @@ pub fn subject(settings: &Settings, certificate: &Certificate) -> Fingerprint {
     let (openbao, request) = (&settings.openbao, &certificate.request);
     let mut names = request.dns_names();
     names.extend(request.ip.iter().map(ToString::to_string));
+    names.extend(request.uri.iter().cloned());
+    names.extend(request.emails());
     names.sort();
     let namespace = openbao.namespace.as_deref().unwrap_or_default();
     let told: Vec<&str> = [namespace, &openbao.mount, certificate.issuer.role(), &request.common_name]

@@ -123,7 +123,7 @@ impl Kept {
     /// The intermediates' PEM.
     #[must_use]
     pub fn chain_pem(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.files.chain)
+        text_of(&self.files.chain)
     }
 
     /// The private key as it rests: `key.pem`, or `key.sealed`.
@@ -250,9 +250,12 @@ impl Files {
 #[must_use]
 pub fn certificates(bytes: &[u8]) -> Vec<Vec<u8>> {
     let severities = std::collections::BTreeMap::new();
-    // What is text, as it nearly always is, is seen faster than what has to be mended.
-    let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-    pem::read(&text, &mut Findings::new(&severities))
+    pem::read(&text_of(bytes), &mut Findings::new(&severities))
+}
+
+/// What is text, as it nearly always is, is seen faster than what has to be mended.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// The private key of a PKCS#8 PEM text, with its public key.

@@ -11,22 +11,58 @@ use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::layout;
-use crate::model::login_end::{LoginEnd, Logins};
+use crate::model::login_end::{LoginEnd, Logins, UnknownEnd};
 use crate::model::name::CertName;
 use crate::model::openbao::AuthMethod;
+use crate::model::secret::SecretSource;
 use crate::model::span;
 
-/// All that are known, of the auth methods that the settings name.
+/// All that is known, of the auth methods that the settings name.
 ///
 /// # Errors
 /// What may not be read.
-pub fn known(settings: &Settings) -> Result<Vec<LoginEnd>, DiskError> {
-    let mut known = by_certificate(settings);
+pub fn known(settings: &Settings) -> Result<Logins, DiskError> {
     let content = Dir::open(&settings.paths.state)?.map_or(Ok(None), |state| state.read(layout::LOGINS))?;
     let noted: Logins = content.and_then(|content| serde_json::from_slice(&content.bytes).ok()).unwrap_or_default();
-    let is_named = |login: &LoginEnd| settings.openbao.login.iter().any(|method| method.word() == login.method);
-    known.extend(noted.logins.into_iter().filter(is_named));
+    let mut known = Logins { logins: by_certificate(settings), ..Logins::none() };
+    let mut seen: Vec<&str> = Vec::new();
+    for method in &settings.openbao.login {
+        // Two of a kind are told together.
+        if !seen.contains(&method.word()) {
+            seen.push(method.word());
+            of_method(method, &noted, &mut known);
+        }
+    }
     Ok(known)
+}
+
+fn of_method(method: &AuthMethod, noted: &Logins, known: &mut Logins) {
+    let word = method.word();
+    let secret = match method {
+        AuthMethod::AppRole(approle) if !approle.wrapped => Some(&approle.secret_id),
+        AuthMethod::Token(given) => Some(&given.token),
+        _ => None,
+    };
+    let unknown = |why: String| UnknownEnd { method: word.to_owned(), why };
+    let newer = secret.and_then(changed).filter(|changed| noted.learnt.get(word).is_some_and(|learnt| changed > learnt));
+    if let Some(changed) = newer {
+        known.unknown.push(unknown(format!("what it logs in with was changed at {changed}, and no run has logged in by it since")));
+        return;
+    }
+    let ends: Vec<LoginEnd> = noted.logins.iter().filter(|login| login.method == word).cloned().collect();
+    let unknowns: Vec<UnknownEnd> = noted.unknown.iter().filter(|login| login.method == word).cloned().collect();
+    let is_silent = ends.is_empty() && unknowns.is_empty() && !noted.endless.iter().any(|one| one == word);
+    known.unknown.extend(secret.filter(|_| is_silent).map(|_| unknown(NOT_YET.to_owned())));
+    known.logins.extend(ends);
+    known.unknown.extend(unknowns);
+}
+
+const NOT_YET: &str = "no run has logged in by it yet";
+
+/// When a secret was last changed, where that can be seen.
+fn changed(secret: &SecretSource) -> Option<Time> {
+    let SecretSource::File(path) = secret else { return None };
+    View::host().meta(path).ok().map(|meta| meta.modified)
 }
 
 fn by_certificate(settings: &Settings) -> Vec<LoginEnd> {
@@ -44,7 +80,7 @@ fn by_certificate(settings: &Settings) -> Vec<LoginEnd> {
         let facts = Facts::parse(certificates(pem.as_bytes()).first()?).ok()?;
         // One of our own is renewed like every other.
         let renews = login.identity().is_some() || file.starts_with(&settings.paths.run);
-        Some(LoginEnd { method: login.word().to_owned(), expires: facts.not_after, renews })
+        Some(LoginEnd { method: login.word().to_owned(), expires: facts.not_after, renews, uses_left: None })
     });
     ends.collect()
 }
@@ -76,18 +112,25 @@ impl Needs {
     #[must_use]
     pub fn warnings(self, logins: &[LoginEnd], now: Time) -> Vec<Warning> {
         let needed = |login: &LoginEnd| if login.renews { self.next } else { self.after };
-        let short = logins.iter().filter(|login| login.expires < needed(login));
+        let is_short = |login: &&LoginEnd| login.expires < needed(login) || login.uses_left.is_some_and(|uses| uses < USES);
+        let short = logins.iter().filter(is_short);
         short.map(|login| Warning::new(Code::LoginEnds, text(login, needed(login), now))).collect()
     }
 }
 
+/// The next renewal needs one use, and so does the one after it.
+const USES: u64 = 2;
+
 fn text(login: &LoginEnd, needed: Time, now: Time) -> String {
-    let LoginEnd { method, expires, .. } = login;
-    let when = if *expires > now { format!("ends in {}", span::about(expires.since(now))) } else { "has ended".to_owned() };
+    let LoginEnd { method, expires, uses_left, .. } = login;
     let until = if login.renews { "the next renewal" } else { "the next renewal but one" };
-    format!(
-        "the login by {method} {when}, at {expires}, and {until} needs it at {needed}: bring a new one, or a login that lasts or renews itself"
-    )
+    let remedy = "bring a new one, or a login that lasts or renews itself";
+    if let Some(uses) = uses_left.filter(|uses| *uses < USES) {
+        let how_often = if uses == 0 { "is used up".to_owned() } else { format!("can be used {uses} time more") };
+        return format!("the secret id of the login by {method} {how_often}, and {until} needs it at {needed}: {remedy}");
+    }
+    let when = if *expires > now { format!("ends in {}", span::about(expires.since(now))) } else { "has ended".to_owned() };
+    format!("the login by {method} {when}, at {expires}, and {until} needs it at {needed}: {remedy}")
 }
 
 #[cfg(test)]
@@ -99,10 +142,21 @@ mod tests {
         let at = |hours: i64| Time::from_unix(1_800_000_000 + hours * 3600);
         let needs = Needs { next: at(16), after: at(32) };
         for (expires, renews, warned) in [(15, true, true), (17, true, false), (31, false, true), (33, false, false), (-1, false, true)] {
-            let login = LoginEnd { method: "token".to_owned(), expires: at(expires), renews };
+            let login = LoginEnd { method: "token".to_owned(), expires: at(expires), renews, uses_left: None };
             let warnings = needs.warnings(std::slice::from_ref(&login), at(0));
             assert_eq!(warnings.len(), usize::from(warned), "{login:?}: {warnings:?}");
             assert!(warnings.iter().all(|warning| warning.code == Code::LoginEnds && warning.text.contains("by token")));
+        }
+    }
+    #[test]
+    fn a_secret_id_that_is_used_up_before_it_ends_is_warned_of() {
+        let at = |hours: i64| Time::from_unix(1_800_000_000 + hours * 3600);
+        let needs = Needs { next: at(16), after: at(32) };
+        for (uses_left, warned) in [(None, false), (Some(2), false), (Some(1), true), (Some(0), true)] {
+            let login = LoginEnd { method: "approle".to_owned(), expires: Time::last(), renews: false, uses_left };
+            let warnings = needs.warnings(std::slice::from_ref(&login), at(0));
+            assert_eq!(warnings.len(), usize::from(warned), "{login:?}: {warnings:?}");
+            assert!(warnings.iter().all(|warning| warning.text.contains("secret id of the login by approle")));
         }
     }
 }

@@ -115,6 +115,11 @@ fn host(out: &mut String, document: &StatusDocument) {
     let name = "omens_login_expires_seconds";
     let ends: Vec<String> = logins.iter().map(|(method, at)| format!("{name}{{login=\"{method}\"}} {}", at.unix())).collect();
     metric(out, name, "When a login at OpenBao ends, by auth method, where that is known.", &ends);
+    let name = "omens_login_end_known";
+    let mut all: BTreeMap<&str, bool> = logins.keys().map(|method| (*method, true)).collect();
+    all.extend(document.logins_unknown.iter().map(|login| (login.method.as_str(), false)));
+    let known: Vec<String> = all.iter().map(|(method, known)| format!("{name}{{login=\"{method}\"}} {}", i64::from(*known))).collect();
+    metric(out, name, "0 where nobody knows when a login ends that may end.", &known);
     if let Some(state) = document.tpm {
         let all = std::iter::once(TPM_OK).chain(TPM_STATES.map(Code::as_str));
         let states: Vec<String> = all.map(|word| format!("omens_tpm_state{{state=\"{word}\"}} {}", i64::from(word == state))).collect();

@@ -25,6 +25,7 @@ pub mod overdue;
 pub mod planned;
 pub mod rename;
 pub mod reseal;
+pub mod retry;
 pub mod scheduler;
 pub mod standing;
 pub mod under_way;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::budget::{self, Life};
 use super::choice::Plan;
 use super::decide::{Decision, Wishes, decide};
 use super::inventory::{StateFile, Tree};
@@ -53,6 +54,9 @@ pub struct Planned {
     pub action: Action,
     /// The window that a run waits for, where it does nothing before that.
     pub waits_for: Option<Opening>,
+    /// When the budget lets the next request be sent, where it does not let it at once; for who decides when to look again.
+    #[serde(skip)]
+    pub next_request: Option<Time>,
 }
 
 /// A certificate in whose place something lies that is not ours: one strange file does not take the others' report away. What may not be
@@ -70,6 +74,7 @@ pub(super) fn strange(certificate: &Certificate, why: DiskError) -> Result<Plann
         reasons,
         action: Action::Issue,
         waits_for: None,
+        next_request: None,
     })
 }
 
@@ -95,5 +100,8 @@ pub(super) fn planned(
     let action = Action::from(&plan);
     // A run would fail over a state of a newer version, and say so: that is no "nothing to do".
     let due = action != Action::Nothing || matches!(tree.state_file, StateFile::Newer(_));
-    Planned { name, due, due_at, expires, reasons, action, waits_for }
+    let requests = budget::counted(&tree.state, &budget::subject(settings, certificate));
+    let life = Life::of(tree.live.as_ref().and_then(|live| live.facts.as_ref()), certificate.request.ttl);
+    let next_request = budget::next_after_burst(requests, life, now);
+    Planned { name, due, due_at, expires, reasons, action, waits_for, next_request }
 }

@@ -10,6 +10,7 @@ use super::overdue::Deadline;
 use super::planned::{Planned, planned};
 use super::sealing::{SealingKeys, plaintext_warning};
 use crate::config::settings::{Certificate, Install, Settings};
+use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
 use crate::model::clock::Time;
 use crate::model::code::Code;
@@ -41,6 +42,10 @@ pub struct Standing {
     pub serial: Option<String>,
     /// Fingerprint of the committed leaf.
     pub sha256: Option<Fingerprint>,
+    /// Subject of the committed leaf.
+    pub subject: Option<String>,
+    /// Its subject alternative names, each as `KIND:NAME`.
+    pub names: Vec<String>,
     /// How it is known that it is in use.
     pub proof: Option<Proof>,
     /// Where the key of the committed generation rests; without one, where the next one will.
@@ -111,6 +116,8 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
         published: tree.published.generation,
         serial: facts.map(|facts| facts.serial.clone()),
         sha256: facts.map(|facts| facts.sha256.clone()),
+        subject: facts.map(Facts::subject_words),
+        names: facts.map(Facts::names).unwrap_or_default(),
         proof: proof_of_live(&tree),
         keep,
         keep_means: keep_means(keep, &pcrs),

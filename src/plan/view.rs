@@ -16,7 +16,7 @@ use crate::io::look::View;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
-use crate::model::login_end::LoginEnd;
+use crate::model::login_end::{LoginEnd, Logins, UnknownEnd};
 use crate::model::report::{RunError, SettingsError};
 
 /// `plan --json`.
@@ -80,6 +80,7 @@ impl StatusDocument {
             unnamed: Vec::new(),
             login_expires: None,
             logins: Vec::new(),
+            logins_unknown: Vec::new(),
             tpm: None,
             warnings: Vec::new(),
             errors,
@@ -110,6 +111,8 @@ pub struct StatusDocument {
     pub login_expires: Option<Time>,
     /// Logins whose end is known.
     pub logins: Vec<LoginEnd>,
+    /// Logins that may end and of which it is not known when.
+    pub logins_unknown: Vec<UnknownEnd>,
     /// How the TPM was when it was last needed: `ok`, or the code of what went wrong; `None` where the settings name none.
     pub tpm: Option<&'static str>,
     /// Worth saying of the host as a whole.
@@ -182,7 +185,7 @@ pub(super) fn status_of(
             standing.warnings.push(warning.clone());
         }
     }
-    let logins = logins::known(settings)?;
+    let Logins { logins, unknown, .. } = logins::known(settings)?;
     Ok(StatusDocument {
         schema: "omens.status/1",
         host: settings.host.clone(),
@@ -195,6 +198,7 @@ pub(super) fn status_of(
         tpm: settings.sealing.as_ref().map(|_| tpm_state(&certificates)),
         warnings: Needs::of(settings, &certificates, now).map_or_else(Vec::new, |needs| needs.warnings(&logins, now)),
         logins,
+        logins_unknown: unknown,
         errors: Vec::new(),
         certificates,
     })

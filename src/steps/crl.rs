@@ -1,15 +1,20 @@
-//! Revocation lists for consumers: fetched in each run, judged, and kept in the state directory, from where they are shown beside the other
-//! files of `trust`. What is not good stays outside, and what is there goes on serving.
+//! Revocation lists for consumers: asked for where the one that is there ends soon or a run talks to the authority anyway, judged, and kept in
+//! the state directory, from where they are shown beside the other files of `trust`. What is not good stays outside, and what is there goes on
+//! serving.
 
 use std::time::Duration;
 
-use super::run::{Run, runtime};
+use futures_util::future::join_all;
+
+use super::attest::AttestationGate;
+use super::run::Run;
 use crate::config::settings::{CrlFrom, CrlSource, Part, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::http::{Client, Request};
 use crate::io::openbao::Server;
+use crate::io::runtime::within;
 use crate::io::write::{self, Ownership};
-use crate::judge::crl::{deliverable, holds_until};
+use crate::judge::crl::{deliverable, ends_soon, holds_until};
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::Warning;
@@ -17,8 +22,17 @@ use crate::model::layout;
 use crate::plan::generation::certificates;
 use crate::plan::trust::{TrustFiles, kept_list};
 
-/// One list is fetched within this.
-const LIMIT: Duration = Duration::from_secs(20);
+/// All lists are fetched within this: what is due waits for them.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Which lists a run asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that are not there or end soon: nothing else may be asked of anybody in this run.
+    Ending,
+    /// All of them, since the authority is asked anyway.
+    All,
+}
 
 /// What came of the lists of the settings.
 #[derive(Debug, Default)]
@@ -29,30 +43,29 @@ pub struct Refreshed {
     pub warnings: Vec<Warning>,
 }
 
-/// Fetches the lists of the settings, of issuers that consumers are to trust.
+/// Fetches lists of the settings, of issuers that consumers are to trust, all at once. As nothing else, none is asked for while this host's
+/// state is not vouched for where that is required.
 #[must_use]
-pub fn refresh(settings: &Settings, run: &Run, trust: &TrustFiles) -> Refreshed {
+pub fn refresh(settings: &Settings, run: &Run, trust: &TrustFiles, gate: &AttestationGate, which: Which) -> Refreshed {
     let mut refreshed = Refreshed::default();
+    let now = run.clock().now();
+    let is_wanted = |source: &&CrlSource| which == Which::All || ends_soon(kept_list(run.state(), &source.file).as_deref(), now);
+    let wanted: Vec<&CrlSource> = settings.crls.iter().filter(is_wanted).collect();
     // Before anything was committed nobody reads a list, and its issuer is not known.
-    if settings.crls.is_empty() || trust.file(Part::Bundle) == trust.file(Part::Anchors) {
+    if wanted.is_empty() || trust.file(Part::Bundle) == trust.file(Part::Anchors) {
         return refreshed;
     }
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
+    let fetched = match within(fetch_all(settings, &wanted, gate, run.clock())) {
+        Ok(fetched) => fetched,
         Err(failure) => {
             refreshed.warnings.push(Warning::new(Code::CrlNotDelivered, failure.text));
             return refreshed;
         }
     };
     let issuers = trust.file(Part::Bundle).map(|bundle| certificates(bundle.as_bytes())).unwrap_or_default();
-    for source in &settings.crls {
+    for (source, bytes) in wanted.into_iter().zip(fetched) {
         let kept = kept_list(run.state(), &source.file);
-        let now = run.clock().now();
-        let fetched = runtime.block_on(async {
-            let late = || format!("no answer within {} s", LIMIT.as_secs());
-            tokio::time::timeout(LIMIT, fetch(settings, &source.from, run.clock())).await.unwrap_or_else(|_| Err(late()))
-        });
-        let judged = fetched.and_then(|bytes| deliverable(&bytes, &issuers, kept.as_deref(), now));
+        let judged = bytes.and_then(|bytes| deliverable(&bytes, &issuers, kept.as_deref(), now));
         let done = judged.and_then(|list| {
             if kept.as_ref() == Some(&list) {
                 return Ok(false);
@@ -65,6 +78,19 @@ pub fn refresh(settings: &Settings, run: &Run, trust: &TrustFiles) -> Refreshed 
         }
     }
     refreshed
+}
+
+async fn fetch_all(settings: &Settings, wanted: &[&CrlSource], gate: &AttestationGate, clock: Clock) -> Vec<Result<Vec<u8>, String>> {
+    if let Err(failure) = gate.pass(clock).await {
+        let why = format!("nothing is asked for without a pass of this host's state: {}", failure.text);
+        return wanted.iter().map(|_| Err(why.clone())).collect();
+    }
+    let late = || format!("no answer within {} s", LIMIT.as_secs());
+    let one = |from: &CrlFrom| {
+        let from = from.clone();
+        async move { tokio::time::timeout(LIMIT, fetch(settings, &from, clock)).await.unwrap_or_else(|_| Err(late())) }
+    };
+    join_all(wanted.iter().map(|source| one(&source.from))).await
 }
 
 fn said(source: &CrlSource, kept: Option<&str>, why: &str, now: Time) -> Warning {

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use super::flow::{self, Request, world::World};
 use super::issue::OpenBaoIssuer;
-use super::run::{Command, runtime};
+use super::run::Command;
 use crate::config::settings::Settings;
 use crate::io::dir::Dir;
+use crate::io::runtime::within;
 use crate::io::write;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Warning};
 use crate::model::name::CertName;
-use crate::model::openbao::{AppRole, AuthMethod, Once};
+use crate::model::openbao::{AppRole, AuthMethod, Jwt, Once};
 use crate::model::report::Report;
 use crate::model::secret::SecretSource;
 use crate::plan::decide::Wishes;
@@ -62,10 +63,12 @@ pub fn enroll(settings: &Arc<Settings>, enrolment: &Enrolment, world: World<'_>)
             }
         }
     }
-    if matches!(outcome(&report), Some(Outcome::Renewed)) {
-        let left = enrolment.login.as_ref().and_then(|login| forget(login, settings.credentials.as_deref()));
-        report.certificates.iter_mut().for_each(|one| one.warnings.extend(left.clone()));
-    }
+    let left = enrolment.login.as_ref().and_then(|login| match outcome(&report) {
+        Some(Outcome::Renewed) => forget(settings, login),
+        Some(Outcome::Kept) => unused(settings, login),
+        _ => None,
+    });
+    report.certificates.iter_mut().for_each(|one| one.warnings.extend(left.clone()));
     Report { schema: Command::Enroll.schema().to_owned(), ..report }
 }
 
@@ -82,32 +85,51 @@ enum Tried {
 }
 
 fn tried(world: &World<'_>, issuer: &OpenBaoIssuer, name: &CertName) -> Tried {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(why) => return Tried::Refused(why),
-    };
-    runtime.block_on(async {
+    let done = within(async {
         if let Err(why) = world.gate.pass(world.clock).await {
             return Tried::Blocked(why);
         }
         let tried = issuer.tries_identity(name).await;
         drop(super::issue::Issuer::close(issuer).await);
         tried.map_or_else(Tried::Refused, |()| Tried::Works)
-    })
+    });
+    done.unwrap_or_else(Tried::Refused)
 }
 
-/// Removes the file of a token that has ended with this enrolment: nobody has any use for it. What a person may use again stays.
-fn forget(login: &AuthMethod, credentials: Option<&Path>) -> Option<Warning> {
-    let AuthMethod::Once(once) = login else { return None };
-    let source = match once {
-        Once::Token(source) | Once::WrappedToken(source) | Once::WrappedSecretId(AppRole { secret_id: source, .. }) => source,
+/// The secret of a login that was given for one use: its name, and its file where it is nobody else's. A credential is systemd's, and ends with
+/// the unit; what a login of the settings reads too is that one's.
+fn given<'a>(settings: &Settings, login: &'a AuthMethod) -> Option<(&'static str, &'a Path)> {
+    let (word, source) = match login {
+        AuthMethod::Once(once @ (Once::Token(source) | Once::WrappedToken(source))) => (once.word(), source),
+        AuthMethod::Once(once @ Once::WrappedSecretId(AppRole { secret_id, .. })) => (once.word(), secret_id),
+        AuthMethod::AppRole(AppRole { secret_id, .. }) => ("secret id", secret_id),
+        AuthMethod::Jwt(Jwt { jwt, .. }) => ("signed token", jwt),
+        _ => return None,
     };
-    // A credential is systemd's, and ends with the unit.
     let SecretSource::File(file) = source else { return None };
-    let is_credential = credentials.is_some_and(|directory| file.starts_with(directory));
+    let is_credential = settings.credentials.as_deref().is_some_and(|directory| file.starts_with(directory));
+    let is_shared = settings.openbao.login.iter().any(|known| match known {
+        AuthMethod::AppRole(AppRole { secret_id, .. }) => secret_id == source,
+        AuthMethod::Jwt(Jwt { jwt, .. }) => jwt == source,
+        AuthMethod::Token(token) => token.token == *source,
+        _ => false,
+    });
+    (!is_credential && !is_shared).then_some((word, file.as_path()))
+}
+
+/// Removes the file of a login that was used: nothing of it stays on the disk.
+fn forget(settings: &Settings, login: &AuthMethod) -> Option<Warning> {
+    let (word, file) = given(settings, login)?;
     let (parent, name) = file.parent().zip(file.file_name().and_then(|name| name.to_str()))?;
-    let removed =
-        if is_credential { Ok(()) } else { Dir::open(parent).and_then(|dir| dir.map_or(Ok(()), |dir| write::remove(&dir, name))) };
-    let why = removed.err()?;
-    Some(Warning::new(Code::TokenNotRevoked, format!("the {} has ended; its file stays: {why}", once.word())))
+    let why = Dir::open(parent).and_then(|dir| dir.map_or(Ok(()), |dir| write::remove(&dir, name))).err()?;
+    Some(Warning::new(Code::TokenNotRevoked, format!("the {word} was used; its file stays: {why}")))
+}
+
+/// A login that was not needed still lets somebody in.
+fn unused(settings: &Settings, login: &AuthMethod) -> Option<Warning> {
+    let (word, file) = given(settings, login)?;
+    let (parent, name) = file.parent().zip(file.file_name().and_then(|name| name.to_str()))?;
+    let lies_there = Dir::open(parent).ok()??.kind(name).is_ok_and(|kind| kind.is_some());
+    let text = format!("the {word} in {} was not needed, and still lets somebody in: remove it, and have it revoked", file.display());
+    lies_there.then(|| Warning::new(Code::TokenNotRevoked, text))
 }

@@ -180,7 +180,7 @@ pub async fn all_stopped(
     for endpoint in endpoints {
         match prover.once(Look { endpoint, claim, deadline: STOPPED }).await {
             Err(why) if !matches!(why.code, Code::Unreachable | Code::HandshakeRefused) => {
-                let why = why.hint("its pid file names no running nginx, but something answers: check `pid` in `reload`");
+                let why = why.hint("the pid file of its service names no running one, but something answers: check `pid` in `reload`");
                 return Err(Box::new((published, why)));
             }
             Ok(()) | Err(_) => {}

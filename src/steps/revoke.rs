@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::flow::faulty;
 use super::flow::world::World;
 use super::record::note_revoked;
-use super::run::{Begun, Command, Run, runtime};
+use super::run::{Begun, Command, Run};
 use super::swap::disk_failure;
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
+use crate::io::runtime::within;
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage};
@@ -49,7 +50,7 @@ pub fn revoke(settings: &Settings, request: &Request, world: &World<'_>) -> Repo
     let ended = match serial_of(run.state(), request, &mut report) {
         Err(refused) => run.refused(report, refused),
         Ok(serial) => {
-            let answer = runtime().and_then(|runtime| runtime.block_on(world.issuer.revoke(std::slice::from_ref(&serial))));
+            let answer = within(world.issuer.revoke(std::slice::from_ref(&serial))).and_then(|answer| answer);
             report.serial = Some(serial.clone());
             match answer.and_then(|answers| answers.into_iter().collect::<Result<Vec<()>, _>>()) {
                 Err(failure) => run.failed(report, failure),

@@ -47,13 +47,13 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, world: &W
         Ok(decision) => decision,
         Err(why) => {
             let failure = Failure::new(Stage::Plan, Code::NothingToGoBackTo, format!("{}: {why}", certificate.name()))
-                .hint("`omens renew NAME --force` makes a new one instead");
+                .hint(instead(certificate.name()));
             return run.refused(unknown(), failure);
         }
     };
     if let Some(serial) = revoked(settings, &tree, &decision) {
         let text = format!("{}: the CA has revoked {serial}, which is what a rollback would serve", certificate.name());
-        let failure = Failure::new(Stage::Plan, Code::Revoked, text).hint("`omens renew NAME --force` makes a new one instead");
+        let failure = Failure::new(Stage::Plan, Code::Revoked, text).hint(instead(certificate.name()));
         return run.refused(unknown(), failure);
     }
     let trees = match Trees::open_with(settings, world.stores.clone()) {
@@ -62,6 +62,10 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, world: &W
     };
     let due = Due { certificate, decision, tree, warnings: Vec::new() };
     act(&trees, world, run, vec![due]).into_iter().next().unwrap_or_else(unknown)
+}
+
+fn instead(name: &CertName) -> String {
+    format!("`omens renew {name} --force` makes a new one instead")
 }
 
 /// The serial number of the target, where it is known to be revoked.

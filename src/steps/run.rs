@@ -21,7 +21,7 @@ use crate::model::code::Code;
 use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
-use crate::model::login_end::LoginEnd;
+use crate::model::login_end::Logins;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
 pub use lines::interrupted;
 pub(super) use lines::{line, renamed, renamed_warning};
@@ -201,7 +201,7 @@ impl Run {
     }
 
     /// Keeps what the run learnt about the end of its logins, for `status`. What cannot be kept is learnt again.
-    pub(super) fn note_logins(&self, logins: Vec<LoginEnd>) {
+    pub(super) fn note_logins(&self, logins: &Logins) {
         if let Err(why) = record::note_logins(&self.state, logins) {
             tracing::warn!(%why, "when the login ends was not noted");
         }

@@ -20,6 +20,8 @@ mod lab;
 
 mod audit;
 mod bare;
+mod consumers;
+mod login;
 mod look;
 mod measure;
 mod order;
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("audit") => lab::run_and_clean_up("bench", audit::audit),
+        Some("consumers") => lab::run_and_clean_up("bench", consumers::consumers),
+        Some("login") => lab::run_and_clean_up("bench", login::login),
         Some("look") => lab::run_and_clean_up("bench", look::look),
         Some("order") => lab::run_and_clean_up("bench", order::order),
         Some("beside") => lab::run_and_clean_up("bench", || drop(beside_peers())),
@@ -87,6 +91,7 @@ fn bench() {
     waiting(&bao, &rivals);
     thousand(&bao, &rivals);
     sealed::sealed(&bao);
+    login::logins(&bao);
     look::looking(&bao);
     audit::audit();
 }

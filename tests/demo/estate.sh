@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
 # Three hosts of the lab in network namespaces (tests/lab/netns.sh), each with an `omens run` of its own: `auth` with nginx, `ca` with OpenBao on
-# its own certificate, `spire` with Keylime's registrar and verifier.
+# its own certificate, `spire` with Keylime's registrar and verifier and with SPIRE's server and agent.
 #
 #   estate.sh demo            tells what happens; some 40 seconds
 #   estate.sh test SECONDS    certificates of one and two minutes for so long, under a load of clients; a host cut off, the root exchanged, the estate
 #                             audited. Prints one line a claim and ends with 1 where one does not hold
 #
 # OMENS: the binary. BAO: OpenBao's. KEYLIME: where its virtual environments are, or are made; empty: without Keylime, which is said.
+# SPIRE: where its programs are; without them there is none, which is said.
 # Exit: 125 and a line where it cannot run here (root, namespaces). Nothing is left behind.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 MODE=${1:-demo} FOR=${2:-120}
 LAB=$PWD/tests/lab OMENS=$(readlink -f "${OMENS:-target/debug/omens}") KEYLIME=${KEYLIME-$PWD/target/lab/keylime}
+SPIRE=${SPIRE-${OMENS_PEERS:-$HOME/.cache/omens-peers}/bin}
+[ -x "$SPIRE/spire-server" ] && [ -x "$SPIRE/spire-agent" ] || SPIRE=
 export BAO
 [ "$(id -u)" = 0 ] || { echo "estate.sh: needs root (network namespaces)" >&2; exit 125; }
-W=$(mktemp -d /run/estate.XXXX) P=e$$ PIDS=()
+W=$(mktemp -d /run/estate.XXXX) P=e$$ PIDS=() DAEMONS=()
 net() { "$LAB/netns.sh" -p $P -s "$W/net" "$@"; }
 clean() {
   local pid
@@ -51,19 +54,24 @@ api auth/approle/role/omens -X POST -d '{"secret_id_bound_cidrs":["10.10.2.0/24"
 cp "$(value .root_cert)" "$W/roots.pem"
 ROOT_SHA=$(value .root_sha256) TRUST='' MOUNT=pki_int ANCHOR=$(value .root_cert)
 
-certificate() { # NAME CN PORT HOST ROLE PROFILE LINES
+certificate() { # NAME CN PORT HOST ROLE PROFILE LINES; without a port nobody can be asked what it serves
   # A part of Keylime is started anew for its certificate, one after the other, each in up to half a minute on a busy machine: what is due at
   # half of a minute would end meanwhile. So theirs live for two.
   local ttl=60s
   [ "$MODE" != test ] || [ "$4" != spire ] || ttl=120s
   printf '[[certificate]]\nname = "%s"\ncommon_name = "%s"\nttl = "%s"\nrole = "%s"\nprofile = "%s"\n' "$1" "$2" "$ttl" "$5" "$6"
-  printf 'verify = [ { tls = { address = "%s:%s", server_name = "%s", deadline = "20s" } } ]\n%s\n' "${IP[$4]}" "$3" "$2" "$7"
+  [ -z "$3" ] || printf 'verify = [ { tls = { address = "%s:%s", server_name = "%s", deadline = "20s" } } ]\n' "${IP[$4]}" "$3" "$2"
+  printf '%s\n' "$7"
 }
 keylime() { # NAME: the driver without a unit
   printf 'start = ["/bin/bash", "%s/restart", "%s"], stop = ["/bin/true"], pid = "%s/keylime/run/%s.pid"' "$W" "$1" "$W" "$1"
 }
+x509pop() { # PART CERT KEY MORE: the driver of a part of SPIRE
+  printf 'key = { keep = "file" }\nreload = [ { spire_%s = { pid = "%s/spire/%s.pid", log = "%s/spire/%s.log", plugin = { kind = "NodeAttestor", name = "x509pop", cert = "%s", key = "%s"%s } } } ]' \
+    "$1" "$W" "$1" "$W" "$1" "$2" "$3" "$4"
+}
 settings() {
-  local host address
+  local host address name
   for host in "${HOSTS[@]}"; do
     address=https://ca.funlab.casa:8200
     [ "$host" != ca ] || address=$(value .address)
@@ -83,7 +91,12 @@ reload = [ { openbao = { pid = \"$W/bao/bao.pid\" } } ]" ;;
 key = { keep = \"file\" }
 install = [ { dir = \"$W/spire/tls\", fullchain = \"$name.crt\", key = \"$name.key\" } ]
 reload = [ { keylime_$name = { $(keylime $name)$([ $name = registrar ] || printf ', agents = "ignore"') } } ]"
-        done ;;
+        done
+          [ -z "$SPIRE" ] || {
+            certificate spire-server spire.funlab.casa '' spire infrastructure infrastructure-rsa \
+              "$(x509pop server a_cert a_key ', ca = "ca_bundle_path", data = { agent_path_template = "/x509pop/cn/{{ .Subject.CommonName }}" }')"
+            certificate spire-agent spire.funlab.casa '' spire infrastructure infrastructure-rsa "$(x509pop agent certificate_path private_key_path '')"
+          } ;;
       esac
     } >"$W/$host/omens.toml.new"
     mv "$W/$host/omens.toml.new" "$W/$host/omens.toml"
@@ -130,6 +143,40 @@ if [ -n "$KEYLIME" ]; then
 else
   echo "estate.sh: *** without Keylime" >&2
 fi
+ID=spiffe://funlab.casa/spire/agent/x509pop/cn/spire.funlab.casa
+spire_server() { "$SPIRE/spire-server" "$@" -socketPath "$W/spire/server.sock"; }
+identity() { spire_server agent show -spiffeID $ID -output json 2>/dev/null | jq -er '.agent.x509svid_serial_number // .x509svid_serial_number'; }
+spire_part() { # PART SECTION PLUGINS: configures and starts it
+  printf '%s {\n trust_domain = "funlab.casa"\n data_dir = "%s/spire/%s"\n socket_path = "%s/spire/%s.sock"\n log_level = "INFO"\n%s}\nplugins {\n%s NodeAttestor "x509pop" { plugin_data_file = "%s/spire/run/spire-%s/spire-NodeAttestor-x509pop.json" }\n}\n' \
+    "$1" "$W" "$1" "$W" "$1" "$2" "$3" "$W" "$1" >"$W/spire/$1.conf"
+  mkdir -p "$W/spire/$1"
+  ip netns exec "$P-spire" "$SPIRE/spire-$1" run -config "$W/spire/$1.conf" >"$W/spire/$1.log" 2>&1 &
+  echo $! >"$W/spire/$1.pid"
+  PIDS+=($!)
+}
+if [ -n "$SPIRE" ]; then
+  spire_part server ' bind_address = "10.10.2.62"
+ bind_port = "8081"
+' " DataStore \"sql\" { plugin_data {
+  database_type = \"sqlite3\"
+  connection_string = \"$W/spire/server/data.sqlite3\"
+ } }
+ KeyManager \"disk\" { plugin_data { keys_path = \"$W/spire/server/keys.json\" } }
+"
+  for _ in {1..200}; do spire_server healthcheck >/dev/null 2>&1 && break; sleep .1; done
+  spire_server bundle show >"$W/spire/bundle.pem"
+  spire_part agent " server_address = \"10.10.2.62\"
+ server_port = \"8081\"
+ trust_bundle_path = \"$W/spire/bundle.pem\"
+ experimental { sync_interval = \"1s\" }
+" " KeyManager \"disk\" { plugin_data { directory = \"$W/spire/agent\" } }
+ WorkloadAttestor \"unix\" { plugin_data {} }
+"
+  for _ in {1..200}; do identity >/dev/null && break; sleep .1; done
+  identity >/dev/null || { echo "SPIRE's agent was not attested" >&2; tail -n 3 "$W/spire/agent.log" "$W/spire/server.log" >&2; exit 1; }
+else
+  echo "estate.sh: *** without SPIRE (tests/lab/peers.sh build spire)" >&2
+fi
 show() { # HOST: one line a certificate
   omens "$1" --json status 2>/dev/null | jq -r --arg host "$1" '.certificates[] | "  \($host)  \(.name)  gen-\(.live)  proof \(.proof)  until \(.expires)"' || true
 }
@@ -141,12 +188,13 @@ daemons() {
   local host
   for host in "${HOSTS[@]}"; do
     ip netns exec "$P-$host" "$OMENS" --config "$W/$host/omens.toml" run --every 10s >>"$W/$host/run.log" 2>&1 &
-    PIDS+=($!)
+    PIDS+=($!) DAEMONS+=($!)
   done
 }
 generation() { basename "$(readlink "$W/$1/state/certs/$2/live")"; }
 SERVED="auth/web ca/openbao"
 [ -z "$KEYLIME" ] || SERVED="$SERVED spire/registrar spire/verifier"
+[ -z "$SPIRE" ] || SERVED="$SERVED spire/spire-server spire/spire-agent"
 # await SECONDS COMMAND...: polls, since nothing tells from outside what a daemon has done
 await() { local end=$((SECONDS + $1)); shift; until "$@"; do [ $SECONDS -lt $end ] || return 1; sleep .3; done; }
 beyond() { # the generation of each certificate is at least this
@@ -158,16 +206,20 @@ if [ "$MODE" = demo ]; then
   head_ "One \`omens run\` a host: what is due in half a minute renews itself, each service in its own way"
   daemons
   await 60 beyond 2 || { echo "nothing was renewed in a minute" >&2; exit 1; }
-  for host in "${HOSTS[@]}"; do sed -n 's/^.*INFO[^:]*: //; /renewed: gen/s/^/  /p' "$W/$host/run.log" | tail -n 2; done
+  for host in "${HOSTS[@]}"; do sed -n 's/ (in-window.*//; /renewed: gen/s/^[^ ]* /  /p' "$W/$host/run.log" | tail -n 4; done
   for host in "${HOSTS[@]}"; do show $host; done
   note "nginx: reload. OpenBao: SIGHUP, never a restart. Keylime: restart. Each proven by handshakes on its address."
+  [ -z "$SPIRE" ] || note "SPIRE: SIGUSR1, never a restart. Proven by the hash of its data in its own log."
   head_ "A pair that nginx cannot use: put back, and seen to be back"
   sed -i '1i this_is_no_directive on;' "$W/auth/nginx.conf"
   omens auth renew web --force 2>&1 | sed 's/^/  /; /^  error/d' | cut -c 1-240 || true
   sed -i 1d "$W/auth/nginx.conf"
   head_ "Mended: what was issued is deployed, nothing is signed again"
-  omens auth renew web 2>&1 | sed 's/^/  /'
+  omens auth renew web 2>&1 | sed 's/^/  /; s/ (debt:.*//'
   head_ "The estate, audited from its three hosts"
+  # A service that is being started anew at that moment would be told as one that is away.
+  for pid in "${DAEMONS[@]}"; do kill "$pid" 2>/dev/null || true; done
+  wait "${DAEMONS[@]}" 2>/dev/null || true
 fi
 
 # A load of clients that never trusts anything but the roots; what it could not do goes into W/HOST-NAME.bad, with curl's exit code.
@@ -229,7 +281,7 @@ second_root() { # everything committed ends at the second root
 audit() { # three reports, merged; nothing at or above `high`
   local host rc=0
   # Of certificates of a minute some are overdue at any moment on a busy machine: what is due is done first.
-  for host in "${HOSTS[@]}"; do omens $host renew --all --wait 60s >/dev/null 2>&1 || true; done
+  [ "$MODE" = demo ] || for host in "${HOSTS[@]}"; do omens $host renew --all --wait 60s >/dev/null 2>&1 || true; done
   for host in "${HOSTS[@]}"; do
     { omens $host --json chain-audit || true; } >"$W/audit-$host.json" 2>/dev/null
   done
@@ -286,6 +338,13 @@ for name in $([ -z "$KEYLIME" ] || echo registrar verifier); do
   # by that. Never 60, a certificate that does not verify.
   claim "$name: refused while it is started anew, and never an invalid certificate" none_but $name '7|28|35|52|56'
 done
+if [ -n "$SPIRE" ]; then
+  claim "SPIRE: the same processes all the time" kill -0 "$(cat "$W/spire/server.pid")" "$(cat "$W/spire/agent.pid")"
+  before=$(identity)
+  spire_server agent evict -spiffeID $ID >/dev/null 2>&1 || true
+  another() { local now; now=$(identity) && [ "$now" != "$before" ]; }
+  claim "SPIRE: its agent, evicted, is attested with its newest pair, below the second root" await 30 another
+fi
 claim "the load was one" at_least web $((FOR * 2))
 # A restart on a busy machine may take longer than a certificate of a minute has left when it is due.
 claim "the estate is audited clean" await 90 audit

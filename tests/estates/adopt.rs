@@ -99,6 +99,27 @@ fn a_healthy_host_of_all_services_is_taken_over_whole() {
             "openbao-ca tls-server /etc/openbao/tls {\"fullchain\":\"bao.pem\",\"key\":\"bao.key\"} 127.0.0.1:8200",
         ]
     );
+    // SPIRE's plugins read the pair that a data file names, which the driver writes with all that the plugin is told beside.
+    let plugins: Vec<String> = json["certificates"]
+        .as_array()
+        .expect("certificates")
+        .iter()
+        .flat_map(|one| one["reload"].as_array().expect("drivers"))
+        .filter(|reload| !reload["plugin"].is_null())
+        .map(|reload| {
+            let plugin = &reload["plugin"];
+            let words = ["kind", "name", "cert", "key", "ca", "file"].map(|key| text(&plugin[key]));
+            format!("{} {} {} {}:{}", text(&reload["driver"]), text(&reload["unit"]), words.join(" "), plugin["line"], plugin["data"])
+        })
+        .collect();
+    assert_eq!(
+        plugins,
+        [
+            "spire_server spire-server.service NodeAttestor keylime keylime_tls_cert_file keylime_tls_key_file keylime_tls_ca_cert_file \
+             /opt/spire/conf/server/server.conf 29:{\"keylime_verifier_host\":\"127.0.0.1\",\"keylime_verifier_port\":\"8881\"}",
+            "spire_agent spire-agent.service NodeAttestor x509pop certificate_path private_key_path  /opt/spire/conf/agent/agent.conf 17:{}",
+        ]
+    );
     assert_eq!(json["issuer"]["addresses"][0], "https://ca.funlab.casa:8200");
     assert_eq!(json["skipped"], Value::Array(Vec::new()));
     assert_eq!(json["anchor"]["alone"], "/etc/keylime/tls/root.crt");

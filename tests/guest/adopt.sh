@@ -1,18 +1,13 @@
 #!/bin/bash
 # Runs as root under a systemd of its own (tests/it/adopt.rs): Debian's nginx.service with a certificate that a script asks of a real OpenBao,
 # as before omens came; then `omens init`, a person's five answers, and the steps that its output names. Prints a line a step.
-set -euo pipefail
-LAB=/opt/lab OMENS=/usr/bin/omens
-work=/root/omens-guest
-mkdir -p $work /etc/omens /etc/nginx/tls /usr/local/sbin
-"$LAB/openbao-lab.sh" up $work/bao >$work/lab.json 2>$work/lab.err || { tail -n 3 $work/lab.err; exit 125; }
-value() { jq -er "$1" $work/lab.json; }
+. /opt/guest/ca.sh
+mkdir -p /etc/nginx/tls /usr/local/sbin
+bao_up
+log_in /etc/omens/secret-id
 address=$(value .address)
-umask 077
-value .approle.role_id >/etc/omens/role-id
-curl -sS --fail --cacert "$(value .root_cert)" -H "X-Vault-Token: $(cat "$(value .admin_token_file)")" -X POST \
-  "$address/v1/auth/approle/role/omens/secret-id" | jq -er .data.secret_id >/etc/omens/secret-id
-cp "$(value .root_cert)" /etc/nginx/tls/root.pem
+cp /etc/omens/root.pem /etc/nginx/tls/root.pem
+rm /etc/omens/root.pem
 # What renewed until now: certificate and key by `issue`, the root token, a timer.
 cat >/usr/local/sbin/renew-web <<SH
 #!/bin/sh
@@ -74,4 +69,4 @@ steps renew --all
 ls /etc/nginx/tls
 systemctl disable --quiet --now renew-web.timer
 steps renew --all
-"$LAB/openbao-lab.sh" down $work/bao >/dev/null 2>&1 || true
+bao_down

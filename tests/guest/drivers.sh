@@ -1,39 +1,19 @@
 #!/bin/bash
 # Runs as root under a systemd of its own (tests/it/systemd.rs): a real OpenBao, Debian's nginx.service, and the drivers that ask systemd.
 # Prints one line a step: what was done, exit code, outcome, proof, error code, state of the unit.
-set -euo pipefail
-LAB=/opt/lab OMENS=/usr/bin/omens
-work=/root/omens-guest
-mkdir -p $work /etc/omens /etc/nginx/conf.d
-"$LAB/openbao-lab.sh" up $work/bao >$work/lab.json 2>$work/lab.err || { tail -n 3 $work/lab.err; exit 125; }
-value() { jq -er "$1" $work/lab.json; }
-address=$(value .address)
-umask 077
-value .approle.role_id >/etc/omens/role-id
-curl -sS --fail --cacert "$(value .root_cert)" -H "X-Vault-Token: $(cat "$(value .admin_token_file)")" -X POST \
-  "$address/v1/auth/approle/role/omens/secret-id" | jq -er .data.secret_id >/etc/omens/secret-id
-cp "$(value .root_cert)" /etc/omens/root.pem
+. /opt/guest/ca.sh
+mkdir -p /etc/nginx/conf.d
+bao_up
+log_in /etc/omens/secret-id
 settings() { # UNIT-DRIVER
-  cat >/etc/omens/omens.toml <<TOML
-[host]
-name = "spire.funlab.casa"
-[trust]
-anchor = "/etc/omens/root.pem"
-anchor_sha256 = "$(value .root_sha256)"
-[openbao]
-address = "$address"
-mount = "pki_int"
-login = [ { approle = { role_id = "file:/etc/omens/role-id", secret_id = "file:/etc/omens/secret-id" } } ]
-[[certificate]]
-name = "web"
-profile = "infrastructure-rsa"
-role = "infrastructure"
-ttl = "24h"
-common_name = "spire.funlab.casa"
-key = { algorithm = "rsa-2048", keep = "file" }
+  {
+    settings_head
+    certificate web infrastructure file
+    cat <<TOML
 reload = [ $1 ]
 verify = [ { tls = { address = "127.0.0.1:443", server_name = "spire.funlab.casa", deadline = "3s" } } ]
 TOML
+  } >/etc/omens/omens.toml
 }
 site() { # EXTRA-LINE
   cat >/etc/nginx/nginx.conf <<CONF
@@ -82,4 +62,4 @@ step unknown renew --all --force
 systemctl stop nginx
 rm -rf /run/omens
 step restored restore
-"$LAB/openbao-lab.sh" down $work/bao >/dev/null 2>&1 || true
+bao_down

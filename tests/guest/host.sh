@@ -2,15 +2,11 @@
 # them. Sourced, as root, under a systemd of its own. KEEP is the kind of keeping of every key; `sealed` brings a software TPM along.
 # shellcheck shell=bash
 # With PACKAGED=1 nothing is installed here: a package does that.
-set -euo pipefail
-LAB=/opt/lab UNITS=${UNITS:-/opt/units} OMENS=/usr/bin/omens KEEP=${KEEP:-file}
-ETC=/etc/systemd/system
-work=/root/omens-guest
-mkdir -p $work /etc/omens /etc/nginx/conf.d /etc/credstore /etc/sysusers.d /etc/tmpfiles.d
+. /opt/guest/ca.sh
+UNITS=${UNITS:-/opt/units} KEEP=${KEEP:-file}
+mkdir -p /etc/nginx/conf.d /etc/credstore /etc/sysusers.d /etc/tmpfiles.d
 chmod 700 /etc/credstore
-"$LAB/openbao-lab.sh" up $work/bao >$work/lab.json 2>$work/lab.err || { tail -n 3 $work/lab.err; exit 125; }
-value() { jq -er "$1" $work/lab.json; }
-address=$(value .address)
+bao_up
 TPM=
 if [ "$KEEP" = sealed ]; then
   tcti=$("$LAB/swtpm.sh" start $work/tpm) || exit 125
@@ -20,47 +16,22 @@ tcti = \"$tcti\""
   mkdir -p $ETC/omens-restore.service.d
   printf '[Service]\nPrivateNetwork=no\nRestrictAddressFamilies=AF_UNIX AF_INET\n' >$ETC/omens-restore.service.d/zz-swtpm.conf
 fi
-umask 077
-value .approle.role_id >/etc/omens/role-id
-secret=$(curl -sS --fail --cacert "$(value .root_cert)" -H "X-Vault-Token: $(cat "$(value .admin_token_file)")" -X POST \
-  "$address/v1/auth/approle/role/omens/secret-id" | jq -er .data.secret_id)
-printf '%s\n' "$secret" >/etc/credstore/omens.secret-id
-cp "$(value .root_cert)" /etc/omens/root.pem
+log_in /etc/credstore/omens.secret-id
+address=$(value .address) secret=$(cat /etc/credstore/omens.secret-id)
 
 # settings WEB-LINES [OTHER-LINES]: certificate `web` for nginx and, where there are lines for it, `other`, which nothing serves.
 settings() {
-  cat >/etc/omens/omens.toml <<TOML
-[host]
-name = "spire.funlab.casa"
-[trust]
-anchor = "/etc/omens/root.pem"
-anchor_sha256 = "$(value .root_sha256)"
-[openbao]
-address = "$address"
-mount = "pki_int"
-login = [ { approle = { role_id = "file:/etc/omens/role-id", secret_id = "credential:secret-id" } } ]
-$TPM
-[[certificate]]
-name = "web"
-profile = "infrastructure-rsa"
-role = "infrastructure"
-ttl = "24h"
-common_name = "spire.funlab.casa"
-key = { algorithm = "rsa-2048", keep = "$KEEP" }
+  {
+    settings_head credential:secret-id
+    printf '%s\n' "$TPM"
+    certificate web infrastructure "$KEEP"
+    cat <<TOML
 reload = [ { nginx = { unit = "nginx.service" } } ]
 verify = [ { tls = { address = "127.0.0.1:443", server_name = "spire.funlab.casa", deadline = "5s" } } ]
 $1
 TOML
-  [ $# -lt 2 ] || cat >>/etc/omens/omens.toml <<TOML
-[[certificate]]
-name = "other"
-profile = "mtls-service"
-role = "keylime-services"
-ttl = "24h"
-common_name = "verifier.keylime.funlab.casa"
-key = { algorithm = "ec-p256", keep = "$KEEP" }
-$2
-TOML
+    [ $# -lt 2 ] || { certificate other verifier "$KEEP" && printf '%s\n' "$2"; }
+  } >/etc/omens/omens.toml
 }
 cat >/etc/nginx/nginx.conf <<CONF
 user www-data;

@@ -2,64 +2,34 @@
 # Runs as root under a systemd of its own (tests/it/systemd.rs): OpenBao and Keylime's registrar and verifier as units, with the drivers made for
 # them. Prints one line a certificate and step: what was done, outcome, proof, error code, state of the unit, whether the wire shows the leaf that
 # is published, and whether it is still the same process. KEYLIME names the directory of Keylime's virtual environments.
-set -euo pipefail
-LAB=/opt/lab OMENS=/usr/bin/omens work=/root/omens-guest ETC=/etc/systemd/system
-mkdir -p $work /etc/omens /etc/openbao /etc/keylime/certs
-"$LAB/openbao-lab.sh" up $work/bao >$work/lab.json 2>$work/lab.err || { tail -n 3 $work/lab.err; exit 125; }
-value() { jq -er "$1" $work/lab.json; }
-umask 077
-value .approle.role_id >/etc/omens/role-id
-curl -sS --fail --cacert "$(value .root_cert)" -H "X-Vault-Token: $(cat "$(value .admin_token_file)")" -X POST \
-  "$(value .address)/v1/auth/approle/role/omens/secret-id" | jq -er .data.secret_id >/etc/omens/secret-id
-cp "$(value .root_cert)" /etc/omens/root.pem
+. /opt/guest/ca.sh
+mkdir -p /etc/openbao /etc/keylime/certs
+bao_up
+log_in /etc/omens/secret-id
 
 # settings VERIFIER-MORE REGISTRAR-MORE OPENBAO-MORE: what one step adds to a certificate.
 settings() {
-  cat >/etc/omens/omens.toml <<TOML
-[host]
-name = "spire.funlab.casa"
-[trust]
-anchor = "/etc/omens/root.pem"
-anchor_sha256 = "$(value .root_sha256)"
-[openbao]
-address = "$(value .address)"
-mount = "pki_int"
-login = [ { approle = { role_id = "file:/etc/omens/role-id", secret_id = "file:/etc/omens/secret-id" } } ]
-[[certificate]]
-name = "openbao"
-profile = "infrastructure-rsa"
-role = "infrastructure"
-ttl = "24h"
-common_name = "spire.funlab.casa"
-key = { algorithm = "rsa-2048", keep = "file" }
+  {
+    settings_head
+    certificate openbao infrastructure file
+    cat <<TOML
 install = [ { dir = "/etc/openbao", fullchain = "tls.crt", key = "tls.key" } ]
 reload = [ { openbao = { unit = "openbao.service" } } ]
 verify = [ { tls = { address = "127.0.0.1:8300", server_name = "spire.funlab.casa", deadline = "3s" } } ]
 ${3:-}
-[[certificate]]
-name = "registrar"
-profile = "mtls-service"
-role = "keylime-services"
-ttl = "24h"
-common_name = "registrar.keylime.funlab.casa"
+TOML
+    part registrar 8891 '' "${2:-}"
+    part verifier 8881 ', agents = "ignore"' "${1:-}"
+  } >/etc/omens/omens.toml
+}
+part() { # NAME PORT MORE-FOR-THE-DRIVER MORE: a server of Keylime's
+  certificate "$1" "$1" file
+  cat <<TOML
 dns = ["localhost"]
-key = { algorithm = "ec-p256", keep = "file" }
-install = [ { dir = "/etc/keylime/certs", fullchain = "registrar.crt", key = "registrar.key" } ]
-reload = [ { keylime_registrar = { unit = "keylime_registrar.service" } } ]
-verify = [ { tls = { address = "127.0.0.1:8891", server_name = "registrar.keylime.funlab.casa", deadline = "15s" } } ]
-${2:-}
-[[certificate]]
-name = "verifier"
-profile = "mtls-service"
-role = "keylime-services"
-ttl = "24h"
-common_name = "verifier.keylime.funlab.casa"
-dns = ["localhost"]
-key = { algorithm = "ec-p256", keep = "file" }
-install = [ { dir = "/etc/keylime/certs", fullchain = "verifier.crt", key = "verifier.key" } ]
-reload = [ { keylime_verifier = { unit = "keylime_verifier.service", agents = "ignore" } } ]
-verify = [ { tls = { address = "127.0.0.1:8881", server_name = "verifier.keylime.funlab.casa", deadline = "15s" } } ]
-${1:-}
+install = [ { dir = "/etc/keylime/certs", fullchain = "$1.crt", key = "$1.key" } ]
+reload = [ { keylime_$1 = { unit = "keylime_$1.service"$3 } } ]
+verify = [ { tls = { address = "127.0.0.1:$2", server_name = "$1.keylime.funlab.casa", deadline = "15s" } } ]
+$4
 TOML
 }
 declare -A PORT=([openbao]=8300 [registrar]=8891 [verifier]=8881) UNIT=([openbao]=openbao [registrar]=keylime_registrar [verifier]=keylime_verifier)

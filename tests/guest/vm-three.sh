@@ -7,7 +7,7 @@ named
 [ ! -e /run/omens/web/live ] && echo "nothing published"
 
 # The CA is back: new keys, sealed to what is measured now.
-bao_up
+ca_up
 before=$(signed)
 # By the unit: its condition finds them due, and root without privileges starts the failed nginx.
 mark=$(wc -l </var/lib/omens/ledger.jsonl)

@@ -2,60 +2,62 @@
 # nginx, a real OpenBao, the units as shipped. Sourced, as root, under systemd. The disk and the TPM stay between the boots; /vmlab is the
 # host's, and a second disk, where there is one, brings what is under test and the CA. A line that starts with # is for people.
 # shellcheck shell=bash
-set -euo pipefail
-LAB=/opt/openbao-lab.sh OMENS=/usr/bin/omens ETC=/etc/systemd/system
-export BAO=/run/bao TSS2_LOG=all+NONE LC_ALL=C
+LAB=/opt LAB_JSON=/vmlab/lab.json work=/root
+. /vmlab/ca.sh
+export BAO=/run/bao TSS2_LOG=all+NONE
 umask 077
 [ ! -b /dev/vdb ] || { mkdir -p /opt && mount -o ro /dev/vdb /opt; }
-value() { jq -er "$1" /vmlab/lab.json; }
 # Where the host made it, so that its own paths hold.
 BAO_DIR=$(value .state_dir)
 
 # The CA of the second disk, as the host made it, with a login for us. Run from memory: IMA measures what is run from a disk, and reads
 # 180 MB for that, which takes seconds here.
-bao_up() {
+ca_up() {
   cp /opt/bao $BAO
   rm -rf "$BAO_DIR"
   mkdir -p "${BAO_DIR%/*}"
   cp -a /opt/state "$BAO_DIR"
-  "$LAB" start "$BAO_DIR" >/dev/null && "$LAB" unseal "$BAO_DIR" >/dev/null
-  value .approle.role_id >/etc/omens/role-id
-  curl -sS --fail --cacert "$(value .root_cert)" -H "X-Vault-Token: $(cat "$(value .admin_token_file)")" -X POST \
-    "$(value .address)/v1/auth/approle/role/omens/secret-id" | jq -er .data.secret_id >/etc/omens/secret-id
+  "$LAB/openbao-lab.sh" start "$BAO_DIR" >/dev/null && "$LAB/openbao-lab.sh" unseal "$BAO_DIR" >/dev/null
+  log_in /etc/omens/secret-id
 }
 signed() { jq -c 'select(.type == "request" and (.request.path | contains("/sign/")))' "$BAO_DIR/audit.log" | wc -l; }
 
+# The host as the README installs it, from /opt; nginx is asked for by every boot from here on.
+set_up() {
+  ln -sf mawk /usr/bin/awk
+  cp /opt/omens /usr/bin/
+  install -m 644 -t $ETC /opt/units/*.service
+  install -D -m 644 -t $ETC/nginx.service.d /opt/units/nginx.service.d/omens.conf
+  install -D -m 644 -t /etc/sysusers.d /opt/units/sysusers.d/omens.conf
+  install -D -m 644 -t /etc/tmpfiles.d /opt/units/tmpfiles.d/omens.conf
+  # As udev would do it on a host, with the rules of tpm2-tss: the virtual machine has no udev.
+  echo 'z /dev/tpmrm0 0660 tss tss' >/etc/tmpfiles.d/tss-device.conf
+  systemd-sysusers
+  systemd-tmpfiles --create omens.conf tss-device.conf
+  cat >/etc/nginx/nginx.conf <<CONF
+user www-data;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
+events { }
+http { server { listen 127.0.0.1:443 ssl; server_name spire.funlab.casa; include /run/omens/web/nginx.conf; return 200 ok; } }
+CONF
+  # What is started at a power-on: the lab's target, and with it nginx, which wants restore by its drop-in.
+  mkdir -p $ETC/vmlab.target.wants /etc/omens
+  ln -s /lib/systemd/system/nginx.service $ETC/vmlab.target.wants/nginx.service
+  systemctl daemon-reload
+}
+
 settings() { # PCRS
-  cat >/etc/omens/omens.toml <<TOML
-[host]
-name = "spire.funlab.casa"
-[trust]
-anchor = "/etc/omens/root.pem"
-anchor_sha256 = "$(value .root_sha256)"
-[openbao]
-address = "$(value .address)"
-mount = "pki_int"
-login = [ { approle = { role_id = "file:/etc/omens/role-id", secret_id = "file:/etc/omens/secret-id" } } ]
-[tpm]
-tcti = "device:/dev/tpmrm0"
-pcrs = $1
-[[certificate]]
-name = "web"
-profile = "infrastructure-rsa"
-role = "infrastructure"
-ttl = "24h"
-common_name = "spire.funlab.casa"
-key = { algorithm = "rsa-2048", keep = "sealed" }
+  {
+    settings_head
+    printf '[tpm]\ntcti = "device:/dev/tpmrm0"\npcrs = %s\n' "$1"
+    certificate web infrastructure sealed
+    cat <<TOML
 reload = [ { nginx = { unit = "nginx.service" } } ]
 verify = [ { tls = { address = "127.0.0.1:443", server_name = "spire.funlab.casa", deadline = "10s" } } ]
-[[certificate]]
-name = "other"
-profile = "mtls-service"
-role = "keylime-services"
-ttl = "24h"
-common_name = "verifier.keylime.funlab.casa"
-key = { algorithm = "ec-p256", keep = "sealed" }
 TOML
+    certificate other verifier sealed
+  } >/etc/omens/omens.toml
 }
 
 # step WHAT COMMAND...: one line for each certificate: exit code, name, outcome, proof, stage and code of the error, why, warnings.

@@ -15,7 +15,7 @@ use crate::lab::{place, tool, wait_for};
 use crate::tpm::start;
 
 /// A verifier and a registrar in push mode, for a TPM of ours.
-struct Keylime {
+pub(crate) struct Keylime {
     state: PathBuf,
     json: Value,
 }
@@ -23,12 +23,14 @@ struct Keylime {
 impl Keylime {
     /// `None` where it cannot be started here, which is said.
     fn up(swtpm: &Swtpm) -> Option<Self> {
+        Self::up_for(&swtpm.direct(), &[])
+    }
+
+    /// The same for a TPM that this side need not reach, with these options.
+    pub(crate) fn up_for(tcti: &str, options: &[&str]) -> Option<Self> {
         let state = place::directory("keylime");
-        let up = Self::lab(
-            &state,
-            &["up"],
-            &["--mode", "push", "--tcti", &swtpm.direct(), "--venvs", concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/keylime")],
-        );
+        let usual = ["--mode", "push", "--tcti", tcti, "--venvs", concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/keylime")];
+        let up = Self::lab(&state, &["up"], &[&usual, options].concat());
         if up.code == 125 {
             crate::skipped(&format!("attestation on a real Keylime: {}", up.stderr.trim()));
             return None;
@@ -44,17 +46,17 @@ impl Keylime {
         run(command, Duration::from_secs(400))
     }
 
-    fn text(&self, pointer: &str) -> &str {
+    pub(crate) fn text(&self, pointer: &str) -> &str {
         self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} in {}", self.json))
     }
 
-    fn tenant(&self, arguments: &[&str]) {
+    pub(crate) fn tenant(&self, arguments: &[&str]) {
         let done = Self::lab(&self.state, &["tenant"], arguments);
         assert_eq!(done.code, 0, "{arguments:?}: {} {}", done.stdout, done.stderr);
     }
 
     /// Does what an administrator is told to.
-    fn enrol(&self, policy: &Value) {
+    pub(crate) fn enrol(&self, policy: &Value) {
         let command = policy["command"].as_str().unwrap();
         let (words, quoted) = command.split_once('\'').unwrap();
         let mut arguments: Vec<&str> = words.split_whitespace().skip(1).collect();
@@ -140,7 +142,10 @@ fn a_certificate_takes_a_fresh_pass_of_a_real_verifier() {
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(verdict(&estate), "failed");
     let asked = bao.paths(&estate.login).len();
-    blocked(&estate, &estate.force(), "verdict-failed");
+    let failed = estate.force();
+    blocked(&estate, &failed, "verdict-failed");
+    let text = failed.cert("web")["error"]["text"].as_str().unwrap_or_default();
+    assert!(text.ends_with(": PCR 7 is not as its policy has it"), "{text}");
     assert_eq!((bao.paths(&estate.login).len(), estate.published_leaf("web")), (asked, leaf), "nothing was asked, the old one serves");
 
     // A person's word.

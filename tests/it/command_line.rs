@@ -63,12 +63,15 @@ fn settings_that_are_wrong_stop_every_command_before_it_begins() {
         let arguments = [&["--config", "omens.toml"], arguments].concat();
         let (code, stdout, stderr) = run(dir.path(), &arguments);
         assert_eq!((code, stdout.as_str()), (Some(exit), ""), "{arguments:?}");
-        assert!(stderr.contains("omens.toml:1:2: unknown-key: ") && stderr.contains("  hint: did you mean \"host\"?"), "{stderr}");
+        assert!(
+            stderr.contains("omens.toml:1:2: unknown-key: ") && stderr.contains("  hint: write [host], which there has to be"),
+            "{stderr}"
+        );
 
         let (code, stdout, _) = run(dir.path(), &[arguments.as_slice(), &["--json"]].concat());
         let document = document(&stdout);
         assert_eq!((code, &document["errors"][0]["line"]), (Some(exit), &1.into()), "{arguments:?}");
-        assert_eq!(document["errors"].as_array().unwrap().len(), 4, "{document:#}");
+        assert_eq!(document["errors"].as_array().unwrap().len(), 3, "{document:#}");
     }
 }
 
@@ -154,4 +157,60 @@ fn a_result_that_is_lost_is_never_read_as_another_answer() {
         let ended = omens(Path::new("/"), &all).stdout(full).stderr(Stdio::piped()).output().unwrap();
         assert_eq!(ended.status.code(), Some(expected), "{arguments:?}: {ended:?}");
     }
+}
+
+/// What the audit says of a target, without where it lies.
+fn said(target: &Path, more: &[&str]) -> (Option<i32>, Vec<(Value, Value)>, Vec<Value>) {
+    let target = target.to_str().unwrap();
+    let (code, stdout, _) = run(Path::new("/"), &[&["--json", "chain-audit", "--no-config", target], more].concat());
+    let document: Value = serde_json::from_str(&stdout).unwrap();
+    let findings = document["findings"].as_array().unwrap().iter().map(|one| (one["id"].clone(), one["found"].clone())).collect();
+    let chains =
+        document["chains"].as_array().unwrap().iter().map(|one| Value::from(vec![one["leaf_sha256"].clone(), one["verdict"].clone()]));
+    (code, findings, chains.collect())
+}
+
+#[test]
+fn a_ca_in_a_directory_is_judged_as_in_a_file() {
+    use crate::lab::pki::{Ca, CaKeys};
+    let dir = tempfile::tempdir().unwrap();
+    let (root, other) = (Ca::root("Some Root", CaKeys::Ec), Ca::root("Some Other", CaKeys::Ec));
+    let (file, anchor) = (dir.path().join("alone/ca.pem"), dir.path().join("anchor.pem"));
+    std::fs::create_dir(dir.path().join("alone")).unwrap();
+    std::fs::write(&file, &root.pem).unwrap();
+    for pinned in [None, Some(&root), Some(&other)] {
+        let anchor = pinned.map(|pinned| {
+            std::fs::write(&anchor, &pinned.pem).unwrap();
+            ["--anchor", anchor.to_str().unwrap()]
+        });
+        let more = anchor.as_ref().map_or(&[][..], |more| &more[..]);
+        let (of_file, of_directory) = (said(&file, more), said(&dir.path().join("alone"), more));
+        assert_eq!(of_file, of_directory, "{more:?}");
+        assert!(of_file.2.len() == 1 && of_file.1.iter().any(|(id, _)| id == "bc.ca-leaf"), "{of_file:?}");
+    }
+}
+
+#[test]
+fn where_no_systemd_runs_status_says_so_too() {
+    use crate::lab::estate::Cert;
+    let hostile = crate::lab::hostile::Hostile::start();
+    let driver = "{ systemd = { unit = \"nginx.service\", action = \"reload\" } }";
+    let mut estate = hostile.estate();
+    estate.certs = vec![Cert::web("web").reloaded_by(driver)];
+    estate.write();
+    let is_here = Path::new("/run/systemd/system").is_dir();
+    for command in ["status", "check-config"] {
+        let run = estate.omens(&[command]);
+        let warnings = run.json["warnings"].as_array().unwrap();
+        let warning = warnings.iter().find(|warning| warning["code"] == "no-systemd");
+        assert_eq!(warning.is_none(), is_here, "{run}");
+        if let Some(warning) = warning {
+            assert!(warning["text"].as_str().unwrap().contains("nobody can be asked to reload nginx.service"), "{run}");
+            assert!(warning["hint"].as_str().unwrap().contains("name in `reload` what needs none"), "{run}");
+        }
+    }
+    // Where no unit is named nothing is missing.
+    estate.certs = vec![Cert::web("web")];
+    estate.write();
+    assert!(!estate.omens(&["status"]).stdout.contains("no-systemd"));
 }

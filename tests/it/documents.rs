@@ -10,7 +10,7 @@ use omens::model::entry::{self, Entry, Outcome};
 use omens::model::failure::{Failure, Stage, Warning};
 use omens::model::finding::{Finding, Severity};
 use omens::model::key::Keep;
-use omens::model::login_end::LoginEnd;
+use omens::model::login_end::{LoginEnd, UnknownEnd};
 use omens::model::meta::{Copies, Meta, NotedContainer};
 use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
@@ -95,6 +95,7 @@ fn planned() -> Planned {
         reasons: vec![Reason::new(ReasonCode::Debt, "gen-3 was issued but not taken up")],
         action: Action::Settle(Generation(3)),
         waits_for: Some(Opening { opens: at(60_000), ends: at(70_000) }),
+        next_request: None,
     }
 }
 
@@ -110,6 +111,8 @@ fn standing() -> Standing {
         published: Some(Generation(2)),
         serial: Some("0a:ff".to_owned()),
         sha256: Some(Fingerprint::of(b"leaf 2")),
+        subject: Some("CN=www.example.net, O=Example Org".to_owned()),
+        names: vec!["dns:www.example.net".to_owned(), "uri:spiffe://example.net/web".to_owned()],
         proof: Some(Proof::Served),
         keep: Keep::File,
         keep_means: "a file".to_owned(),
@@ -127,7 +130,7 @@ fn standing() -> Standing {
         last_error: Some(LastError { at: at(9), failure: failure() }),
         last_run: Some(at(9)),
         copies: vec!["/etc/web/key.pem".to_owned()],
-        warnings: vec![Warning::new(Code::PlaintextKey, "gen-1 lies in clear")],
+        warnings: vec![Warning::new(Code::PlaintextKey, "gen-1 lies in clear").hint("remove it")],
     }
 }
 
@@ -160,7 +163,8 @@ fn the_documents_of_commands_are_pinned() {
             last_run: Some(at(9)),
             unnamed: vec!["gone".to_owned()],
             login_expires: Some(at(3600)),
-            logins: vec![LoginEnd { method: "token".to_owned(), expires: at(3600), renews: true }],
+            logins: vec![LoginEnd { method: "token".to_owned(), expires: at(3600), renews: true, uses_left: Some(3) }],
+            logins_unknown: vec![UnknownEnd { method: "approle".to_owned(), why: "the login may not ask".to_owned() }],
             tpm: Some("ok"),
             warnings: vec![Warning::new(Code::LoginEnds, "the login by token ends in 1 h")],
             errors: vec![],

@@ -56,10 +56,15 @@ fn a_host_enrols_by_a_token_or_by_what_somebody_else_signed_for_it() {
         estate.omens(&["enroll", "--jwt", &argument]).because("host-identity", "issue/login-refused");
     }
     let jwt = signer.token(&json!({ "sub": "git", "aud": "openbao", "exp": now() + 300, "iat": now() - 5, "nbf": now() - 5 }));
-    let (_, argument) = given(&estate, "jwt", &jwt);
+    let (file, argument) = given(&estate, "jwt", &jwt);
     let enrolled = estate.omens(&["enroll", "--jwt", &argument]);
     enrolled.expect(0, "host-identity", "renewed");
-    assert!(!enrolled.stdout.contains(&jwt) && !enrolled.stderr.contains(&jwt), "{enrolled}");
+    assert!(!file.exists() && !enrolled.stdout.contains(&jwt) && !enrolled.stderr.contains(&jwt), "{enrolled}");
+    // Not needed: it is neither used nor removed, and said.
+    let (file, argument) = given(&estate, "jwt", &jwt);
+    let again = estate.omens(&["enroll", "--jwt", &argument]);
+    again.expect(0, "host-identity", "kept");
+    assert!(file.exists() && warned(&again, "host-identity", "token-not-revoked").contains("still lets somebody in"), "{again}");
     estate.renew().expect(0, "web", "renewed");
 }
 

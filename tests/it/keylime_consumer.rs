@@ -17,10 +17,12 @@ use crate::lab::{place, tool};
 
 const VENVS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/keylime");
 
-struct Keylime {
-    state: PathBuf,
-    json: Value,
-    estate: Estate,
+pub(crate) struct Keylime {
+    pub(crate) state: PathBuf,
+    pub(crate) json: Value,
+    pub(crate) estate: Estate,
+    /// The pair of an administrator of the verifier.
+    pub(crate) admin: [String; 2],
 }
 
 /// A certificate for one of Keylime's servers, which its own probe calls `localhost`.
@@ -32,10 +34,20 @@ fn cert(name: &str, dir: &Path) -> Cert {
 impl Keylime {
     /// Issues the pairs, starts Keylime on them, and names its parts in the settings. `None` where it cannot run here, which is said.
     fn up(mode: &str) -> Option<Self> {
+        Self::up_with(&["--mode", mode], false)
+    }
+
+    /// With these options of the lab; `keeps_agent` has the pair of its polled agent from omens as well.
+    pub(crate) fn up_with(options: &[&str], keeps_agent: bool) -> Option<Self> {
         let bao = OpenBao::shared();
         let mut estate = Estate::at_openbao();
         let certs = place::directory("keylime-certs");
         estate.certs = vec![cert("registrar", &certs), cert("verifier", &certs)];
+        if keeps_agent {
+            // The agent in Python reads RSA keys alone.
+            let rsa = |cert| Cert { algorithm: "rsa-2048".into(), role: "web-rsa".into(), profile: "infrastructure-rsa".into(), ..cert };
+            estate.certs.push(rsa(cert("agent", &certs)));
+        }
         estate.write();
         assert_eq!(estate.renew().code, 0);
         assert_eq!(estate.omens(&["install"]).code, 0);
@@ -54,14 +66,14 @@ impl Keylime {
         // The lab resolves directories, so it is told the links at Keylime's own paths, as its configuration would be.
         let live = |file: &str| certs.join(file).display().to_string();
         let mut command = Command::new("bash");
-        command.arg(tool("keylime-lab.sh")).arg("up").arg(&state).args(["--mode", mode, "--venvs", VENVS]);
+        command.arg(tool("keylime-lab.sh")).arg("up").arg(&state).args(options).args(["--venvs", VENVS]);
         for (option, value) in [
             ("--root", file("root.pem")),
             ("--chain", file("chain.pem")),
             ("--client-cert", file("admin.pem")),
             ("--client-key", file("admin.key")),
-            ("--agent-cert", file("agent.pem")),
-            ("--agent-key", file("agent.key")),
+            ("--agent-cert", if keeps_agent { live("agent.crt") } else { file("agent.pem") }),
+            ("--agent-key", if keeps_agent { live("agent.key") } else { file("agent.key") }),
             ("--verifier-cert", live("verifier.crt")),
             ("--verifier-key", live("verifier.key")),
             ("--registrar-cert", live("registrar.crt")),
@@ -77,23 +89,34 @@ impl Keylime {
         }
         assert_eq!(output.code, 0, "{}", output.stderr);
         let json = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{why}: {}", output.stdout));
-        let mut keylime = Self { state, json, estate };
-        keylime.write(|name, set| format!("{{ keylime_{name} = {{ {set} }} }}"), &file("admin.pem"), &file("admin.key"));
+        let admin = [file("admin.pem"), file("admin.key")];
+        let mut keylime = Self { state, json, estate, admin };
+        keylime.write();
         Some(keylime)
     }
 
     /// Settings with a driver for each part.
-    fn write(&mut self, entry: impl Fn(&str, &str) -> String, admin: &str, key: &str) {
-        for (number, name) in ["registrar", "verifier"].into_iter().enumerate() {
+    fn write(&mut self) {
+        let admin = format!("admin = {{ cert = \"{}\", key = \"file:{}\" }}", self.admin[0], self.admin[1]);
+        for number in 0..self.estate.certs.len() {
+            let name = self.estate.certs[number].name.clone();
             let port = self.port(&format!("/{name}/port"));
-            let more = if name == "verifier" {
-                format!(", deadline = \"30s\", admin = {{ cert = \"{admin}\", key = \"file:{key}\" }}")
-            } else {
-                String::new()
+            let more = match name.as_str() {
+                "verifier" => format!(", deadline = \"30s\", {admin}"),
+                "agent" => {
+                    let (verifier, uuid) = (self.text("/verifier/url"), self.text("/agent/uuid"));
+                    format!(", deadline = \"40s\", verifier = \"{verifier}\", agent = \"{uuid}\", {admin}")
+                }
+                _ => String::new(),
             };
-            let set = format!("{}{more}", self.runs(name));
+            let mut runs = self.runs(&name);
+            if name == "agent" {
+                // Python runs it by a module's name: its pid tells nobody what it is.
+                runs.truncate(runs.find(", pid").unwrap());
+            }
+            let driver = format!("{{ keylime_{name} = {{ {runs}{more} }} }}");
             let cert = &mut self.estate.certs[number];
-            *cert = cert.clone().seen_at(port, "90s").reloaded_by(&entry(name, &set));
+            *cert = cert.clone().seen_at(port, "90s").reloaded_by(&driver);
         }
         self.estate.write();
     }
@@ -110,6 +133,27 @@ impl Keylime {
 
     fn port(&self, pointer: &str) -> u16 {
         u16::try_from(self.json.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer} in {}", self.json))).unwrap()
+    }
+
+    pub(crate) fn text(&self, pointer: &str) -> &str {
+        self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer} in {}", self.json))
+    }
+
+    pub(crate) fn tenant(&self, arguments: &[&str]) {
+        let mut command = Command::new("bash");
+        command.arg(tool("keylime-lab.sh")).arg("tenant").arg(&self.state).args(arguments);
+        let done = run(command, Duration::from_secs(60));
+        assert_eq!(done.code, 0, "{arguments:?}: {} {}", done.stdout, done.stderr);
+    }
+
+    /// What the verifier says of an agent to an administrator.
+    pub(crate) fn verdict(&self, uuid: &str) -> Value {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--cacert"]).arg(self.estate.anchor()).args(["--cert", &self.admin[0], "--key", &self.admin[1]]);
+        command.arg(format!("{}/v2.6/agents/{uuid}", self.text("/verifier/url")));
+        let said = run(command, Duration::from_secs(20));
+        let json: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|why| panic!("{why}: {} {}", said.stdout, said.stderr));
+        json["results"].clone()
     }
 
     fn served(&self, name: &str) -> Option<String> {
@@ -144,7 +188,7 @@ fn pair(dir: &Path, name: &str, key: &rcgen::KeyPair, leaf: &Leaf) {
     place::write_secret(&dir.join(format!("{name}.key")), &key.serialize_pem());
 }
 
-fn warnings(run: &Run, name: &str) -> Vec<String> {
+pub(crate) fn warnings(run: &Run, name: &str) -> Vec<String> {
     let all = run.cert(name)["warnings"].as_array();
     all.into_iter().flatten().filter_map(|warning| warning["code"].as_str().map(ToOwned::to_owned)).collect()
 }
@@ -212,7 +256,7 @@ fn a_polled_agent_is_seen_to_attest_again_and_a_silent_one_is_named() {
     assert_eq!(warnings(&renewed, "verifier"), Vec::<String>::new(), "{renewed}");
     keylime.agrees("verifier");
     // An agent that is stopped with the verifier stays PASS there: it is named, and nothing goes back for it.
-    let uuid = keylime.json.pointer("/agent/uuid").and_then(Value::as_str).unwrap().to_owned();
+    let uuid = keylime.text("/agent/uuid").to_owned();
     let script = keylime.estate.dir.join("silence");
     let text = format!("#!/bin/bash\nkill -KILL -- -$(cat {})\n", keylime.state.join("run/agent.pid").display());
     std::fs::write(&script, text).unwrap();
@@ -256,4 +300,21 @@ fn an_agent_that_derives_a_pcr_from_its_tls_key_gets_no_new_one() {
     let unknown = estate.force();
     unknown.expect(0, "agent", "renewed");
     assert_eq!(warnings(&unknown, "agent"), ["agent-version-unknown"], "{unknown}");
+}
+
+#[test]
+fn a_polled_agent_takes_a_pair_up_and_passes_with_a_new_quote() {
+    let Some(keylime) = Keylime::up_with(&["--mode", "pull"], true) else { return };
+    let uuid = keylime.text("/agent/uuid").to_owned();
+    for _ in 0..2 {
+        let (pid, before) = (keylime.pid("agent"), keylime.verdict(&uuid)["last_successful_attestation"].as_i64().unwrap());
+        let run = keylime.estate.omens(&["renew", "agent", "--force"]);
+        run.expect(0, "agent", "renewed");
+        assert_ne!(keylime.pid("agent"), pid, "it was not started anew");
+        let after = keylime.verdict(&uuid);
+        assert_eq!(after["attestation_status"], "PASS", "{after}");
+        assert!(after["last_successful_attestation"].as_i64().unwrap() > before, "{after}");
+        // It is no agent written in Rust, so nobody can tell its version by a question.
+        assert_eq!(warnings(&run, "agent"), ["agent-version-unknown"], "{run}");
+    }
 }

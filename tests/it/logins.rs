@@ -3,10 +3,14 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::lab::estate::{Authority, Cert, Estate, Run};
 use crate::lab::hostile::{Hostile, Login, TOKEN};
+use crate::lab::jwt::Signer;
+use crate::lab::openbao::OpenBao;
 use crate::lab::place;
+use crate::lab::swtpm::Swtpm;
 use crate::lab::wait_for;
 
 #[test]
@@ -57,4 +61,182 @@ fn a_token_that_ends_before_the_next_renewal_is_said_and_measured_without_asking
     estate.authority.login = hostile.estate().authority.login;
     estate.write();
     assert_eq!(estate.omens(&["status"]).json["logins"], json!([]));
+}
+
+/// The warnings of a host, by their codes.
+fn warned(run: &Run) -> Vec<&str> {
+    run.json["warnings"].as_array().unwrap().iter().filter_map(|warning| warning["code"].as_str()).collect()
+}
+
+/// A secret id of this role, which is changed to make it so.
+fn secret_id(estate: &Estate, role: &Value) {
+    let (bao, path) = (OpenBao::shared(), format!("auth/approle/role/{}", estate.login));
+    bao.api("POST", &path, Some(role.clone()));
+    let made = bao.api("POST", &format!("{path}/secret-id"), Some(json!({})));
+    place::write_secret(&estate.dir.join("secret-id"), made["data"]["secret_id"].as_str().unwrap());
+}
+
+#[test]
+fn where_a_login_may_not_ask_for_its_secret_id_nothing_is_known_and_that_is_said() {
+    let bao = OpenBao::shared();
+    let estate = Estate::at_openbao().with(Cert::web("web"));
+    let why = |run: &Run| run.json["logins_unknown"][0]["why"].as_str().unwrap_or_default().to_owned();
+    let status = estate.omens(&["status"]);
+    assert!(why(&status).contains("no run has logged in by it yet"), "{status}");
+    estate.renew().expect(0, "web", "renewed");
+    let status = estate.omens(&["status"]);
+    let path = format!("auth/approle/role/{}/secret-id/lookup", estate.login);
+    assert_eq!((status.code, &status.json["logins"], warned(&status)), (0, &json!([]), Vec::new()), "{status}");
+    assert!(why(&status).contains(&format!("lacks `update` on {path}")), "{status}");
+    let last = estate.plain(&["status"]).stdout.lines().last().unwrap_or_default().to_owned();
+    assert!(
+        last.contains(": healthy, last run ") && last.ends_with("; when the login by approle ends is not known; more with -v"),
+        "{last}"
+    );
+    assert!(estate.plain(&["status", "-v"]).stdout.contains("note: when the login by approle ends is not known: the login may not ask"));
+    let metrics = estate.plain(&["status", "--format", "prometheus"]).stdout;
+    assert!(
+        metrics.contains("omens_login_end_known{login=\"approle\"} 0") && !metrics.contains("omens_login_expires_seconds"),
+        "{metrics}"
+    );
+    let checked = estate.omens(&["check-config", "--online"]);
+    assert!(checked.code == 0 && checked.json["checks"].to_string().contains("login-end-unknown"), "{checked}");
+    assert!(!bao.paths(&estate.login).contains(&path), "what is denied is not asked for");
+}
+
+#[test]
+fn a_secret_id_that_ends_or_is_used_up_too_soon_is_said_where_the_login_may_ask() {
+    let bao = OpenBao::shared();
+    let mut estate = Estate::at_openbao().with(Cert::web("web"));
+    let path = format!("auth/approle/role/{}/secret-id/lookup", estate.login);
+    let policy = format!("omens-look-{}", estate.login);
+    let text = format!("path \"{path}\" {{ capabilities = [\"update\"] }}");
+    bao.api("PUT", &format!("sys/policies/acl/{policy}"), Some(json!({ "policy": text })));
+    let policies = ["omens-renew", &policy];
+    let role = |ttl: &str, uses: u32| json!({ "token_policies": policies, "secret_id_ttl": ttl, "secret_id_num_uses": uses });
+
+    // Due in 16 hours and again 16 hours after: one of a day does not last, one of a month does.
+    secret_id(&estate, &role("24h", 0));
+    estate.renew().expect(0, "web", "renewed");
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, warned(&status), &status.json["logins_unknown"]), (0, vec!["login-ends"], &json!([])), "{status}");
+    assert_eq!((&status.json["logins"][0]["method"], &status.json["logins"][0]["renews"]), (&json!("approle"), &json!(false)), "{status}");
+    assert!(estate.plain(&["status", "--format", "prometheus"]).stdout.contains("omens_login_expires_seconds{login=\"approle\"} 1"));
+    let checked = estate.omens(&["check-config", "--online"]);
+    assert!(checked.code == 0 && warned(&checked).contains(&"login-ends"), "{checked}");
+    // A run that does not log in learns nothing, and forgets nothing.
+    let known = status.json["logins"].clone();
+    std::fs::remove_dir_all(estate.run_dir()).unwrap();
+    estate.renew().expect(0, "web", "settled");
+    assert_eq!(estate.omens(&["status"]).json["logins"], known);
+
+    // Until somebody logged in by a new one, nothing is known of it; the check asks.
+    std::thread::sleep(Duration::from_millis(1100));
+    secret_id(&estate, &role("720h", 0));
+    let status = estate.omens(&["status"]);
+    assert!(warned(&status).is_empty() && status.json["logins_unknown"][0]["why"].as_str().unwrap().contains("was changed at"), "{status}");
+    let checked = estate.omens(&["check-config", "--online"]);
+    assert!(
+        !warned(&checked).contains(&"login-ends") && checked.json["checks"].to_string().contains("the login by approle ends at"),
+        "{checked}"
+    );
+    estate.force().expect(0, "web", "renewed");
+    let status = estate.omens(&["status"]);
+    assert_eq!(
+        (warned(&status), &status.json["logins_unknown"], status.json["logins"][0]["method"].as_str()),
+        (vec![], &json!([]), Some("approle")),
+        "{status}"
+    );
+
+    // By uses: this run is one, so that of three two are left; then one, then none.
+    std::thread::sleep(Duration::from_millis(1100));
+    secret_id(&estate, &role("720h", 3));
+    for (uses_left, expected) in [(2, vec![]), (1, vec!["login-ends"]), (0, vec!["login-ends"])] {
+        estate.force().expect(0, "web", "renewed");
+        let status = estate.omens(&["status"]);
+        assert_eq!((&status.json["logins"][0]["uses_left"], warned(&status)), (&json!(uses_left), expected), "{status}");
+    }
+    assert!(estate.plain(&["status"]).stdout.contains("the secret id of the login by approle is used up"));
+
+    // One without any end has none that matters, and that is known.
+    std::thread::sleep(Duration::from_millis(1100));
+    secret_id(&estate, &role("0", 0));
+    estate.force().expect(0, "web", "renewed");
+    let status = estate.omens(&["status"]);
+    assert_eq!((&status.json["logins"], &status.json["logins_unknown"]), (&json!([]), &json!([])), "{status}");
+    assert!(estate.omens(&["check-config", "--online"]).stdout.contains("the login by approle does not end"));
+
+    // What was learnt of one auth method says nothing of another.
+    estate.authority.login = "[ { token = { token = \"file:DIR/token\" } } ]".into();
+    place::write_secret(&estate.dir.join("token"), &bao.token("other", &["omens-renew"]));
+    estate.write();
+    assert_eq!(estate.omens(&["status"]).json["logins_unknown"][0]["method"], "token");
+}
+
+#[test]
+fn a_login_certificate_that_ends_before_the_next_renewal_but_one_is_said_by_itself() {
+    let bao = OpenBao::shared();
+    let pair = bao.pair("hosts-login", "auth.funlab.casa");
+    let estate = Estate::new("cert", Authority::cert(bao.address(), &bao.root.pem, pair)).with(Cert::web("web"));
+    estate.renew().expect(0, "web", "renewed");
+    // It lives for a day, and is needed in 16 hours and in 32.
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, warned(&status)), (0, vec!["login-ends"]), "{status}");
+    assert_eq!((&status.json["logins"][0]["method"], &status.json["logins_unknown"]), (&json!("cert"), &json!([])), "{status}");
+    assert!(estate.plain(&["status"]).stdout.contains("login-ends: the login by cert ends in"));
+    assert!(estate.plain(&["status", "--format", "prometheus"]).stdout.contains("omens_login_end_known{login=\"cert\"} 1"));
+    let checked = estate.omens(&["check-config", "--online"]);
+    assert!(warned(&checked).contains(&"login-ends"), "{checked}");
+}
+
+#[test]
+fn the_state_of_the_tpm_is_a_metric_of_every_state_it_can_be_in() {
+    let Some(swtpm) = crate::tpm::start(&[7]) else { return };
+    let estate = Estate::at_openbao().with_tpm(&Swtpm::direct(&swtpm), &[7]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    let states = || {
+        let metrics = estate.plain(&["status", "--format", "prometheus"]).stdout;
+        let lines = metrics.lines().filter_map(|line| line.strip_prefix("omens_tpm_state{state=\"")?.split_once("\"} "));
+        lines.map(|(state, value)| (state.to_owned(), value.to_owned())).collect::<Vec<_>>()
+    };
+    let is = |state: &str| {
+        let all = states();
+        assert_eq!(all.len(), 7, "{all:?}");
+        all.iter().all(|(one, value)| (one == state) == (value == "1"))
+    };
+    assert!(is("ok"), "{:?}", states());
+    drop(swtpm);
+    assert_eq!(estate.force().code, 1);
+    assert!(is("tpm-unreachable"), "{:?}", states());
+}
+
+#[test]
+fn a_service_account_logs_in_by_its_token_which_is_read_anew_each_time() {
+    let (bao, signer) = (OpenBao::shared(), Signer::new("cluster"));
+    // The method `kubernetes` asks the API of a cluster about the token; what it is sent is what this one is sent.
+    bao.api("POST", "sys/auth/kubernetes", Some(json!({ "type": "jwt" })));
+    let config = json!({ "jwt_validation_pubkeys": [signer.public_pem()], "jwt_supported_algs": ["ES256"] });
+    bao.api("POST", "auth/kubernetes/config", Some(config));
+    let subject = "system:serviceaccount:default:omens";
+    let role = json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["openbao"], "bound_subject": subject, "token_policies": ["omens-renew"],
+        "token_no_default_policy": true, "token_ttl": "10m"
+    });
+    bao.api("POST", "auth/kubernetes/role/omens", Some(role));
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let token = |ends: u64| signer.token(&json!({ "sub": subject, "aud": "openbao", "exp": ends, "iat": now() - 600, "nbf": now() - 600 }));
+    let login = "[ { jwt = { mount = \"kubernetes\", role = \"omens\", jwt = \"file:DIR/token\" } } ]";
+    let secrets = vec![("token".to_owned(), token(now() - 400))];
+    let authority = Authority { address: bao.address(), root_pem: bao.root.pem.clone(), login: login.to_owned(), secrets };
+    let estate = Estate::new("kubernetes", authority).with(Cert::web("web"));
+    estate.renew().expect(1, "web", "failed").because("web", "issue/login-refused");
+    // A projected token is replaced by the kubelet before it ends.
+    place::write_secret(&estate.dir.join("token"), &token(now() + 300));
+    estate.renew().expect(0, "web", "renewed");
+    let status = estate.omens(&["status"]);
+    assert_eq!(
+        (&status.json["logins"], &status.json["logins_unknown"]),
+        (&json!([]), &json!([])),
+        "whoever writes it keeps it alive: {status}"
+    );
 }

@@ -56,7 +56,7 @@ impl Walk {
                 None => line.to_owned(),
             };
             // The list of all that there is grows with omens and with this lab; the nearest one stands before it.
-            let lists = ["? there is ", "? known here: "];
+            let lists = ["? known here: ", "? pki_int has ", "? this login may use "];
             let line = match lists.iter().find_map(|list| Some((list, line.split_once(list)?.0))) {
                 Some((list, before)) => format!("{before}{list}…"),
                 None => line,
@@ -132,7 +132,7 @@ fn what_a_new_user_gets_wrong_is_said_so_that_it_can_be_put_right() {
     walk.says("A PCR that there is not", &text, OFFLINE);
     let text = walk.with("\n[[certificate]]", "\n[tpm]\ntcti = \"device:/dev/tpmrm9\"\n\n[[certificate]]");
     walk.says("A TPM that is not there", &text, ONLINE);
-    let text = format!("{}group = \"keylmie\"\n", walk.good);
+    let text = format!("{}group = \"www-dta\"\n", walk.good);
     walk.says("A group that is gone", &text, OFFLINE);
     let text = format!("{}{}", walk.good, walk.certificate());
     walk.says("Two certificates of one name", &text, OFFLINE);
@@ -186,19 +186,40 @@ fn what_is_too_much_is_said_in_words_and_a_final_dot_is_dropped() {
     assert_eq!(settings.certificates[0].request.dns, ["www.funlab.casa"]);
 
     // The kind of key is held against who has to load it.
-    let key = "key = { algorithm = \"ml-dsa-44\", keep = \"file\" }\nreload = [ { nginx = { conf = \"/etc/nginx/nginx.conf\" } } ]\n";
-    let profile = fs::read_to_string("policies/certificates/tls-server.toml").unwrap().replacen("keys = [", "keys = [\"ml-dsa-44\", ", 1);
-    etc.write("policies/certificates/tls-server.toml", &profile);
+    let profile = fs::read_to_string("policies/certificates/tls-server.toml").unwrap();
+    etc.write("policies/certificates/tls-server.toml", &profile.replacen("keys = [", "keys = [\"ed25519\", \"ml-dsa-44\", ", 1));
     let (before, _) = crate::settings::HEAD.split_once("login = ").unwrap();
     crate::lab::place::write_secret(&etc.path("token"), "hvs.x");
-    etc.write("omens.toml", &format!("{before}login = [ {{ token = {{ token = \"file:DIR/token\" }} }} ]\n{certificate}{key}"));
-    let settings = etc.path("omens.toml");
-    let output = std::process::Command::new(crate::lab::estate::omens())
-        .arg("--config")
-        .arg(settings)
-        .args(["--json", "check-config"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("consumer-cannot-load") && said.contains("nginx loads a key of type ml-dsa-44 only with OpenSSL 3.5"), "{said}");
+    crate::lab::place::write_secret(&etc.path("password"), "changeit");
+    let spire = "spire_agent = { unit = \"spire-agent.service\", plugin = { kind = \"NodeAttestor\", name = \"x509pop\", cert = \"certificate_path\", \
+                 key = \"private_key_path\" } }";
+    let nginx = "nginx = { conf = \"/etc/nginx/nginx.conf\" }";
+    let rows = [
+        ("ml-dsa-44", nginx, Some("nginx loads a key of type ml-dsa-44 only with OpenSSL 3.5")),
+        ("ml-dsa-44", spire, Some("spire_agent loads a key of type ml-dsa-44 only with a build with ML-DSA")),
+        ("ed25519", spire, Some("spire_agent loads a key of type ed25519 only with a SPIRE that takes more than EC and RSA")),
+        ("ed25519", nginx, None),
+        ("ec-p256", spire, None),
+    ];
+    for (algorithm, driver, expected) in rows {
+        let entry = format!("key = {{ algorithm = \"{algorithm}\", keep = \"file\" }}\nreload = [ {{ {driver} }} ]\n");
+        etc.write("omens.toml", &format!("{before}login = [ {{ token = {{ token = \"file:DIR/token\" }} }} ]\n{certificate}{entry}"));
+        let said = checked(&etc);
+        assert_eq!(said.contains("consumer-cannot-load"), expected.is_some(), "{algorithm} {driver}: {said}");
+        assert!(said.contains(expected.unwrap_or_default()), "{algorithm}: {said}");
+    }
+    // A keystore is read by a Java that knows the kind of key.
+    for (algorithm, expected) in [("ed25519", "only by Java 15 or newer"), ("ml-dsa-44", "only by Java 24 or newer"), ("ec-p256", "")] {
+        let key = format!("key = {{ algorithm = \"{algorithm}\", keep = \"file\" }}\n");
+        let store = "install = [ { dir = \"/etc/web\", jks = \"web.jks\", password = \"file:DIR/password\" } ]\n";
+        etc.write("omens.toml", &format!("{before}login = [ {{ token = {{ token = \"file:DIR/token\" }} }} ]\n{certificate}{key}{store}"));
+        let said = checked(&etc);
+        assert!(said.contains("consumer-cannot-load") != expected.is_empty() && said.contains(expected), "{algorithm}: {said}");
+    }
+}
+
+fn checked(etc: &crate::settings::Etc) -> String {
+    let mut command = std::process::Command::new(crate::lab::estate::omens());
+    let output = command.arg("--config").arg(etc.path("omens.toml")).args(["--json", "check-config"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }

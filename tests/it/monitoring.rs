@@ -11,7 +11,7 @@ use crate::lab::child::{Output, run};
 use crate::lab::{place, program};
 
 /// The metrics of `omens status --format prometheus` and of `[metrics] textfile`.
-const METRICS: [&str; 11] = [
+const METRICS: [&str; 12] = [
     "omens_certificate_budget_remaining",
     "omens_certificate_debt",
     "omens_certificate_due_seconds",
@@ -23,6 +23,7 @@ const METRICS: [&str; 11] = [
     "omens_last_run_outcome",
     "omens_last_run_seconds",
     "omens_login_expires_seconds",
+    "omens_tpm_state",
 ];
 
 fn shipped(name: &str) -> PathBuf {

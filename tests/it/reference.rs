@@ -1,6 +1,6 @@
 //! The reference of the settings against their parser: each knows what the other knows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -143,4 +143,88 @@ fn a_key_below_the_wrong_header_is_said_as_that() {
     assert!(
         single[0].ends_with("expected [[certificate]], found a table | write [[certificate]] above each certificate, with two brackets")
     );
+}
+
+/// The page of the settings (`config/settings.md`), by its headings.
+fn page() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/settings.md")).unwrap();
+    let parts = text.split("\n## ").skip(1).filter_map(|part| part.split_once('\n'));
+    parts.map(|(heading, text)| (heading.to_owned(), text.to_owned())).collect()
+}
+
+/// What stands in marks for code.
+fn spans(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')).filter(|word| !word.is_empty())
+}
+
+/// The cells of a part's table, without its head.
+fn rows(part: &str) -> Vec<Vec<&str>> {
+    let lines = part.lines().filter(|line| line.starts_with("| ")).skip(1);
+    lines.map(|line| line.trim_matches('|').split(" | ").collect()).collect()
+}
+
+#[test]
+fn the_tables_of_the_page_have_the_keys_of_the_parser_and_no_other() {
+    let page = page();
+    let all = sections(&ROOT, DRIVERS);
+    let host = ["host", "paths", "trust", "openbao", "defaults", "tpm", "attestation"];
+
+    let mut told = BTreeSet::new();
+    for row in rows(&page["Host"]) {
+        let mut table = "";
+        for span in spans(row[0]) {
+            let key = span.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+            let key = key.map_or(span, |(named, key)| {
+                table = named;
+                key
+            });
+            told.insert(format!("{table}.{key}"));
+        }
+    }
+    let own = all.iter().filter(|section| host.contains(&section.path().as_str()));
+    let known: BTreeSet<String> =
+        own.flat_map(|section| section.table.keys.iter().map(move |key| format!("{}.{}", section.path(), key.name))).collect();
+    assert_eq!(told, known, "the table below \"Host\"");
+
+    let told: BTreeSet<&str> = rows(&page["Certificate"]).into_iter().flat_map(|row| spans(row[0])).collect();
+    let certificate = all.iter().find(|section| section.path() == "certificate").unwrap();
+    let known: BTreeSet<&str> = certificate.table.keys.iter().map(|key| key.name).collect();
+    assert_eq!(told, known, "the table below \"Certificate\"");
+
+    let mut drivers = BTreeSet::new();
+    for row in rows(&page["Services"]) {
+        let driver = spans(row[0])[0];
+        let mut told: BTreeSet<&str> =
+            spans(row[1]).into_iter().filter(|span| !span.starts_with('"')).filter_map(|span| words(span).next()).collect();
+        if row[1].contains("RUNS") {
+            told.extend(["unit", "pid", "start", "stop"]);
+        }
+        let table = DRIVERS.iter().find(|known| known.name == driver).unwrap_or_else(|| panic!("there is no driver {driver}")).table;
+        assert_eq!(told, table.keys.iter().map(|key| key.name).collect(), "the driver {driver}");
+        drivers.insert(driver);
+    }
+    assert_eq!(drivers, DRIVERS.iter().map(|driver| driver.name).collect(), "the table below \"Services\"");
+}
+
+#[test]
+fn every_key_of_a_table_within_another_is_on_its_part_of_the_page() {
+    let page = page();
+    let parts = |root: &str| match root {
+        "certificate" => vec!["Certificate", "Install", "Windows", "Services"],
+        "metrics" => vec!["Metrics"],
+        "notify" => vec!["Notices"],
+        _ => vec!["Host"],
+    };
+    let of_settings = sections(&ROOT, DRIVERS).into_iter().skip(1);
+    let of_settings = of_settings.map(|section| (parts(section.way[0].key), section));
+    let of_profiles = sections(&PROFILE, DRIVERS).into_iter().map(|section| (vec!["Profile"], section));
+    for (parts, section) in of_settings.chain(of_profiles) {
+        let told: BTreeSet<&str> = parts.iter().flat_map(|part| spans(&page[*part])).flat_map(words).collect();
+        let missing: Vec<&str> = section.table.keys.iter().map(|key| key.name).filter(|key| !told.contains(key)).collect();
+        assert!(missing.is_empty(), "{:?} of {:?} is not told below {parts:?}", missing, section.path());
+    }
 }

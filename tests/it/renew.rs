@@ -145,6 +145,40 @@ fn every_key_algorithm_is_issued_and_kept() {
 }
 
 #[test]
+fn a_role_that_there_is_not_is_named_with_those_that_there_are_and_its_line() {
+    let bao = OpenBao::shared();
+    bao.api(
+        "PUT",
+        "sys/policies/acl/omens-list-roles",
+        Some(serde_json::json!({ "policy": "path \"pki_int/roles\" { capabilities = [\"list\"] }" })),
+    );
+    // A policy denies what it does not name, and the engine refuses what it does not know: both are the same mistake.
+    bao.policy("omens-no-such-role", &["web-ek"]);
+    for (login, policies) in [
+        ("lists-denied", &["omens-renew", "omens-list-roles"][..]),
+        ("lists-unknown", &["omens-renew", "omens-list-roles", "omens-no-such-role"]),
+        ("lists-nothing", &["omens-renew"]),
+    ] {
+        let (role_id, secret_id) = bao.approle(login, policies);
+        let mut estate = Estate::new(login, Authority::approle(bao.address(), &bao.root.pem, &role_id, &secret_id));
+        estate.certs.push(Cert { role: "web-ek".into(), ..Cert::web("web") });
+        estate.write();
+        let run = estate.renew();
+        let error = &run.cert("web")["error"];
+        let hint = error["hint"].as_str().unwrap_or_default();
+        let line = estate.settings_text().lines().position(|line| line.starts_with("role = ")).unwrap() + 1;
+        assert!(run.code == 1 && hint.contains(&format!("omens.toml:{line}:")), "{login}: {run}");
+        if login == "lists-nothing" {
+            run.because("web", "issue/permission-denied");
+            continue;
+        }
+        run.because("web", "issue/role-refused");
+        assert!(error["text"].as_str().unwrap().contains("there is no role \"web-ek\" at pki_int"), "{run}");
+        assert!(hint.contains("did you mean \"web-ec\"? pki_int has ") && hint.contains("web-rsa"), "{run}");
+    }
+}
+
+#[test]
 fn a_token_file_and_a_client_certificate_log_in_as_well() {
     let bao = OpenBao::shared();
     let by_token = Estate::new("token-by-file", Authority::token(bao.address(), &bao.root.pem, &bao.token("by-file", &["omens-renew"])));

@@ -218,6 +218,49 @@ fn what_the_binary_prints_without_a_host_passes_too() {
     }
 }
 
+/// A host with one pair of a web server, under a directory.
+fn adoptable() -> std::path::PathBuf {
+    let root = place::directory("adoptable");
+    let key = crate::lab::pki::ec_key();
+    let ca = crate::lab::pki::Ca::root("Some Root", crate::lab::pki::CaKeys::Ec);
+    let leaf = crate::lab::pki::Leaf::server("www.example.net", &["example.net"], &["10.0.0.1".parse().unwrap()], time::Duration::DAY);
+    for directory in ["etc/nginx", "etc/ssl"] {
+        std::fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    std::fs::write(root.join("etc/ssl/web.pem"), format!("{}{}", ca.leaf(&key, &leaf).pem(), ca.pem)).unwrap();
+    std::fs::write(root.join("etc/ssl/web.key"), key.serialize_pem()).unwrap();
+    let server =
+        "server { listen 443 ssl; server_name www.example.net; ssl_certificate /etc/ssl/web.pem; ssl_certificate_key /etc/ssl/web.key; }";
+    std::fs::write(root.join("etc/nginx/nginx.conf"), format!("events {{}}\nhttp {{ {server} }}\n")).unwrap();
+    root
+}
+
+#[test]
+fn what_init_and_the_audit_print_has_one_shape_at_every_exit_code() {
+    let (host, empty) = (adoptable(), place::directory("nothing-to-adopt"));
+    let text = |path: &Path| path.display().to_string();
+    let rows = [
+        ("init", vec!["init".to_owned(), "--root".into(), text(&host)], 0),
+        ("init", vec!["init".to_owned(), "--root".into(), text(&empty)], 1),
+        ("init", vec!["init".to_owned(), "--root".into(), "/nonexistent".into()], 2),
+        ("init", vec!["init".to_owned(), "--no-such".into()], 2),
+        ("chain-audit", vec!["chain-audit".to_owned(), "--no-config".into(), "--root".into(), "/nonexistent".into()], 2),
+        ("chain-audit", vec!["chain-audit".to_owned(), "merge".into(), "/nonexistent".into()], 2),
+        ("plan", vec!["plan".to_owned(), "--no-such".into()], 2),
+        ("status", vec!["status".to_owned(), "--no-such".into()], 2),
+    ];
+    for (name, arguments, code) in rows {
+        let mut command = Command::new(omens());
+        command.arg("--json").args(&arguments);
+        let output = run(command, Duration::from_secs(60));
+        let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
+        assert_eq!(output.code, code, "{arguments:?}: {document}");
+        assert_eq!(Validator::faults(&schema(name), &document), Vec::<String>::new(), "{arguments:?}: {document}");
+        assert_eq!(document["schema"], format!("omens.{name}/1"), "{arguments:?}");
+        assert_eq!(document["error"]["text"].is_string(), code == 2, "{arguments:?}: {document}");
+    }
+}
+
 #[test]
 fn the_words_of_a_schema_are_those_of_the_code() {
     let words = |all: Vec<&str>| Value::from(all);

@@ -174,8 +174,7 @@ verify = [{ tls = { address = "127.0.0.1" } }]
         ),
     );
     let all: &[&str] = &[
-        r#"1:1 missing: [host] has no "name" | add "name" to [host]"#,
-        r#"2:1 unknown-key: [host] has no key "nmae" | did you mean "name"? known here: name"#,
+        r#"2:1 unknown-key: [host] has no key "nmae" | write "name", which [host] has to have"#,
         "5:17 anchor-pin: the certificate in root.pem has the SHA-256 PIN, expected 0000000000000000000000000000000000000000000000000000000000000000 | find out which is right where the root was made (openssl x509 -noout -fingerprint -sha256 -in root.pem): put the right root into that file, or its fingerprint here",
         r#"7:11 bad-value: plain http is refused: the login and the certificate would cross the network unprotected and unproven | write https://spire.funlab.casa:8200 and give the listener a certificate"#,
         r#"9:12 unknown-key: there is no way to log in "tpm_identety" | did you mean "tpm_identity"? known here: approle, cert, jwt, token, tpm_identity, jwt_svid"#,

@@ -13,7 +13,7 @@ use crate::lab::estate::{Cert, Estate, Run};
 use crate::lab::{free_port, place, program, wait_for};
 
 /// Where `peers.sh build spire` puts them.
-fn binary(name: &str) -> Option<PathBuf> {
+pub(crate) fn binary(name: &str) -> Option<PathBuf> {
     let cache = std::env::var_os("OMENS_PEERS").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/omens-peers")))?;
     Some(cache.join("bin").join(name)).filter(|path| path.is_file()).or_else(|| program(name))
@@ -209,4 +209,25 @@ fn an_evicted_agent_attests_again_with_what_the_plugin_has_read() {
         "{renewed}"
     );
     assert_ne!(spire.serial(), Some(before));
+}
+
+#[test]
+fn a_plugin_has_one_certificate() {
+    let mut estate = Estate::at_openbao();
+    let driver = |option: &str| {
+        format!(
+            "{{ spire_agent = {{ unit = \"spire-agent.service\", plugin = {{ kind = \"NodeAttestor\", name = \"x509pop\", \
+             cert = \"{option}\", key = \"private_key_path\" }} }} }}"
+        )
+    };
+    estate.certs = ["one", "two"].map(|name| Cert::web(name).reloaded_by(&driver(&format!("{name}_path")))).to_vec();
+    estate.write();
+    let checked = estate.omens(&["check-config"]);
+    let error = &checked.json["errors"][0];
+    assert_eq!(
+        (checked.code, error["code"].as_str(), error["key"].as_str()),
+        (2, Some("duplicate"), Some("certificate[1].reload")),
+        "{checked}"
+    );
+    assert!(error["text"].as_str().unwrap().contains("NodeAttestor \"x509pop\" of spire-agent.service"), "{checked}");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::lab::child::run;
 use crate::lab::estate::omens;
 use crate::lab::{guest, place, tool};
+use crate::spire_consumer::binary;
 
 /// Step, exit code, outcome, proof, error code, nginx.service: what the guest prints when everything is as it should be.
 const EXPECTED: [&str; 12] = [
@@ -133,4 +134,49 @@ fn openbao_and_keylime_as_units_take_pairs_up_are_put_back_and_come_through_what
     };
     assert_eq!(output.code, 0, "{}\n{}", output.stdout, output.stderr);
     assert_eq!(output.stdout.lines().collect::<Vec<_>>(), SERVICES, "{}", output.stderr);
+}
+
+/// Certificate, step, outcome, proof, error code, state of the unit, whether it is the same process, and whose data file SPIRE has read.
+const SPIRE: [&str; 21] = [
+    "server issued renewed service-stopped - inactive new -",
+    "agent issued renewed service-stopped - inactive new -",
+    "server first settled served - active new live",
+    "agent first settled served - active new live",
+    // Never started anew: SIGUSR1, and the hash of our data file in the journal.
+    "server happy renewed served - active same live",
+    "agent happy renewed served - active same live",
+    // Put back, and seen to be back.
+    "agent refused rolled-back served reload-failed active same live",
+    "agent mended settled served - active same live",
+    "server stopped renewed service-stopped - inactive new gen-2",
+    "agent stopped renewed service-stopped - inactive new gen-3",
+    "server started settled served - active new live",
+    "agent started settled served - active new live",
+    // What hangs has read nothing and is not said to have: it goes on with what it has, which is published again.
+    "server hung rolled-back served reload-failed active same live",
+    "agent hung rolled-back served reload-failed active same live",
+    "server awake settled served - active same live",
+    "agent awake settled served - active same live",
+    // A signal that is taken, by a plugin whose data are read at the start only.
+    "agent inline rolled-back served reload-failed active new live",
+    "agent outside settled served - active new live",
+    "agent looping rolled-back served reload-failed activating new live",
+    "agent recovered settled served - active new live",
+    "spiffe://funlab.casa/spire/agent/x509pop/cn/spire.funlab.casa",
+];
+
+#[test]
+fn spire_as_units_configures_its_plugins_is_put_back_and_comes_through_whatever_happens_to_it() {
+    let (Some(server), Some(agent)) = (binary("spire-server"), binary("spire-agent")) else {
+        return crate::skipped("SPIRE under a real systemd: `tests/lab/peers.sh build spire` builds it where Go is");
+    };
+    let files = [(omens(), "/usr/bin/omens"), (server, "/usr/local/bin/spire-server"), (agent, "/usr/local/bin/spire-agent")];
+    let bind = |(file, inside): (std::path::PathBuf, &str)| ["-b".to_owned(), format!("{}:{inside}", file.display())];
+    let options: Vec<String> = files.into_iter().flat_map(bind).collect();
+    let output = match guest::boot_with("spire.sh", &[], Duration::from_secs(240), &options) {
+        Ok(output) => output,
+        Err(why) => return crate::skipped(&format!("SPIRE under a real systemd: {why}")),
+    };
+    assert_eq!(output.code, 0, "{}\n{}", output.stdout, output.stderr);
+    assert_eq!(output.stdout.lines().collect::<Vec<_>>(), SPIRE, "{}", output.stderr);
 }

@@ -12,7 +12,7 @@ use crate::lab::pki::{Ca, CaKeys, pem_blocks, sha256};
 use crate::web::{NAME, Web};
 
 /// Settings whose `[trust]`, `ca` and mount are these.
-fn settings(web: &Web, trust: &str, mount: &str) {
+pub(crate) fn settings(web: &Web, trust: &str, mount: &str) {
     let text = web.estate.settings_text();
     let (before, rest) = text.split_once("[trust]\n").unwrap();
     let (_, after) = rest.split_once("\n\n").unwrap();
@@ -21,7 +21,7 @@ fn settings(web: &Web, trust: &str, mount: &str) {
     std::fs::write(web.estate.settings(), format!("{before}[trust]\n{trust}\n{after}")).unwrap();
 }
 
-fn root(key: &str, file: &Path, pem: &str) -> String {
+pub(crate) fn root(key: &str, file: &Path, pem: &str) -> String {
     format!("{key} = \"{}\"\n{key}_sha256 = \"{}\"\n", file.display(), sha256(&pem_blocks(pem)[0]))
 }
 
@@ -71,7 +71,7 @@ impl Rotating {
 }
 
 /// What was signed for it, of whatever mount.
-fn signatures(web: &Web) -> usize {
+pub(crate) fn signatures(web: &Web) -> usize {
     OpenBao::shared().paths(&web.estate.login).iter().filter(|path| path.contains("/sign/")).count()
 }
 
@@ -119,7 +119,11 @@ fn the_root_is_exchanged_while_clients_ask_and_no_handshake_fails() {
     settings(&web, &first(&new_file, &new), "pki_new");
     let check = web.estate.omens(&["check-config"]);
     assert_eq!((check.code, codes(&check)), (2, vec!["anchor-in-use"]), "{check}");
-    assert_eq!(check.json["errors"][0]["key"], "trust.also", "{check}");
+    let error = &check.json["errors"][0];
+    assert_eq!((&error["key"], &error["file"]), (&json!("trust.also"), &json!(web.estate.settings().display().to_string())), "{check}");
+    let text = std::fs::read_to_string(web.estate.settings()).unwrap();
+    let table = 1 + text.lines().position(|line| line == "[trust]").unwrap();
+    assert_eq!(error["line"], table, "{check}");
 
     // Issued from the new one; the files are those of the new chain before nginx is asked, so that there is no second round.
     settings(&web, &(first(&old_file, old) + &also(&new_file, &new.pem)), "pki_new");
@@ -148,71 +152,4 @@ fn the_root_is_exchanged_while_clients_ask_and_no_handshake_fails() {
     web.estate.omens(&["restore"]).expect(0, "web", "restored");
     assert_eq!(trust_file(&web.estate, "anchors.pem"), [new_root.as_str()]);
     web.estate.renew().expect(0, "web", "not-due");
-}
-
-/// What stands in a list that consumers read: its bytes and the serial numbers on it.
-fn list(estate: &Estate) -> (Vec<u8>, Vec<String>) {
-    use x509_parser::prelude::FromDer as _;
-    let path = estate.run_dir().join("trust/crl.pem");
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
-    let bytes = std::fs::read(path).unwrap();
-    let der = omens::judge::pem::lists(&String::from_utf8_lossy(&bytes)).remove(0);
-    let (_, crl) = x509_parser::revocation_list::CertificateRevocationList::from_der(&der).unwrap();
-    let serials = crl.iter_revoked_certificates().map(|one| one.raw_serial_as_string()).collect();
-    (bytes, serials)
-}
-
-#[test]
-fn revocation_lists_of_openbao_are_delivered_and_taken_up_and_a_bad_one_takes_no_place() {
-    let bao = OpenBao::shared();
-    bao.second_mount("pki_lists", &bao.root);
-    let policy = "path \"pki_lists/sign/web-ec\" { capabilities = [\"update\"] }";
-    bao.api("PUT", "sys/policies/acl/omens-lists", Some(json!({ "policy": policy })));
-    let (role_id, secret_id) = bao.approle("list-host", &["omens-renew", "omens-lists"]);
-    let mut web = Web::stopped(Estate::new("list-host", Authority::approle(bao.address(), &bao.root.pem, &role_id, &secret_id)));
-    let etc = web.estate.dir.join("etc");
-    std::fs::create_dir(&etc).unwrap();
-    web.estate.certs[0].extra = format!("install = [ {{ dir = \"{}\", ca = \"ca.pem\" }} ]\n", etc.display());
-    let pin = root("anchor", &web.estate.anchor(), &bao.root.pem);
-    let with_list = |web: &Web, from: &str| settings(web, &format!("{pin}crl = [ {{ {from}, file = \"crl.pem\" }} ]\n"), "pki_lists");
-    with_list(&web, "mount = \"pki_lists\"");
-    web.estate.renew().expect(0, "web", "renewed");
-    assert_eq!(web.estate.omens(&["install"]).code, 0);
-    web.nginx.start();
-    web.estate.renew().expect(0, "web", "settled");
-    web.estate.renew().expect(0, "web", "not-due");
-    let (first, serials) = list(&web.estate);
-    assert_eq!(serials, Vec::<String>::new());
-
-    // A certificate of the mount is revoked: who reads the list is asked, and nothing is signed.
-    let signed = signatures(&web);
-    web.estate.force().expect(0, "web", "renewed");
-    let old = web.estate.state().join("certs/web/gen-1/cert.pem");
-    let serial = crate::lab::pki::serial_of(&pem_blocks(&std::fs::read_to_string(old).unwrap())[0]);
-    bao.api("POST", "pki_lists/revoke", Some(json!({ "serial_number": serial })));
-    let run = web.estate.renew();
-    run.expect(0, "web", "settled");
-    assert_eq!((run.reasons("web"), run.cert("web")["proof"].as_str()), (vec!["trust-changed"], Some("served")), "{run}");
-    let (second, serials) = list(&web.estate);
-    assert_eq!((serials, signatures(&web)), (vec![serial], signed + 1));
-    web.estate.renew().expect(0, "web", "not-due");
-
-    // What is no list, and one of an authority that nobody here trusts, leave the good one in its place.
-    let stranger = Ca::root("Somebody Else", CaKeys::Ec);
-    bao.second_mount("pki_strange", &stranger);
-    for (mount, words) in [("no_such_mount", "no such list"), ("pki_strange", "not signed with the key")] {
-        with_list(&web, &format!("mount = \"{mount}\""));
-        let run = web.estate.renew();
-        run.expect(0, "web", "not-due");
-        let warning =
-            run.cert("web")["warnings"].as_array().unwrap().iter().find(|warning| warning["code"] == "crl-not-delivered").cloned();
-        let text = warning.unwrap_or_else(|| panic!("{run}"))["text"].as_str().unwrap().to_owned();
-        assert!(text.contains(words) && text.contains("the one that is there holds until"), "{text}");
-        assert_eq!(list(&web.estate).0, second, "{mount}");
-    }
-    // After a boot it is there without a network, and not the one before.
-    std::fs::remove_dir_all(web.estate.run_dir()).unwrap();
-    web.estate.omens(&["restore"]).expect(0, "web", "restored");
-    assert_eq!(list(&web.estate).0, second);
-    assert_ne!(first, second);
 }

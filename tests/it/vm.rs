@@ -104,8 +104,11 @@ const PLANNED: [&str; 11] = [
     "slots: empty; 1 storage root key",
 ];
 
+/// Another card in the machine: its option ROM is measured into PCR 2.
+pub(crate) const CARD: [&str; 2] = ["-q", "-device e1000"];
+
 /// What a command printed that must succeed.
-fn well(command: &mut Command) -> String {
+pub(crate) fn well(command: &mut Command) -> String {
     let shown = format!("{command:?}");
     let output = run(std::mem::replace(command, Command::new("true")), Duration::from_secs(60));
     assert_eq!(output.code, 0, "{shown}: {}", output.stderr);
@@ -113,14 +116,21 @@ fn well(command: &mut Command) -> String {
 }
 
 /// One machine: what is on its disk and in its TPM stays from boot to boot.
-struct Machine {
+pub(crate) struct Machine {
     root: PathBuf,
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 impl Machine {
     /// With a CA that was furnished here, where that takes seconds; `Err` says what is missing.
     fn new() -> Result<Self, String> {
+        let machine = Self::bare()?;
+        machine.furnish();
+        Ok(machine)
+    }
+
+    /// With nothing of ours on it yet.
+    pub(crate) fn bare() -> Result<Self, String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
         if !is_root() {
             return Err("needs root".to_owned());
@@ -131,7 +141,9 @@ impl Machine {
         }
         let machine = Self { root, dir: place::directory("vm") };
         std::fs::create_dir_all(machine.dir.join("out")).expect("out");
-        machine.furnish();
+        for shared in ["ca.sh", "vm.sh"] {
+            well(Command::new("cp").args([&machine.root.join("tests/guest").join(shared), &machine.dir.join("out").join(shared)]));
+        }
         Ok(machine)
     }
 
@@ -150,25 +162,45 @@ impl Machine {
         well(Command::new("cp").arg("-rL").args([&state, &bao, &tool("openbao-lab.sh"), &self.root.join("units"), &second]));
         well(Command::new("strip").args(["-g", "-o"]).args([&second.join("omens"), &omens()]));
         well(Command::new("mkfs.ext4").args(["-q", "-d"]).args([&second, &self.dir.join("second.img")]).arg("450M"));
-        well(Command::new("cp").args([&self.root.join("tests/guest/vm.sh"), &self.dir.join("out/vm.sh")]));
+    }
+
+    /// The files that [`Self::furnish`] puts on a second disk, as options that put them into the guest: all but the CA.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let stripped = self.dir.join("omens");
+        well(Command::new("strip").args(["-g", "-o"]).args([&stripped, &omens()]));
+        let mut files = vec![(stripped, "/opt/omens".to_owned())];
+        for name in ["nginx.service.d/omens.conf", "sysusers.d/omens.conf", "tmpfiles.d/omens.conf"] {
+            files.push((self.root.join("units").join(name), format!("/opt/units/{name}")));
+        }
+        for name in ["omens-attest.service", "omens-renew.service", "omens-restore.service"] {
+            files.push((self.root.join("units").join(name), format!("/opt/units/{name}")));
+        }
+        files.iter().flat_map(|(file, inside)| ["-b".to_owned(), format!("{}:{inside}", file.display())]).collect()
     }
 
     /// Boots, runs a script of tests/guest, and gives what it printed; `Err` says why nothing could be booted here.
     fn boot(&self, script: &str, with: &[&str]) -> Result<Vec<String>, String> {
+        let mut options = Vec::new();
+        if with.contains(&"second disk") {
+            let disk = format!("-drive file={},format=raw,if=virtio,readonly=on", self.dir.join("second.img").display());
+            options.extend(["-q".to_owned(), disk]);
+        }
+        if with.contains(&"card") {
+            options.extend(CARD.map(str::to_owned));
+        }
+        self.boot_with(script, &options)
+    }
+
+    /// The same with these options of `vmlab.sh`.
+    pub(crate) fn boot_with(&self, script: &str, options: &[String]) -> Result<Vec<String>, String> {
         let at = |name: &str| self.dir.join(name);
         let mut command = Command::new(tool("vmlab.sh"));
         // The cache is removed by `cargo clean`.
-        command.args(["-S", "-m", "1536", "-t", "240", "-p", "nginx-light nginx-common jq strace", "-q", "-smp 2", "-c"]);
+        command.args(["-S", "-m", "1536", "-t", "400", "-p", "nginx-light nginx-common jq strace", "-q", "-smp 2", "-c"]);
         command.arg(self.root.join("target/lab/vmlab"));
         command.arg("-D").arg(at("disk")).arg("-T").arg(at("tpm")).arg("-o").arg(at("out"));
-        if with.contains(&"second disk") {
-            command.arg("-q").arg(format!("-drive file={},format=raw,if=virtio,readonly=on", at("second.img").display()));
-        }
-        if with.contains(&"card") {
-            command.args(["-q", "-device e1000"]);
-        }
-        command.arg(self.root.join("tests/guest").join(script));
-        let output = run(command, Duration::from_secs(360));
+        command.args(options).arg(self.root.join("tests/guest").join(script));
+        let output = run(command, Duration::from_secs(520));
         // Once there is a console there was a machine, and 125 is a failure like others.
         if output.code == 125 && !at("out/console.log").exists() {
             return Err(output.stderr.trim().to_owned());

@@ -14,7 +14,7 @@ usage() { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 # name|module@version|cgo|packages (output=package)
 TABLE='
-spire|github.com/spiffe/spire@v1.15.3|1|spire-server=./cmd/spire-server spire-agent=./cmd/spire-agent
+spire|github.com/spiffe/spire@v1.15.3|1|spire-server=./cmd/spire-server spire-agent=./cmd/spire-agent keylime-attestor=./cmd/keylime-attestor
 step-ca|github.com/smallstep/certificates@v0.30.2|0|step-ca=./cmd/step-ca
 step|github.com/smallstep/cli@v0.30.6|0|step=./cmd/step
 consul-template|github.com/hashicorp/consul-template@v0.42.0|0|consul-template=.
@@ -36,6 +36,8 @@ build() { # NAME
         mkdir -p "$OUT"
         WORK=$(mktemp -d "$CACHE/build.XXXXXX"); trap 'chmod -R u+w "$WORK" 2>/dev/null; rm -rf "$WORK"' EXIT
         cp -R "$src/." "$WORK/" && chmod -R u+w "$WORK"
+        # A plugin of this directory, built with the modules of SPIRE itself.
+        [ "$name" != spire ] || cp -R "$HERE/keylime-attestor" "$WORK/cmd/"
         # SPIRE's EJBCA client is not on every module proxy, and nothing here uses that upstream authority.
         if [ "$name" = spire ]; then (cd "$WORK" && go mod edit -replace "github.com/Keyfactor/ejbca-go-client-sdk=$HERE/ejbca-stub"); fi
         for pair in "${todo[@]}"; do

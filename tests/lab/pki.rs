@@ -53,6 +53,20 @@ impl Ca {
         params.signed_by(&key, &self.issuer).expect("signed intermediate")
     }
 
+    /// A revocation list with nothing on it, in DER, that holds from then until then, counted from now.
+    pub fn list(&self, from: Duration, until: Duration, number: u64) -> Vec<u8> {
+        let now = OffsetDateTime::now_utc();
+        let params = rcgen::CertificateRevocationListParams {
+            this_update: now + from,
+            next_update: now + until,
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).expect("a list").der().to_vec()
+    }
+
     /// Signs a leaf.
     pub fn leaf(&self, key: &impl PublicKeyData, leaf: &Leaf) -> Certificate {
         leaf.params().signed_by(key, &self.issuer).expect("signed leaf")

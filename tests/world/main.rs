@@ -21,6 +21,7 @@ mod pki;
 mod authority;
 mod eyes;
 mod host;
+mod many;
 mod revocation;
 mod services;
 mod stories;

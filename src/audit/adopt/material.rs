@@ -10,7 +10,7 @@ use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::{oid, pair, pem};
 use crate::model::audit::Location;
-use crate::model::request::is_host_name;
+use crate::model::request::{is_email, is_host_name};
 
 /// As many certificates lie between a leaf and its root.
 const DEPTH: usize = 8;
@@ -46,6 +46,8 @@ pub(super) struct LeafNames {
     pub(super) common_name: String,
     pub(super) dns: Vec<String>,
     pub(super) ip: Vec<String>,
+    pub(super) uri: Vec<String>,
+    pub(super) email: Vec<String>,
     pub(super) others: Vec<String>,
 }
 
@@ -102,7 +104,8 @@ struct Authority {
     alone: bool,
 }
 
-fn certificates(view: &View, path: &Path) -> Vec<Facts> {
+/// What a PEM file holds.
+pub(super) fn certificates(view: &View, path: &Path) -> Vec<Facts> {
     let Ok(bytes) = view.bytes(path) else { return Vec::new() };
     let none = BTreeMap::new();
     let ders = pem::read(&String::from_utf8_lossy(&bytes), &mut Findings::new(&none));
@@ -240,7 +243,16 @@ impl Material {
         let subject = self.leaf.subject.common_names.first().filter(|name| name.chars().count() <= 64 && !name.contains(char::is_control));
         let common_name = subject.or(dns.first()).or(ip.first()).cloned().unwrap_or_default();
         dns.retain(|name| !name.eq_ignore_ascii_case(&common_name));
-        LeafNames { common_name, dns, ip, others: odd.into_iter().chain(san.others).collect() }
+        let (mut uri, mut email, mut others) = (Vec::new(), Vec::new(), odd);
+        for name in san.others {
+            match name.split_once(':') {
+                Some(("uri", own)) => uri.push(own.to_owned()),
+                Some(("email", own)) if is_email(own) => email.push(own.to_owned()),
+                _ => others.push(name),
+            }
+        }
+        email.retain(|own| *own != common_name);
+        LeafNames { common_name, dns, ip, uri, email, others }
     }
 
     /// The group by which a service reads the key.

@@ -5,6 +5,7 @@
 
 mod asked;
 mod material;
+mod plugins;
 mod replaced;
 mod services;
 pub mod write;
@@ -24,6 +25,7 @@ use crate::model::audit::Location;
 use crate::model::clock::Time;
 pub use asked::Asked;
 use material::Material;
+pub use plugins::Plugin;
 pub use replaced::Replaced;
 pub use services::{Endpoint, Reload};
 
@@ -31,6 +33,9 @@ pub use services::{Endpoint, Reload};
 const PUBLISHED: &str = "/run/omens";
 /// The TPM by its resource manager.
 const TPM: &str = "/dev/tpmrm0";
+
+/// The `schema` of the document.
+const SCHEMA: &str = "omens.init/1";
 
 /// What is on a host, and what omens would make of it.
 #[derive(Clone, Debug, Serialize)]
@@ -53,6 +58,24 @@ pub struct Adoption {
     pub skipped: Vec<Skipped>,
     /// What renews certificates today, and has to be switched off once omens does.
     pub replaces: Vec<Replaced>,
+}
+
+impl Adoption {
+    /// Of a host that could not be looked at.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            schema: SCHEMA,
+            host: None,
+            anchor: None,
+            elsewhere: false,
+            tpm: false,
+            issuer: Asked::default(),
+            certificates: Vec::new(),
+            skipped: Vec::new(),
+            replaces: Vec::new(),
+        }
+    }
 }
 
 /// A root of certificates in use.
@@ -85,6 +108,10 @@ pub struct Adopted {
     pub dns: Vec<String>,
     /// Addresses of its SAN.
     pub ip: Vec<String>,
+    /// URIs of its SAN.
+    pub uri: Vec<String>,
+    /// E-mail addresses of its SAN.
+    pub email: Vec<String>,
     /// Names of other kinds, which are not asked for.
     pub other_names: Vec<String>,
     /// The key's algorithm, where the settings have a word for it.
@@ -161,6 +188,7 @@ pub fn gather(view: &View, drivers: Drivers, at: Time) -> Adoption {
     let read = material::read(view, &told.wiring);
     let mut skipped = read.skipped;
     let anchor = material::commonest_root(&read.pairs);
+    let look = Look { view, told: &told, drivers, anchor: anchor.as_ref() };
     let mut taken = Taken::default();
     let mut certificates = Vec::new();
     for pair in read.pairs {
@@ -171,7 +199,7 @@ pub fn gather(view: &View, drivers: Drivers, at: Time) -> Adoption {
             skipped.push(Skipped::at(&pair.location, &pair.file, why));
             continue;
         }
-        match adopt(view, &told, drivers, &pair, &mut taken) {
+        match adopt(&look, &pair, &mut taken) {
             Ok(adopted) => certificates.push(adopted),
             Err(left_out) => skipped.push(left_out),
         }
@@ -182,7 +210,15 @@ pub fn gather(view: &View, drivers: Drivers, at: Time) -> Adoption {
     let mut issuer = asked::read(view, &told);
     issuer.here(&certificates);
     let tpm = view.meta(Path::new(TPM)).is_ok();
-    Adoption { schema: "omens.init/1", host, anchor, elsewhere: view.is_elsewhere(), tpm, issuer, certificates, skipped, replaces }
+    Adoption { schema: SCHEMA, host, anchor, elsewhere: view.is_elsewhere(), tpm, issuer, certificates, skipped, replaces }
+}
+
+/// What one pair is seen beside.
+struct Look<'a> {
+    view: &'a View,
+    told: &'a Told,
+    drivers: Drivers,
+    anchor: Option<&'a Root>,
 }
 
 /// What no two certificates may share.
@@ -192,7 +228,8 @@ struct Taken {
     targets: BTreeSet<PathBuf>,
 }
 
-fn adopt(view: &View, told: &Told, drivers: Drivers, pair: &Material, taken: &mut Taken) -> Result<Adopted, Skipped> {
+fn adopt(look: &Look<'_>, pair: &Material, taken: &mut Taken) -> Result<Adopted, Skipped> {
+    let Look { view, told, .. } = *look;
     if let Some(target) = pair.targets().find(|target| taken.targets.contains(target)) {
         let why = format!("{} belongs to another certificate of this host", target.display());
         return Err(Skipped::at(&pair.location, &pair.file, why));
@@ -211,13 +248,15 @@ fn adopt(view: &View, told: &Told, drivers: Drivers, pair: &Material, taken: &mu
         common_name: names.common_name,
         dns: names.dns,
         ip: names.ip,
+        uri: names.uri,
+        email: names.email,
         other_names: names.others,
         algorithm: pair.algorithm(),
         group: pair.group(view, &told.wiring),
         file: pair.file.clone(),
         used_by: used_by(&told.wiring, &pair.indexes),
         install: pair.install(),
-        reload: services::reload(told, drivers, &programs),
+        reload: services::reload(look, pair, &programs),
         verify: services::verify(&told.wiring, pair),
     })
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Look;
 use super::material::{CLIENT, Material, SERVER};
+use super::plugins::{self, Plugin};
 use crate::audit::consumer::systemd::told;
 use crate::audit::facts::program::Program;
 use crate::audit::facts::wiring::Wiring;
-use crate::audit::run::Told;
-use crate::config::service::Drivers;
 use crate::model::profile::Purpose;
 use crate::model::span;
 
@@ -21,7 +21,7 @@ const SHORTEST: u64 = 60;
 const USUAL: u64 = 24 * 3600;
 
 /// A driver for `reload`, and the unit it is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reload {
     /// Its key in the settings.
     pub driver: &'static str,
@@ -29,6 +29,9 @@ pub struct Reload {
     pub unit: String,
     /// Whether such a unit was found; else it is what packages call it.
     pub found: bool,
+    /// The plugin of the service that reads the pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<Plugin>,
 }
 
 /// An entry of `verify`.
@@ -94,16 +97,21 @@ pub(super) fn shown(seconds: u64) -> String {
     span::show(Duration::from_secs(seconds))
 }
 
-/// What makes these programs take up another certificate, as far as this build has drivers for them.
-pub(super) fn reload(told: &Told, drivers: Drivers, programs: &[&'static Program]) -> Vec<Reload> {
-    let known = |name: &str| drivers.iter().any(|kind| kind.name == name);
+/// What makes the programs that use this pair take up another one, as far as this build has drivers for them.
+pub(super) fn reload(look: &Look<'_>, pair: &Material, programs: &[&'static Program]) -> Vec<Reload> {
+    let known = |name: &str| look.drivers.iter().any(|kind| kind.name == name);
     let mut all = Vec::new();
     for program in programs {
         let Some(takes_up) = program.takes_up.as_ref().filter(|takes_up| known(takes_up.driver)) else { continue };
-        let unit = told::unit_of(&told.units, takes_up.started_as);
+        let unit = told::unit_of(&look.told.units, takes_up.started_as);
         let found = unit.is_some();
         let unit = unit.unwrap_or_else(|| takes_up.usual_unit.to_owned());
-        all.push(Reload { driver: takes_up.driver, unit, found });
+        let reload = |plugin| Reload { driver: takes_up.driver, unit: unit.clone(), found, plugin };
+        if takes_up.only_by_plugins {
+            all.extend(plugins::of(look, pair, program).into_iter().map(|plugin| reload(Some(plugin))));
+        } else {
+            all.push(reload(None));
+        }
     }
     all
 }

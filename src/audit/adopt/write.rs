@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Adopted, Adoption, FILL_IN, Root, services};
+use super::{Adopted, Adoption, FILL_IN, PUBLISHED, Plugin, Root, services};
+use crate::model::layout;
 use crate::model::text::one_line;
 
 /// The longest text that is repeated in a comment.
@@ -116,6 +117,7 @@ fn one(out: &mut String, adoption: &Adoption, certificate: &Adopted) {
     for reload in certificate.reload.iter().filter(|reload| !reload.found) {
         comment(out, &format!("no unit that starts it was found; {} is what packages call it", reload.unit));
     }
+    of_plugins(out, certificate);
     if !certificate.other_names.is_empty() {
         comment(out, &format!("not asked for, since settings have no such names: {}", certificate.other_names.join(", ")));
     }
@@ -134,7 +136,7 @@ fn one(out: &mut String, adoption: &Adoption, certificate: &Adopted) {
     };
     rows.push(row("ttl", format!("{}{longer}", text(&ttl))));
     rows.push(row("common_name", text(&certificate.common_name)));
-    for (key, values) in [("dns", &certificate.dns), ("ip", &certificate.ip)] {
+    for (key, values) in [("dns", &certificate.dns), ("ip", &certificate.ip), ("uri", &certificate.uri), ("email", &certificate.email)] {
         if !values.is_empty() {
             rows.push(row(key, list(values)));
         }
@@ -176,7 +178,46 @@ fn install(certificate: &Adopted) -> String {
 }
 
 fn reload(certificate: &Adopted) -> String {
-    lines(certificate.reload.iter().map(|reload| format!("{{ {} = {{ unit = {} }} }}", reload.driver, text(&reload.unit))))
+    lines(certificate.reload.iter().map(|reload| {
+        let told = reload.plugin.as_ref().map(plugin).unwrap_or_default();
+        format!("{{ {} = {{ unit = {}{told} }} }}", reload.driver, text(&reload.unit))
+    }))
+}
+
+/// What a driver is told of a plugin, behind the unit.
+fn plugin(plugin: &Plugin) -> String {
+    let Plugin { kind, name, cert, key, .. } = plugin;
+    let mut told = format!(", plugin = {{ kind = {}, name = {}, cert = {}, key = {}", text(kind), text(name), text(cert), text(key));
+    if let Some(ca) = plugin.ca {
+        told += &format!(", ca = {}", text(ca));
+    }
+    if !plugin.data.is_empty() {
+        told += &format!(", data = {}", toml::Value::Table(plugin.data.clone()));
+    }
+    told += " }";
+    if let Some(log) = &plugin.log {
+        told += &format!(", log = {}", text(&log.display().to_string()));
+    }
+    told
+}
+
+/// What SPIRE has to be told, so that it reads what its driver writes.
+fn of_plugins(out: &mut String, certificate: &Adopted) {
+    for reload in &certificate.reload {
+        let Some(plugin) = &reload.plugin else { continue };
+        let Plugin { kind, name, file, .. } = plugin;
+        let line = plugin.line.map_or_else(String::new, |line| format!(":{line}"));
+        let data = format!("{PUBLISHED}/{}/{}", certificate.name, layout::spire_data(kind, name));
+        let now = if plugin.from_file { "plugin_data_file" } else { "plugin_data" };
+        comment(
+            out,
+            &format!("before step 4: in {kind} {} ({file}{line}) write plugin_data_file = {} in place of {now},", text(name), text(&data)),
+        );
+        comment(out, &format!("  and restart {} this once; from then on it reads each new pair at SIGUSR1", reload.unit));
+        if !plugin.secrets.is_empty() {
+            comment(out, &format!("  not repeated here, since it is a secret: {}", plugin.secrets.join(", ")));
+        }
+    }
 }
 
 fn verify(certificate: &Adopted) -> String {

@@ -7,7 +7,7 @@ mod scan;
 pub use parse::parse;
 
 /// One `key = value` or `key "label" { … }`. Labels are bodies within bodies, as HCL's own decoder has it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Its name, without quotes.
     pub key: String,
@@ -18,7 +18,7 @@ pub struct Item {
 }
 
 /// What a key is set to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A string or heredoc.
     Text(String),
@@ -66,7 +66,7 @@ impl Value {
 }
 
 /// The items between two braces, or of a whole file.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
     /// In the order of the file.
     pub items: Vec<Item>,

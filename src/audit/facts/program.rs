@@ -44,6 +44,8 @@ pub struct TakesUp {
     pub started_as: &'static [&'static str],
     /// What packages call its unit.
     pub usual_unit: &'static str,
+    /// Whether only what its plugins read is taken up so.
+    pub only_by_plugins: bool,
 }
 
 /// A program.

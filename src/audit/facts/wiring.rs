@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::plugged::Plugged;
 use super::program::Program;
 pub use super::terms::{CallTerms, DepthLimit, ListenerTerms, TrustTerms, Versions};
 use crate::model::audit::{Location, Target};
@@ -182,6 +183,8 @@ pub struct Authority {
 pub struct Wiring {
     /// Certificates with keys.
     pub pairs: Vec<Pair>,
+    /// Those that plugins read.
+    pub plugged: Vec<Plugged>,
     /// Trust lists.
     pub trusts: Vec<Trust>,
     /// Ports.
@@ -218,6 +221,7 @@ impl Wiring {
         let (pairs, trusts, connections) = (self.pairs.len(), self.trusts.len(), self.connections.len());
         let moved = |index: Option<usize>, by: usize| index.map(|index| index + by);
         self.pairs.extend(other.pairs);
+        self.plugged.extend(other.plugged.into_iter().map(|plugged| Plugged { pair: plugged.pair + pairs, ..plugged }));
         self.trusts.extend(other.trusts);
         self.files.extend(other.files);
         self.advertised.extend(other.advertised);

@@ -22,12 +22,12 @@ use crate::config::settings::Certificate;
 use crate::io::runtime::runtime;
 use crate::io::signal::{Asked, Signals};
 use crate::io::tpm::limit::Unanswered;
-use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::report::{Report, RunError};
 use crate::model::span;
 use crate::model::text::one_line;
 use crate::plan::decide::Wishes;
+use crate::plan::retry::{self, Wake};
 use crate::plan::scheduler;
 use crate::plan::view;
 use crate::steps::flow::ending::Ender;
@@ -207,20 +207,19 @@ impl Service<'_, '_> {
 
     fn after(&mut self, began: Moment, what: &str, good: bool) {
         self.failed += u64::from(!good);
-        let next = self.timetable.ended(began, self.next_due());
+        let next = self.timetable.ended(began, &self.wakes());
         if self.until.is_none() {
             let left = span::about(next.since(self.session.clock.now()));
             self.session.screen.print(&format!("run: {what}next run at {next}, in {left}\n"));
         }
     }
 
-    /// When the next certificate is due that is not due yet, by what the run left.
-    fn next_due(&self) -> Option<Time> {
-        let settings = self.session.settings(false).ok()?;
+    /// When to look at certificates again, by what the run left.
+    fn wakes(&self) -> Vec<Wake> {
+        let Ok(settings) = self.session.settings(false) else { return Vec::new() };
         let all: Vec<&Certificate> = settings.certificates.iter().collect();
         let now = self.session.clock.now();
-        let planned = view::plan(&settings, &all, now).ok()?.certificates;
-        planned.iter().filter_map(|planned| planned.due_at).filter(|due| *due > now).min()
+        view::plan(&settings, &all, now).map(|plan| retry::wakes(&plan.certificates, now)).unwrap_or_default()
     }
 
     /// The first signal.

@@ -16,6 +16,7 @@ use tokio_cron_scheduler::{JobSchedulerError, MetaDataStorage};
 
 use super::super::when::{Look, Moment, Schedule, Wait};
 use crate::model::clock::{Clock, Time};
+use crate::plan::retry::Wake;
 
 /// A second after 1970 began: due by any clock. What decides has decided.
 const DUE: u64 = 1;
@@ -58,10 +59,10 @@ impl Timetable {
         Moment { wall: self.0.clock.now(), monotonic: self.0.clock.instant().saturating_duration_since(self.0.origin) }
     }
 
-    /// The run that began then has ended, and the next certificate is due at `certificate`; gives the time of the next run.
-    pub(super) fn ended(&self, began: Moment, certificate: Option<Time>) -> Time {
+    /// The run that began then has ended, and these are the times to look at certificates again; gives the time of the next run.
+    pub(super) fn ended(&self, began: Moment, wakes: &[Wake]) -> Time {
         let now = self.moment();
-        let wait = Wait::after(&self.0.schedule, began, now, certificate);
+        let wait = Wait::after(&self.0.schedule, began, now, wakes);
         let due = wait.due_at(now);
         self.state().wait = Some(wait);
         self.0.changed.notify_one();

@@ -33,6 +33,28 @@ pub(in crate::config) static CERTIFICATE: Table = Table {
         ),
         Key::or("dns", Kind::Texts("a DNS name"), "[]", "[\"example.net\", \"localhost\"]", "Further DNS names."),
         Key::or("ip", Kind::Texts("an IP address"), "[]", "[\"10.0.0.1\", \"2001:db8::1\"]", "IP addresses."),
+        Key::or(
+            "uri",
+            Kind::Texts("a URI"),
+            "[]",
+            "[\"spiffe://example.org/web\"]",
+            "URIs, which `allowed_uri_sans` of the role has to allow. A SPIFFE ID is the only one.",
+        ),
+        Key::or(
+            "email",
+            Kind::Texts("an e-mail address"),
+            "[]",
+            "[\"ops@example.net\"]",
+            "E-mail addresses besides a common name that is one.",
+        ),
+        Key::optional(
+            "subject",
+            Kind::Table(&SUBJECT),
+            "a common name alone",
+            "{ organization = [\"Example Org\"], country = [\"CH\"] }",
+            "What the role sets in the subject besides the common name. The role decides, a request cannot: where it is not there, the \
+             certificate is refused.",
+        ),
         Key::optional(
             "key",
             Kind::Table(&KEY),
@@ -125,6 +147,22 @@ pub(in crate::config) static CERTIFICATE: Table = Table {
             "[ { tls = { address = \"127.0.0.1:443\", server_name = \"www.example.net\" } } ]",
             "Where it is seen that a service uses it. Without one, that its files are published has to do (proof `file`).",
         ),
+    ],
+};
+
+const SUBJECT_ABOUT: &str = "As the role's field of this name.";
+
+pub(in crate::config) static SUBJECT: Table = Table {
+    title: "subject",
+    about: "Fields of a certificate's subject besides the common name, called as the role of the PKI mount calls them.",
+    keys: &[
+        Key::or("country", Kind::Texts("a country's code of two capital letters"), "[]", "[\"CH\"]", SUBJECT_ABOUT),
+        Key::or("locality", Kind::Texts("1 to 128 characters"), "[]", "[\"Bern\"]", SUBJECT_ABOUT),
+        Key::or("organization", Kind::Texts("1 to 128 characters"), "[]", "[\"Example Org\"]", SUBJECT_ABOUT),
+        Key::or("ou", Kind::Texts("1 to 128 characters"), "[]", "[\"Operations\"]", SUBJECT_ABOUT),
+        Key::or("postal_code", Kind::Texts("1 to 128 characters"), "[]", "[\"3000\"]", SUBJECT_ABOUT),
+        Key::or("province", Kind::Texts("1 to 128 characters"), "[]", "[\"Bern\"]", SUBJECT_ABOUT),
+        Key::or("street_address", Kind::Texts("1 to 128 characters"), "[]", "[\"1 Example Street\"]", SUBJECT_ABOUT),
     ],
 };
 

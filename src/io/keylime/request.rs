@@ -55,15 +55,6 @@ impl Request {
     pub fn wanted(&self) -> &[Wanted] {
         &self.0
     }
-
-    /// The PCRs that are to be quoted.
-    #[must_use]
-    pub fn quoted(&self) -> &[u32] {
-        self.0
-            .iter()
-            .find_map(|wanted| if let Wanted::Quote { list, .. } = wanted { Some(list.numbers()) } else { None })
-            .unwrap_or_default()
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -200,7 +191,6 @@ mod tests {
         let request = checked(json!([logs[0], quote(), logs[1]])).unwrap();
         let list = PcrList::new(&[7, 23]).unwrap();
         assert_eq!(request.wanted(), [Wanted::ImaLog { offset: 5 }, Wanted::Quote { nonce: vec![7; 16], list }, Wanted::UefiLog]);
-        assert_eq!(request.quoted(), [7, 23]);
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Api {
         };
         let flags = [&results.has_runtime_policy, &results.has_mb_refstate].map(flag);
         let [Some(runtime_policy), Some(measured_boot)] = flags else { return Err(malformed("policies that are none")) };
-        let pcrs = policy(&results.tpm_policy).ok_or_else(|| malformed("a TPM policy that is none"))?;
+        let accepted = policy(&results.tpm_policy).ok_or_else(|| malformed("a TPM policy that is none"))?;
         let interval = span::parse(&results.maximum_attestation_interval).map_err(|_| malformed("an interval that is none"))?;
         Ok(Said {
             status,
@@ -148,7 +148,8 @@ impl Api {
             received: results.last_received_quote,
             successful: results.last_successful_attestation,
             interval: interval.as_secs(),
-            appraised: Appraised { pcrs, runtime_policy, measured_boot },
+            appraised: Appraised { pcrs: accepted.keys().copied().collect(), runtime_policy, measured_boot },
+            accepted,
             date,
         })
     }
@@ -262,22 +263,25 @@ impl Evidence {
     }
 }
 
-/// The PCRs that a TPM policy names; it comes as text that holds JSON. Beside them stands a mask of them.
-fn policy(value: &Value) -> Option<Vec<u32>> {
+/// The PCRs that a TPM policy names, with the values that it takes; it comes as text that holds JSON. Beside them stands a mask of them.
+fn policy(value: &Value) -> Option<BTreeMap<u32, Vec<String>>> {
     let parsed: BTreeMap<String, Value> = match value {
-        Value::Null => return Some(Vec::new()),
-        Value::String(text) if text.trim().is_empty() => return Some(Vec::new()),
+        Value::Null => return Some(BTreeMap::new()),
+        Value::String(text) if text.trim().is_empty() => return Some(BTreeMap::new()),
         Value::String(text) => serde_json::from_str(text).ok()?,
         Value::Object(map) => map.clone().into_iter().collect(),
         _ => return None,
     };
-    let mut numbers = Vec::new();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut accepted = BTreeMap::new();
     for (name, values) in parsed.iter().filter(|(name, _)| *name != "mask") {
+        let (number, values) = (name.parse::<u32>().ok()?, values.as_array().cloned().unwrap_or_else(|| vec![values.clone()]));
         // A PCR without a value that it may have compares nothing.
-        let named = values.as_array().is_some_and(|values| !values.is_empty()) || values.is_string();
-        numbers.extend(named.then_some(name.parse::<u32>().ok()?));
+        if values.iter().any(|value| !value.is_null()) {
+            accepted.insert(number, values.iter().map(text).collect());
+        }
     }
-    PcrList::new(&numbers).ok().map(|list| list.numbers().to_vec())
+    PcrList::new(&accepted.keys().copied().collect::<Vec<_>>()).ok().map(|_| accepted)
 }
 
 #[cfg(test)]
@@ -318,13 +322,15 @@ mod tests {
             (json!(r#"{"mask": "0x0"}"#), Some(vec![])),
             (json!(r#"{"23": ["00"], "mask": "0x800080", "7": ["11", "22"]}"#), Some(vec![7, 23])),
             (json!({"7": ["11"]}), Some(vec![7])),
+            (json!({"7": "11"}), Some(vec![7])),
             (json!(r#"{"7": []}"#), Some(vec![])),
             (json!(r#"{"seven": ["11"]}"#), None),
             (json!(r#"{"24": ["11"]}"#), None),
             (json!("PASS"), None),
             (json!(7), None),
         ] {
-            assert_eq!(policy(&policy_text), expected, "{policy_text}");
+            let found = policy(&policy_text);
+            assert_eq!(found.as_ref().map(|accepted| accepted.keys().copied().collect()), expected, "{policy_text}");
         }
     }
 

@@ -55,6 +55,16 @@ impl Accounts {
         }
     }
 
+    /// All names of users.
+    pub fn users(&self) -> impl Iterator<Item = &str> {
+        self.users.values().map(|(name, _)| name.as_str())
+    }
+
+    /// All names of groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.values().map(|(name, _)| name.as_str())
+    }
+
     /// The number of a user given by name or number.
     #[must_use]
     pub fn uid(&self, name: &str) -> Option<u32> {

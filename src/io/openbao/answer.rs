@@ -93,20 +93,34 @@ struct Auth {
     client_token: String,
     #[serde(default)]
     lease_duration: Option<u64>,
+    #[serde(default)]
+    metadata: Option<Value>,
 }
 
-/// Reads the answer to a login: the token and its lease.
+/// A login that was granted.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The token.
+    pub token: Token,
+    /// How long it lives, where that is said.
+    pub lease: Option<Duration>,
+    /// The role of the auth method `approle` that granted it, where that is said.
+    pub role: Option<String>,
+}
+
+/// Reads the answer to a login.
 ///
 /// # Errors
 /// What is wrong with it, by place.
-pub fn login(body: &[u8]) -> Result<(Token, Option<Duration>), String> {
+pub fn login(body: &[u8]) -> Result<LoggedIn, String> {
     let body: LoginBody = serde_json::from_slice(body).map_err(|why| unreadable(body, &why))?;
     let auth = body.auth.ok_or("no login in it, expected \"auth\"")?;
     let token = Token::new(Zeroizing::new(auth.client_token));
     if !is_carried_by_a_header(token.expose()) {
         return Err("a token that is empty or that no HTTP header can carry".to_owned());
     }
-    Ok((token, auth.lease_duration.map(Duration::from_secs)))
+    let role = auth.metadata.as_ref().and_then(|metadata| metadata.get("role_name")?.as_str()).map(str::to_owned);
+    Ok(LoggedIn { token, lease: auth.lease_duration.map(Duration::from_secs), role })
 }
 
 /// Whether the text can be sent in a header as it is (RFC 9110 §5.5), so that a bad token is found where it comes from.
@@ -215,9 +229,9 @@ struct TokenBody {
     data: Option<TokenLife>,
 }
 
-/// Reads what a token says of itself; nothing where the answer holds nothing.
-pub fn token_life(body: &[u8]) -> TokenLife {
-    serde_json::from_slice::<TokenBody>(body).ok().and_then(|body| body.data).unwrap_or_default()
+/// Reads what a token says of itself; `None` where the answer does not say it.
+pub fn token_life(body: &[u8]) -> Option<TokenLife> {
+    serde_json::from_slice::<TokenBody>(body).ok()?.data
 }
 
 #[derive(Deserialize)]
@@ -348,8 +362,8 @@ mod tests {
             assert_eq!(life.wants_renewal(), wants, "{life:?}");
         }
         let read = token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"period":null,"renewable":true}}"#);
-        assert_eq!(read, TokenLife::default(), "what is of another shape says nothing");
-        assert_eq!(token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"renewable":true,"id":"x"}}"#), life(5, 9, 0, true));
+        assert_eq!(read, None, "what is of another shape says nothing");
+        assert_eq!(token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"renewable":true,"id":"x"}}"#), Some(life(5, 9, 0, true)));
     }
 
     #[test]
@@ -367,7 +381,10 @@ mod tests {
         {
             assert!(login(json.as_bytes()).is_err(), "{json}");
         }
-        let (token, lease) = login(br#"{"auth":{"client_token":"t","lease_duration":600,"policies":["a"]},"data":null}"#).expect("a login");
+        let LoggedIn { token, lease, role } =
+            login(br#"{"auth":{"client_token":"t","lease_duration":600,"policies":["a"],"metadata":{"role_name":"r"}},"data":null}"#)
+                .expect("a login");
+        assert_eq!(role.as_deref(), Some("r"));
         assert_eq!((token.expose(), lease), ("t", Some(Duration::from_secs(600))));
     }
 

@@ -1,11 +1,10 @@
 //! Logging in by the auth methods of the settings, in their order: the one loop of all who log in at OpenBao.
 
 use super::means::Means;
-use super::{Grant, Problem, Server, auth, pause};
-use crate::model::clock::Time;
+use super::{Grant, Problem, Server, auth, lasting, pause};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
-use crate::model::login_end::LoginEnd;
+use crate::model::login_end::Lasts;
 use crate::model::openbao::AuthMethod;
 
 /// How far the auth methods of the settings are tried.
@@ -29,10 +28,9 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// When this login ends, where that is known and it is not made anew for each run.
-    #[must_use]
-    pub fn end(&self, now: Time) -> Option<LoginEnd> {
-        self.grant.end(self.method, now)
+    /// How long this login goes on, which is asked of the server where the token does not say it.
+    pub async fn lasts(&self, server: &Server) -> Lasts {
+        lasting::of(server, &self.grant).await
     }
 }
 

@@ -7,9 +7,11 @@ pub mod advisory;
 pub mod answer;
 mod auth;
 mod grant;
+mod lasting;
 mod login;
 mod means;
 mod refusal;
+mod roles;
 mod session;
 mod skew;
 mod untrusted;
@@ -34,6 +36,7 @@ pub use grant::Grant;
 pub use login::{Granted, Refusals, Tried, is_the_servers_matter};
 pub use means::{Carried, HostIdentity, Means};
 pub use refusal::Problem;
+pub use roles::known_roles;
 pub use session::{Session, Unrevoked, ask_health};
 pub use skew::Skew;
 
@@ -121,8 +124,8 @@ impl Server {
         if !is_success(&answer) {
             return Err(refusal::of_login(&path, &answer, &secrets, self.clock.now()));
         }
-        let (token, lease) = answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))?;
-        Ok(Grant::ours(token, lease, presented))
+        let answer::LoggedIn { token, lease, role } = answer::login(&answer.body).map_err(|why| self.malformed(&path, &why))?;
+        Ok(Grant::ours(token, lease, presented).of_role(mount, role))
     }
 
     /// Asks `MOUNT/sign/ROLE` to sign a CSR (PEM). Not idempotent: an answer that is lost leaves a certificate behind.

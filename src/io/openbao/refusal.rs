@@ -174,12 +174,48 @@ pub(super) fn of_call(path: &str, answer: &Answer, secrets: &[&str], now: Time) 
             Problem { token_not_accepted: true, ..Problem::definite(failure(Code::PermissionDenied, hint)) }
         }
         Class::NotFound => Problem::definite(failure(Code::RoleRefused, format!("check openbao.mount: nothing is mounted at {path}"))),
-        Class::Refused => {
-            let hint = format!("change the role behind {path} or the certificate's names, key and ttl so that they agree");
-            Problem::definite(failure(Code::RoleRefused, hint))
-        }
+        Class::Refused => Problem::definite(failure(Code::RoleRefused, agree(path, &errors))),
         Class::RateLimited | Class::Sealed | Class::ServerError | Class::Unexpected => general(class, text, answer, now),
     }
+}
+
+/// What a role and a certificate disagree about, by the engine's own words ([Signing](crate::io::openbao#signing)): the field of the role
+/// and the key of the settings that are to agree.
+fn agree(path: &str, errors: &[String]) -> String {
+    const SAID: [Disagreement; 9] = [
+        Disagreement { says: "unknown role", field: "there is no such role", key: "role" },
+        Disagreement { says: "uri subject alternative name", field: "allowed_uri_sans", key: "uri" },
+        Disagreement { says: "email address", field: "allowed_domains and allow_bare_domains", key: "email" },
+        Disagreement { says: "ip address", field: "allow_ip_sans and allowed_ip_sans_cidr", key: "ip" },
+        Disagreement { says: "ip subject alternative name", field: "allow_ip_sans and allowed_ip_sans_cidr", key: "ip" },
+        Disagreement { says: "common name", field: "allowed_domains, allow_bare_domains and cn_validations", key: "common_name" },
+        Disagreement { says: "subject alternate name", field: "allowed_domains, allow_bare_domains and allow_subdomains", key: "dns" },
+        Disagreement { says: "role requires", field: "key_type and key_bits", key: "key" },
+        Disagreement {
+            says: "expiration of the ca certificate",
+            field: "ttl; the CA itself ends before, so that it is to be renewed",
+            key: "ttl",
+        },
+    ];
+    let says = |one: &&Disagreement| errors.iter().any(|text| text.to_ascii_lowercase().contains(one.says));
+    match SAID.iter().find(says) {
+        Some(Disagreement { field, key: "role", .. }) => {
+            format!(
+                "{field} behind {path}: correct `role` of the certificate in the settings; `omens check-config --online` names those that exist"
+            )
+        }
+        Some(Disagreement { field, key, .. }) => {
+            format!("compare `{key}` of the certificate in the settings with {field} of the role behind {path}, so that they agree")
+        }
+        None => format!("change the role behind {path} or the certificate's names, key and ttl so that they agree"),
+    }
+}
+
+/// One thing that the engine refuses, and where it is put right.
+struct Disagreement {
+    says: &'static str,
+    field: &'static str,
+    key: &'static str,
 }
 
 /// What is the server's matter, whatever was asked.
@@ -265,6 +301,23 @@ mod tests {
             assert_eq!(found, (code, again, definite, token), "{status} {body}");
             assert!(problem.failure.hint.is_some(), "{status} {body}");
             assert!(problem.failure.text.starts_with("pki_int/sign/web: status "), "{}", problem.failure.text);
+        }
+    }
+
+    #[test]
+    fn a_refused_request_names_the_field_of_the_role_and_the_key_of_the_settings() {
+        for (says, field, key) in [
+            ("common name x.example not allowed by this role", "allowed_domains", "`common_name`"),
+            ("subject alternate name x.example not allowed by this role", "allow_subdomains", "`dns`"),
+            (r#"the IP address \"192.0.2.1\" is not allowed in this role"#, "allowed_ip_sans_cidr", "`ip`"),
+            ("URI Subject Alternative Names are not allowed in this role, but were provided via CSR", "allowed_uri_sans", "`uri`"),
+            ("email address ops@x.example not allowed by this role", "allow_bare_domains", "`email`"),
+            ("role requires keys of type ec", "key_type", "`key`"),
+            ("unknown role: x", "no such role", "`role`"),
+        ] {
+            let problem = of_call("pki_int/sign/web", &answer(400, &format!(r#"{{"errors":["{says}"]}}"#)), &[], Time::from_unix(0));
+            let hint = problem.failure.hint.unwrap();
+            assert!(hint.contains(field) && hint.contains(key) && hint.contains("pki_int/sign/web"), "{hint}");
         }
     }
 

@@ -11,11 +11,11 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::login::{self, Granted, Refusals, Tried, Until};
 use super::means::Means;
-use super::{Grant, Health, HealthState, Problem, Server, pause};
+use super::{Grant, Health, HealthState, Problem, Server, lasting, pause};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
-use crate::model::login_end::LoginEnd;
+use crate::model::login_end::Logins;
 use crate::model::name::Generation;
 use crate::model::openbao::{AuthMethod, OpenBao, TpmIdentity};
 
@@ -28,8 +28,8 @@ pub struct Session {
     health: Health,
     login: AsyncMutex<State>,
     passed_over: Mutex<Vec<Failure>>,
-    /// When the login ends that granted, where that is known.
-    end: Mutex<Option<LoginEnd>>,
+    /// What was learnt of logins that ended before the session.
+    ended: Mutex<Logins>,
     /// Why addresses before the one that answered did not.
     skipped: Vec<Failure>,
 }
@@ -39,10 +39,16 @@ pub struct Session {
 enum State {
     /// Nobody needed it yet.
     NotYet,
-    /// Granted; `again` after the one repetition.
-    Granted { grant: Arc<Grant>, again: bool },
+    /// Granted, by the auth method of this word; `again` after the one repetition.
+    Granted { grant: Arc<Grant>, method: &'static str, again: bool },
     /// Refused, for all who ask.
     Refused(Refusals),
+}
+
+/// The session's token and what granted it.
+struct Granting {
+    grant: Arc<Grant>,
+    method: &'static str,
 }
 
 /// A token of ours that could not be revoked.
@@ -69,7 +75,7 @@ impl Session {
             health,
             login: AsyncMutex::new(State::NotYet),
             passed_over: Mutex::default(),
-            end: Mutex::default(),
+            ended: Mutex::new(Logins::none()),
         })
     }
 
@@ -114,16 +120,14 @@ impl Session {
 
     async fn fill(&self, state: &mut State, again: bool) -> Result<Arc<Grant>, Refusals> {
         let Tried { granted, refused } = self.log_in(Until::Granted).await;
-        let first = granted.into_iter().next();
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = first.as_ref().and_then(|granted| granted.end(self.server.clock.now()));
-        let Some(Granted { grant, .. }) = first else {
+        let Some(Granted { grant, method, .. }) = granted.into_iter().next() else {
             let refusals = Refusals(refused);
             *state = State::Refused(refusals.clone());
             return Err(refusals);
         };
         self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).extend(refused);
         let grant = Arc::new(grant);
-        *state = State::Granted { grant: Arc::clone(&grant), again };
+        *state = State::Granted { grant: Arc::clone(&grant), method, again };
         Ok(grant)
     }
 
@@ -144,9 +148,13 @@ impl Session {
         let means = Means { generation, ..self.means.clone() };
         let mut state = self.login.lock().await;
         let grant = login::log_in_by(&self.server, &AuthMethod::TpmIdentity(identity.clone()), &means).await?;
-        let before = std::mem::replace(&mut *state, State::Granted { grant: Arc::new(grant), again: false });
+        let before = std::mem::replace(&mut *state, State::Granted { grant: Arc::new(grant), method: TpmIdentity::WORD, again: false });
         match before {
-            State::Granted { grant, .. } => Ok(self.end(&grant).await),
+            State::Granted { grant, method, .. } => {
+                let now = self.server.clock.now();
+                self.ended.lock().unwrap_or_else(PoisonError::into_inner).add(method, grant.lasts(now), now);
+                Ok(self.end(&grant).await)
+            }
             State::NotYet | State::Refused(_) => Ok(None),
         }
     }
@@ -157,10 +165,17 @@ impl Session {
         self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When the login ends that granted the session's token, where that is known and it is not made anew for each run.
-    #[must_use]
-    pub fn login_end(&self) -> Option<LoginEnd> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// How long the logins go on that granted the session's tokens. The server is asked where it alone knows.
+    pub async fn logins(&self) -> Logins {
+        let granted = match &*self.login.lock().await {
+            State::Granted { grant, method, .. } => Some(Granting { grant: Arc::clone(grant), method }),
+            State::NotYet | State::Refused(_) => None,
+        };
+        let mut logins = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(Granting { grant, method }) = granted {
+            logins.add(method, lasting::of(&self.server, &grant).await, self.server.clock.now());
+        }
+        logins
     }
 
     /// Why addresses before the one that answered did not.

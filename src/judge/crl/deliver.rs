@@ -12,6 +12,9 @@ use crate::model::clock::Time;
 
 /// Seconds by which an authority's clock may be ahead.
 const AHEAD: i64 = 60;
+/// A list is asked for again while this part of its life is left, and no less than so many seconds: some runs are to find a second chance.
+const LEFT: i64 = 3;
+const LEAST_LEFT: i64 = 3600;
 
 /// A list as its bytes came, in PEM or DER, as PEM that consumers may be given. `issuers` are DER of the authorities of this host's chains,
 /// `kept` is the list that they have.
@@ -41,6 +44,14 @@ pub fn deliverable(bytes: &[u8], issuers: &[Vec<u8>], kept: Option<&str>, now: T
 #[must_use]
 pub fn holds_until(kept: &str) -> Option<Time> {
     List::read(0, &pem::lists(kept).into_iter().next()?).ok()?.next_update
+}
+
+/// Whether the list that consumers have is to be asked for again although nothing else is: there is none, or it ends soon.
+#[must_use]
+pub fn ends_soon(kept: Option<&str>, now: Time) -> bool {
+    let list = kept.and_then(|kept| pem::lists(kept).into_iter().next()).and_then(|der| List::read(0, &der).ok());
+    let Some((list, next)) = list.and_then(|list| list.next_update.map(|next| (list, next))) else { return true };
+    next.since(now) <= (next.since(list.this_update) / LEFT).max(LEAST_LEFT)
 }
 
 fn single(bytes: &[u8]) -> Result<Vec<u8>, String> {
@@ -135,6 +146,14 @@ mod tests {
             deliverable(&list(&pki.root, &Of { from: -600, until: DAY, number: 1 }), &issuers, Some(&kept), now()).is_ok(),
             "of another authority"
         );
+
+        assert!(ends_soon(None, now()) && ends_soon(Some("no list"), now()));
+        for (from, until, expected) in
+            [(-60, DAY, false), (-2 * DAY, DAY + 1, false), (-2 * DAY, DAY, true), (0, 5400, false), (0, 3600, true), (-DAY, -1, true)]
+        {
+            let kept = pem::write_list(&list(&pki.middle, &Of { from, until, number: 1 }));
+            assert_eq!(ends_soon(Some(&kept), now()), expected, "from {from} until {until}");
+        }
 
         let mut torn = good.clone();
         torn.truncate(good.len() - 9);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::io::dir::{Content, Dir, DiskError};
 use crate::io::lock::Lock;
 use crate::io::write::{self, Ownership};
+use crate::model::anchor::Fingerprint;
 use crate::model::attestation::{AkFile, BreakGlassFile, VerdictFile};
 use crate::model::canonical::Format as _;
 use crate::model::clock::{Clock, Time};
@@ -90,20 +91,20 @@ impl Files {
     }
 
     /// A pass of this agent that is no older than `max_age`. What is torn, a link, another's, or could be read or written by others, is none.
-    pub(super) fn young_pass(&self, agent_id: Option<&str>, now: Time, max_age: Duration) -> Option<Verdict> {
+    pub(super) fn young_pass(&self, ours: &Ours<'_>, now: Time, max_age: Duration) -> Option<Verdict> {
         let dir = Dir::open(&self.run).ok()??;
         let content = dir.read(layout::VERDICT).ok()??;
         let (_, owner, _) = dir.owner().ok()?;
-        young(&content, owner, agent_id, now, max_age)
+        young(&content, owner, ours, now, max_age)
     }
 
     /// Keeps a verdict for the runs to come. That nobody answered does not take a young pass away.
-    pub(super) fn keep_verdict(&self, agent_id: &str, verdict: &Verdict, now: Time, max_age: Duration) -> Result<(), DiskError> {
-        if verdict.conclusion == Conclusion::Unreachable && self.young_pass(Some(agent_id), now, max_age).is_some() {
+    pub(super) fn keep_verdict(&self, ours: &Ours<'_>, verdict: &Verdict, now: Time, max_age: Duration) -> Result<(), DiskError> {
+        if verdict.conclusion == Conclusion::Unreachable && self.young_pass(ours, now, max_age).is_some() {
             return Ok(());
         }
         let dir = write::make_path(&self.run, 0o755)?;
-        let file = VerdictFile::new(now, agent_id.to_owned(), verdict.clone());
+        let file = VerdictFile::new(now, ours.agent_id.unwrap_or_default().to_owned(), ours.verifier.to_owned(), verdict.clone());
         let bytes = serde_json::to_vec(&file).map_err(|_| write::not_json(&dir, layout::VERDICT))?;
         write::replace_unflushed(&dir, layout::VERDICT, &bytes, 0o600)
     }
@@ -135,7 +136,29 @@ fn remove_halves(dir: &Dir, file: &str) -> Result<(), DiskError> {
     dir.names()?.iter().filter(|name| name.starts_with(&prefix)).try_for_each(|name| write::remove(dir, name))
 }
 
-fn young(content: &Content, owner: u32, agent_id: Option<&str>, now: Time, max_age: Duration) -> Option<Verdict> {
+/// Who this host is, and to whom, by its settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ours<'a> {
+    /// Its id; `None` where that follows from the endorsement key and is not known yet.
+    pub(super) agent_id: Option<&'a str>,
+    /// The verifier.
+    pub(super) verifier: &'a str,
+}
+
+impl Ours<'_> {
+    /// Whether a kept verdict is on this agent and by this verifier.
+    fn is(&self, file: &VerdictFile) -> bool {
+        // Files of earlier versions do not say by whom.
+        let Some(verifier) = &file.verifier else { return self.agent_id.is_none_or(|ours| ours == file.agent_id) };
+        let agent = match self.agent_id {
+            Some(ours) => ours == file.agent_id,
+            None => Fingerprint::parse(&file.agent_id).is_some(),
+        };
+        agent && verifier == self.verifier
+    }
+}
+
+fn young(content: &Content, owner: u32, ours: &Ours<'_>, now: Time, max_age: Duration) -> Option<Verdict> {
     // Whoever owns the directory wrote everything in it; root may have.
     if content.mode & 0o077 != 0 || (content.uid != owner && content.uid != 0) {
         return None;
@@ -145,7 +168,7 @@ fn young(content: &Content, owner: u32, agent_id: Option<&str>, now: Time, max_a
         let age = now.since(at);
         age >= -SKEW && u64::try_from(age.max(0)).is_ok_and(|age| age <= max_age.as_secs())
     };
-    let ours = agent_id.is_none_or(|ours| ours == file.agent_id);
+    let ours = ours.is(&file);
     let passes = file.verdict.conclusion == Conclusion::Pass && !file.verdict.attested.is_nothing();
     (ours && passes && is_young(file.at) && is_young(file.verdict.at)).then_some(file.verdict)
 }
@@ -156,9 +179,10 @@ mod tests {
     use crate::model::verdict::Appraised;
 
     const NOW: i64 = 1_800_000_000;
+    const VERIFIER: &str = "https://verifier.example:8881";
 
     fn file(at: i64, verdict: Verdict) -> Vec<u8> {
-        serde_json::to_vec(&VerdictFile::new(Time::from_unix(at), "a".to_owned(), verdict)).unwrap()
+        serde_json::to_vec(&VerdictFile::new(Time::from_unix(at), "a".to_owned(), VERIFIER.to_owned(), verdict)).unwrap()
     }
 
     fn pass(at: i64) -> Verdict {
@@ -168,14 +192,16 @@ mod tests {
 
     fn opens(bytes: &[u8], mode: u32, uid: u32, agent_id: Option<&str>) -> bool {
         let content = Content { bytes: zeroize::Zeroizing::new(bytes.to_vec()), mode, uid, gid: 0 };
-        young(&content, 0, agent_id, Time::from_unix(NOW), Duration::from_secs(600)).is_some()
+        young(&content, 0, &Ours { agent_id, verifier: VERIFIER }, Time::from_unix(NOW), Duration::from_secs(600)).is_some()
     }
 
     #[test]
     fn only_a_young_pass_of_ours_that_nobody_else_wrote_opens() {
         let good = file(NOW, pass(NOW));
-        assert!(opens(&good, 0o600, 0, Some("a")) && opens(&good, 0o600, 0, None));
-        assert!(opens(&file(NOW - 600, pass(NOW - 600)), 0o600, 0, None) && opens(&file(NOW + 60, pass(NOW + 60)), 0o600, 0, None));
+        assert!(opens(&good, 0o600, 0, Some("a")));
+        assert!(
+            opens(&file(NOW - 600, pass(NOW - 600)), 0o600, 0, Some("a")) && opens(&file(NOW + 60, pass(NOW + 60)), 0o600, 0, Some("a"))
+        );
         let nothing = Verdict { attested: Appraised::default(), ..pass(NOW) };
         let text = String::from_utf8(good.clone()).unwrap();
         for (what, bytes) in [
@@ -190,13 +216,33 @@ mod tests {
             ("an unknown field", text.replace("\"v\":1", "\"v\":1,\"w\":1").into_bytes()),
             ("an unknown word", text.replace("\"pass\"", "\"passed\"").into_bytes()),
         ] {
-            assert!(!opens(&bytes, 0o600, 0, None), "{what}");
+            assert!(!opens(&bytes, 0o600, 0, Some("a")), "{what}");
         }
         for conclusion in Conclusion::ALL.into_iter().filter(|conclusion| *conclusion != Conclusion::Pass) {
-            assert!(!opens(&file(NOW, Verdict { conclusion, ..pass(NOW) }), 0o600, 0, None), "{conclusion:?}");
+            assert!(!opens(&file(NOW, Verdict { conclusion, ..pass(NOW) }), 0o600, 0, Some("a")), "{conclusion:?}");
         }
         assert!(!opens(&good, 0o600, 0, Some("b")), "another agent's");
-        assert!(!opens(&good, 0o644, 0, None) && !opens(&good, 0o660, 0, None), "others may read or write it");
-        assert!(!opens(&good, 0o600, 1000, None), "somebody else's");
+        assert!(!opens(&good, 0o644, 0, Some("a")) && !opens(&good, 0o660, 0, Some("a")), "others may read or write it");
+        assert!(!opens(&good, 0o600, 1000, Some("a")), "somebody else's");
+    }
+
+    #[test]
+    fn a_pass_for_another_agent_or_by_another_verifier_opens_nothing() {
+        let hash = "a5".repeat(32);
+        let of = |id: &str, verifier: &str| {
+            serde_json::to_vec(&VerdictFile::new(Time::from_unix(NOW), id.to_owned(), verifier.to_owned(), pass(NOW))).unwrap()
+        };
+        assert!(opens(&of(&hash, VERIFIER), 0o600, 0, None) && opens(&of(&hash, VERIFIER), 0o600, 0, Some(&hash)));
+        assert!(!opens(&of("a", "https://other.example:8881"), 0o600, 0, Some("a")), "another verifier's");
+        assert!(!opens(&of(&hash, "https://other.example:8881"), 0o600, 0, None), "another verifier's");
+        // The id was fixed when it was written, and follows from the endorsement key now.
+        assert!(!opens(&of("a", VERIFIER), 0o600, 0, None), "another agent's");
+        // What an earlier version wrote names no verifier.
+        let earlier = String::from_utf8(of("a", "V")).unwrap().replace("\"verifier\":\"V\",", "");
+        assert!(
+            !earlier.contains("verifier")
+                && opens(earlier.as_bytes(), 0o600, 0, Some("a"))
+                && !opens(earlier.as_bytes(), 0o600, 0, Some("b"))
+        );
     }
 }

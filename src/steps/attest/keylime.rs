@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::files::Files;
+use super::files::{Files, Ours};
 pub use super::identity::Identity;
 use super::identity::{Halt, Host, Ready};
 use super::round::{Ended, Round, Spent, Stop};
@@ -102,7 +102,7 @@ impl KeylimeAttester {
 
     fn keep(&self, identity: Option<&Identity>, verdict: &Verdict) {
         let agent_id = identity.map_or_else(|| self.host().configured_id().unwrap_or_default(), |identity| identity.agent_id.clone());
-        let kept = self.files.keep_verdict(&agent_id, verdict, self.clock.now(), self.max_age);
+        let kept = self.files.keep_verdict(&self.ours(Some(&agent_id)), verdict, self.clock.now(), self.max_age);
         if let Err(why) = kept {
             tracing::warn!(%why, "the verdict was not kept");
         }
@@ -111,6 +111,10 @@ impl KeylimeAttester {
         {
             tracing::warn!(%why, "the note about a certificate without a verdict stays");
         }
+    }
+
+    fn ours<'a>(&'a self, agent_id: Option<&'a str>) -> Ours<'a> {
+        Ours { agent_id, verifier: &self.settings.verifier }
     }
 
     fn host(&self) -> Host<'_> {
@@ -207,6 +211,7 @@ impl KeylimeAttester {
             until,
             token: session.take(),
             spent: Spent::default(),
+            quoted: PcrValues::default(),
         };
         let ended = round.attest().await;
         *session = round.token.take();
@@ -218,7 +223,7 @@ impl Attester for KeylimeAttester {
     fn attest(&self, until: Instant) -> BoxFuture<'_, Result<Verdict, Failure>> {
         async move {
             let ours = self.host().configured_id();
-            if let Some(pass) = self.files.young_pass(ours.as_deref(), self.clock.now(), self.max_age) {
+            if let Some(pass) = self.files.young_pass(&self.ours(ours.as_deref()), self.clock.now(), self.max_age) {
                 return Ok(pass);
             }
             self.attest_anew(until).await.result

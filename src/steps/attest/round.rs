@@ -12,6 +12,7 @@ use crate::io::tpm::TpmError;
 use crate::io::tpm::connection::Connection;
 use crate::judge::attestation::{Said, Sent, Status, verdict};
 use crate::model::clock::Clock;
+use crate::model::pcr::PcrValues;
 use crate::model::secret::Token;
 use crate::model::verdict::Verdict;
 
@@ -66,6 +67,8 @@ pub(super) struct Round<'a> {
     /// The session; kept by an agent from one attestation to the next.
     pub(super) token: Option<Token>,
     pub(super) spent: Spent,
+    /// What was quoted last.
+    pub(super) quoted: PcrValues,
 }
 
 /// What was asked of a verifier so far, and every challenge that it gave.
@@ -88,9 +91,9 @@ impl Round<'_> {
             }
             begun => begun?,
         };
-        let (begun, next) = self.sent(begun).await?;
+        let next = self.sent(begun).await?;
         let said = self.settled(&before).await?;
-        let sent = Sent { before: &before, quoted: begun.request.quoted() };
+        let sent = Sent { before: &before, quoted: &self.quoted };
         Ok(Ended { verdict: verdict(&said, Some(&sent), self.clock.now()), next })
     }
 
@@ -136,7 +139,7 @@ impl Round<'_> {
     }
 
     /// Sends evidence for it; an attestation that the verifier dropped meanwhile is begun anew.
-    async fn sent(&mut self, mut begun: Begun) -> Result<(Begun, Option<u64>), Stop> {
+    async fn sent(&mut self, mut begun: Begun) -> Result<Option<u64>, Stop> {
         let mut evidence = self.evidence(&begun).await?;
         loop {
             self.spent.evidences += 1;
@@ -147,7 +150,7 @@ impl Round<'_> {
             match self.api.submit(&begun, &token, &evidence).await {
                 Ok(next) => {
                     self.token = Some(token);
-                    return Ok((begun, next));
+                    return Ok(next);
                 }
                 Err(Fault::Again(_)) => {
                     self.token = Some(token);
@@ -177,7 +180,9 @@ impl Round<'_> {
         let mut quotes = Vec::new();
         for wanted in begun.request.wanted() {
             if let Wanted::Quote { nonce, list } = wanted.clone() {
-                quotes.push(self.tpm.asked(move |tpm| tpm.quote(&list, &nonce)).await?);
+                let quote = self.tpm.asked(move |tpm| tpm.quote(&list, &nonce)).await?;
+                self.quoted = quote.values.clone();
+                quotes.push(quote);
             }
         }
         let mut quotes = quotes.into_iter();

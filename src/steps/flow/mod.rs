@@ -102,7 +102,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let now = world.clock.now();
     let unasked = if request.wishes.check_revoked { revocation::check(settings, &wanted, world, &run) } else { None };
     let unknown = |certificate: &Certificate| CertReport::new(certificate.name().clone(), Outcome::Failed);
-    let Looked { host, found, unlisted } = match planning::look(settings, &wanted, request.wishes, &run) {
+    let Looked { host, found, unlisted } = match planning::look(settings, &wanted, request.wishes, &run, &world.gate) {
         Ok(found) => found,
         Err(why) => {
             let failure = disk_failure(Stage::Plan, &why);
@@ -229,7 +229,7 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>, resting: &[Numbered]) -> V
         tracing::warn!(%why, "whether certificates are revoked could not be asked");
     }
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
-    context.run.note_logins(context.world.issuer.logins());
+    context.run.note_logins(&context.world.issuer.logins().await);
     let warnings = context.world.issuer.close().await;
     for report in ended.iter_mut().filter(|report| report.outcome != Outcome::NotDue) {
         report.warnings.extend_from_slice(&warnings);

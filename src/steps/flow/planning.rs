@@ -22,7 +22,8 @@ use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::{self, Host, Tree};
 use crate::plan::sealing::plaintext_warning;
 use crate::plan::window::Hold;
-use crate::steps::crl;
+use crate::steps::attest::AttestationGate;
+use crate::steps::crl::{self, Which};
 use crate::steps::key::Stores;
 use crate::steps::run::Run;
 use crate::steps::swap::{Place, Trees, disk_failure, is_whole, withdrawn};
@@ -54,13 +55,26 @@ pub(super) struct Looked {
 ///
 /// # Errors
 /// The state directory itself cannot be read.
-pub(super) fn look(settings: &Settings, wanted: &[&Certificate], wishes: Wishes, run: &Run) -> Result<Looked, DiskError> {
+pub(super) fn look(
+    settings: &Settings,
+    wanted: &[&Certificate],
+    wishes: Wishes,
+    run: &Run,
+    gate: &AttestationGate,
+) -> Result<Looked, DiskError> {
     let now = run.clock().now();
     let (host, found) = look_once(settings, wanted, now, wishes)?;
-    let lists = crl::refresh(settings, run, &host.trust);
+    // Where something is to be signed the lists come along.
+    let which = if wishes.check_revoked || signs(&found) { Which::All } else { Which::Ending };
+    let lists = crl::refresh(settings, run, &host.trust, gate, which);
     // A new list is one more thing that consumers are to take up.
     let (host, found) = if lists.is_new { look_once(settings, wanted, now, wishes)? } else { (host, found) };
     Ok(Looked { host, found, unlisted: lists.warnings })
+}
+
+/// Whether anything is to be signed.
+fn signs(found: &[Found]) -> bool {
+    found.iter().any(|found| matches!(found, Found::Due { decision, .. } if matches!(decision.plan, Plan::Issue(_))))
 }
 
 /// Looks at these certificates and decides about each. Of those that rest no more than a report is kept: there may be thousands.

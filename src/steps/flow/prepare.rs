@@ -162,7 +162,7 @@ async fn ask(context: &Context<'_>, task: &mut Task<'_>, issue: &Issue) -> Resul
     let budget = RequestBudget { notes: task.journal.notes.clone(), clock: context.clock };
     let certificate = task.certificate();
     let wanted = issue::Wanted { request: &certificate.request, issuer: &certificate.issuer, budget: &budget };
-    let asked = asking.issue(key, wanted).await;
+    let asked = asking.issue(key, wanted).await.map_err(|failure| issue::placed(failure, &certificate.role_at));
     asked.map_err(|failure| if failure.code == Code::Exhausted { End::Exhausted(failure) } else { End::failed(failure) })
 }
 

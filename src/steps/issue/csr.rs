@@ -70,15 +70,26 @@ fn params(request: &Request) -> Result<CertificateParams, Failure> {
     let mut wanted = CertificateParams::default();
     wanted.distinguished_name = DistinguishedName::new();
     wanted.distinguished_name.push(DnType::CommonName, request.common_name.as_str());
+    let names = &mut wanted.subject_alt_names;
     for name in request.dns_names() {
-        let ascii = Ia5String::try_from(name.as_str()).map_err(|_| {
-            let text = format!("DNS name {name:?} of {} holds characters that no certificate can carry", request.name);
-            Failure::new(Stage::Issue, Code::RoleRefused, text).hint("write internationalised names in their xn-- form")
-        })?;
-        wanted.subject_alt_names.push(SanType::DnsName(ascii));
+        let hint = "write internationalised names in their xn-- form";
+        names.push(SanType::DnsName(ascii(request, "DNS name", &name, hint)?));
     }
-    wanted.subject_alt_names.extend(request.ip.iter().copied().map(SanType::IpAddress));
+    names.extend(request.ip.iter().copied().map(SanType::IpAddress));
+    for uri in &request.uri {
+        names.push(SanType::URI(ascii(request, "URI", uri, "write other characters as %XX (RFC 3986 §2.1)")?));
+    }
+    for email in request.emails() {
+        names.push(SanType::Rfc822Name(ascii(request, "e-mail address", &email, "write the domain in its xn-- form")?));
+    }
     Ok(wanted)
+}
+
+fn ascii(request: &Request, kind: &str, name: &str, hint: &str) -> Result<Ia5String, Failure> {
+    Ia5String::try_from(name).map_err(|_| {
+        let text = format!("{kind} {name:?} of {} holds characters that no certificate can carry", request.name);
+        Failure::new(Stage::Issue, Code::RoleRefused, text).hint(hint)
+    })
 }
 
 fn failed(algorithm: KeyAlgorithm, why: &dyn std::fmt::Display) -> Failure {
@@ -119,6 +130,9 @@ mod tests {
             common_name: common_name.to_owned(),
             dns: dns.iter().map(|name| (*name).to_owned()).collect(),
             ip: ip.iter().map(|ip| ip.parse::<IpAddr>().expect("an address")).collect(),
+            uri: Vec::new(),
+            email: Vec::new(),
+            subject: Vec::new(),
             algorithm,
         }
     }
@@ -140,6 +154,8 @@ mod tests {
         let names = names.map(|name| match name {
             GeneralName::DNSName(name) => name.to_owned(),
             GeneralName::IPAddress(bytes) => format!("{bytes:?}"),
+            GeneralName::URI(uri) => format!("uri:{uri}"),
+            GeneralName::RFC822Name(email) => format!("email:{email}"),
             other => panic!("{other:?}"),
         });
         let info = &csr.certification_request_info;
@@ -157,6 +173,22 @@ mod tests {
             let (subject, names, _) = read(&pem);
             assert_eq!((subject, names), (format!("CN={common_name}"), expected.into_iter().map(str::to_owned).collect()));
         }
+    }
+
+    #[test]
+    fn uris_and_addresses_are_names_of_their_own_kind() {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let request = Request {
+            uri: own(&["spiffe://example/web"]),
+            email: own(&["ops@example", "web@example"]),
+            ..request(KeyAlgorithm::EcP256, "web@example", &[], &[])
+        };
+        let (_, names, _) = read(&signed_by(&key(KeyAlgorithm::EcP256), &request).expect("a CSR"));
+        assert_eq!(
+            names,
+            ["uri:spiffe://example/web", "email:web@example", "email:ops@example"],
+            "a common name that is one is one of them"
+        );
     }
 
     #[test]

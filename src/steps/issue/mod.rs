@@ -13,6 +13,7 @@
 mod csr;
 mod openbao;
 mod revoke;
+mod roles;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,13 +26,14 @@ use crate::io::tpm::connection::Connection;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::login_end::LoginEnd;
+use crate::model::login_end::Logins;
 use crate::model::name::{CertName, Generation};
 use crate::model::request::{Request, Signed};
 use crate::steps::attest::Attested;
 use crate::steps::key::Key;
 
 pub use openbao::OpenBaoIssuer;
+pub use roles::placed;
 
 /// A certificate's issuing ends within this ([Limits](crate::cli#limits)), session, login and waits included.
 pub const LIMIT: Duration = Duration::from_secs(45);
@@ -75,9 +77,9 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
     /// Stage `issue`, for all of them: no such login, or no answer.
     fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>>;
 
-    /// Logins whose end became known in this run, asked before it is closed. What is logged in anew for each run has none.
-    fn logins(&self) -> Vec<LoginEnd> {
-        Vec::new()
+    /// What became known in this run of how long its logins go on, asked before it is closed. Never fails a run.
+    fn logins(&self) -> BoxFuture<'_, Logins> {
+        Box::pin(std::future::ready(Logins::none()))
     }
 
     /// Ends what was begun there, such as a login, and gives what is worth saying about the run as a whole. Never fails a run.
@@ -151,7 +153,7 @@ impl std::fmt::Debug for Asking<'_> {
     }
 }
 
-/// Opens the authority for one certificate, whose issuing ends at `until`. Nothing of an authority can be asked without what the gate gives.
+/// Opens the authority for one certificate, whose issuing ends at `until`. Nothing is asked of an authority to be signed without what the gate gives.
 ///
 /// # Errors
 /// Stage `issue`: it cannot be asked now.

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{Issuer, Order, revoke, too_slow};
+use super::{Issuer, Order, revoke, roles, too_slow};
 use crate::config::settings::{IssuerSettings, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{Health, HealthState, HostIdentity, Means, Problem, Session, Unrevoked, is_the_servers_matter, pause};
@@ -18,7 +18,7 @@ use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::login_end::LoginEnd;
+use crate::model::login_end::Logins;
 use crate::model::name::{CertName, Generation};
 use crate::model::openbao::{AuthMethod, OpenBao, TpmIdentity};
 use crate::model::request::Signed;
@@ -146,7 +146,7 @@ impl OpenBaoIssuer {
                 refused = Some(failure);
                 pause(wait).await;
             } else {
-                return Err(failure);
+                return Err(roles::explained(failure, session.server(), &self.settings.mount, role, &grant).await);
             }
         }
     }
@@ -208,9 +208,14 @@ impl Issuer for OpenBaoIssuer {
         revoke::revoke(&self.settings, self.means.clone(), self.clock, serials).boxed()
     }
 
-    fn logins(&self) -> Vec<LoginEnd> {
-        let opened = self.opened.get().and_then(|opened| opened.as_ref().ok());
-        opened.and_then(|opened| opened.session.login_end()).into_iter().collect()
+    fn logins(&self) -> BoxFuture<'_, Logins> {
+        async {
+            match self.opened.get() {
+                Some(Ok(Opened { session, .. })) => session.logins().await,
+                Some(Err(_)) | None => Logins::none(),
+            }
+        }
+        .boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {

@@ -5,7 +5,7 @@ use crate::io::write::{self, Ownership};
 use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
-use crate::model::login_end::{LoginEnd, Logins};
+use crate::model::login_end::Logins;
 use crate::model::name::CertName;
 use crate::model::state::{LastError, State, VERSION, newer_version};
 
@@ -57,17 +57,17 @@ fn change(state: &Dir, name: &CertName, with: impl FnOnce(State) -> Option<State
     write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
 }
 
-/// Keeps when logins end, where a run learnt it and it is not what is there.
+/// Keeps when logins end, as far as a run learnt it, beside what was learnt before of others.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn note_logins(state: &Dir, logins: Vec<LoginEnd>) -> Result<(), DiskError> {
-    let known = state.read(layout::LOGINS)?.map(|content| content.bytes);
-    if logins.is_empty() && known.is_none() {
+pub fn note_logins(state: &Dir, logins: &Logins) -> Result<(), DiskError> {
+    if *logins == Logins::none() {
         return Ok(());
     }
-    let bytes = write::json(state, layout::LOGINS, &Logins { v: 1, logins })?;
-    if known.is_some_and(|known| *known == bytes) { Ok(()) } else { write::replace_unflushed(state, layout::LOGINS, &bytes, 0o600) }
+    let before = state.read(layout::LOGINS)?.and_then(|content| serde_json::from_slice(&content.bytes).ok());
+    let all = logins.after(before.unwrap_or_else(Logins::none));
+    write::replace_unflushed(state, layout::LOGINS, &write::json(state, layout::LOGINS, &all)?, 0o600)
 }
 
 /// Takes a failure to keep or to publish out of the state of a certificate that was published after all.

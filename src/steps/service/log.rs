@@ -10,6 +10,9 @@ use crate::model::text;
 
 /// What of a log is read.
 const LOG: u64 = 4 * 1024 * 1024;
+/// What of it is read of before that moment: bytes of a file, lines of the journal.
+const BEFORE: u64 = 256 * 1024;
+const LINES: &str = "1000";
 /// How long the journal may take.
 const JOURNAL: Duration = Duration::from_secs(10);
 
@@ -37,6 +40,19 @@ impl Log {
             Some(cursor) => Self::Journal { unit: unit.to_owned(), cursor: cursor.to_owned() },
             None => Self::Unseen(said.err().unwrap_or_else(|| "the journal has no cursor".to_owned())),
         }
+    }
+
+    /// Whether one of these words stands in what it wrote last before that moment.
+    pub(super) async fn has_said(&self, words: &[&str]) -> bool {
+        let text = match self {
+            Self::File { path, offset } => {
+                let from = offset.saturating_sub(BEFORE);
+                String::from_utf8_lossy(&read::from(path, from, offset - from).unwrap_or_default()).into_owned()
+            }
+            Self::Journal { unit, .. } => journal(&["-u", unit, "-n", LINES]).await.unwrap_or_default(),
+            Self::Unseen(_) => String::new(),
+        };
+        words.iter().any(|word| text.contains(word))
     }
 
     pub(super) async fn lines(&self) -> String {

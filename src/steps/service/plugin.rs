@@ -26,6 +26,8 @@ use super::runs::Runs;
 const ANSWER: Duration = Duration::from_secs(10);
 /// Where it has said nothing at all by then, it does not log what it did.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How it marks lines of the level that tells of signals, in both of its formats.
+const INFO: [&str; 2] = ["level=info", "\"level\":\"info\""];
 /// Between two looks at its log.
 const PAUSE: Duration = Duration::from_millis(150);
 /// Hexadecimal digits of the SHA-512 of a data file that SPIRE logs.
@@ -87,7 +89,7 @@ impl Plugin {
     }
 
     fn file_name(&self) -> String {
-        format!("spire-{}-{}.json", self.kind, self.name)
+        layout::spire_data(self.kind, &self.name)
     }
 
     /// Its files in a generation.
@@ -187,6 +189,7 @@ pub(super) async fn reconfigure(runs: &Runs, plugin: &Plugin, log: Option<&Path>
         return Ok(Reply::Stopped);
     }
     let begin = clock.instant();
+    let mut is_sent_again = false;
     let refused = |text: String| Failure::new(Stage::Reload, Code::ReloadFailed, text);
     loop {
         let said = plugin.said(&end.lines().await, hash);
@@ -208,6 +211,17 @@ pub(super) async fn reconfigure(runs: &Runs, plugin: &Plugin, log: Option<&Path>
                     plugin.file_name()
                 );
                 return Err(refused(format!("SPIRE took the signal and says nothing of {named}: it has no data file")).hint(hint));
+            }
+            // One that was just started may not have been listening yet.
+            Said::Nothing if waited >= SILENCE / 2 && !is_sent_again => {
+                is_sent_again = true;
+                if runs.signal(Ask::Usr1).await? == Reply::Stopped {
+                    return Ok(Reply::Stopped);
+                }
+            }
+            Said::Nothing if waited >= SILENCE && end.has_said(&INFO).await => {
+                let text = format!("SPIRE logs what it does, and nothing of SIGUSR1 after {waited:.0?}: {named} has its old data");
+                return Err(refused(text).hint("does it hang? its log and `systemctl status` say more"));
             }
             Said::Nothing if waited >= SILENCE || matches!(end, Log::Unseen(_)) => return Ok(unseen(&end, &named, hash)),
             Said::Signalled | Said::Nothing => tokio::time::sleep(PAUSE).await,

@@ -46,6 +46,11 @@ pub(super) trait Running: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// [`Service::takes_one`].
+    fn single(&self) -> Option<String> {
+        None
+    }
+
     /// [`Service::accepts`].
     fn fits(&self) -> Answer<'_, ()> {
         ready(Ok(())).boxed()
@@ -80,6 +85,10 @@ impl<T: Running> Service for T {
 
     fn restarts(&self) -> bool {
         T::BY == By::Restart
+    }
+
+    fn takes_one(&self) -> Option<String> {
+        self.single()
     }
 
     fn unit(&self) -> Option<&str> {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use futures_util::future::ready;
 use serde_json::Value;
 
 use super::keys;
@@ -56,8 +55,15 @@ pub(super) async fn ask(runs: &Runs, plugin: &Plugin, log: Option<&PathBuf>, dep
     Ok(reply)
 }
 
-/// What SPIRE has said of the data file of a generation.
-pub(super) fn look(plugin: &Plugin, question: &Question<'_>) -> Result<Shown, Failure> {
+/// What SPIRE has said of the data file of a generation. One that was started reads it too, and ends soon where it cannot use it.
+pub(super) async fn look(runs: &Runs, plugin: &Plugin, question: &Question<'_>) -> Result<Shown, Failure> {
+    if question.before.get("life").is_some() {
+        runs.is_steady(question.before, &runs.name("SPIRE")).await?;
+    }
+    said(plugin, question)
+}
+
+fn said(plugin: &Plugin, question: &Question<'_>) -> Result<Shown, Failure> {
     let hash = plugin.hash(question.deployed);
     let is = |key: &str| question.before.get(key).and_then(Value::as_str) == Some(hash.as_str());
     if is("read") {
@@ -84,6 +90,10 @@ impl Running for SpireAgent {
         vec![Some(self.plugin.shown()), log]
     }
 
+    fn single(&self) -> Option<String> {
+        Some(format!("{} of {}", self.plugin.named(), self.runs.name(Self::DRIVER)))
+    }
+
     fn take_up<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         ask(&self.runs, &self.plugin, self.log.as_ref(), deployed).boxed()
     }
@@ -98,7 +108,7 @@ impl Running for SpireAgent {
     }
 
     fn shown<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
-        ready(look(&self.plugin, question)).boxed()
+        look(&self.runs, &self.plugin, question).boxed()
     }
 }
 
@@ -106,7 +116,8 @@ impl Running for SpireAgent {
 pub(super) fn began(plugin: &Plugin, deployed: &[Deployed], reply: Reply) -> Reply {
     match (reply, deployed.last()) {
         (Reply::Done(done), Some(one)) => {
-            let before = serde_json::json!({ "sent": plugin.hash(one) });
+            let life = done.before.get("life").cloned().unwrap_or_default();
+            let before = serde_json::json!({ "sent": plugin.hash(one), "life": life });
             Reply::Done(crate::config::service::Done { before, ..done })
         }
         (reply, _) => reply,

@@ -159,7 +159,7 @@ impl SpireServer {
     }
 
     async fn look(&self, question: &Question<'_>) -> Result<Shown, Failure> {
-        let mut shown = look(&self.plugin, question)?;
+        let mut shown = look(&self.runs, &self.plugin, question).await?;
         if let Some(id) = self.evict.as_ref().filter(|_| question.before.get("read").is_some()) {
             shown.warnings.extend(self.evict(id, question.deployed.eyes.clock).await?);
         }
@@ -188,6 +188,10 @@ impl Running for SpireServer {
     fn settings(&self) -> Vec<Option<String>> {
         let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         vec![Some(self.plugin.shown()), shown(&self.log), self.evict.clone(), shown(&self.socket)]
+    }
+
+    fn single(&self) -> Option<String> {
+        Some(format!("{} of {}", self.plugin.named(), self.runs.name(Self::DRIVER)))
     }
 
     fn take_up<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {

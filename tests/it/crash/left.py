@@ -3,7 +3,7 @@
 
 The first line names the state; what must not be is said on it and ends with 1. Everything may be written: crash.py throws it away.
 """
-import ctypes, json, os, shutil, subprocess, sys
+import ctypes, json, os, shutil, ssl, subprocess, sys
 
 case = json.load(open(sys.argv[1]))
 DISK, RUN, PROBE = case['disk'], case['run'], case['probe']
@@ -143,6 +143,13 @@ def roots():
         return None
 
 
+def served():
+    """whether the service shows what is published"""
+    seen = ssl.get_server_certificate(('127.0.0.1', case['served']), timeout=5)
+    if ssl.PEM_cert_to_DER_cert(seen) != ssl.PEM_cert_to_DER_cert(open(f'{RUN}/web/{now}/cert.pem').read()):
+        bad('the service serves another certificate than', now)
+
+
 said = '?'
 slots()
 var, run = live(f'{DISK}/certs/web'), live(f'{RUN}/web')
@@ -173,6 +180,8 @@ if now is None or now != live(f'{RUN}/web') or case['stays'] and now != case['st
 pair(f'{RUN}/web', now)
 if now != var:
     pair_at_rest(now)
+if case['served']:
+    served()
 if case['roots']:
     import hashlib
     wanted = open(case['roots'][1]).read()

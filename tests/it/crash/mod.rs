@@ -3,6 +3,7 @@
 
 mod attest;
 mod identity;
+mod restarted;
 mod sealed;
 mod victim;
 

@@ -62,6 +62,8 @@ pub(super) struct Case {
     pub(super) roots: Option<[PathBuf; 2]>,
     /// Whether `state.json` is lost before the next run, which then has to stay with what is committed.
     pub(super) loses_state: bool,
+    /// Where a service has to serve what is there after the next run.
+    pub(super) served: Option<u16>,
 }
 
 impl Case {
@@ -91,6 +93,7 @@ impl Case {
             stays: None,
             roots: None,
             loses_state: false,
+            served: None,
         }
     }
 
@@ -306,7 +309,7 @@ impl Victim {
             "keep": self.estate.certs[0].keep, "tcti": self.swtpm.as_ref().map(Swtpm::direct),
             "power": power, "error": how.contains(&"--error"), "var": case.may, "run_may": run_may, "done": case.done,
             "next": case.next, "next_code": case.next_code, "stays": case.stays,
-            "loses_state": case.loses_state, "roots": case.roots,
+            "loses_state": case.loses_state, "roots": case.roots, "served": case.served,
         });
         let (judge, file) = (self.estate.dir.join("left.py"), self.estate.dir.join("case.json"));
         std::fs::write(&judge, include_str!("left.py")).unwrap();

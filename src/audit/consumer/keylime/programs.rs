@@ -10,7 +10,12 @@ pub static VERIFIER: Program = Program {
     accounts: ACCOUNTS,
     tls: TlsStack::OpenSsl,
     remedies: TRUST,
-    takes_up: Some(TakesUp { driver: "keylime_verifier", started_as: &["keylime_verifier"], usual_unit: "keylime_verifier.service" }),
+    takes_up: Some(TakesUp {
+        driver: "keylime_verifier",
+        started_as: &["keylime_verifier"],
+        usual_unit: "keylime_verifier.service",
+        only_by_plugins: false,
+    }),
     ..Program::named("keylime_verifier")
 };
 /// `keylime_registrar`.
@@ -19,7 +24,12 @@ pub static REGISTRAR: Program = Program {
     accounts: ACCOUNTS,
     tls: TlsStack::OpenSsl,
     remedies: TRUST,
-    takes_up: Some(TakesUp { driver: "keylime_registrar", started_as: &["keylime_registrar"], usual_unit: "keylime_registrar.service" }),
+    takes_up: Some(TakesUp {
+        driver: "keylime_registrar",
+        started_as: &["keylime_registrar"],
+        usual_unit: "keylime_registrar.service",
+        only_by_plugins: false,
+    }),
     ..Program::named("keylime_registrar")
 };
 /// `keylime_tenant`.
@@ -33,7 +43,12 @@ pub static AGENT: Program = Program {
     tls: TlsStack::OpenSsl,
     leaf_alone: true,
     client_is_administrator: true,
-    takes_up: Some(TakesUp { driver: "keylime_agent", started_as: &["keylime_agent"], usual_unit: "keylime_agent.service" }),
+    takes_up: Some(TakesUp {
+        driver: "keylime_agent",
+        started_as: &["keylime_agent"],
+        usual_unit: "keylime_agent.service",
+        only_by_plugins: false,
+    }),
     ..Program::named("keylime_agent")
 };
 

@@ -12,7 +12,7 @@ pub static NGINX: Program = Program {
         unknown_authority: Some("\"SSL_do_handshake() failed … alert unknown ca\" in its error log"),
     },
     remedies: RemedyLines { tls: Some("listen … ssl;"), protocols: Some("ssl_protocols TLSv1.2 TLSv1.3;"), trust: Some(trust) },
-    takes_up: Some(TakesUp { driver: "nginx", started_as: &["nginx"], usual_unit: "nginx.service" }),
+    takes_up: Some(TakesUp { driver: "nginx", started_as: &["nginx"], usual_unit: "nginx.service", only_by_plugins: false }),
     ..Program::named("nginx")
 };
 

@@ -11,7 +11,7 @@ pub static OPENBAO: Program = Program {
     accounts: &["openbao", "vault", "bao"],
     tls: TlsStack::Go,
     remedies: RemedyLines { tls: Some("tls_disable = false"), protocols: Some("tls_min_version = \"tls12\""), trust: Some(trust) },
-    takes_up: Some(TakesUp { driver: "openbao", started_as: EXECUTABLES, usual_unit: "openbao.service" }),
+    takes_up: Some(TakesUp { driver: "openbao", started_as: EXECUTABLES, usual_unit: "openbao.service", only_by_plugins: false }),
     ..Program::named("openbao")
 };
 

@@ -3,9 +3,13 @@
 use super::lints;
 use super::plugin::Plugin;
 use super::reader::{Side, SpireReader};
+use crate::audit::facts::plugged::PairOptions;
 use crate::audit::facts::wiring::{Needs, Pair, Trust};
 use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
+
+/// By which options the agent's half of x509pop names its pair.
+const X509POP: PairOptions = PairOptions { cert: "certificate_path", key: "private_key_path", ca: None, chain: Some("intermediates_path") };
 
 /// Reads one of them.
 pub(super) fn read(reader: &mut SpireReader<'_>, plugin: &Plugin) {
@@ -49,6 +53,7 @@ pub(super) fn read(reader: &mut SpireReader<'_>, plugin: &Plugin) {
                 placeholder: false,
             };
             let pair = reader.wiring.pair(pair);
+            plugin.reads(reader, pair, X509POP);
             if let Some(call) = reader.wiring.connections.first_mut() {
                 call.pair = Some(pair);
             }

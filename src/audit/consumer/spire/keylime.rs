@@ -5,6 +5,7 @@ use super::plugin::Plugin;
 use super::reader::{Side, SpireReader};
 use super::{lints, own};
 use crate::audit::facts::findings::NewFinding;
+use crate::audit::facts::plugged::PairOptions;
 use crate::audit::facts::wiring::{Connection, Needs, Pair, Trust};
 use crate::model::profile::Purpose;
 
@@ -14,6 +15,11 @@ const DEFAULTS: [(&str, &str); 3] = [
     ("keylime_tls_cert_file", "/var/lib/keylime/cv_ca/server-cert.crt"),
     ("keylime_tls_key_file", "/var/lib/keylime/cv_ca/server-private.pem"),
 ];
+/// By which options the server's half names its pair, and the agent's.
+const SERVER_PAIR: PairOptions =
+    PairOptions { cert: "keylime_tls_cert_file", key: "keylime_tls_key_file", ca: Some("keylime_tls_ca_cert_file"), chain: None };
+const AGENT_PAIR: PairOptions =
+    PairOptions { cert: "keylime_agent_client_cert", key: "keylime_agent_client_key", ca: Some("keylime_agent_ca_cert"), chain: None };
 /// The registrar's ports.
 const REGISTRAR: [&str; 2] = ["8890", "8891"];
 
@@ -60,6 +66,7 @@ fn verifier(reader: &mut SpireReader<'_>, plugin: &Plugin) {
         placeholder: false,
     };
     let pair = reader.wiring.pair(pair);
+    plugin.reads(reader, pair, SERVER_PAIR);
     let (certificate, key) = (plugin.text("keylime_tls_cert_file"), plugin.text("keylime_tls_key_file"));
     if certificate.is_some() != key.is_some() {
         incomplete(reader, plugin, ["keylime_tls_cert_file", "keylime_tls_key_file"], certificate.is_some());
@@ -150,7 +157,9 @@ fn client(reader: &mut SpireReader<'_>, plugin: &Plugin, certificate: &str, key:
         leaf_only: false,
         placeholder: false,
     };
-    reader.wiring.pair(pair)
+    let pair = reader.wiring.pair(pair);
+    plugin.reads(reader, pair, AGENT_PAIR);
+    pair
 }
 
 fn incomplete(reader: &mut SpireReader<'_>, plugin: &Plugin, [certificate, key]: [&str; 2], has_certificate: bool) {

@@ -89,6 +89,8 @@ pub fn read_started(view: &View, start: &Path, started: &[Started], findings: &m
     };
     let mut reader = SpireReader::new(view, start, side, findings);
     reader.started = started;
+    let own = body.bodies(side.name()).last();
+    reader.log = own.and_then(|(own, _)| own.text("log_file")).filter(|(log, _)| !log.trim().is_empty()).map(|(log, _)| reader.path(&log));
     own::keys(&mut reader, &body);
     match side {
         Side::Server => server::read(&mut reader, &body),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use super::reader::{SpireReader, Spot};
 use crate::audit::facts::findings::NewFinding;
 use crate::audit::facts::hcl::Body;
+use crate::audit::facts::plugged::{PairOptions, Plugged};
 use crate::judge::lint::Lint;
+use crate::model::audit::Location;
 
 /// One block with its data, wherever that is.
 #[derive(Debug)]
@@ -40,6 +42,14 @@ impl Plugin {
     /// An option's text, where it is set and not empty.
     pub(super) fn text(&self, key: &str) -> Option<String> {
         self.data.text(key).map(|(text, _)| text).filter(|text| !text.trim().is_empty())
+    }
+
+    /// Notes that it reads a pair, by these options.
+    pub(super) fn reads(&self, reader: &mut SpireReader<'_>, pair: usize, options: PairOptions) {
+        let (kind, name, data) = (self.kind.clone(), self.name.clone(), self.data.clone());
+        let block = Location::line(&reader.file, self.line);
+        let plugged = Plugged { pair, kind, name, options, data, block, from_file: self.from_file, log: reader.log.clone() };
+        reader.wiring.plugged.push(plugged);
     }
 
     /// Whether it is the Keylime attestor, whatever it is called here.

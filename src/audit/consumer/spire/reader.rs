@@ -59,6 +59,8 @@ pub(super) struct SpireReader<'a> {
     pub(super) side: Side,
     /// What units start SPIRE with.
     pub(super) started: &'a [Started],
+    /// Where it logs to, if to a file.
+    pub(super) log: Option<PathBuf>,
     /// Where relative names begin, most likely first: the working directory is known to the unit only.
     bases: Vec<PathBuf>,
 }
@@ -66,7 +68,7 @@ pub(super) struct SpireReader<'a> {
 impl<'a> SpireReader<'a> {
     pub(super) fn new(view: &'a View, file: &Path, side: Side, findings: &'a mut HostFindings) -> Self {
         let wiring = Wiring { files: vec![file.to_path_buf()], ..Wiring::default() };
-        Self { view, findings, wiring, file: file.to_path_buf(), side, started: &[], bases: bases(file) }
+        Self { view, findings, wiring, file: file.to_path_buf(), side, started: &[], log: None, bases: bases(file) }
     }
 
     /// A key of the section itself.

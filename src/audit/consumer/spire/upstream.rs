@@ -5,9 +5,14 @@ use super::reader::{Side, SpireReader};
 use super::{lints, own};
 use crate::audit::facts::address;
 use crate::audit::facts::hcl::Body;
+use crate::audit::facts::plugged::PairOptions;
 use crate::audit::facts::wiring::{Authority, CallTerms, Connection, Needs, Pair, Trust};
 use crate::model::audit::Location;
 use crate::model::profile::Purpose;
+
+/// By which options the client of OpenBao and Vault names its pair.
+const CLIENT: PairOptions =
+    PairOptions { cert: "cert_auth.client_cert_path", key: "cert_auth.client_key_path", ca: Some("ca_cert_path"), chain: None };
 
 /// Reads one of them.
 pub(super) fn read(reader: &mut SpireReader<'_>, plugin: &Plugin) {
@@ -107,7 +112,9 @@ fn client(reader: &mut SpireReader<'_>, plugin: &Plugin, login: &Body) -> Option
         leaf_only: false,
         placeholder: false,
     };
-    Some(reader.wiring.pair(pair))
+    let pair = reader.wiring.pair(pair);
+    plugin.reads(reader, pair, CLIENT);
+    Some(pair)
 }
 
 /// Tokens and secret ids that everybody who reads the file has.

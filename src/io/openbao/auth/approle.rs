@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::super::{Grant, Problem, Server, answer, is_success, json, refusal};
 use super::{refused, unreadable};
 use crate::io::read;
+use crate::model::code::Code;
 use crate::model::openbao::AppRole;
 use crate::model::secret::Token;
 
@@ -40,7 +41,21 @@ pub(super) async fn log_in(server: &Server, method: &AppRole, credentials: Optio
     let role_id = read::token(&method.role_id, credentials).map_err(|why| unreadable(&why))?;
     let secret_id = read::token(&method.secret_id, credentials).map_err(|why| unreadable(&why))?;
     let secret_id = if method.wrapped { unwrapped(server, secret_id).await? } else { secret_id };
-    by(server, &method.mount, role_id, secret_id).await
+    let grant = by(server, &method.mount, role_id, secret_id).await.map_err(|problem| refused_as(method, problem))?;
+    // One out of a wrapping token is used this once.
+    Ok(if method.wrapped { grant } else { grant.with_lasting_secret_id() })
+}
+
+/// OpenBao says the same of every wrong id; what helps most is a new one of those that end.
+fn refused_as(method: &AppRole, mut problem: Problem) -> Problem {
+    if problem.failure.code == Code::LoginRefused && !method.wrapped {
+        problem.failure.hint = Some(format!(
+            "a secret id that has expired or is used up is refused like a wrong one: an administrator makes a new one (bao write -f \
+             auth/{}/role/ROLE/secret-id), which belongs into {}; else correct role_id or mount",
+            method.mount, method.secret_id
+        ));
+    }
+    problem
 }
 
 /// The login itself.

@@ -26,7 +26,8 @@ pub(super) async fn log_in(server: &Server, method: &Once, credentials: Option<&
         }
         Once::WrappedToken(source) => {
             let answer = unwrapped(server, source, credentials, &|path| path.starts_with("auth/token/create")).await?;
-            let (token, lease) = answer::login(&answer).map_err(|why| server.malformed("sys/wrapping/unwrap", &why))?;
+            let answer::LoggedIn { token, lease, .. } =
+                answer::login(&answer).map_err(|why| server.malformed("sys/wrapping/unwrap", &why))?;
             Ok(Grant::ours(token, lease, Vec::new()))
         }
         Once::WrappedSecretId(AppRole { mount, role_id, secret_id, .. }) => {

@@ -23,20 +23,23 @@ pub(super) async fn log_in(server: &Server, method: &GivenToken, credentials: Op
         refusal::of_own_token(path, &answer, &grant.secrets(), server.clock.now())?;
         return Ok(grant);
     }
-    let life = answer::token_life(&answer.body);
+    let Some(life) = answer::token_life(&answer.body) else { return Ok(grant) };
     if life.wants_renewal() {
         // It is good for this run whatever comes of it; that it ends is said by whoever asks how long it lives.
         let renewed = server.ask("auth/token/renew-self", &grant, Some(Zeroizing::new(b"{}".to_vec()))).await;
         match renewed {
             Ok(answer) if is_success(&answer) => {
-                let lease = answer::login(&answer.body).ok().and_then(|(_, lease)| lease);
+                let lease = answer::login(&answer.body).ok().and_then(|granted| granted.lease);
                 return Ok(grant.with_lease(lease).that_renews(life.period > 0));
             }
             Ok(answer) => tracing::warn!(status = answer.status, "half of the token is over, and it could not be renewed"),
             Err(problem) => tracing::warn!(why = %problem.failure, "half of the token is over, and it could not be renewed"),
         }
     }
+    if life.ttl == 0 {
+        return Ok(grant.that_does_not_end());
+    }
     // One without a period may be renewed until its last end only, which it does not say.
     let renews = life.renewable && life.period > 0 && !life.wants_renewal();
-    Ok(grant.with_lease((life.ttl > 0).then(|| Duration::from_secs(life.ttl))).that_renews(renews))
+    Ok(grant.with_lease(Some(Duration::from_secs(life.ttl))).that_renews(renews))
 }
