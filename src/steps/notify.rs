@@ -104,7 +104,8 @@ pub fn tell(settings: &Settings, report: &mut Report, clock: Clock) {
     });
     match sent {
         Ok(()) => {
-            if let Err(why) = remember(&state, &notice, clock) {
+            let alone = || wait_for(|| Lock::try_take_directory(&state), NOTING, clock);
+            if let Err(why) = remember(&state, &notice, alone) {
                 tracing::warn!(%why, "what was told of a run is not noted");
             }
         }
@@ -150,8 +151,8 @@ fn read(state: &Dir) -> Option<Told> {
 
 /// Only what was told can recover; a certificate that the settings no longer name stays until it is told of again. The run has ended, and the
 /// lock with it: another one may have told of its own since, or be about to.
-fn remember(state: &Dir, notice: &Notice, clock: Clock) -> Result<(), DiskError> {
-    let held = wait_for(|| Lock::try_take_directory(state), NOTING, clock);
+fn remember(state: &Dir, notice: &Notice, alone: impl FnOnce() -> Result<Option<Lock>, DiskError>) -> Result<(), DiskError> {
+    let held = alone();
     if let Err(why) = &held {
         tracing::debug!(%why, "what was told is noted without a lock");
     }
@@ -194,10 +195,6 @@ fn say(state: &Dir, report: &mut Report, notice: &Notice, why: &str, clock: Cloc
 mod tests {
     use super::*;
 
-    fn clock() -> Clock {
-        Clock::new(std::time::SystemTime::now, std::time::Instant::now)
-    }
-
     fn about(name: &str, is_failed: bool) -> Notice {
         let name = CertName::parse(name).unwrap();
         let failed = Failed { name: name.clone(), outcome: Outcome::Failed, error: None, not_after: None };
@@ -216,8 +213,9 @@ mod tests {
         for is_failed in [true, false] {
             std::thread::scope(|scope| {
                 for name in &names {
-                    let (state, clock) = (&state, clock());
-                    scope.spawn(move || remember(state, &about(name, is_failed), clock).unwrap());
+                    let state = &state;
+                    let alone = || Ok(std::iter::repeat_with(|| Lock::try_take_directory(state)).find_map(Result::unwrap));
+                    scope.spawn(move || remember(state, &about(name, is_failed), alone).unwrap());
                 }
             });
             let told: Vec<String> = read(&state).unwrap().failing.into_keys().collect();
