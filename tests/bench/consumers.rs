@@ -93,7 +93,12 @@ fn row(name: &str, estate: &Estate, hand: impl Fn() -> Cost, child: bool) {
     let cpu = |costs: &[Cost]| median(&costs.iter().map(|cost| cost.cpu).collect::<Vec<_>>());
     let own = cpu(&ours).saturating_sub(if child { cpu(&theirs) } else { Duration::ZERO });
     let (wall, hand) = (times(&ours, |cost| cost.wall), times(&theirs, |cost| cost.wall));
-    figure(name, &format!("{} own CPU", ms(own)), "under 60 ms", own < Duration::from_millis(60));
+    // A child that works for seconds, in a hundred processes, cannot be told from what is left over.
+    if cpu(&theirs) < Duration::from_millis(100) {
+        figure(name, &format!("{} own CPU", ms(own)), "under 60 ms", own < Duration::from_millis(60));
+    } else {
+        beside(name, &format!("{} CPU, with what it starts", ms(cpu(&ours))));
+    }
     beside("  wall with signature and proof; the service by hand", &format!("{}; {}", ms(wall), ms(hand)));
 }
 
@@ -146,7 +151,8 @@ fn keylime(bao: &OpenBao) {
     let issued = |name: &str| {
         let mut estate = Estate::at(bao);
         let extra = format!("install = [ {{ dir = \"{}\", fullchain = \"{name}.crt\", key = \"{name}.key\" }} ]\n", certs.display());
-        estate.certs = vec![Cert { dns: vec!["localhost".into()], extra, ..Cert::web(name) }];
+        let both = Cert { role: "services".into(), profile: "mtls-service".into(), ..Cert::web(name) };
+        estate.certs = vec![Cert { dns: vec!["localhost".into()], extra, ..both }];
         estate.write();
         assert_eq!((estate.renew().code, estate.omens(&["install"]).code), (0, 0));
         estate
@@ -188,6 +194,8 @@ fn keylime(bao: &OpenBao) {
         );
         estate.certs[0] = estate.certs[0].clone().seen_at(port, "60s").reloaded_by(&driver);
         estate.write();
+        let first = estate.force();
+        assert_eq!(first.code, 0, "{first}");
         let mut restart = lab_command("restart", &state);
         restart.arg(name);
         row(&format!("keylime_{name}: restart, and 3 s in which it must stay"), &estate, || measure(&restart, None), true);

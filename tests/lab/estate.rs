@@ -228,9 +228,10 @@ impl Estate {
         let sha256 = super::pki::sha256(&super::pki::pem_blocks(&self.authority.root_pem)[0]);
         let login = self.authority.login.replace("DIR", &dir.to_string());
         let mut text = format!(
-            "[host]\nname = \"lab.funlab.casa\"\n\n[paths]\nstate = \"{dir}/state\"\nrun = \"{}\"\npolicies = \"{dir}/policies\"\n\n\
+            "[host]\nname = \"lab.funlab.casa\"\n\n[paths]\nstate = \"{}\"\nrun = \"{}\"\npolicies = \"{dir}/policies\"\n\n\
              [trust]\nanchor = \"{dir}/eye-of-thundera.pem\"\nanchor_sha256 = \"{sha256}\"\n\n\
              [openbao]\naddress = \"{}\"\nmount = \"pki_int\"\nlogin = {login}\n\n",
+            self.state().display(),
             self.run.display(),
             self.authority.address
         );

@@ -185,7 +185,8 @@ check_installed() {
   fi
   if python_agent; then
     command -v tpm2_quote >/dev/null || missing="$missing tpm2-tools"
-    ldconfig -p 2>/dev/null | grep -q libtss2-tcti-swtpm || missing="$missing libtss2-tcti-swtpm0"
+    # Not -q: it would end before ldconfig does, and that would be a failure of the two.
+    ldconfig -p 2>/dev/null | grep libtss2-tcti-swtpm >/dev/null || missing="$missing libtss2-tcti-swtpm0"
   fi
   [ -z "$missing" ] || die 125 "missing: Debian packages$missing    (apt-get install$missing)"
   command -v "$PY" >/dev/null || die 125 "missing: $PY   (apt-get install python3)"

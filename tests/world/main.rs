@@ -19,8 +19,10 @@
 mod pki;
 
 mod authority;
+mod debt;
 mod eyes;
 mod host;
+mod installed;
 mod many;
 mod revocation;
 mod services;

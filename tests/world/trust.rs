@@ -135,3 +135,31 @@ fn the_intermediates_of_what_is_damaged_are_trusted_as_before() {
     }
     assert_eq!(bundle(), before);
 }
+
+#[test]
+fn what_is_half_made_for_all_is_put_right_where_nothing_is_due() {
+    type Change = fn(&Host);
+    let rows: [(&str, Change); 4] = [
+        ("a file is another one", |host| std::fs::write(host.path("run/trust/anchors.pem"), "").expect("a file")),
+        ("a file is gone", |host| std::fs::remove_file(host.path("run/trust/bundle.pem")).expect("a file")),
+        ("half of a file", |host| std::fs::write(host.path("run/trust/.bundle.pem.0123456789abcdef"), "").expect("a file")),
+        ("a note of a run that died", |host| {
+            std::fs::write(host.path("run").join(omens::model::layout::WORKING), "{}").expect("a file");
+        }),
+    ];
+    let below = |host: &Host, dir: &str| {
+        let read = std::fs::read_dir(host.path(dir)).expect("a directory").flatten();
+        let mut all: Vec<_> = read.map(|entry| (entry.file_name(), std::fs::read(entry.path()).ok())).collect();
+        all.sort();
+        all
+    };
+    for (what, change) in rows {
+        let _turn = time_of_day::take();
+        let host = host();
+        let before = (below(&host, "run"), below(&host, "run/trust"));
+        change(&host);
+        assert_ne!((below(&host, "run"), below(&host, "run/trust")), before, "{what}");
+        assert_eq!(outcomes(&host.renew()), [Outcome::NotDue, Outcome::NotDue], "{what}");
+        assert_eq!((below(&host, "run"), below(&host, "run/trust")), before, "{what}");
+    }
+}
