@@ -1,18 +1,17 @@
 //! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::foreign::{refuse_foreign, run_root};
 use super::leftovers::clean;
 use super::site::{Site, directory_owner};
 use super::trust::{self, Announced, Trust};
 use super::withdrawn;
-use crate::config::settings::{Certificate, Owner, Paths, Settings};
+use crate::config::settings::{Certificate, Owner, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write::{self, Ownership};
 use crate::model::anchor::Fingerprint;
-use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -32,27 +31,6 @@ pub struct Trees {
     stores: Arc<Stores>,
     /// What consumers are to trust, and what of it lies in the run directory.
     trust: Mutex<Trust>,
-}
-
-/// Whoever owns a directory can put something else in the place of what lies in it.
-fn foreign(path: &Path, uid: u32) -> Failure {
-    let text = format!(
-        "{} belongs to the user {uid}, expected the one that omens runs as: its owner can exchange what lies in it",
-        path.display()
-    );
-    let hint = format!("give it back with chown, after a look at what lies in {}", path.display());
-    Failure::new(Stage::Publish, Code::ForeignOwner, text).hint(hint)
-}
-
-/// Refuses a directory of ours that belongs to somebody else; asked of the opened one, before anything is written into it.
-///
-/// # Errors
-/// Stage `publish`, code `foreign-owner`.
-pub fn refuse_foreign(dir: &Dir) -> Result<(), Failure> {
-    match dir.foreign_owner().map_err(|why| failure(Stage::Publish, &why))? {
-        Some(uid) => Err(foreign(dir.path(), uid)),
-        None => Ok(()),
-    }
 }
 
 impl Trees {
@@ -274,17 +252,6 @@ fn existing(root: &Dir, name: &CertName) -> Result<Dir, DiskError> {
 
 fn live(dir: Result<Dir, DiskError>) -> Option<Generation> {
     dir.and_then(|dir| dir.link(layout::LIVE)).ok().flatten().as_deref().and_then(Generation::parse)
-}
-
-/// The run directory, made where it is missing.
-///
-/// # Errors
-/// When it cannot be made or opened; code `foreign-owner` where it belongs to somebody else.
-pub fn run_root(paths: &Paths) -> Result<Dir, Failure> {
-    // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (swap/ondisk.md, "What lies where").
-    let run = write::make_path(&paths.run, 0o755).map_err(|why| failure(Stage::Publish, &why))?;
-    refuse_foreign(&run)?;
-    Ok(run)
 }
 
 /// `NAME` of the run directory, made where it is missing, and without what a killed run left half-made.

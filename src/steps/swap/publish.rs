@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::place::{self, Place};
-use super::stage::{Staged, condition_text, open_material, stage_run};
+use super::stage::{Staged, not_publishable, open_material, stage_run};
 use crate::config::settings::{Certificate, Install, Settings};
 use crate::io::dir::DiskError;
 use crate::judge::cert::Facts;
@@ -11,7 +11,7 @@ use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
-use crate::model::name::{CertName, Generation};
+use crate::model::name::Generation;
 use crate::plan::debt::publishable;
 use crate::plan::generation::Kept;
 
@@ -115,13 +115,6 @@ pub fn demand_publishable<'a>(settings: &Settings, certificate: &Certificate, ke
         Some(facts) if publishable(settings, certificate, kept, now) => Ok(facts),
         _ => Err(not_publishable(certificate.name(), kept)),
     }
-}
-
-/// Why a damaged generation is given to nobody.
-pub(super) fn not_publishable(name: &CertName, kept: &Kept) -> Failure {
-    let text = format!("{} of {name} cannot be published: {}", kept.generation, condition_text(&kept.condition));
-    let hint = format!("`omens renew {name} --force` makes a new key and certificate");
-    Failure::new(Stage::Publish, Code::BlobDamaged, text).hint(hint)
 }
 
 fn stage_and_show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, Failure> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::place::{self, Place, Trees};
-use super::publish::not_publishable;
 use crate::config::settings::Certificate;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
@@ -16,7 +15,7 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::meta::Meta;
-use crate::model::name::Generation;
+use crate::model::name::{CertName, Generation};
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::Material;
 use crate::plan::generation::{Condition, Kept, files_differ};
@@ -83,6 +82,13 @@ pub fn reopen(place: &Place, generation: Generation) -> Result<Reopened, Failure
     }
     let key = place.stores().open(place.name(), &kept)?;
     Ok(Reopened { kept, spki: key.spki().to_vec(), key: Some(key) })
+}
+
+/// Why a damaged generation is given to nobody.
+pub(super) fn not_publishable(name: &CertName, kept: &Kept) -> Failure {
+    let text = format!("{} of {name} cannot be published: {}", kept.generation, condition_text(&kept.condition));
+    let hint = format!("`omens renew {name} --force` makes a new key and certificate");
+    Failure::new(Stage::Publish, Code::BlobDamaged, text).hint(hint)
 }
 
 /// A condition in words.
