@@ -87,7 +87,7 @@
 //! | live | the link that names the generation that counts: in the state directory the committed one, in the run directory the published one |
 //! | stage, publish, commit | write a generation beside the others; let `live` of the run directory name it; let `live` of the state directory name it |
 //! | deployed | published, and its services use it |
-//! | debt | issued and not deployed: a whole generation newer than the committed one, or a committed one without proof |
+//! | debt | issued and not deployed: a whole generation newer than the committed one, or a committed one that its services did not prove |
 //! | settle | deploy what is here already, without a signature |
 //! | proof | how it is known that a generation is deployed: `served`, `file`, `service-stopped`, `none` |
 //! | fallback | the generation that is published again where the new one is not deployed |

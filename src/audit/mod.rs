@@ -11,6 +11,7 @@
 pub mod adopt;
 pub mod catalogue;
 pub mod consumer;
+pub mod examples;
 pub mod facts;
 pub mod probe;
 pub mod report;

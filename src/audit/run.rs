@@ -146,6 +146,9 @@ fn accounts(known: &[&'static Service], units: &Systemd, wiring: &mut Wiring) {
         for pair in wiring.pairs.iter_mut().filter(|pair| pair.consumer.program == *program && pair.account.is_none()) {
             pair.account = Some(account.clone());
         }
+        for authority in wiring.authorities.iter_mut().filter(|authority| authority.consumer.program == *program) {
+            authority.account = Some(account.clone());
+        }
         for trust in wiring.trusts.iter_mut().filter(|trust| trust.consumer.program == *program && trust.terms.account.is_none()) {
             trust.terms.account = Some(account.clone());
         }

@@ -44,6 +44,7 @@ const TABLE: &[Rests] = &[
     rests("key.", "RFC 8446 §4.2.3, NIST SP 800-57 Part 1"),
     rests("key.readable-by-others", "path_resolution(7)"),
     rests("key.unusable-for-go", "golang/go#48314"),
+    rests("listener.", "RFC 5246 §7.4.2, ciphers(1)"),
     rests("ku.", "RFC 5280 §4.2.1.3"),
     rests("name.", "RFC 6125 §6.4, RFC 5280 §4.2.1.6"),
     rests("nc.", "RFC 5280 §4.2.1.10"),

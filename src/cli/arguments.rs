@@ -159,6 +159,17 @@ impl Command {
             Self::Man(_) => "man",
         }
     }
+
+    /// Whether it does something to certificates, which leaves metrics: everything else only looks.
+    #[must_use]
+    pub const fn is_run(&self) -> bool {
+        match self {
+            Self::Renew(_) | Self::Run(_) | Self::Restore | Self::Reseal(_) | Self::Revoke(_) => true,
+            Self::Rollback(_) | Self::Unblock(_) | Self::Forget(_) | Self::Install(_) | Self::Enroll(_) => true,
+            Self::Plan | Self::Status(_) | Self::Attest(_) | Self::CheckConfig(_) | Self::ChainAudit(_) | Self::Probe(_) => false,
+            Self::Explain(_) | Self::Init(_) | Self::Completions(_) | Self::Schema(_) | Self::Man(_) => false,
+        }
+    }
 }
 
 /// `explain`.

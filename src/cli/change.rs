@@ -46,7 +46,10 @@ pub(super) fn restore(session: &mut Session<'_>, command: &Command) -> u8 {
     };
     let report = remains.paths.as_ref().and_then(|paths| restore::restore_without_settings(&remains, paths, session.clock));
     match report {
-        Some(report) => session.report(&report),
+        Some(report) => {
+            metrics::leave_without_settings(&remains, &report, session.clock);
+            session.report(&report)
+        }
         None => session.unusable(command, *remains),
     }
 }

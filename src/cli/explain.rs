@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::arguments::{Command, Explain};
 use super::exit::OK;
 use super::session::Session;
-use crate::audit::{catalogue, sources};
+use crate::audit::{catalogue, examples, sources};
 use crate::judge::lint::Lint;
 use crate::judge::peers;
 use crate::model::code::Code;
@@ -21,6 +21,8 @@ struct Document {
     title: &'static str,
     why: &'static str,
     remedy: String,
+    bad: &'static str,
+    good: &'static str,
     breaks: &'static [&'static str],
     sources: Vec<String>,
 }
@@ -41,6 +43,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Expl
             ("why", document.why.to_owned()),
             ("breaks", document.breaks.join(", ")),
             ("remedy", document.remedy.clone()),
+            ("bad", document.bad.to_owned()),
+            ("good", document.good.to_owned()),
             ("sources", document.sources.join("; ")),
         ] {
             if !words.is_empty() {
@@ -53,6 +57,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Expl
 }
 
 fn of(lint: &'static Lint) -> Document {
+    let example = examples::of(lint);
     Document {
         schema: "omens.explain/1",
         id: lint.id,
@@ -60,6 +65,8 @@ fn of(lint: &'static Lint) -> Document {
         title: lint.title,
         why: why(lint.severity),
         remedy: lint.remedy().unwrap_or_default(),
+        bad: example.map_or("", |example| example.bad),
+        good: example.map_or("", |example| example.good),
         breaks: peers::breaks(lint.id),
         sources: sources::of(lint),
     }

@@ -5,7 +5,8 @@ omens keeps the short-lived certificates of a Linux host alive. It asks OpenBao'
 against a profile and the pinned root, publishes certificate, key and chain in one step, makes the service take them up \
 and proves on the wire that it did. If anything on that way fails, the old certificate goes on serving.
 
-stdout carries the result, stderr the log and progress. Every command takes --json.";
+stdout carries the result, stderr the log and progress. With --json every command prints one document, but for completions, \
+man and --version, which print what they are asked for.";
 
 pub(super) const OMENS_AFTER: &str = "\
 Files:
@@ -102,7 +103,8 @@ Examples:
 
 Exit codes:
   0  the plan is printed
-  2  wrong settings or usage, or a file that may not be read";
+  1  it is printed, and the settings of some certificate are wrong, or what tells of runs ([notify], [metrics])
+  2  settings that all need are wrong, wrong usage, or a file that may not be read";
 
 pub(super) const STATUS: &str = "\
 Prints one line for each certificate, the worst first: how it is, which generation serves, how long it is valid and what is wrong. With -v \

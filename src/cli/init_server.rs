@@ -80,7 +80,7 @@ impl<'a> Script<'a> {
         policy(&mut out, "omens-enroll", &ENROLL.replace("MOUNT", self.mount));
         for (name, role) in ROLES {
             let path = format!("{}/roles/{name}", self.mount);
-            write_json(&mut out, &path, &role.replace("CERT_ACCESSOR", "$CERT"));
+            write_template(&mut out, &path, role);
         }
         self.logins(&mut out);
         self.of_host(&mut out);
@@ -131,11 +131,12 @@ impl<'a> Script<'a> {
                  jwks_ca_pem=@\"${{JWKS_CA:?the file of its root}}\" jwt_supported_algs=ES256"
             ),
         );
-        let subject = spiffe_id.as_deref().unwrap_or("${SPIFFE_ID:?the SPIFFE ID of omens on this host}");
+        let asked = || "\"${SPIFFE_ID:?the SPIFFE ID of omens on this host}\"".to_owned();
+        let subject = spiffe_id.as_deref().map_or_else(asked, quoted);
         line(
             out,
             &format!(
-                "bao write auth/{mount}/role/{role} role_type=jwt user_claim=sub bound_audiences={} \\\n  bound_subject=\"{subject}\" \
+                "bao write auth/{mount}/role/{role} role_type=jwt user_claim=sub bound_audiences={} \\\n  bound_subject={subject} \
                  token_policies=omens-login token_no_default_policy=true token_ttl=10m token_max_ttl=20m",
                 quoted(audience)
             ),
@@ -156,17 +157,18 @@ impl<'a> Script<'a> {
             write_json(out, &format!("{}/roles/{role}", self.mount), &names.role());
         }
         say(out, &format!("{host}: all its logins are one entity, and no login of another host is."));
-        policy(out, &format!("omens-host-{host}"), &text);
-        line(out, &format!("bao write identity/entity name=omens-{host} policies=omens-host-{host}"));
-        line(out, &format!("ID=$(bao read -field=id identity/entity/name/omens-{host})"));
-        line(out, &format!("bao write identity/entity-alias name={host} canonical_id=\"$ID\" mount_accessor=\"$CERT\""));
-        line(out, &format!("bao write identity/entity-alias name=omens-{host} canonical_id=\"$ID\" mount_accessor=\"$TOKEN\""));
+        let (alias, entity, own) = (quoted(host), quoted(&format!("omens-{host}")), quoted(&format!("omens-host-{host}")));
+        policy(out, &own, &text);
+        line(out, &format!("bao write identity/entity name={entity} policies={own}"));
+        line(out, &format!("ID=$(bao read -field=id identity/entity/name/{entity})"));
+        line(out, &format!("bao write identity/entity-alias name={alias} canonical_id=\"$ID\" mount_accessor=\"$CERT\""));
+        line(out, &format!("bao write identity/entity-alias name={entity} canonical_id=\"$ID\" mount_accessor=\"$TOKEN\""));
         let ids = self.settings.into_iter().flat_map(|settings| &settings.openbao.login).filter_map(|login| match login {
-            AuthMethod::JwtSvid(svid) => Some(svid.spiffe_id.clone().unwrap_or_else(|| "$SPIFFE_ID".to_owned())),
+            AuthMethod::JwtSvid(svid) => Some(svid.spiffe_id.as_deref().map_or_else(|| "\"$SPIFFE_ID\"".to_owned(), quoted)),
             _ => None,
         });
         for id in ids {
-            line(out, &format!("bao write identity/entity-alias name=\"{id}\" canonical_id=\"$ID\" mount_accessor=\"$JWT\""));
+            line(out, &format!("bao write identity/entity-alias name={id} canonical_id=\"$ID\" mount_accessor=\"$JWT\""));
         }
     }
 
@@ -183,21 +185,19 @@ impl<'a> Script<'a> {
     }
 
     fn enrolling(&self, out: &mut String) {
-        let host = &self.host;
+        let (role, entity) = (quoted(&format!("omens-enroll-{}", self.host)), quoted(&format!("omens-{}", self.host)));
         say(out, "Enrolment: a token of this host's entity, wrapped, for one use. The host has it signed and forgets it.");
         line(
             out,
             &format!(
-                "bao write auth/token/roles/omens-enroll-{host} allowed_policies=omens-enroll allowed_entity_aliases=omens-{host} \\\n  \
+                "bao write auth/token/roles/{role} allowed_policies=omens-enroll allowed_entity_aliases={entity} \\\n  \
                  orphan=true renewable=false token_no_default_policy=true token_explicit_max_ttl=15m"
             ),
         );
         say(out, "To be done for each enrolment, and its answer taken to the host as a file:");
         say(
             out,
-            &format!(
-                "  bao token create -role=omens-enroll-{host} -entity-alias=omens-{host} -policy=omens-enroll -wrap-ttl=10m -field=wrapping_token"
-            ),
+            &format!("  bao token create -role={role} -entity-alias={entity} -policy=omens-enroll -wrap-ttl=10m -field=wrapping_token"),
         );
         say(out, "  omens enroll --wrapping-token file:FILE");
     }
@@ -275,12 +275,18 @@ fn policy(out: &mut String, name: &str, text: &str) {
     line(out, &format!("bao policy write {name} - <<'END'\n{}\nEND", text.trim_end()));
 }
 
-/// JSON for a path. Names of the shell in it are those of accessors.
+/// JSON for a path, which may hold names that a host chose: the shell reads nothing in it.
 fn write_json(out: &mut String, path: &str, json: &str) {
-    line(out, &format!("bao write {path} - <<END\n{}\nEND", json.trim_end()));
+    line(out, &format!("bao write {path} - <<'END'\n{}\nEND", json.trim_end()));
 }
 
-/// A word of the shell, whatever is in it.
+/// JSON of ours for a path, in which the shell puts the accessor of logins by certificate.
+fn write_template(out: &mut String, path: &str, json: &str) {
+    line(out, &format!("bao write {path} - <<END\n{}\nEND", json.trim_end().replace("CERT_ACCESSOR", "$CERT")));
+}
+
+/// A word of the shell, whatever is in it. What needs no quotes has none, for those who read the script.
 fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
+    let is_plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c));
+    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -8,7 +8,7 @@ use super::exit::{REFUSED, UNKNOWN};
 use super::journal;
 use super::output::Output;
 use super::progress::Progress;
-use super::refused;
+use super::refused::{self, Asked};
 use super::screen::Screen;
 use super::show;
 use super::style::Style;
@@ -19,6 +19,9 @@ use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
+
+/// Writes what others read of a run that had no settings.
+pub(super) type Leave = fn(&Remains, &Report, Clock);
 
 /// One run of the program.
 pub(super) struct Session<'a> {
@@ -32,6 +35,8 @@ pub(super) struct Session<'a> {
     /// For stderr.
     pub(super) log_style: Style,
     pub(super) drivers: Drivers,
+    /// What a run leaves that could not use the settings. Commands that only look never come to it.
+    leave: Leave,
     started: Time,
     /// `host.name` of the settings, once they were read.
     host: RefCell<String>,
@@ -45,12 +50,13 @@ impl<'a> Session<'a> {
         screen: &'a Screen,
         output: &'a mut Output,
         drivers: Drivers,
+        leave: Leave,
     ) -> Self {
         let style = Style::of(global.color, environment.stdout_is_terminal, environment);
         let log_style = Style::of(global.color, environment.stderr_is_terminal, environment);
         screen.log(global.verbose, log_style.colors(), environment.stderr_is_journal);
         let started = clock.now();
-        Self { environment, clock, global, screen, output, style, log_style, drivers, started, host: RefCell::default() }
+        Self { environment, clock, global, screen, output, style, log_style, drivers, leave, started, host: RefCell::default() }
     }
 
     /// Reads the settings; with `check_secrets`, the owners and modes of `file:` secrets are part of it. What is wrong within single
@@ -77,7 +83,11 @@ impl<'a> Session<'a> {
 
     /// Ends a command that cannot do anything without the settings.
     pub(super) fn unusable(&mut self, command: &Command, remains: Remains) -> u8 {
-        self.refused(command, &Report { errors: remains.errors, ..self.empty(command.name(), error_code(command)) })
+        let report = Report { errors: remains.errors.clone(), ..self.empty(command.name(), error_code(command)) };
+        if command.is_run() {
+            (self.leave)(&remains, &report, self.clock);
+        }
+        self.refused(command, &report)
     }
 
     /// The settings, if they know the names that the command line has.
@@ -107,7 +117,8 @@ impl<'a> Session<'a> {
 
     /// Prints why nothing was attempted, in the shape that the command's document has at every exit code.
     fn refused(&mut self, command: &Command, report: &Report) -> u8 {
-        if !(self.is_json(command) && refused::print(self.output, report)) {
+        let endpoint = if let Command::Probe(probe) = command { probe.address.as_str() } else { "" };
+        if !(self.is_json(command) && refused::print(self.output, report, Asked { endpoint, ..Asked::default() })) {
             return self.report(report);
         }
         self.errors(report);
@@ -133,7 +144,7 @@ impl<'a> Session<'a> {
     /// failed is on stderr as well, where somebody looks for it who sends stdout elsewhere.
     pub(super) fn report(&mut self, report: &Report) -> u8 {
         if self.global.json {
-            if !refused::print(self.output, report) {
+            if !refused::print(self.output, report, Asked::default()) {
                 self.output.document(report);
             }
         } else if !self.global.quiet {
@@ -160,7 +171,7 @@ impl<'a> Session<'a> {
         self.errors(report);
     }
 
-    fn errors(&self, report: &Report) {
+    pub(super) fn errors(&self, report: &Report) {
         let (environment, style) = (self.environment, self.log_style);
         // On one terminal it would stand there twice.
         journal::tell(report);

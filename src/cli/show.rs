@@ -4,6 +4,7 @@ use super::style::Style;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Warning};
 use crate::model::finding::Severity;
+use crate::model::name::Generation;
 use crate::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use crate::model::text::one_line;
 
@@ -27,7 +28,8 @@ pub fn report_of_many(report: &Report, style: Style) -> String {
 /// What failed, a line each: for those who do not see the result.
 #[must_use]
 pub fn failures(report: &Report, style: Style) -> String {
-    let failed = worst_first(report).into_iter().filter(|certificate| rank(certificate.outcome) < RANK_OF_GOOD);
+    // `rolled-back` is what was asked for where the run ended well.
+    let failed = worst_first(report).into_iter().filter(|certificate| !certificate.is_good(report.exit == 0));
     let line = |certificate: &CertReport| {
         let error = certificate.error.as_ref().map_or(String::new(), |error| format!(": {}", failure(error)));
         format!("{}: {}: {}{error}\n", style.bad("error"), certificate.name, certificate.outcome.as_str())
@@ -40,9 +42,6 @@ fn worst_first(report: &Report) -> Vec<&CertReport> {
     sorted.sort_by_key(|certificate| rank(certificate.outcome));
     sorted
 }
-
-/// From here on an outcome is no failure.
-const RANK_OF_GOOD: u8 = 3;
 
 /// How bad an outcome is; 0 is the worst.
 const fn rank(outcome: Outcome) -> u8 {
@@ -58,7 +57,7 @@ const fn rank(outcome: Outcome) -> u8 {
         | Outcome::Revoked
         | Outcome::Unblocked
         | Outcome::Forgotten
-        | Outcome::Renamed => RANK_OF_GOOD,
+        | Outcome::Renamed => 3,
         Outcome::Kept | Outcome::NotDue | Outcome::Unchanged => 4,
     }
 }
@@ -90,7 +89,7 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
         lines.iter().for_each(|line| text.push_str(&format!("  {}: {}\n", style.dim(word), one_line(line, LINE))));
     }
     if let Some(debt) = &report.debt {
-        text.push_str(&format!("  {}: {}\n", style.warn("debt"), self::debt(debt)));
+        text.push_str(&format!("  {}: {}\n", style.warn("debt"), self::debt(debt, report.generation)));
     }
     if let Some(error) = &report.error {
         text.push_str(&hint(error.hint.as_deref(), style));
@@ -154,14 +153,17 @@ fn served(report: &CertReport) -> Option<String> {
     Some(text)
 }
 
-pub(super) fn debt(debt: &Debt) -> String {
+/// What is owed, where consumers read `read`.
+pub(super) fn debt(debt: &Debt, read: Option<Generation>) -> String {
     let since = debt.since.map_or(String::new(), |since| format!(" since {since}"));
     let tried = match debt.attempts {
+        0 => String::new(),
         1 => ", tried once".to_owned(),
         attempts => format!(", tried {attempts} times"),
     };
     let last = debt.stage.zip(debt.code).map_or(String::new(), |(stage, code)| format!(", last failed at {stage}: {code}"));
-    one_line(&format!("{} is issued but not taken up{since}{tried}{last}", debt.generation), LINE)
+    let how = if read == Some(debt.generation) { "is what consumers read, and not settled" } else { "is issued but not taken up" };
+    one_line(&format!("{} {how}{since}{tried}{last}", debt.generation), LINE)
 }
 
 pub(super) fn hint(hint: Option<&str>, style: Style) -> String {
@@ -193,7 +195,7 @@ mod tests {
     use crate::model::code::Code;
     use crate::model::failure::Stage;
     use crate::model::finding::Finding;
-    use crate::model::name::{CertName, Generation};
+    use crate::model::name::CertName;
     use crate::model::reason::{Reason, ReasonCode};
     use crate::model::state::Proof;
 

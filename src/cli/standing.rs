@@ -67,7 +67,7 @@ fn line(standing: &Standing, now: Time, width: usize, style: Style) -> String {
     let name = format!("{:width$}", planned.name.as_str());
     let word = format!("{:13}", word(standing));
     let word = if standing.healthy { style.good(&word) } else { style.bad(&word) };
-    let generation = standing.live.map_or_else(|| "-".to_owned(), |live| live.to_string());
+    let generation = standing.serves().map_or_else(|| "-".to_owned(), |serves| serves.to_string());
     let left = planned.expires.map_or_else(|| "nothing".to_owned(), |expires| left(expires, now));
     let mut text = format!("{}  {word}  {generation:8}  {left:16}  {}\n", style.name(&name), one_line(&what(standing, now), SHORT));
     // What the line itself says is not said twice.
@@ -137,7 +137,7 @@ fn whole(standing: &Standing, now: Time, style: Style) -> String {
     let planned = &standing.planned;
     let health = if standing.healthy { style.good("healthy") } else { style.bad("not healthy") };
     let mut text = format!("{}: {health}", style.name(planned.name.as_str()));
-    if let Some((generation, expires)) = standing.live.zip(planned.expires) {
+    if let Some((generation, expires)) = standing.serves().zip(planned.expires) {
         let proof = standing.proof.map_or("none", crate::model::state::Proof::as_str);
         let left = if expires > now {
             format!("{} left", span::about(expires.since(now)))
@@ -167,7 +167,7 @@ fn whole(standing: &Standing, now: Time, style: Style) -> String {
         text.push_str(&format!("  {}: copies, renewed file by file and so weaker than links: {all}\n", style.warn("note")));
     }
     if let Some(debt) = &standing.debt {
-        text.push_str(&format!("  {}: {}\n", style.warn("debt"), show::debt(debt)));
+        text.push_str(&format!("  {}: {}\n", style.warn("debt"), show::debt(debt, standing.published)));
     }
     if let Some(last) = &standing.last_error {
         let says = format!("{}: {}: {}", last.failure.stage, last.failure.code, last.failure.text);

@@ -5,13 +5,14 @@ use std::ffi::{OsStr, OsString};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
 
-use super::arguments::{Arguments, Color};
+use super::arguments::{Arguments, CONFIG, Color};
 use super::environment::Environment;
 use super::exit::{OK, REFUSED, UNKNOWN};
 use super::output::Output;
+use super::refused::{self, Asked};
 use super::screen::Screen;
+use super::session;
 use super::style::Style;
-use super::{refused, session};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::report::{Report, RunError};
@@ -67,7 +68,10 @@ pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Cloc
         let error = RunError { code: Code::Usage, text: one_line(&text, 500), hint: Some(hint) };
         // Which command it should have been nobody knows where there is none.
         let report = Report { error: Some(error), ..session::empty(command.unwrap_or(&"error"), now, now, code) };
-        if !refused::print(output, &report) {
+        let config = value(&words, "--config").unwrap_or(CONFIG);
+        let after = words.iter().skip_while(|word| command != Some(word)).skip(1);
+        let endpoint = after.copied().find(|word| !word.starts_with('-')).unwrap_or_default();
+        if !refused::print(output, &report, Asked { config, endpoint }) {
             output.document(&report);
         }
     }
@@ -76,9 +80,13 @@ pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Cloc
 
 /// `--color` as far as it can be made out of a command line that is wrong.
 fn color(words: &[&str]) -> Color {
-    let value = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--color")? {
+    value(words, "--color").and_then(|word| Color::from_str(word, false).ok()).unwrap_or(Color::Auto)
+}
+
+/// The value of an option, as `OPTION VALUE` or `OPTION=VALUE`.
+fn value<'a>(words: &[&'a str], option: &str) -> Option<&'a str> {
+    words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(option)? {
         "" => words.get(at + 1).copied(),
         rest => rest.strip_prefix('='),
-    });
-    value.and_then(|word| Color::from_str(word, false).ok()).unwrap_or(Color::Auto)
+    })
 }

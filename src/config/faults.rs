@@ -1,22 +1,31 @@
-//! What is wrong within single certificates of the settings: it costs those, and never another one.
+//! What is wrong in the settings and costs single certificates, or nobody but those who are told of runs.
 
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::name::CertName;
 use crate::model::report::SettingsError;
 
-/// What is wrong within single certificates: their entries, profiles, accounts or files of `omens.d`. It costs those certificates.
+/// What is wrong within single certificates (their entries, profiles, accounts or files of `omens.d`), which costs those, and in what a run
+/// is told by, which costs none.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// The certificates that cannot be worked on, in the order of the files, names unique.
     pub certificates: Vec<Faulty>,
     /// Where certificates may be named whose names nobody can make out: the first thing that is wrong there.
     pub hidden: Option<SettingsError>,
+    /// The first thing that is wrong in `[notify]` or `[metrics]`: whoever is to be told of a run may not be, and nothing else is lost.
+    pub telling: Option<SettingsError>,
     /// All that is wrong, in the order of the files and their lines.
     pub errors: Vec<SettingsError>,
 }
 
 impl Faults {
+    /// Whether something is wrong that no certificate stands for: every run about all of them says so.
+    #[must_use]
+    pub const fn is_beyond_certificates(&self) -> bool {
+        self.hidden.is_some() || self.telling.is_some()
+    }
+
     /// What is wrong with the certificate of this name, where something is.
     #[must_use]
     pub fn of(&self, name: &CertName) -> Option<&Faulty> {

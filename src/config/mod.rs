@@ -84,7 +84,8 @@ pub fn by_reach(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
         Some(Err(remains)) => Err(Box::new(Remains { errors, ..*remains })),
         None => {
             let paths = Some(Paths::default());
-            Err(Box::new(Remains { host: None, paths, anchors: Vec::new(), sealing: None, drivers: options.drivers, errors }))
+            let (anchors, drivers) = (Vec::new(), options.drivers);
+            Err(Box::new(Remains { host: None, paths, anchors, sealing: None, metrics: None, drivers, errors }))
         }
     }
 }
@@ -97,6 +98,12 @@ pub fn profile(word: &str, policies: &Path) -> Result<Arc<Profile>, Vec<Settings
     let errors = Errors::default();
     let profile = profile::named(word, policies, &errors);
     profile.ok_or_else(|| errors.into_inner())
+}
+
+/// The profile of this name out of the bytes of its file, or else the shipped one; `None` where it is neither, or wrong.
+#[must_use]
+pub fn profile_of(name: &str, file: Option<(String, Vec<u8>)>) -> Option<Arc<Profile>> {
+    profile::of_file(name, file, &Errors::default())
 }
 
 /// By file, the main one first, and by place. Where a file is no TOML in places, what seems to be missing and what stands in such a line

@@ -137,6 +137,18 @@ pub(super) fn named(word: &str, policies: &Path, errors: &Errors) -> Option<Arc<
     }
 }
 
+/// The profile of this name out of the bytes of its file, or else the shipped one.
+pub(super) fn of_file(name: &str, file: Option<(String, Vec<u8>)>, errors: &Errors) -> Option<Arc<Profile>> {
+    let shipped = || {
+        SHIPPED
+            .iter()
+            .find(|(shipped, _)| *shipped == name)
+            .map(|(name, text)| (format!("(shipped) {name}.toml"), text.as_bytes().to_vec()))
+    };
+    let (file, bytes) = file.or_else(shipped)?;
+    parse(name, &file, bytes, errors).map(Arc::new)
+}
+
 fn parse(name: &str, file: &str, bytes: Vec<u8>, errors: &Errors) -> Option<Profile> {
     let document = tree::parse(file, bytes);
     errors.extend(document.errors);

@@ -1,6 +1,8 @@
-//! All tables of the settings, and how far what is wrong in them reaches: one certificate, the certificates of one file of `omens.d`, or all.
+//! All tables of the settings, and how far what is wrong in them reaches: one certificate, the certificates of one file of `omens.d`, all,
+//! or none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::LoadOptions;
 use super::attestation;
@@ -20,6 +22,7 @@ use super::value;
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::openbao::{AuthMethod, OpenBao};
+use crate::model::program::Program;
 use crate::model::report::SettingsError;
 
 /// The settings without the certificates that are wrong.
@@ -38,10 +41,9 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let tpm = root.get("tpm");
     let sealing = tpm.map_or(Some(None), |node| tpm::tpm(node, errors).map(Some));
     let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, roots.as_deref(), tpm.is_some()));
-    let metrics = root.or("metrics", None, host::metrics);
-    let notify = root.or("notify", None, program::notify);
     let defaults = root.or("defaults", None, renew_at::defaults);
     let of_tables = errors.count() - of_files.len();
+    let Telling { metrics, notify, wrong: telling } = Telling::read(&root, errors);
 
     let identities = identities(openbao.as_ref());
     let nodes = root.get(files::CERTIFICATE).map_or(Some(&[][..]), |node| files::certificates(node, errors));
@@ -58,10 +60,10 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let (of_main, of_drop_ins): (Vec<_>, Vec<_>) =
         of_files.into_iter().chain(errors.after(before_unknown)).partition(|error| error.file == main);
     let usable = of_tables == 0 && of_main.is_empty() && nodes.is_some();
-    let rest = attestation.zip(metrics).zip(notify);
-    match (host, paths, trust, openbao, sealing, rest) {
-        (Some(host), Some(paths), Some(trust), Some(openbao), Some(sealing), Some(((attestation, metrics), notify))) if usable => {
+    match (host, paths, trust, openbao, sealing, attestation) {
+        (Some(host), Some(paths), Some(trust), Some(openbao), Some(sealing), Some(attestation)) if usable => {
             let (certificates, faults) = by_certificate(drafts, of_drop_ins, merged.hides);
+            let faults = Faults { telling, ..faults };
             let Trust { file: anchor_file, anchor, also, crls, also_at } = trust;
             Ok(Settings {
                 file: options.file.clone(),
@@ -87,8 +89,26 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
         (host, paths, trust, _, sealing, _) => {
             let paths = paths.or_else(|| places(merged));
             let anchors = trust.map(|trust| std::iter::once(trust.anchor).chain(trust.also).collect()).unwrap_or_default();
-            Err(Box::new(Remains { host, paths, anchors, sealing: sealing.flatten(), drivers: options.drivers, errors: Vec::new() }))
+            let (sealing, drivers) = (sealing.flatten(), options.drivers);
+            Err(Box::new(Remains { host, paths, anchors, sealing, metrics, drivers, errors: Vec::new() }))
         }
+    }
+}
+
+/// Who is told of a run. What is wrong with that stops none: no certificate may expire because nobody can be told of it.
+struct Telling {
+    metrics: Option<PathBuf>,
+    notify: Option<Program>,
+    /// The first thing that is wrong.
+    wrong: Option<SettingsError>,
+}
+
+impl Telling {
+    fn read(root: &Shape<'_>, errors: &Errors) -> Self {
+        let before = errors.count();
+        let metrics = root.or("metrics", None, host::metrics).flatten();
+        let notify = root.or("notify", None, program::notify).flatten();
+        Self { metrics, notify, wrong: errors.after(before).into_iter().next() }
     }
 }
 

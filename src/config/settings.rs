@@ -55,7 +55,7 @@ pub struct Settings {
     pub attestation: Option<Attestation>,
     /// All certificates that can be worked on, in the order of the files, names unique.
     pub certificates: Vec<Certificate>,
-    /// What is wrong within single certificates; those are not among `certificates`.
+    /// What is wrong and costs single certificates, which are not among `certificates`, or none.
     pub faults: Faults,
     /// The kinds of service that they may name.
     pub drivers: Drivers,
@@ -128,6 +128,8 @@ pub struct Remains {
     pub anchors: Vec<Anchor>,
     /// The TPM.
     pub sealing: Option<Sealing>,
+    /// Where every run leaves its metrics, where that can be made out.
+    pub metrics: Option<PathBuf>,
     /// The kinds of service that there are.
     pub drivers: Drivers,
     /// All that is wrong, in the order of the files and their lines.

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the door through which our own trees are read")]
 
 mod buffer;
+mod content;
 mod error;
 mod room;
 
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 pub use buffer::{Buffer, Glance};
+pub use content::Content;
 pub use error::DiskError;
 
 /// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
@@ -34,27 +36,6 @@ pub enum Kind {
     Link,
     /// A device, socket or pipe.
     Other,
-}
-
-/// A file as it was read.
-#[derive(Debug)]
-pub struct Content {
-    /// Its bytes, wiped when dropped, since it may hold a key.
-    pub bytes: Zeroizing<Vec<u8>>,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
-
-impl Content {
-    /// The same without a copy of its own.
-    #[must_use]
-    pub fn as_glance(&self) -> Glance<'_> {
-        Glance { bytes: &self.bytes, mode: self.mode, uid: self.uid, gid: self.gid }
-    }
 }
 
 /// An open directory.

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
 
 mod call;
+mod message;
 
 use std::error::Error;
 use std::io;
@@ -14,9 +15,9 @@ use zeroize::Zeroizing;
 
 use super::tls::{self, Distrust, Identity, LastDistrust, TlsError};
 use crate::model::clock::Clock;
-use crate::model::secret::Token;
 use crate::model::text;
 pub use call::{Body, Call, Called, Verb};
+pub use message::{Answer, Request};
 
 /// For name, TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -44,30 +45,6 @@ pub struct Client {
 struct Way<'a> {
     name: &'a str,
     at: std::net::SocketAddr,
-}
-
-/// One request.
-#[derive(Debug)]
-pub struct Request<'a> {
-    /// Below the base, without a leading slash.
-    pub path: &'a str,
-    /// `X-Vault-Namespace`; none for the root one.
-    pub namespace: Option<&'a str>,
-    /// `X-Vault-Token`.
-    pub token: Option<&'a Token>,
-    /// JSON to POST; without it the request is a GET.
-    pub json: Option<Zeroizing<Vec<u8>>>,
-}
-
-/// What came back: status, and the whole body.
-#[derive(Debug)]
-pub struct Answer {
-    /// Status code, any but a redirect's.
-    pub status: u16,
-    /// The header `Retry-After`, as sent.
-    pub retry_after: Option<String>,
-    /// At most 1 MiB. It may hold a token.
-    pub body: Zeroizing<Vec<u8>>,
 }
 
 /// What could have happened to a request that has no answer.

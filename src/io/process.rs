@@ -26,6 +26,8 @@ const SYSTEM: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 
 /// What of the output of a program of the administrator's is kept.
 const OUTPUT: usize = 4096;
+/// How long the output of a program that has ended may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Where such a program finds others.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -113,7 +115,7 @@ impl Ended {
 }
 
 /// Runs a program that the settings name, in an environment of PATH, LANG and these variables, with these bytes on its standard input. What
-/// it says is in the log. At its time limit it is killed with everything it started.
+/// it says is in the log. At its time limit it is killed with its process group.
 ///
 /// # Errors
 /// Others could have written it, it cannot be started, or does not end in time.
@@ -141,11 +143,14 @@ pub async fn exec(program: &Program, variables: &[Variable], input: &[u8]) -> Re
         .spawn()
         .map_err(broken)?;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let ended = tokio::time::timeout(program.timeout, to_the_end(&mut child, input)).await;
     // Who was started in the background must not outlive the run, whether the program ended or not.
-    if let Some(group) = group {
-        rustix::process::kill_process_group(group, Signal::KILL).ok();
-    }
+    let end_all = || {
+        if let Some(group) = group {
+            rustix::process::kill_process_group(group, Signal::KILL).ok();
+        }
+    };
+    let ended = tokio::time::timeout(program.timeout, to_the_end(&mut child, input, end_all)).await;
+    end_all();
     let ended = match ended {
         Err(_) => return Err(NotRun::TooLong { program: shown, limit: program.timeout }),
         Ok(ended) => ended.map_err(broken)?,
@@ -160,8 +165,9 @@ fn keep_what_is_open() {
     close_fds::set_fds_cloexec_threadsafe(AFTER_THE_STREAMS, &[]);
 }
 
-/// Gives a child its input, and waits for its output and its end.
-async fn to_the_end(child: &mut Child, input: &[u8]) -> std::io::Result<Ended> {
+/// Gives a child its input, and waits for its output and its end. Its end decides: who holds its output open beyond that, in the background,
+/// is ended.
+async fn to_the_end(child: &mut Child, input: &[u8], end_all: impl FnOnce()) -> std::io::Result<Ended> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let give = async {
         if let Some(mut stdin) = stdin {
@@ -169,8 +175,17 @@ async fn to_the_end(child: &mut Child, input: &[u8]) -> std::io::Result<Ended> {
             stdin.write_all(input).await.ok();
         }
     };
-    let ((), stdout, stderr) = tokio::join!(give, begin_of(stdout), begin_of(stderr));
-    Ok(Ended { code: child.wait().await?.code(), stdout: stdout?, stderr: stderr? })
+    let output = async { tokio::join!(give, begin_of(stdout), begin_of(stderr)) };
+    tokio::pin!(output);
+    let (status, output) = tokio::select! {
+        output = &mut output => (child.wait().await?, Some(output)),
+        status = child.wait() => {
+            end_all();
+            (status?, tokio::time::timeout(LAST_WORDS, output).await.ok())
+        }
+    };
+    let (stdout, stderr) = output.map_or((Ok(String::new()), Ok(String::new())), |((), stdout, stderr)| (stdout, stderr));
+    Ok(Ended { code: status.code(), stdout: stdout?, stderr: stderr? })
 }
 
 /// The first of what comes, as one line; the rest is read and dropped, so that nobody waits for room in a pipe.
@@ -287,6 +302,14 @@ mod tests {
         // PWD and _ are the shell's own.
         let names: Vec<&str> = ended.stderr.split(' ').filter(|name| !matches!(*name, "PWD" | "_" | "SHLVL" | "OLDPWD")).collect();
         assert_eq!(names, ["LANG", "OMENS_NAME", "PATH"]);
+    }
+
+    #[tokio::test]
+    async fn a_program_has_ended_whoever_holds_its_output_open() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = script(dir.path(), "sleep 60 & echo done; exit 4");
+        let ended = exec(&program(path, &[], LIMIT), &[], b"").await.expect("it ends");
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(4), "done"));
     }
 
     #[tokio::test]

@@ -211,7 +211,7 @@ fn read(file: File, meta: &Metadata, path: &Path, limit: u64, bytes: &mut Vec<u8
     Ok(())
 }
 
-/// Resolves a path as the kernel does, one component after the other, and refuses a directory on the way that others can write to.
+/// Resolves a path as the kernel does, one component after the other, and refuses a directory on the way that others own or can write to.
 fn walk(path: &Path) -> Result<PathBuf, ReadError> {
     let absolute = std::path::absolute(path).map_err(|e| ReadError::io("find", path, e))?;
     let mut rest: Vec<PathBuf> = absolute.components().rev().map(|c| PathBuf::from(c.as_os_str())).collect();
@@ -243,7 +243,9 @@ fn walk(path: &Path) -> Result<PathBuf, ReadError> {
     Ok(at)
 }
 
+/// Who owns a directory can put another file into the place of one in it, and so can whoever may write to it; of a sticky one only its owner.
 fn refuse_open_directory(path: &Path, meta: &Metadata) -> Result<(), ReadError> {
+    refuse_foreign(path, meta)?;
     if meta.mode() & STICKY != 0 { Ok(()) } else { refuse_writable(path, meta) }
 }
 
@@ -377,6 +379,15 @@ mod tests {
         directory(&open, 0o777);
         symlink(&path, open.join("hook")).unwrap();
         assert!(matches!(check_program(&open.join("hook")), Err(ReadError::Unsafe { .. })));
+        // Nor is it any use that nobody else may write to it, where it is somebody else's.
+        let foreign = dir.path().join("foreign");
+        directory(&foreign, 0o755);
+        write(&foreign.join("hook"), b"#!/bin/true\n", 0o755);
+        assert!(check_program(&foreign.join("hook")).is_ok());
+        // Only root gives directories away.
+        if std::os::unix::fs::chown(&foreign, Some(12_345), None).is_ok() {
+            assert!(matches!(check_program(&foreign.join("hook")), Err(ReadError::Unsafe { .. })));
+        }
     }
 
     #[test]

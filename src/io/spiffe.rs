@@ -127,7 +127,8 @@ async fn exchange(sender: SendRequest<Bytes>, message: &[u8]) -> Result<Svid, Sv
     if head.status != http::StatusCode::OK {
         return Err(SvidError::Malformed(format!("HTTP status {}", head.status.as_u16())));
     }
-    let mut received = Zeroizing::new(Vec::new());
+    // Made whole: a buffer that grows leaves copies of the token behind.
+    let mut received = Zeroizing::new(Vec::with_capacity(BODY));
     while let Some(part) = body.data().await {
         let part = part.map_err(|why| lost(&why))?;
         if received.len() + part.len() > BODY {

@@ -167,6 +167,7 @@ catalogue! {
     NAME_CN_OTHER = "name.cn-other", High, fixed, "another common name than asked for", NAMES;
     NAME_CN_ABSENT = "name.cn-absent", High, fixed, "no common name although one was asked for", NAMES;
     NAME_CN_SPELLING = "name.cn-spelling", Low, open, "the common name looks like a name or address and is not spelled like any of the names", "";
+    NAME_CN_WILDCARD = "name.cn-beside-wildcard", Low, open, "the common name is covered by a wildcard alone, and not spelled like any of the names", "";
     NAME_TWICE = "name.twice", Low, open, "the same name twice", "";
     NAME_SUBJECT = "name.subject-extra", Low, open, "subject attributes that nobody asked for",
         "clear organization, ou, country and the like on role {role}, or name them in `subject` of the certificate in the settings";

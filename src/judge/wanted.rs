@@ -2,7 +2,7 @@
 //! name in the common name: rustls and Go do not either ([Peers](crate::judge#peers)).
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::cert::{Facts, Names};
 use super::lint::{self, Findings, audit};
@@ -80,14 +80,45 @@ fn common_name(findings: &mut Findings<'_>, leaf: &Facts, san: &Names) {
     }
     let alone = leaf.subject.others.is_empty();
     let reads_as_name = |name: &str| name.contains(['.', ':']) && !name.contains([' ', '/']);
+    let wild = |common: &str| san.dns.iter().any(|name| covers(name, common));
     let is_meant = |common: &str| {
-        let ip = common.parse::<IpAddr>().ok();
+        let ip = common.parse::<IpAddr>().ok().or_else(|| aton(common).map(IpAddr::V4));
         san.dns.iter().any(|name| name.eq_ignore_ascii_case(common)) || ip.is_some_and(|ip| san.ip.contains(&ip))
     };
-    let odd = |name: &&String| !san.spells(name) && (is_meant(name) || (alone && reads_as_name(name)));
+    let odd = |name: &&String| !san.spells(name) && (is_meant(name) || (alone && reads_as_name(name) && !wild(name)));
+    if let Some(beside) = leaf.subject.common_names.iter().find(|name| !san.spells(name) && !is_meant(name) && wild(name)) {
+        findings.add(&lint::NAME_CN_WILDCARD, "a common name among the names", format!("cn:{beside}"));
+    }
     if let Some(odd) = leaf.subject.common_names.iter().find(odd) {
         findings.add(&lint::NAME_CN_SPELLING, "a common name spelled like one of the names", format!("cn:{odd}"));
     }
+}
+
+/// Whether a wildcard is for a name: of one more label.
+fn covers(wildcard: &str, name: &str) -> bool {
+    let behind = wildcard.strip_prefix("*.").zip(name.split_once('.').map(|(_, behind)| behind));
+    behind.is_some_and(|(own, behind)| own.eq_ignore_ascii_case(behind))
+}
+
+/// An IPv4 address as `inet_aton` reads it: one to four numbers, in decimal, octal (`0…`) or hexadecimal (`0x…`), the last of which fills
+/// what is left.
+fn aton(text: &str) -> Option<Ipv4Addr> {
+    let number = |part: &str| match part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None if part.len() > 1 && part.starts_with('0') => u32::from_str_radix(part, 8).ok().or_else(|| part.parse().ok()),
+        None => part.parse().ok(),
+    };
+    let parts: Vec<u32> = text.split('.').map(number).collect::<Option<_>>()?;
+    let (last, first) = parts.split_last()?;
+    if first.len() > 3 || first.iter().any(|part| *part > 255) {
+        return None;
+    }
+    let left = 8 * (4 - u32::try_from(first.len()).ok()?);
+    if left < 32 && *last >> left != 0 {
+        return None;
+    }
+    let high = first.iter().zip([24_u32, 16, 8]).fold(0_u32, |all, (part, shift)| all | part << shift);
+    Some(Ipv4Addr::from(high | last))
 }
 
 /// Judges whether a leaf is for every one of these names.
@@ -119,4 +150,26 @@ fn list(san: &Names) -> String {
     let names: Vec<String> =
         san.dns.iter().cloned().chain(san.ip.iter().map(ToString::to_string)).chain(san.others.iter().cloned()).collect();
     if names.is_empty() { "no name".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_many_spellings() {
+        for text in ["127.0.0.1", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "2130706433", "127.1", "127.0.1", "017700000001"] {
+            assert_eq!(aton(text), Some(Ipv4Addr::LOCALHOST), "{text}");
+        }
+        for text in ["", "a", "256.0.0.1", "1.2.3.4.5", "127.0.0.256", "0x", "1..2", "127.16777216"] {
+            assert_eq!(aton(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_for_one_more_label() {
+        for (name, covered) in [("a.example.com", true), ("A.EXAMPLE.com", true), ("a.b.example.com", false), ("example.com", false)] {
+            assert_eq!(covers("*.example.com", name), covered, "{name}");
+        }
+    }
 }

@@ -52,6 +52,9 @@ impl fmt::Display for CertName {
 pub struct Generation(pub u64);
 
 impl Generation {
+    /// No host comes to a number beyond this: a directory of that name is not ours.
+    pub const LARGEST: u64 = 1_000_000_000_000;
+
     /// Reads `gen-N`; nothing else (`gen-01`, `gen-0`, `.gen-1`) names a generation.
     #[must_use]
     pub fn parse(directory: &str) -> Option<Self> {
@@ -59,7 +62,13 @@ impl Generation {
         if digits.starts_with('0') || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        digits.parse().ok().map(Self)
+        digits.parse().ok().filter(|number| *number <= Self::LARGEST).map(Self)
+    }
+
+    /// The one after the largest number that was ever seen.
+    #[must_use]
+    pub const fn after(largest: u64) -> Self {
+        Self(largest.saturating_add(1))
     }
 }
 

@@ -108,6 +108,20 @@ pub struct CertReport {
 }
 
 impl CertReport {
+    /// Whether it leaves the exit code at 0: `rolled-back` does only where a person asked to go back, `blocked` where only a window of the
+    /// settings is waited for.
+    #[must_use]
+    pub fn is_good(&self, goes_back: bool) -> bool {
+        match self.outcome {
+            Outcome::Blocked => self.error.as_ref().is_some_and(|error| error.code == Code::OutsideWindow),
+            Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
+            Outcome::Restored | Outcome::Kept | Outcome::Resealed => true,
+            Outcome::Revoked | Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged | Outcome::Forgotten | Outcome::Renamed => true,
+            Outcome::RolledBack => goes_back,
+            Outcome::Refused | Outcome::Failed | Outcome::Exhausted | Outcome::Interrupted => false,
+        }
+    }
+
     /// A report with nothing in it yet.
     #[must_use]
     pub const fn new(name: CertName, outcome: Outcome) -> Self {

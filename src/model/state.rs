@@ -28,6 +28,14 @@ words! {
     }
 }
 
+impl Proof {
+    /// Whether the generation is known to be in use.
+    #[must_use]
+    pub const fn is_in_use(self) -> bool {
+        matches!(self, Self::Served | Self::File)
+    }
+}
+
 /// The proof of one committed generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +85,16 @@ pub struct Begun {
     pub at: Time,
 }
 
+/// A certificate that was replaced, and that the CA is still to be asked to revoke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToRevoke {
+    /// Its serial number.
+    pub serial: String,
+    /// When it ends: from then on there is nothing to revoke.
+    pub ends: Time,
+}
+
 /// A run that is at work on a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnderWay {
@@ -121,6 +139,9 @@ pub struct State {
     /// Serial numbers of its certificates that the CA has revoked, as far as a run saw it or asked for it; the newest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<String>,
+    /// What took the place of these was proven, and the settings want them revoked: kept until the CA has done so, or they have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to_revoke: Vec<ToRevoke>,
     /// The run that acts on it now.
     #[serde(default)]
     pub begun: Option<Begun>,
@@ -155,6 +176,7 @@ impl Default for State {
             requests_for: None,
             trust: BTreeMap::new(),
             revoked: Vec::new(),
+            to_revoke: Vec::new(),
             begun: None,
             last_error: None,
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::budget;
 use super::debt::{debt_of, proof_of_live};
 use super::faulty::trusted;
-use super::generation::Kept;
 use super::inventory::{self, Roots, StateFile, Tree};
 use super::outlet::{self, Bare};
 use super::sealing::SealingKeys;
+use super::serving::leaf_found;
 use super::standing::{self, Standing};
 use super::trust::TrustFiles;
 use super::under_way;
@@ -86,9 +86,9 @@ pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Fault
 }
 
 /// What a run would do to it: nothing.
-fn planned(faulty: &Faulty, live: Option<&Kept>) -> Planned {
+fn planned(faulty: &Faulty, found: Option<&Facts>) -> Planned {
     let reasons = vec![Reason::new(ReasonCode::Settings, faulty.failure().text)];
-    let expires = live.and_then(|live| live.facts.as_ref()).map(|facts| facts.not_after);
+    let expires = found.map(|facts| facts.not_after);
     Planned {
         name: faulty.name.clone(),
         due: false,
@@ -131,15 +131,15 @@ impl<'a> Found<'a> {
 
     /// What a run would do to it, with what is committed.
     fn planned(&self, faulty: &Faulty) -> Planned {
-        planned(faulty, self.tree(faulty).ok().and_then(|tree| tree.live).as_ref())
+        planned(faulty, self.tree(faulty).ok().as_ref().and_then(leaf_found))
     }
 
     /// Where it stands: what is committed and what consumers read, whatever the settings say.
     fn standing(&self, faulty: &Faulty, last_run: Option<Time>) -> Standing {
         let tree = self.tree(faulty).unwrap_or_else(|why| Tree { state_file: StateFile::Broken(why.to_string()), ..Tree::default() });
-        let mut planned = planned(faulty, tree.live.as_ref());
+        let mut planned = planned(faulty, leaf_found(&tree));
         planned.reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
-        let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
+        let facts = leaf_found(&tree);
         let keep = tree.live.as_ref().map_or(Keep::File, |live| live.keep);
         let pcrs = tree.live.as_ref().and_then(|live| self.keys.pcrs(live)).unwrap_or_default().to_vec();
         let copies = tree.live.as_ref().and_then(|live| live.meta.as_ref()).map(outlet::copies).unwrap_or_default();

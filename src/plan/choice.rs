@@ -108,6 +108,8 @@ pub struct Known {
     pub published: bool,
     /// Whether consumers took up what they are to trust.
     pub trusts: bool,
+    /// Whether it is only published so far, since links at consumers' own paths are missing: nobody is asked before they are there.
+    pub awaits_links: bool,
     /// Whether a new certificate was asked for by a person.
     pub force: bool,
     /// The number of the next generation.
@@ -178,6 +180,13 @@ pub fn choose(known: &Known) -> Plan {
 const fn doubt(live: &Live, known: &Known) -> Option<Why> {
     match live.proof {
         _ if known.begun => Some(Why::Interrupted),
+        Proof::None if known.awaits_links => {
+            if known.published {
+                None
+            } else {
+                Some(Why::Unpublished)
+            }
+        }
         Proof::None => Some(Why::NotProven),
         Proof::Served | Proof::File if !known.published => Some(Why::Unpublished),
         _ if !known.trusts => Some(Why::TrustChanged),
@@ -221,7 +230,18 @@ mod tests {
                     }
                     let newer = if debt.is_some() || !knows_withdrawn { vec![Generation(4), DEBT] } else { Vec::new() };
                     let (begun, published, force, trusts) = (bits & 2 != 0, bits & 4 != 0, bits & 8 != 0, bits & 16 == 0);
-                    all.push(Known { live, debt, newer, knows_withdrawn, begun, published, trusts, force, next: NEXT });
+                    all.push(Known {
+                        live,
+                        debt,
+                        newer,
+                        knows_withdrawn,
+                        begun,
+                        published,
+                        trusts,
+                        awaits_links: false,
+                        force,
+                        next: NEXT,
+                    });
                 }
             }
         }
@@ -296,6 +316,7 @@ mod tests {
             begun: false,
             published: true,
             trusts: true,
+            awaits_links: false,
             force: false,
             next: NEXT,
         }
@@ -329,6 +350,12 @@ mod tests {
             ("another trust, and stopped", Known { live: stopped(), trusts: false, ..calm() }, again(Why::TrustChanged)),
             ("interrupted", Known { begun: true, ..calm() }, again(Why::Interrupted)),
             ("unproven", Known { live: Some(live(Proof::None)), ..calm() }, again(Why::NotProven)),
+            ("links are missing", Known { live: Some(live(Proof::None)), awaits_links: true, ..calm() }, Plan::Rest),
+            (
+                "links are missing, and what lies there is wrong",
+                Known { live: Some(live(Proof::None)), awaits_links: true, published: false, ..calm() },
+                again(Why::Unpublished),
+            ),
             ("stopped", Known { live: stopped(), ..calm() }, again(Why::ServiceStopped)),
             ("stopped in an interrupted run", Known { live: stopped(), begun: true, ..calm() }, again(Why::Interrupted)),
             (

@@ -2,7 +2,7 @@
 
 use super::due::Renewal;
 use super::generation::{Condition, Kept, certificates};
-use super::inventory::Tree;
+use super::inventory::{StateFile, Tree};
 use super::validity::time_reason;
 use crate::config::settings::{Certificate, Settings};
 use crate::judge::{self, Gate};
@@ -53,9 +53,11 @@ pub fn publishable(settings: &Settings, certificate: &Certificate, kept: &Kept, 
 
 /// Why a generation waits, in words.
 pub(super) fn debt_text(tree: &Tree, generation: Generation) -> String {
+    let is_read = tree.published.generation == Some(generation) && tree.live.as_ref().is_none_or(|live| live.generation != generation);
     match tree.state.debt.as_ref().filter(|d| d.generation == generation) {
         Some(debt) => format!(
-            "{generation} was issued but not taken up: {} at {} (tried {} since {})",
+            "{generation} {}: {} at {} (tried {} since {})",
+            if is_read { "is what consumers read, but was not committed" } else { "was issued but not taken up" },
             debt.failure.code,
             debt.failure.stage,
             if debt.attempts == 1 { "once".to_owned() } else { format!("{} times", debt.attempts) },
@@ -76,10 +78,27 @@ pub fn proof_of_live(tree: &Tree) -> Option<Proof> {
     Some(proven.map_or(Proof::None, |p| p.proof))
 }
 
+/// Whether the committed generation has no proof because nobody was asked to read it: links at consumers' own paths were missing then. That
+/// is no debt of a service.
+#[must_use]
+pub fn is_unasked(tree: &Tree) -> bool {
+    let Some(live) = tree.live.as_ref().map(|live| live.generation) else { return false };
+    let noted = tree.state.proven.as_ref().is_some_and(|proven| proven.generation == live && proven.proof == Proof::None);
+    // Where a service was asked, that it did not take it up was noted with the commit.
+    noted && tree.state.debt.as_ref().is_none_or(|debt| debt.generation != live)
+}
+
+/// Whether the committed generation should be in use by now, and nobody knows that it is. What a newer omens noted this one cannot know.
+#[must_use]
+pub fn is_in_doubt(tree: &Tree) -> bool {
+    let is_known = !matches!(tree.state_file, StateFile::Newer(_));
+    proof_of_live(tree) == Some(Proof::None) && is_known && !is_unasked(tree)
+}
+
 /// The debt of a tree as reports show it.
 #[must_use]
 pub fn debt_of(tree: &Tree) -> Option<Debt> {
-    let unproven = tree.live.as_ref().filter(|_| proof_of_live(tree) == Some(Proof::None));
+    let unproven = tree.live.as_ref().filter(|_| is_in_doubt(tree));
     let kept = tree.debt.as_ref().or(unproven)?;
     let noted = tree.state.debt.as_ref().filter(|debt| debt.generation == kept.generation);
     Some(Debt {
@@ -90,4 +109,48 @@ pub fn debt_of(tree: &Tree) -> Option<Debt> {
         code: noted.map(|debt| debt.failure.code),
         attempts: noted.map_or(0, |debt| debt.attempts),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::code::Code;
+    use crate::model::failure::{Failure, Stage};
+    use crate::model::key::Keep;
+    use crate::model::state::{DebtState, Proven, State};
+
+    const LIVE: Generation = Generation(4);
+
+    fn tree(proof: Option<Proof>, debt: Option<Generation>) -> Tree {
+        let at = Time::from_unix(1_800_000_000);
+        let failure = Failure::new(Stage::Commit, Code::DiskFull, "no room");
+        let proven = proof.map(|proof| Proven { generation: LIVE, proof, at, stopped: Vec::new() });
+        let debt = debt.map(|generation| DebtState { generation, since: at, failure, attempts: 1 });
+        let live = Some(Kept::for_tests(LIVE, Keep::File, Condition::Intact));
+        Tree { live, state: State { proven, debt, ..State::default() }, ..Tree::default() }
+    }
+
+    #[test]
+    fn what_nobody_was_asked_to_read_is_no_debt() {
+        for (what, tree, unasked, in_doubt) in [
+            ("proven", tree(Some(Proof::File), None), false, false),
+            ("its service is stopped", tree(Some(Proof::ServiceStopped), None), false, false),
+            ("links were missing", tree(Some(Proof::None), None), true, false),
+            ("its service did not take it up", tree(Some(Proof::None), Some(LIVE)), false, true),
+            ("nobody was asked, and there is debt", tree(Some(Proof::None), Some(Generation(5))), true, false),
+            ("nothing is noted", tree(None, None), false, true),
+            ("what a newer omens noted", Tree { state_file: StateFile::Newer(2), ..tree(None, None) }, false, false),
+        ] {
+            assert_eq!((is_unasked(&tree), is_in_doubt(&tree)), (unasked, in_doubt), "{what}");
+            assert_eq!(debt_of(&tree).map(|debt| debt.generation), in_doubt.then_some(LIVE), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_consumers_read_is_not_said_to_be_not_taken_up() {
+        let mut tree = tree(Some(Proof::Served), Some(Generation(5)));
+        assert!(debt_text(&tree, Generation(5)).contains("gen-5 was issued but not taken up"));
+        tree.published.generation = Some(Generation(5));
+        assert!(debt_text(&tree, Generation(5)).contains("gen-5 is what consumers read, but was not committed"));
+    }
 }

@@ -2,7 +2,7 @@
 //! here the facts for it are drawn from what lies on disk, together with the reasons in words.
 
 use super::choice::{self, Issue, Known, Live, Plan, Settle, Why};
-use super::debt::{debt_is_void, debt_text, proof_of_live, publishable};
+use super::debt::{debt_is_void, debt_text, is_in_doubt, is_unasked, proof_of_live, publishable};
 use super::due::Renewal;
 use super::generation::{Condition, Kept};
 use super::inventory::{StateFile, Tree};
@@ -141,8 +141,9 @@ impl Judged<'_> {
             begun: tree.state.begun.is_some(),
             published: tree.unpublished.is_none(),
             trusts: tree.trust_changed.is_none(),
+            awaits_links: is_unasked(tree) && tree.missing_link.is_some(),
             force: self.wishes.force,
-            next: Generation(tree.largest + 1),
+            next: Generation::after(tree.largest),
         }
     }
 
@@ -193,11 +194,15 @@ impl Judged<'_> {
         let (tree, mut reasons) = (self.tree, Vec::new());
         let live = tree.live.as_ref().map(|kept| kept.generation);
         match live.zip(proof_of_live(tree)) {
-            Some((live, Proof::None)) => reasons.push(Reason::new(ReasonCode::Debt, debt_text(tree, live))),
+            Some((live, Proof::None)) if is_in_doubt(tree) => reasons.push(Reason::new(ReasonCode::Debt, debt_text(tree, live))),
+            Some((live, Proof::None)) if is_unasked(tree) && tree.missing_link.is_none() => {
+                let text = format!("{live} was committed while links to it were missing, and its services were not asked to read it");
+                reasons.push(Reason::new(ReasonCode::Unproven, text));
+            }
             Some((live, Proof::ServiceStopped)) => {
                 reasons.push(Reason::new(ReasonCode::Unproven, format!("{live} was committed while its service was stopped")));
             }
-            Some((_, Proof::Served | Proof::File)) | None => {}
+            Some((_, Proof::Served | Proof::File | Proof::None)) | None => {}
         }
         reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
         reasons.extend(tree.trust_changed.iter().map(|text| Reason::new(ReasonCode::TrustChanged, text.clone())));

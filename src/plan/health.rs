@@ -1,12 +1,12 @@
 //! Whether all is well with a certificate: one yardstick for `status`, its metrics and the audit. Pure.
 
-use super::debt::debt_of;
+use super::debt::{debt_of, proof_of_live};
 use super::generation::Condition;
 use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
 use super::rename::Rename;
 use crate::model::clock::Time;
-use crate::model::state::LastError;
+use crate::model::state::{LastError, Proof};
 
 /// What health is judged by beside the tree itself.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,8 @@ pub fn is_healthy(tree: &Tree, moment: &Moment) -> bool {
     let is_valid = live.and_then(|live| live.facts.as_ref()).is_some_and(|facts| facts.not_after > moment.now);
     let is_in_time = !moment.deadline.is_some_and(|deadline| deadline.is_over(moment.now));
     // `restore` leaves no error in the state, which may be read-only at a boot: what it could not publish is seen here.
-    let is_deployed = debt_of(tree).is_none() && tree.unpublished.is_none() && tree.missing_link.is_none();
+    let is_proven = proof_of_live(tree) != Some(Proof::None);
+    let is_deployed = is_proven && debt_of(tree).is_none() && tree.unpublished.is_none() && tree.missing_link.is_none();
     let is_ours = !matches!(tree.state_file, StateFile::Newer(_)) && !matches!(tree.rename, Rename::Conflict(_));
     is_valid && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()
 }

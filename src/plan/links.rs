@@ -24,6 +24,12 @@ pub fn missing(settings: &Settings, certificate: &Certificate) -> Option<String>
     links.filter_map(|install| missing_of(settings, certificate.name(), install)).next()
 }
 
+/// What is said of a certificate that was published while a link is missing.
+#[must_use]
+pub fn not_installed(missing: &str) -> String {
+    format!("{missing}: its services do not read these files yet and were not asked; `omens install` makes the links")
+}
+
 fn missing_of(settings: &Settings, name: &CertName, install: &Install) -> Option<String> {
     let dir = match Dir::open(&install.dir) {
         Ok(Some(dir)) => dir,

@@ -15,6 +15,7 @@ pub mod generation;
 pub mod health;
 pub mod trust;
 pub mod sealing;
+pub mod serving;
 pub mod outlet;
 pub mod inventory;
 pub mod links;

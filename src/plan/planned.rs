@@ -7,6 +7,7 @@ use super::choice::Plan;
 use super::decide::{Decision, Wishes, decide};
 use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
+use super::serving::leaf_found;
 use super::window::Hold;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::DiskError;
@@ -46,7 +47,7 @@ pub struct Planned {
     pub due: bool,
     /// When it is due by its lifetime.
     pub due_at: Option<Time>,
-    /// When it expires.
+    /// When what consumers find expires.
     pub expires: Option<Time>,
     /// Why.
     pub reasons: Vec<Reason>,
@@ -86,9 +87,10 @@ pub(super) fn planned(
     now: Time,
     period: Option<std::time::Duration>,
 ) -> Planned {
-    let Decision { name, due_at, expires, mut reasons, plan, hold } = decide(settings, certificate, tree, now, Wishes::default());
+    let Decision { name, due_at, expires: committed, mut reasons, plan, hold } =
+        decide(settings, certificate, tree, now, Wishes::default());
     let waits_for = if let Hold::Until(opening) = hold { Some(opening) } else { None };
-    let overdue = due_at.zip(expires).and_then(|(due, expires)| Deadline { due, expires, period }.reason(now));
+    let overdue = due_at.zip(committed).and_then(|(due, expires)| Deadline { due, expires, period }.reason(now));
     // What waits for its window is not late.
     if waits_for.is_some() {
         reasons.retain(|reason| reason.code != ReasonCode::Overdue);
@@ -98,6 +100,7 @@ pub(super) fn planned(
         reasons.sort_by_key(|reason| reason.code);
     }
     let action = Action::from(&plan);
+    let expires = leaf_found(tree).map(|facts| facts.not_after);
     // A run would fail over a state of a newer version, and say so: that is no "nothing to do".
     let due = action != Action::Nothing || matches!(tree.state_file, StateFile::Newer(_));
     let requests = budget::counted(&tree.state, &budget::subject(settings, certificate));

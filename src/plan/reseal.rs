@@ -71,7 +71,7 @@ pub fn reseal(name: &CertName, tree: &Tree) -> Result<Reseal, Failure> {
         return Err(Failure::new(Stage::Plan, Code::Debt, text).hint(format!("`omens renew {name}` settles it; then `omens reseal` again")));
     }
     let proof = proof_of_live(tree).unwrap_or(Proof::None);
-    Ok(Reseal::Again(Again { from: live.generation, to: Generation(tree.largest + 1), proof }))
+    Ok(Reseal::Again(Again { from: live.generation, to: Generation::after(tree.largest), proof }))
 }
 
 /// What waits for the next renewal is not put out of its reach by a generation after it.

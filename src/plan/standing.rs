@@ -9,6 +9,7 @@ use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
 use super::planned::{Planned, planned};
 use super::sealing::{SealingKeys, plaintext_warning};
+use super::serving::leaf_found;
 use crate::config::settings::{Certificate, Install, Settings};
 use crate::judge::cert::Facts;
 use crate::model::anchor::Fingerprint;
@@ -38,9 +39,9 @@ pub struct Standing {
     pub live: Option<Generation>,
     /// What consumers read.
     pub published: Option<Generation>,
-    /// Serial number of the committed leaf.
+    /// Serial number of the leaf that consumers find: the published one.
     pub serial: Option<String>,
-    /// Fingerprint of the committed leaf.
+    /// Its fingerprint.
     pub sha256: Option<Fingerprint>,
     /// Subject of the committed leaf.
     pub subject: Option<String>,
@@ -62,7 +63,7 @@ pub struct Standing {
     pub attempts: usize,
     /// Requests of the burst that may still be sent.
     pub budget_remaining: usize,
-    /// The committed leaf's notBefore.
+    /// Its notBefore.
     pub not_before: Option<Time>,
     /// When a generation was last committed.
     pub last_success: Option<Time>,
@@ -84,6 +85,14 @@ pub struct Standing {
     pub warnings: Vec<Warning>,
 }
 
+impl Standing {
+    /// The generation that consumers find; while a run is at work, or where nothing is published, the committed one.
+    #[must_use]
+    pub fn serves(&self) -> Option<Generation> {
+        self.published.filter(|_| self.in_progress.is_none()).or(self.live)
+    }
+}
+
 /// What all certificates of a host share in its report.
 #[derive(Clone, Copy)]
 pub(super) struct OfHost<'a> {
@@ -101,11 +110,12 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
     let OfHost { settings, last_run, sealing, period, unwritable, now } = *host;
     let planned = planned(settings, certificate, &tree, now, period);
     // What waits for its window is not late.
-    let ends = planned.expires.filter(|_| planned.waits_for.is_none());
+    let committed = tree.live.as_ref().and_then(|live| live.facts.as_ref());
+    let ends = committed.map(|facts| facts.not_after).filter(|_| planned.waits_for.is_none());
     let deadline = planned.due_at.zip(ends).map(|(due, expires)| Deadline { due, expires, period });
     let moment = Moment { is_due: planned.due, deadline, last_run, is_writable: unwritable.is_none(), now };
     let debt = debt_of(&tree);
-    let facts = tree.live.as_ref().and_then(|live| live.facts.as_ref());
+    let facts = leaf_found(&tree);
     let counted = budget::counted(&tree.state, &budget::subject(settings, certificate));
     let (attempts, budget_remaining) = (counted.len(), budget::left_of_burst(counted));
     let keep = tree.live.as_ref().filter(|live| !live.key_at_rest().is_empty()).map_or(certificate.keep, |live| live.keep);

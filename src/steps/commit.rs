@@ -1,13 +1,17 @@
 //! The commit: the state directory's `live` names the generation that was proven, or that has nothing to go back to, and is flushed. From
 //! here on it is what boots.
 
+use std::collections::BTreeSet;
+
 use super::prove::Proven;
 use super::swap::{Place, Published, disk_failure, withdrawn};
+use crate::config::install::Part;
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write;
 use crate::judge::cert::Facts;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
+use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::state::{self, Proof, State};
@@ -115,7 +119,7 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
     let (var, run) = (place.var()?, place.run()?);
     let all: Vec<Generation> = var.names()?.iter().filter_map(|name| Generation::parse(name)).collect();
     let debt = all.iter().copied().filter(|g| *g > live && !state.withdrawn.contains(g)).max();
-    let is_proven = |p: &state::Proven| p.generation == live && matches!(p.proof, Proof::Served | Proof::File);
+    let is_proven = |p: &state::Proven| p.generation == live && p.proof.is_in_use();
     let gives_away = |g: &Generation| {
         !place.certificate().keep.rests_in_clear() && state.proven.as_ref().is_some_and(is_proven) && !in_clear(&var, &[*g]).is_empty()
     };
@@ -135,12 +139,28 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
             if keeps_leaf && has_leaf_of_live(dir, &name) {
                 continue;
             }
+            let is_given_away = !keeps_leaf && Generation::parse(&name).is_some_and(|g| gives_away(&g));
             let leaving = format!(".{name}");
             write::rename(dir, &name, &leaving)?;
+            // A disk that is stolen is not to have it even unlinked. Consumers read the run directory, so nobody is in the middle of it.
+            if is_given_away && let Some(files) = dir.child(&leaving)? {
+                wipe_keys(&files)?;
+            }
             write::remove(dir, &leaving)?;
         }
     }
     // What a mark says of `live` and what is older is void.
     withdrawn::unmark(&var, |marked| marked <= live)?;
     withdrawn::clean(&var)
+}
+
+/// Overwrites every file of a generation that holds a private key, also a sealed one, before it is removed.
+///
+/// # Errors
+/// When one cannot be overwritten.
+pub fn wipe_keys(generation: &Dir) -> Result<(), DiskError> {
+    let parts = Part::ALL.iter().filter(|part| part.holds_key()).filter_map(|part| part.file());
+    let kept = Keep::ALL.iter().map(|keep| keep.file());
+    let files: BTreeSet<&str> = parts.chain(kept).collect();
+    files.into_iter().try_for_each(|file| write::wipe(generation, file))
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::commit::wipe_keys;
 use super::key::Stores;
 use super::run::{Begun, Command, Run, line};
 use super::swap::disk_failure;
@@ -16,9 +17,6 @@ use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::report::{CertReport, Report};
 use crate::plan::unnamed::Unnamed;
-
-/// The files of a generation that hold a private key, also a sealed one.
-const SECRETS: [&str; 3] = [layout::KEY, layout::COMBINED, layout::SEALED_KEY];
 
 /// Removes what is left of one certificate that the settings do not name; that they do not, the caller has seen to.
 #[must_use]
@@ -75,9 +73,7 @@ fn remove_tree(parent: &Dir, name: &CertName, before_last: impl FnOnce()) -> Res
             if dir.kind(generation)? == Some(Kind::Directory)
                 && let Some(files) = dir.child(generation)?
             {
-                for secret in SECRETS {
-                    write::wipe(&files, secret)?;
-                }
+                wipe_keys(&files)?;
             }
         }
         for entry in &names {

@@ -2,10 +2,12 @@
 //! It also holds the budget of signing requests, which breaks loops whatever causes them.
 
 mod outside;
+mod owed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use outside::{forget_failure, note_failure, note_logins, note_revoked};
+pub use outside::{forget_failure, note_failure, note_logins, note_revoked, outlive_failure};
+pub use owed::Replaced;
 
 use super::commit::Committed;
 use super::swap::{Place, disk_failure, withdrawn};
@@ -160,15 +162,26 @@ impl Notes {
     ///
     /// # Errors
     /// When `state.json` cannot be written; the link already counts.
-    pub fn committed(&self, committed: &Committed, stopped: Vec<String>, failure: Option<&Failure>, now: Time) -> Result<(), Failure> {
+    pub fn committed(
+        &self,
+        committed: &Committed,
+        replaced: Replaced,
+        stopped: Vec<String>,
+        failure: Option<&Failure>,
+        now: Time,
+    ) -> Result<(), Failure> {
         let mut guard = self.lock();
         let state = &mut guard.0;
         let generation = committed.generation();
+        let was_seen = state.proven.as_ref().is_some_and(|proven| proven.generation == generation && proven.proof.is_in_use());
         // Where the link was moved by a run that did not come to note it, what was noted last is what was committed before.
         let noted = state.proven.as_ref().map(|proven| proven.generation).filter(|noted| *noted < generation);
         state.previous = committed.previous().or(noted).or(state.previous);
         state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
         state.trust = self.place.trusted();
+        if replaced == Replaced::Revoked && committed.proof().is_in_use() && !was_seen {
+            owed::owe(&self.place, state, committed, now);
+        }
         // Entries for generations up to `live` are void.
         state.withdrawn.retain(|g| *g > generation);
         state.largest = state.largest.max(generation.0);

@@ -1,15 +1,17 @@
 //! `restore`: the run directory rebuilt from the state directory, as after every boot. No network, no process, no waiting for a lock.
 
 mod bare;
+mod choose;
 mod ground;
 mod notes;
 
 use std::sync::Arc;
 
+use self::choose::choose;
 use self::ground::Ground;
 use self::notes::{note_failures, note_renamed};
 use super::flow::describe_leaf;
-use super::run::disk_error;
+use super::run::{disk_error, tell_what_serves};
 use super::swap::{demand_publishable, disk_failure, keep_anchors, refuse_foreign, renames};
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
@@ -17,12 +19,12 @@ use crate::io::lock::Lock;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
-use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::CertName;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
-use crate::plan::debt::{debt_is_void, proof_of_live, publishable};
+use crate::plan::debt::{proof_of_live, publishable};
 use crate::plan::faulty::{committed, on_disk};
 use crate::plan::generation::Kept;
 use crate::plan::inventory::{self, Roots, Tree};
@@ -123,6 +125,8 @@ impl<'a> Work<'a> {
                 Err(why) => (self.each(), Some(disk_error(&why))),
             },
         };
+        let mut certificates = certificates;
+        certificates.iter_mut().for_each(|report| tell_what_serves(&self.paths.run, report));
         Ended { certificates, error }
     }
 
@@ -153,7 +157,7 @@ impl<'a> Work<'a> {
         if self.settings().is_none() || reports.iter().any(|report| report.generation.is_some()) {
             ground.show_trust();
         }
-        reports
+        reports.into_iter().map(whole).collect()
     }
 
     /// Another run is at work: 0 if every tree is complete already, else `locked`.
@@ -186,6 +190,18 @@ fn failed(mut report: CertReport, failure: Failure) -> CertReport {
     report.outcome = Outcome::Failed;
     report.error = Some(failure);
     report
+}
+
+/// A file that consumers were promised and do not find is a failure, however much of the rest was published.
+fn whole(report: CertReport) -> CertReport {
+    let missing = report.warnings.iter().find(|warning| warning.code == Code::ContainerNotMade).map(|warning| warning.text.clone());
+    match missing.filter(|_| report.error.is_none()) {
+        Some(text) => {
+            let hint = "everything else of it is published; mend that, then `omens restore` again";
+            failed(report, Failure::new(Stage::Publish, Code::ContainerNotMade, text).hint(hint))
+        }
+        None => report,
+    }
 }
 
 /// Restores one certificate. That two names claim it, or that it could not be carried over to its own, is a failure after that: it costs
@@ -238,39 +254,6 @@ fn back(settings: &Settings, certificate: &Certificate, ground: &Ground<'_>, tre
             describe_leaf(&mut report, kept.facts.as_ref());
             report
         }
-    }
-}
-
-/// `live`; if absent, damaged or expired, the newest valid debt; if there is none, the expired `live` all the same, with a warning.
-fn choose<'a>(
-    settings: &Settings,
-    certificate: &Certificate,
-    tree: &'a Tree,
-    now: Time,
-    report: &mut CertReport,
-) -> Option<(&'a Kept, bool)> {
-    let expired = tree.live.as_ref().and_then(|live| live.facts.as_ref()).is_some_and(|facts| facts.not_after <= now);
-    let damaged = tree.live.as_ref().is_some_and(|live| !expired && !publishable(settings, certificate, live, now));
-    let valid_debt = tree.debt.as_ref().filter(|debt| debt_is_void(settings, certificate, debt, now).is_none());
-    match (&tree.live, valid_debt) {
-        (Some(live), _) if !expired && !damaged => Some((live, false)),
-        (live, Some(debt)) => {
-            let why = match live {
-                Some(_) if expired => "the committed certificate has expired",
-                Some(_) => "the committed certificate is damaged",
-                None => "nothing was committed yet",
-            };
-            report.warnings.push(Warning::new(Code::DebtPublished, format!("{why}; {} was issued and is valid", debt.generation)));
-            Some((debt, true))
-        }
-        (Some(live), None) => {
-            if expired {
-                let text = "the committed certificate has expired and is published all the same; run `omens renew --all`";
-                report.warnings.push(Warning::new(Code::Expired, text));
-            }
-            Some((live, false))
-        }
-        (None, None) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::flow::world::World;
 use super::record::note_revoked;
 use super::run::{Begun, Command, Run};
 use super::swap::disk_failure;
-use crate::config::settings::Settings;
+use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::runtime::within;
 use crate::model::code::Code;
@@ -19,6 +19,7 @@ use crate::model::name::{CertName, Generation};
 use crate::model::report::{CertReport, Report};
 use crate::model::state::State;
 use crate::plan::generation::Kept;
+use crate::plan::inventory;
 
 /// What is to be revoked.
 #[derive(Clone, Debug)]
@@ -47,17 +48,18 @@ pub fn revoke(settings: &Settings, request: &Request, world: &World<'_>) -> Repo
         return run.end(reports);
     }
     let mut report = CertReport::new(request.name.clone(), Outcome::Failed);
-    let ended = match serial_of(run.state(), request, &mut report) {
+    let ended = match serial_of(settings, run.state(), request, &mut report) {
         Err(refused) => run.refused(report, refused),
         Ok(serial) => {
-            let answer = within(world.issuer.revoke(std::slice::from_ref(&serial))).and_then(|answer| answer);
+            let asked = within(world.issuer.revoke(std::slice::from_ref(&serial))).and_then(|asked| asked);
             report.serial = Some(serial.clone());
-            match answer.and_then(|answers| answers.into_iter().collect::<Result<Vec<()>, _>>()) {
+            match asked.and_then(|asked| asked.answers.into_iter().collect::<Result<Vec<()>, _>>().map(|_| asked.warnings)) {
                 Err(failure) => run.failed(report, failure),
-                Ok(_) => {
+                Ok(warnings) => {
                     if let Err(why) = note_revoked(run.state(), &request.name, &serial) {
                         tracing::warn!(%why, "that a certificate was revoked is not noted");
                     }
+                    report.warnings.extend(warnings);
                     run.revoked(CertReport { outcome: Outcome::Revoked, ..report }, request.reason.clone())
                 }
             }
@@ -67,19 +69,35 @@ pub fn revoke(settings: &Settings, request: &Request, world: &World<'_>) -> Repo
 }
 
 /// Which one it is. What lies on this host is said in the report.
-fn serial_of(state: &Dir, request: &Request, report: &mut CertReport) -> Result<String, Failure> {
+fn serial_of(settings: &Settings, state: &Dir, request: &Request, report: &mut CertReport) -> Result<String, Failure> {
     let Known { live, previous } = known(state, &request.name).map_err(|why| disk_failure(Stage::Plan, &why))?;
     let serial = request.serial.clone().or(previous).ok_or_else(|| {
         Failure::new(Stage::Plan, Code::NothingToGoBackTo, format!("{} has no generation before the committed one", request.name))
             .hint("name the serial number with --serial")
     })?;
-    report.serial.clone_from(&live);
-    if live.as_ref() == Some(&serial) && !request.live {
-        let text = format!("{serial} is the certificate of {} that serves", request.name);
-        return Err(Failure::new(Stage::Plan, Code::Usage, text)
-            .hint("renew it first; or say --live, which makes it due by itself: `omens renew` replaces it"));
+    report.serial = live;
+    match serving(settings, state, &serial) {
+        Some(name) if *name != request.name => {
+            let text = format!("{serial} is the certificate of {name} that serves, and none of {}", request.name);
+            Err(Failure::new(Stage::Plan, Code::Usage, text).hint(format!("name that one: `omens revoke {name} --serial {serial} --live`")))
+        }
+        Some(name) if !request.live => {
+            let text = format!("{serial} is the certificate of {name} that serves");
+            Err(Failure::new(Stage::Plan, Code::Usage, text)
+                .hint("renew it first; or say --live, which makes it due by itself: `omens renew` replaces it"))
+        }
+        _ => Ok(serial),
     }
-    Ok(serial)
+}
+
+/// The certificate of this host that serves by this serial number: what is committed, or what consumers were given and is not proven yet.
+fn serving<'a>(settings: &'a Settings, state: &Dir, serial: &str) -> Option<&'a CertName> {
+    let is_it = |name: &&CertName| {
+        let committed = known(state, name).ok().and_then(|known| known.live);
+        let published = inventory::published(&settings.paths.run, name).ok().and_then(|published| published.facts);
+        committed.as_deref() == Some(serial) || published.is_some_and(|facts| facts.serial == serial)
+    };
+    settings.certificates.iter().map(Certificate::name).find(is_it)
 }
 
 /// Serial numbers of what lies on this host.

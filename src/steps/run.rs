@@ -4,11 +4,14 @@ mod command;
 mod lines;
 mod locking;
 mod owner;
+mod serves;
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::record;
+use super::swap::disk_failure;
 use super::swap::renames::{self, Renamed};
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
@@ -23,9 +26,11 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::login_end::Logins;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
+use crate::model::state::LastError;
 pub use lines::interrupted;
 pub(super) use lines::{line, renamed, renamed_warning};
 pub(super) use locking::{disk_error, wait_for};
+pub(super) use serves::tell as tell_what_serves;
 
 pub use command::Command;
 
@@ -37,16 +42,20 @@ pub struct Run {
     command: Command,
     host: String,
     started: Time,
+    /// When it had the lock.
+    locked: Time,
     clock: Clock,
     state: Dir,
+    /// Where consumers find what is published.
+    published: PathBuf,
     /// Held until the run is gone.
     _lock: Lock,
     /// Why the ledger could not be written, if it could not.
     unwritten: RefCell<Option<DiskError>>,
-    /// What is wrong within single certificates of the settings.
+    /// What is wrong in the settings and costs single certificates, or none.
     errors: Vec<SettingsError>,
-    /// Whether certificates are named whose names nobody can make out.
-    hides: bool,
+    /// Whether some of that is wrong with no certificate of the report.
+    is_beyond_certificates: bool,
     /// Whether it is about all certificates, also about those whose names nobody can make out.
     of_all: bool,
     /// What it carried over from earlier names before anything else.
@@ -68,14 +77,13 @@ impl Run {
     pub fn begin(command: Command, settings: &Settings, wait: Duration, clock: Clock) -> Begun {
         let started = clock.now();
         let host = settings.host.clone();
-        let (errors, hides) = (settings.faults.errors.clone(), settings.faults.hidden.is_some());
+        let (errors, is_beyond_certificates) = (settings.faults.errors.clone(), settings.faults.is_beyond_certificates());
         let of_all = !matches!(command, Command::Revoke | Command::Rollback | Command::Unblock | Command::Forget);
-        let schema = command.schema();
         let refuse = |error: RunError| {
             // Two configurations in one state directory are a fault of the settings: nothing was attempted.
             let exit = if error.code == Code::SharedState { 2 } else { 1 };
             let error = Some(error);
-            let (schema, host, finished) = (schema.to_owned(), host.clone(), clock.now());
+            let (schema, host, finished) = (command.schema().to_owned(), host.clone(), clock.now());
             Begun::Report(Box::new(Report {
                 schema,
                 host,
@@ -108,12 +116,14 @@ impl Run {
                     command,
                     host,
                     started,
+                    locked: clock.now(),
                     clock,
                     state,
+                    published: settings.paths.run.clone(),
                     _lock: lock,
                     unwritten: RefCell::default(),
                     errors,
-                    hides,
+                    is_beyond_certificates,
                     of_all,
                     renamed,
                 };
@@ -229,10 +239,17 @@ impl Run {
             let of = certificates.iter_mut().filter(|report| report.name == one.name);
             of.for_each(|report| report.warnings.push(renamed_warning(one)));
         }
-        let error = self.unwritten.take().map(|why| disk_error(&why));
-        let hidden = self.of_all && self.hides;
+        for report in &mut certificates {
+            tell_what_serves(&self.published, report);
+            self.outlive(report);
+        }
+        let error = self.unwritten.take().map(|why| {
+            self.note_unwritten(&certificates, &why);
+            disk_error(&why)
+        });
+        let is_faulty = self.of_all && self.is_beyond_certificates;
         Report {
-            exit: u8::from(error.is_some() || hidden || certificates.iter().any(|c| !self.is_good(c))),
+            exit: u8::from(error.is_some() || is_faulty || certificates.iter().any(|c| !c.is_good(self.command == Command::Rollback))),
             schema: self.command.schema().to_owned(),
             host: self.host,
             started: self.started,
@@ -243,16 +260,27 @@ impl Run {
         }
     }
 
-    /// Whether an outcome leaves the exit code at 0. `rolled-back` does only where a person asked for it, `blocked` where only a window of the
-    /// settings is waited for.
-    fn is_good(&self, report: &CertReport) -> bool {
-        match report.outcome {
-            Outcome::Blocked => report.error.as_ref().is_some_and(|error| error.code == Code::OutsideWindow),
-            Outcome::NotDue | Outcome::Renewed | Outcome::Settled => true,
-            Outcome::Restored | Outcome::Kept | Outcome::Resealed => true,
-            Outcome::Revoked | Outcome::Unblocked | Outcome::Installed | Outcome::Unchanged | Outcome::Forgotten | Outcome::Renamed => true,
-            Outcome::RolledBack => self.command == Command::Rollback,
-            Outcome::Refused | Outcome::Failed | Outcome::Exhausted | Outcome::Interrupted => false,
+    /// A failure that an earlier run noted a moment ago is over where this one had no cause to repeat it, although both may be of one second.
+    fn outlive(&self, report: &CertReport) {
+        let is_over: fn(&LastError) -> bool = match report.outcome {
+            Outcome::NotDue => |_| true,
+            Outcome::Installed | Outcome::Unchanged => |last| last.failure.stage == Stage::Publish,
+            _ => return,
+        };
+        if report.error.is_none()
+            && let Err(why) = record::outlive_failure(&self.state, &report.name, self.locked, is_over)
+        {
+            tracing::warn!(%why, certificate = %report.name, "a failure that is over stays noted");
+        }
+    }
+
+    /// What a run has done and its ledger does not say is still to be seen when the run is over: in `status`, until the next run.
+    fn note_unwritten(&self, certificates: &[CertReport], why: &DiskError) {
+        let failure = disk_failure(Stage::Commit, why);
+        for report in certificates.iter().filter(|report| report.error.is_none() && report.outcome != Outcome::NotDue) {
+            if let Err(why) = record::note_failure(&self.state, &report.name, &failure, self.clock.now()) {
+                tracing::error!(%why, certificate = %report.name, "that the ledger was not written could not be noted");
+            }
         }
     }
 

@@ -123,6 +123,12 @@ impl Maker<'_> {
             "full" => self.pem(name) + &self.chain(name),
             // Two blocks on one line, as cat makes of a file without an end of line.
             "glued" => self.pem(name).trim_end().to_owned() + &self.chain(name),
+            // With an empty line in its base64.
+            "gap" => {
+                let pem = self.pem(name);
+                let (first, rest) = pem.match_indices('\n').nth(2).map_or((pem.as_str(), ""), |(at, _)| pem.split_at(at + 1));
+                format!("{first}\n{rest}")
+            }
             "key" => self.made[name].key.serialize_pem().replace("\r\n", "\n"),
             "sha256" => {
                 let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.made[name].der);

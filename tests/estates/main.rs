@@ -38,7 +38,10 @@ fn audit(estate: &Estate) -> (Value, i32) {
         build::build(estate, &Path::new(&keep).join(&estate.name));
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_omens"));
-    command.args(["chain-audit", "--no-config", "--json", "--root"]).arg(top.path());
+    command.args(["chain-audit", "--json", "--root"]).arg(top.path());
+    if !estate.settings {
+        command.arg("--no-config");
+    }
     if !estate.arguments.iter().any(|argument| argument == "--at") {
         command.args(["--at", build::AT]);
     }

@@ -78,6 +78,9 @@ pub struct Estate {
     /// Words for the command line.
     #[serde(default)]
     pub arguments: Vec<String>,
+    /// Whether its settings are read.
+    #[serde(default)]
+    pub settings: bool,
     /// What must be found. None at all: a healthy host.
     #[serde(default)]
     pub expect: Vec<Expect>,

@@ -10,7 +10,7 @@ use omens::model::anchor::Anchor;
 use omens::model::code::Code;
 use omens::model::failure::{Failure, Stage, Warning};
 use omens::model::request::Signed;
-use omens::steps::issue::{Budget, Issuer, Order};
+use omens::steps::issue::{Budget, Issuer, Order, Revocations};
 
 use crate::lab::pki::{Ca, CaKeys, INTERMEDIATE, Leaf, ROOT, csr_key, ec_key};
 
@@ -213,8 +213,8 @@ impl Issuer for FakeIssuer {
         async { Ok(None) }.boxed()
     }
 
-    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
-        async { Ok(serials.iter().map(|_| Ok(())).collect()) }.boxed()
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Revocations, Failure>> {
+        async { Ok(Revocations { answers: serials.iter().map(|_| Ok(())).collect(), warnings: Vec::new() }) }.boxed()
     }
 
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {

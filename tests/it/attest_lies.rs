@@ -45,8 +45,9 @@ impl Host {
         let mut command = std::process::Command::new(omens());
         command.arg("--config").arg(settings).args(["attest", "--once", "--json"]).env("TSS2_LOG", "all+NONE");
         let output = run(command, Duration::from_secs(90));
-        let document =
+        let document: Value =
             serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{id}: {why}: {} {}", output.stdout, output.stderr));
+        crate::schemas::fits("attest", &document);
         (output.code, document)
     }
 }

@@ -103,6 +103,7 @@ fn verdict(estate: &Estate) -> String {
 fn policy(estate: &Estate) -> Value {
     let (code, policy) = json(estate, &["attest", "--print-policy", "--pcrs", "7", "--json"]);
     assert_eq!(code, 0, "{policy:#}");
+    crate::schemas::fits("attest-policy", &policy);
     policy
 }
 

@@ -218,9 +218,12 @@ fn containers_are_compared_by_what_is_in_them_and_written_anew_only_where_that_d
     std::fs::remove_file(password).unwrap();
     std::fs::remove_dir_all(estate.run_dir()).unwrap();
     let run = estate.omens(&["restore"]);
-    run.expect(0, "web", "restored");
-    assert!(warned(&run, "container-not-made"), "{run}");
+    run.expect(1, "web", "failed").because("web", "publish/container-not-made");
+    assert!(warned(&run, "container-not-made") && run.cert("web")["not_after"].is_string(), "{run}");
     assert!(containers.live("key.pem").exists() && !containers.live("keystore.p12").exists());
+    // It goes on being said until it is mended.
+    estate.omens(&["restore"]).expect(1, "web", "failed");
+    assert_eq!(estate.omens(&["status"]).code, 1);
     containers.secret("Book-of-Omens");
     containers.are_mended();
     // With the next generation all of them are new.

@@ -173,7 +173,10 @@ impl Issuer for Picky {
         self.fake.revoked(serial)
     }
 
-    fn revoke<'a>(&'a self, serials: &'a [String]) -> futures_util::future::BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
+    fn revoke<'a>(
+        &'a self,
+        serials: &'a [String],
+    ) -> futures_util::future::BoxFuture<'a, Result<omens::steps::issue::Revocations, Failure>> {
         self.fake.revoke(serials)
     }
 

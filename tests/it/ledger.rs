@@ -1,5 +1,6 @@
 //! The history does not grow for ever, and loses nothing of what it keeps.
 
+use crate::lab::estate::{Cert, Estate};
 use crate::web::issued;
 
 /// As `model::layout::LEDGER_LIMIT` says and `swap/ondisk.md`, "Ledger", promises.
@@ -33,4 +34,26 @@ fn a_large_ledger_is_put_aside_whole_and_the_next_line_begins_a_new_one() {
     assert_eq!((status.code, &status.cert("web")["proof"]), (0, &"file".into()), "{status}");
     estate.force().expect(0, "web", "renewed");
     assert_eq!(estate.ledger().len(), 2);
+}
+
+/// The line is lost; that it was is not: it is in `status` until a later run has gone well.
+#[test]
+fn a_ledger_that_cannot_be_written_is_seen_when_the_run_is_over() {
+    let estate = Estate::at_openbao().with(Cert::web("web"));
+    estate.renew().expect(0, "web", "renewed");
+    let ledger = estate.state().join("ledger.jsonl");
+    let aside = estate.state().join("ledger.aside");
+    std::fs::rename(&ledger, &aside).unwrap();
+    std::fs::create_dir(&ledger).unwrap();
+    let run = estate.force();
+    run.expect(1, "web", "renewed");
+    assert!(run.json["error"]["text"].as_str().unwrap().contains("ledger.jsonl"), "{run}");
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, status.cert("web")["healthy"].as_bool()), (1, Some(false)), "{status}");
+    std::fs::remove_dir(&ledger).unwrap();
+    std::fs::rename(&aside, &ledger).unwrap();
+    // Dates on disk are whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    estate.renew().expect(0, "web", "not-due");
+    assert_eq!(estate.omens(&["status"]).code, 0);
 }

@@ -1,5 +1,6 @@
 //! How far a fault of the settings reaches: one certificate, never another one and never the boot.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -103,6 +104,40 @@ fn a_fault_of_one_certificate_costs_that_certificate() {
     assert_eq!((due(&["web"]), due(&["api"]), due(&[])), (1, 255, 255));
     two.write_api(&Cert::web("api").toml());
     two.estate.renew().expect(0, "api", "not-due");
+}
+
+#[test]
+fn no_certificate_expires_because_nobody_can_be_told_of_it() {
+    let two = Two::committed();
+    let good = two.estate.settings_text();
+    let (gone, open) = (two.estate.dir.join("gone"), two.estate.dir.join("open"));
+    std::fs::write(&open, "#!/bin/sh\nexit 0\n").unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+    for (what, tables, key) in [
+        ("a program that is not there", format!("[notify]\nexec = [\"{}\"]\n", gone.display()), "notify.exec"),
+        ("one that anybody may have written", format!("[notify]\nexec = [\"{}\"]\n", open.display()), "notify.exec"),
+        ("a file that no collector reads", format!("[metrics]\ntextfile = \"{}.txt\"\n", gone.display()), "metrics.textfile"),
+        ("no file", "[metrics]\n".to_owned(), "metrics.textfile"),
+        ("no table", "metrics = 5\n".to_owned(), "metrics"),
+        ("a key that nobody knows", "[notify]\nexce = [\"/bin/true\"]\n".to_owned(), "notify.exce"),
+    ] {
+        // A key of the whole file stands before its tables.
+        let text = if tables.starts_with('[') { format!("{good}\n{tables}") } else { format!("{tables}{good}") };
+        two.write_main(|_| text.clone());
+        let run = two.estate.force();
+        run.expect(1, "web", "renewed");
+        run.expect(1, "api", "renewed");
+        assert!(errors(&run).iter().any(|error| error["key"].as_str().is_some_and(|found| found.starts_with(key))), "{what}: {run}");
+        two.estate.omens(&["renew", "web"]).expect(0, "web", "not-due");
+        let status = two.estate.omens(&["status"]);
+        assert_eq!((status.code, &status.cert("web")["healthy"]), (1, &Value::from(true)), "{what}: {status}");
+        assert_eq!(two.estate.omens(&["check-config"]).code, 2, "{what}");
+        two.wipe_run();
+        two.estate.omens(&["restore"]).expect(1, "web", "restored");
+    }
+    // What stops everything still does.
+    two.write_main(|_| format!("{good}\n[attestation]\nrequired = 1\n"));
+    assert_eq!(two.estate.renew().code, 2);
 }
 
 #[test]

@@ -88,15 +88,20 @@ fn a_run_directory_on_a_disk_is_seen_before_anything_is_begun() {
     }
 }
 
-/// `reseal` with a system call that fails: this one of them, and all after it with `+`. `None` where there is no strace.
-fn with_failing(estate: &Estate, call: &str, which: &str) -> Option<Value> {
+/// A command with a system call that fails in this way: `EIO:when=2`, and all after it with `+`. `None` where there is no strace.
+///
+/// `within`: only where it is about this directory.
+pub fn with_failing(estate: &Estate, arguments: &[&str], call: &str, how: &str, within: Option<&Path>) -> Option<Value> {
     if !Path::new("/usr/bin/strace").exists() {
-        crate::skipped("reseal with failing system calls: there is no strace");
+        crate::skipped("what is done where system calls fail: there is no strace");
         return None;
     }
-    let omens = estate.command(&["--json", "reseal"]);
+    let omens = estate.command(&[&["--json"], arguments].concat());
     let mut command = Command::new("/usr/bin/strace");
-    command.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:error=EIO:when={which}")]);
+    command.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={how}")]);
+    within.into_iter().for_each(|dir| {
+        command.arg("-P").arg(dir);
+    });
     command.arg(omens.get_program()).args(omens.get_args()).env_clear().envs(omens.get_envs().filter_map(|(k, v)| Some((k, v?))));
     let output = crate::lab::child::run(command, Duration::from_secs(60));
     let report: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{why}: {output:?}"));
@@ -111,7 +116,7 @@ fn one_that_fails_in_the_middle_has_ended_all_the_same() {
     for (link, stage, published_then) in [("1", "publish", 1), ("2", "commit", 2)] {
         let estate = host(&swtpm);
         let before = published(&estate, "web");
-        let Some(report) = with_failing(&estate, "symlinkat", link) else { return };
+        let Some(report) = with_failing(&estate, &["reseal"], "symlinkat", &format!("EIO:when={link}"), None) else { return };
         let web = &report["certificates"][0];
         assert_eq!(
             (&web["outcome"], &web["error"]["stage"], &web["generation"]),
@@ -135,7 +140,7 @@ fn what_was_committed_is_not_called_failed_for_want_of_a_note() {
     let Some(swtpm) = start(&[7]) else { return };
     let estate = host(&swtpm);
     // After the sealing key and its generation: `begin`, the generation, both links; then no name changes any more.
-    let Some(report) = with_failing(&estate, "renameat", "6+") else { return };
+    let Some(report) = with_failing(&estate, &["reseal"], "renameat", "EIO:when=6+", None) else { return };
     let web = &report["certificates"][0];
     assert_eq!((&web["outcome"], &web["generation"]), (&"resealed".into(), &2.into()), "{report}");
     assert_eq!(web["warnings"][0]["code"], "state-not-written", "{report}");

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::lab::estate::Estate;
+use crate::lab::estate::{Cert, Estate};
 use crate::lab::openbao::OpenBao;
 use crate::lab::place::write_secret;
 use crate::web::{Web, warned};
@@ -60,8 +60,21 @@ fn what_is_replaced_is_revoked_by_a_login_of_its_own_and_what_is_revoked_is_repl
     assert_eq!((&line["outcome"], &line["reason"]), (&"revoked".into(), &"a disk went away".into()), "{line}");
     assert!(is_revoked(&second));
     let live = serial(&renewed);
-    web.estate.omens(&["revoke", "web", "--serial", &live, "--yes"]).expect(1, "web", "refused");
+    let refused = web.estate.omens(&["revoke", "web", "--serial", &live, "--yes"]);
+    refused.expect(1, "web", "refused");
+    let said = |run: &crate::lab::estate::Run| ["generation", "serial", "sha256", "not_after"].map(|field| run.cert("web")[field].clone());
+    assert_eq!(said(&refused), said(&renewed), "what serves is said: {refused}");
     assert!(!is_revoked(&live));
+    // Nor the one that serves for another certificate, whatever is said.
+    web.estate.certs.push(Cert::web("api"));
+    settings(&web, "omens-revoke", "");
+    let api = web.estate.omens(&["renew", "api"]).cert("api")["serial"].as_str().unwrap().to_owned();
+    let run = web.estate.omens(&["revoke", "web", "--serial", &api, "--live", "--yes"]);
+    run.expect(1, "web", "refused");
+    assert!(
+        run.cert("web")["error"]["text"].as_str().unwrap().contains("the certificate of api that serves") && !is_revoked(&api),
+        "{run}"
+    );
     web.estate.omens(&["revoke", "web", "--serial", &live.to_uppercase(), "--live", "--yes"]).expect(0, "web", "revoked");
     assert_eq!(web.estate.omens(&["plan"]).reasons("web"), ["revoked"]);
     let renewed = web.estate.renew();

@@ -77,7 +77,14 @@ fn a_rollback_that_is_refused_changes_nothing_that_status_says() {
     let (code, before) = (standing().code, estate.state_json("web"));
     assert_eq!(code, 0);
     // There is nothing to go back to.
-    estate.omens(&["rollback", "web"]).expect(1, "web", "refused");
+    let run = estate.omens(&["rollback", "web"]);
+    run.expect(1, "web", "refused");
+    // What serves is said, although nothing was done.
+    let (web, now) = (run.cert("web"), estate.omens(&["status"]));
+    assert_eq!((&web["generation"], &web["previous"]), (&1.into(), &1.into()), "{run}");
+    for (field, of_status) in [("serial", "serial"), ("sha256", "sha256"), ("not_before", "not_before"), ("not_after", "expires")] {
+        assert_eq!(web[field], now.cert("web")[of_status], "{field}: {run}");
+    }
     assert_eq!((standing().code, estate.state_json("web")), (0, before));
     assert_eq!(estate.ledger().last().unwrap()["outcome"], "refused");
     // What is there to go back to does not pass; an earlier failure is not forgotten for that.

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::lab::child::run;
 use crate::lab::estate::omens;
+use crate::lab::pki::{Ca, CaKeys, Leaf, ec_key};
 use crate::lab::place;
 
 /// Each pinned document of `fixtures/documents`, with the schema for it.
@@ -44,6 +45,12 @@ fn all() -> BTreeMap<String, Value> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/schemas");
     let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.map(|file| file.trim_end_matches(".json").to_owned()).map(|name| (name.clone(), schema(&name))).collect()
+}
+
+/// Demands that a document is what the schema of this name says, and nothing more.
+#[track_caller]
+pub fn fits(name: &str, document: &Value) {
+    assert_eq!(Validator::faults(&schema(name), document), Vec::<String>::new(), "{name}: {document}");
 }
 
 /// JSON Schema 2020-12 as far as these schemas use it; a keyword that it does not know is a panic, so that nothing is passed over.
@@ -224,7 +231,7 @@ fn adoptable() -> std::path::PathBuf {
     let key = crate::lab::pki::ec_key();
     let ca = crate::lab::pki::Ca::root("Some Root", crate::lab::pki::CaKeys::Ec);
     let leaf = crate::lab::pki::Leaf::server("www.example.net", &["example.net"], &["10.0.0.1".parse().unwrap()], time::Duration::DAY);
-    for directory in ["etc/nginx", "etc/ssl"] {
+    for directory in ["etc/nginx", "etc/ssl", "etc/spire"] {
         std::fs::create_dir_all(root.join(directory)).unwrap();
     }
     std::fs::write(root.join("etc/ssl/web.pem"), format!("{}{}", ca.leaf(&key, &leaf).pem(), ca.pem)).unwrap();
@@ -232,6 +239,11 @@ fn adoptable() -> std::path::PathBuf {
     let server =
         "server { listen 443 ssl; server_name www.example.net; ssl_certificate /etc/ssl/web.pem; ssl_certificate_key /etc/ssl/web.key; }";
     std::fs::write(root.join("etc/nginx/nginx.conf"), format!("events {{}}\nhttp {{ {server} }}\n")).unwrap();
+    let agent = "agent { data_dir = \"/var/lib/spire\" server_address = \"spire\" server_port = \"8081\" trust_domain = \"example.net\" }";
+    let files = "certificate_path = \"/etc/ssl/web.pem\" private_key_path = \"/etc/ssl/web.key\"";
+    let plugins =
+        format!("plugins {{ NodeAttestor \"x509pop\" {{ plugin_data {{ {files} }} }} KeyManager \"memory\" {{ plugin_data {{}} }} }}");
+    std::fs::write(root.join("etc/spire/agent.conf"), format!("{agent}\n{plugins}\n")).unwrap();
     root
 }
 
@@ -258,6 +270,58 @@ fn what_init_and_the_audit_print_has_one_shape_at_every_exit_code() {
         assert_eq!(Validator::faults(&schema(name), &document), Vec::<String>::new(), "{arguments:?}: {document}");
         assert_eq!(document["schema"], format!("omens.{name}/1"), "{arguments:?}");
         assert_eq!(document["error"]["text"].is_string(), code == 2, "{arguments:?}: {document}");
+        let is_adopted = (name, code) == ("init", 0);
+        assert!(!is_adopted || output.stdout.contains("\"plugin\":{\"kind\":\"NodeAttestor\""), "{document}");
+    }
+}
+
+#[test]
+fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
+    let dir = place::directory("schemas");
+    let at = |name: &str| dir.join(name).display().to_string();
+    std::fs::write(dir.join("omens.toml"), "[host]\nnme = 1\n").unwrap();
+    std::fs::write(dir.join("bad.json"), "{").unwrap();
+    let gone = at("gone");
+    // A host with something to take over.
+    let (ca, key) = (Ca::root("Eye of Thundera", CaKeys::Ec), ec_key());
+    let leaf = ca.leaf(&key, &Leaf::server("web.example", &["web.example"], &[], time::Duration::DAY));
+    std::fs::create_dir_all(dir.join("host/etc/nginx")).unwrap();
+    let block = "server { listen 443 ssl; server_name web.example; ssl_certificate /etc/web.crt; ssl_certificate_key /etc/web.key; }";
+    for (file, text) in
+        [("nginx/nginx.conf", format!("events {{}}\nhttp {{ {block} }}\n")), ("web.crt", leaf.pem()), ("web.key", key.serialize_pem())]
+    {
+        std::fs::write(dir.join("host/etc").join(file), text).unwrap();
+    }
+    let host = at("host");
+    for (arguments, name, code) in [
+        (&["chain-audit", "--no-config", "--root", &gone][..], "chain-audit", 2),
+        (&["chain-audit", "--fail-on", "x"], "chain-audit", 2),
+        (&["chain-audit", "merge", &at("bad.json")], "chain-audit", 2),
+        (&["probe", "x"], "probe", 2),
+        (&["probe", "127.0.0.1:1", "--cert", &gone], "probe", 2),
+        (&["check-config", "--foo"], "check-config", 2),
+        (&["plan"], "plan", 2),
+        (&["status"], "status", 2),
+        (&["install"], "report", 2),
+        (&["--foo"], "report", 2),
+        (&["attest", "--once"], "attest", 2),
+        (&["init", "--root", &gone], "init", 2),
+        (&["init", "--root", &host], "init", 0),
+        (&["init", "--server"], "init-server", 0),
+        (&["explain", "eku.absent"], "explain", 0),
+        (&["explain", "no.such"], "explain", 2),
+        (&["chain-audit", "--list-findings"], "chain-audit-findings", 0),
+        (&["schema"], "schema", 0),
+    ] {
+        let mut command = Command::new(omens());
+        command.args(["--json", "--config"]).arg(dir.join("omens.toml")).args(arguments);
+        let output = run(command, Duration::from_secs(60));
+        let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
+        assert_eq!(output.code, code, "{arguments:?}: {document}");
+        fits(name, &document);
+        if name == "chain-audit" || name == "probe" {
+            assert!(document["error"]["code"].is_string() && document.get("certificates").is_none(), "{arguments:?}: {document}");
+        }
     }
 }
 

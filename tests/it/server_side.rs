@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -73,6 +74,32 @@ fn csr(name: &str) -> String {
         params
     });
     params.unwrap().serialize_request(&pki::ec_key()).unwrap().pem().unwrap()
+}
+
+/// Who runs the script is the administrator of the CA; who chose the names in it is any host.
+#[test]
+fn a_name_that_a_host_chose_is_a_word_and_no_command() {
+    let mark = std::env::temp_dir().join(format!("omens-mark-{}", std::process::id()));
+    let name = format!("$(touch {0});`touch {0}`'", mark.display());
+    assert!(name.len() <= 64, "a common name");
+    let mut estate = Estate::at_openbao();
+    estate.certs.push(Cert { common_name: name.clone(), profile: "mtls-client".to_owned(), ..service() });
+    estate.write();
+    let script = estate.plain(&["init", "--server"]);
+    assert_eq!(script.code, 0, "{}", script.stderr);
+    // Every command of the script, given to a program that does nothing.
+    let programs = estate.dir.join("programs");
+    std::fs::create_dir(&programs).unwrap();
+    let program = programs.join("bao");
+    std::fs::write(&program, "#!/bin/sh\n[ -t 0 ] || cat >/dev/null\necho x\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = estate.dir.join("openbao.sh");
+    std::fs::write(&file, &script.stdout).unwrap();
+    let mut command = Command::new("sh");
+    command.arg(&file).env_clear().env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+    let done = run(command, Duration::from_secs(30));
+    assert_eq!((done.code, mark.exists()), (0, false), "{}\n{}\n{}", done.stdout, done.stderr, script.stdout);
+    assert!(script.stdout.contains("$(touch"), "the name is in it: {}", script.stdout);
 }
 
 /// The token that an administrator makes for one enrolment.

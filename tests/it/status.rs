@@ -174,6 +174,8 @@ fn a_state_of_a_newer_version_is_left_alone_and_said() {
         assert_eq!((estate.committed("web"), estate.published("web")), (Some(1), Some(1)));
         let status = estate.omens(&["status"]);
         assert_eq!((status.code, healthy(&status, "web"), &status.cert("web")["live"]), (1, false, &1.into()), "{status}");
+        // How it was proven is in what cannot be read: that is no debt.
+        assert!(status.cert("web")["debt"].is_null() && !status.reasons("web").contains(&"debt"), "{status}");
         assert_eq!(estate.omens(&["status", "--due", "web"]).code, 0, "a run would say it");
         // What boots does not hang on it.
         std::fs::remove_dir_all(estate.run_dir()).unwrap();

@@ -104,6 +104,7 @@ impl Host {
             begun: false,
             published: true,
             trusts: true,
+            awaits_links: false,
             force: false,
             next: Generation(2),
         };

@@ -7,7 +7,7 @@ use omens::model::clock::Time;
 use omens::model::code::Code;
 use omens::model::failure::{Failure, Stage, Warning};
 use omens::model::request::Signed;
-use omens::steps::issue::{Issuer, Order};
+use omens::steps::issue::{Issuer, Order, Revocations};
 use time::{Duration, OffsetDateTime};
 
 use crate::host::Events;
@@ -126,7 +126,7 @@ impl Issuer for Desk {
         Box::pin(async move { Ok(revoked.then(time_of_day::now)) })
     }
 
-    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Revocations, Failure>> {
         let one = |serial: &String| {
             self.0.events.add("revoke".to_owned());
             if *self.0.answers.lock().expect("answers") == Answers::RefusesToRevoke {
@@ -136,7 +136,7 @@ impl Issuer for Desk {
             Ok(())
         };
         let answers = serials.iter().map(one).collect();
-        Box::pin(async { Ok(answers) })
+        Box::pin(async { Ok(Revocations { answers, warnings: Vec::new() }) })
     }
 
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {

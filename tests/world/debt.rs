@@ -188,3 +188,52 @@ fn requests_count_for_what_they_asked_for_and_of_whom() {
     let unnamed = State { requests_for: None, ..state };
     assert_eq!(budget::counted(&unnamed, &before).len(), 1, "an older omens did not note it");
 }
+
+#[test]
+fn why_a_certificate_is_due_is_told_most_telling_first() {
+    type Row = (ReasonCode, &'static str, Option<Generation>, fn(&mut Host));
+    let live = Some(Generation(1));
+    let rows: [Row; 5] = [
+        (ReasonCode::Expired, "since ", None, |_| time_of_day::advance(2 * DAY)),
+        (ReasonCode::Overdue, "no run renewed it within", live, |_| time_of_day::advance(DAY * 9 / 10)),
+        (ReasonCode::InWindow, "due since ", None, |host| {
+            // Found before the time is looked at, and as telling.
+            append(host, "gen-1/chain.pem", "\n");
+            host.configure(|text| text.replace("key = {", "dns = [\"more.example.net\"]\nkey = {"));
+            time_of_day::advance(DAY * 7 / 10);
+        }),
+        (ReasonCode::SettingsChanged, "expected keep = \"sealed\", found a key of gen-1 with keep = \"file\"", live, |host| {
+            let tpm = "[tpm]\ntcti = \"device:/dev/tpmrm0\"\npcrs = [7]\n[[certificate]]";
+            host.configure(|text| text.replace("keep = \"file\"", "keep = \"sealed\"").replace("[[certificate]]", tpm));
+        }),
+        (ReasonCode::KeyMismatch, "certificate and key of gen-1 do not belong together", None, |host| {
+            let other = Host::new(&[WEB]);
+            assert_eq!(other.renew().exit, 0);
+            let key = "state/certs/web/gen-1/key.pem";
+            std::fs::copy(other.path(key), host.path(key)).expect("a key");
+        }),
+    ];
+    for (code, told, fallback, change) in rows {
+        let (_turn, mut host) = served();
+        change(&mut host);
+        let decision = decided(&host);
+        assert!(text(&decision, code).contains(told), "{told}: {decision:?}");
+        assert!(decision.reasons.is_sorted_by_key(|reason| reason.code), "{decision:?}");
+        assert_eq!(issue(&decision).fallback, fallback, "{decision:?}");
+    }
+}
+
+#[test]
+fn what_nobody_can_decide_rests() {
+    let (_turn, mut host) = (time_of_day::take(), Host::new(&[WEB]));
+    let first = decided(&host);
+    assert_eq!(text(&first, ReasonCode::Missing), "no certificate was committed yet");
+    assert_eq!(issue(&first).generation, Generation(1));
+    assert_eq!(host.renew().exit, 0);
+    std::fs::create_dir_all(host.path("state/certs/old/gen-1")).expect("a directory");
+    host.configure(|text| text.replace("key = {", "renamed_from = \"old\"\nkey = {"));
+    time_of_day::advance(DAY * 7 / 10);
+    let conflict = decided(&host);
+    assert!(text(&conflict, ReasonCode::Unreadable).contains("is to take over from old"), "{conflict:?}");
+    assert_eq!(conflict.plan, Plan::Rest, "it is due, and a person has to choose first");
+}

@@ -3,6 +3,7 @@
 use omens::model::entry::Outcome;
 use omens::model::reason::ReasonCode;
 use omens::model::report::Report;
+use omens::steps::flow::ending::Ending;
 
 use crate::authority::Answers;
 use crate::host::{Cert, Host};
@@ -55,6 +56,17 @@ fn what_was_replaced_is_revoked_once_the_new_one_is_proven_and_never_before() {
     let report = host.renew();
     assert_eq!((report.exit, outcomes(&report)), (0, vec![Outcome::Renewed]));
     assert_eq!(report.certificates[0].warnings.iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>(), ["not-revoked"]);
+    // It is owed until it is done, by the next run that has something to ask.
+    let third = report.certificates[0].serial.clone().unwrap();
+    let second = report.certificates[0].warnings[0].text.split(',').next().unwrap().to_owned();
+    host.authority.answer(Answers::Signs);
+    assert_eq!(outcomes(&host.renew()), [Outcome::NotDue]);
+    assert!(!revoked(&host).contains(&second));
+    time_of_day::advance(DAY * 2 / 10);
+    let last = host.renew_with(true, Ending::default());
+    assert_eq!((last.exit, outcomes(&last), last.certificates[0].warnings.len()), (0, vec![Outcome::Renewed], 0), "{last:#?}");
+    let done = revoked(&host);
+    assert!(done.contains(&second) && done.contains(&third), "{done:?} has neither {second} nor {third}");
     host.check("the end");
 }
 

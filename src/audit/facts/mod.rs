@@ -6,6 +6,7 @@ pub mod chains;
 pub mod findings;
 pub mod given;
 pub mod hcl;
+pub mod package;
 pub mod plugged;
 pub mod program;
 pub mod service;

@@ -32,6 +32,8 @@ pub struct ListenerTerms {
     /// It hands every byte on as it came, by these connections (indexes into [`super::wiring::Wiring::connections`]): whoever calls it meets what they
     /// lead to. Empty: nothing says where they lead.
     pub passes: Option<Vec<usize>>,
+    /// Cipher suites of TLS 1.2, where each is named.
+    pub suites: Option<Suites>,
     /// It wants a line of the PROXY protocol before anything else.
     pub proxy_line: bool,
 }
@@ -68,11 +70,48 @@ impl Versions {
     }
 }
 
+/// Cipher suites, each by the name that the configuration gives it, and whether it needs an EC key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Suites(Vec<(String, bool)>);
+
+impl Suites {
+    /// One more.
+    pub fn add(&mut self, name: &str, ec: bool) {
+        self.0.push((name.to_owned(), ec));
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of them serves a key of this kind.
+    #[must_use]
+    pub fn fits(&self, ec: bool) -> bool {
+        self.0.iter().any(|(_, own)| *own == ec)
+    }
+
+    /// Whether both name one that the other names as well.
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> bool {
+        self.0.iter().any(|(name, _)| other.0.iter().any(|(theirs, _)| theirs == name))
+    }
+
+    /// The first of them, in words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.0.iter().take(6).map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// What else a caller is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallTerms {
     /// Versions of TLS that it speaks, where the configuration says them.
     pub versions: Option<Versions>,
+    /// Cipher suites of TLS 1.2, where each is named.
+    pub suites: Option<Suites>,
     /// It carries on what somebody else said, in TLS or not, and understands none of it.
     pub raw: bool,
     /// What it shows is made by a service at its first start, and is not on this copy of the host.

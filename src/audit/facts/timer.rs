@@ -45,5 +45,5 @@ pub fn renews(text: &str) -> bool {
 /// Whether it is a client of a public authority.
 #[must_use]
 pub fn is_public(text: &str) -> bool {
-    ["certbot", "acme", "lego", "letsencrypt", "dehydrated"].iter().any(|word| text.contains(word))
+    ["certbot", "acme", "lego", "letsencrypt", "dehydrated", "getssl", "simp_le"].iter().any(|word| text.contains(word))
 }

@@ -152,15 +152,15 @@ pub struct Advertised {
     pub port: u16,
 }
 
-/// Files that a renewal writes, and whether it tells anybody.
+/// Files that a renewal writes, and whom it tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewal {
     /// Who renews, and where that is said.
     pub consumer: Consumer,
     /// Files, or directories of them.
     pub files: Vec<PathBuf>,
-    /// Whether something is run when it has renewed.
-    pub tells: bool,
+    /// Programs and units that it reloads when it has renewed; `*` where it is not known which, nothing where it tells nobody.
+    pub told: BTreeSet<String>,
     /// In words: `certbot`, `acme.sh` …
     pub what: &'static str,
 }
@@ -176,6 +176,8 @@ pub struct Authority {
     pub key: PathBuf,
     /// PEM file of the roots; without one the authority is a root itself.
     pub bundle: Option<PathBuf>,
+    /// The account that reads them, where it is not root.
+    pub account: Option<String>,
 }
 
 /// All that was read on one host.

@@ -1,8 +1,10 @@
 //! The report as one self-contained HTML file that prints well. It must never load anything from elsewhere, nor run what a name holds.
 
 use super::escape;
+use super::fold::{self, Entry};
 use super::forest::{self, Node};
-use crate::model::audit::{Chain, Document, Finding, Verdict};
+use crate::audit::{catalogue, examples, sources};
+use crate::model::audit::{Chain, Document, Verdict};
 
 const STYLE: &str = include_str!("style.css");
 /// Filters: the only script there is; the report is whole without it.
@@ -45,20 +47,25 @@ fn findings(out: &mut String, document: &Document) {
     if document.findings.is_empty() {
         out.push_str("<p class=\"none\">Nothing to find fault with.</p>\n");
     }
-    for finding in &document.findings {
-        say(out, document, finding);
+    for entry in fold::entries(&document.findings) {
+        say(out, document, &entry);
     }
     out.push_str("</section>\n");
 }
 
-fn say(out: &mut String, document: &Document, finding: &Finding) {
+fn say(out: &mut String, document: &Document, entry: &Entry<'_>) {
+    let finding = entry.first;
     let severity = finding.severity.as_str();
+    let at = match entry.others.len() {
+        0 => escape(&finding.target.to_string()),
+        others => format!("{} times", others + 1),
+    };
+    let mark = if finding.waived.is_some() { " waived" } else { "" };
     put!(
         out,
-        "<article class=\"finding {severity}\" data-severity=\"{severity}\">\n<h3><span class=\"mark\">{severity}</span> {}</h3>\n<p class=\"id\">{} · {}</p>\n<dl>\n",
+        "<article class=\"finding {severity}{mark}\" data-severity=\"{severity}\">\n<h3><span class=\"mark\">{severity}</span> {}</h3>\n<p class=\"id\">{} · {at}</p>\n<dl>\n",
         escape(&finding.title),
-        escape(&finding.id),
-        escape(&finding.target.to_string())
+        escape(&finding.id)
     );
     let mut row = |name: &str, class: &str, lines: &[String]| {
         if lines.iter().any(|line| !line.is_empty()) {
@@ -66,17 +73,35 @@ fn say(out: &mut String, document: &Document, finding: &Finding) {
             put_line!(out, "<dt>{name}</dt><dd class=\"{class}\">{}</dd>", lines.join("<br>"));
         }
     };
-    row("files", "code", &finding.files.iter().map(ToString::to_string).collect::<Vec<_>>());
+    row("files", "code places", &entry.places());
     row("expected", "", std::slice::from_ref(&finding.expected));
-    row("found", "", std::slice::from_ref(&finding.found));
+    if entry.others.iter().all(|other| other.found == finding.found) {
+        row("found", "", std::slice::from_ref(&finding.found));
+    }
     row("shown by", "code", &finding.evidence);
     row("since", "", &finding.since.map(|since| since.to_string()).into_iter().collect::<Vec<_>>());
     row("breaks", "", &[finding.breaks.join(", ")]);
     if finding.hosts != [document.host.as_str()] {
         row("hosts", "", &[finding.hosts.join(", ")]);
     }
+    let waived = finding.waived.as_ref().map(|waived| format!("until {}: {}", waived.until, waived.reason));
+    row("waived", "", &waived.into_iter().collect::<Vec<_>>());
     row("remedy", "remedy", std::slice::from_ref(&finding.remedy));
-    out.push_str("</dl>\n</article>\n");
+    out.push_str("</dl>\n");
+    explained(out, &finding.id);
+    out.push_str("</article>\n");
+}
+
+/// What `omens explain` says of it.
+fn explained(out: &mut String, id: &str) {
+    let Some(lint) = catalogue::all().find(|lint| lint.id == id) else { return };
+    let example = examples::of(lint).map(|example| [("bad", example.bad), ("good", example.good)]);
+    out.push_str("<details><summary>explain</summary><dl>\n");
+    for (name, words) in example.into_iter().flatten() {
+        put_line!(out, "<dt>{name}</dt><dd class=\"code\">{}</dd>", escape(words));
+    }
+    put_line!(out, "<dt>sources</dt><dd>{}</dd>", escape(&sources::of(lint).join("; ")));
+    out.push_str("</dl></details>\n");
 }
 
 fn chains(out: &mut String, document: &Document) {

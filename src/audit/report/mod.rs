@@ -10,6 +10,7 @@ macro_rules! put_line {
     ($out:expr, $($text:tt)*) => {{ put!($out, $($text)*); $out.push('\n'); }};
 }
 
+mod fold;
 mod forest;
 pub mod html;
 pub mod junit;

@@ -2,13 +2,16 @@
 
 mod forest;
 
-use crate::model::audit::{Document, Finding};
+use super::fold::{self, Entry};
+use crate::model::audit::Document;
 use crate::model::finding::Severity;
 
 /// Longer texts go on in the next line.
 const WIDTH: usize = 100;
 /// Where the texts of a finding begin.
 const INDENT: usize = 18;
+/// As many places of one entry are shown.
+const PLACES: usize = 40;
 /// With more findings than this, the worst one is said again at the end, where the eye is.
 const MANY: usize = 3;
 
@@ -24,9 +27,9 @@ pub fn write(document: &Document, colors: bool) -> String {
         line(&mut out, "");
         forest::draw(&mut out, &document.chains, paint);
     }
-    for finding in &document.findings {
+    for entry in fold::entries(&document.findings) {
         line(&mut out, "");
-        say(&mut out, finding, &document.host, paint);
+        say(&mut out, &entry, &document.host, paint);
     }
     match document.findings.as_slice() {
         [] if document.chains.is_empty() => {
@@ -46,24 +49,31 @@ fn line(out: &mut String, words: &str) {
     out.push('\n');
 }
 
-fn say(out: &mut String, finding: &Finding, host: &str, paint: Paint) {
+fn say(out: &mut String, entry: &Entry<'_>, host: &str, paint: Paint) {
+    let finding = entry.first;
     let word = paint.severity(finding.severity);
-    line(out, &format!("{word}  {}  {}", paint.bold(&finding.title), paint.dim(&finding.id)));
+    let times = if entry.others.is_empty() { String::new() } else { format!("  {} times", entry.others.len() + 1) };
+    line(out, &format!("{word}  {}  {}{times}", paint.bold(&finding.title), paint.dim(&finding.id)));
     let mut row = |name: &str, words: &str| {
         for (index, words) in wrapped(words).iter().enumerate() {
             line(out, &format!("        {:9} {words}", if index == 0 { name } else { "" }));
         }
     };
     let target = finding.target.to_string();
-    let places: Vec<String> = finding.files.iter().map(ToString::to_string).collect();
-    if !places.iter().any(|location| location.starts_with(&target)) {
+    let places = entry.places();
+    if entry.others.is_empty() && !places.iter().any(|location| location.starts_with(&target)) {
         row("at", &target);
     }
-    for (index, location) in places.iter().enumerate() {
+    for (index, location) in places.iter().take(PLACES).enumerate() {
         row(if index == 0 { "in" } else { "" }, location);
     }
+    if places.len() > PLACES {
+        row("", &format!("and {} more (--json names all)", places.len() - PLACES));
+    }
     row("expected", &finding.expected);
-    row("found", &finding.found);
+    if entry.others.iter().all(|other| other.found == finding.found) {
+        row("found", &finding.found);
+    }
     for (index, evidence) in finding.evidence.iter().enumerate() {
         row(if index == 0 { "shown by" } else { "" }, evidence);
     }

@@ -7,6 +7,7 @@ use super::super::arguments::{AuditPurpose, AuditVerdict, ChainAudit};
 use super::super::session::Session;
 use super::{Refused, network, refused};
 use crate::audit::consumer::own;
+use crate::audit::consumer::own::mounted::{self, Mounted};
 use crate::audit::facts::findings::HostFindings;
 use crate::audit::facts::given::Given;
 use crate::audit::rules::material;
@@ -62,7 +63,14 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
             given.files = own::named_files(settings);
         }
     }
+    let mounted = of_mounted(session, arguments, &view, &mut findings);
+    if let Some(mounted) = mounted.as_ref().filter(|_| given.anchors.is_empty()) {
+        given.anchors.extend(mounted.anchors.iter().cloned());
+    }
     let wiring = run::files(&view, &targets, &given, &mut findings);
+    if let Some(mounted) = mounted.filter(|_| targets.is_empty()) {
+        mounted.judge(&view, &wiring, &mut findings);
+    }
     if !view.is_elsewhere() {
         let work = network::Work { view: &view, targets: &targets, given: &given, settings: settings.as_ref(), wiring: &wiring };
         network::look(session, &work, &mut findings)?;
@@ -89,6 +97,13 @@ fn settings(session: &Session<'_>, arguments: &ChainAudit, findings: &mut HostFi
             None
         }
     }
+}
+
+/// The settings of the host that is looked at from outside.
+fn of_mounted(session: &Session<'_>, arguments: &ChainAudit, view: &View, findings: &mut HostFindings) -> Option<Mounted> {
+    let inside = word_inside(arguments.root.as_deref(), &session.global.config.display().to_string());
+    let wanted = view.is_elsewhere() && !arguments.no_config;
+    wanted.then(|| mounted::read(view, Path::new(&inside), findings)).flatten()
 }
 
 /// A target below `--root` may be given with that directory's own path in front.

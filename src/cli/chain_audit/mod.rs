@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::arguments::{AuditFormat, AuditMerge, AuditReport, AuditVerdict, ChainAudit, FailOn};
 use super::exit::{FAILED, OK, REFUSED};
+use super::refused::{Asked, print as print_refused};
 use super::session::Session;
 use crate::audit::waivers::{FILE, Waivers};
 use crate::audit::{catalogue, report, sources};
@@ -16,7 +17,7 @@ use crate::io::read;
 use crate::model::audit::{Document, Verdict};
 use crate::model::code::Code;
 use crate::model::finding::Severity;
-use crate::model::report::RunError;
+use crate::model::report::{Report, RunError};
 
 /// Why there is no report.
 type Refused = RunError;
@@ -43,8 +44,13 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &ChainAudit) -> u8 {
             exit(&document, options.fail_on, arguments.verdict)
         }
         Err(error) => {
-            let empty = crate::model::report::Report { error: Some(error), ..session.empty("chain-audit", REFUSED) };
-            session.report(&empty)
+            let empty = Report { error: Some(error), ..session.empty("chain-audit", REFUSED) };
+            if !(session.global.json || options.format == AuditFormat::Json) {
+                return session.report(&empty);
+            }
+            print_refused(session.output, &empty, Asked::default());
+            session.errors(&empty);
+            empty.exit
         }
     }
 }

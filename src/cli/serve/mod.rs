@@ -186,7 +186,8 @@ impl Service<'_, '_> {
                 self.running = Some(Running { began, task });
             }
             Err(remains) => {
-                let report = Report { errors: remains.errors, ..self.session.empty_since("renew", began.wall, REFUSED) };
+                let report = Report { errors: remains.errors.clone(), ..self.session.empty_since("renew", began.wall, REFUSED) };
+                metrics::leave_without_settings(&remains, &report, self.session.clock);
                 self.session.report(&report);
                 self.after(began, "the settings are wrong: nothing was done; ", false);
             }

@@ -53,14 +53,14 @@ impl DiskError {
             Errno::ACCESS | Errno::PERM => format!(
                 "run omens as the owner of {path}, usually root; a group or owner in the settings needs the right to give files away"
             ),
-            Errno::NOSPC | Errno::DQUOT => "make room on that file system; nothing that serves was changed".to_owned(),
+            Errno::NOSPC | Errno::DQUOT => "make room on that file system; what is in use goes on serving".to_owned(),
             Errno::ROFS => format!("{path} is on a read-only file system; under systemd see ReadWritePaths= and StateDirectory="),
             Errno::LOOP | Errno::NOTDIR => {
                 format!("omens never follows a symbolic link here and found something it did not make; look at {path} and remove it")
             }
             Errno::ISDIR | Errno::EXIST | Errno::NOTSUP | Errno::INVAL => format!("omens did not make what lies at {path}; move it away"),
             Errno::IO => "the disk reports an error; see the kernel's log".to_owned(),
-            _ => format!("look at {path}; nothing that serves was changed"),
+            _ => format!("look at {path}; what is in use goes on serving"),
         }
     }
 }

@@ -44,12 +44,18 @@ impl Verb {
 }
 
 /// The body of a call.
-#[derive(Debug)]
 pub struct Body {
     /// `Content-Type`.
     pub kind: &'static str,
     /// Its bytes.
     pub bytes: Zeroizing<Vec<u8>>,
+}
+
+/// What is sent may hold a secret.
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Body {{ {}, {} bytes }}", self.kind, self.bytes.len())
+    }
 }
 
 /// What a call gave.

@@ -189,7 +189,13 @@ impl Session {
         if !grant.is_ours() {
             return None;
         }
-        let problem = self.server.revoke_self(grant).await.err()?;
+        let problem = match self.server.revoke_self(grant).await.err()? {
+            Problem { again: Some(wait), .. } => {
+                pause(wait).await;
+                self.server.revoke_self(grant).await.err()?
+            }
+            problem => problem,
+        };
         Some(Unrevoked { problem, lease: grant.lease() })
     }
 

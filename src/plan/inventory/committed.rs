@@ -20,7 +20,8 @@ pub(super) fn committed(
 ) -> Result<(), DiskError> {
     (tree.state, tree.state_file) = read_state(var, buffer)?;
     let listing = Listing::of(var)?;
-    tree.largest = listing.largest().max(tree.state.largest);
+    // A number that no host comes to is a damaged digit, and no reason to count on from it.
+    tree.largest = listing.largest().max(if tree.state.largest <= Generation::LARGEST { tree.state.largest } else { 0 });
     (tree.complete, tree.leftovers) = (listing.generations, listing.leftovers);
     let marked = listing.withdrawn;
     if keep.is_some_and(|keep| !keep.rests_in_clear()) {

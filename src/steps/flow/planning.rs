@@ -17,9 +17,11 @@ use crate::model::name::{CertName, Generation};
 use crate::model::report::CertReport;
 use crate::model::window;
 use crate::plan::choice::Plan;
+use crate::plan::debt::is_unasked;
 use crate::plan::decide::{Decision, Wishes, decide};
 use crate::plan::generation::{Condition, Kept};
 use crate::plan::inventory::{self, Host, Tree};
+use crate::plan::links;
 use crate::plan::sealing::plaintext_warning;
 use crate::plan::window::Hold;
 use crate::steps::attest::AttestationGate;
@@ -97,6 +99,8 @@ fn look_once(settings: &Settings, wanted: &[&Certificate], now: Time, wishes: Wi
             }
             let mut report = report_of(&decision, &tree);
             report.warnings.extend(plaintext_warning(&tree.in_clear));
+            let missing = tree.missing_link.as_deref().filter(|_| is_unasked(&tree));
+            report.warnings.extend(missing.map(|missing| Warning::new(Code::NotInstalled, links::not_installed(missing))));
             Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers, unmarked: tree.unmarked }
         }
     })

@@ -9,7 +9,6 @@ use tokio::sync::SemaphorePermit;
 use super::end::End;
 use super::ending;
 use super::found::report_of;
-use super::rollout::not_installed_text;
 use super::task::Task;
 use super::{Context, Due, block};
 use crate::model::clock::{Clock, Time};
@@ -20,7 +19,6 @@ use crate::model::report::CertReport;
 use crate::model::span;
 use crate::plan::choice::{Issue, Plan, Settle, Why};
 use crate::plan::generation::container;
-use crate::plan::links;
 use crate::steps::issue::{self, Budget, Issued};
 use crate::steps::keep::keep;
 use crate::steps::key::Key;
@@ -210,18 +208,8 @@ async fn accept(task: &Task<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is said where consumers still do not read a generation that was committed all the same.
-fn is_still_not_installed(context: &Context<'_>, task: &Task<'_>, planned: &Settle) -> Option<String> {
-    let is_only_that = planned.why == Why::NotProven && planned.withdraw.is_empty() && task.place.committed() == Some(planned.generation);
-    links::missing(&context.settings, task.certificate()).filter(|_| is_only_that).map(|missing| not_installed_text(&missing))
-}
-
 /// A generation that is here.
 async fn settle<'a>(context: &Context<'a>, mut task: Task<'a>, planned: &Settle) -> Prepared<'a> {
-    if let Some(text) = is_still_not_installed(context, &task, planned) {
-        task.journal.warn(Code::NotInstalled, text);
-        return Prepared::Ended(Box::new(task.finish(End::StillStopped).await));
-    }
     // A stopped service that is still stopped is not even noted.
     if (planned.why != Why::ServiceStopped || !planned.withdraw.is_empty())
         && let Err(failure) = begin(context, &task, &planned.withdraw).await

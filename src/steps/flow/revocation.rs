@@ -8,18 +8,17 @@ use futures_util::StreamExt as _;
 use super::context::Context;
 use super::world::World;
 use crate::config::settings::{Certificate, Settings};
-use crate::io::dir::DiskError;
+use crate::io::dir::{Dir, DiskError};
 use crate::io::runtime::within;
+use crate::model::clock::Time;
 use crate::model::code::Code;
-use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Warning};
 use crate::model::layout;
 use crate::model::name::CertName;
-use crate::model::reason::ReasonCode;
 use crate::model::report::CertReport;
-use crate::model::state::{Proof, State};
-use crate::plan::generation::Kept;
+use crate::model::state::State;
 use crate::plan::inventory;
+use crate::steps::issue::Revocations;
 use crate::steps::record::note_revoked;
 use crate::steps::run::Run;
 
@@ -35,51 +34,62 @@ pub(super) struct Numbered {
     pub(super) serial: String,
 }
 
-/// Revokes what this run has replaced, once the new ones are proven and committed.
+/// A certificate that is still to be revoked, by the one that took its place.
+struct Owed<'a> {
+    name: &'a CertName,
+    serial: String,
+}
+
+/// Revokes what was replaced, once the new ones are proven and committed: by this run, or by one that could not have it done. Nothing is asked
+/// while attestation blocks.
 pub(super) async fn replaced(context: &Context<'_>, reports: &mut [CertReport]) {
-    let mut wanted = Vec::new();
-    for (at, report) in reports.iter().enumerate() {
-        let asks = context.settings.certificate(&report.name).is_some_and(|certificate| certificate.revoke_replaced);
-        if asks && took_the_place_of_another(report) {
-            wanted.extend(previous(context.run, report, context.clock.now().unix()).ok().flatten().map(|serial| (at, serial)));
-        }
-    }
-    if wanted.is_empty() {
+    let owed = owed(&context.settings, context.run.state(), context.clock.now());
+    if owed.is_empty() {
         return;
     }
-    let serials: Vec<String> = wanted.iter().map(|(_, serial)| serial.clone()).collect();
-    let answers = match context.world.issuer.revoke(&serials).await {
-        Ok(answers) => answers,
-        Err(failure) => serials.iter().map(|_| Err(failure.clone())).collect(),
+    let serials: Vec<String> = owed.iter().map(|one| one.serial.clone()).collect();
+    let asked = match context.world.gate.pass(context.clock).await {
+        Ok(_) => context.world.issuer.revoke(&serials).await,
+        Err(blocked) => Err(blocked),
     };
-    for ((at, serial), answer) in wanted.into_iter().zip(answers) {
-        let Some(report) = reports.get_mut(at) else { continue };
-        match answer {
-            Ok(()) => note(context.run, &report.name, &serial),
-            Err(failure) => {
-                let text = format!("{serial}, which was replaced, is not revoked: {}", failure.text);
-                report.warnings.push(Warning::new(Code::NotRevoked, text));
-            }
+    let Revocations { answers, warnings } = asked
+        .unwrap_or_else(|failure| Revocations { answers: serials.iter().map(|_| Err(failure.clone())).collect(), warnings: Vec::new() });
+    let mut warnings = Some(warnings);
+    for (Owed { name, serial }, answer) in owed.into_iter().zip(answers) {
+        let report = reports.iter_mut().find(|report| report.name == *name);
+        if answer.is_ok() {
+            note(context.run, name, &serial);
         }
+        let refused = answer.err().map(|failure| {
+            let text = format!("{serial}, which was replaced, is not revoked, and is asked about again: {}", failure.text);
+            Warning::new(Code::NotRevoked, text)
+        });
+        let Some(report) = report else {
+            if let Some(warning) = refused {
+                tracing::warn!(certificate = %name, "{}", warning.text);
+            }
+            continue;
+        };
+        report.warnings.extend(refused);
+        // Of the login it is said once.
+        report.warnings.extend(warnings.take().into_iter().flatten());
     }
 }
 
-/// Whether another certificate is known to be in use than before. One that nobody has seen yet replaces nothing.
-fn took_the_place_of_another(report: &CertReport) -> bool {
-    let is_proven = matches!(report.proof, Some(Proof::Served | Proof::File));
-    let is_another = report.generation != report.previous
-        || report.reasons.iter().any(|reason| matches!(reason.code, ReasonCode::Debt | ReasonCode::Unproven));
-    matches!(report.outcome, Outcome::Renewed | Outcome::Settled) && is_proven && is_another
+/// What is to be revoked, as earlier commits noted it.
+fn owed<'a>(settings: &'a Settings, state: &Dir, now: Time) -> Vec<Owed<'a>> {
+    let asks = settings.certificates.iter().filter(|certificate| certificate.revoke_replaced);
+    let of_one = |certificate: &'a Certificate| {
+        let name = certificate.name();
+        let noted = noted(state, name).ok().flatten().unwrap_or_default();
+        noted.to_revoke.into_iter().filter(move |owed| owed.ends > now).map(move |owed| Owed { name, serial: owed.serial })
+    };
+    asks.flat_map(of_one).collect()
 }
 
-/// The serial number of what was committed before, where that has not ended and is not revoked.
-fn previous(run: &Run, report: &CertReport, now: i64) -> Result<Option<String>, DiskError> {
-    let Some(var) = run.state().child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(report.name.as_str()))? else { return Ok(None) };
-    let state = var.read(layout::STATE)?.and_then(|content| serde_json::from_slice::<State>(&content.bytes).ok()).unwrap_or_default();
-    let Some(generation) = state.previous else { return Ok(None) };
-    let facts = Kept::read(&var, generation)?.facts.filter(|facts| facts.not_after.unix() > now);
-    let serial = facts.map(|facts| facts.serial).filter(|serial| !state.revoked.contains(serial));
-    Ok(serial.filter(|serial| report.serial.as_ref() != Some(serial)))
+fn noted(state: &Dir, name: &CertName) -> Result<Option<State>, DiskError> {
+    let Some(var) = state.child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(name.as_str()))? else { return Ok(None) };
+    Ok(var.read(layout::STATE)?.and_then(|content| serde_json::from_slice(&content.bytes).ok()))
 }
 
 fn note(run: &Run, name: &CertName, serial: &str) {
@@ -108,7 +118,8 @@ pub(super) async fn look_up(world: &World<'_>, run: &Run, resting: &[Numbered]) 
     failure.map_or(Ok(()), Err)
 }
 
-/// The same before anything is planned, because a person asked for it. What cannot be asked is a warning for every certificate.
+/// The same before anything is planned, because a person asked for it. What cannot be asked, or not while attestation blocks, is a warning for
+/// every certificate.
 pub(super) fn check(settings: &Settings, wanted: &[&Certificate], world: &World<'_>, run: &Run) -> Option<Warning> {
     let serving = |certificate: &&Certificate| {
         let facts = inventory::published(&settings.paths.run, certificate.name()).ok()?.facts?;

@@ -8,7 +8,7 @@ use crate::model::failure::Failure;
 use crate::model::name::Generation;
 use crate::model::state::{Proof, State};
 use crate::steps::commit::collect;
-use crate::steps::record::Notes;
+use crate::steps::record::{Notes, Replaced};
 use crate::steps::swap::Place;
 
 /// Writes ends down, away from the network's thread.
@@ -28,16 +28,19 @@ impl Writer {
     /// What must be on the disk before anything else is waited for: a commit, and why something failed.
     pub(super) fn at_once(&self, end: &End) -> Result<(), Failure> {
         let (notes, now) = (&self.notes, self.clock.now());
+        // A person who goes back may want to go forth again.
+        let revokes = self.place.certificate().revoke_replaced && self.before.is_none();
+        let replaced = if revokes { Replaced::Revoked } else { Replaced::Stays };
         // Of a person's rollback that was not carried out nothing waits.
         let failed = |failure: &Failure, waits: Option<Generation>| notes.failed(failure, waits.filter(|_| self.before.is_none()), now);
         match end {
             End::StillStopped => Ok(()),
             End::Committed { committed, stopped } => {
                 let stopped = if committed.proof() == Proof::ServiceStopped { stopped.clone() } else { Vec::new() };
-                notes.committed(committed, stopped, self.shortfall.as_ref(), now)
+                notes.committed(committed, replaced, stopped, self.shortfall.as_ref(), now)
             }
-            End::NotInstalled(committed) | End::ProofLost { committed, .. } => notes.committed(committed, Vec::new(), None, now),
-            End::Unproven { committed, failure } => notes.committed(committed, Vec::new(), Some(failure), now),
+            End::NotInstalled(committed) | End::ProofLost { committed, .. } => notes.committed(committed, replaced, Vec::new(), None, now),
+            End::Unproven { committed, failure } => notes.committed(committed, replaced, Vec::new(), Some(failure), now),
             End::Resealed { committed, from } => notes.resealed(*from, committed.generation()),
             End::Back { failure, generation, .. } | End::NotDeployable { failure, generation } => failed(failure, Some(*generation)),
             End::Refused(rejection) => failed(&rejection.failure, None),

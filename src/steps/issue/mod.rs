@@ -14,6 +14,7 @@ mod csr;
 mod openbao;
 mod revoke;
 mod roles;
+mod unrevoked;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +38,15 @@ pub use roles::placed;
 
 /// A certificate's issuing ends within this ([Limits](crate::cli#limits)), session, login and waits included.
 pub const LIMIT: Duration = Duration::from_secs(45);
+
+/// What came of asking for revocations.
+#[derive(Debug)]
+pub struct Revocations {
+    /// The answer to each serial number, in order.
+    pub answers: Vec<Result<(), Failure>>,
+    /// What is to be said of the login.
+    pub warnings: Vec<Warning>,
+}
 
 /// A certification authority that signs CSRs, for one run: one of the four joints. Any number of tasks may use it at a time.
 pub trait Issuer: std::fmt::Debug + Send + Sync {
@@ -71,11 +81,11 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
     /// Stage `issue`: it does not say.
     fn revoked<'a>(&'a self, serial: &'a str) -> BoxFuture<'a, Result<Option<Time>, Failure>>;
 
-    /// Has certificates revoked, by their serial numbers and a login that may do that and nothing else. Gives the answer to each, in order.
+    /// Has certificates revoked, by their serial numbers and a login that may do that and nothing else.
     ///
     /// # Errors
-    /// Stage `issue`, for all of them: no such login, or no answer.
-    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>>;
+    /// Stage `issue`, for all of them: no such login, or it is refused.
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Revocations, Failure>>;
 
     /// What became known in this run of how long its logins go on, asked before it is closed. Never fails a run.
     fn logins(&self) -> BoxFuture<'_, Logins> {

@@ -3,16 +3,16 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
-use super::{Issuer, Order, revoke, roles, too_slow};
+use super::unrevoked::not_revoked;
+use super::{Issuer, Order, Revocations, revoke, roles, too_slow};
 use crate::config::settings::{IssuerSettings, Settings};
 use crate::io::identity::OfHost;
-use crate::io::openbao::{Health, HealthState, HostIdentity, Means, Problem, Session, Unrevoked, is_the_servers_matter, pause};
+use crate::io::openbao::{Health, HealthState, HostIdentity, Means, Problem, Session, is_the_servers_matter, pause};
 use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::{Clock, Time};
@@ -22,10 +22,6 @@ use crate::model::login_end::Logins;
 use crate::model::name::{CertName, Generation};
 use crate::model::openbao::{AuthMethod, OpenBao, TpmIdentity};
 use crate::model::request::Signed;
-use crate::model::span;
-
-/// A token that cannot be revoked but ends within this is not worth a warning.
-const SHORT_LEASE: Duration = Duration::from_secs(3600);
 
 /// The PKI secrets engine of one OpenBao server.
 #[derive(Debug)]
@@ -204,7 +200,7 @@ impl Issuer for OpenBaoIssuer {
         .boxed()
     }
 
-    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Vec<Result<(), Failure>>, Failure>> {
+    fn revoke<'a>(&'a self, serials: &'a [String]) -> BoxFuture<'a, Result<Revocations, Failure>> {
         revoke::revoke(&self.settings, self.means.clone(), self.clock, serials).boxed()
     }
 
@@ -261,29 +257,11 @@ fn judge_health(name: &str, health: &Health) -> Result<Vec<Warning>, Failure> {
     Ok(warnings)
 }
 
-fn not_revoked(unrevoked: &Unrevoked) -> Option<Warning> {
-    let Unrevoked { problem, lease } = unrevoked;
-    // A policy without that right is a choice (io/openbao/facts.md, "Roles and policies"), and harmless where the token soon ends by
-    // itself.
-    if problem.definite && lease.is_some_and(|lease| lease <= SHORT_LEASE) {
-        return None;
-    }
-    let until = lease.map_or_else(|| "for a time it did not say".to_owned(), |lease| format!("for up to {}", span::show(lease)));
-    Some(Warning::new(
-        Code::TokenNotRevoked,
-        format!("the run's token could not be revoked and lives on {until}: {}", problem.failure.text),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     use crate::io::openbao::Skew;
-
-    fn refused(code: Code, text: &str) -> Failure {
-        Failure::new(Stage::Issue, code, text)
-    }
 
     #[test]
     fn a_server_that_cannot_sign_is_not_asked() {
@@ -301,17 +279,6 @@ mod tests {
             let judged = judge_health("bao.example:8200", &health(state.clone(), ahead));
             let found = judged.as_ref().map(|warnings| warnings.iter().map(|w| w.code.as_str()).collect()).map_err(|why| why.code.as_str());
             assert_eq!(found, expected, "{state:?} {ahead}");
-        }
-    }
-
-    #[test]
-    fn a_token_left_behind_is_worth_a_warning_unless_it_soon_ends_by_itself() {
-        let problem =
-            |definite| Problem { failure: refused(Code::PermissionDenied, "no"), again: None, definite, token_not_accepted: false };
-        for (lease, definite, warned) in [(Some(600), true, false), (Some(3601), true, true), (None, true, true), (Some(600), false, true)]
-        {
-            let got = not_revoked(&Unrevoked { problem: problem(definite), lease: lease.map(Duration::from_secs) });
-            assert_eq!(got.is_some(), warned, "{lease:?} {definite}");
         }
     }
 }

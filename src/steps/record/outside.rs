@@ -37,8 +37,10 @@ const REVOKED_KEPT: usize = 16;
 /// When the state cannot be read or written.
 pub fn note_revoked(state: &Dir, name: &CertName, serial: &str) -> Result<(), DiskError> {
     change(state, name, |mut known| {
+        let is_owed = known.to_revoke.iter().any(|owed| owed.serial == serial);
+        known.to_revoke.retain(|owed| owed.serial != serial);
         if known.revoked.iter().any(|noted| noted == serial) {
-            return None;
+            return is_owed.then_some(known);
         }
         known.revoked.push(serial.to_owned());
         let surplus = known.revoked.len().saturating_sub(REVOKED_KEPT);
@@ -78,5 +80,23 @@ pub fn forget_failure(state: &Dir, name: &CertName) -> Result<(), DiskError> {
     change(state, name, |known| {
         let is_of_publishing = |last: &LastError| matches!(last.failure.stage, Stage::Seal | Stage::Publish);
         known.last_error.as_ref().is_some_and(is_of_publishing).then(|| State { last_error: None, ..known.clone() })
+    })
+}
+
+/// Takes out a failure of the second in which a run took the lock, or of the one before it, where that run had no cause to repeat it: the lock's
+/// time is too coarse to tell which came first (`plan/health.rs`).
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub fn outlive_failure(state: &Dir, name: &CertName, locked: Time, is_over: impl Fn(&LastError) -> bool) -> Result<(), DiskError> {
+    let path = format!("{}/{name}/{}", layout::CERTS, layout::STATE);
+    let around = |second: i64| (locked.unix() - 1..=locked.unix()).contains(&second);
+    // Of thousands few were written to a moment ago, and only those are read.
+    if state.modified(&path)?.is_none_or(|second| second < locked.unix() - 2) {
+        return Ok(());
+    }
+    change(state, name, |known| {
+        let last = known.last_error.as_ref().filter(|last| around(last.at.unix()) && is_over(last));
+        last.is_some().then(|| State { last_error: None, ..known.clone() })
     })
 }

@@ -214,7 +214,7 @@ pub fn demand_room(dir: &Dir) -> Result<(), Failure> {
         "expected room for a generation ({GENERATION} bytes) in {}, found {room}: nothing was asked of the CA",
         dir.path().display()
     );
-    Err(Failure::new(Stage::Publish, Code::DiskFull, text).hint("make room on that file system; nothing that serves was changed"))
+    Err(Failure::new(Stage::Publish, Code::DiskFull, text).hint("make room on that file system; what is in use goes on serving"))
 }
 
 fn is_complete(place: &Place, kept: &Kept) -> Result<bool, DiskError> {

@@ -189,7 +189,7 @@ impl Agent<'_> {
     fn end(&mut self) {
         let templates = std::mem::take(&mut self.templates);
         self.halves(&templates);
-        let told = templates.iter().any(|template| template.halves().next().is_some() && template.tells);
+        let told = templates.iter().any(|template| template.halves().next().is_some() && template.tells).then_some(());
         for template in &templates {
             let has = |half: Half| template.halves().any(|found| found == half);
             if has(Half::Key) && template.opens() && !template.writes_key_itself {
@@ -200,7 +200,7 @@ impl Agent<'_> {
                 let renewal = Renewal {
                     consumer: self.consumer(&template.file, template.line),
                     files: template.destinations.clone(),
-                    tells: told,
+                    told: told.iter().map(|()| "*".to_owned()).collect(),
                     what: "the template",
                 };
                 self.wiring.renewals.push(renewal);

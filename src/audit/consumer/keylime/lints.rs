@@ -47,7 +47,7 @@ catalogue! {
         "do not count on TLS there: keep port 8890 reachable from the estate's hosts only";
     REGISTRAR_PLAIN = "keylime.registrar-tls-port", High, open, "a TLS client is sent to the registrar's plain HTTP port",
         "set registrar_port = 8891, the registrar's tls_port";
-    UUID_DEFAULT = "keylime.uuid-default", High, open, "the default agent UUID, which every agent without a configuration shares",
+    UUID_DEFAULT = "keylime.uuid-default", Medium, open, "the default agent UUID, which every agent without a configuration shares",
         "set uuid to one of this host's own (uuidgen), or to \"hash_ek\", and delete the old record at the verifier and the registrar";
     UUID_GENERATED = "keylime.uuid-generated", Medium, open, "a new agent UUID at every start: the verifier's record is of no use after one",
         "set uuid to a fixed one of this host's own, or to \"hash_ek\"";
@@ -60,4 +60,6 @@ catalogue! {
         "set ip to an address of the host (or 0.0.0.0) and contact_ip to the one that the verifier reaches";
     UNVERIFIED = "keylime.verification-off", High, open, "certificate checks are switched off", "remove the line, and name the root in verifier_tls_ca_cert";
     VERIFIER_HTTP = "keylime.verifier-url-http", High, open, "the push agent sends its session token in plain HTTP", "set verifier_url to https://";
+    TLS_DIR_ABSENT = "keylime.tls-directory-absent", High, open, "tls_dir = default names a directory that only a verifier with tls_dir = generate makes: the service does not start",
+        "set tls_dir to a directory with certificates of your PKI, or copy the verifier's cv_ca to this host";
 }

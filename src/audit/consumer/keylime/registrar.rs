@@ -12,7 +12,7 @@ pub(super) const TLS_PORT: u16 = 8891;
 
 /// Reads it.
 pub(super) fn read(reader: &mut KeylimeReader<'_>, settings: &Settings, base: &Base) {
-    tls::generated(reader, settings);
+    tls::generated(reader, settings, base);
     let server = tls::pair(reader, settings, base, Side::Server);
     let clients = tls::trust(reader, settings, base, Side::Server, Needs::Root);
     let host = settings.text("ip", "127.0.0.1").to_owned();

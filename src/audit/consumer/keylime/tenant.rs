@@ -8,6 +8,7 @@ use crate::model::finding::Severity;
 
 /// Reads it; the verifier's settings are those of the same host.
 pub(super) fn read(reader: &mut KeylimeReader<'_>, settings: &Settings, verifier: Option<&Settings>, base: &Base) {
+    tls::absent(reader, settings, base);
     let push = verifier.is_some_and(|verifier| verifier.text("mode", "pull").trim() == "push");
     // It asks pull agents for a quote itself, and they send their leaf alone (audit/keylime.md, "Options that go wrong" and "TLS").
     let needs = if push { Needs::Root } else { Needs::RootAndIntermediate };

@@ -49,10 +49,35 @@ fn path(settings: &Settings, base: &Base, option: &str, default: &str) -> PathBu
 }
 
 /// Says that Keylime makes its own certificates.
-pub(super) fn generated(reader: &mut KeylimeReader<'_>, settings: &Settings) {
+pub(super) fn generated(reader: &mut KeylimeReader<'_>, settings: &Settings, base: &Base) {
     if is_generated(settings) {
         reader.findings.add(settings.draft(&lints::GENERATED, "tls_dir").expected("certificates of your PKI").found("tls_dir = generate"));
     }
+    absent(reader, settings, base);
+}
+
+/// The directory that is used by default, where nobody makes it.
+pub(super) fn absent(reader: &mut KeylimeReader<'_>, settings: &Settings, base: &Base) {
+    let made = directory(settings, base);
+    let is_default = matches!(settings.text("tls_dir", "default").trim(), "" | "default");
+    // A copy that was made without Keylime's own directory says nothing of what is in it.
+    let known = !reader.view.is_elsewhere() || !reader.view.list(&base.0).unwrap_or_default().is_empty();
+    if is_default && known && !reader.view.is_directory(&made) && !verifier_makes(reader) {
+        let draft = settings.draft(&lints::TLS_DIR_ABSENT, "tls_dir").expected(made.display().to_string());
+        reader.findings.add(
+            draft.found("no such directory, and no verifier of this host makes it").breaks(&format!("keylime_{}", settings.part.name())),
+        );
+    }
+}
+
+/// Whether the verifier of this host makes the directory that the others use by default.
+fn verifier_makes(reader: &KeylimeReader<'_>) -> bool {
+    ["/etc/keylime/verifier.conf", "/usr/etc/keylime/verifier.conf"].iter().filter_map(|path| reader.view.text(Path::new(path)).ok()).any(
+        |text| {
+            let set = text.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| key.trim() == "tls_dir");
+            set.is_none_or(|(_, value)| value.trim() == "generate")
+        },
+    )
 }
 
 /// The pair of one side; none where Keylime has yet to make it, or where nothing names it.

@@ -11,7 +11,7 @@ const PUSH_PERIOD: f64 = 60.0;
 /// Reads it; the agent's settings are those of the same host.
 pub(super) fn read(reader: &mut KeylimeReader<'_>, settings: &Settings, agent: Option<&Settings>, base: &Base) {
     mandatory(reader, settings);
-    tls::generated(reader, settings);
+    tls::generated(reader, settings, base);
     let push = mode(reader, settings);
     let server = tls::pair(reader, settings, base, Side::Server);
     let clients = tls::trust(reader, settings, base, Side::Server, Needs::Root);

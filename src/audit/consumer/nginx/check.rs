@@ -5,22 +5,32 @@ use std::collections::BTreeMap;
 
 use super::source::at;
 use super::syntax::Directive;
-use super::{known, lints};
+use super::{known, lints, versions};
 use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::package::{Version, words};
 use crate::model::finding::Severity;
 
 /// Blocks whose lines are directives; those of others (`map`, `types`, `geo`) are not.
 const BLOCKS: &[&str] = &["http", "server", "location", "if", "limit_except", "stream", "mail", "upstream"];
 
+/// What is known of the nginx that reads a configuration.
+pub(super) struct Build {
+    /// Modules that are loaded may bring directives of their own, or this is a part of a whole.
+    pub(super) extended: bool,
+    pub(super) version: Option<Version>,
+}
+
 /// Checks a block and what is in it; `outer` is what the block itself is in.
-pub(super) fn block(list: &[Directive], context: &str, outer: &str, findings: &mut HostFindings) {
+pub(super) fn block(list: &[Directive], context: &str, outer: &str, build: &Build, findings: &mut HostFindings) {
     let mut once: BTreeMap<&str, &Directive> = BTreeMap::new();
+    let mut places: BTreeMap<String, u32> = BTreeMap::new();
     for directive in list {
-        name(directive, context, outer, findings);
+        name(directive, context, outer, build, findings);
         if let Some(expected) = known::expected(&directive.name, &directive.args) {
             let draft = at(&lints::VALUE_INVALID, directive).expected(format!("{}: {expected}", directive.name));
             findings.add(draft.found(directive.args.join(" ")));
         }
+        repeated(directive, &mut places, findings);
         if known::is_once(&directive.name) {
             if let Some(first) = once.get(directive.name.as_str()) {
                 let draft = at(&lints::DIRECTIVE_TWICE, directive).file(first.location());
@@ -32,21 +42,38 @@ pub(super) fn block(list: &[Directive], context: &str, outer: &str, findings: &m
         if let Some(inside) = &directive.block
             && BLOCKS.contains(&directive.name.as_str())
         {
-            block(inside, &directive.name, context, findings);
+            block(inside, &directive.name, context, build, findings);
         }
     }
 }
 
-fn name(directive: &Directive, context: &str, outer: &str, findings: &mut HostFindings) {
+/// A location that is there twice; of expressions the first that fits counts.
+fn repeated(directive: &Directive, places: &mut BTreeMap<String, u32>, findings: &mut HostFindings) {
+    if directive.name != "location" || directive.arg().starts_with('~') {
+        return;
+    }
+    if let Some(first) = places.insert(directive.args.join(" "), directive.line) {
+        let draft = at(&lints::DIRECTIVE_TWICE, directive).expected("one location of this path");
+        findings.add(draft.found(format!("location {} also in line {first}", directive.args.join(" "))));
+    }
+}
+
+fn name(directive: &Directive, context: &str, outer: &str, build: &Build, findings: &mut HostFindings) {
     let name = directive.name.as_str();
+    if let Some((version, other)) = build.version.and_then(|version| Some((version, versions::of_another(name, version)?))) {
+        let draft = at(&lints::DIRECTIVE_UNKNOWN, directive).expected(format!("a directive of nginx {}", words(version)));
+        let remedy = format!("remove {name}, or install a version of nginx that has it");
+        findings.add(draft.found(format!("{name}, which there is {other}")).remedy(remedy));
+    }
     match known::unknown(name) {
         Some(Some(meant)) => {
             let draft = at(&lints::DIRECTIVE_UNKNOWN, directive).expected(meant.clone()).found(name);
             findings.add(draft.remedy(format!("write {meant} for {name}")));
         }
         Some(None) => {
-            let draft = at(&lints::DIRECTIVE_UNKNOWN, directive).severity(Severity::Low).expected("a directive of nginx").found(name);
-            findings.add(draft.evidence("nothing near it is known here; a module of another maker may bring it"));
+            let draft = at(&lints::DIRECTIVE_UNKNOWN, directive).expected("a directive of nginx").found(name);
+            let may = "neither nginx nor a module that is known here has it; a module that is loaded may bring it";
+            findings.add(if build.extended { draft.severity(Severity::Low).evidence(may) } else { draft });
         }
         None => {}
     }

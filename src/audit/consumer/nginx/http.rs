@@ -40,7 +40,7 @@ pub(super) fn read(reader: &mut NginxReader<'_>, list: &[Directive], module: Mod
         let tls: Vec<bool> = server.listens.iter().map(|(listen, _)| speaks(&listen.address())).collect();
         if let Some(line) = inner.own("ssl").first().filter(|line| line.arg() == "on") {
             reader.findings.add(at(&lints::SSL_ON, line).expected("listen … ssl").found("ssl on"));
-            if inner.all("ssl_certificate").is_empty() {
+            if inner.all("ssl_certificate").is_empty() && !inner.is_on("ssl_reject_handshake") {
                 let draft = at(&lints::CERTIFICATE_UNSET, line).expected("ssl_certificate and ssl_certificate_key");
                 reader.findings.add(draft.found(format!("none in force for {}", server.label)));
             }
@@ -51,15 +51,24 @@ pub(super) fn read(reader: &mut NginxReader<'_>, list: &[Directive], module: Mod
             plain(reader, server, &inner, &tls);
         }
         defaults(reader, server, index, &inner, &addresses, &tls);
-        reader.must_exist(&inner, &["ssl_password_file", "ssl_crl", "ssl_dhparam", "ssl_session_ticket_key"]);
+        // Without a certificate nginx reads none of these.
+        if !inner.all("ssl_certificate").is_empty() {
+            reader.must_exist(&inner, FILES);
+        }
         proxy::walk(reader, server, &shared, &inner, &tls);
         if module == Module::Stream && !inner.is_on("proxy_ssl") {
             passing::hands_on(&mut reader.wiring, listeners, connections);
         }
     }
     passing::one_address_one_set(&mut reader.wiring, first);
-    reader.must_exist(&scope, &["ssl_password_file", "ssl_crl", "ssl_dhparam", "ssl_session_ticket_key"]);
+    let shown = servers.iter().any(|server| !Scope::new(Some(&scope), server.directive.inside()).all("ssl_certificate").is_empty());
+    if shown {
+        reader.must_exist(&scope, FILES);
+    }
 }
+
+/// Files that nginx opens at its start where a server has a certificate.
+const FILES: &[&str] = &["ssl_password_file", "ssl_crl", "ssl_dhparam", "ssl_session_ticket_key", "ssl_trusted_certificate"];
 
 /// nginx speaks TLS on an address as soon as one line for it says so.
 fn addresses<'a>(reader: &mut NginxReader<'_>, servers: &[Server<'a>], module: Module) -> Addresses<'a> {

@@ -1,5 +1,7 @@
-//! The names of nginx's directives for TLS and what else this reader lives on: what a misspelled one may have meant. It must never be taken
-//! for a list of all directives: modules bring their own.
+//! The names of nginx's directives and of those that others' modules bring (directives.txt and others.txt), what a misspelled one may have
+//! meant, and which version has which. It must never judge the values of what it only knows by name.
+
+use super::versions;
 
 /// Of `http` and `server` in the http, stream and mail modules.
 const SERVER: &[&str] = &[
@@ -63,6 +65,10 @@ const UPSTREAM: &[&str] = &[
 const CALLERS: &[&str] = &["proxy_", "grpc_", "uwsgi_", "zone_sync_"];
 /// What else is looked for; none of nginx's other directives is one letter away from one of them.
 const CORE: &[&str] = &["listen", "server_name", "proxy_pass", "grpc_pass", "uwsgi_pass", "upstream", "location", "include"];
+/// All of nginx's own.
+const OWN: &str = include_str!("directives.txt");
+/// Those of modules that others make: whole names, and beginnings with a `*`.
+const OTHERS: &str = include_str!("others.txt");
 /// Directives of other modules that have `ssl` in their names.
 const FOREIGN: &[&str] =
     &["ssl_engine", "ssl_object_cache_inheritable", "ssl_ct", "ssl_ct_static_scts", "ssl_fingerprint", "ssl_target", "ssl_ja3"];
@@ -98,6 +104,19 @@ const ONCE: &[&str] = &[
     "uwsgi_ssl_verify",
     "proxy_pass",
     "root",
+    "ssl",
+    "ssl_session_timeout",
+    "ssl_session_tickets",
+    "ssl_buffer_size",
+    "ssl_ecdh_curve",
+    "ssl_stapling",
+    "ssl_stapling_verify",
+    "ssl_reject_handshake",
+    "ssl_early_data",
+    "client_max_body_size",
+    "sendfile",
+    "gzip",
+    "http2",
 ];
 /// Those with one value, whatever it is.
 const SINGLE: &[&str] = &[
@@ -131,8 +150,18 @@ const SWITCHES: &[&str] = &[
 const VERIFY_CLIENT: &[&str] = &["on", "off", "optional", "optional_no_ca"];
 const PROTOCOLS: &[&str] = &["SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
+fn is_listed(name: &str) -> bool {
+    let entries = |list: &'static str| list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
+    entries(OWN).any(|known| known == name)
+        || versions::is_gone(name)
+        || entries(OTHERS).any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
+        // Modules that write their names like this are not nginx's.
+        || name.starts_with(|c: char| c.is_ascii_uppercase())
+}
+
 /// What a directive that nginx does not know may have meant; `Some(None)` where nothing is near.
 pub(super) fn unknown(name: &str) -> Option<Option<String>> {
+    let listed = is_listed(name);
     let all = || {
         SERVER
             .iter()
@@ -140,7 +169,7 @@ pub(super) fn unknown(name: &str) -> Option<Option<String>> {
             .chain(CALLERS.iter().flat_map(|caller| UPSTREAM.iter().map(move |name| format!("{caller}{name}"))))
     };
     let core = CORE.iter().map(|name| (*name).to_owned());
-    if all().any(|known| known == name) || CORE.contains(&name) || is_foreign(name) {
+    if listed || all().any(|known| known == name) || CORE.contains(&name) || is_foreign(name) {
         return None;
     }
     let near = |limit: usize, list: &mut dyn Iterator<Item = String>| {
@@ -152,13 +181,14 @@ pub(super) fn unknown(name: &str) -> Option<Option<String>> {
     if let Some(meant) = near(1, &mut core.chain(all().filter(|known| known.len() > 5))) {
         return Some(Some(meant));
     }
+    let own = OWN.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).map(str::to_owned);
+    if let Some(meant) = near(if name.len() > 10 { 2 } else { 1 }, &mut own.filter(|known| known.len() > 4)) {
+        return Some(Some(meant));
+    }
     // Other modules have names with `ssl` in them too, but not this near to those of nginx, nor with these beginnings.
     let looks = name.len() > 6
         && ["ssl_", "sll_", "ssl-", "tls_", "proxy_ssl", "proxy_sll", "grpc_ssl", "uwsgi_ssl"].iter().any(|start| name.starts_with(start));
-    let prefixed =
-        name.starts_with("ssl_") || CALLERS.iter().any(|caller| name.strip_prefix(caller).is_some_and(|rest| rest.starts_with("ssl_")));
-    let meant = if looks { near(4, &mut all()) } else { near(2, &mut all().filter(|known| known.len() > 10)) };
-    (meant.is_some() || prefixed).then_some(meant)
+    Some(if looks { near(4, &mut all()) } else { None })
 }
 
 fn is_foreign(name: &str) -> bool {
@@ -194,8 +224,20 @@ pub(super) fn expected(name: &str, args: &[String]) -> Option<String> {
         let next = args.iter().find(|arg| SERVER.contains(&arg.as_str()) && arg.contains('_'))?;
         return Some(format!("a ; before {next}"));
     }
+    if name == "add_header" && !matches!(args.len(), 2 | 3) {
+        return Some("a name, a value, and at most always".to_owned());
+    }
     if !ours {
         return None;
+    }
+    if bare == "ssl_session_timeout" && !is_time(value) {
+        return Some("a time, such as 10m".to_owned());
+    }
+    if bare == "ssl_verify_depth" && (value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Some("a number".to_owned());
+    }
+    if bare == "ssl_session_cache" && args.iter().any(|arg| arg.strip_prefix("shared:").is_some_and(|rest| !is_zone(rest))) {
+        return Some("shared:NAME:SIZE".to_owned());
     }
     if single && args.len() != 1 {
         let swallowed = args.iter().find(|arg| SERVER.contains(&arg.as_str()) || UPSTREAM.contains(&arg.trim_start_matches("proxy_")));
@@ -213,6 +255,17 @@ pub(super) fn expected(name: &str, args: &[String]) -> Option<String> {
     let protocols = bare == "ssl_protocols"
         && (args.is_empty() || args.iter().any(|arg| !PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(arg))));
     protocols.then(|| PROTOCOLS.join(", "))
+}
+
+/// `10m`, `1d12h`, `300`.
+fn is_time(value: &str) -> bool {
+    value.starts_with(|c: char| c.is_ascii_digit()) && value.chars().all(|c| c.is_ascii_digit() || "smhdwMy ".contains(c))
+}
+
+/// `NAME:SIZE`.
+fn is_zone(rest: &str) -> bool {
+    let size = rest.rsplit_once(':').filter(|(name, _)| !name.is_empty()).map_or("", |(_, size)| size);
+    size.starts_with(|c: char| c.is_ascii_digit()) && size.chars().all(|c| c.is_ascii_digit() || "kKmM".contains(c))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! nginx configuration as nginx itself would apply it: includes, inheritance, addresses and what would keep it from starting.
 
 mod check;
+mod ciphers;
 mod glob;
 mod guard;
 mod http;
@@ -18,10 +19,12 @@ mod server;
 mod source;
 mod syntax;
 mod upstream;
+mod versions;
 
 use std::path::{Path, PathBuf};
 
 use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::package;
 use crate::audit::facts::service::{Operand, Service, Source as HostSource, TargetKind};
 use crate::audit::facts::unread;
 use crate::audit::facts::wiring::Wiring;
@@ -115,7 +118,9 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
     let (list, files) = Expansion::new(source, prefix, findings).run(main);
     let has = |name: &str| list.iter().any(|line| line.name == name);
     let part = !has("http") && !has("stream") && !has("mail") && !has("events") && (has("server") || has("upstream"));
-    check::block(&list, if part { "http" } else { "main" }, "", findings);
+    let version = package::version(source.view(), &["nginx", "nginx-core", "nginx-light", "nginx-full", "nginx-extras", "nginx-common"]);
+    let build = check::Build { extended: part || has("load_module"), version };
+    check::block(&list, if part { "http" } else { "main" }, "", &build, findings);
     let mut reader = NginxReader::new(source.view(), prefix, findings);
     let mut roots = root::Roots::default();
     let worker = list.iter().find(|line| line.name == "user").map(Directive::arg);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::ciphers;
 use super::guard::{self, Guard};
 use super::reader::{NginxReader, Side};
 use super::scope::Scope;
@@ -104,9 +105,10 @@ fn call(reader: &mut NginxReader<'_>, call: &Call<'_>, guard: Guard) {
         }
     }
     let versions = call.pass.tls.then(|| passing::versions(call.scope, &call.name("ssl_protocols")));
+    let suites = ciphers::of(call.scope, &call.name("ssl_ciphers")).filter(|_| call.pass.tls);
     for (host, port) in &call.pass.ends {
         let consumer = reader.consumer(&call.label, call.line);
-        let (host, name, terms) = (host.clone(), name.clone(), CallTerms { versions, ..CallTerms::default() });
+        let (host, name, terms) = (host.clone(), name.clone(), CallTerms { versions, suites: suites.clone(), ..CallTerms::default() });
         let connection = Connection { consumer, host, port: *port, tls: call.pass.tls, name, trust, pair, terms };
         reader.wiring.connections.push(connection);
     }

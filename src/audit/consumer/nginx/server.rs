@@ -1,5 +1,6 @@
 //! One server block: what it shows, whom it asks for a certificate, and by what it judges them.
 
+use super::ciphers;
 use super::lints;
 use super::listen::{self, Listen};
 use super::passing;
@@ -81,6 +82,7 @@ pub(super) fn wire(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope:
     let trust = if speaks || shown { asks(reader, server, scope, shown) } else { None };
     if speaks {
         strength(reader, scope);
+        quic(reader, server, scope);
     }
     for ((listen, line), tls) in server.listens.iter().zip(tls) {
         let Some(port) = listen.port.filter(|_| !listen.quic) else { continue };
@@ -89,8 +91,12 @@ pub(super) fn wire(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope:
             (server.names.iter().filter(|name| is_name(name)).cloned().collect(), if *tls { pairs.clone() } else { Vec::new() });
         let client_auth = if *tls { server.client_auth } else { ClientAuth::No };
         let trust = trust.filter(|_| *tls);
-        let terms =
-            ListenerTerms { versions: tls.then(|| passing::versions(scope, "ssl_protocols")), proxy_line: listen.proxy_line, passes: None };
+        let terms = ListenerTerms {
+            versions: tls.then(|| passing::versions(scope, "ssl_protocols")),
+            suites: ciphers::of(scope, "ssl_ciphers"),
+            proxy_line: listen.proxy_line,
+            passes: None,
+        };
         let host = listen.host.clone();
         reader.wiring.listeners.push(Listener { consumer, host, port, tls: *tls, names, pairs, client_auth, trust, terms });
     }
@@ -110,6 +116,16 @@ fn asks(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope: &Scope<'_>
     let lists: Vec<&Directive> = client.into_iter().chain(trusted).collect();
     let verify = verify.filter(|_| server.client_auth != ClientAuth::No)?;
     if value == "optional_no_ca" || (value == "optional" && !uses_client(server.directive, scope)) {
+        let named = value == "optional_no_ca"
+            && says_of_client(server.directive, scope, NAMED)
+            && !says_of_client(server.directive, scope, CHECKED);
+        if named {
+            let draft = at(&lints::CLIENT_UNCHECKED, verify)
+                .severity(Severity::High)
+                .expected("a use of $ssl_client_verify, or ssl_verify_client on");
+            let found = format!("optional_no_ca in {}: names of certificates that nobody checked are taken or passed on", server.label);
+            reader.findings.add(draft.found(found));
+        }
         if !uses_client(server.directive, scope) {
             let draft = at(&lints::CLIENT_UNCHECKED, verify)
                 .expected("on, or a use of $ssl_client_verify")
@@ -134,15 +150,36 @@ fn asks(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope: &Scope<'_>
     reader.trust(&lists, Purpose::Client, &server.label, reader.trust_terms(scope, ""))
 }
 
+/// What a certificate says of its holder; anybody may write it into one.
+const NAMED: &[&str] = &["ssl_client_s_dn", "ssl_client_i_dn", "ssl_client_serial"];
+/// What shows that it was judged: here, or by whoever gets the whole of it.
+const CHECKED: &[&str] =
+    &["ssl_client_verify", "ssl_client_cert", "ssl_client_raw_cert", "ssl_client_escaped_cert", "ssl_client_fingerprint"];
+
 /// Whether what is known of the client's certificate decides anything or is passed on.
 fn uses_client(directive: &Directive, scope: &Scope<'_>) -> bool {
-    let says = |line: &Directive| line.args.iter().any(|arg| arg.contains("$ssl_client_") || arg.contains("${ssl_client_"));
+    says_of_client(directive, scope, &["ssl_client_"])
+}
+
+fn says_of_client(directive: &Directive, scope: &Scope<'_>, variables: &[&str]) -> bool {
+    let named = |arg: &str| variables.iter().any(|name| arg.contains(&format!("${name}")) || arg.contains(&format!("${{{name}")));
+    let says = |line: &Directive| line.args.iter().any(|arg| named(arg));
     let inherited = ["proxy_set_header", "grpc_set_header", "uwsgi_param", "fastcgi_param"];
     inherited.iter().flat_map(|name| scope.all(name)).any(|line| says(line)) || any(directive.inside(), &says)
 }
 
 fn any(list: &[Directive], says: &impl Fn(&Directive) -> bool) -> bool {
     list.iter().any(|line| says(line) || any(line.inside(), says))
+}
+
+/// QUIC has TLS 1.3 alone, and nginx does not start without it (`ngx_http_ssl_module`).
+fn quic(reader: &mut NginxReader<'_>, server: &Server<'_>, scope: &Scope<'_>) {
+    let Some((_, Some(line))) = server.listens.iter().find(|(listen, _)| listen.quic) else { return };
+    if !passing::versions(scope, "ssl_protocols").tls13 {
+        let said = scope.get("ssl_protocols").unwrap_or(line);
+        let draft = at(&lints::VALUE_INVALID, said).file(line.location()).expected("TLSv1.3 beside listen … quic");
+        reader.findings.add(draft.found(format!("ssl_protocols {}", said.args.join(" "))));
+    }
 }
 
 /// TLS versions and ciphers.

@@ -26,6 +26,8 @@ catalogue! {
     ADDRESS_HTTP = "openbao.address-http", Medium, open, "the address that clients and peers are sent to is plain HTTP", "write https:// in api_addr and cluster_addr";
     STORAGE_MEMORY = "openbao.storage-in-memory", High, open, "storage in memory: keys, roles and issued certificates are gone after a restart", "use storage \"raft\"";
     STORAGE_GONE = "openbao.storage-unknown", High, open, "a storage that OpenBao no longer has: it does not start", "use storage \"raft\", and migrate with bao operator migrate";
+    SEAL_LEFT = "openbao.seal-removed", Medium, open, "a seal that OpenBao 2.7 has no longer in its binary: it does not start without its plugin",
+        "install and configure the plugin of the seal, or migrate to transit or static before the upgrade";
     CLUSTER_UNSET = "openbao.cluster-address-unset", Medium, open, "raft without a cluster address: the server does not start unless its environment has one",
         "set api_addr and cluster_addr";
     MLOCK = "openbao.mlock", High, open, "disable_mlock = false: OpenBao has no mlock any more, and does not start", "remove the line, and encrypt or switch off swap";

@@ -6,6 +6,7 @@ use super::lints;
 use super::reader::{OpenBaoReader, flag, text};
 use crate::audit::facts::address;
 use crate::audit::facts::hcl::Body;
+use crate::audit::facts::terms::Suites;
 use crate::audit::facts::wiring::{ClientAuth, Listener, ListenerTerms, Needs, Pair, Trust, Versions};
 use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
@@ -58,7 +59,8 @@ pub(super) fn read(reader: &mut OpenBaoReader<'_>, kind: String, body: &Body, li
     let (client_auth, trust) = if plain { (ClientAuth::No, None) } else { clients(reader, body, &name) };
     let consumer = reader.consumer(&name, text(body, "tls_cert_file").map_or(line, |(_, line)| line));
     let (pairs, names) = (pair.into_iter().collect(), vec![]);
-    let terms = ListenerTerms { versions: (!plain).then(|| spoken(body)), ..ListenerTerms::default() };
+    let suites = if plain { None } else { suites(reader, body, &name) };
+    let terms = ListenerTerms { versions: (!plain).then(|| spoken(body)), suites, ..ListenerTerms::default() };
     reader.wiring.listeners.push(Listener { consumer, host, port, tls: !plain, names, pairs, client_auth, trust, terms });
 }
 
@@ -115,6 +117,49 @@ fn versions(reader: &mut OpenBaoReader<'_>, body: &Body, name: &str) {
             reader.add(draft);
         }
     }
+    let spoken = spoken(body);
+    if let Some((most, line)) = text(body, "tls_max_version").filter(|_| spoken == Versions::default()) {
+        let draft = reader.draft(&lints::VALUE_INVALID, name, "tls_max_version", line).expected("tls_min_version or a later one");
+        reader.add(
+            draft
+                .found(format!("tls_max_version = \"{most}\""))
+                .evidence("\"'tls_max_version' must be greater than or equal to 'tls_min_version'\""),
+        );
+    }
+}
+
+/// Suites by the names of Go (`go-secure-stdlib/tlsutil`); one that it does not know keeps the server from starting.
+fn suites(reader: &mut OpenBaoReader<'_>, body: &Body, name: &str) -> Option<Suites> {
+    const KNOWN: [&str; 10] = [
+        "AES_128_CBC_SHA",
+        "AES_128_CBC_SHA256",
+        "AES_128_GCM_SHA256",
+        "AES_256_CBC_SHA",
+        "AES_256_GCM_SHA384",
+        "CHACHA20_POLY1305",
+        "CHACHA20_POLY1305_SHA256",
+        "RC4_128_SHA",
+        "3DES_EDE_CBC_SHA",
+        "AES_256_CBC_SHA384",
+    ];
+    const KINDS: [(&str, bool); 3] = [("TLS_ECDHE_ECDSA_WITH_", true), ("TLS_ECDHE_RSA_WITH_", false), ("TLS_RSA_WITH_", false)];
+    let (list, line) = text(body, "tls_cipher_suites")?;
+    let mut suites = Suites::default();
+    for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        if ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"].contains(&word) {
+            continue;
+        }
+        match KINDS.iter().find(|(start, _)| word.strip_prefix(start).is_some_and(|rest| KNOWN.contains(&rest))) {
+            Some((_, ec)) => suites.add(word, *ec),
+            None => {
+                let draft = reader
+                    .draft(&lints::VALUE_INVALID, name, "tls_cipher_suites", line)
+                    .expected("names such as TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384");
+                reader.add(draft.found(word).evidence("\"unsupported cipher\""));
+            }
+        }
+    }
+    (!suites.is_empty()).then_some(suites)
 }
 
 /// From `tls_min_version` (1.2 where it is not said) to `tls_max_version`.

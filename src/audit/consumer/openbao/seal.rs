@@ -5,7 +5,9 @@ use super::lints;
 use super::reader::{OpenBaoReader, flag, text};
 use crate::audit::facts::address;
 use crate::audit::facts::hcl::Body;
+use crate::audit::facts::package;
 use crate::audit::facts::wiring::{Connection, Needs, Pair, Trust};
+use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
 
 /// Options that hold a secret themselves.
@@ -39,10 +41,27 @@ pub(super) fn read(reader: &mut OpenBaoReader<'_>, body: &Body) {
                 reader.draft(&lints::SKIP_VERIFY, &name, "tls_skip_verify", at).expected("tls_ca_cert").found("tls_skip_verify = true");
             reader.add(draft);
         }
+        left(reader, body, &kind, &name, line);
         if kind == "transit" {
             transit(reader, seal, &name);
         }
     }
+}
+
+/// Seals that OpenBao 2.7 took out of its binary: they are plugins since then, and have to be configured as such.
+fn left(reader: &mut OpenBaoReader<'_>, body: &Body, kind: &str, name: &str, line: u32) {
+    const LEFT: [&str; 6] = ["awskms", "azurekeyvault", "gcpckms", "ocikms", "alicloudkms", "pkcs11"];
+    let plugin = blocks::of(body, "plugin").iter().any(|block| block.kind == "kms") || body.get("plugin_directory").is_some();
+    let version = package::version(reader.view, &["openbao", "openbao-hsm"]);
+    if reader.is_vault() || plugin || !LEFT.contains(&kind) || version.is_some_and(|version| version < [2, 7, 0]) {
+        return;
+    }
+    let draft = reader.draft(&lints::SEAL_LEFT, name, "seal", line).expected("a plugin for this seal, or transit or static");
+    let draft = draft.found(format!("seal \"{kind}\""));
+    reader.add(match version {
+        Some(version) => draft.severity(Severity::High).evidence(format!("OpenBao {} is installed", package::words(version))),
+        None => draft.evidence("up to 2.6 it is part of the binary"),
+    });
 }
 
 /// A file or variable that is named, not the secret itself.

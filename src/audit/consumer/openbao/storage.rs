@@ -27,6 +27,15 @@ pub(super) fn read(reader: &mut OpenBaoReader<'_>, body: &Body) {
                     reader.draft(&lints::STORAGE_GONE, &name, "storage", line).expected("storage \"raft\"").found("storage \"file\"");
                 reader.add(draft.evidence("the log ends with \"unknown storage type file\" (2.7 and later)"));
             }
+            // Vault's others were never OpenBao's (command/commands.go of both).
+            "consul" | "etcd" | "mysql" | "mssql" | "s3" | "gcs" | "azure" | "dynamodb" | "zookeeper" | "cassandra" | "cockroachdb"
+            | "couchdb" | "foundationdb" | "manta" | "oci" | "spanner" | "swift" | "aerospike" | "alicloudoss"
+                if !reader.is_vault() =>
+            {
+                let draft = reader.draft(&lints::STORAGE_GONE, &name, "storage", line).expected("storage \"raft\" or \"postgresql\"");
+                reader
+                    .add(draft.found(format!("storage \"{kind}\"")).evidence(format!("the log ends with \"unknown storage type {kind}\"")));
+            }
             "raft" => raft(reader, body, storage, &name, line),
             _ => {}
         }

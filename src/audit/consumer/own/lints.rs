@@ -21,5 +21,7 @@ catalogue! {
     LAST_ERROR = "own.last-error", Medium, open, "the last renewal ended in an error", "see omens status";
     PLAIN_KEY = "key.plain-where-sealed", High, open, "a private key lies in clear where the settings ask for it to be sealed", "run omens renew --force for this certificate: the next key is sealed, and the generation with the plain key goes with the one after";
     BREAK_GLASS = "attest.break-glass", High, open, "a certificate was issued without a verdict on this host's state", "omens attest --once: a pass ends this; issue anew what was issued meanwhile";
+    CONSUMER_ELSEWHERE = "own.consumer-elsewhere", Medium, open, "a service that the settings name for a certificate reads none of its files: it goes on with another one",
+        "name the files of the certificate in the configuration of the service (README, \"Services\"), or take the service from reload";
     LEFTOVER = "own.leftover", Low, open, "a directory of a certificate that the settings no longer name", "remove it if it is not needed";
 }

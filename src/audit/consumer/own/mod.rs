@@ -2,6 +2,7 @@
 //! plan decides: it reads the plan.
 
 pub mod lints;
+pub mod mounted;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

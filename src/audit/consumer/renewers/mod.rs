@@ -7,7 +7,7 @@ pub mod lints;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::audit::consumer::scripts::hook;
+use crate::audit::consumer::scripts::{hook, hook_file};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::program::Program;
 use crate::audit::facts::service::{Service, Source};
@@ -96,10 +96,10 @@ fn files(view: &View, directory: &Path, ending: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-fn renewal(file: &Path, line: Option<u32>, what: &'static str, files: Vec<PathBuf>, tells: bool) -> Renewal {
+fn renewal(file: &Path, line: Option<u32>, what: &'static str, files: Vec<PathBuf>, told: BTreeSet<String>) -> Renewal {
     let location = Location { path: file.display().to_string(), line };
     let target = Target::new("renewal", file.display().to_string()).at_line(line);
-    Renewal { consumer: Consumer { program: &RENEWER, target, location }, files, tells, what }
+    Renewal { consumer: Consumer { program: &RENEWER, target, location }, files, told, what }
 }
 
 /// `renewal/NAME.conf`, `cli.ini`, and the directories of hooks.
@@ -107,28 +107,30 @@ fn certbot(view: &View, wiring: &mut Wiring, findings: &mut HostFindings) {
     let mut common = hooks(view, findings);
     if let Ok(text) = view.text(Path::new("/etc/letsencrypt/cli.ini")) {
         let settings = Settings::read(&text);
-        common |= ["deploy-hook", "post-hook", "renew-hook"].iter().any(|key| settings.get(key).is_some());
+        for setting in ["deploy-hook", "post-hook", "renew-hook"].into_iter().filter_map(|key| settings.get(key)) {
+            hook(&setting.value, &mut common);
+        }
     }
     for file in files(view, Path::new("/etc/letsencrypt/renewal"), ".conf") {
         let Ok(text) = view.text(&file) else { continue };
         let settings = Settings::read(&text);
-        let own = ["renew_hook", "post_hook", "deploy_hook"].into_iter().filter_map(|key| settings.get(key)).next();
-        if let Some(own) = own {
+        let mut told = common.clone();
+        for own in ["renew_hook", "post_hook", "deploy_hook"].into_iter().filter_map(|key| settings.get(key)) {
             absent(view, &file, own, findings);
-            hook(&own.value, &mut wiring.reloads);
+            hook(&own.value, &mut told);
         }
         // Its plugins for servers reload them themselves.
-        let plugin = ["authenticator", "installer"].into_iter().filter_map(|key| settings.get(key));
-        let server = plugin.into_iter().any(|setting| matches!(setting.value.as_str(), "nginx" | "apache"));
+        let plugins = ["authenticator", "installer"].into_iter().filter_map(|key| settings.get(key));
+        told.extend(plugins.map(|plugin| plugin.value.clone()).filter(|name| matches!(name.as_str(), "nginx" | "apache")));
         let written = ["cert", "privkey", "chain", "fullchain"].into_iter().filter_map(|key| settings.path(key)).collect();
         wiring.files.push(file.clone());
-        wiring.renewals.push(renewal(&file, None, "certbot", written, own.is_some() || server || common));
+        wiring.renewals.push(renewal(&file, None, "certbot", written, told));
     }
 }
 
-/// Whether a hook is there that certbot runs after every renewal; one that it passes over is a finding.
-fn hooks(view: &View, findings: &mut HostFindings) -> bool {
-    let mut any = false;
+/// Whom the hooks tell that certbot runs after every renewal; one that it passes over is a finding.
+fn hooks(view: &View, findings: &mut HostFindings) -> BTreeSet<String> {
+    let mut told = BTreeSet::new();
     for directory in ["deploy", "post"] {
         let directory = Path::new("/etc/letsencrypt/renewal-hooks").join(directory);
         for name in view.list(&directory).unwrap_or_default().into_iter().filter(|name| !name.ends_with('~')).take(FILES) {
@@ -138,11 +140,11 @@ fn hooks(view: &View, findings: &mut HostFindings) -> bool {
                 let draft = NewFinding::at(&lints::HOOK_MODE, Target::new("renewal", path.display().to_string()), Location::file(&path));
                 findings.add(draft.expected("mode 0755").found(format!("mode {:04o}", meta.mode)));
             } else if meta.kind == Kind::File {
-                any = true;
+                hook_file(view, &path, &mut told);
             }
         }
     }
-    any
+    told
 }
 
 /// A hook that is one path which is not there.
@@ -166,12 +168,12 @@ fn certmonger(view: &View, wiring: &mut Wiring) {
     for file in names.into_iter().take(FILES).map(|name| Path::new(CERTMONGER).join(name)).filter(|path| view.is_file(path)) {
         let Ok(text) = view.text(&file) else { continue };
         let settings = Settings::read(&text);
-        let command = settings.get("post_certsave_command").or_else(|| settings.get("cert_postsave_command"));
-        if let Some(command) = command {
-            hook(&command.value, &mut wiring.reloads);
+        let mut told = BTreeSet::new();
+        if let Some(command) = settings.get("post_certsave_command") {
+            hook(&command.value, &mut told);
         }
-        let written = ["cert_file", "key_file"].into_iter().filter_map(|key| settings.path(key)).collect();
-        wiring.renewals.push(renewal(&file, None, "certmonger", written, command.is_some()));
+        let written = ["cert_storage_location", "key_storage_location"].into_iter().filter_map(|key| settings.path(key)).collect();
+        wiring.renewals.push(renewal(&file, None, "certmonger", written, told));
         wiring.files.push(file);
     }
 }
@@ -182,7 +184,12 @@ fn dehydrated(view: &View, file: &Path, wiring: &mut Wiring) {
     let settings = Settings::read(&text);
     let base = settings.path("BASEDIR").unwrap_or_else(|| PathBuf::from("/var/lib/dehydrated"));
     let certs = settings.path("CERTDIR").unwrap_or_else(|| base.join("certs"));
-    let told = settings.get("HOOK").is_some();
+    let mut told = BTreeSet::new();
+    match settings.path("HOOK") {
+        Some(path) => hook_file(view, &path, &mut told),
+        None if settings.get("HOOK").is_some() => drop(told.insert("*".to_owned())),
+        None => {}
+    }
     wiring.renewals.push(renewal(file, None, "dehydrated", vec![certs], told));
     wiring.files.push(file.to_path_buf());
 }
@@ -198,13 +205,13 @@ fn acme(view: &View, home: &Path, wiring: &mut Wiring) {
             .into_iter()
             .filter_map(|key| settings.path(key))
             .collect();
-        let command = settings.get("Le_ReloadCmd");
-        if let Some(command) = command {
-            hook(&base64::plain(&command.value), &mut wiring.reloads);
+        let mut told = BTreeSet::new();
+        if let Some(command) = settings.get("Le_ReloadCmd") {
+            hook(&base64::plain(&command.value), &mut told);
         }
         wiring.files.push(file.clone());
         if !written.is_empty() {
-            wiring.renewals.push(renewal(&file, None, "acme.sh", written, command.is_some()));
+            wiring.renewals.push(renewal(&file, None, "acme.sh", written, told));
         }
     }
 }

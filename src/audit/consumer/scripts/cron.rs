@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use super::lints;
 use super::shell::Line;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
+use crate::audit::facts::timer;
 use crate::audit::facts::unread;
+use crate::audit::facts::variable::Variable;
 use crate::io::look::{LookError, View};
 use crate::model::audit::{Location, Target};
 use crate::model::finding::Severity;
@@ -32,6 +34,19 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// The variables that its commands have.
+    pub(super) fn variables(&self) -> Vec<Variable> {
+        let named = self.environment.iter().filter_map(|line| Some((line, line.text.split_once('=')?)));
+        let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+        named
+            .map(|(line, (name, value))| Variable {
+                name: bare(name),
+                value: bare(value),
+                location: Location::line(&self.path, line.number),
+            })
+            .collect()
+    }
+
     /// The PATH that its commands have.
     pub(super) fn path_of(&self) -> String {
         let set = self.environment.iter().rev().find_map(|line| line.text.strip_prefix("PATH="));
@@ -97,15 +112,26 @@ fn is_read(view: &View, path: &Path, who: &str, findings: &mut HostFindings) -> 
             draft.severity(Severity::Medium).evidence("so does Debian's; others take names with a dot")
         });
     }
-    let open = view.meta(path).is_ok_and(|meta| meta.mode & 0o002 != 0);
-    if open && who == "cron" {
-        findings.add(
-            NewFinding::at(&lints::CRON_IGNORED, target(), Location::file(path))
-                .expected("mode 0644")
-                .found("everybody may write: cron refuses it"),
-        );
+    if let Some(found) = refused(view, path).filter(|_| who == "cron") {
+        findings.add(NewFinding::at(&lints::CRON_IGNORED, target(), Location::file(path)).expected("root's, with mode 0644").found(found));
     }
     true
+}
+
+/// What cron refuses a table of /etc for: an owner that is not root, or somebody else who may write it.
+fn refused(view: &View, path: &Path) -> Option<String> {
+    let meta = view.meta(path).ok()?;
+    let who = match meta.mode & 0o022 {
+        0 => "",
+        0o020 => "its group",
+        _ => "everybody",
+    };
+    if !who.is_empty() {
+        return Some(format!("{who} may write: cron refuses it"));
+    }
+    // A copy that was made without privileges belongs to who made it.
+    let copied = view.is_elsewhere().then(|| view.meta(Path::new("/")).ok()).flatten().is_some_and(|top| top.uid == meta.uid);
+    (meta.uid != 0 && !copied).then(|| format!("it belongs to {}: cron refuses it", view.accounts().user(meta.uid)))
 }
 
 fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostFindings) -> Option<Table> {
@@ -118,6 +144,14 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
             return None;
         }
     };
+    let mode = view.meta(path).map(|meta| meta.mode & 0o7777);
+    if let Ok(mode) = mode
+        && mode != 0o600
+        && path.starts_with("/var/spool/cron/crontabs")
+    {
+        let draft = NewFinding::at(&lints::CRON_IGNORED, target(), Location::file(path)).severity(Severity::Medium);
+        findings.add(draft.expected("mode 0600").found(format!("mode {mode:04o}: Debian's cron passes over it")));
+    }
     if !text.is_empty() && !text.ends_with('\n') {
         let draft = NewFinding::at(&lints::CRON_IGNORED, target(), Location::file(path)).severity(Severity::Medium);
         findings.add(draft.expected("a line end at its end").found("none: cron refuses the whole table"));
@@ -129,17 +163,55 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
             table.environment.push(Line::new(number, line.replacen(" = ", "=", 1).trim()));
         } else if let Some(mut job) = job(line, number, account.clone()) {
             percent(&mut job, path, findings);
+            if let Some((expected, found)) = who(view, &job, account.is_some()) {
+                let draft = NewFinding::at(&lints::CRON_MALFORMED, target(), Location::line(path, number)).severity(Severity::High);
+                findings.add(draft.expected(expected).found(found));
+            }
+            if let Some(draft) = seldom(&job, &target(), path) {
+                findings.add(draft);
+            }
             table.jobs.push(job);
         } else {
             let draft = NewFinding::at(&lints::CRON_MALFORMED, target(), Location::line(path, number));
-            findings.add(
-                draft
-                    .expected("five fields of time, an account in /etc, a command")
-                    .found(line.split_whitespace().take(6).collect::<Vec<_>>().join(" ")),
-            );
+            let draft = draft.expected("five fields of time, an account in /etc, a command");
+            let draft = draft.found(line.split_whitespace().take(7).collect::<Vec<_>>().join(" "));
+            // In /etc one such line costs the whole table.
+            let renews = timer::renews(&text) || timer::is_public(&text);
+            findings.add(if renews && account.is_none() { draft.severity(Severity::High) } else { draft });
         }
     }
     Some(table)
+}
+
+/// A time that never comes, or comes once.
+fn seldom(job: &Job, target: &Target, path: &Path) -> Option<NewFinding> {
+    let location = Location::line(path, job.line.number);
+    match &job.schedule {
+        None if timer::renews(&job.line.text) => {
+            let draft = NewFinding::at(&lints::CRON_ONCE, target.clone(), location);
+            Some(draft.expected("a time that comes again").found("@reboot"))
+        }
+        Some(schedule) if schedule::longest_gap(std::slice::from_ref(schedule)).is_none() => {
+            let draft = NewFinding::at(&lints::CRON_MALFORMED, target.clone(), location).severity(Severity::High);
+            Some(draft.expected("a day that there is").found("a day that never comes, or comes once in years"))
+        }
+        _ => None,
+    }
+}
+
+/// An account that is none, in a table of /etc; or one in a user's own table, which has no column for it.
+fn who(view: &View, job: &Job, own_table: bool) -> Option<(String, String)> {
+    if own_table {
+        let first = job.line.text.split_whitespace().next()?;
+        let program = ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|directory| view.meta(&Path::new(directory).join(first)).is_ok());
+        let account = view.is_file(Path::new("/etc/passwd")) && view.accounts().uid(first).is_some() && !program;
+        let found = || format!("{first} as the command: cron looks for a program of that name");
+        return (account || first == "root")
+            .then(|| ("a command behind the five fields: a user's own table names no account".to_owned(), found()));
+    }
+    let account = job.account.as_deref()?;
+    let found = || format!("{account} as the account: cron passes over the whole table");
+    (account.contains('/')).then(|| ("an account before the command".to_owned(), found()))
 }
 
 /// cron ends the command at the first `%` without a backslash, and gives it the rest as its input (crontab(5)).

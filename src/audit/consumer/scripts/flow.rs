@@ -30,6 +30,11 @@ impl Flow {
         (0..commands.len()).map(|at| self.command(commands, at)).collect()
     }
 
+    /// Whether no block is open.
+    pub(super) const fn is_top(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
     fn command(&mut self, commands: &[Command], at: usize) -> bool {
         let Some(command) = commands.get(at) else { return true };
         let words: Vec<&str> = command.words.iter().map(String::as_str).collect();

@@ -258,7 +258,7 @@ fn opens(clause: &str) -> bool {
 }
 
 /// The files that a command writes where they are.
-fn written(command: &Command) -> Vec<&str> {
+pub(super) fn written(command: &Command) -> Vec<&str> {
     let mut files = command.outputs();
     let after = |option: &str| command.words.iter().skip_while(|word| *word != option).nth(1).map(String::as_str);
     match command.program() {
@@ -287,7 +287,7 @@ fn is_temporary(path: &str) -> bool {
 }
 
 /// A file that a service may have open: an absolute path that does not look like a draft.
-fn is_live(path: &str) -> bool {
+pub(super) fn is_live(path: &str) -> bool {
     let ends = [".crt", ".pem", ".cer", ".key"].iter().any(|end| path.ends_with(end));
     path.starts_with('/') && ends && !path.contains('$') && !is_temporary(path)
 }

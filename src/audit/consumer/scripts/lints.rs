@@ -25,9 +25,17 @@ catalogue! {
     WRITABLE = "script.writable", High, open, "others may change what is run here", "give file and directories to root, and take write access from others";
     ABSENT = "script.absent", High, open, "what is to be run does not exist", "create it, or correct the path";
     NOT_EXECUTABLE = "script.not-executable", High, open, "what is to be run is not executable", "chmod 0755";
+    FIRST_LINE = "script.first-line", High, open, "the first line of a script names no interpreter that is there: it does not start",
+        "write a first line such as #!/bin/sh, with line ends of Unix and nothing before it";
+    ERRORS_PASSED = "script.errors-passed", Medium, open, "a failed issuance does not end the script: it goes on with what is not there",
+        "end where nothing was issued (set -e counts neither before || and && nor in a condition, and not in what is called there)";
+    MAY_NOT_WRITE = "script.may-not-write", High, open, "what is run may not write where it is told to",
+        "name the directory in ReadWritePaths= of the unit, or give it to the account that the unit runs as";
+    RELOAD_EARLY = "reload.early", Medium, open, "a reload before the new files lie in place: the service reads the old ones", "reload at the end";
     ORPHAN = "script.orphan", Low, open, "a renewal script that nothing runs", "remove it, or have a timer run it";
     CRON_IGNORED = "cron.ignored", High, open, "cron never looks at this file", "give it a name of letters, digits, - and _ only, owned by root, mode 0644, with a line end at its end";
     CRON_PERCENT = "cron.percent", High, open, "a % in a table of cron without a backslash: cron cuts the command there", "write \\% for each %, or move the command into a script";
     CRON_PATH = "cron.path", High, open, "a program that cron does not find: its PATH is short", "write the whole path of the program, or set PATH= in the table";
+    CRON_ONCE = "cron.once", Medium, open, "a renewal that runs at a boot and never again", "write five fields of time, such as */15 * * * *";
     CRON_MALFORMED = "cron.malformed", Medium, open, "a line that cron does not understand", "write minute, hour, day, month, weekday, in /etc also the user, and the command";
 }

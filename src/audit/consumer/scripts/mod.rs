@@ -6,7 +6,9 @@ mod answers;
 pub(super) mod check;
 mod calls;
 mod command;
+mod confined;
 mod cron;
+mod errors;
 mod flow;
 mod keys;
 pub mod lints;
@@ -14,8 +16,10 @@ mod places;
 mod paths;
 mod python;
 mod reloads;
+mod renewals;
 pub(super) mod run;
 pub(super) mod script;
+mod shebang;
 pub mod shell;
 pub mod token;
 mod variables;
@@ -27,11 +31,13 @@ use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::service::{Operand, Service, Source, TargetKind};
 use crate::audit::facts::timer::Timer;
 use crate::audit::facts::unread;
+use crate::audit::facts::variable::Variable;
 use crate::audit::facts::wiring::Wiring;
 use crate::io::look::View;
 use crate::model::audit::{Location, Target};
 use crate::model::schedule;
-pub(in crate::audit) use reloads::top as hook;
+pub use confined::Confined;
+pub(in crate::audit) use reloads::{any as reloads_any, of_file as hook_file, top as hook};
 use run::Runner;
 use script::{Does, ScriptContext};
 
@@ -44,7 +50,7 @@ pub static SERVICE: Service = Service {
 /// A script that a person names, with those that it names itself.
 fn read_one(source: Source<'_>, path: &Path, findings: &mut HostFindings) -> Wiring {
     let mut out = Scripts::default();
-    let wanted = BTreeMap::from([(path.to_path_buf(), false)]);
+    let wanted = BTreeMap::from([(path.to_path_buf(), Told::default())]);
     all(source.view, wanted, &ScriptContext::default(), &mut out, &mut BTreeSet::new(), findings);
     if out.files.is_empty() {
         let target = Target::new("script", path.display().to_string());
@@ -58,8 +64,19 @@ fn read_one(source: Source<'_>, path: &Path, findings: &mut HostFindings) -> Wir
 pub struct Script {
     /// Where it lies.
     pub path: PathBuf,
+    /// How it is run.
+    pub told: Told,
+}
+
+/// What a script is given by whoever runs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
     /// Whether the unit's `UMask=` keeps what it writes from others.
     pub umask: bool,
+    /// Variables of its environment.
+    pub variables: Vec<Variable>,
+    /// What it may write.
+    pub confined: Confined,
 }
 
 /// What units run, as far as scripts have to do with it.
@@ -94,11 +111,15 @@ pub struct Scripts {
 pub fn read(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> Scripts {
     let context = ScriptContext { fixed: units.fixed.clone(), ..ScriptContext::default() };
     let mut out = Scripts::default();
-    let mut wanted: BTreeMap<PathBuf, bool> = units.scripts.iter().map(|script| (script.path.clone(), script.umask)).collect();
+    let mut wanted: BTreeMap<PathBuf, Told> = units.scripts.iter().map(|script| (script.path.clone(), script.told.clone())).collect();
     let mut mentions: BTreeSet<String> = units.mentions.clone();
     let mut jobs: Vec<(usize, Vec<PathBuf>)> = Vec::new();
     for table in cron::tables(view, findings) {
+        let first = jobs.len();
         tables(view, &table, &context, &mut out, &mut jobs, &mut mentions, findings);
+        let told = Told { variables: table.variables(), ..Told::default() };
+        let run = jobs.iter().skip(first).flat_map(|(_, run)| run);
+        wanted.extend(run.map(|path| (path.clone(), told.clone())));
     }
     for (path, period) in cron::parts(view, findings) {
         let target = Target::new("cron", path.display().to_string());
@@ -110,9 +131,10 @@ pub fn read(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> S
     }
     let run: Vec<PathBuf> = jobs.iter().flat_map(|(_, run)| run.clone()).collect();
     mentions.extend(run.iter().map(|path| path.display().to_string()));
-    wanted.extend(run.into_iter().map(|path| (path, false)));
     let usual = places::usual(view);
-    wanted.extend(usual.iter().filter(|path| !wanted.contains_key(*path)).map(|path| (path.clone(), false)).collect::<Vec<_>>());
+    for path in run.iter().chain(&usual) {
+        wanted.entry(path.clone()).or_default();
+    }
     let does = all(view, wanted, &context, &mut out, &mut mentions, findings);
     for (timer, run) in jobs {
         if let Some(timer) = out.timers.get_mut(timer) {
@@ -128,7 +150,7 @@ pub fn read(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> S
 pub fn of_units(view: &View, units: &UnitCommands, findings: &mut HostFindings) -> Scripts {
     let context = ScriptContext { fixed: units.fixed.clone(), ..ScriptContext::default() };
     let mut out = Scripts::default();
-    let wanted = units.scripts.iter().map(|script| (script.path.clone(), script.umask)).collect();
+    let wanted = units.scripts.iter().map(|script| (script.path.clone(), script.told.clone())).collect();
     all(view, wanted, &context, &mut out, &mut BTreeSet::new(), findings);
     out
 }
@@ -164,30 +186,31 @@ fn tables(
 /// Reads scripts, and those that they name themselves.
 fn all(
     view: &View,
-    wanted: BTreeMap<PathBuf, bool>,
+    wanted: BTreeMap<PathBuf, Told>,
     context: &ScriptContext,
     out: &mut Scripts,
     mentions: &mut BTreeSet<String>,
     findings: &mut HostFindings,
 ) -> BTreeMap<PathBuf, Does> {
     let mut does: BTreeMap<PathBuf, Does> = BTreeMap::new();
-    let mut queue: Vec<(PathBuf, bool)> = wanted.into_iter().collect();
+    let mut queue: Vec<(PathBuf, Told)> = wanted.into_iter().collect();
     queue.reverse();
-    while let Some((path, umask)) = queue.pop() {
+    while let Some((path, told)) = queue.pop() {
         if does.contains_key(&path) || does.len() >= SCRIPTS {
             continue;
         }
         let Some(text) = text(view, &path, findings) else { continue };
         let target = Target::new("script", path.display().to_string());
-        let context = ScriptContext { umask, foreign: python::is_foreign(&path, &text), ..context.clone() };
+        let context = ScriptContext { told: told.clone(), foreign: python::is_foreign(&path, &text), ..context.clone() };
         let lines = if context.foreign { python::lines(&text) } else { shell::lines(&text) };
         let mut found = script::read(&target, &path, &lines, &context, findings);
         out.wiring.join(std::mem::take(&mut found.wiring));
+        confined::judge(view, &path, &told, &found.writes, findings);
         let named = found
             .mentions
             .iter()
             .filter(|word| word.starts_with('/') && places::is_script_name(word))
-            .map(|word| (PathBuf::from(word), umask));
+            .map(|word| (PathBuf::from(word), told.clone()));
         queue.extend(named);
         mentions.extend(found.mentions.iter().cloned());
         out.files.push(path.clone());

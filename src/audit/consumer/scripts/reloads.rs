@@ -1,9 +1,11 @@
 //! Which programs a script tells to read their files again. It must never be taken for a proof that they do.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::check::ScriptLine;
 use super::shell::{self, Command};
+use crate::io::look::View;
 
 /// Options of clients of a CA whose value is run after a renewal.
 const HOOKS: &[&str] = &[
@@ -41,7 +43,9 @@ fn of_command(command: &Command, depth: usize, found: &mut BTreeSet<String>) {
     let verbs = ["reload", "restart", "try-restart", "reload-or-restart", "try-reload-or-restart", "force-reload", "kill"];
     match command.program() {
         "systemctl" | "service" | "rc-service" | "invoke-rc.d" | "supervisorctl" | "sv" if verbs.iter().any(|verb| has(verb)) => {
-            found.extend(words.iter().filter(|word| !word.starts_with('-') && !verbs.contains(&word.as_str())).map(|word| bare(word)));
+            let named = words.iter().filter(|word| !word.starts_with('-') && !verbs.contains(&word.as_str()));
+            // A name that comes from somewhere may be any.
+            found.extend(named.map(|word| if word.contains(['$', '%']) { "*".to_owned() } else { bare(word) }));
         }
         program @ ("nginx" | "openresty" | "angie") if has("-s") && (has("reload") || has("stop") || has("quit")) => {
             found.extend(["nginx".to_owned(), program.to_owned()]);
@@ -77,6 +81,45 @@ fn of_command(command: &Command, depth: usize, found: &mut BTreeSet<String>) {
 /// Whether it is a script of /etc/init.d.
 fn is_init(command: &Command) -> bool {
     command.words.iter().any(|word| word.starts_with("/etc/init.d/"))
+}
+
+/// Commands that tell nobody anything.
+const QUIET: &[&str] = &[
+    "", "echo", "printf", "local", "return", "exit", "true", "false", ":", "shift", "set", "umask", "test", "[", "[[", "case", "esac",
+    "if", "fi", "for", "do", "done", "}", ")", ";;", "cat", "chmod", "chown", "cp", "mv", "mkdir", "rm", "install", "logger", "cd", "date",
+];
+
+/// What a script reloads that is run as a hook; `*` where that is not known. One that only writes and speaks tells nobody.
+pub(in crate::audit) fn of_file(view: &View, path: &Path, found: &mut BTreeSet<String>) {
+    let text = view.text(path).ok().filter(|text| text.lines().next().is_some_and(|first| first.starts_with("#!") && first.contains("sh")));
+    let Some(text) = text else {
+        found.insert("*".to_owned());
+        return;
+    };
+    let lines = shell::lines(&text);
+    let commands: Vec<Command> = lines.iter().filter(|line| !line.literal).flat_map(|line| shell::commands(body(&line.text))).collect();
+    let before = found.len();
+    commands.iter().for_each(|command| of_command(command, 0, found));
+    let quiet = |command: &Command| {
+        let program = command.program();
+        QUIET.contains(&program) || command.words.first().is_some_and(|word| shell::assignment(word).is_some())
+    };
+    if found.len() == before && !commands.iter().all(quiet) {
+        found.insert("*".to_owned());
+    }
+}
+
+/// A line without the head of a function that it begins.
+fn body(text: &str) -> &str {
+    let head = text.split_once("()").filter(|(name, _)| !name.trim().is_empty() && !name.trim().contains([' ', '"', '$', '=']));
+    head.map_or(text, |(_, rest)| rest.trim_start().trim_start_matches('{'))
+}
+
+/// Whether one of these commands reloads or restarts anything.
+pub(in crate::audit) fn any(commands: &[Command]) -> bool {
+    let mut found = BTreeSet::new();
+    commands.iter().for_each(|command| of_command(command, 0, &mut found));
+    !found.is_empty()
 }
 
 /// What a hook of a renewal reloads.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::shell::Command;
-use super::{access, lints};
+use super::{access, lints, shebang};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::io::look::{Kind, View};
 use crate::model::audit::{Location, Target};
@@ -72,12 +72,21 @@ pub(in crate::audit) fn judge(view: &View, runner: &Runner, commands: &[Command]
                     // A copy may have lost its modes.
                     findings.add(if view.is_elsewhere() { draft.severity(Severity::Medium) } else { draft });
                 }
+                if itself && meta.kind == Kind::File {
+                    first_line(view, runner, &path, findings);
+                }
                 changed_by_others(view, runner, &path, findings);
             }
         }
         found.push(path);
     }
     found
+}
+
+fn first_line(view: &View, runner: &Runner, path: &Path, findings: &mut HostFindings) {
+    let Some(line) = shebang::fault(view, path) else { return };
+    let draft = draft(&lints::FIRST_LINE, runner, path).file(Location::line(path, 1)).expected(line.expected).found(line.found);
+    findings.add(if line.absent && view.is_elsewhere() { draft.severity(Severity::Medium) } else { draft });
 }
 
 fn draft(lint: &'static crate::judge::lint::Lint, runner: &Runner, path: &Path) -> NewFinding {

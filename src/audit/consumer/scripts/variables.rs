@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::shell::assignment;
+use crate::audit::facts::variable::Variable;
 
 /// The longest text that variables are put into.
 const LONG: usize = 4096;
@@ -12,6 +13,11 @@ const LONG: usize = 4096;
 pub(super) struct Variables(BTreeMap<String, String>);
 
 impl Variables {
+    /// Those of the environment that a script is run in.
+    pub(super) fn of(environment: &[Variable]) -> Self {
+        Self(environment.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect())
+    }
+
     /// Takes in what a line assigns, values expanded as far as they are known.
     pub(super) fn learn(&mut self, line: &str) {
         let mut rest = line.trim_start();

@@ -16,6 +16,7 @@ pub mod programs;
 mod reader;
 mod server;
 mod start;
+mod store;
 mod upstream;
 
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use super::plugin::Plugin;
 use super::reader::{Side, SpireReader};
-use super::{attestors, disk, keylime, known, lints, upstream};
+use super::{attestors, disk, keylime, known, lints, store, upstream};
 use crate::audit::facts::hcl::{self, Body, Item};
 use crate::audit::facts::unread;
 use crate::model::anchor::hex;
@@ -95,6 +95,7 @@ fn one(reader: &mut SpireReader<'_>, kind: &str, block: &Item, body: &Body) {
         ("NodeAttestor", _) => attestors::read(reader, &plugin),
         ("UpstreamAuthority", _) => upstream::read(reader, &plugin),
         ("KeyManager", _) => disk::key_manager(reader, &plugin),
+        ("DataStore", "sql") => store::read(reader, &plugin),
         _ => {}
     }
 }

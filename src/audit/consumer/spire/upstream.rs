@@ -52,6 +52,7 @@ fn disk(reader: &mut SpireReader<'_>, plugin: &Plugin) {
             certificate: reader.path(&certificate),
             key: reader.path(&key),
             bundle: plugin.text("bundle_file_path").map(|bundle| reader.path(&bundle)),
+            account: None,
         };
         reader.wiring.authorities.push(authority);
     }

@@ -20,4 +20,10 @@ catalogue! {
     FILE_TOKEN = "unit.token-file", Medium, open, "a token or secret in a file of environment variables", "use LoadCredential=, or log in without a stored token";
     SECRET_PUBLIC = "unit.secret-public", High, open, "a secret that a unit reads is readable for everybody", "chmod 0600, and replace the secret";
     SOURCE_ABSENT = "unit.source-absent", High, open, "a file that the unit needs does not exist: it does not start", "create the file, or put - before its path";
+    RELOAD_PASSED = "unit.reload-unheard", Medium, open, "a reload after a renewal whose failure is passed over: nobody hears that the old certificate stays",
+        "take the - from the command, so that the unit fails with it";
+    ACCOUNT_ABSENT = "unit.account-absent", Medium, open, "the account or group that a unit runs as does not exist: it does not start (217/USER, 216/GROUP)",
+        "create it (systemd-sysusers, useradd --system), or correct User= and Group=";
+    CONDITION = "unit.condition-never", High, open, "a condition of a renewal that does not hold: systemd passes over it in silence",
+        "create the file, or take the condition out";
 }

@@ -1,6 +1,8 @@
 //! systemd units, timers and drop-ins as systemd applies them: which file wins, what is enabled, what runs and how often. It must never ask
 //! a running systemd, nor judge units that have nothing to do with certificates.
 
+mod account;
+mod limits;
 pub mod lints;
 mod load;
 mod service;

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::lints;
 use super::unit::{self, Setting, Unit};
+use super::{account, limits, lints, told};
 use crate::audit::consumer::scripts::check::{self, ScriptLine};
 use crate::audit::consumer::scripts::run::{self, Runner};
 use crate::audit::consumer::scripts::script::{self, Does, ScriptContext};
 use crate::audit::consumer::scripts::shell::{self, Line, assignment};
-use crate::audit::consumer::scripts::{Script, access, token};
+use crate::audit::consumer::scripts::{self, Script, access, token};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
+use crate::audit::facts::timer;
 use crate::io::look::View;
 use crate::model::audit::Location;
 use crate::model::finding::Severity;
@@ -64,22 +65,26 @@ pub(super) fn judge(view: &View, unit: &Unit, context: &ScriptContext, findings:
     environment(view, unit, findings);
     credentials(view, unit, findings);
     overridden(unit, findings);
+    account::judge(view, unit, findings);
+    limits::conditions(view, unit, findings);
     let account = unit.get("Service", "User").map(|setting| setting.value.clone()).filter(|user| user != "root" && user != "0");
     let umask = unit.get("Service", "UMask").is_some_and(|setting| setting.value.ends_with('7'));
+    let given = scripts::Told { umask, variables: told::variables(view, unit), confined: limits::of(unit, account.clone()) };
     let mut scripts = Vec::new();
     let mut lines: Vec<Told> = Vec::new();
     for setting in unit.commands() {
         let line = Line { text: unprefixed(&setting.value).to_owned(), ..setting.as_line() };
         let runner = Runner { target: unit.target().at_line(Some(setting.line)), location: setting.location(), account: account.clone() };
         let commands = shell::commands(&line.text);
+        unheard(unit, setting, &commands, findings);
         if !own_signal(unit, setting, &line, &commands, findings) {
-            scripts.extend(run::judge(view, &runner, &commands, findings).into_iter().map(|path| Script { path, umask }));
+            scripts.extend(run::judge(view, &runner, &commands, findings).into_iter().map(|path| Script { path, told: given.clone() }));
             let own = matches!(setting.key.as_str(), "ExecReload" | "ExecStop");
             lines.push(Told { file: setting.file.to_path_buf(), line, own });
         }
     }
     let mut does = Does::default();
-    let context = ScriptContext { umask, ..context.clone() };
+    let context = ScriptContext { told: given, ..context.clone() };
     let mut files: Vec<&PathBuf> = lines.iter().map(|told| &told.file).collect();
     files.dedup();
     for (file, own) in files.into_iter().flat_map(|file| [(file, false), (file, true)]) {
@@ -101,6 +106,16 @@ struct Told {
     line: Line,
     /// How the service reloads or stops itself: that tells nobody to do it.
     own: bool,
+}
+
+/// A reload after a renewal whose failure systemd is told to pass over.
+fn unheard(unit: &Unit, setting: &Setting, commands: &[shell::Command], findings: &mut HostFindings) {
+    let passed = setting.value.trim_start_matches(['@', ':', '+', '!', '|']).starts_with('-');
+    let renews = || unit.commands().any(|command| timer::renews(&command.value) || timer::is_public(&command.value));
+    if passed && matches!(setting.key.as_str(), "ExecStart" | "ExecStartPost") && scripts::reloads_any(commands) && renews() {
+        let draft = NewFinding::at(&lints::RELOAD_PASSED, unit.target(), setting.location());
+        findings.add(draft.expected("a reload whose failure fails the unit").found(format!("{}={}", setting.key, setting.value)));
+    }
 }
 
 /// `ExecReload=` that signals the unit's own main process.

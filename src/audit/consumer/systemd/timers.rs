@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::lints;
 use super::load::Tree;
-use super::unit::Unit;
+use super::unit::{Setting, Unit};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::timer::{Timer, renews};
 use crate::judge::lint::Lint;
@@ -118,16 +118,16 @@ fn once(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
 /// Times that are none.
 fn times(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
     let calendars = unit.all("Timer", "OnCalendar");
-    let mut sound = 0_usize;
-    for setting in &calendars {
-        if Schedule::systemd(&setting.value).is_some() {
-            sound += 1;
-        } else {
-            let draft = NewFinding::at(&lints::TIMER_ODD, unit.target(), setting.location());
-            findings.add(draft.expected("a calendar expression").found(format!("OnCalendar={}", setting.value)));
-        }
-    }
     let some = |keys: &[&str]| keys.iter().any(|key| unit.get("Timer", key).is_some());
+    let is_sound = |setting: &&&Setting| Schedule::systemd(&setting.value).is_some();
+    let sound = calendars.iter().filter(is_sound).count();
+    // Without another time systemd refuses the whole timer ("lacks value setting").
+    let alone = sound == 0 && !some(STEPS) && !some(ONCE) && !some(&["OnClockChange", "OnTimezoneChange"]);
+    for setting in calendars.iter().filter(|setting| !is_sound(setting)) {
+        let draft = NewFinding::at(&lints::TIMER_ODD, unit.target(), setting.location());
+        let draft = draft.expected("a calendar expression").found(format!("OnCalendar={}", setting.value));
+        findings.add(if alone { draft.severity(Severity::High).evidence("it is the timer's only time: it never runs") } else { draft });
+    }
     // A step counts from the last run: without a first one there is no second (systemd.timer(5)). Something else may start the service.
     let begins = some(ONCE) || service.is_some_and(|service| !service.wanted_by.is_empty());
     if sound == 0 && some(STEPS) && !begins {

@@ -20,7 +20,8 @@ pub fn environment(view: &View, units: &[Unit], word: &str) -> Vec<Variable> {
     units.iter().filter(concerns).flat_map(|unit| variables(view, unit)).collect()
 }
 
-fn variables(view: &View, unit: &Unit) -> Vec<Variable> {
+/// The variables of one unit.
+pub(super) fn variables(view: &View, unit: &Unit) -> Vec<Variable> {
     let of = |word: &str, location: Location| {
         assignment(word).map(|(name, value)| Variable { name: name.to_owned(), value: value.to_owned(), location })
     };

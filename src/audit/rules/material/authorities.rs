@@ -3,17 +3,19 @@
 
 use std::path::Path;
 
-use super::blocks::Cert;
+use super::blocks::{Body, Cert};
 use super::form::{self, Meant};
 use super::host::{HostMaterial, about};
 use super::key::{self, Key};
 use super::lints;
+use super::pem_cache::PemFile;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::wiring::Authority;
-use crate::judge::lint::Lint;
+use crate::judge::lint::{Lint, audit};
 use crate::judge::parsed::Parsed;
 use crate::judge::path::signs;
 use crate::model::audit::Location;
+use crate::model::span;
 
 /// Judges all of them.
 pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
@@ -39,6 +41,8 @@ pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
             });
         }
         itself(host, authority, own, &draft, findings);
+        lasting(host, authority, own, &draft, findings);
+        surplus(file, authority, "CERTIFICATE", &draft, findings);
         path(host, authority, own, above, &draft, findings);
     }
 }
@@ -56,6 +60,7 @@ fn held<'r>(
         findings.add(words(&lints::KEY_DER, "DER"));
         return None;
     }
+    surplus(file, authority, "PRIVATE KEY", draft, findings);
     match file.content.keys().next().map(|(key, _)| key) {
         Some(Key::Encrypted) => findings.add(
             words(&lints::KEY_ENCRYPTED, "an encrypted key").remedy("decrypt it: openssl pkey -in FILE -out FILE.plain, with mode 0600"),
@@ -67,6 +72,47 @@ fn held<'r>(
         Some(Key::Public(public)) => return Some(public),
     }
     None
+}
+
+/// Blocks that SPIRE does not take beside the wanted ones (`pkg/common/pemutil`): of a key there is one block, and no other.
+fn surplus(
+    file: &PemFile,
+    authority: &Authority,
+    wanted: &str,
+    draft: &dyn Fn(&'static Lint, &Path) -> NewFinding,
+    findings: &mut HostFindings,
+) {
+    if !authority.consumer.program.is_go() {
+        return;
+    }
+    let fits = |label: &str| if wanted == "CERTIFICATE" { label == wanted } else { label.ends_with(wanted) };
+    let own = file.content.blocks.iter().filter(|block| !matches!(block.body, Body::Broken(_)));
+    let labels: Vec<&str> = own.map(|block| block.label.as_str()).collect();
+    let Some(odd) = labels.iter().find(|label| !fits(label)) else { return };
+    if labels.iter().any(|label| fits(label)) {
+        let found = draft(&lints::AUTHORITY_FORM, &file.path).expected(format!("{wanted} alone")).found(format!("a block {odd} as well"));
+        findings.add(found.evidence("\"expected block type …; got …\""));
+    }
+}
+
+/// How far down it may sign, and for how long.
+fn lasting(
+    host: &HostMaterial<'_>,
+    authority: &Authority,
+    own: &Cert,
+    draft: &dyn Fn(&'static Lint, &Path) -> NewFinding,
+    findings: &mut HostFindings,
+) {
+    let basic = own.facts.extensions.basic.as_ref();
+    if own.is_ca() && basic.is_some_and(|basic| basic.path_length == Some(0)) {
+        let found = draft(&lints::AUTHORITY_LENGTH, &authority.certificate).expected("a path length of 1 and more, or none");
+        findings.add(found.found(format!("{}, path length 0", own.words())).evidence("\"X509 CA produced an invalid X509-SVID chain\""));
+    }
+    let left = own.facts.not_after.since(host.at);
+    if own.facts.valid_at(host.at) && left.saturating_mul(10) < own.facts.lifetime() {
+        let found = draft(&audit::CA_EXPIRES_SOON, &authority.certificate).expected("at least a tenth of the lifetime");
+        findings.add(found.found(format!("{} left of {}", span::about(left), own.facts.subject)));
+    }
 }
 
 /// What its certificate says.
@@ -108,7 +154,13 @@ fn path(
         return;
     };
     let Some(file) = host.cache.file(bundle) else { return };
+    surplus(file, authority, "CERTIFICATE", draft, findings);
     let roots: Vec<&Cert> = file.content.certificates().map(|(cert, _)| cert).collect();
+    if !roots.is_empty() && !roots.iter().any(|root| root.facts.self_issued()) {
+        let found = draft(&lints::AUTHORITY_INTERMEDIATE, bundle).file(Location::file(&authority.certificate));
+        let names: Vec<String> = roots.iter().take(6).map(|root| root.words()).collect();
+        findings.add(found.expected("a self-signed root").found(names.join("; ")));
+    }
     if roots.is_empty() || !own.facts.valid_at(host.at) || roots.iter().any(|root| root.der == own.der) {
         return;
     }

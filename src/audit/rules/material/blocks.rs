@@ -149,7 +149,14 @@ impl Content {
             (Some(block), None, Some(_)) if block.lost => self.push(block, Body::Swallowed),
             (Some(block), None, Some(end)) if end == block.label => self.push(block, body(block.label, within(&block), known)),
             (Some(block), None, Some(end)) => self.push(block, Body::Broken(format!("BEGIN {} is closed by END {end}", block.label))),
-            (Some(block), None, None) => *open = Some(block),
+            (Some(block), None, None) => {
+                // An empty line behind headers, or before anything else, is what RFC 1421 asks for.
+                let before = within(&block).trim();
+                if trimmed.is_empty() && !before.is_empty() && !before.contains(':') {
+                    self.form.gap = self.form.gap.or(Some(at.number));
+                }
+                *open = Some(block);
+            }
             (None, None, _) => self.form.garbage += usize::from(!trimmed.is_empty()),
         }
     }
@@ -294,7 +301,7 @@ mod tests {
         let lines = u32::try_from(good.lines().count()).unwrap();
         let key = pki.key.serialize_pem();
         type Row<'a> = (&'a str, String, Vec<(&'a str, u32)>, Form);
-        let rows: [Row<'_>; 11] = [
+        let rows: [Row<'_>; 12] = [
             ("plain", good.clone(), vec![("certificate", 1)], Form::default()),
             ("text before", format!("subject=x\n\n{good}"), vec![("certificate", 3)], Form { garbage: 1, ..Form::default() }),
             ("combined", format!("{good}{key}"), vec![("certificate", 1), ("key", lines + 1)], Form::default()),
@@ -320,6 +327,12 @@ mod tests {
                 Form { damaged: Some(lines), ..Form::default() },
             ),
             ("empty", " \n".to_owned(), vec![], Form { empty: true, ..Form::default() }),
+            (
+                "an empty line",
+                good.replacen("\n", "\n\n", 3).replacen("-----\n\n", "-----\n", 1),
+                vec![("certificate", 1)],
+                Form { gap: Some(3), ..Form::default() },
+            ),
             (
                 "begin in begin",
                 format!("-----BEGIN CERTIFICATE-----\nAAAA\n{good}"),

@@ -74,6 +74,13 @@ fn both(host: &HostMaterial<'_>, call: &Call<'_>, findings: &mut HostFindings) {
         findings.add(draft.found(own.words()).evidence("the handshake ends with the alert \"protocol version\""));
         return;
     }
+    let twelve = versions.is_some_and(|(own, theirs)| own.tls12 && theirs.tls12 && !(own.tls13 && theirs.tls13));
+    let suites = call.connection.terms.suites.as_ref().zip(call.listener.terms.suites.as_ref()).filter(|_| twelve);
+    if let Some((own, theirs)) = suites.filter(|(own, theirs)| !own.meet(theirs)) {
+        let draft = call.about(&lints::CALL_SUITES).expected(format!("one of {}", theirs.words()));
+        findings.add(draft.found(own.words()).evidence("the handshake ends with \"handshake failure\": no shared cipher"));
+        return;
+    }
     shown(host, call, findings);
     served(host, call, findings);
 }

@@ -29,6 +29,8 @@ pub(super) struct Form {
     pub(super) indented: Option<u32>,
     /// The line of something that was meant to be a boundary and is none, such as one with four dashes.
     pub(super) damaged: Option<u32>,
+    /// The line of an empty line inside a block: OpenSSL takes what stands before it for headers.
+    pub(super) gap: Option<u32>,
     /// What it is instead of PEM.
     pub(super) container: Option<Container>,
 }

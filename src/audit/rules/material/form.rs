@@ -59,6 +59,11 @@ pub(super) fn judge(file: &PemFile, consumer: &Consumer, meant: Meant, findings:
                 .breaks("go"),
         );
     }
+    if let Some(line) = form.gap {
+        let found = draft(&lints::PEM_GAP, Some(line)).expected("base64 without empty lines").found("an empty line").breaks("openssl");
+        let reads = consumer.program.is_go();
+        findings.add(if reads { found.severity(Severity::Low) } else { found });
+    }
     if form.der && file.content.certificates().next().is_some() {
         findings.add(draft(&lints::CERTIFICATE_DER, None).expected("PEM").found("DER"));
     }

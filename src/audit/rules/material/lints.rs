@@ -32,6 +32,7 @@ catalogue! {
         "move the key into a file of its own with mode 0600, and renew with a new key: the old one may have been read";
     PEM_GLUED = "pem.glued", High, open, "two PEM blocks share a line: OpenSSL and Go do not read on", JOIN;
     PEM_INDENTED = "pem.indented", High, open, "a PEM boundary does not begin its line: OpenSSL and Go do not see the block", JOIN;
+    PEM_GAP = "pem.empty-line", High, open, "an empty line inside a PEM block: OpenSSL takes what stands before it for headers, and does not read the block", "remove the empty line";
     PEM_BOUNDARY = "pem.boundary-damaged", High, open, "a PEM boundary has not five dashes at each end: what lies behind it is lost", "write the boundary with five dashes at each end";
     SELF_SIGNED = "cert.self-signed", Low, open, "a self-signed certificate that no trust list of this host holds", "have it issued by the PKI, so that peers can trust it without knowing it";
     ISSUER_UNKNOWN = "path.issuer-unknown", Low, open, "the chain leads to an authority that nothing on this host knows",
@@ -70,6 +71,7 @@ catalogue! {
     TRUST_STALE = "trust.stale", Low, open, "an expired certificate in a trust list", "remove it once nothing is signed by it any more";
     TRUST_SURPLUS = "trust.surplus-root", Low, open, "a root in a trust list that is not the pinned one", "remove it, unless a rotation is under way: whoever holds its key can sign for this service";
     TRUST_LEAF = "trust.leaf", Medium, open, "a leaf certificate in a trust list", "trust the root instead; this one ends with the leaf's next renewal";
+    TRUST_NAMESAKE = "trust.same-subject", Medium, open, "two roots of one name and different keys in a trust list", "remove the one that nothing leads to any more; give a new root a new name";
     TRUST_TWICE = "trust.duplicate", Low, open, "the same certificate twice in a trust list", "remove one of them";
     TRUST_HASH = "trust.no-hash-links", High, open, "a trust directory without hash links: OpenSSL finds nothing in it", "run openssl rehash on it after each change, or name a file";
 
@@ -88,6 +90,9 @@ catalogue! {
     CALL_DEPTH = "call.depth", High, open, "a path has more intermediates than whoever judges it allows", "allow as many as there are, or shorten the chain";
     CALL_REVOKED = "call.revoked", High, open, "the certificate that one end shows is on the revocation list of the other", "issue another with a new key, and find out why it was revoked";
     CALL_VERSIONS = "call.tls-versions", High, open, "both ends speak TLS, in no version that both allow", "allow TLS 1.2 and 1.3 at both ends";
+    CALL_SUITES = "call.cipher-suites", High, open, "both ends speak TLS 1.2 alone, with no cipher suite that both allow", "allow the same suites at both ends, or TLS 1.3";
+    SUITES_KEY = "listener.cipher-suites", High, open, "none of the cipher suites that a listener allows works with its key: no handshake succeeds",
+        "allow suites for this kind of key (ECDHE-ECDSA-… for EC, ECDHE-RSA-… for RSA), or serve a key of the other kind";
     CALL_LOGIN = "call.login-not-asked", High, open, "a login by client certificate at a listener that asks for none", "have the listener ask for client certificates (OpenBao: remove tls_disable_client_certs), or log in another way";
     ADVERTISED_NAME = "call.advertised-name", Medium, open, "a service sends its clients to a name that its certificate does not have", "have the certificate issued with this name, or advertise one that it has";
 
@@ -96,6 +101,12 @@ catalogue! {
     AUTHORITY_EXPIRED = "authority.expired", High, open, "the authority that a service signs with is expired or not valid yet: it does not start", "renew the authority, and write its certificate here";
     AUTHORITY_LEAF = "authority.not-a-ca", High, open, "what a service signs with is no authority", "name the certificate of an authority (CA:TRUE, keyCertSign) and its key";
     AUTHORITY_PATH = "authority.path", High, open, "the authority that a service signs with does not lead to its bundle: the service does not start", "write the root that it leads to into the bundle";
+    AUTHORITY_FORM = "authority.form", High, open, "a file of an authority holds more than its service takes: it does not start",
+        "keep one block PRIVATE KEY in the key's file, and nothing but CERTIFICATE blocks in those of certificates";
+    AUTHORITY_LENGTH = "authority.path-length", High, open, "an authority that may have no authority below it: what the service signs by is refused",
+        "have the authority re-issued with a path length of 1 and more, or without one";
+    AUTHORITY_INTERMEDIATE = "authority.bundle-intermediate", Medium, open, "a bundle without a self-signed root: peers with OpenSSL refuse everything below it",
+        "write the root into bundle_file_path, and the intermediates behind the authority in cert_file_path";
     AUTHORITY_BUNDLE = "authority.bundle-unset", High, open, "an authority below another needs a bundle: the service does not start", "set bundle_file_path to the root, or keep one self-signed certificate in cert_file_path";
     UNREAD_FOR_SERVICE = "file.unreadable-for-service", High, open, "the account that a service runs as may not read a file that it needs", "give the account the right to enter the directories on the way and to read the file";
     KEY_KIND = "key.kind-unknown", Info, open, "a private key of a kind that is not opened here: whether it belongs to its certificate is not known", "";

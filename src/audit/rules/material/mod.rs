@@ -4,6 +4,7 @@
 mod age;
 mod blocks;
 mod calls;
+mod ciphers;
 mod container;
 mod form;
 mod held;
@@ -77,6 +78,7 @@ pub fn judge(basis: &Basis<'_>, wiring: &Wiring, findings: &mut HostFindings) ->
     leftover::judge(&host, findings);
     leftover::strays(&host, findings);
     calls::judge(&host, findings);
+    ciphers::judge(&host, findings);
     let leaves = wiring.pairs.iter().filter_map(|pair| host.leaf(pair)).filter(|leaf| !leaf.is_ca() && !leaf.facts.self_issued());
     leaves.filter_map(|leaf| u64::try_from(leaf.facts.lifetime()).ok()).min().map(Duration::from_secs)
 }

@@ -31,6 +31,11 @@ pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
         let Some(account) = trust.terms.account.as_deref() else { continue };
         all.extend(trust.files.iter().map(|path| Read { consumer: &trust.consumer, account, path: path.as_path(), is_key: false }));
     }
+    for authority in &host.wiring.authorities {
+        let Some(account) = authority.account.as_deref() else { continue };
+        let files = [&authority.certificate, &authority.key];
+        all.extend(files.map(|path| Read { consumer: &authority.consumer, account, path: path.as_path(), is_key: false }));
+    }
     for read in all.iter().filter(|read| pairs::is_path(read.path)) {
         one(host, read, findings);
     }

@@ -1,4 +1,4 @@
-//! Renewals that nobody hears of: a service goes on with the certificate that it read at its start, until that ends.
+//! Renewals that their services do not hear of: a service goes on with the certificate that it read at its start, until that ends.
 
 use std::path::Path;
 
@@ -10,20 +10,28 @@ use crate::audit::facts::wiring::{Pair, Renewal};
 use crate::model::audit::{Location, Object};
 use crate::model::profile::Purpose;
 
-/// Judges every renewal that runs nothing itself, by who uses its files and by what else on the host reloads them.
+/// Judges every renewal by who uses its files, by whom it tells itself, and by what else on the host reloads them.
 pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
-    for renewal in host.wiring.renewals.iter().filter(|renewal| !renewal.tells) {
+    for renewal in &host.wiring.renewals {
         let used = |pair: &&Pair| pair.purpose != Purpose::Client && writes(host, renewal, &pair.certificate);
         let users = host.wiring.pairs.iter().filter(used);
-        let deaf = users.filter(|pair| !renewers::is_told(&host.wiring.reloads, pair.consumer.program.name));
-        let Some(pair) = deaf.into_iter().next() else { continue };
+        let hears = |pair: &&Pair| {
+            let name = pair.consumer.program.name;
+            renewers::is_told(&renewal.told, name) || renewers::is_told(&host.wiring.reloads, name)
+        };
+        let mut deaf = users.filter(|pair| !hears(pair));
+        let Some(pair) = deaf.next() else { continue };
         let from = &renewal.consumer;
         let object = Object::file(&from.location.path);
         let draft = NewFinding::new(&lints::RENEWAL_UNHEARD, from.target.clone(), object).file(from.location.clone());
         let draft = draft.file(pair.consumer.location.clone()).file(Location::file(&pair.certificate));
         let program = pair.consumer.program.name;
-        let draft =
-            draft.expected(format!("something that reloads {program} after a renewal")).found(format!("{} runs nothing", renewal.what));
+        let found = if renewal.told.is_empty() {
+            format!("{} runs nothing", renewal.what)
+        } else {
+            format!("{} reloads {}", renewal.what, renewal.told.iter().take(6).cloned().collect::<Vec<_>>().join(", "))
+        };
+        let draft = draft.expected(format!("something that reloads {program} after a renewal")).found(found);
         findings.add(draft.evidence(format!("{} uses {}", pair.consumer.target, pair.certificate.display())).breaks(program));
     }
 }

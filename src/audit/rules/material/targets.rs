@@ -97,6 +97,19 @@ impl Run<'_> {
         if content.blocks.is_empty() && (self.named || !content.form.empty) {
             unread::malformed(findings, target(path), Location::file(path), "a certificate", "none");
         }
+        let form = &content.form;
+        let faults = [
+            (form.glued, &lints::PEM_GLUED, "each boundary on its own line"),
+            (form.indented, &lints::PEM_INDENTED, "boundaries that begin their line"),
+            (form.gap, &lints::PEM_GAP, "base64 without empty lines"),
+            (form.damaged, &lints::PEM_BOUNDARY, "five dashes at each end of BEGIN and END lines"),
+        ];
+        for (line, lint, expected) in faults {
+            if let Some(line) = line {
+                let draft = NewFinding::new(lint, target(path), Object::file(path)).file(Location::line(path, line));
+                findings.add(draft.expected(expected).found(format!("line {line}")));
+            }
+        }
         if content.has_plain_key() {
             self.mode(path, &content, findings);
         }

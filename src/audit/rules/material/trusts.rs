@@ -1,5 +1,6 @@
 //! Trust lists: whether those who use them accept a good peer.
 
+mod namesakes;
 mod pins;
 
 use std::collections::BTreeMap;
@@ -94,6 +95,7 @@ fn one(host: &HostMaterial<'_>, trust: &Trust, others: &[&Trust], proven: &[Vec<
         complete(host, &list, findings);
     }
     contents(host, &list, findings);
+    namesakes::judge(host, &list, findings);
     pins::judge(host, &list, proven, findings);
 }
 

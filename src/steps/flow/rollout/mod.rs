@@ -93,11 +93,6 @@ enum Looked {
     NotProven(Box<Published>, Failure),
 }
 
-/// What is said of a certificate whose links are not there yet.
-pub(super) fn not_installed_text(missing: &str) -> String {
-    format!("{missing}: its services do not read these files yet and were not asked; `omens install` makes the links")
-}
-
 struct Rollout<'c, 'a> {
     context: &'c Context<'a>,
     entries: Vec<Option<Entry<'a>>>,
@@ -276,7 +271,7 @@ impl<'a> Rollout<'_, 'a> {
 
     /// Commits what is published, and asks nobody: consumers do not read these files yet, and none is disturbed for them.
     async fn not_installed(&mut self, mut task: Task<'a>, published: Published, missing: &str) {
-        task.journal.warn(Code::NotInstalled, not_installed_text(missing));
+        task.journal.warn(Code::NotInstalled, links::not_installed(missing));
         let generation = published.generation();
         let end = match block(Stage::Commit, move || commit_unproven(&published)).await {
             Ok(committed) => End::NotInstalled(Box::new(committed)),

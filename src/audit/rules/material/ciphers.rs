@@ -1,0 +1,41 @@
+//! Cipher suites of TLS 1.2 and the key that a listener has: a suite for RSA is of no use with an EC key. TLS 1.3 chooses keys by
+//! themselves (RFC 8446 §4.2.3).
+
+use super::host::{HostMaterial, about};
+use super::lints;
+use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::wiring::Pair;
+use crate::model::finding::Severity;
+
+/// Judges every listener whose suites are named one by one.
+pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
+    for listener in host.wiring.listeners.iter().filter(|listener| listener.tls) {
+        let (Some(suites), Some(versions)) = (&listener.terms.suites, listener.terms.versions) else { continue };
+        let pairs: Vec<&Pair> = listener.pairs.iter().filter_map(|index| host.wiring.pairs.get(*index)).collect();
+        let keys: Vec<(&Pair, bool)> = pairs
+            .iter()
+            .filter_map(|pair| {
+                let key = &host.leaf(pair)?.facts.key;
+                Some((*pair, is_ec(&key.text)?))
+            })
+            .collect();
+        let Some((pair, ec)) = keys.first().filter(|_| keys.len() == pairs.len()) else { continue };
+        if !versions.tls12 || keys.iter().any(|(_, ec)| suites.fits(*ec)) {
+            continue;
+        }
+        let kind = if *ec { "an EC key" } else { "an RSA key" };
+        let draft = about(&lints::SUITES_KEY, &listener.consumer, &pair.certificate).expected(format!("a suite for {kind}"));
+        let draft = draft.found(suites.words()).evidence("the handshake ends with \"no shared cipher\"");
+        let only = "TLS 1.3 still works: clients of TLS 1.2 are refused";
+        findings.add(if versions.tls13 { draft.severity(Severity::Medium).evidence(only) } else { draft });
+    }
+}
+
+/// `ec-p256` and the like against `rsa-2048`.
+fn is_ec(key: &str) -> Option<bool> {
+    match key.split('-').next()? {
+        "ec" | "ed25519" => Some(true),
+        "rsa" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,106 @@
+//! `[metrics] textfile` says what `status` says, whatever became of the run.
+
+use std::path::PathBuf;
+
+use crate::lab::estate::{Cert, Estate};
+use crate::lab::hostile::Hostile;
+
+/// A host with two certificates and a textfile.
+struct Host {
+    _hostile: Hostile,
+    estate: Estate,
+}
+
+impl Host {
+    fn renewed() -> Self {
+        let hostile = Hostile::start();
+        let host = Self { estate: hostile.estate().with(Cert::web("api")), _hostile: hostile };
+        std::fs::create_dir(host.file().parent().unwrap()).unwrap();
+        host.write(|text| text);
+        host.estate.renew().expect(0, "web", "renewed");
+        assert_eq!((host.value("omens_healthy"), host.value(&of("api", "healthy"))), (Some(1), Some(1)));
+        host
+    }
+
+    fn file(&self) -> PathBuf {
+        self.estate.dir.join("textfile/omens.prom")
+    }
+
+    fn write(&self, change: impl Fn(String) -> String) {
+        let text = format!("{}\n[metrics]\ntextfile = \"{}\"\n", self.estate.settings_text(), self.file().display());
+        std::fs::write(self.estate.settings(), change(text)).unwrap();
+    }
+
+    fn left(&self) -> String {
+        std::fs::read_to_string(self.file()).unwrap()
+    }
+
+    fn value(&self, series: &str) -> Option<i64> {
+        self.left().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// What `status` prints, in which no series is of the run alone.
+    fn printed(&self) -> String {
+        self.estate.plain(&["status", "--format", "prometheus"]).stdout
+    }
+
+    fn left_by_status(&self) -> String {
+        let left = self.left();
+        left.split("# HELP omens_last_run_duration_seconds").next().unwrap().to_owned()
+    }
+}
+
+fn of(name: &str, metric: &str) -> String {
+    format!("omens_certificate_{metric}{{certificate=\"{name}\"}}")
+}
+
+#[test]
+fn a_certificate_with_wrong_settings_keeps_its_series_and_is_not_healthy() {
+    let host = Host::renewed();
+    let end = host.value(&of("api", "not_after_seconds"));
+    host.write(|text| text.replacen("\"tls-server\"", "\"no-such-profile\"", 2).replacen("\"no-such-profile\"", "\"tls-server\"", 1));
+    host.estate.renew().expect(1, "api", "failed");
+    assert_eq!(
+        (host.value("omens_healthy"), host.value(&of("api", "healthy")), host.value(&of("web", "healthy"))),
+        (Some(0), Some(0), Some(1))
+    );
+    assert_eq!(host.value("omens_last_run_outcome{outcome=\"failed\"}"), Some(1), "{}", host.left());
+    assert_eq!(host.value(&of("api", "not_after_seconds")), end);
+    assert_eq!(host.left_by_status(), host.printed());
+}
+
+#[test]
+fn a_run_that_could_not_use_the_settings_takes_back_that_all_is_well() {
+    let host = Host::renewed();
+    type Change = fn(String) -> String;
+    let broken: [(&str, Change, Option<i64>); 4] = [
+        ("the CA", |text| text.replacen("[openbao]", "[openbao]\nmount = 5", 1).replacen("mount = \"", "# \"", 1), Some(0)),
+        ("the root", |text| text.replace("eye-of-thundera.pem", "gone.pem"), Some(0)),
+        ("a table that nobody knows", |text| format!("{text}\n[hots]\n"), Some(0)),
+        // Nobody knows then where anything lies.
+        ("the places", |text| text.replacen("state = \"/", "state = \"", 1), None),
+    ];
+    for (what, change, of_web) in broken {
+        for command in [&["renew", "--all"][..], &["restore"], &["install"]] {
+            host.write(|text| text);
+            host.estate.renew();
+            assert_eq!(host.value("omens_healthy"), Some(1), "{what}");
+            host.write(change);
+            let run = host.estate.omens(command);
+            assert!([1, 2].contains(&run.code) && (run.code == 2 || command == ["restore"]), "{what}: {run}");
+            assert_eq!(host.value("omens_healthy"), Some(0), "{what} {command:?}: {run}");
+            assert_eq!(host.value(&of("web", "healthy")), of_web, "{what} {command:?}");
+            if of_web.is_some() {
+                assert_eq!(host.left_by_status(), host.printed(), "{what}");
+            }
+        }
+    }
+    // A look writes nothing.
+    host.write(|text| text);
+    host.estate.renew();
+    host.write(broken[0].1);
+    for command in [&["plan"][..], &["status"], &["check-config"], &["chain-audit"]] {
+        host.estate.omens(command);
+    }
+    assert_eq!(host.value("omens_healthy"), Some(1));
+}
