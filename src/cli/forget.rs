@@ -3,7 +3,7 @@
 use super::arguments::{Command, Forget};
 use super::confirm::confirmed;
 use super::session::Session;
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
 use crate::model::code::Code;
 use crate::model::layout;
@@ -63,9 +63,7 @@ fn may(settings: &Settings, name: &CertName) -> Result<Unnamed, RunError> {
 
 /// The certificate that is to take it over and has not yet.
 fn heir<'a>(settings: &'a Settings, name: &CertName) -> Result<Option<&'a CertName>, DiskError> {
-    let Some(heir) = settings.certificates.iter().find(|one| one.renamed_from.as_ref() == Some(name)).map(Certificate::name) else {
-        return Ok(None);
-    };
+    let Some((heir, _)) = settings.renames().find(|(_, earlier)| *earlier == name) else { return Ok(None) };
     let certs = Dir::open(&settings.paths.state)?.map_or(Ok(None), |state| state.child(layout::CERTS))?;
     Ok(matches!(Rename::of(heir, Some(name), certs.as_ref())?, Rename::Pending(_)).then_some(heir))
 }

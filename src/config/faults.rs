@@ -38,6 +38,8 @@ impl Faults {
 pub struct Faulty {
     /// Its name.
     pub name: CertName,
+    /// The name that it had before, where its entry says so and no other entry claims that one.
+    pub renamed_from: Option<CertName>,
     /// The first thing that is wrong with it.
     pub error: SettingsError,
 }

@@ -1,7 +1,7 @@
 //! All tables of the settings, and how far what is wrong in them reaches: one certificate, the certificates of one file of `omens.d`, all,
 //! or none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::LoadOptions;
@@ -128,6 +128,7 @@ fn mount_at(merged: &Merged) -> Place {
 /// One `[[certificate]]`, as far as it could be read.
 struct Draft {
     name: Option<CertName>,
+    renamed_from: Option<CertName>,
     file: String,
     read: Result<Certificate, SettingsError>,
 }
@@ -143,7 +144,8 @@ impl Draft {
             // Nothing is ever wrong without an error; should it be, then that is no reason to take the certificate.
             (None, None) => Err(node.place.error(Code::BadValue, "it cannot be read")),
         };
-        Self { name: node.text_of("name").and_then(|name| value::cert_name(name).ok()), file: node.place.file().to_owned(), read }
+        let name_at = |key| node.text_of(key).and_then(|name| value::cert_name(name).ok());
+        Self { name: name_at("name"), renamed_from: name_at("renamed_from"), file: node.place.file().to_owned(), read }
     }
 }
 
@@ -162,6 +164,17 @@ fn nameless(merged: &Merged, identities: &[CertName], drafts: &[Draft], errors: 
     }
 }
 
+/// Which earlier name each takes over. What another entry is called or claims too is nobody's to take.
+fn earlier_names(drafts: &[Draft]) -> BTreeMap<CertName, CertName> {
+    let mut heirs: BTreeMap<&CertName, BTreeSet<&CertName>> = BTreeMap::new();
+    for (earlier, name) in drafts.iter().filter_map(|draft| draft.renamed_from.as_ref().zip(draft.name.as_ref())) {
+        heirs.entry(earlier).or_default().insert(name);
+    }
+    let is_free = |earlier: &CertName| drafts.iter().all(|draft| draft.name.as_ref() != Some(earlier));
+    let alone = heirs.into_iter().filter(|(earlier, heirs)| heirs.len() == 1 && is_free(earlier));
+    alone.flat_map(|(earlier, heirs)| heirs.into_iter().map(|name| (name.clone(), earlier.clone()))).collect()
+}
+
 /// Which certificates can be worked on. `of_drop_ins`: what is wrong in files of `omens.d` outside of certificates, which costs those that
 /// stand in the same file; `hides`: whether not all of a file could be made out.
 fn by_certificate(drafts: Vec<Draft>, of_drop_ins: Vec<SettingsError>, hides: bool) -> (Vec<Certificate>, Faults) {
@@ -170,6 +183,7 @@ fn by_certificate(drafts: Vec<Draft>, of_drop_ins: Vec<SettingsError>, hides: bo
     for name in drafts.iter().filter_map(|draft| draft.name.clone()) {
         *named.entry(name).or_default() += 1;
     }
+    let mut earlier = earlier_names(&drafts);
     let twice = |name: &CertName| named.get(name).is_some_and(|count| *count > 1);
     // Of two with one name nobody knows which counts: the error stands at the second.
     let duplicates: BTreeMap<CertName, SettingsError> = drafts
@@ -180,7 +194,7 @@ fn by_certificate(drafts: Vec<Draft>, of_drop_ins: Vec<SettingsError>, hides: bo
     let lost = of_drop_ins.iter().find(|error| hides || drafts.iter().all(|draft| draft.file != error.file));
     faults.hidden = lost.cloned();
     let mut certificates = Vec::new();
-    for Draft { name, file, read } in drafts {
+    for Draft { name, file, read, .. } in drafts {
         let of_file = of_drop_ins.iter().find(|error| error.file == file);
         let of_name = name.as_ref().and_then(|name| duplicates.get(name));
         let read = match (of_file, read) {
@@ -193,7 +207,10 @@ fn by_certificate(drafts: Vec<Draft>, of_drop_ins: Vec<SettingsError>, hides: bo
         };
         match (read, name) {
             (Ok(certificate), _) => certificates.push(certificate),
-            (Err(error), Some(name)) if faults.of(&name).is_none() => faults.certificates.push(Faulty { name, error }),
+            (Err(error), Some(name)) if faults.of(&name).is_none() => {
+                let renamed_from = earlier.remove(&name);
+                faults.certificates.push(Faulty { name, renamed_from, error });
+            }
             (Err(_), Some(_)) => {}
             (Err(error), None) => faults.hidden = Some(faults.hidden.unwrap_or(error)),
         }

@@ -11,6 +11,7 @@ pub use super::install::{Container, Install, InstallKind, Part};
 use super::service::{Drivers, Rendered, Rendering, Service};
 use super::tree::Place;
 pub use super::trust::{CrlFrom, CrlSource};
+use crate::io::account;
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
 use crate::model::key::Keep;
@@ -71,6 +72,12 @@ impl Settings {
     #[must_use]
     pub fn certificate(&self, name: &CertName) -> Option<&Certificate> {
         self.certificates.iter().find(|c| &c.request.name == name)
+    }
+
+    /// The names that certificates have and had before, also of those that cannot be worked on.
+    pub fn renames(&self) -> impl Iterator<Item = (&CertName, &CertName)> {
+        let faulty = self.faults.certificates.iter().filter_map(|faulty| Some((&faulty.name, faulty.renamed_from.as_ref()?)));
+        self.certificates.iter().filter_map(|one| Some((one.name(), one.renamed_from.as_ref()?))).chain(faulty)
     }
 
     /// Whether a login of these settings shows the certificate of this name.
@@ -221,6 +228,22 @@ pub struct Owner {
     pub uid: Option<u32>,
     /// Group id, where `group` is set.
     pub gid: Option<u32>,
+}
+
+impl Owner {
+    /// Whether a file with these ids is theirs. Where no owner is set it has to be ours: what was given away once would stay readable to whom
+    /// the settings no longer name. Without a group its mode is 0600, and the group says nothing.
+    #[must_use]
+    pub fn has(self, uid: u32, gid: u32) -> bool {
+        self.uid.unwrap_or_else(account::own_user) == uid && self.gid.is_none_or(|own| own == gid)
+    }
+
+    /// Who gets a directory through which its files are reached: the group, or the owner where there is no group, and else nobody but us.
+    #[must_use]
+    pub fn of_directory(self) -> Self {
+        let owner = self.uid.filter(|_| self.gid.is_none());
+        Self { uid: owner.or_else(|| Some(account::own_user())), gid: self.gid.or_else(|| Some(account::own_group())) }
+    }
 }
 
 /// `owner` and `group` as they are written: a name or a number.

@@ -26,6 +26,18 @@ pub enum AccountError {
     },
 }
 
+/// The user that this process runs as.
+#[must_use]
+pub fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Its group.
+#[must_use]
+pub fn own_group() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
 /// The id of a user, given by name or as a number.
 ///
 /// # Errors

@@ -28,6 +28,23 @@ impl Lock {
         }
     }
 
+    /// Tries once to have a directory for oneself: for what is read, changed and written in an instant, while a run may have its lock for long.
+    /// Nothing is left behind.
+    ///
+    /// # Errors
+    /// When the file system has no such locks.
+    pub fn try_take_directory(dir: &Dir) -> Result<Option<Self>, DiskError> {
+        let fail = |errno| DiskError::new("lock the directory", dir.path(), errno);
+        // Opened anew: a lock belongs to what was opened, and `dir` may be shared.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(dir, ".", flags, Mode::empty()).map_err(fail)?;
+        match rustix::fs::flock(&fd, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self(fd))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(fail(errno)),
+        }
+    }
+
     /// Notes the time of this run as the lock file's time: all that a run with nothing due writes.
     pub fn touch(&self) {
         let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
@@ -64,6 +81,17 @@ mod tests {
         drop(held);
         assert!(!is_held(&dir, "lock"));
         assert!(Lock::try_take(&dir, "lock").unwrap().is_some());
+    }
+
+    #[test]
+    fn one_holder_of_a_directory_at_a_time() {
+        let (temp, dir) = here();
+        let held = Lock::try_take_directory(&dir).unwrap().unwrap();
+        assert!(Lock::try_take_directory(&dir).unwrap().is_none());
+        assert!(Lock::try_take(&dir, "lock").unwrap().is_some(), "the lock of a run is another one");
+        drop(held);
+        assert!(Lock::try_take_directory(&dir).unwrap().is_some());
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -66,8 +66,10 @@ pub fn make_dir(parent: &Dir, name: &str, mode: u32, owner: Ownership) -> Result
     };
     let dir = parent.child(name)?.ok_or_else(|| DiskError::new("open the directory", parent.join(name), Errno::NOENT))?;
     let (has_mode, uid, gid) = dir.owner()?;
-    if has_mode != mode || owner.uid.is_some_and(|u| u != uid) || owner.gid.is_some_and(|g| g != gid) {
-        give(&dir, mode, owner).map_err(|errno| DiskError::new("set mode and owner of", parent.join(name), errno))?;
+    // What is right already takes no capability.
+    let other = Ownership { uid: owner.uid.filter(|u| *u != uid), gid: owner.gid.filter(|g| *g != gid) };
+    if has_mode != mode || other != Ownership::default() {
+        give(&dir, mode, other).map_err(|errno| DiskError::new("set mode and owner of", parent.join(name), errno))?;
     }
     Ok((dir, made))
 }
@@ -75,10 +77,8 @@ pub fn make_dir(parent: &Dir, name: &str, mode: u32, owner: Ownership) -> Result
 /// Mode first: with CAP_CHOWN alone a chmod after the chown fails ([Owners](crate::io#owners)).
 fn give(fd: impl std::os::fd::AsFd + Copy, mode: u32, owner: Ownership) -> Result<(), Errno> {
     rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))?;
-    if owner == Ownership::default() {
-        return Ok(());
-    }
-    rustix::fs::fchown(fd, owner.uid.map(Uid::from_raw), owner.gid.map(Gid::from_raw))
+    let (uid, gid) = (owner.uid.map(Uid::from_raw), owner.gid.map(Gid::from_raw));
+    if owner == Ownership::default() { Ok(()) } else { rustix::fs::fchown(fd, uid, gid) }
 }
 
 /// Writes a file that must not exist yet and flushes it; its directory is the caller's to flush.

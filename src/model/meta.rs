@@ -21,7 +21,7 @@ pub struct Meta {
     pub name: String,
     /// The generation.
     pub generation: Generation,
-    /// When it was staged.
+    /// When its certificate was staged: `reseal`, which keeps that, keeps this as well.
     pub staged: Time,
     /// SHA-256 of the SubjectPublicKeyInfo of key and certificate.
     pub spki_sha256: Fingerprint,

@@ -22,7 +22,6 @@ use crate::model::clock::Time;
 use crate::model::entry::Outcome;
 use crate::model::key::Keep;
 use crate::model::layout;
-use crate::model::name::CertName;
 use crate::model::reason::{Reason, ReasonCode};
 
 /// Plans for these certificates, and says that nothing can be done about the faulty ones.
@@ -124,20 +123,20 @@ impl<'a> Found<'a> {
         Ok(self.state.as_ref().map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix))
     }
 
-    fn tree(&self, name: &CertName) -> Result<Tree, DiskError> {
+    fn tree(&self, faulty: &Faulty) -> Result<Tree, DiskError> {
         let certs = self.state.as_ref().map_or(Ok(None), |state| state.child(layout::CERTS))?;
         let run = Dir::open(&self.paths.run)?;
-        inventory::bare_tree(self.bare, name, Roots { certs: certs.as_ref(), run: run.as_ref(), trust: self.bare.trust }, &self.keys)
+        inventory::bare_tree(self.bare, faulty, Roots { certs: certs.as_ref(), run: run.as_ref(), trust: self.bare.trust }, &self.keys)
     }
 
     /// What a run would do to it, with what is committed.
     fn planned(&self, faulty: &Faulty) -> Planned {
-        planned(faulty, self.tree(&faulty.name).ok().as_ref().and_then(leaf_found))
+        planned(faulty, self.tree(faulty).ok().as_ref().and_then(leaf_found))
     }
 
     /// Where it stands: what is committed and what consumers read, whatever the settings say.
     fn standing(&self, faulty: &Faulty, last_run: Option<Time>) -> Standing {
-        let tree = self.tree(&faulty.name).unwrap_or_else(|why| Tree { state_file: StateFile::Broken(why.to_string()), ..Tree::default() });
+        let tree = self.tree(faulty).unwrap_or_else(|why| Tree { state_file: StateFile::Broken(why.to_string()), ..Tree::default() });
         let mut planned = planned(faulty, leaf_found(&tree));
         planned.reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
         let facts = leaf_found(&tree);

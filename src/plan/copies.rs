@@ -111,10 +111,7 @@ impl<'a> Wanted<'a> {
         if dir.kind(file)? != Some(Kind::File) {
             return Ok(false);
         }
-        let right = |c: Content| {
-            let owned = owner.uid.is_none_or(|uid| uid == c.uid) && owner.gid.is_none_or(|gid| gid == c.gid);
-            c.mode == part_mode(self.part, owner.gid) && owned && self.is_in(&c.bytes)
-        };
+        let right = |c: Content| c.mode == part_mode(self.part, owner.gid) && owner.has(c.uid, c.gid) && self.is_in(&c.bytes);
         Ok(dir.read(file)?.is_some_and(right))
     }
 }

@@ -33,7 +33,7 @@ pub fn committed(remains: &Remains, paths: &Paths) -> Vec<Faulty> {
     let Some(certs) = state.and_then(|state| state.child(layout::CERTS).ok().flatten()) else { return Vec::new() };
     let names = certs.names().unwrap_or_default().into_iter().filter_map(|name| CertName::parse(&name).ok());
     let is_committed = |name: &CertName| matches!(certs.kind(&format!("{name}/{}", layout::LIVE)), Ok(Some(_)));
-    names.filter(is_committed).map(|name| Faulty { name, error: error.clone() }).collect()
+    names.filter(is_committed).map(|name| Faulty { name, renamed_from: None, error: error.clone() }).collect()
 }
 
 /// The roots that the last run kept in the state directory, the first one first.
@@ -58,5 +58,5 @@ pub fn trusted(remains: &Remains, paths: &Paths, faulty: &[Faulty]) -> Trusted {
 /// The certificate may be what the broken file names.
 fn of_unknown(name: CertName, hidden: &SettingsError) -> Faulty {
     let text = format!("nothing that can be read names {name}, and this file cannot be read as a whole: {}", hidden.text);
-    Faulty { name, error: SettingsError { text, ..hidden.clone() } }
+    Faulty { name, renamed_from: None, error: SettingsError { text, ..hidden.clone() } }
 }

@@ -16,7 +16,7 @@ use super::outlet::{Bare, Outlet};
 use super::rename::Rename;
 use super::sealing::SealingKeys;
 use super::trust::TrustFiles;
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::{Certificate, Faulty, Settings};
 use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
@@ -163,10 +163,10 @@ pub fn one(settings: &Settings, certificate: &Certificate, trust: &Arc<TrustFile
 ///
 /// # Errors
 /// When something that is there cannot be read.
-pub fn bare_tree(bare: Bare<'_>, name: &CertName, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
+pub fn bare_tree(bare: Bare<'_>, faulty: &Faulty, roots: Roots<'_>, keys: &SealingKeys) -> Result<Tree, DiskError> {
+    let (name, earlier) = (&faulty.name, faulty.renamed_from.as_ref());
     let outlet = |live: &Kept| bare.outlet(name, live, &mut Vec::new());
-    let subject =
-        Subject { name, earlier: None, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None, trust_changed: &|_| None };
+    let subject = Subject { name, earlier, keep: None, run: bare.run, outlet: &outlet, missing_link: &|| None, trust_changed: &|_| None };
     subject.look_at(roots, keys, &mut Buffer::default())
 }
 

@@ -75,7 +75,11 @@ impl Bare<'_> {
         };
         let uid = account(meta.owner.as_deref().map(account::user));
         let gid = account(meta.group.as_deref().map(account::group));
-        let rendered = meta.rendered.iter().map(|(name, text)| Rendered { name: name.clone(), bytes: text.clone().into_bytes() }).collect();
+        let directory = |name: &str| self.run.join(name).join(kept.generation.to_string()).display().to_string();
+        // What was staged under an earlier name tells services the paths of that one.
+        let (before, now) = (directory(&meta.name), directory(name.as_str()));
+        let rendered = meta.rendered.iter().map(|(name, text)| Rendered { name: name.clone(), bytes: text.replace(&before, &now).into() });
+        let rendered = rendered.collect();
         Outlet {
             owner: Owner { uid, gid },
             rendered,

@@ -68,7 +68,8 @@ fn overrides(live: Option<Life>, now: Time, next: Opening) -> Option<String> {
         .then(|| format!("less than a sixth of its life is left, until {}; the next window opens at {}", live.not_after, next.opens))
 }
 
-/// The reason to renew a certificate before its time, inside a window. One that was staged in this very window has been renewed for it.
+/// The reason to renew a certificate before its time, inside a window. One that was staged in this very window has been renewed for it; what
+/// `reseal` made of an older one was not.
 #[must_use]
 pub fn early(windows: &Windows, renewal: &Renewal<'_>, live: Life, staged: Option<Time>, now: Time) -> Option<Reason> {
     let Place::Inside { this, next: Some(next) } = windows.place(now) else { return None };

@@ -2,13 +2,15 @@
 //! document on its standard input, in which no secret is, and never decides an exit code.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::record;
-use super::run::{line, runtime};
+use super::run::{line, runtime, wait_for};
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
+use crate::io::lock::Lock;
 use crate::io::{process, write};
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
@@ -21,6 +23,9 @@ use crate::model::text;
 
 /// What of a program's words stands in a warning; the log has more.
 const SAID: usize = 300;
+
+/// Another run's note takes milliseconds; one that never comes to its end is not waited for.
+const NOTING: Duration = Duration::from_secs(5);
 
 /// What the program reads.
 #[derive(Clone, Debug, Serialize)]
@@ -99,7 +104,8 @@ pub fn tell(settings: &Settings, report: &mut Report, clock: Clock) {
     });
     match sent {
         Ok(()) => {
-            if let Err(why) = remember(&state, &told, &notice) {
+            let alone = || wait_for(|| Lock::try_take_directory(&state), NOTING, clock);
+            if let Err(why) = remember(&state, &notice, alone) {
                 tracing::warn!(%why, "what was told of a run is not noted");
             }
         }
@@ -143,8 +149,14 @@ fn read(state: &Dir) -> Option<Told> {
     serde_json::from_slice(&content.bytes).ok()
 }
 
-/// Only what was told can recover; a certificate that the settings no longer name stays until it is told of again.
-fn remember(state: &Dir, told: &Told, notice: &Notice) -> Result<(), DiskError> {
+/// Only what was told can recover; a certificate that the settings no longer name stays until it is told of again. The run has ended, and the
+/// lock with it: another one may have told of its own since, or be about to.
+fn remember(state: &Dir, notice: &Notice, alone: impl FnOnce() -> Result<Option<Lock>, DiskError>) -> Result<(), DiskError> {
+    let held = alone();
+    if let Err(why) = &held {
+        tracing::debug!(%why, "what was told is noted without a lock");
+    }
+    let told = read(state).unwrap_or_default();
     let mut failing = told.failing.clone();
     for recovered in &notice.recovered {
         failing.remove(recovered.name.as_str());
@@ -153,10 +165,13 @@ fn remember(state: &Dir, told: &Told, notice: &Notice) -> Result<(), DiskError> 
         failing.insert(failed.name.to_string(), failed.error.as_ref().map(|error| error.code));
     }
     let now = Told { v: 1, failing };
-    if now == *told {
-        return Ok(());
-    }
-    write::replace_file(state, layout::NOTIFIED, &write::json(state, layout::NOTIFIED, &now)?, 0o600)
+    let wrote = if now == told { Ok(()) } else { write_told(state, &now) };
+    drop(held);
+    wrote
+}
+
+fn write_told(state: &Dir, told: &Told) -> Result<(), DiskError> {
+    write::replace_file(state, layout::NOTIFIED, &write::json(state, layout::NOTIFIED, told)?, 0o600)
 }
 
 fn say(state: &Dir, report: &mut Report, notice: &Notice, why: &str, clock: Clock) {
@@ -173,5 +188,39 @@ fn say(state: &Dir, report: &mut Report, notice: &Notice, why: &str, clock: Cloc
     }
     if let Err(why) = record::append(state, &lines, true) {
         tracing::error!(%why, "the ledger was not written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(name: &str, is_failed: bool) -> Notice {
+        let name = CertName::parse(name).unwrap();
+        let failed = Failed { name: name.clone(), outcome: Outcome::Failed, error: None, not_after: None };
+        let recovered = Recovered { name, outcome: Outcome::Renewed, was: None, not_after: None };
+        let (failed, recovered) = if is_failed { (vec![failed], Vec::new()) } else { (Vec::new(), vec![recovered]) };
+        let now = Time::from_unix(0);
+        let (schema, host, run) = ("omens.notify/1", "host".to_owned(), "omens.renew/1".to_owned());
+        Notice { schema, host, run, started: now, finished: now, exit: 1, error: None, failed, recovered }
+    }
+
+    #[test]
+    fn runs_that_end_together_keep_what_the_others_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let state = Dir::open(temp.path()).unwrap().unwrap();
+        let names: Vec<String> = (0..8).map(|number| format!("web-{number}")).collect();
+        for is_failed in [true, false] {
+            std::thread::scope(|scope| {
+                for name in &names {
+                    let state = &state;
+                    let alone = || Ok(std::iter::repeat_with(|| Lock::try_take_directory(state)).find_map(Result::unwrap));
+                    scope.spawn(move || remember(state, &about(name, is_failed), alone).unwrap());
+                }
+            });
+            let told: Vec<String> = read(&state).unwrap().failing.into_keys().collect();
+            assert_eq!(told, if is_failed { names.clone() } else { Vec::new() });
+        }
+        assert_eq!(state.names().unwrap(), [layout::NOTIFIED]);
     }
 }

@@ -13,7 +13,7 @@ use super::run::{Begun, Command, Run};
 use super::swap::{Place, Published, Staged, Trees, demand_memory, disk_failure};
 use super::validate::{Against, Unvalidated, Validated, validate};
 use crate::config::settings::{Certificate, Settings};
-use crate::model::clock::Clock;
+use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
@@ -103,6 +103,8 @@ struct Ready {
     place: Arc<Place>,
     key: Key,
     validated: Validated,
+    /// When its certificate was staged first: it is no younger for being sealed anew.
+    staged: Time,
 }
 
 impl Sealing<'_> {
@@ -144,7 +146,8 @@ impl Sealing<'_> {
         let validated = validate(unvalidated, &Against::new(self.trees.settings(), certificate), now)
             .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
-        Ok(Ready { place, key, validated })
+        let staged = live.meta.as_ref().map_or(now, |meta| meta.staged);
+        Ok(Ready { place, key, validated, staged })
     }
 
     /// The next generation: the same certificate, and the same private key under the new sealing key. However it ends, that is in the ledger
@@ -162,9 +165,9 @@ impl Sealing<'_> {
     }
 
     fn swap(&self, ready: Ready, again: Again, journal: &mut Journal<'_>) -> Result<Committed, Failure> {
-        let Ready { place, key, validated } = ready;
+        let Ready { place, key, validated, staged } = ready;
         let stored = keep(place.name(), again.to(), validated, key).map_err(|why| why.1)?;
-        let staged = Staged::new(&place, stored, self.clock.now()).map_err(|why| why.1)?;
+        let staged = Staged::new(&place, stored, staged).map_err(|why| why.1)?;
         journal.set_new(again.to(), staged.facts());
         let published = Published::new(staged).map_err(|why| why.1)?;
         journal.add_warnings(published.warnings().iter().cloned());

@@ -1,41 +1,41 @@
 //! `restore`: the run directory rebuilt from the state directory, as after every boot. No network, no process, no waiting for a lock.
 
 mod bare;
+mod choose;
+mod ground;
 mod notes;
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
-use self::bare::Ground;
+use self::choose::choose;
+use self::ground::Ground;
 use self::notes::{note_failures, note_renamed};
 use super::flow::describe_leaf;
 use super::run::{disk_error, tell_what_serves};
-use super::swap::renames;
-use super::swap::{Place, Trees, disk_failure, put_back};
+use super::swap::{demand_publishable, disk_failure, keep_anchors, refuse_foreign, renames};
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
 use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::entry::Outcome;
-use crate::model::failure::{Failure, Stage, Warning};
+use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::CertName;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
-use crate::plan::debt::{debt_is_void, proof_of_live, publishable};
+use crate::plan::debt::{proof_of_live, publishable};
 use crate::plan::faulty::{committed, on_disk};
 use crate::plan::generation::Kept;
 use crate::plan::inventory::{self, Roots, Tree};
-use crate::plan::trust::{TrustFiles, Trusted};
+use crate::plan::outlet::Outlet;
+use crate::plan::trust::TrustFiles;
 
 /// Restores every certificate of the settings, and those whose settings are broken from what they carry.
 #[must_use]
-pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
+pub fn restore(settings: &Settings, clock: Clock) -> Report {
     let started = clock.now();
-    let ground = Ground::of(settings, clock);
-    let work = Work { settings: Some(settings), faulty: on_disk(settings), ground: &ground, clock };
-    let ended = work.all(&settings.paths, started);
+    let ended = Work { known: Known::Settings(settings), paths: &settings.paths, faulty: on_disk(settings), clock }.all(started);
     report(settings.host.clone(), settings.faults.errors.clone(), started, clock.now(), ended)
 }
 
@@ -44,11 +44,10 @@ pub fn restore(settings: &Arc<Settings>, clock: Clock) -> Report {
 pub fn restore_without_settings(remains: &Remains, paths: &Paths, clock: Clock) -> Option<Report> {
     let started = clock.now();
     let faulty = committed(remains, paths);
-    let ground = Ground::of_remains(remains, paths, &faulty, clock);
     if faulty.is_empty() {
         return None;
     }
-    let ended = Work { settings: None, faulty, ground: &ground, clock }.all(paths, started);
+    let ended = Work { known: Known::Remains(remains), paths, faulty, clock }.all(started);
     Some(report(remains.host.clone().unwrap_or_default(), remains.errors.clone(), started, clock.now(), ended))
 }
 
@@ -64,66 +63,111 @@ fn report(host: String, errors: Vec<SettingsError>, started: Time, finished: Tim
     Report { schema: "omens.restore/1".to_owned(), host, started, finished, exit: u8::from(bad), error, errors, certificates }
 }
 
+/// What the settings are good for.
+#[derive(Clone, Copy)]
+enum Known<'a> {
+    /// They can be used.
+    Settings(&'a Settings),
+    /// They cannot.
+    Remains(&'a Remains),
+}
+
 /// What there is to restore.
 struct Work<'a> {
-    settings: Option<&'a Arc<Settings>>,
+    known: Known<'a>,
+    paths: &'a Paths,
     /// Those that are restored from what they carry.
     faulty: Vec<Faulty>,
-    ground: &'a Ground<'a>,
     clock: Clock,
 }
 
-impl Work<'_> {
-    fn certificates(&self) -> &[Certificate] {
-        self.settings.map_or(&[], |settings| &settings.certificates)
+impl<'a> Work<'a> {
+    const fn settings(&self) -> Option<&'a Settings> {
+        match self.known {
+            Known::Settings(settings) => Some(settings),
+            Known::Remains(_) => None,
+        }
     }
 
-    fn all(&self, paths: &Paths, started: Time) -> Ended {
-        let names = || self.certificates().iter().map(Certificate::name).chain(self.faulty.iter().map(|faulty| &faulty.name));
-        let (certificates, error) = match Dir::open(&paths.state) {
-            Ok(None) => (names().map(nothing).collect(), None),
-            Err(why) => {
-                let failure = disk_failure(Stage::Publish, &why);
-                (names().map(|name| failed(CertReport::new(name.clone(), Outcome::Failed), failure.clone())).collect(), None)
+    /// Looked at once nothing is carried over to another name any more.
+    fn ground(&self) -> Ground<'a> {
+        match self.known {
+            Known::Settings(settings) => Ground::of(settings),
+            Known::Remains(remains) => Ground::of_remains(remains, self.paths, &self.faulty),
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &CertName> {
+        let certificates = self.settings().map_or(&[][..], |settings| &settings.certificates);
+        certificates.iter().map(Certificate::name).chain(self.faulty.iter().map(|faulty| &faulty.name))
+    }
+
+    fn all(&self, started: Time) -> Ended {
+        let (certificates, error) = match self.state() {
+            Ok(None) => (self.names().map(nothing).collect(), None),
+            Err(failure) => {
+                (self.names().map(|name| failed(CertReport::new(name.clone(), Outcome::Failed), failure.clone())).collect(), None)
             }
             Ok(Some(state)) => match Lock::try_take(&state, layout::LOCK) {
                 Ok(Some(lock)) => {
-                    let renamed = self.settings.map_or_else(Vec::new, |settings| renames::carry_over(&state, settings));
-                    let mut reports = self.each();
-                    note_renamed(&state, &renamed, &mut reports, started);
-                    note_failures(&state, &reports, started, self.clock.now());
+                    let reports = self.under_lock(&state, started);
                     drop(lock);
                     (reports, None)
                 }
                 // Nobody else can be at work on a state directory that cannot be written; what it holds can be published all the same.
-                Err(why) if why.errno == rustix::io::Errno::ROFS => (self.each(), None),
+                Err(why) if why.errno == rustix::io::Errno::ROFS => {
+                    tracing::warn!(%why, "the state directory is not written to, and what it holds is published");
+                    (self.each(), None)
+                }
                 // Held: a run is at work, which waits for systemctl, which may wait for us (swap/ondisk.md, "Restore"). Look, and do not touch.
                 Ok(None) => self.while_locked(&state),
-                Err(why) => (Vec::new(), Some(disk_error(&why))),
+                // Where the lock cannot be had at all no other run gets it either.
+                Err(why) => (self.each(), Some(disk_error(&why))),
             },
         };
         let mut certificates = certificates;
-        certificates.iter_mut().for_each(|report| tell_what_serves(&paths.run, report));
+        certificates.iter_mut().for_each(|report| tell_what_serves(&self.paths.run, report));
         Ended { certificates, error }
     }
 
+    /// The state directory, where it is there and ours.
+    fn state(&self) -> Result<Option<Dir>, Failure> {
+        let state = Dir::open(&self.paths.state).map_err(|why| disk_failure(Stage::Publish, &why))?;
+        state.as_ref().map_or(Ok(()), refuse_foreign)?;
+        Ok(state)
+    }
+
+    fn under_lock(&self, state: &Dir, started: Time) -> Vec<CertReport> {
+        let renamed = self.settings().map_or_else(Vec::new, |settings| renames::carry_over(state, settings));
+        if let Some(Err(why)) = self.settings().map(|settings| keep_anchors(state, &settings.anchors())) {
+            tracing::warn!(%why, "the pinned roots were not kept for a boot at which the settings are broken");
+        }
+        let mut reports = self.each();
+        note_renamed(state, &renamed, &mut reports, started);
+        note_failures(state, &reports, started, self.clock.now());
+        reports
+    }
+
     fn each(&self) -> Vec<CertReport> {
-        let mut reports = self.settings.map_or_else(Vec::new, |settings| all(settings, self.clock));
-        reports.extend(self.faulty.iter().map(|faulty| self.ground.restore(faulty)));
-        if self.settings.is_none() {
-            self.ground.show_trust();
+        let (ground, now) = (self.ground(), self.clock.now());
+        let of_settings = |settings: &'a Settings| settings.certificates.iter().map(|certificate| one(settings, certificate, &ground, now));
+        let mut reports: Vec<CertReport> = self.settings().into_iter().flat_map(of_settings).collect();
+        reports.extend(self.faulty.iter().map(|faulty| bare::restore(&ground, faulty, now)));
+        // Where nothing was to be published, what consumers are to trust may be missing all the same.
+        if self.settings().is_none() || reports.iter().any(|report| report.generation.is_some()) {
+            ground.show_trust();
         }
         reports.into_iter().map(whole).collect()
     }
 
     /// Another run is at work: 0 if every tree is complete already, else `locked`.
     fn while_locked(&self, state: &Dir) -> (Vec<CertReport>, Option<RunError>) {
-        let found = |settings: &Arc<Settings>| -> Vec<CertReport> {
-            let trust = trust_of(settings);
-            settings.certificates.iter().map(|c| as_it_is(c.name(), inventory::one(settings, c, &trust))).collect()
+        let ground = self.ground();
+        let found = |settings: &'a Settings| {
+            settings.certificates.iter().map(|c| as_it_is(c.name(), inventory::one(settings, c, &ground.trust))).collect::<Vec<_>>()
         };
-        let of_settings = self.settings.into_iter().flat_map(found);
-        let of_ground = self.faulty.iter().map(|faulty| as_it_is(&faulty.name, self.ground.tree(&faulty.name)));
+        let of_settings = self.settings().into_iter().flat_map(found);
+        let of_ground = self.faulty.iter().map(|faulty| as_it_is(&faulty.name, ground.tree(faulty)));
         let reports: Vec<CertReport> = of_settings.chain(of_ground).collect();
         let is_incomplete = |report: &&CertReport| report.error.as_ref().is_some_and(|failure| failure.code == Code::Locked);
         let incomplete: Vec<&str> = reports.iter().filter(is_incomplete).map(|report| report.name.as_str()).collect();
@@ -134,20 +178,6 @@ impl Work<'_> {
         });
         (reports, error)
     }
-}
-
-fn all(settings: &Arc<Settings>, clock: Clock) -> Vec<CertReport> {
-    // Opened once, and only if there is something to write.
-    let trees = OnceCell::new();
-    let open = || trees.get_or_init(|| Trees::open(settings)).clone();
-    let trust = trust_of(settings);
-    let reports: Vec<CertReport> = settings.certificates.iter().map(|c| one(settings, c, &trust, &open, clock.now())).collect();
-    // Where nothing was to be published, what consumers are to trust may be missing all the same.
-    let published = reports.iter().any(|report| report.generation.is_some());
-    if published && let Err(why) = open() {
-        tracing::warn!(%why, "what consumers are to trust was not written");
-    }
-    reports
 }
 
 fn nothing(name: &CertName) -> CertReport {
@@ -174,41 +204,40 @@ fn whole(report: CertReport) -> CertReport {
     }
 }
 
-/// What consumers are to trust, by what is committed; where that cannot be read, each certificate says so in its turn.
-fn trust_of(settings: &Settings) -> Arc<TrustFiles> {
-    let certs = Dir::open(&settings.paths.state).ok().flatten().and_then(|state| state.child(layout::CERTS).ok().flatten());
-    Arc::new(Trusted::of_settings(settings, certs.as_ref()).files())
-}
-
-/// Restores one certificate.
-fn one(
-    settings: &Settings,
-    certificate: &Certificate,
-    trust: &Arc<TrustFiles>,
-    trees: &dyn Fn() -> Result<Arc<Trees>, Failure>,
-    now: Time,
-) -> CertReport {
+/// Restores one certificate. That two names claim it, or that it could not be carried over to its own, is a failure after that: it costs
+/// nobody the files that are there.
+fn one(settings: &Settings, certificate: &Certificate, ground: &Ground<'_>, now: Time) -> CertReport {
     let report = CertReport::new(certificate.name().clone(), Outcome::Kept);
-    let tree = match inventory::one(settings, certificate, trust) {
+    let tree = match inventory::one(settings, certificate, &ground.trust) {
         Ok(tree) => tree,
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
     };
-    if let Err(failure) = tree.rename.demand_done(certificate.name()) {
-        return failed(report, failure);
+    let report = CertReport { previous: tree.published.generation, generation: tree.published.generation, ..report };
+    let report = back(settings, certificate, ground, &tree, now, report);
+    match tree.rename.demand_done(certificate.name()) {
+        Err(failure) if report.error.is_none() => failed(report, failure),
+        _ => report,
     }
-    let mut report = CertReport { previous: tree.published.generation, generation: tree.published.generation, ..report };
-    let Some((kept, is_debt)) = choose(settings, certificate, &tree, now, &mut report) else { return nothing(certificate.name()) };
-    match differs(settings, certificate, trust, kept) {
+}
+
+/// What there is of it, published where it is not yet.
+fn back(settings: &Settings, certificate: &Certificate, ground: &Ground<'_>, tree: &Tree, now: Time, mut report: CertReport) -> CertReport {
+    let name = certificate.name();
+    let Some((kept, is_debt)) = choose(settings, certificate, tree, now, &mut report) else { return nothing(name) };
+    match differs(settings, certificate, &ground.trust, kept) {
         Err(why) => return failed(report, disk_failure(Stage::Publish, &why)),
         Ok(None) if publishable(settings, certificate, kept, now) => {
+            ground.publish_earlier(tree, kept, &mut report.warnings);
             describe_leaf(&mut report, kept.facts.as_ref());
-            report.proof = proof_of_live(&tree).filter(|_| !is_debt);
+            report.proof = proof_of_live(tree).filter(|_| !is_debt);
             return report;
         }
         Ok(text) => report.reasons.extend(text.map(|text| Reason::new(ReasonCode::Unpublished, text))),
     }
-    let generation = kept.generation;
-    match trees().and_then(|trees| Place::open(&trees, certificate.name())).and_then(|place| put_back(&place, generation, now)) {
+    let outlet = || Outlet::of_settings(settings, certificate, kept, Some(ground.trust.clone()));
+    let published = demand_publishable(settings, certificate, kept, now)
+        .and_then(|_| ground.publish(name, tree.rename.name_on_disk(name), kept, outlet()));
+    match published {
         Err(mut failure) => {
             // Keeping the key is what failed where its file does not open; everything else is publishing.
             if failure.code == Code::BlobDamaged {
@@ -216,47 +245,15 @@ fn one(
             }
             failed(report, failure)
         }
-        Ok((facts, warnings)) => {
+        Ok(warnings) => {
             report.outcome = Outcome::Restored;
             report.warnings.extend(warnings);
-            report.generation = Some(generation);
-            report.proof = proof_of_live(&tree).filter(|_| !is_debt);
-            describe_leaf(&mut report, Some(&facts));
+            ground.publish_earlier(tree, kept, &mut report.warnings);
+            report.generation = Some(kept.generation);
+            report.proof = proof_of_live(tree).filter(|_| !is_debt);
+            describe_leaf(&mut report, kept.facts.as_ref());
             report
         }
-    }
-}
-
-/// `live`; if absent, damaged or expired, the newest valid debt; if there is none, the expired `live` all the same, with a warning.
-fn choose<'a>(
-    settings: &Settings,
-    certificate: &Certificate,
-    tree: &'a Tree,
-    now: Time,
-    report: &mut CertReport,
-) -> Option<(&'a Kept, bool)> {
-    let expired = tree.live.as_ref().and_then(|live| live.facts.as_ref()).is_some_and(|facts| facts.not_after <= now);
-    let damaged = tree.live.as_ref().is_some_and(|live| !expired && !publishable(settings, certificate, live, now));
-    let valid_debt = tree.debt.as_ref().filter(|debt| debt_is_void(settings, certificate, debt, now).is_none());
-    match (&tree.live, valid_debt) {
-        (Some(live), _) if !expired && !damaged => Some((live, false)),
-        (live, Some(debt)) => {
-            let why = match live {
-                Some(_) if expired => "the committed certificate has expired",
-                Some(_) => "the committed certificate is damaged",
-                None => "nothing was committed yet",
-            };
-            report.warnings.push(Warning::new(Code::DebtPublished, format!("{why}; {} was issued and is valid", debt.generation)));
-            Some((debt, true))
-        }
-        (Some(live), None) => {
-            if expired {
-                let text = "the committed certificate has expired and is published all the same; run `omens renew --all`";
-                report.warnings.push(Warning::new(Code::Expired, text));
-            }
-            Some((live, false))
-        }
-        (None, None) => None,
     }
 }
 

@@ -29,7 +29,7 @@ use crate::model::report::{CertReport, Report, RunError, SettingsError};
 use crate::model::state::LastError;
 pub use lines::interrupted;
 pub(super) use lines::{line, renamed, renamed_warning};
-pub(super) use locking::disk_error;
+pub(super) use locking::{disk_error, wait_for};
 pub(super) use serves::tell as tell_what_serves;
 
 pub use command::Command;
@@ -95,14 +95,10 @@ impl Run {
                 certificates: Vec::new(),
             }))
         };
-        let state = match write::make_path(&settings.paths.state, 0o700) {
+        let state = match locking::open(settings) {
             Ok(state) => state,
-            Err(why) => return refuse(disk_error(&why)),
+            Err(error) => return refuse(error),
         };
-        // A link where the ledger should be is seen before anything is done, not after.
-        if let Err(why) = write::refuse_link(&state, layout::LEDGER) {
-            return refuse(disk_error(&why));
-        }
         match locking::wait_for_lock(&state, wait, clock) {
             Ok(Some(lock)) => {
                 if let Err(error) = owner::claim(&state, settings) {

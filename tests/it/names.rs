@@ -128,6 +128,11 @@ fn a_rename_keeps_generation_budget_and_state_and_signs_nothing() {
     assert!(run.cert("www")["error"]["hint"].as_str().unwrap().contains("`omens forget web`"), "{run}");
     let status = estate.omens(&["status"]);
     assert_eq!((status.code, warned(&status, "rename-conflict")), (1, true), "{status}");
+    // A boot gives consumers what this name has, whatever a person has to decide.
+    let leaf = estate.published_leaf("www");
+    std::fs::remove_dir_all(estate.run_dir().join("www")).unwrap();
+    estate.omens(&["restore"]).expect(1, "www", "failed").because("www", "plan/rename-conflict");
+    assert_eq!((estate.published_leaf("www"), leaf.is_some()), (leaf.clone(), true));
     estate.omens(&["forget", "web", "--yes"]).expect(0, "web", "forgotten");
     estate.renew().expect(0, "www", "not-due");
 
@@ -154,6 +159,14 @@ fn a_sealed_key_opens_under_the_new_name_at_a_boot_too() {
     estate.renew().expect(0, "web", "renewed");
     let leaf = estate.published_leaf("web");
     rename(&mut estate);
+    // While its entry cannot be read nothing is carried over, and consumers find it under either name.
+    estate.certs[0].ttl = "24".to_owned();
+    estate.write();
+    std::fs::remove_dir_all(estate.run_dir()).unwrap();
+    estate.omens(&["restore"]).expect(1, "www", "restored");
+    assert_eq!((estate.published_leaf("www"), estate.published_leaf("web")), (leaf.clone(), leaf.clone()));
+    estate.certs[0].ttl = "24h".to_owned();
+    estate.write();
     std::fs::remove_dir_all(estate.run_dir()).unwrap();
     estate.omens(&["restore"]).expect(0, "www", "restored");
     assert_eq!(estate.published_leaf("www"), leaf);
@@ -173,6 +186,40 @@ fn a_sealed_key_opens_under_the_new_name_at_a_boot_too() {
     std::fs::remove_dir_all(estate.run_dir()).unwrap();
     let run = estate.omens(&["restore"]);
     run.expect(1, "api", "failed").because("api", "seal/blob-damaged");
+}
+
+#[test]
+fn a_rename_whose_entry_has_another_fault_loses_nothing_at_a_boot() {
+    let (_hostile, mut estate) = issued();
+    let leaf = estate.published_leaf("web");
+    rename(&mut estate);
+    estate.certs[0].ttl = "24".to_owned();
+    estate.write();
+    std::fs::remove_dir_all(estate.run_dir()).unwrap();
+    let run = estate.omens(&["restore"]);
+    run.expect(1, "www", "restored");
+    assert_eq!((estate.published_leaf("www"), estate.published_leaf("web")), (leaf.clone(), leaf.clone()), "{run}");
+    for name in ["www", "web"] {
+        let include = std::fs::read_to_string(estate.include(name)).unwrap();
+        let directory = estate.run_dir().join(name).join("gen-1");
+        assert!(include.contains(&format!("{}/key.pem", directory.display())), "{include}");
+    }
+    estate.omens(&["restore"]).expect(1, "www", "kept");
+    let status = estate.omens(&["status"]);
+    assert_eq!((&status.cert("www")["live"], &status.cert("www")["published"]), (&json!(1), &json!(1)), "{status}");
+    // What it is about to take over is nobody's to remove.
+    assert_eq!(code(&estate.omens(&["forget", "web", "--yes"])), "still-named");
+    assert_eq!(estate.committed("web"), Some(1));
+    // Mended, it is carried over, and a fault after that finds it under its own name with the paths of that one.
+    estate.certs[0].ttl = "24h".to_owned();
+    estate.write();
+    let run = estate.renew();
+    assert!(run.code == 0 && warned(&run, "renamed"), "{run}");
+    std::fs::write(estate.settings(), estate.settings_text().replace("ttl = \"24h\"", "ttl = \"24\"")).unwrap();
+    std::fs::remove_dir_all(estate.run_dir()).unwrap();
+    estate.omens(&["restore"]).expect(1, "www", "restored");
+    let include = std::fs::read_to_string(estate.include("www")).unwrap();
+    assert!(include.contains(&format!("{}/www/gen-1/key.pem", estate.run_dir().display())), "{include}");
 }
 
 /// Whether the report of `www` has a warning of this code.
@@ -220,6 +267,15 @@ fn two_configurations_that_share_a_state_directory_are_refused_by_name() {
         assert!(text.contains(other.to_str().unwrap()) && text.contains(estate.settings().to_str().unwrap()), "{text}");
         assert!(!estate.state().join("certs/mail").exists(), "nothing was attempted");
     }
+    // What the noted ones say cannot be told while they are broken.
+    let good = estate.settings_text();
+    for broken in [good.replace("mount = ", "mound = "), format!("{good}\n= =\n"), String::new()] {
+        std::fs::write(estate.settings(), &broken).unwrap();
+        let run = under(&estate.dir.join("mail.toml"));
+        assert_eq!((&run["exit"], &run["error"]["code"]), (&json!(2), &json!("shared-state")), "{run}");
+        assert!(run["error"]["text"].as_str().unwrap().contains("cannot be told") && !estate.state().join("certs/mail").exists(), "{run}");
+    }
+    estate.write();
     // A copy, and one that names more, are the same host's settings in another place; so is what was moved.
     assert_eq!(under(&beside(&estate, "copy.toml", "ttl = \"24h\"", "ttl = \"23h\""))["exit"], 0);
     assert_eq!(estate.renew().code, 0);

@@ -27,13 +27,72 @@ fn a_directory_of_somebody_else_is_used_for_nothing() {
     }
     for which in [Estate::state, Estate::run_dir] {
         let (hostile, estate) = issued();
-        std::os::unix::fs::chown(which(&estate), Some(12_345), None).unwrap();
+        let directory = which(&estate);
+        // Nothing may be written before that is seen: not the lock, the ledger, or the note whose settings these are.
+        if directory == estate.state() {
+            for file in ["lock", "ledger.jsonl", "settings.json"] {
+                std::fs::remove_file(directory.join(file)).unwrap();
+            }
+        } else {
+            std::fs::remove_dir_all(directory.join("trust")).unwrap();
+        }
+        let names = || {
+            let mut names: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let before = names();
+        std::os::unix::fs::chown(&directory, Some(12_345), None).unwrap();
         let run = estate.force();
-        run.expect(1, "web", "failed").because("web", "publish/foreign-owner");
+        assert!(run.code == 1 && run.json.to_string().contains("\"foreign-owner\""), "{run}");
+        let restored = estate.omens(&["restore"]);
+        // What is whole in the run directory is left alone.
+        let (code, outcome) = if directory == estate.state() { (1, "failed") } else { (0, "kept") };
+        restored.expect(code, "web", outcome);
+        assert_eq!(names(), before, "{run}{restored}");
         assert_eq!((hostile.sign_requests(), estate.committed("web")), (1, Some(1)), "{run}");
-        std::os::unix::fs::chown(which(&estate), Some(0), None).unwrap();
+        std::os::unix::fs::chown(&directory, Some(0), None).unwrap();
         estate.force().expect(0, "web", "renewed");
     }
+}
+
+#[test]
+fn what_the_settings_give_to_nobody_any_more_is_ours_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    if !is_root() {
+        return crate::skipped("keys that were given to another user: needs root to give files away");
+    }
+    let (hostile, mut estate) = issued();
+    let consumer = estate.dir.join("consumer");
+    crate::lab::place::make_private(&consumer);
+    let copy = format!("install = [ {{ dir = \"{}\", cert = \"c.crt\", key = \"c.key\", as = \"copy\" }} ]\n", consumer.display());
+    let of = |path: &str| {
+        let found = std::fs::metadata(estate.dir.join(path)).unwrap_or_else(|why| panic!("{path}: {why}"));
+        (found.uid(), found.gid(), format!("{:o}", found.mode() & 0o7777))
+    };
+    let (nobody, daemon) = (NOBODY.uid, nix::unistd::Group::from_name("daemon").unwrap().unwrap().gid.as_raw());
+    let owned = format!("owner = \"{nobody}\"\n");
+    let grouped = format!("{owned}group = \"daemon\"\n");
+    for (extra, directory, key) in [
+        (owned.as_str(), (nobody, 0, "750"), (nobody, 0, "600")),
+        ("", (0, 0, "750"), (0, 0, "600")),
+        (grouped.as_str(), (0, daemon, "750"), (nobody, daemon, "640")),
+        ("group = \"daemon\"\n", (0, daemon, "750"), (0, daemon, "640")),
+        ("", (0, 0, "750"), (0, 0, "600")),
+    ] {
+        estate.certs[0].extra = format!("{extra}{copy}");
+        estate.write();
+        let plan = estate.omens(&["plan"]);
+        assert_eq!(plan.reasons("web"), ["unpublished"], "{extra}: {plan}");
+        estate.renew().expect(0, "web", "settled");
+        for (path, (uid, gid, mode)) in
+            [("run/web", directory), ("run/web/live", directory), ("run/web/live/key.pem", key), ("consumer/c.key", key)]
+        {
+            assert_eq!(of(path), (uid, gid, mode.to_owned()), "{path} with {extra:?}");
+        }
+        estate.renew().expect(0, "web", "not-due");
+    }
+    assert_eq!(hostile.sign_requests(), 1);
 }
 
 #[test]

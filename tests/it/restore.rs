@@ -1,7 +1,11 @@
 //! `restore` publishes what passed the gate and nothing else: damaged and foreign pairs, debt in place of what is damaged, an empty run
-//! directory, the trust anchor.
+//! directory, the trust anchor; and it does so on a state directory that cannot be written.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::lab::estate::Estate;
+use crate::lab::{is_root, place};
 use crate::web::{NAME, Web, issued, warned};
 
 /// A self-signed pair that works and is nobody's we know.
@@ -66,4 +70,86 @@ fn restore_writes_the_trust_anchor_again() {
     std::fs::write(&anchor, "x").unwrap();
     estate.omens(&["restore"]).expect(0, "web", "kept");
     assert_eq!(std::fs::read_to_string(&anchor).unwrap().trim(), estate.authority.root_pem.trim());
+}
+
+/// A directory that is mounted over itself, read-only; until dropped.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn mount(path: &Path) -> Self {
+        for options in [&["--bind"][..], &["-o", "remount,ro,bind"]] {
+            let mut command = Command::new("mount");
+            command.args(options);
+            if options.len() == 1 {
+                command.arg(path);
+            }
+            assert!(command.arg(path).status().unwrap().success(), "{options:?}");
+        }
+        Self(path.to_path_buf())
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        Command::new("umount").arg(&self.0).status().ok();
+    }
+}
+
+#[test]
+fn a_state_directory_that_came_back_read_only_is_published_with_what_a_killed_run_left_in_it() {
+    if !is_root() {
+        return crate::skipped("a state directory that cannot be written: only root can mount one");
+    }
+    let (_hostile, mut estate) = issued();
+    let (state, leaf) = (estate.state(), estate.published_leaf("web"));
+    let certs = state.join("certs/web");
+    place::make_private(&certs.join(".gen-2"));
+    let left =
+        [certs.join(".gen-2/key.pem"), certs.join(".state.json.x1"), certs.join("withdrawn-7"), state.join(".anchor.pem.0123456789abcdef")];
+    for file in &left {
+        std::fs::write(file, "half").unwrap();
+    }
+    // The roots of another time.
+    std::fs::write(state.join("anchor.pem"), "other").unwrap();
+    wipe_run(&estate);
+    {
+        let _mounted = ReadOnly::mount(&state);
+        estate.omens(&["restore"]).expect(0, "web", "restored");
+        assert_eq!(estate.published_leaf("web"), leaf);
+        let anchor = std::fs::read_to_string(estate.run_dir().join("trust/anchor.pem")).unwrap();
+        assert_eq!(anchor.trim(), estate.authority.root_pem.trim());
+        estate.omens(&["restore"]).expect(0, "web", "kept");
+    }
+    assert!(left.iter().all(|file| file.exists()));
+    // What could not be removed then is removed by a run that can.
+    estate.renew().expect(0, "web", "not-due");
+    assert!(left.iter().all(|file| !file.exists()), "{left:?}");
+
+    // Another name cannot be carried over there: both are published, and it is said.
+    "www".clone_into(&mut estate.certs[0].name);
+    estate.certs[0].extra.push_str("renamed_from = \"web\"\n");
+    estate.write();
+    wipe_run(&estate);
+    let mounted = ReadOnly::mount(&state);
+    let run = estate.omens(&["restore"]);
+    run.expect(1, "www", "failed").because("www", "plan/rename-conflict");
+    assert_eq!(
+        (run.cert("www")["generation"].as_u64(), estate.published_leaf("www"), estate.published_leaf("web")),
+        (Some(1), leaf.clone(), leaf)
+    );
+    drop(mounted);
+    estate.omens(&["restore"]).expect(0, "www", "kept");
+}
+
+#[test]
+fn a_lock_that_cannot_be_had_keeps_nothing_from_consumers() {
+    let (_hostile, estate) = issued();
+    let lock = estate.state().join("lock");
+    std::fs::remove_file(&lock).unwrap();
+    place::make_private(&lock);
+    wipe_run(&estate);
+    let run = estate.omens(&["restore"]);
+    run.expect(1, "web", "restored");
+    assert!(run.json["error"]["text"].as_str().unwrap().contains("/lock"), "{run}");
+    assert!(estate.published_leaf("web").is_some());
 }

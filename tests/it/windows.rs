@@ -42,6 +42,25 @@ fn what_is_due_waits_for_its_window_unless_a_person_says_otherwise() {
 }
 
 #[test]
+fn what_is_sealed_anew_inside_a_window_is_renewed_in_it_all_the_same() {
+    let Some(swtpm) = crate::tpm::start(&[7]) else { return };
+    let mut estate = Estate::at_openbao().with_tpm(&swtpm.direct(), &[]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    // It is older than the window.
+    let meta = estate.state().join("certs/web/gen-1/meta.json");
+    let mut noted: serde_json::Value = serde_json::from_slice(&std::fs::read(&meta).unwrap()).unwrap();
+    noted["staged"] = "2026-01-01T00:00:00Z".into();
+    std::fs::write(&meta, noted.to_string()).unwrap();
+    estate.certs[0].extra = window(-1, 1);
+    estate.write();
+    assert_eq!(estate.omens(&["plan"]).reasons("web"), ["in-window"]);
+    estate.omens(&["reseal"]).expect(0, "web", "resealed");
+    assert_eq!(estate.omens(&["plan"]).reasons("web"), ["in-window"], "the certificate is the same");
+    estate.renew().expect(0, "web", "renewed");
+    estate.renew().expect(0, "web", "not-due");
+}
+
+#[test]
 fn a_certificate_that_would_not_live_to_its_window_overrides_it() {
     let mut estate = Estate::at_openbao();
     estate.certs = vec![Cert { ttl: "1h".into(), ..Cert::web("web") }];

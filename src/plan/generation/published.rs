@@ -104,8 +104,7 @@ fn container_differs(dir: &Dir, wanted: &Container, kept: &Kept, key: &Content, 
 }
 
 fn mode_is_right(content: Glance<'_>, owner: Owner) -> bool {
-    let owned = owner.uid.is_none_or(|uid| uid == content.uid) && owner.gid.is_none_or(|gid| gid == content.gid);
-    content.mode == key_mode(owner.gid) && owned
+    content.mode == key_mode(owner.gid) && owner.has(content.uid, content.gid)
 }
 
 impl Kept {
@@ -127,5 +126,31 @@ impl Kept {
 
     fn is_combined(&self, bytes: &[u8], key: &[u8]) -> bool {
         bytes.strip_prefix(self.files.fullchain.as_slice()).is_some_and(|rest| rest == key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::account::{own_group, own_user};
+
+    #[test]
+    fn a_key_is_right_for_those_whom_the_settings_name_and_for_us_where_they_name_nobody() {
+        let (us, ours) = (own_user(), own_group());
+        let (svc, group) = (us + 1, ours + 1);
+        for (what, owner, mode, uid, gid, expected) in [
+            ("nobody is named", Owner::default(), 0o600, us, ours, true),
+            ("nobody is named, and the group is the directory's", Owner::default(), 0o600, us, group, true),
+            ("the owner was taken out", Owner::default(), 0o600, svc, ours, false),
+            ("the group was taken out", Owner::default(), 0o640, us, group, false),
+            ("an owner", Owner { uid: Some(svc), gid: None }, 0o600, svc, ours, true),
+            ("an owner came in", Owner { uid: Some(svc), gid: None }, 0o600, us, ours, false),
+            ("a group", Owner { uid: None, gid: Some(group) }, 0o640, us, group, true),
+            ("the owner was taken out, the group stays", Owner { uid: None, gid: Some(group) }, 0o640, svc, group, false),
+            ("both", Owner { uid: Some(svc), gid: Some(group) }, 0o640, svc, group, true),
+            ("another group", Owner { uid: Some(svc), gid: Some(group) }, 0o640, svc, ours, false),
+        ] {
+            assert_eq!(mode_is_right(Glance { bytes: &[], mode, uid, gid }, owner), expected, "{what}");
+        }
     }
 }

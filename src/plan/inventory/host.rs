@@ -96,8 +96,8 @@ pub(in crate::plan) fn unnamed(certs: &Dir, settings: &Settings) -> Result<Vec<S
     let named = named(settings);
     names.retain(|name| !name.starts_with('.') && !named.contains(name.as_str()));
     // What a certificate is about to take over is not left over.
-    for certificate in &settings.certificates {
-        if let Rename::Pending(earlier) = Rename::of(certificate.name(), certificate.renamed_from.as_ref(), Some(certs))? {
+    for (heir, earlier) in settings.renames() {
+        if let Rename::Pending(earlier) = Rename::of(heir, Some(earlier), Some(certs))? {
             names.retain(|name| name != earlier.as_str());
         }
     }

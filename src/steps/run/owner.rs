@@ -56,14 +56,26 @@ struct Other {
 }
 
 /// The configuration in this file, where it uses our state directory and is no earlier or moved version of ours: those have our host's name
-/// and no certificate that we do not name.
+/// and no certificate that we do not name. One that cannot be used may be any, and only a person knows.
 fn other(file: &Path, settings: &Settings) -> Option<Other> {
     if !View::host().is_file(file) {
         return None;
     }
     let options = LoadOptions { file: file.to_owned(), credentials: None, check_secrets: false, drivers: settings.drivers };
-    let other = config::by_reach(&options).ok().filter(|other| other.paths.state == settings.paths.state)?;
     let file = file.to_owned();
+    let other = match config::by_reach(&options) {
+        Ok(other) => other,
+        Err(remains) => {
+            let why = remains.errors.first().map_or_else(String::new, |error| format!(": {}: {}", error.place(), error.text));
+            return Some(Other {
+                file,
+                differs: format!("whether it is the same configuration cannot be told, since it cannot be used{why}"),
+            });
+        }
+    };
+    if other.paths.state != settings.paths.state {
+        return None;
+    }
     if other.host != settings.host {
         return Some(Other { file, differs: format!("it is the configuration of {}", other.host) });
     }
@@ -74,7 +86,7 @@ fn other(file: &Path, settings: &Settings) -> Option<Other> {
 
 fn names(settings: &Settings) -> BTreeSet<&CertName> {
     let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
-    let earlier = settings.certificates.iter().filter_map(|certificate| certificate.renamed_from.as_ref());
+    let earlier = settings.renames().map(|(_, earlier)| earlier);
     settings.certificates.iter().map(Certificate::name).chain(faulty).chain(earlier).collect()
 }
 

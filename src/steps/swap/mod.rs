@@ -3,6 +3,7 @@
 #![doc = include_str!("ondisk.md")]
 
 mod aside;
+mod foreign;
 mod leftovers;
 mod place;
 mod publish;
@@ -13,9 +14,10 @@ mod trust;
 pub mod withdrawn;
 
 pub use aside::keep_aside;
+pub use foreign::{refuse_foreign, run_root};
 pub(in crate::steps) use place::failure as disk_failure;
-pub use place::{Place, Trees, refuse_foreign, run_directory};
-pub use publish::{Published, put_back, write_copies};
+pub use place::{Place, Trees, run_directory};
+pub use publish::{Published, demand_publishable, put_back, write_copies};
 pub use site::{Site, demand_memory};
-pub use stage::{Reopened, Staged, demand_room, is_whole, reopen};
-pub use trust::{Announced, show as show_trust};
+pub use stage::{Reopened, Staged, condition_text, demand_room, is_whole, reopen};
+pub use trust::{Announced, keep as keep_anchors, show as show_trust};

@@ -1,9 +1,9 @@
 //! Where one certificate lies: its directories in both trees, opened once and used by descriptor from then on.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::foreign::{refuse_foreign, run_root};
 use super::leftovers::clean;
 use super::site::{Site, directory_owner};
 use super::trust::{self, Announced, Trust};
@@ -12,7 +12,6 @@ use crate::config::settings::{Certificate, Owner, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write::{self, Ownership};
 use crate::model::anchor::Fingerprint;
-use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
@@ -34,30 +33,6 @@ pub struct Trees {
     trust: Mutex<Trust>,
 }
 
-/// Whoever owns a directory can put something else in the place of what lies in it.
-fn foreign(path: &Path, uid: u32) -> Failure {
-    let text = format!(
-        "{} belongs to the user {uid}, expected the one that omens runs as: its owner can exchange what lies in it",
-        path.display()
-    );
-    let hint = format!("give it back with chown, after a look at what lies in {}", path.display());
-    Failure::new(Stage::Publish, Code::ForeignOwner, text).hint(hint)
-}
-
-/// Refuses directories of ours that belong to somebody else.
-///
-/// # Errors
-/// Stage `publish`, code `foreign-owner`.
-pub fn refuse_foreign(paths: [&PathBuf; 2]) -> Result<(), Failure> {
-    for path in paths {
-        let found = Dir::open(path).and_then(|dir| dir.map_or(Ok(None), |dir| dir.foreign_owner()));
-        if let Some(uid) = found.map_err(|why| failure(Stage::Publish, &why))? {
-            return Err(foreign(path, uid));
-        }
-    }
-    Ok(())
-}
-
 impl Trees {
     /// Opens both trees, making what is missing with their modes ([Owners and modes](crate::steps::swap#owners-and-modes)), and writes what
     /// consumers are to trust where they find it.
@@ -73,21 +48,19 @@ impl Trees {
     /// # Errors
     /// The same.
     pub fn open_with(settings: &Arc<Settings>, stores: Arc<Stores>) -> Result<Arc<Self>, Failure> {
-        let trees = Self::make(settings, stores).map_err(|why| failure(Stage::Publish, &why))?;
-        refuse_foreign([&settings.paths.state, &settings.paths.run])?;
-        Ok(Arc::new(trees))
+        let disk = |why: DiskError| failure(Stage::Publish, &why);
+        let state = write::make_path(&settings.paths.state, 0o700).map_err(disk)?;
+        refuse_foreign(&state)?;
+        let run = run_root(&settings.paths)?;
+        Self::make(settings, stores, &state, run).map(Arc::new).map_err(disk)
     }
 
-    fn make(settings: &Arc<Settings>, stores: Arc<Stores>) -> Result<Self, DiskError> {
-        let state = write::make_path(&settings.paths.state, 0o700)?;
-        let (certs, made) = write::make_dir(&state, layout::CERTS, 0o700, Ownership::default())?;
+    fn make(settings: &Arc<Settings>, stores: Arc<Stores>, state: &Dir, run: Dir) -> Result<Self, DiskError> {
+        let (certs, made) = write::make_dir(state, layout::CERTS, 0o700, Ownership::default())?;
         if made {
-            write::sync(&state)?;
+            write::sync(state)?;
         }
-        // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (swap/ondisk.md,
-        // "What lies where").
-        let run = write::make_path(&settings.paths.run, 0o755)?;
-        trust::keep(&state, &settings.anchors())?;
+        trust::keep(state, &settings.anchors())?;
         let trust = Mutex::new(Trust::open(settings, &certs, &run)?);
         Ok(Self { settings: settings.clone(), certs, run, stores, trust })
     }

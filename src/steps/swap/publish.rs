@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::place::{self, Place};
-use super::stage::{Staged, condition_text, open_material, stage_run};
-use crate::config::settings::Install;
+use super::stage::{Staged, not_publishable, open_material, stage_run};
+use crate::config::settings::{Certificate, Install, Settings};
 use crate::io::dir::DiskError;
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
@@ -102,15 +102,19 @@ impl Published {
 /// Stage `publish`: the generation is damaged, or a file cannot be written.
 pub fn put_back(place: &Place, generation: Generation, now: Time) -> Result<(Facts, Vec<Warning>), Failure> {
     let kept = place.var().and_then(|var| Kept::read(&var, generation)).map_err(|why| place::failure(Stage::Publish, &why))?;
-    let facts = match &kept.facts {
-        Some(facts) if publishable(place.settings(), place.certificate(), &kept, now) => facts.clone(),
-        _ => {
-            let text = format!("{generation} of {} cannot be published: {}", place.name(), condition_text(&kept.condition));
-            return Err(Failure::new(Stage::Publish, Code::BlobDamaged, text)
-                .hint(format!("`omens renew {} --force` makes a new key and certificate", place.name())));
-        }
-    };
+    let facts = demand_publishable(place.settings(), place.certificate(), &kept, now)?.clone();
     stage_and_show(place, &kept).map(|warnings| (facts, warnings))
+}
+
+/// The leaf of a generation that consumers may be given again.
+///
+/// # Errors
+/// Stage `publish`, code `blob-damaged`: its files are not the ones that were staged, and the gate refuses them.
+pub fn demand_publishable<'a>(settings: &Settings, certificate: &Certificate, kept: &'a Kept, now: Time) -> Result<&'a Facts, Failure> {
+    match &kept.facts {
+        Some(facts) if publishable(settings, certificate, kept, now) => Ok(facts),
+        _ => Err(not_publishable(certificate.name(), kept)),
+    }
 }
 
 fn stage_and_show(place: &Place, kept: &Kept) -> Result<Vec<Warning>, Failure> {

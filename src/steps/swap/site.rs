@@ -180,7 +180,8 @@ impl Site {
 
 /// Directories in the run tree are entered by the group; a certificate with an owner but no group is entered by its owner.
 pub(super) fn directory_owner(owner: Owner) -> Ownership {
-    Ownership { uid: owner.uid.filter(|_| owner.gid.is_none()), gid: owner.gid }
+    let Owner { uid, gid } = owner.of_directory();
+    Ownership { uid, gid }
 }
 
 /// Refuses a directory that is not in memory ([Sealing](crate::steps::swap#sealing)).

@@ -15,7 +15,7 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::meta::Meta;
-use crate::model::name::Generation;
+use crate::model::name::{CertName, Generation};
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::Material;
 use crate::plan::generation::{Condition, Kept, files_differ};
@@ -73,9 +73,7 @@ impl Reopened {
 pub fn reopen(place: &Place, generation: Generation) -> Result<Reopened, Failure> {
     let kept = place.var().and_then(|var| Kept::read(&var, generation)).map_err(|why| place::failure(Stage::Publish, &why))?;
     if !matches!(kept.condition, Condition::Intact) {
-        let text = format!("{generation} of {} cannot be published: {}", place.name(), condition_text(&kept.condition));
-        return Err(Failure::new(Stage::Publish, Code::BlobDamaged, text)
-            .hint(format!("`omens renew {} --force` makes a new key and certificate", place.name())));
+        return Err(not_publishable(place.name(), &kept));
     }
     let complete = is_complete(place, &kept).map_err(|why| place::failure(Stage::Publish, &why))?;
     let known = kept.facts.as_ref().filter(|_| complete && !kept.keep.rests_in_clear()).map(|facts| facts.spki.clone());
@@ -86,7 +84,16 @@ pub fn reopen(place: &Place, generation: Generation) -> Result<Reopened, Failure
     Ok(Reopened { kept, spki: key.spki().to_vec(), key: Some(key) })
 }
 
-pub(super) fn condition_text(condition: &Condition) -> &str {
+/// Why a damaged generation is given to nobody.
+pub(super) fn not_publishable(name: &CertName, kept: &Kept) -> Failure {
+    let text = format!("{} of {name} cannot be published: {}", kept.generation, condition_text(&kept.condition));
+    let hint = format!("`omens renew {name} --force` makes a new key and certificate");
+    Failure::new(Stage::Publish, Code::BlobDamaged, text).hint(hint)
+}
+
+/// A condition in words.
+#[must_use]
+pub fn condition_text(condition: &Condition) -> &str {
     match condition {
         Condition::Intact => "it is intact",
         Condition::Changed(text) | Condition::Unreadable(text) => text,
@@ -95,7 +102,7 @@ pub(super) fn condition_text(condition: &Condition) -> &str {
 }
 
 impl Staged {
-    /// Stages a new generation in both trees.
+    /// Stages a new generation in both trees. `now` is when; of a certificate that was staged before, when that was.
     ///
     /// # Errors
     /// The value and why, when a file cannot be written; what was half-made is removed by the next run.

@@ -72,7 +72,7 @@ impl Trust {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub(super) fn keep(state: &Dir, anchors: &[&Anchor]) -> Result<(), DiskError> {
+pub fn keep(state: &Dir, anchors: &[&Anchor]) -> Result<(), DiskError> {
     for name in state.names()?.iter().filter(|name| layout::is_half_made(name)) {
         write::remove(state, name)?;
     }

@@ -1,0 +1,41 @@
+//! Directories of ours that belong to somebody else are used for nothing.
+
+use std::path::Path;
+
+use crate::config::settings::Paths;
+use crate::io::dir::Dir;
+use crate::io::write;
+use crate::model::code::Code;
+use crate::model::failure::{Failure, Stage};
+
+/// Whoever owns a directory can put something else in the place of what lies in it.
+fn foreign(path: &Path, uid: u32) -> Failure {
+    let text = format!(
+        "{} belongs to the user {uid}, expected the one that omens runs as: its owner can exchange what lies in it",
+        path.display()
+    );
+    let hint = format!("give it back with chown, after a look at what lies in {}", path.display());
+    Failure::new(Stage::Publish, Code::ForeignOwner, text).hint(hint)
+}
+
+/// Refuses a directory of ours that belongs to somebody else; asked of the opened one, before anything is written into it.
+///
+/// # Errors
+/// Stage `publish`, code `foreign-owner`.
+pub fn refuse_foreign(dir: &Dir) -> Result<(), Failure> {
+    match dir.foreign_owner().map_err(|why| why.failure(Stage::Publish))? {
+        Some(uid) => Err(foreign(dir.path(), uid)),
+        None => Ok(()),
+    }
+}
+
+/// The run directory, made where it is missing.
+///
+/// # Errors
+/// When it cannot be made or opened; code `foreign-owner` where it belongs to somebody else.
+pub fn run_root(paths: &Paths) -> Result<Dir, Failure> {
+    // 0755 always: systemd re-owns a RuntimeDirectory's whole tree at start if its top is not root's (swap/ondisk.md, "What lies where").
+    let run = write::make_path(&paths.run, 0o755).map_err(|why| why.failure(Stage::Publish))?;
+    refuse_foreign(&run)?;
+    Ok(run)
+}
