@@ -1,5 +1,6 @@
 //! Calendars: when something runs, as cron and systemd.timer(5) write it, and the longest time in between.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A pattern of days and of minutes of a day.
@@ -110,37 +111,79 @@ impl Schedule {
         Some(schedule)
     }
 
-    fn is_on(&self, month: u32, day: u32, weekday: u32) -> bool {
-        let (by_day, by_weekday) = (self.days.contains(&day), self.weekdays.contains(&weekday));
-        self.months.contains(&month) && if self.either { by_day || by_weekday } else { by_day && by_weekday }
+    /// Whether there are two runs within two years. Ends at the second: a table may have thousands of lines.
+    #[must_use]
+    pub fn comes_again(&self) -> bool {
+        let mut runs = 0;
+        days().filter(|day| self.is_on(day)).any(|_| {
+            runs += self.minutes.len();
+            runs >= 2
+        })
+    }
+
+    fn is_on(&self, day: &Day) -> bool {
+        let (by_day, by_weekday) = (self.days.contains(&day.day), self.weekdays.contains(&day.weekday));
+        self.months.contains(&day.month) && if self.either { by_day || by_weekday } else { by_day && by_weekday }
+    }
+}
+
+/// A day of the two years in which runs are looked for.
+struct Day {
+    number: u32,
+    month: u32,
+    day: u32,
+    weekday: u32,
+}
+
+/// Two years from 2024-01-01 on, a Monday in a leap year.
+fn days() -> impl Iterator<Item = Day> {
+    const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let (mut month, mut day) = (1_u32, 0_u32);
+    (0..DAYS).map(move |number| {
+        day += 1;
+        if day > LENGTHS.get(month as usize - 1).copied().unwrap_or(31) {
+            (day, month) = (1, if month == 12 { 1 } else { month + 1 });
+        }
+        Day { number, month, day, weekday: (number + 1) % 7 }
+    })
+}
+
+/// The minutes of a day in which something runs; `None` where nothing does.
+#[derive(Clone, Copy)]
+struct Runs(Option<Span>);
+
+/// The first and the last of them, and the longest time between two.
+#[derive(Clone, Copy)]
+struct Span {
+    first: u32,
+    last: u32,
+    gap: Option<u32>,
+}
+
+impl Runs {
+    fn of(mut minutes: Vec<u32>) -> Self {
+        minutes.sort_unstable();
+        let gap = minutes.iter().zip(minutes.iter().skip(1)).map(|(one, next)| next - one).max();
+        Self(minutes.first().zip(minutes.last()).map(|(first, last)| Span { first: *first, last: *last, gap }))
     }
 }
 
 /// The longest time between two runs of all these together; `None` where there are not two within two years.
 #[must_use]
 pub fn longest_gap(schedules: &[Schedule]) -> Option<Duration> {
-    const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    // 2024-01-01, a Monday in a leap year.
-    let (mut month, mut day) = (1_u32, 1_u32);
     let (mut last, mut gap): (Option<u32>, Option<u32>) = (None, None);
-    for number in 0..DAYS {
-        let weekday = (number + 1) % 7;
-        let mut minutes: Vec<u32> = Vec::new();
-        for schedule in schedules.iter().take(PATTERNS).filter(|schedule| schedule.is_on(month, day, weekday)) {
-            minutes.extend(&schedule.minutes);
-        }
-        minutes.sort_unstable();
-        for minute in minutes {
-            let now = number * 1440 + minute;
-            if let Some(last) = last {
-                gap = gap.max(Some(now - last));
-            }
-            last = Some(now);
-        }
-        day += 1;
-        if day > LENGTHS.get(month as usize - 1).copied().unwrap_or(31) {
-            (day, month) = (1, if month == 12 { 1 } else { month + 1 });
-        }
+    // The runs of a day are the same on each day of the same schedules.
+    let mut known: BTreeMap<Vec<usize>, Runs> = BTreeMap::new();
+    let schedules = schedules.get(..PATTERNS).unwrap_or(schedules);
+    for today in days() {
+        let on: Vec<usize> = (0..).zip(schedules).filter(|(_, schedule)| schedule.is_on(&today)).map(|(at, _)| at).collect();
+        let of = |on: &[usize]| {
+            Runs::of(on.iter().filter_map(|at| schedules.get(*at)).flat_map(|schedule| &schedule.minutes).copied().collect())
+        };
+        let Some(runs) = known.entry(on).or_insert_with_key(|on| of(on)).0 else { continue };
+        let begin = today.number * 1440;
+        gap = gap.max(runs.gap).max(last.map(|last| begin + runs.first - last));
+        last = Some(begin + runs.last);
     }
     gap.map(|minutes| Duration::from_secs(u64::from(minutes) * 60))
 }
@@ -238,6 +281,20 @@ mod tests {
         }
         let two = ["02:00", "14:00"].map(|text| Schedule::systemd(text).unwrap());
         assert_eq!(longest_gap(&two).unwrap().as_secs(), 12 * hour);
+    }
+
+    #[test]
+    fn a_time_comes_again_or_it_does_not() {
+        for (fields, again) in [
+            (["*", "*", "*", "*", "*"], true),
+            (["0", "3", "1", "*", "*"], true),
+            (["0", "0", "1", "1", "*"], true),
+            (["0", "0", "29", "2", "*"], true),
+            (["0", "0", "31", "2", "*"], false),
+        ] {
+            let schedule = Schedule::cron(&fields).unwrap();
+            assert_eq!((schedule.comes_again(), longest_gap(&[schedule]).is_some()), (again, again), "{fields:?}");
+        }
     }
 
     #[test]

@@ -157,6 +157,7 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
         findings.add(draft.expected("a line end at its end").found("none: cron refuses the whole table"));
     }
     let mut table = Table { path: path.to_path_buf(), environment: Vec::new(), jobs: Vec::new() };
+    let mut renews = None;
     for (number, line) in (1_u32..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
         let setting = line.split_once('=').is_some_and(|(name, _)| name.trim().chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
         if setting {
@@ -176,7 +177,7 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
             let draft = draft.expected("five fields of time, an account in /etc, a command");
             let draft = draft.found(line.split_whitespace().take(7).collect::<Vec<_>>().join(" "));
             // In /etc one such line costs the whole table.
-            let renews = timer::renews(&text) || timer::is_public(&text);
+            let renews = *renews.get_or_insert_with(|| timer::renews(&text) || timer::is_public(&text));
             findings.add(if renews && account.is_none() { draft.severity(Severity::High) } else { draft });
         }
     }
@@ -191,7 +192,7 @@ fn seldom(job: &Job, target: &Target, path: &Path) -> Option<NewFinding> {
             let draft = NewFinding::at(&lints::CRON_ONCE, target.clone(), location);
             Some(draft.expected("a time that comes again").found("@reboot"))
         }
-        Some(schedule) if schedule::longest_gap(std::slice::from_ref(schedule)).is_none() => {
+        Some(schedule) if !schedule.comes_again() => {
             let draft = NewFinding::at(&lints::CRON_MALFORMED, target.clone(), location).severity(Severity::High);
             Some(draft.expected("a day that there is").found("a day that never comes, or comes once in years"))
         }
