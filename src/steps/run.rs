@@ -25,6 +25,7 @@ use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::login_end::Logins;
+use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
 use crate::model::state::LastError;
 pub use lines::interrupted;
@@ -241,7 +242,9 @@ impl Run {
         }
         for report in &mut certificates {
             tell_what_serves(&self.published, report);
-            self.outlive(report);
+            if report.error.is_none() && matches!(report.outcome, Outcome::Installed | Outcome::Unchanged) {
+                self.outlive(&report.name, |last| last.failure.stage == Stage::Publish);
+            }
         }
         let error = self.unwritten.take().map(|why| {
             self.note_unwritten(&certificates, &why);
@@ -261,16 +264,9 @@ impl Run {
     }
 
     /// A failure that an earlier run noted a moment ago is over where this one had no cause to repeat it, although both may be of one second.
-    fn outlive(&self, report: &CertReport) {
-        let is_over: fn(&LastError) -> bool = match report.outcome {
-            Outcome::NotDue => |_| true,
-            Outcome::Installed | Outcome::Unchanged => |last| last.failure.stage == Stage::Publish,
-            _ => return,
-        };
-        if report.error.is_none()
-            && let Err(why) = record::outlive_failure(&self.state, &report.name, self.locked, is_over)
-        {
-            tracing::warn!(%why, certificate = %report.name, "a failure that is over stays noted");
+    pub(super) fn outlive(&self, name: &CertName, is_over: fn(&LastError) -> bool) {
+        if let Err(why) = record::outlive_failure(&self.state, name, self.locked, is_over) {
+            tracing::warn!(%why, certificate = %name, "a failure that is over stays noted");
         }
     }
 

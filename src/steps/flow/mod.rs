@@ -124,7 +124,10 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
                 world.watch.finished(&report);
                 reports.insert(certificate.name().clone(), *report);
             }
-            Found::Rests { report, has_leftovers, unmarked } => {
+            Found::Rests { report, has_leftovers, has_failed, unmarked } => {
+                if has_failed {
+                    run.outlive(&report.name, |_| true);
+                }
                 let is_untidy = has_leftovers || host.half_made || !unmarked.is_empty();
                 untidy.extend(is_untidy.then(|| Untidy { name: certificate.name(), unmarked }));
                 reports.insert(certificate.name().clone(), *report);

@@ -37,7 +37,7 @@ pub(super) enum Found {
     /// A newer omens wrote its state.
     Newer { report: Box<CertReport>, failure: Box<Failure> },
     /// Nothing is to be done. A killed run may have left something half-made, and an older omens withdrew generations without a mark.
-    Rests { report: Box<CertReport>, has_leftovers: bool, unmarked: Vec<Generation> },
+    Rests { report: Box<CertReport>, has_leftovers: bool, has_failed: bool, unmarked: Vec<Generation> },
     /// Something is, once a window opens.
     Waits(Box<CertReport>),
     /// Something is.
@@ -101,7 +101,8 @@ fn look_once(settings: &Settings, wanted: &[&Certificate], now: Time, wishes: Wi
             report.warnings.extend(plaintext_warning(&tree.in_clear));
             let missing = tree.missing_link.as_deref().filter(|_| is_unasked(&tree));
             report.warnings.extend(missing.map(|missing| Warning::new(Code::NotInstalled, links::not_installed(missing))));
-            Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers, unmarked: tree.unmarked }
+            let has_failed = tree.state.last_error.is_some();
+            Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers, has_failed, unmarked: tree.unmarked }
         }
     })
 }

@@ -89,12 +89,7 @@ pub fn forget_failure(state: &Dir, name: &CertName) -> Result<(), DiskError> {
 /// # Errors
 /// When the state cannot be read or written.
 pub fn outlive_failure(state: &Dir, name: &CertName, locked: Time, is_over: impl Fn(&LastError) -> bool) -> Result<(), DiskError> {
-    let path = format!("{}/{name}/{}", layout::CERTS, layout::STATE);
     let around = |second: i64| (locked.unix() - 1..=locked.unix()).contains(&second);
-    // Of thousands few were written to a moment ago, and only those are read.
-    if state.modified(&path)?.is_none_or(|second| second < locked.unix() - 2) {
-        return Ok(());
-    }
     change(state, name, |known| {
         let last = known.last_error.as_ref().filter(|last| around(last.at.unix()) && is_over(last));
         last.is_some().then(|| State { last_error: None, ..known.clone() })
