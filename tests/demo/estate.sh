@@ -329,7 +329,7 @@ several() { # two minutes are half as many lifetimes
     [ "$(generation "${one%/*}" "${one#*/}" | tr -dc 0-9)" -ge $least ] || return 1
   done
 }
-claim "every certificate was renewed for several lifetimes" several
+claim "every certificate was renewed for several lifetimes" await 90 several
 step "the end"
 claim "nginx: no request failed" none_but web
 claim "OpenBao: no request failed" none_but openbao
