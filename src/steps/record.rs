@@ -6,7 +6,7 @@ mod owed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use outside::{forget_failure, note_failure, note_logins, note_revoked, outlive_failure};
+pub use outside::{certificate_dir, forget_failure, note_failure, note_logins, note_revoked, noted, outlive_failure};
 pub use owed::Replaced;
 
 use super::commit::Committed;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::flow::faulty;
 use super::flow::world::World;
-use super::record::note_revoked;
+use super::record::{certificate_dir, note_revoked, noted};
 use super::run::{Begun, Command, Run};
 use super::swap::disk_failure;
 use crate::config::settings::{Certificate, Settings};
@@ -17,7 +17,6 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::report::{CertReport, Report};
-use crate::model::state::State;
 use crate::plan::generation::Kept;
 use crate::plan::inventory;
 
@@ -107,10 +106,8 @@ struct Known {
 }
 
 fn known(state: &Dir, name: &CertName) -> Result<Known, DiskError> {
-    let Some(var) = state.child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(name.as_str()))? else {
-        return Ok(Known { live: None, previous: None });
-    };
-    let noted = var.read(layout::STATE)?.and_then(|content| serde_json::from_slice::<State>(&content.bytes).ok()).unwrap_or_default();
+    let Some(var) = certificate_dir(state, name)? else { return Ok(Known { live: None, previous: None }) };
+    let noted = noted(&var)?.unwrap_or_default();
     let serial = |generation: Option<Generation>| -> Result<Option<String>, DiskError> {
         Ok(generation.map(|generation| Kept::read(&var, generation)).transpose()?.and_then(|kept| kept.facts).map(|facts| facts.serial))
     };

@@ -8,18 +8,16 @@ use futures_util::StreamExt as _;
 use super::context::Context;
 use super::world::World;
 use crate::config::settings::{Certificate, Settings};
-use crate::io::dir::{Dir, DiskError};
+use crate::io::dir::Dir;
 use crate::io::runtime::within;
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Warning};
-use crate::model::layout;
 use crate::model::name::CertName;
 use crate::model::report::CertReport;
-use crate::model::state::State;
 use crate::plan::inventory;
 use crate::steps::issue::Revocations;
-use crate::steps::record::note_revoked;
+use crate::steps::record::{certificate_dir, note_revoked, noted};
 use crate::steps::run::Run;
 
 /// Looking up what serves ends within this; what was not asked about by then is asked about in another run.
@@ -81,15 +79,10 @@ fn owed<'a>(settings: &'a Settings, state: &Dir, now: Time) -> Vec<Owed<'a>> {
     let asks = settings.certificates.iter().filter(|certificate| certificate.revoke_replaced);
     let of_one = |certificate: &'a Certificate| {
         let name = certificate.name();
-        let noted = noted(state, name).ok().flatten().unwrap_or_default();
-        noted.to_revoke.into_iter().filter(move |owed| owed.ends > now).map(move |owed| Owed { name, serial: owed.serial })
+        let state = certificate_dir(state, name).and_then(|var| var.map_or(Ok(None), |var| noted(&var))).ok().flatten().unwrap_or_default();
+        state.to_revoke.into_iter().filter(move |owed| owed.ends > now).map(move |owed| Owed { name, serial: owed.serial })
     };
     asks.flat_map(of_one).collect()
-}
-
-fn noted(state: &Dir, name: &CertName) -> Result<Option<State>, DiskError> {
-    let Some(var) = state.child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(name.as_str()))? else { return Ok(None) };
-    Ok(var.read(layout::STATE)?.and_then(|content| serde_json::from_slice(&content.bytes).ok()))
 }
 
 fn note(run: &Run, name: &CertName, serial: &str) {

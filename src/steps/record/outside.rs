@@ -49,12 +49,26 @@ pub fn note_revoked(state: &Dir, name: &CertName, serial: &str) -> Result<(), Di
     })
 }
 
+/// The directory of a certificate in the state directory, where there is one.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn certificate_dir(state: &Dir, name: &CertName) -> Result<Option<Dir>, DiskError> {
+    state.child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(name.as_str()))
+}
+
+/// What is noted in the directory of a certificate, where that can be understood.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn noted(var: &Dir) -> Result<Option<State>, DiskError> {
+    Ok(var.read(layout::STATE)?.and_then(|content| serde_json::from_slice(&content.bytes).ok()))
+}
+
 /// Changes a state that is there and that this build understands; what does not change is not written.
 fn change(state: &Dir, name: &CertName, with: impl FnOnce(State) -> Option<State>) -> Result<(), DiskError> {
-    let Some(var) = state.child(layout::CERTS)?.map_or(Ok(None), |certs| certs.child(name.as_str()))? else { return Ok(()) };
-    let Some(content) = var.read(layout::STATE)? else { return Ok(()) };
-    let is_ours = |state: &State| state.v == VERSION;
-    let Some(known) = serde_json::from_slice::<State>(&content.bytes).ok().filter(is_ours) else { return Ok(()) };
+    let Some(var) = certificate_dir(state, name)? else { return Ok(()) };
+    let Some(known) = noted(&var)?.filter(|known| known.v == VERSION) else { return Ok(()) };
     let Some(state) = with(known) else { return Ok(()) };
     write::replace_file(&var, layout::STATE, &write::json(&var, layout::STATE, &state)?, 0o600)
 }
