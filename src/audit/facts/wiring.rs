@@ -47,6 +47,23 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// A pair of which no more is said.
+    #[must_use]
+    pub const fn new(consumer: Consumer, certificate: PathBuf, key: Option<PathBuf>, purpose: Purpose) -> Self {
+        Self {
+            consumer,
+            certificate,
+            key,
+            intermediates: Vec::new(),
+            purpose,
+            names: Vec::new(),
+            passphrase: false,
+            account: None,
+            leaf_only: false,
+            placeholder: false,
+        }
+    }
+
     /// What its peers ask of the extended key usage.
     #[must_use]
     pub fn asked(&self) -> Option<Purpose> {

@@ -166,18 +166,7 @@ impl Agent<'_> {
 
     fn pair(&mut self, file: &Path, certificate: &str, key: Option<String>, line: u32) -> usize {
         let consumer = self.consumer(file, line);
-        self.wiring.pair(Pair {
-            consumer,
-            certificate: PathBuf::from(certificate),
-            key: key.map(PathBuf::from),
-            intermediates: Vec::new(),
-            purpose: Purpose::Client,
-            names: Vec::new(),
-            passphrase: false,
-            account: None,
-            leaf_only: false,
-            placeholder: false,
-        })
+        self.wiring.pair(Pair::new(consumer, PathBuf::from(certificate), key.map(PathBuf::from), Purpose::Client))
     }
 
     fn consumer(&self, file: &Path, line: u32) -> Consumer {

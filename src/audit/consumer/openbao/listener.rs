@@ -89,18 +89,7 @@ fn served(reader: &mut OpenBaoReader<'_>, body: &Body, name: &str, line: u32) ->
         let draft = reader.draft(&lints::KEY_UNSET, name, "tls_key_file", at).expected("tls_key_file").found("no tls_key_file");
         reader.add(draft);
     }
-    let pair = Pair {
-        consumer: reader.consumer(name, at),
-        certificate: reader.path(&certificate),
-        key: key.map(|(key, _)| reader.path(&key)),
-        intermediates: Vec::new(),
-        purpose: Purpose::Server,
-        names: Vec::new(),
-        passphrase: false,
-        account: None,
-        leaf_only: false,
-        placeholder: false,
-    };
+    let pair = Pair::new(reader.consumer(name, at), reader.path(&certificate), key.map(|(key, _)| reader.path(&key)), Purpose::Server);
     Some(reader.wiring.pair(pair))
 }
 

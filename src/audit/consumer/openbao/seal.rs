@@ -109,16 +109,5 @@ fn transit(reader: &mut OpenBaoReader<'_>, seal: &Body, name: &str) {
 
 /// A pair that the server shows to others.
 pub(super) fn client(reader: &OpenBaoReader<'_>, name: &str, line: u32, certificate: &str, key: Option<(String, u32)>) -> Pair {
-    Pair {
-        consumer: reader.consumer(name, line),
-        certificate: reader.path(certificate),
-        key: key.map(|(key, _)| reader.path(&key)),
-        intermediates: Vec::new(),
-        purpose: Purpose::Client,
-        names: Vec::new(),
-        passphrase: false,
-        account: None,
-        leaf_only: false,
-        placeholder: false,
-    }
+    Pair::new(reader.consumer(name, line), reader.path(certificate), key.map(|(key, _)| reader.path(&key)), Purpose::Client)
 }

@@ -36,17 +36,8 @@ fn prometheus(reader: &mut SpireReader<'_>, metrics: &Body, line: u32) {
     let tls = metrics.bodies("tls").last();
     let spot = reader.spot(tls.map_or(line, |(_, line)| line));
     let consumer = reader.consumer(&spot);
-    let pair = tls.and_then(|(tls, _)| tls.text("cert_file").map(|(certificate, _)| (tls, certificate))).map(|(tls, certificate)| Pair {
-        consumer: consumer.clone(),
-        certificate: reader.path(&certificate),
-        key: tls.text("key_file").map(|(key, _)| reader.path(&key)),
-        intermediates: Vec::new(),
-        purpose: Purpose::Server,
-        names: Vec::new(),
-        passphrase: false,
-        account: None,
-        leaf_only: false,
-        placeholder: false,
+    let pair = tls.and_then(|(tls, _)| tls.text("cert_file").map(|(certificate, _)| (tls, certificate))).map(|(tls, certificate)| {
+        Pair::new(consumer.clone(), reader.path(&certificate), tls.text("key_file").map(|(key, _)| reader.path(&key)), Purpose::Server)
     });
     let clients = tls.and_then(|(tls, _)| tls.text("ca_file")).map(|(ca, _)| reader.path(&ca));
     let trust = clients.map(|file| Trust {

@@ -53,18 +53,12 @@ fn file(reader: &SpireReader<'_>, plugin: &Plugin, option: &str) -> std::path::P
 }
 
 fn verifier(reader: &mut SpireReader<'_>, plugin: &Plugin) {
-    let pair = Pair {
-        consumer: reader.consumer(&plugin.spot("keylime_tls_cert_file")),
-        certificate: file(reader, plugin, "keylime_tls_cert_file"),
-        key: Some(file(reader, plugin, "keylime_tls_key_file")),
-        intermediates: Vec::new(),
-        purpose: Purpose::Client,
-        names: Vec::new(),
-        passphrase: false,
-        account: None,
-        leaf_only: false,
-        placeholder: false,
-    };
+    let pair = Pair::new(
+        reader.consumer(&plugin.spot("keylime_tls_cert_file")),
+        file(reader, plugin, "keylime_tls_cert_file"),
+        Some(file(reader, plugin, "keylime_tls_key_file")),
+        Purpose::Client,
+    );
     let pair = reader.wiring.pair(pair);
     plugin.reads(reader, pair, SERVER_PAIR);
     let (certificate, key) = (plugin.text("keylime_tls_cert_file"), plugin.text("keylime_tls_key_file"));
@@ -145,18 +139,12 @@ fn client(reader: &mut SpireReader<'_>, plugin: &Plugin, certificate: &str, key:
             .expected("plugin_data_file with the paths of one generation");
         reader.add(draft.found("plugin_data in the configuration itself, which USR1 does not read again"));
     }
-    let pair = Pair {
-        consumer: reader.consumer(&plugin.spot("keylime_agent_client_cert")),
-        certificate: reader.path(certificate),
-        key: key.map(|key| reader.path(key)),
-        intermediates: Vec::new(),
-        purpose: Purpose::Client,
-        names: Vec::new(),
-        passphrase: false,
-        account: None,
-        leaf_only: false,
-        placeholder: false,
-    };
+    let pair = Pair::new(
+        reader.consumer(&plugin.spot("keylime_agent_client_cert")),
+        reader.path(certificate),
+        key.map(|key| reader.path(key)),
+        Purpose::Client,
+    );
     let pair = reader.wiring.pair(pair);
     plugin.reads(reader, pair, AGENT_PAIR);
     pair

@@ -52,18 +52,12 @@ fn endpoint(reader: &mut SpireReader<'_>, federation: &Body) {
         for (serving, line) in profile.bodies("serving_cert_file") {
             let Some((certificate, at)) = serving.text("cert_file_path") else { continue };
             let spot = reader.spot(at);
-            let pair = Pair {
-                consumer: reader.consumer(&spot),
-                certificate: reader.path(&certificate),
-                key: serving.text("key_file_path").map(|(key, _)| reader.path(&key)),
-                intermediates: Vec::new(),
-                purpose: Purpose::Server,
-                names: Vec::new(),
-                passphrase: false,
-                account: None,
-                leaf_only: false,
-                placeholder: false,
-            };
+            let pair = Pair::new(
+                reader.consumer(&spot),
+                reader.path(&certificate),
+                serving.text("key_file_path").map(|(key, _)| reader.path(&key)),
+                Purpose::Server,
+            );
             pairs.push(reader.wiring.pair(pair));
             if serving.get("file_sync_interval").is_none() {
                 let spot = reader.spot(line);

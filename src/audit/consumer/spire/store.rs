@@ -13,17 +13,11 @@ pub(super) fn read(reader: &mut SpireReader<'_>, plugin: &Plugin) {
         reader.wiring.trust(Trust { consumer, files, of: Purpose::Server, needs: Needs::Any, terms: Default::default() });
     }
     let Some(certificate) = plugin.text("client_cert_path") else { return };
-    let pair = Pair {
-        consumer: reader.consumer(&plugin.spot("client_cert_path")),
-        certificate: reader.path(&certificate),
-        key: plugin.text("client_key_path").map(|key| reader.path(&key)),
-        intermediates: Vec::new(),
-        purpose: Purpose::Client,
-        names: Vec::new(),
-        passphrase: false,
-        account: None,
-        leaf_only: false,
-        placeholder: false,
-    };
+    let pair = Pair::new(
+        reader.consumer(&plugin.spot("client_cert_path")),
+        reader.path(&certificate),
+        plugin.text("client_key_path").map(|key| reader.path(&key)),
+        Purpose::Client,
+    );
     reader.wiring.pair(pair);
 }

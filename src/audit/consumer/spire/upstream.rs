@@ -101,18 +101,12 @@ fn vault(reader: &mut SpireReader<'_>, plugin: &Plugin) {
 
 fn client(reader: &mut SpireReader<'_>, plugin: &Plugin, login: &Body) -> Option<usize> {
     let (certificate, line) = login.text("client_cert_path")?;
-    let pair = Pair {
-        consumer: reader.consumer(&plugin.at(line)),
-        certificate: reader.path(&certificate),
-        key: login.text("client_key_path").map(|(key, _)| reader.path(&key)),
-        intermediates: Vec::new(),
-        purpose: Purpose::Client,
-        names: Vec::new(),
-        passphrase: false,
-        account: None,
-        leaf_only: false,
-        placeholder: false,
-    };
+    let pair = Pair::new(
+        reader.consumer(&plugin.at(line)),
+        reader.path(&certificate),
+        login.text("client_key_path").map(|(key, _)| reader.path(&key)),
+        Purpose::Client,
+    );
     let pair = reader.wiring.pair(pair);
     plugin.reads(reader, pair, CLIENT);
     Some(pair)
