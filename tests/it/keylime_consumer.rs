@@ -13,7 +13,7 @@ use crate::lab::client::served_leaf;
 use crate::lab::estate::{Cert, Estate, Run};
 use crate::lab::openbao::{NAMES, OpenBao};
 use crate::lab::pki::{Leaf, ec_key};
-use crate::lab::{place, tool};
+use crate::lab::{place, tool, wait_for};
 
 const VENVS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/lab/keylime");
 
@@ -102,7 +102,7 @@ impl Keylime {
             let name = self.estate.certs[number].name.clone();
             let port = self.port(&format!("/{name}/port"));
             let more = match name.as_str() {
-                "verifier" => format!(", deadline = \"30s\", {admin}"),
+                "verifier" => format!(", deadline = \"60s\", {admin}"),
                 "agent" => {
                     let (verifier, uuid) = (self.text("/verifier/url"), self.text("/agent/uuid"));
                     format!(", deadline = \"40s\", verifier = \"{verifier}\", agent = \"{uuid}\", {admin}")
@@ -257,6 +257,8 @@ fn a_polled_agent_is_seen_to_attest_again_and_a_silent_one_is_named() {
     keylime.agrees("verifier");
     // An agent that is stopped with the verifier stays PASS there: it is named, and nothing goes back for it.
     let uuid = keylime.text("/agent/uuid").to_owned();
+    let passes = || keylime.verdict(&uuid)["attestation_status"] == "PASS";
+    wait_for("a pass of the agent", Duration::from_secs(60), passes);
     let script = keylime.estate.dir.join("silence");
     let text = format!("#!/bin/bash\nkill -KILL -- -$(cat {})\n", keylime.state.join("run/agent.pid").display());
     std::fs::write(&script, text).unwrap();
@@ -265,7 +267,7 @@ fn a_polled_agent_is_seen_to_attest_again_and_a_silent_one_is_named() {
     let old = keylime.estate.certs[1].reload[0].clone();
     let start = old.find("start = ").unwrap();
     let end = old.find(", deadline").unwrap();
-    keylime.estate.certs[1].reload[0] = format!("{}{runs}{}", &old[..start], &old[end..]).replace("\"30s\"", "\"4s\"");
+    keylime.estate.certs[1].reload[0] = format!("{}{runs}{}", &old[..start], &old[end..]).replace("\"60s\"", "\"4s\"");
     keylime.estate.write();
     let silent = keylime.estate.omens(&["renew", "verifier", "--force"]);
     silent.expect(0, "verifier", "renewed");
