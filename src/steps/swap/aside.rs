@@ -48,22 +48,22 @@ fn is_plaintext_key(dir: &Dir, file: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::write::Ownership;
 
     #[test]
     fn a_file_is_kept_aside_once_however_often_a_run_is_killed() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap().unwrap();
-        let put = |name: &str, text: &str| std::fs::write(temp.path().join(name), text).unwrap();
-        put("key", "first");
+        let put = |text: &[u8]| write::replace_any(&dir, "key", text, 0o600, Ownership::default()).unwrap();
+        put(b"first");
         let keep = |file: &str| keep_aside(&dir, file, &mut Vec::new()).unwrap();
         // Killed after the second name was given, and before the first was replaced.
         assert_eq!([keep("key"), keep("key")], ["key.before-omens", "key.before-omens"]);
-        std::fs::remove_file(temp.path().join("key")).unwrap();
-        put("key", "second");
+        put(b"second");
         assert_eq!([keep("key"), keep("key")], ["key.before-omens-2", "key.before-omens-2"]);
-        assert_eq!(std::fs::read_to_string(temp.path().join("key.before-omens")).unwrap(), "first");
+        assert_eq!(dir.read("key.before-omens").unwrap().unwrap().bytes.as_slice(), b"first");
         // A link is a file of its own.
-        std::os::unix::fs::symlink("elsewhere", temp.path().join("link")).unwrap();
+        write::replace_link(&dir, "link", "elsewhere").unwrap();
         assert_eq!([keep("link"), keep("link")], ["link.before-omens", "link.before-omens"]);
         assert_eq!(dir.names().unwrap(), ["key", "key.before-omens", "key.before-omens-2", "link", "link.before-omens"]);
     }
