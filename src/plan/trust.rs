@@ -16,8 +16,8 @@ use crate::model::layout;
 use crate::model::meta::Meta;
 use crate::model::name::CertName;
 use crate::model::state::State;
-pub use chains::Chains;
 use chains::live;
+pub use chains::{Chains, Named};
 
 /// What the files of `trust` are made of.
 #[derive(Clone, Debug, Default)]
@@ -39,9 +39,14 @@ impl Trusted {
     /// The same where some chains were seen already; only the others are read.
     #[must_use]
     pub fn seen(settings: &Settings, lists: BTreeMap<String, String>, certs: Option<&Dir>, seen: Chains) -> Self {
-        let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
-        let names = settings.certificates.iter().map(Certificate::name).chain(faulty);
-        Self { roots: settings.anchors().into_iter().cloned().collect(), chains: seen.completed(certs, names), lists }
+        let faults = &settings.faults;
+        let faulty = faults.certificates.iter().map(|faulty| Named { name: &faulty.name, earlier: faulty.renamed_from.as_ref() });
+        let of_settings = settings.certificates.iter().map(|one| Named { name: one.name(), earlier: one.renamed_from.as_ref() });
+        // While names are hidden in a file that cannot be read, what is committed may be theirs.
+        let hidden = certs.filter(|_| faults.hidden.is_some()).and_then(|certs| certs.names().ok()).unwrap_or_default();
+        let hidden: Vec<CertName> = hidden.iter().filter_map(|name| CertName::parse(name).ok()).collect();
+        let chains = seen.completed(certs, of_settings.chain(faulty).chain(hidden.iter().map(Named::plain)));
+        Self { roots: settings.anchors().into_iter().cloned().collect(), chains, lists }
     }
 
     /// With all revocation lists of the state directory, whoever named them.
@@ -55,7 +60,7 @@ impl Trusted {
 
     /// These roots, and what is committed of these certificates.
     pub fn new<'a>(roots: Vec<Anchor>, certs: Option<&Dir>, names: impl Iterator<Item = &'a CertName>) -> Self {
-        Self { roots, chains: Chains::default().completed(certs, names), lists: BTreeMap::new() }
+        Self { roots, chains: Chains::default().completed(certs, names.map(Named::plain)), lists: BTreeMap::new() }
     }
 
     /// Takes this chain in place of what is committed of a certificate.
