@@ -146,7 +146,7 @@ impl Mistake<'_> {
         let written = self.error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
         let written = written.trim_start_matches("Usage:").trim().to_owned();
         let whole = self.whole();
-        usage(format!("{whole} expected {}, found {found}", all.join(" and ")), format!("write `{written}`; {} has examples", self.help()))
+        usage(format!("{whole} expected {}, found {found}", all.join(" and ")), format!("write `{written}`; {} says more", self.help()))
     }
 
     fn conflict(self) -> RunError {
@@ -173,11 +173,7 @@ impl Mistake<'_> {
     fn says(self, of: &str) -> String {
         let default = self.arguments().find(|arg| shown(arg) == of).and_then(|arg| arg.get_default_values().first());
         let default = default.map_or_else(String::new, |value| format!("without {of} it is {}; ", value.to_string_lossy()));
-        if of.starts_with('-') {
-            format!("{default}{} says what {of} is for", self.help())
-        } else {
-            format!("{} has examples", self.help())
-        }
+        if of.starts_with('-') { format!("{default}{} says what {of} is for", self.help()) } else { format!("{} says more", self.help()) }
     }
 
     fn value_name(self, of: &str) -> String {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::arguments::{Command, Global, StatusFormat};
 use super::environment::Environment;
-use super::exit::{REFUSED, UNKNOWN};
+use super::exit::{OK, REFUSED, UNKNOWN};
 use super::journal;
 use super::output::Output;
 use super::progress::Progress;
@@ -170,6 +170,16 @@ impl<'a> Session<'a> {
         }
         self.errors(report);
         report.exit
+    }
+
+    /// Prints a result for people, and gives its exit code. With --quiet only one that is not well is told, on stderr.
+    pub(super) fn result(&mut self, text: &str, code: u8) -> u8 {
+        match code {
+            _ if !self.global.quiet => self.output.text(text),
+            OK => {}
+            _ => self.screen.print(text),
+        }
+        code
     }
 
     /// Says on stderr what is wrong in the settings.

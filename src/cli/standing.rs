@@ -16,9 +16,17 @@ const LINE: usize = 2000;
 /// As much of what is wrong as a line of many has room for.
 pub(super) const SHORT: usize = 240;
 
+/// Which certificates are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    All,
+    /// Those that need attention.
+    Unhealthy,
+}
+
 /// The whole report.
-pub(super) fn status(document: &StatusDocument, paths: &Paths, style: Style, verbose: bool) -> String {
-    let mut sorted: Vec<&Standing> = document.certificates.iter().collect();
+pub(super) fn status(document: &StatusDocument, of: Of, paths: &Paths, style: Style, verbose: bool) -> String {
+    let mut sorted: Vec<&Standing> = document.certificates.iter().filter(|standing| of == Of::All || !standing.healthy).collect();
     sorted.sort_by_key(|standing| rank(standing));
     let width = sorted.iter().map(|standing| standing.planned.name.as_str().len()).max().unwrap_or_default();
     let text = |standing: &&Standing| {
@@ -33,7 +41,7 @@ pub(super) fn status(document: &StatusDocument, paths: &Paths, style: Style, ver
     let ends =
         if unknown.is_empty() { String::new() } else { format!("; when the login by {} ends is not known", unknown.join(" and by ")) };
     let more = if verbose || (document.healthy && unknown.is_empty()) { "" } else { "; more with -v" };
-    text.push_str(&format!("{}: {summary}, last run {last}{ends}{more}\n", style.name(&one_line(&document.host, LINE))));
+    text.push_str(&format!("{}: {summary}, last run {last}{ends}{more}\n", style.name(&host(document))));
     if let Some(beyond) = document.certificates.iter().find_map(|c| c.keep_beyond).filter(|_| verbose) {
         text.push_str(&format!("{}: {beyond}\n", style.warn("note")));
     }
@@ -55,6 +63,11 @@ pub(super) fn status(document: &StatusDocument, paths: &Paths, style: Style, ver
         ));
     }
     text
+}
+
+/// The host, where the settings say which it is.
+fn host(document: &StatusDocument) -> String {
+    if document.host.is_empty() { "this host".to_owned() } else { one_line(&document.host, LINE) }
 }
 
 /// The worst first: not healthy before healthy, then what ends first.

@@ -51,6 +51,10 @@ fn a_directory_of_somebody_else_is_used_for_nothing() {
         assert!(restored.cert("web")["error"]["hint"].as_str().unwrap().contains("chown"), "{restored}");
         assert_eq!(names(), before, "{run}{restored}");
         if directory == estate.run_dir() {
+            // Nor does a run in which nothing else is due pass over it.
+            let run = estate.renew();
+            run.expect(1, "web", "failed").because("web", "publish/foreign-owner");
+            assert_eq!(run.reasons("web"), ["unpublished"], "{run}");
             let status = estate.omens(&["status"]);
             assert_eq!((status.code, &status.cert("web")["last_error"]["failure"]["code"]), (1, &"foreign-owner".into()), "{status}");
         }
