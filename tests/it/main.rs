@@ -67,6 +67,7 @@ mod reference;
 mod renew;
 mod reseal;
 mod resident;
+mod resident_rsa;
 mod restore;
 mod revocation;
 mod rollback;

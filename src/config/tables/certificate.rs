@@ -182,7 +182,7 @@ pub(in crate::config) static KEY: Table = Table {
             Kind::Text("sealed, resident or file"),
             "sealed where there is a [tpm], else file",
             "\"sealed\"",
-            "How it rests: sealed to the TPM and in clear only in memory, resident in the TPM (ec-p256), which it never leaves, or in a file of mode 0600.",
+            "How it rests: sealed to the TPM and in clear only in memory, resident in the TPM (ec-p256 or rsa-2048), which it never leaves, or in a file of mode 0600.",
         ),
     ],
 };
