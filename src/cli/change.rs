@@ -132,6 +132,9 @@ pub(super) fn install(session: &mut Session<'_>, command: &Command, arguments: &
             let settings = Arc::new(settings);
             let report = install::install(&settings, arguments.wait.wait, session.clock);
             metrics::leave(&settings, &report, session.clock);
+            if report.certificates.is_empty() && report.error.is_none() && !session.global.json {
+                session.result("no certificate of the settings has `install`: there is nothing to make\n", report.exit);
+            }
             session.report(&report)
         }
         Err(code) => code,

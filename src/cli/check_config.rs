@@ -68,13 +68,14 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     errors.sort_by_key(|error| error.line.is_none());
     let ok = errors.is_empty();
     let document = Document { schema: "omens.check-config/1", file, ok, errors, certificates, warnings, checks };
+    let exit = if document.ok { OK } else { REFUSED };
     if session.global.json {
         session.output.document(&document);
     } else {
         let text = text(session, &document);
-        session.output.text(&text);
+        session.result(&text, exit);
     }
-    if document.ok { OK } else { REFUSED }
+    exit
 }
 
 fn ask(session: &Session<'_>, settings: &Settings) -> Vec<Check> {

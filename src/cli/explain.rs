@@ -30,7 +30,7 @@ struct Document {
 pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Explain) -> u8 {
     let Some(lint) = catalogue::all().find(|lint| lint.id == arguments.id) else {
         let near = catalogue::all().map(|lint| (strsim::osa_distance(lint.id, &arguments.id), lint.id)).min();
-        let hint = near.map_or_else(String::new, |(_, id)| format!("the nearest id is {id}; omens chain-audit --list-findings has all"));
+        let hint = near.map_or_else(String::new, |(_, id)| format!("the nearest id is {id}; `omens chain-audit --list-findings` has all"));
         let text = format!("there is no finding \"{}\"", arguments.id);
         return session.refuse(command, RunError { code: Code::Usage, text, hint: Some(hint) });
     };

@@ -4,7 +4,7 @@ use super::arguments::{Command, Status, StatusFormat};
 use super::exit::{FAILED, OK, REFUSED, UNKNOWN};
 use super::services;
 use super::session::Session;
-use super::standing::{self, SHORT, due, reasons};
+use super::standing::{self, Of, SHORT, due, reasons};
 use super::style::Style;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains};
 use crate::io::dir::DiskError;
@@ -34,7 +34,8 @@ pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
                 session.output.document(&document);
             } else {
                 let text = plan_text(&document, session.style, session.global.verbose > 0);
-                session.output.text(&text);
+                // What is due is nothing that went wrong.
+                session.result(&text, OK);
                 session.show_errors(&document.errors);
             }
             document.end.exit
@@ -91,20 +92,21 @@ fn status_without_settings(session: &mut Session<'_>, command: &Command, argumen
 
 fn show_status(session: &mut Session<'_>, document: &mut StatusDocument, paths: &Paths, arguments: &Status, exit: u8) -> u8 {
     document.end.exit = exit;
-    let text = match arguments.format {
-        _ if session.global.json => None,
-        StatusFormat::Json => None,
-        StatusFormat::Prometheus => Some(metrics::prometheus(document)),
-        StatusFormat::Text if arguments.due.is_some() => Some(due_text(document)),
-        StatusFormat::Text => Some(standing::status(document, paths, session.style, session.global.verbose > 0)),
-    };
-    match text {
-        Some(text) => {
-            session.output.text(&text);
-            session.show_errors(&document.errors);
+    match arguments.format {
+        _ if session.global.json => session.output.document(document),
+        StatusFormat::Json => session.output.document(document),
+        StatusFormat::Prometheus => session.output.text(&metrics::prometheus(document)),
+        StatusFormat::Text if arguments.due.is_some() => {
+            session.result(&due_text(document), OK);
         }
-        None => session.output.document(document),
+        StatusFormat::Text => {
+            let of = if session.global.quiet { Of::Unhealthy } else { Of::All };
+            let text = standing::status(document, of, paths, session.style, session.global.verbose > 0);
+            session.result(&text, exit);
+        }
     }
+    let is_shown = !session.global.json && arguments.format != StatusFormat::Json;
+    session.show_errors(if is_shown { &document.errors } else { &[] });
     exit
 }
 

@@ -29,6 +29,7 @@ mod key_kinds;
 mod look;
 pub mod look_arguments;
 mod man;
+mod mistake;
 pub mod online;
 mod online_evidence;
 mod online_here;

@@ -34,13 +34,14 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Prob
     let heard = runtime.block_on(probe::hear(&asking, session.clock));
     let known = known(session, &asking);
     let document = probe::judge(&asking, &heard, known.as_ref(), session.clock.now());
+    let exit = if document.refused_by == Side::Nobody { OK } else { FAILED };
     if session.global.json {
         session.output.document(&document);
     } else {
         let text = text(&document, session.style);
-        session.output.text(&text);
+        session.result(&text, exit);
     }
-    if document.refused_by == Side::Nobody { OK } else { FAILED }
+    exit
 }
 
 /// What this host's own configurations say of the endpoint: only files are read.

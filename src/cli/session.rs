@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::arguments::{Command, Global, StatusFormat};
 use super::environment::Environment;
-use super::exit::{REFUSED, UNKNOWN};
+use super::exit::{OK, REFUSED, UNKNOWN};
 use super::journal;
 use super::output::Output;
 use super::progress::Progress;
@@ -12,6 +12,7 @@ use super::refused::{self, Asked};
 use super::screen::Screen;
 use super::show;
 use super::style::Style;
+use crate::config::nearest::instead_at;
 use crate::config::service::Drivers;
 use crate::config::settings::{Certificate, Remains, Settings};
 use crate::config::{self, LoadOptions};
@@ -83,7 +84,7 @@ impl<'a> Session<'a> {
 
     /// Ends a command that cannot do anything without the settings.
     pub(super) fn unusable(&mut self, command: &Command, remains: Remains) -> u8 {
-        let report = Report { errors: remains.errors.clone(), ..self.empty(command.name(), error_code(command)) };
+        let report = Report { errors: remains.errors.clone(), ..self.empty(self.document(command), error_code(command)) };
         if command.is_run() {
             (self.leave)(&remains, &report, self.clock);
         }
@@ -103,7 +104,8 @@ impl<'a> Session<'a> {
         match unknown(&settings, names) {
             Some(error) => {
                 let errors = settings.faults.errors;
-                Err(self.refused(command, &Report { error: Some(error), errors, ..self.empty(command.name(), error_code(command)) }))
+                Err(self
+                    .refused(command, &Report { error: Some(error), errors, ..self.empty(self.document(command), error_code(command)) }))
             }
             None => Ok(settings),
         }
@@ -111,14 +113,29 @@ impl<'a> Session<'a> {
 
     /// Ends a command before anything was attempted.
     pub(super) fn refuse(&mut self, command: &Command, error: RunError) -> u8 {
-        let report = Report { error: Some(error), ..self.empty(command.name(), error_code(command)) };
+        self.refuse_with(command, error, error_code(command))
+    }
+
+    /// The same with another exit code, as where the settings are right and what was wanted could not be done.
+    pub(super) fn refuse_with(&mut self, command: &Command, error: RunError, exit: u8) -> u8 {
+        let report = Report { error: Some(error), ..self.empty(self.document(command), exit) };
         self.refused(command, &report)
+    }
+
+    /// The word behind `omens.` of the document that was asked for.
+    fn document(&self, command: &Command) -> &'static str {
+        let words: Vec<&str> = self.environment.arguments.iter().filter_map(|word| word.to_str()).collect();
+        refused::document(command.name(), &words)
     }
 
     /// Prints why nothing was attempted, in the shape that the command's document has at every exit code.
     fn refused(&mut self, command: &Command, report: &Report) -> u8 {
-        let endpoint = if let Command::Probe(probe) = command { probe.address.as_str() } else { "" };
-        if !(self.is_json(command) && refused::print(self.output, report, Asked { endpoint, ..Asked::default() })) {
+        let object = match command {
+            Command::Probe(probe) => probe.address.as_str(),
+            Command::Explain(explain) => explain.id.as_str(),
+            _ => "",
+        };
+        if !(self.is_json(command) && refused::print(self.output, report, Asked { object, ..Asked::default() })) {
             return self.report(report);
         }
         self.errors(report);
@@ -153,6 +170,16 @@ impl<'a> Session<'a> {
         }
         self.errors(report);
         report.exit
+    }
+
+    /// Prints a result for people, and gives its exit code. With --quiet only one that is not well is told, on stderr.
+    pub(super) fn result(&mut self, text: &str, code: u8) -> u8 {
+        match code {
+            _ if !self.global.quiet => self.output.text(text),
+            OK => {}
+            _ => self.screen.print(text),
+        }
+        code
     }
 
     /// Says on stderr what is wrong in the settings.
@@ -214,9 +241,8 @@ fn unknown(settings: &Settings, names: &[CertName]) -> Option<RunError> {
     let missing: Vec<&str> = names.iter().filter(is_missing).map(CertName::as_str).collect();
     let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
     let known: Vec<&str> = settings.certificates.iter().map(Certificate::name).chain(faulty).map(CertName::as_str).collect();
-    (!missing.is_empty()).then(|| RunError {
-        code: Code::UnknownName,
-        text: format!("the settings have no certificate {}", missing.join(", ")),
-        hint: Some(if known.is_empty() { "add a [[certificate]]".to_owned() } else { format!("known here: {}", known.join(", ")) }),
-    })
+    let first = missing.first()?;
+    let hint = if known.is_empty() { "add a [[certificate]]".to_owned() } else { instead_at(first, &known, "known here:") };
+    let text = format!("the settings have no certificate {}", missing.join(", "));
+    Some(RunError { code: Code::UnknownName, text, hint: Some(hint) })
 }

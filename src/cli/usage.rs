@@ -8,26 +8,25 @@ use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
 use super::arguments::{Arguments, CONFIG, Color};
 use super::environment::Environment;
 use super::exit::{OK, REFUSED, UNKNOWN};
+use super::mistake::Mistake;
 use super::output::Output;
 use super::refused::{self, Asked};
 use super::screen::Screen;
-use super::session;
 use super::style::Style;
+use super::{session, show};
 use crate::model::clock::Clock;
-use crate::model::code::Code;
-use crate::model::report::{Report, RunError};
-use crate::model::text::one_line;
+use crate::model::report::Report;
 
 pub(super) fn parse(environment: &Environment) -> Result<Arguments, clap::Error> {
     Arguments::try_parse_from(help_as_flag(&environment.arguments))
 }
 
-/// `omens help renew` is `omens renew --help`, and `omens help` is `omens --help`.
+/// `omens help renew` is `omens renew --help`, and `omens help` is `omens --help`. A command that there is not is told as one.
 fn help_as_flag(arguments: &[OsString]) -> Vec<OsString> {
     let Some(at) = arguments.iter().position(|word| word == "help").filter(|_| !is_a_command_before_help(arguments)) else {
         return arguments.to_vec();
     };
-    let command = arguments.get(at + 1).filter(|command| Arguments::command().find_subcommand(command).is_some());
+    let command = arguments.get(at + 1).filter(|command| !command.to_string_lossy().starts_with('-'));
     let is_whole = arguments.len() == at + 1 + usize::from(command.is_some());
     if !is_whole {
         return arguments.to_vec();
@@ -49,29 +48,30 @@ pub(super) fn refuse(error: &clap::Error, environment: &Environment, clock: Cloc
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let terminal = if asked { environment.stdout_is_terminal } else { environment.stderr_is_terminal };
     let rendered = error.render();
-    let text = if Style::of(color, terminal, environment).colors() { rendered.ansi().to_string() } else { rendered.to_string() };
+    let style = Style::of(color, terminal, environment);
+    let text = if style.colors() { rendered.ansi().to_string() } else { rendered.to_string() };
     if asked {
         output.text(&text);
         return OK;
     }
-    screen.print(&text);
-    let program = Arguments::command();
-    let command = words.iter().find(|word| program.find_subcommand(OsStr::new(word)).is_some());
-    let code = if command == Some(&"status") && words.iter().any(|word| word.starts_with("--due")) { UNKNOWN } else { REFUSED };
+    let mut program = Arguments::command();
+    // Only then can it say how an argument is written.
+    program.build();
+    let command = words.iter().copied().find(|word| program.find_subcommand(OsStr::new(word)).is_some());
+    let told = Mistake { error, program: &program, words: &words, command }.told();
+    // Without anything to go by all that there is helps most.
+    let is_bare = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    screen.print(&if is_bare { text } else { show::run_error(&told, style) });
+    let code = if command == Some("status") && words.iter().any(|word| word.starts_with("--due")) { UNKNOWN } else { REFUSED };
     if words.contains(&"--json") {
         let now = clock.now();
-        // clap's own first paragraph; usage and tips follow it.
-        let says = rendered.to_string();
-        let says = says.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-        let text = says.split_whitespace().collect::<Vec<_>>().join(" ");
-        let hint = command.map_or_else(|| "see omens --help".to_owned(), |command| format!("see omens {command} --help"));
-        let error = RunError { code: Code::Usage, text: one_line(&text, 500), hint: Some(hint) };
         // Which command it should have been nobody knows where there is none.
-        let report = Report { error: Some(error), ..session::empty(command.unwrap_or(&"error"), now, now, code) };
+        let document = refused::document(command.unwrap_or("error"), &words);
+        let report = Report { error: Some(told), ..session::empty(document, now, now, code) };
         let config = value(&words, "--config").unwrap_or(CONFIG);
         let after = words.iter().skip_while(|word| command != Some(word)).skip(1);
-        let endpoint = after.copied().find(|word| !word.starts_with('-')).unwrap_or_default();
-        if !refused::print(output, &report, Asked { config, endpoint }) {
+        let object = after.copied().find(|word| !word.starts_with('-')).unwrap_or_default();
+        if !refused::print(output, &report, Asked { config, object }) {
             output.document(&report);
         }
     }

@@ -40,7 +40,7 @@ use crate::model::code::Code;
 use crate::model::profile::Profile;
 use crate::model::report::SettingsError;
 use service::Drivers;
-use settings::{Faults, Paths, Remains, Settings};
+use settings::{Faults, MetricsFile, Paths, Remains, Settings};
 use shape::Errors;
 
 /// Where the settings lie and how closely they are looked at.
@@ -84,8 +84,8 @@ pub fn by_reach(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
         Some(Err(remains)) => Err(Box::new(Remains { errors, ..*remains })),
         None => {
             let paths = Some(Paths::default());
-            let (anchors, drivers) = (Vec::new(), options.drivers);
-            Err(Box::new(Remains { host: None, paths, anchors, sealing: None, metrics: None, drivers, errors }))
+            let (anchors, metrics, drivers) = (Vec::new(), MetricsFile::AsBefore, options.drivers);
+            Err(Box::new(Remains { host: None, paths, anchors, sealing: None, metrics, drivers, errors }))
         }
     }
 }

@@ -2,7 +2,6 @@
 //! or none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use super::LoadOptions;
 use super::attestation;
@@ -12,7 +11,7 @@ use super::host;
 use super::neighbours::Neighbours;
 use super::program;
 use super::renew_at;
-use super::settings::{Certificate, Faults, Faulty, Paths, Remains, Settings};
+use super::settings::{Certificate, Faults, Faulty, MetricsFile, Paths, Remains, Settings};
 use super::shape::{Errors, Shape, Wrong};
 use super::tables;
 use super::tpm;
@@ -43,7 +42,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
     let attestation = root.optional("attestation", |node, errors| attestation::attestation(node, errors, roots.as_deref(), tpm.is_some()));
     let defaults = root.or("defaults", None, renew_at::defaults);
     let of_tables = errors.count() - of_files.len();
-    let Telling { metrics, notify, wrong: telling } = Telling::read(&root, errors);
+    let Telling { metrics, notify, wrong: telling } = Telling::read(&root, merged.broken, errors);
 
     let identities = identities(openbao.as_ref());
     let nodes = root.get(files::CERTIFICATE).map_or(Some(&[][..]), |node| files::certificates(node, errors));
@@ -97,16 +96,21 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
 
 /// Who is told of a run. What is wrong with that stops none: no certificate may expire because nobody can be told of it.
 struct Telling {
-    metrics: Option<PathBuf>,
+    metrics: MetricsFile,
     notify: Option<Program>,
     /// The first thing that is wrong.
     wrong: Option<SettingsError>,
 }
 
 impl Telling {
-    fn read(root: &Shape<'_>, errors: &Errors) -> Self {
+    /// `broken`: the file is no TOML in places, and what seems to be missing may stand there.
+    fn read(root: &Shape<'_>, broken: bool, errors: &Errors) -> Self {
         let before = errors.count();
-        let metrics = root.or("metrics", None, host::metrics).flatten();
+        let metrics = match root.or("metrics", None, host::metrics) {
+            Some(Some(file)) => MetricsFile::At(file),
+            Some(None) if !broken => MetricsFile::None,
+            Some(None) | None => MetricsFile::AsBefore,
+        };
         let notify = root.or("notify", None, program::notify).flatten();
         Self { metrics, notify, wrong: errors.after(before).into_iter().next() }
     }

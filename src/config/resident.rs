@@ -50,8 +50,8 @@ impl Wanted<'_> {
             return None;
         }
         let unusable = |text: String| Some(Wrong::new(Code::ResidentUnusable, text).suggest(INSTEAD));
-        if let Some(other) = self.algorithm.filter(|algorithm| *algorithm != KeyAlgorithm::EcP256) {
-            let wrong = Wrong::value(format!("a resident key is ec-p256, found \"{other}\""));
+        if let Some(other) = self.algorithm.filter(|algorithm| !KeyAlgorithm::RESIDENT.contains(algorithm)) {
+            let wrong = Wrong::value(format!("a resident key is ec-p256 or rsa-2048, found \"{other}\""));
             return Some(wrong.suggest("write algorithm = \"ec-p256\", or keep = \"sealed\""));
         }
         let by = |drivers: &[&str]| self.reload.iter().map(|service| service.id().driver()).find(|name| drivers.contains(name));

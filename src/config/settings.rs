@@ -60,7 +60,7 @@ pub struct Settings {
     /// The kinds of service that they may name.
     pub drivers: Drivers,
     /// Where every run leaves its metrics (`metrics.textfile`).
-    pub metrics: Option<PathBuf>,
+    pub metrics: MetricsFile,
     /// Who is told when something failed or recovered.
     pub notify: Option<Program>,
     /// `$CREDENTIALS_DIRECTORY`, where `credential:NAME` secrets lie.
@@ -117,6 +117,17 @@ impl Settings {
     }
 }
 
+/// Where runs leave their metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricsFile {
+    /// Nobody collects them.
+    None,
+    /// In this file.
+    At(PathBuf),
+    /// What the settings say of it cannot be read: it is where it was before.
+    AsBefore,
+}
+
 /// What is left of settings that cannot be used: with it, what the state directory holds can be published and shown all the same.
 #[derive(Clone, Debug)]
 pub struct Remains {
@@ -128,8 +139,8 @@ pub struct Remains {
     pub anchors: Vec<Anchor>,
     /// The TPM.
     pub sealing: Option<Sealing>,
-    /// Where every run leaves its metrics, where that can be made out.
-    pub metrics: Option<PathBuf>,
+    /// Where every run leaves its metrics.
+    pub metrics: MetricsFile,
     /// The kinds of service that there are.
     pub drivers: Drivers,
     /// All that is wrong, in the order of the files and their lines.

@@ -6,6 +6,7 @@ mod buffer;
 mod content;
 mod error;
 mod room;
+mod same;
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

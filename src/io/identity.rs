@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::SignatureScheme;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -10,6 +11,7 @@ use super::dir::{Dir, DiskError};
 use super::openbao::{Carried, HostIdentity};
 use super::tls::Signs;
 use super::tpm::connection::Connection;
+use super::tpm::resident::Scheme;
 use super::tpm::signer::Signer;
 use crate::judge::cert::Facts;
 use crate::model::canonical::Format as _;
@@ -63,14 +65,27 @@ impl HostIdentity for OfHost {
         if !key.spki_sha256.is_of(&leaf.spki) {
             return Err(damaged("certificate and key do not belong together".to_owned()));
         }
-        let device = Signer::of(&key, self.tpm.clone());
+        let device = Signer::of(&key, self.tpm.clone()).map_err(|why| damaged(why.to_string()))?;
         Ok(Carried { chain: chain.bytes.to_vec(), ends: leaf.not_after, device: Arc::new(device) })
     }
 }
 
+const ECDSA: &[SignatureScheme] = &[SignatureScheme::ECDSA_NISTP256_SHA256];
+/// PKCS #1 is offered by TLS 1.2 alone, and is the same from every TPM; TLS 1.3 has nothing but PSS.
+const RSA: &[SignatureScheme] = &[SignatureScheme::RSA_PKCS1_SHA256, SignatureScheme::RSA_PSS_SHA256];
+
 impl Signs for Signer {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
-        self.signature(message).map_err(|why| why.failure())
+    fn schemes(&self) -> &'static [SignatureScheme] {
+        if self.algorithm().is_rsa() { RSA } else { ECDSA }
+    }
+
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, Failure> {
+        let scheme = match scheme {
+            SignatureScheme::RSA_PSS_SHA256 => Scheme::Pss,
+            SignatureScheme::RSA_PKCS1_SHA256 => Scheme::Pkcs1,
+            _ => Scheme::Ecdsa,
+        };
+        self.signature_by(scheme, message).map_err(|why| why.failure())
     }
 }
 

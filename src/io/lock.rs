@@ -45,7 +45,7 @@ impl Lock {
         }
     }
 
-    /// Notes the time of this run as the lock file's time: all that a run with nothing due writes.
+    /// Notes the time of this run as the lock file's time: all that a run writes where nothing is due and all is as it should be.
     pub fn touch(&self) {
         let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
         // The time of the last run is for people; a run does not fail over it.

@@ -54,7 +54,10 @@ pub enum NotRun {
     #[error("there is no program {0}")]
     Missing(String),
     /// It was ended at the time limit.
-    #[error("{program} did not end within {} and was killed", span::show(*limit))]
+    #[error(
+        "{program} did not end within {} and was killed with its process group (what it may have started with setsid goes on)",
+        span::show(*limit)
+    )]
     TooLong {
         /// The program.
         program: String,
@@ -115,7 +118,7 @@ impl Ended {
 }
 
 /// Runs a program that the settings name, in an environment of PATH, LANG and these variables, with these bytes on its standard input. What
-/// it says is in the log. At its time limit it is killed with its process group.
+/// it says is in the log. At its time limit it is killed with its process group; what left that group (`setsid`) goes on.
 ///
 /// # Errors
 /// Others could have written it, it cannot be started, or does not end in time.
@@ -321,6 +324,18 @@ mod tests {
         assert!(matches!(why, NotRun::TooLong { .. }), "{why:?}");
         tokio::time::sleep(Duration::from_millis(1200)).await;
         assert!(!left.exists(), "its child went on");
+    }
+
+    /// What is said of the limit is what happens at it.
+    #[tokio::test]
+    async fn what_has_a_session_of_its_own_outlives_the_limit_and_the_error_says_so() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let left = dir.path().join("left");
+        let path = script(dir.path(), &format!("setsid sh -c 'sleep 1; touch {}' & sleep 60", left.display()));
+        let why = exec(&program(path, &[], Duration::from_millis(500)), &[], b"").await.expect_err("it does not end");
+        assert!(why.to_string().contains("killed with its process group (what it may have started with setsid goes on)"), "{why}");
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert!(left.exists(), "it was killed after all: say so");
     }
 
     #[tokio::test]

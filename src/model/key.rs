@@ -39,6 +39,9 @@ impl KeyAlgorithm {
     pub const ALL: [Self; 8] =
         [Self::EcP256, Self::EcP384, Self::Ed25519, Self::MlDsa44, Self::MlDsa65, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
 
+    /// What a TPM keeps and signs with in good time; RSA for one that has no elliptic curves.
+    pub const RESIDENT: [Self; 2] = [Self::EcP256, Self::Rsa2048];
+
     /// The word in settings and profiles.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

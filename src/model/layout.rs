@@ -10,6 +10,8 @@ pub const CERTS: &str = "certs";
 pub const LIVE: &str = "live";
 /// State of one certificate.
 pub const STATE: &str = "state.json";
+/// Of one certificate: hashes of what was written at consumers' own paths under a password.
+pub const COPIES: &str = "copies.json";
 /// How the names of [`withdrawn_mark`]s begin.
 const WITHDRAWN: &str = "withdrawn-";
 /// The history.

@@ -6,6 +6,7 @@ use super::inventory::{StateFile, Tree};
 use super::overdue::Deadline;
 use super::rename::Rename;
 use crate::model::clock::Time;
+use crate::model::code::Code;
 use crate::model::state::{LastError, Proof};
 
 /// What health is judged by beside the tree itself.
@@ -36,8 +37,8 @@ pub fn is_healthy(tree: &Tree, moment: &Moment) -> bool {
     is_valid && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()
 }
 
-/// The last error, as long as it counts: until a later run had no cause to repeat it, which writes nothing but the lock's time
-/// (cli/contract.md, "Commands and exit codes").
+/// The last error, as long as it counts: until a later run had no cause to repeat it, which leaves the error where it stands unless it is of
+/// that very second (cli/contract.md, "Commands and exit codes").
 #[must_use]
 pub fn last_error<'a>(tree: &'a Tree, moment: &Moment) -> Option<&'a LastError> {
     let is_since = |last: &LastError| match moment.last_run {
@@ -46,13 +47,14 @@ pub fn last_error<'a>(tree: &'a Tree, moment: &Moment) -> Option<&'a LastError> 
         Some(run) => last.at >= run,
         None => true,
     };
-    tree.state.last_error.as_ref().filter(|last| moment.is_due || is_since(last))
+    // Of a certificate whose settings are wrong there is no tree by its settings: once there is one, they were mended.
+    let counts = |last: &LastError| last.failure.code != Code::Settings && (moment.is_due || is_since(last));
+    tree.state.last_error.as_ref().filter(|last| counts(last))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::code::Code;
     use crate::model::failure::{Failure, Stage};
     use crate::model::state::State;
 
@@ -60,6 +62,17 @@ mod tests {
 
     fn moment(is_due: bool, last_run: Option<i64>) -> Moment {
         Moment { is_due, deadline: None, last_run: last_run.map(Time::from_unix), is_writable: true, now: Time::from_unix(NOW) }
+    }
+
+    #[test]
+    fn settings_that_were_mended_are_no_error_before_the_next_run() {
+        let last_error = Some(LastError { at: Time::from_unix(NOW), failure: Failure::new(Stage::Plan, Code::Settings, "a wrong ttl") });
+        let tree = Tree { state: State { last_error, ..State::default() }, ..Tree::default() };
+        assert!([true, false].iter().all(|is_due| last_error_of(&tree, *is_due).is_none()));
+    }
+
+    fn last_error_of(tree: &Tree, is_due: bool) -> Option<&LastError> {
+        last_error(tree, &moment(is_due, Some(NOW - 12)))
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::state::{State, UnderWay};
 use committed::committed;
-use consumers::{differs, published_leaf};
+use consumers::{differs, foreign, published_leaf};
 pub use consumers::{outlet_differs, published, unpublished};
 pub use each::each;
 pub use host::Host;
@@ -230,7 +230,10 @@ impl Subject<'_> {
         if let Some(live) = tree.live.as_ref().filter(|live| live.condition == Condition::Intact) {
             tree.unpublished = match &run {
                 None => Some(format!("{} is gone", self.run.join(name).display())),
-                Some(run) => differs(&(self.outlet)(live), run, named.as_deref(), live, buffer)?,
+                Some(run) => match foreign(roots)? {
+                    None => differs(&(self.outlet)(live), run, named.as_deref(), live, buffer)?,
+                    is_foreign => is_foreign,
+                },
             };
             tree.missing_link = (self.missing_link)();
             tree.trust_changed = (self.trust_changed)(&tree.state);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::generation::certificates;
+use super::rename::Rename;
 use crate::config::service::{ANCHORS, Rendering};
 use crate::config::settings::{Certificate, Part, Settings};
 use crate::io::dir::{Dir, DiskError};
@@ -16,8 +17,8 @@ use crate::model::layout;
 use crate::model::meta::Meta;
 use crate::model::name::CertName;
 use crate::model::state::State;
-pub use chains::Chains;
 use chains::live;
+pub use chains::{Chains, Named};
 
 /// What the files of `trust` are made of.
 #[derive(Clone, Debug, Default)]
@@ -39,9 +40,14 @@ impl Trusted {
     /// The same where some chains were seen already; only the others are read.
     #[must_use]
     pub fn seen(settings: &Settings, lists: BTreeMap<String, String>, certs: Option<&Dir>, seen: Chains) -> Self {
-        let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
-        let names = settings.certificates.iter().map(Certificate::name).chain(faulty);
-        Self { roots: settings.anchors().into_iter().cloned().collect(), chains: seen.completed(certs, names), lists }
+        let faults = &settings.faults;
+        let faulty = faults.certificates.iter().map(|faulty| Named { name: &faulty.name, earlier: faulty.renamed_from.as_ref() });
+        let of_settings = settings.certificates.iter().map(|one| Named { name: one.name(), earlier: one.renamed_from.as_ref() });
+        // While names are hidden in a file that cannot be read, what is committed may be theirs.
+        let hidden = certs.filter(|_| faults.hidden.is_some()).and_then(|certs| certs.names().ok()).unwrap_or_default();
+        let hidden: Vec<CertName> = hidden.iter().filter_map(|name| CertName::parse(name).ok()).collect();
+        let chains = seen.completed(certs, of_settings.chain(faulty).chain(hidden.iter().map(Named::plain)));
+        Self { roots: settings.anchors().into_iter().cloned().collect(), chains, lists }
     }
 
     /// With all revocation lists of the state directory, whoever named them.
@@ -55,7 +61,7 @@ impl Trusted {
 
     /// These roots, and what is committed of these certificates.
     pub fn new<'a>(roots: Vec<Anchor>, certs: Option<&Dir>, names: impl Iterator<Item = &'a CertName>) -> Self {
-        Self { roots, chains: Chains::default().completed(certs, names), lists: BTreeMap::new() }
+        Self { roots, chains: Chains::default().completed(certs, names.map(Named::plain)), lists: BTreeMap::new() }
     }
 
     /// Takes this chain in place of what is committed of a certificate.
@@ -209,7 +215,8 @@ pub fn dropped(settings: &Settings) -> Vec<Dropped> {
     let Some(certs) = state.and_then(|state| state.child(layout::CERTS).ok().flatten()) else { return Vec::new() };
     let pinned = settings.anchors();
     let one = |certificate: &Certificate| {
-        let live = live(&certs, certificate.name()).ok().flatten()?;
+        let rename = Rename::of(certificate.name(), certificate.renamed_from.as_ref(), Some(&certs)).ok()?;
+        let live = live(&certs, rename.name_on_disk(certificate.name())).ok().flatten()?;
         let meta: Meta = serde_json::from_slice(&live.read(layout::META).ok().flatten()?.bytes).ok()?;
         let root = meta.anchor_sha256;
         let (name, generation) = (certificate.name().clone(), meta.generation.to_string());

@@ -1,9 +1,10 @@
 //! The metrics that every run leaves for a textfile collector, in one file that is renamed into place: what `status` would say then, whatever
 //! became of the run. It must never decide an exit code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::config::settings::{Certificate, Remains, Settings};
+use super::run::earlier_metrics;
+use crate::config::settings::{Certificate, MetricsFile, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
 use crate::model::clock::Clock;
@@ -14,17 +15,26 @@ use crate::plan::{broken, metrics};
 
 /// Writes them after a run, where the settings name a file.
 pub fn leave(settings: &Settings, report: &Report, clock: Clock) {
-    let Some(file) = &settings.metrics else { return };
+    let Some(file) = place(&settings.metrics, Some(&settings.paths)) else { return };
     let all: Vec<&Certificate> = settings.certificates.iter().collect();
-    put(file, report, broken::status(settings, &all, &on_disk(settings), clock.now()));
+    put(&file, report, broken::status(settings, &all, &on_disk(settings), clock.now()));
 }
 
 /// Writes them after a run that could not use the settings, where these name a file all the same: what an earlier run left would go on
 /// saying that all is well.
 pub fn leave_without_settings(remains: &Remains, report: &Report, clock: Clock) {
-    let Some(file) = &remains.metrics else { return };
+    let Some(file) = place(&remains.metrics, remains.paths.as_ref()) else { return };
     let status = |paths| broken::status_without_settings(remains, paths, &committed(remains, paths), clock.now());
-    put(file, report, remains.paths.as_ref().map_or_else(|| Ok(nothing_known(report)), status));
+    put(&file, report, remains.paths.as_ref().map_or_else(|| Ok(nothing_known(report)), status));
+}
+
+/// The file; where the settings do not say it any more, the one that they named when a run last could read them.
+fn place(said: &MetricsFile, paths: Option<&Paths>) -> Option<PathBuf> {
+    match said {
+        MetricsFile::None => None,
+        MetricsFile::At(file) => Some(file.clone()),
+        MetricsFile::AsBefore => earlier_metrics(&Dir::open(&paths?.state).ok().flatten()?),
+    }
 }
 
 /// What cannot be read is not healthy.

@@ -12,7 +12,7 @@ use self::ground::Ground;
 use self::notes::{note_failures, note_renamed};
 use super::flow::describe_leaf;
 use super::run::{disk_error, tell_what_serves};
-use super::swap::{demand_publishable, disk_failure, keep_anchors, refuse_foreign, renames};
+use super::swap::{demand_publishable, disk_failure, keep_anchors, refuse_foreign, refuse_foreign_run, renames};
 use crate::config::settings::{Certificate, Faulty, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
@@ -105,9 +105,7 @@ impl<'a> Work<'a> {
     fn all(&self, started: Time) -> Ended {
         let (certificates, error) = match self.state() {
             Ok(None) => (self.names().map(nothing).collect(), None),
-            Err(failure) => {
-                (self.names().map(|name| failed(CertReport::new(name.clone(), Outcome::Failed), failure.clone())).collect(), None)
-            }
+            Err(failure) => (self.all_failed(&failure), None),
             Ok(Some(state)) => match Lock::try_take(&state, layout::LOCK) {
                 Ok(Some(lock)) => {
                     let reports = self.under_lock(&state, started);
@@ -148,7 +146,15 @@ impl<'a> Work<'a> {
         reports
     }
 
+    fn all_failed(&self, failure: &Failure) -> Vec<CertReport> {
+        self.names().map(|name| failed(CertReport::new(name.clone(), Outcome::Failed), failure.clone())).collect()
+    }
+
     fn each(&self) -> Vec<CertReport> {
+        // Also where all is in its place: what lies in somebody else's directory may be exchanged at any time.
+        if let Err(failure) = refuse_foreign_run(self.paths) {
+            return self.all_failed(&failure);
+        }
         let (ground, now) = (self.ground(), self.clock.now());
         let of_settings = |settings: &'a Settings| settings.certificates.iter().map(|certificate| one(settings, certificate, &ground, now));
         let mut reports: Vec<CertReport> = self.settings().into_iter().flat_map(of_settings).collect();
@@ -162,6 +168,9 @@ impl<'a> Work<'a> {
 
     /// Another run is at work: 0 if every tree is complete already, else `locked`.
     fn while_locked(&self, state: &Dir) -> (Vec<CertReport>, Option<RunError>) {
+        if let Err(failure) = refuse_foreign_run(self.paths) {
+            return (self.all_failed(&failure), None);
+        }
         let ground = self.ground();
         let found = |settings: &'a Settings| {
             settings.certificates.iter().map(|c| as_it_is(c.name(), inventory::one(settings, c, &ground.trust))).collect::<Vec<_>>()

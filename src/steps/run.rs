@@ -31,6 +31,7 @@ use crate::model::state::LastError;
 pub use lines::interrupted;
 pub(super) use lines::{line, renamed, renamed_warning};
 pub(super) use locking::{disk_error, wait_for};
+pub(super) use owner::earlier_metrics;
 pub(super) use serves::tell as tell_what_serves;
 
 pub use command::Command;

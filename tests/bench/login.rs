@@ -86,13 +86,14 @@ fn ticks(pid: u32) -> u64 {
     rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
-/// With a verifier in this very process, whose work is not counted.
-#[expect(clippy::cast_precision_loss, reason = "kibibytes and wake-ups of one process")]
-fn attesting(bao: &OpenBao, swtpm: &Swtpm) {
-    // Threads that asked the TPM have ended by then, and with them what they are counted by.
-    const SETTLE: Duration = Duration::from_secs(20);
-    const LOOK: Duration = Duration::from_secs(30);
-    part(&format!("attesting to a verifier of Keylime's protocol (median of {ROUNDS}), and waiting ({} s)", LOOK.as_secs()));
+/// A host that attests.
+pub struct AttestingHost {
+    pub estate: Estate,
+    /// A verifier in this very process, whose work is not counted.
+    _verifier: Liar,
+}
+
+pub fn attesting_host(bao: &OpenBao, swtpm: &Swtpm) -> AttestingHost {
     let ca = Ca::root("Eye of Thundera", CaKeys::Ec);
     let verifier = Liar::start(&ca, &Leaf::server("keylime", &[], &["127.0.0.1".parse().expect("an address")], time::Duration::HOUR));
     verifier.twisted(Box::new(|ask, _, reply| {
@@ -109,7 +110,17 @@ fn attesting(bao: &OpenBao, swtpm: &Swtpm) {
         verifier.address,
         root.display()
     );
-    let estate = estate.with_tpm(&swtpm.direct(), &[]).with(web);
+    AttestingHost { estate: estate.with_tpm(&swtpm.direct(), &[]).with(web), _verifier: verifier }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "kibibytes and wake-ups of one process")]
+fn attesting(bao: &OpenBao, swtpm: &Swtpm) {
+    // Threads that asked the TPM have ended by then, and with them what they are counted by.
+    const SETTLE: Duration = Duration::from_secs(20);
+    const LOOK: Duration = Duration::from_secs(30);
+    part(&format!("attesting to a verifier of Keylime's protocol (median of {ROUNDS}), and waiting ({} s)", LOOK.as_secs()));
+    let host = attesting_host(bao, swtpm);
+    let estate = &host.estate;
     let once = estate.command(&["attest", "--once"]);
     measure(&once, None);
     let (mut costs, mut chip) = (Vec::new(), 0);

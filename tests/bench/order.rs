@@ -1,12 +1,16 @@
-//! `./run bench order`: writes `packaging/idle.ld`, which keeps the functions together that a run with nothing due uses.
+//! `./run bench order`: writes `packaging/order.ld`, which keeps the functions together that a run with nothing due uses, and beside them
+//! those of a renewal and of an attestation.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
 use super::host;
+use super::login::attesting_host;
 use crate::lab;
+use crate::lab::estate::Estate;
 use crate::lab::openbao::{OpenBao, Options};
+use crate::lab::swtpm::Swtpm;
 
 /// What is traced: what runs every few minutes on a host, or is asked of it by hand, and changes nothing.
 const IDLE: [&[&str]; 7] = [
@@ -20,38 +24,51 @@ const IDLE: [&[&str]; 7] = [
 ];
 
 const HEAD: &str =
-    "/* The functions that a run with nothing due uses, side by side. Written by `./run bench order`; packaging/build.rs gives it to the linker.
-   A name that a newer compiler no longer makes matches nothing, and costs memory, no more. */
+    "/* The functions that a run with nothing due uses, side by side, and beside them those of a renewal and of an attestation. Written by
+   `./run bench order`; packaging/build.rs gives it to the linker. A name that a newer compiler no longer makes matches nothing, and costs
+   memory, no more. */
 SECTIONS
 {
-  .text.idle :
-  {
 ";
-const TAIL: &str = "  }\n}\nINSERT BEFORE .text;\n";
+const TAIL: &str = "}\nINSERT BEFORE .text;\n";
 
 /// Traces the binary, which must have its symbols and no such order yet, and writes the order.
 pub fn order() {
     let bao = OpenBao::start(Options::REAL);
     let estate = host(&bao, 10);
     assert_eq!(estate.renew().code, 0);
-    let mut patterns = BTreeSet::new();
-    for (number, arguments) in IDLE.iter().enumerate() {
-        let trace = estate.dir.join(format!("trace.{number}"));
-        let own = estate.command(arguments);
-        let mut traced = Command::new(lab::program("valgrind").expect("valgrind"));
-        traced.args(["--quiet", "--tool=callgrind", "--demangle=no"]).arg(format!("--callgrind-out-file={}", trace.display()));
-        traced.arg(own.get_program()).args(own.get_args()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        let code = traced.output().expect("valgrind").status.code();
+    let mut idle = BTreeSet::new();
+    for arguments in IDLE {
         // Nothing is due, and `status --due` says that by 1.
-        assert_eq!(code, Some(i32::from(arguments.contains(&"--due"))), "{arguments:?}");
-        let text = String::from_utf8_lossy(&std::fs::read(&trace).expect("the trace")).into_owned();
-        patterns.extend(functions(&text, Path::new(own.get_program())).map(pattern));
+        idle.extend(used(&estate, arguments, i32::from(arguments.contains(&"--due"))));
     }
-    assert!(patterns.len() > 100, "{} functions have names: build with -C strip=debuginfo and OMENS_UNORDERED=1", patterns.len());
-    let lines: String = patterns.iter().map(|pattern| format!("    *(.text.{pattern})\n")).collect();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/idle.ld");
-    std::fs::write(&file, format!("{HEAD}{lines}{TAIL}")).expect("packaging/idle.ld");
-    println!("{}: {} functions", file.display(), patterns.len());
+    let mut busy = used(&estate, &["renew", "c0", "--force"], 0);
+    let swtpm = Swtpm::start(&[7]);
+    let agent = attesting_host(&bao, &swtpm);
+    busy.extend(used(&agent.estate, &["attest", "--once"], 0));
+    busy.retain(|pattern| !idle.contains(pattern));
+    assert!(idle.len() > 100, "{} functions have names: build with -C strip=debuginfo and OMENS_UNORDERED=1", idle.len());
+    let section = |name: &str, patterns: &BTreeSet<String>| {
+        let lines: String = patterns.iter().map(|pattern| format!("    *(.text.{pattern})\n")).collect();
+        format!("  .text.{name} :\n  {{\n{lines}  }}\n")
+    };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/order.ld");
+    let text = format!("{HEAD}{}{}{TAIL}", section("idle", &idle), section("busy", &busy));
+    std::fs::write(&file, text).expect("packaging/order.ld");
+    println!("{}: {} and {} functions", file.display(), idle.len(), busy.len());
+}
+
+/// Patterns of the functions of the binary that a run with these arguments uses, which must end with `code`.
+fn used(estate: &Estate, arguments: &[&str], code: i32) -> BTreeSet<String> {
+    let trace = estate.dir.join("trace");
+    let own = estate.command(arguments);
+    let mut traced = Command::new(lab::program("valgrind").expect("valgrind"));
+    traced.args(["--quiet", "--tool=callgrind", "--demangle=no"]).arg(format!("--callgrind-out-file={}", trace.display()));
+    traced.arg(own.get_program()).args(own.get_args()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    let output = traced.output().expect("valgrind");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&std::fs::read(&trace).expect("the trace")).into_owned();
+    functions(&text, Path::new(own.get_program())).map(pattern).collect()
 }
 
 /// The functions of this program in callgrind's output: `ob=` names the file, `fn=` the function; each name is spelt out once.

@@ -214,6 +214,20 @@ fn containers_are_compared_by_what_is_in_them_and_written_anew_only_where_that_d
     containers.secret("Book-of-Omens");
     containers.are_mended();
     opens("openssl", &["pkcs12", "-in", &containers.file("web.p12"), "-passin", "pass:Book-of-Omens", "-noout"]);
+    // Ours, although nobody can look into the old ones any more; what somebody else wrote is not, whatever its password.
+    let aside = |name: &str| dir.join(format!("{name}.before-omens")).exists();
+    let copied = std::fs::read(dir.join("copy.jks")).unwrap();
+    assert_eq!([aside("copy.p12"), aside("copy.jks")], [true, false], "only the foreign file of above was kept aside");
+    std::fs::write(dir.join("copy.jks"), &containers.copies()[0]).unwrap();
+    containers.are_mended();
+    assert!(aside("copy.jks") && std::fs::read(dir.join("copy.jks")).unwrap() != copied);
+    std::fs::remove_file(dir.join("copy.jks.before-omens")).unwrap();
+    // A killed run may have noted what it did not come to write.
+    containers.secret("Sword-of-Omens");
+    containers.are_mended();
+    assert!(!aside("copy.jks") && !dir.join("copy.p12.before-omens-2").exists());
+    containers.secret("Book-of-Omens");
+    containers.are_mended();
     // Without the password a boot publishes the rest, and says what is missing.
     std::fs::remove_file(password).unwrap();
     std::fs::remove_dir_all(estate.run_dir()).unwrap();
@@ -231,4 +245,54 @@ fn containers_are_compared_by_what_is_in_them_and_written_anew_only_where_that_d
     estate.force().expect(0, "web", "renewed");
     assert!(before.iter().zip(containers.copies()).all(|(before, after)| *before != after));
     containers.are_healthy();
+}
+
+/// `install`, killed at the n-th call of a kind; whether it came to that.
+fn install_killed(estate: &Estate, call: &str, number: usize) -> Option<bool> {
+    let omens = estate.command(&["install"]);
+    let mut command = std::process::Command::new(crate::lab::program("strace")?);
+    command.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &format!("inject={call}:signal=KILL:when={number}")]);
+    command.arg(omens.get_program()).args(omens.get_args()).env_clear().envs(omens.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    let output = crate::lab::child::run(command, std::time::Duration::from_secs(60));
+    assert!([0, 137].contains(&output.code), "{output:?}");
+    Some(output.code == 137)
+}
+
+/// Whatever `install` was killed at, the one that is repeated keeps each foreign file aside once, as what it was.
+#[test]
+fn an_install_that_was_killed_and_repeated_keeps_each_file_aside_once() {
+    for kind in ["", ", as = \"copy\""] {
+        let (_hostile, estate) = issued();
+        let dir = estate.dir.join("consumer");
+        let install = format!("install = [ {{ dir = \"{}\", cert = \"server.crt\", key = \"server.key\"{kind} }} ]\n", dir.display());
+        let estate = Estate { certs: vec![Cert { extra: install, ..Cert::web("web") }], ..estate };
+        estate.write();
+        for call in ["linkat", "symlinkat", "renameat", "fsync"] {
+            for number in 1.. {
+                std::fs::remove_dir_all(&dir).ok();
+                std::fs::create_dir(&dir).unwrap();
+                let foreign = ["server.crt", "server.key"].map(|file| (dir.join(file), format!("theirs: {file}")));
+                foreign.iter().for_each(|(path, text)| std::fs::write(path, text).unwrap());
+                let Some(killed) = install_killed(&estate, call, number) else {
+                    return crate::skipped("an install that is killed at each call: there is no strace");
+                };
+                if !killed {
+                    assert!(number > 1 || (call, kind.is_empty()) == ("symlinkat", false), "{call} was never called");
+                    break;
+                }
+                let run = estate.omens(&["install"]);
+                assert_eq!(run.code, 0, "{run}");
+                let mut names: Vec<String> =
+                    std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+                names.sort();
+                let expected = ["server.crt", "server.crt.before-omens", "server.key", "server.key.before-omens"];
+                assert_eq!(names, expected, "killed at {call} {number}{kind}: {run}");
+                for (path, text) in &foreign {
+                    let aside = std::path::PathBuf::from(format!("{}.before-omens", path.display()));
+                    assert_eq!(&std::fs::read_to_string(aside).unwrap(), text, "{call} {number}");
+                }
+                assert!(!std::fs::read_to_string(dir.join("server.key")).unwrap().contains("theirs"));
+            }
+        }
+    }
 }

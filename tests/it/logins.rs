@@ -1,6 +1,8 @@
 //! What `status` says of a login without asking anybody: that a run waits for one, and that one ends before it is needed.
 
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -239,4 +241,115 @@ fn a_service_account_logs_in_by_its_token_which_is_read_anew_each_time() {
         (&json!([]), &json!([])),
         "whoever writes it keeps it alive: {status}"
     );
+}
+
+/// Somebody who answers as the API of a cluster does: a `TokenReview` of one token that is good, asked for by another one.
+struct Cluster {
+    port: u16,
+    /// The token of a pod that is known, and what was asked.
+    known: Arc<Mutex<(String, Vec<Value>)>>,
+}
+
+impl Cluster {
+    const REVIEWER: &str = "the token of the one who may ask";
+
+    fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (port, known) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new((String::new(), Vec::new()))));
+        let answers = Arc::clone(&known);
+        std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| Self::answer(&stream, &answers)));
+        Self { port, known }
+    }
+
+    /// One request (`authentication.k8s.io/v1`, TokenReview), and the connection ends.
+    fn answer(stream: &std::net::TcpStream, known: &Mutex<(String, Vec<Value>)>) {
+        let mut reader = std::io::BufReader::new(stream);
+        let (mut head, mut length) = (Vec::new(), 0);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 || line.trim().is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':').map_or((line.trim(), ""), |(name, value)| (name, value.trim()));
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.parse().unwrap();
+            }
+            head.push(line.trim().to_owned());
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let mut known = known.lock().unwrap();
+        let may_ask = head.iter().any(|line| *line == format!("Authorization: Bearer {}", Self::REVIEWER));
+        let is_review = head[0] == "POST /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1";
+        let status = if asked["spec"]["token"] == known.0.as_str() {
+            let user =
+                json!({ "username": "system:serviceaccount:default:omens", "uid": "7d1e8b0a", "groups": ["system:serviceaccounts"] });
+            json!({ "authenticated": true, "user": user, "audiences": ["openbao"] })
+        } else {
+            json!({ "authenticated": false, "error": "[invalid bearer token, token has expired]" })
+        };
+        let (code, answer) = if may_ask && is_review {
+            ("201 Created", json!({ "kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1", "status": status }))
+        } else {
+            ("401 Unauthorized", json!({ "kind": "Status", "status": "Failure", "code": 401 }))
+        };
+        known.1.push(asked);
+        let answer = answer.to_string();
+        let head =
+            format!("HTTP/1.1 {code}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
+        let mut writer = stream;
+        writer.write_all(format!("{head}{answer}").as_bytes()).ok();
+    }
+}
+
+/// The auth method `kubernetes` of a real OpenBao, which asks a cluster about the token that it is shown.
+#[test]
+fn a_service_account_logs_in_by_the_auth_method_of_clusters_which_asks_one_about_its_token() {
+    let (bao, signer, cluster) = (OpenBao::shared(), Signer::new("pods"), Cluster::start());
+    bao.api("POST", "sys/auth/cluster", Some(json!({ "type": "kubernetes" })));
+    let host = format!("http://127.0.0.1:{}", cluster.port);
+    // Its own CA has to be named, which plain http on this host has no use for.
+    let ca = bao.root.pem.clone();
+    let config =
+        json!({ "kubernetes_host": host, "kubernetes_ca_cert": ca, "token_reviewer_jwt": Cluster::REVIEWER, "disable_local_ca_jwt": true });
+    bao.api("POST", "auth/cluster/config", Some(config));
+    let role = json!({
+        "bound_service_account_names": ["omens"], "bound_service_account_namespaces": ["default"], "audience": "openbao",
+        "token_policies": ["omens-renew"], "token_no_default_policy": true, "token_ttl": "10m"
+    });
+    bao.api("POST", "auth/cluster/role/omens", Some(role));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let token = |account: &str, number: u64| {
+        let of_pod =
+            json!({ "namespace": "default", "serviceaccount": { "name": account, "uid": "7d1e8b0a" }, "pod": { "name": "web-0" } });
+        let subject = format!("system:serviceaccount:default:{account}");
+        let times = (now + 600 + number, now - number);
+        signer.token(&json!({ "iss": "https://kubernetes.default.svc", "sub": subject, "aud": ["openbao"], "exp": times.0, "iat": times.1, "nbf": times.1, "kubernetes.io": of_pod }))
+    };
+    let login = "[ { jwt = { mount = \"cluster\", role = \"omens\", jwt = \"file:DIR/token\" } } ]";
+    let secrets = vec![("token".to_owned(), token("omens", 1))];
+    let authority = Authority { address: bao.address(), root_pem: bao.root.pem.clone(), login: login.to_owned(), secrets };
+    let estate = Estate::new("cluster", authority).with(Cert::web("web"));
+    let asked = || cluster.known.lock().unwrap().1.len();
+
+    // A token that the cluster does not know any more.
+    let run = estate.renew();
+    run.expect(1, "web", "failed").because("web", "issue/login-refused");
+    assert_eq!((asked(), estate.signed()), (1, 0), "the cluster was asked: {run}");
+    // The kubelet has replaced it.
+    let replace = |token: &str| {
+        token.clone_into(&mut cluster.known.lock().unwrap().0);
+        place::write_secret(&estate.dir.join("token"), token);
+    };
+    let second = token("omens", 2);
+    replace(&second);
+    let run = estate.renew();
+    run.expect(0, "web", "renewed");
+    let review = cluster.known.lock().unwrap().1.last().cloned().unwrap();
+    assert_eq!(review["spec"]["audiences"], json!(["openbao"]), "{review}");
+    assert!(review["spec"]["token"] == second.as_str() && !run.stdout.contains(&second), "{run}");
+    // Another account of the cluster is none of the role's.
+    replace(&token("other", 3));
+    estate.force().expect(1, "web", "failed").because("web", "issue/login-refused");
 }

@@ -67,6 +67,7 @@ mod reference;
 mod renew;
 mod reseal;
 mod resident;
+mod resident_rsa;
 mod restore;
 mod revocation;
 mod rollback;
@@ -93,10 +94,12 @@ mod tpm_refuses;
 mod tpm_use;
 mod trust;
 mod units;
+mod usage;
 mod vm;
 mod vm_attested;
 mod web;
 mod windows;
+mod writes;
 
 /// Says loudly that something was not tested, here and at the end of `./run test`.
 fn skipped(what: &str) {

@@ -104,3 +104,34 @@ fn a_run_that_could_not_use_the_settings_takes_back_that_all_is_well() {
     }
     assert_eq!(host.value("omens_healthy"), Some(1));
 }
+
+#[test]
+fn where_the_settings_do_not_say_any_more_where_the_metrics_are_they_are_where_they_were() {
+    let host = Host::renewed();
+    type Change = fn(String) -> String;
+    let unreadable: [(&str, Change, i32); 3] = [
+        ("no TOML where the table begins", |text| text.replace("[metrics]", "[metrics"), 2),
+        ("no file for a collector", |text| text.replace("omens.prom", "omens.txt"), 1),
+        ("a key that is misspelled", |text| text.replace("\ntextfile", "\ntextfiel"), 1),
+    ];
+    for (what, change, code) in unreadable {
+        for command in [&["renew", "--all"][..], &["restore"]] {
+            host.write(|text| text);
+            host.estate.renew();
+            assert_eq!(host.value("omens_healthy"), Some(1), "{what}");
+            host.write(change);
+            let run = host.estate.omens(command);
+            assert!(run.code == code || (command == ["restore"] && run.code == 1), "{what}: {run}");
+            assert_eq!(host.value("omens_healthy"), Some(0), "{what} {command:?}: {run}");
+        }
+    }
+    // Where nobody wants them any more, they are nobody's to write.
+    host.write(|text| text);
+    host.estate.renew();
+    let left = host.left();
+    host.write(|text| text.split("\n[metrics]").next().unwrap().to_owned());
+    assert_eq!(host.estate.renew().code, 0);
+    host.write(|text| text.split("\n[metrics]").next().unwrap().replace("[host]", "[hots]"));
+    assert_eq!(host.estate.renew().code, 2);
+    assert_eq!(host.left(), left);
+}

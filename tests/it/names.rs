@@ -204,6 +204,10 @@ fn a_rename_whose_entry_has_another_fault_loses_nothing_at_a_boot() {
         let directory = estate.run_dir().join(name).join("gen-1");
         assert!(include.contains(&format!("{}/key.pem", directory.display())), "{include}");
     }
+    // Its chain is one that consumers may meet, under whatever name it lies.
+    let intermediates = std::fs::read_to_string(estate.run_dir().join("trust/intermediates.pem")).unwrap();
+    let chain = std::fs::read_to_string(estate.run_dir().join("www/live/chain.pem")).unwrap();
+    assert!(!chain.is_empty() && intermediates == chain, "{intermediates}");
     estate.omens(&["restore"]).expect(1, "www", "kept");
     let status = estate.omens(&["status"]);
     assert_eq!((&status.cert("www")["live"], &status.cert("www")["published"]), (&json!(1), &json!(1)), "{status}");

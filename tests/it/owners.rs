@@ -45,11 +45,19 @@ fn a_directory_of_somebody_else_is_used_for_nothing() {
         std::os::unix::fs::chown(&directory, Some(12_345), None).unwrap();
         let run = estate.force();
         assert!(run.code == 1 && run.json.to_string().contains("\"foreign-owner\""), "{run}");
+        // Also of a tree that is whole: it is left alone, and it is said.
         let restored = estate.omens(&["restore"]);
-        // What is whole in the run directory is left alone.
-        let (code, outcome) = if directory == estate.state() { (1, "failed") } else { (0, "kept") };
-        restored.expect(code, "web", outcome);
+        restored.expect(1, "web", "failed").because("web", "publish/foreign-owner");
+        assert!(restored.cert("web")["error"]["hint"].as_str().unwrap().contains("chown"), "{restored}");
         assert_eq!(names(), before, "{run}{restored}");
+        if directory == estate.run_dir() {
+            // Nor does a run in which nothing else is due pass over it.
+            let run = estate.renew();
+            run.expect(1, "web", "failed").because("web", "publish/foreign-owner");
+            assert_eq!(run.reasons("web"), ["unpublished"], "{run}");
+            let status = estate.omens(&["status"]);
+            assert_eq!((status.code, &status.cert("web")["last_error"]["failure"]["code"]), (1, &"foreign-owner".into()), "{status}");
+        }
         assert_eq!((hostile.sign_requests(), estate.committed("web")), (1, Some(1)), "{run}");
         std::os::unix::fs::chown(&directory, Some(0), None).unwrap();
         estate.force().expect(0, "web", "renewed");

@@ -68,7 +68,8 @@ fn what_a_resident_key_cannot_be_used_for_is_refused_before_anything_is_asked() 
     unusable(with("install = [ { dir = \"/etc/web\", key = \"web.key\" } ]\n"), &[7], "key.pem");
     assert_eq!(code(with("install = [ { dir = \"/etc\", key = \"omens-test.key\" } ]\n"), &[]).0, 0);
     assert_eq!(code(Cert { extra: "resident_at_own_risk = true\n".to_owned(), ..resident("web").reloaded_by(nginx) }, &[]).0, 0);
-    let (exit, found, text) = code(Cert { algorithm: "rsa-2048".to_owned(), ..resident("web") }, &[]);
+    let (exit, found, text) =
+        code(Cert { algorithm: "rsa-3072".to_owned(), profile: "infrastructure-rsa".to_owned(), ..resident("web") }, &[]);
     assert_eq!((exit, found.as_deref()), (2, Some("bad-value")), "{text}");
     // A fault of one certificate is that one's alone.
     let refused = estate(resident("web").reloaded_by(nginx), &[]).renew();

@@ -75,6 +75,11 @@ fn what_is_replaced_is_revoked_by_a_login_of_its_own_and_what_is_revoked_is_repl
         run.cert("web")["error"]["text"].as_str().unwrap().contains("the certificate of api that serves") && !is_revoked(&api),
         "{run}"
     );
+    // A number that the CA does not know is said as that, and not as a matter of roles.
+    let run = web.estate.omens(&["revoke", "web", "--serial", "01:02:03", "--yes"]);
+    run.expect(1, "web", "failed");
+    let hint = run.cert("web")["error"]["hint"].as_str().unwrap();
+    assert!(hint.starts_with("pki_int keeps no certificate of that serial number: compare it with `serial`"), "{run}");
     web.estate.omens(&["revoke", "web", "--serial", &live.to_uppercase(), "--live", "--yes"]).expect(0, "web", "revoked");
     assert_eq!(web.estate.omens(&["plan"]).reasons("web"), ["revoked"]);
     let renewed = web.estate.renew();

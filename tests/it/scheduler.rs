@@ -371,10 +371,10 @@ fn what_cannot_be_served_is_said_before_anything_is_done() {
         (&["--cron", "every day"][..], "such as \"*/15 * * * *\""),
         (&["--cron", "0 0 13 * FRI"], "two ways"),
         (&["--cron", "*/90 * * * *"], "never comes round twice"),
-        (&["--every", "1m", "--cron", "* * * * *"], "cannot be used with"),
+        (&["--every", "1m", "--cron", "* * * * *"], "does not go together with"),
         (&["--every", "10"], "its unit"),
         (&["--every", "0s"], "expected 1s to 7d"),
-        (&["nginx"], "unexpected argument"),
+        (&["nginx"], "expected no further word"),
     ] {
         let plain = estate.plain(&[&["run"], arguments].concat());
         assert_eq!((plain.code, plain.stdout.as_str()), (2, ""), "{arguments:?}: {plain:?}");

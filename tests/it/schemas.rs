@@ -305,13 +305,20 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         (&["install"], "report", 2),
         (&["--foo"], "report", 2),
         (&["attest", "--once"], "attest", 2),
+        (&["attest"], "attest", 2),
+        (&["attest", "--once", "--foo"], "attest", 2),
+        (&["attest", "--print-policy"], "attest-policy", 2),
+        (&["attest", "--print-policy", "--foo"], "attest-policy", 2),
         (&["init", "--root", &gone], "init", 2),
         (&["init", "--root", &host], "init", 0),
         (&["init", "--server"], "init-server", 0),
+        (&["init", "--server", "--foo"], "init-server", 2),
         (&["explain", "eku.absent"], "explain", 0),
         (&["explain", "no.such"], "explain", 2),
+        (&["explain"], "explain", 2),
         (&["chain-audit", "--list-findings"], "chain-audit-findings", 0),
         (&["schema"], "schema", 0),
+        (&["schema", "no-such"], "schema", 2),
     ] {
         let mut command = Command::new(omens());
         command.args(["--json", "--config"]).arg(dir.join("omens.toml")).args(arguments);
@@ -319,10 +326,27 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
         assert_eq!(output.code, code, "{arguments:?}: {document}");
         fits(name, &document);
-        if name == "chain-audit" || name == "probe" {
-            assert!(document["error"]["code"].is_string() && document.get("certificates").is_none(), "{arguments:?}: {document}");
+        // What a run reports lists certificates; no other document becomes one of those where nothing was attempted.
+        if code == 2 && name != "report" {
+            assert_eq!(document["schema"], format!("omens.{name}/1"), "{arguments:?}: {document}");
+            let says = |field: &str| document[field]["code"].is_string() || document[field][0]["code"].is_string();
+            assert!(says("error") || says("errors"), "{arguments:?}: {document}");
+            let lists = ["plan", "status", "init", "check-config"].contains(&name);
+            assert!(lists || document.get("certificates").is_none(), "{arguments:?}: {document}");
         }
     }
+}
+
+/// The settings are right, and the TPM does not answer: the document has its own shape, and the exit code that the process has.
+#[test]
+fn what_a_tpm_does_not_give_is_told_in_the_document_that_was_asked_for() {
+    let hostile = crate::lab::hostile::Hostile::start();
+    let estate = hostile.estate().with_tpm("swtpm:host=127.0.0.1,port=1", &[]);
+    let by = "by = [ { keylime = { registrar = \"https://127.0.0.1:1\", verifier = \"https://127.0.0.1:1\" } } ]";
+    std::fs::write(estate.settings(), format!("{}\n[attestation]\n{by}\n", estate.settings_text())).unwrap();
+    let run = estate.omens(&["attest", "--print-policy"]);
+    fits("attest-policy", &run.json);
+    assert_eq!((run.code, &run.json["exit"], &run.json["error"]["code"]), (1, &1.into(), &"tpm-unreachable".into()), "{run}");
 }
 
 #[test]

@@ -361,6 +361,20 @@ fn what_failed_is_on_stderr_and_quiet_leaves_the_rest_out() {
     assert!(quiet.stderr.contains(": failed: issue: permission-denied"), "{quiet:?}");
     let json = estate.omens(&["renew", "--all"]);
     assert!(json.stderr.contains(": failed: issue: permission-denied"), "{json}");
+    // Those who only look say on stderr what needs attention, and nothing else.
+    let looked = estate.plain(&["status", "--quiet"]);
+    assert_eq!((looked.code, looked.stdout.as_str()), (1, ""), "{looked:?}");
+    assert!(looked.stderr.contains("permission-denied") && !looked.stderr.contains("  healthy  "), "{looked:?}");
+    for (arguments, code) in [
+        (&["plan", "-q"][..], 0),
+        (&["check-config", "-q"], 0),
+        (&["status", "-q", "--due"], 0),
+        (&["probe", "-q", "127.0.0.1:1"], 1),
+        (&["chain-audit", "-q", "--fail-on", "none"], 0),
+    ] {
+        let looked = estate.plain(arguments);
+        assert_eq!((looked.code, looked.stdout.as_str(), looked.stderr.is_empty()), (code, "", code == 0), "{arguments:?}: {looked:?}");
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod host;
 mod installed;
 mod many;
 mod revocation;
+mod rollout;
 mod services;
 mod stories;
 mod time_of_day;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use omens::config::keys::{Key, Kind, Table};
@@ -24,6 +25,14 @@ pub enum Manner {
     Refuses,
     /// Refuses as long as this certificate is not the one that it serves already.
     RefusesTheNew(String),
+    /// Reads the next time, and from then on forgets what it served when it is asked.
+    ReadsOnce,
+    /// Says that it read, and serves nothing.
+    Forgets,
+    /// Is started anew: with new files of this certificate it ends, with those that it served it comes back.
+    EndsByTheNew(String),
+    /// Ends whatever it is given.
+    Ends,
     /// The run dies while it is asked.
     Dies,
 }
@@ -39,6 +48,10 @@ pub struct Daemon {
     pub rank: Mutex<u8>,
     /// Whether it waits for all other daemons.
     pub waits: Mutex<bool>,
+    /// Whether it is started anew to read its files.
+    pub restarts: Mutex<bool>,
+    /// How often it has refused.
+    refused: AtomicU32,
     /// The leaf that it serves for each certificate, DER.
     pub serves: Mutex<BTreeMap<String, Vec<u8>>>,
     events: Events,
@@ -57,6 +70,8 @@ impl Daemon {
             state: Mutex::new(ServiceState::Running),
             rank: Mutex::new(u8::MAX),
             waits: Mutex::new(false),
+            restarts: Mutex::new(false),
+            refused: AtomicU32::new(0),
             serves: Mutex::default(),
             events: events.clone(),
         });
@@ -100,6 +115,23 @@ impl Daemon {
         *self.serves.lock().expect("serves") = read;
         Ok(())
     }
+
+    /// A restart: what it served is remembered by its files alone, so the leaves are compared before they are forgotten.
+    fn begin_anew(&self, ends_by_new: Option<&str>) -> Result<Reply, Failure> {
+        match self.read(ends_by_new) {
+            Ok(()) => {
+                *self.state.lock().expect("state") = ServiceState::Running;
+                Ok(Reply::done())
+            }
+            Err(why) => self.end(&why),
+        }
+    }
+
+    /// It is gone: its unit has failed. What it served stays known, so that it can tell new from old.
+    fn end(&self, why: &str) -> Result<Reply, Failure> {
+        *self.state.lock().expect("state") = ServiceState::Failed;
+        Err(refused(why))
+    }
 }
 
 /// A daemon as the settings name it.
@@ -127,6 +159,10 @@ impl Service for Named {
         if *self.0.waits.lock().expect("waits") { &["memory"] } else { &[] }
     }
 
+    fn restarts(&self) -> bool {
+        *self.0.restarts.lock().expect("restarts")
+    }
+
     fn state(&self) -> Answer<'_, ServiceState> {
         Box::pin(async { Ok(*self.0.state.lock().expect("state")) })
     }
@@ -137,10 +173,22 @@ impl Service for Named {
             let manner = self.0.manner.lock().expect("manner").clone();
             match manner {
                 Manner::Dies => panic!("the run dies while a service is asked"),
-                Manner::Refuses => Err(refused("it does not want to")),
+                Manner::Refuses => {
+                    Err(refused(format!("it does not want to, at request {}", self.0.refused.fetch_add(1, Ordering::SeqCst))))
+                }
                 Manner::KeepsWhatItHas => Ok(Reply::done()),
                 Manner::Reads => self.0.read(None).map(|()| Reply::done()).map_err(refused),
                 Manner::RefusesTheNew(name) => self.0.read(Some(&name)).map(|()| Reply::done()).map_err(refused),
+                Manner::ReadsOnce => {
+                    self.0.be(Manner::Forgets);
+                    self.0.read(None).map(|()| Reply::done()).map_err(refused)
+                }
+                Manner::Forgets => {
+                    self.0.serves.lock().expect("serves").clear();
+                    Ok(Reply::done())
+                }
+                Manner::EndsByTheNew(name) => self.0.begin_anew(Some(&name)),
+                Manner::Ends => self.0.end("it ends at once"),
             }
         })
     }
@@ -148,6 +196,9 @@ impl Service for Named {
     fn start<'a>(&'a self, _: &'a [Deployed]) -> Answer<'a, Reply> {
         Box::pin(async {
             self.0.events.add(format!("start {}", short(&self.0.name)));
+            if *self.0.manner.lock().expect("manner") == Manner::Refuses {
+                return Err(refused("it does not start"));
+            }
             self.0.read(None).map_err(refused)?;
             *self.0.state.lock().expect("state") = ServiceState::Running;
             Ok(Reply::done())

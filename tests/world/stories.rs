@@ -25,7 +25,7 @@ fn host(certs: &[Cert]) -> (Turn, Host) {
 }
 
 /// Outcome, proof and code of the error of each certificate, in the order of the settings.
-fn told(report: &Report) -> Vec<(String, Outcome, Option<Proof>, Option<&'static str>)> {
+pub fn told(report: &Report) -> Vec<(String, Outcome, Option<Proof>, Option<&'static str>)> {
     let one = |c: &omens::model::report::CertReport| {
         (c.name.to_string(), c.outcome, c.proof, c.error.as_ref().map(|failure| failure.code.as_str()))
     };
@@ -33,7 +33,7 @@ fn told(report: &Report) -> Vec<(String, Outcome, Option<Proof>, Option<&'static
 }
 
 /// A host whose certificates are all committed and served, and now due.
-fn due(certs: &[Cert]) -> (Turn, Host) {
+pub fn due(certs: &[Cert]) -> (Turn, Host) {
     let (turn, host) = host(certs);
     let report = host.renew();
     assert_eq!(report.exit, 0, "{report:#?}");

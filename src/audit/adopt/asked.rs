@@ -68,10 +68,12 @@ fn look_through(text: &str, asked: &mut Asked) {
                 let mount: String = before.chars().rev().take_while(|c| is_of_path(*c)).collect::<Vec<_>>().into_iter().rev().collect();
                 let mount = mount.rsplit("v1/").next().unwrap_or_default().trim_matches('/').to_owned();
                 let role: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+                // What a policy allows by a pattern is no role.
+                let is_pattern = after.chars().nth(role.chars().count()).is_some_and(|next| "*+{$".contains(next));
                 let role = role.trim_matches(['.', '-']).to_owned();
                 if !role.is_empty() && crate::config::value::mount(&mount).is_ok() {
                     asked.mounts.insert(mount);
-                    asked.roles.insert(role);
+                    asked.roles.extend((!is_pattern).then_some(role));
                 }
             }
         }
@@ -96,7 +98,8 @@ mod tests {
         look_through(
             "#!/bin/sh\n# VAULT_ADDR=https://old:8200\nexport BAO_ADDR=\"https://bao.example:8200\"\n\
              bao write -format=json pki_int/issue/web-servers common_name=x\n\
-             curl -s \"$BAO_ADDR/v1/team/pki/sign/hosts\" -d @csr\nVAULT_ADDR=http://plain:8200\necho /issue/ $x/issue/$ROLE\n",
+             curl -s \"$BAO_ADDR/v1/team/pki/sign/hosts\" -d @csr\nVAULT_ADDR=http://plain:8200\necho /issue/ $x/issue/$ROLE\n\
+             path \"pki_int/sign/weak-*\" { }\npath \"pki_int/issue/host-{{identity.entity.name}}\" { }\n",
             &mut asked,
         );
         let of = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<BTreeSet<_>>();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::arguments::{Attest, Command};
-use super::exit::{FAILED, OK, REFUSED};
+use super::exit::{FAILED, OK};
 use super::session::Session;
 use crate::config::settings::Settings;
 use crate::io::runtime::runtime;
@@ -226,8 +226,6 @@ fn named(values: &PcrValues) -> BTreeMap<u32, [String; 1]> {
 }
 
 fn refuse(session: &mut Session<'_>, command: &Command, failure: Failure) -> u8 {
-    let error = RunError { code: failure.code, text: failure.text, hint: failure.hint };
-    let code = session.refuse(command, error);
     // The settings were right: what was wanted could not be done.
-    if code == REFUSED { FAILED } else { code }
+    session.refuse_with(command, RunError { code: failure.code, text: failure.text, hint: failure.hint }, FAILED)
 }

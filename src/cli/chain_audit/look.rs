@@ -14,7 +14,7 @@ use crate::audit::rules::material;
 use crate::audit::run;
 use crate::audit::target::AuditTarget;
 use crate::config;
-use crate::config::settings::Settings;
+use crate::config::settings::{Remains, Settings};
 use crate::io::look::{self, View};
 use crate::io::read;
 use crate::judge::assess::Requirements;
@@ -50,9 +50,15 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
     }
     let mut given = given(&view, arguments)?;
     let at = arguments.at.unwrap_or_else(|| session.clock.now());
-    let host = view.host_name().unwrap_or_else(|| "localhost".to_owned());
+    let read = settings(session, arguments);
+    let named = match &read {
+        Some(Ok(settings)) => Some(settings.host.clone()),
+        Some(Err(remains)) => remains.host.clone(),
+        None => None,
+    };
+    let host = named.or_else(|| view.host_name()).unwrap_or_else(|| "localhost".to_owned());
     let mut findings = HostFindings::new(at, &host);
-    let settings = settings(session, arguments, &mut findings);
+    let settings = usable(read, &mut findings);
     if let Some(settings) = &settings {
         if given.anchors.is_empty() {
             given.anchors.extend(settings.anchor_ders());
@@ -78,8 +84,8 @@ pub(super) fn look(session: &Session<'_>, arguments: &ChainAudit) -> Result<Docu
     Ok(findings.into_document())
 }
 
-/// This host's settings, where they are to be used; what is wrong in them is part of the report. Nobody has to have any.
-fn settings(session: &Session<'_>, arguments: &ChainAudit, findings: &mut HostFindings) -> Option<Settings> {
+/// This host's settings, where they are to be used. Nobody has to have any.
+fn settings(session: &Session<'_>, arguments: &ChainAudit) -> Option<Result<Settings, Box<Remains>>> {
     if arguments.no_config || arguments.root.is_some() {
         return None;
     }
@@ -87,7 +93,12 @@ fn settings(session: &Session<'_>, arguments: &ChainAudit, findings: &mut HostFi
     if file.as_path() == Path::new(super::super::arguments::CONFIG) && View::host().meta(file).is_err_and(|error| error.is_absent()) {
         return None;
     }
-    match session.settings(false) {
+    Some(session.settings(false))
+}
+
+/// What of them can be used; what is wrong in them is part of the report.
+fn usable(read: Option<Result<Settings, Box<Remains>>>, findings: &mut HostFindings) -> Option<Settings> {
+    match read? {
         Ok(settings) => {
             own::settings_are_wrong(&settings.faults.errors, findings);
             Some(settings)

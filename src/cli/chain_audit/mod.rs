@@ -40,8 +40,9 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &ChainAudit) -> u8 {
     };
     match document {
         Ok(document) => {
-            print(session, options, &document);
-            exit(&document, options.fail_on, arguments.verdict)
+            let exit = exit(&document, options.fail_on, arguments.verdict);
+            print(session, options, &document, exit);
+            exit
         }
         Err(error) => {
             let empty = Report { error: Some(error), ..session.empty("chain-audit", REFUSED) };
@@ -88,11 +89,15 @@ fn exit(document: &Document, fail_on: FailOn, verdict: AuditVerdict) -> u8 {
     if found || rejected { FAILED } else { OK }
 }
 
-fn print(session: &mut Session<'_>, options: AuditReport, document: &Document) {
+fn print(session: &mut Session<'_>, options: AuditReport, document: &Document, exit: u8) {
     let format = if session.global.json { AuditFormat::Json } else { options.format };
     let text = match format {
         AuditFormat::Json => return session.output.document(document),
-        AuditFormat::Text => report::text::write(document, session.style.colors()),
+        AuditFormat::Text => {
+            let text = report::text::write(document, session.style.colors());
+            session.result(&text, exit);
+            return;
+        }
         AuditFormat::Html => report::html::write(document),
         AuditFormat::Sarif => report::sarif::write(document),
         AuditFormat::Junit => report::junit::write(document),

@@ -182,7 +182,7 @@ pub(in crate::config) static KEY: Table = Table {
             Kind::Text("sealed, resident or file"),
             "sealed where there is a [tpm], else file",
             "\"sealed\"",
-            "How it rests: sealed to the TPM and in clear only in memory, resident in the TPM (ec-p256), which it never leaves, or in a file of mode 0600.",
+            "How it rests: sealed to the TPM and in clear only in memory, resident in the TPM (ec-p256 or rsa-2048), which it never leaves, or in a file of mode 0600.",
         ),
     ],
 };
@@ -246,7 +246,7 @@ pub(in crate::config) static BEFORE_EXEC: Table = Table {
     about: "A program that may refuse a new generation.",
     keys: &[
         Key::required("command", COMMAND, "[\"/usr/sbin/nginx\", \"-t\"]", COMMAND_ABOUT),
-        Key::or("timeout", Kind::Span, "\"30s\"", "\"1m\"", "How long it may take, at most 10m; then it is killed with its process group."),
+        Key::or("timeout", Kind::Span, "\"30s\"", "\"1m\"", "At most 10m; then its process group is killed, and what left that goes on."),
     ],
 };
 

@@ -52,7 +52,13 @@ pub(in crate::config) static NOTIFY: Table = Table {
             "[\"/usr/local/sbin/tell\", \"operators\"]",
             "The program, by its absolute path, and what it is given.",
         ),
-        Key::or("timeout", Kind::Span, "\"30s\"", "\"10s\"", "When it is killed with its process group, at most 10m."),
+        Key::or(
+            "timeout",
+            Kind::Span,
+            "\"30s\"",
+            "\"10s\"",
+            "When it is killed with its process group, at most 10m. What it started with `setsid` goes on.",
+        ),
     ],
 };
 

@@ -162,16 +162,23 @@ pub(super) fn of_call(path: &str, answer: &Answer, secrets: &[&str], now: Time) 
     let failure = |code, hint: String| Failure::new(Stage::Issue, code, text.clone()).hint(hint);
     match class {
         Class::Denied => {
-            let hint = format!(
-                "the token is good, but its policy lacks `update` on {path} (or its allowed_parameters leave out csr, ttl or format); \
-                 `omens check-config --online` lists what is missing"
-            );
+            // What revokes asks for one thing, and is no login of renewals.
+            let more = if path.ends_with("/revoke") {
+                "; it is the login of openbao.revoke_login"
+            } else {
+                " (or its allowed_parameters leave out csr, ttl or format); `omens check-config --online` lists what is missing"
+            };
+            let hint = format!("the token is good, but its policy lacks `update` on {path}{more}");
             Problem::definite(failure(Code::PermissionDenied, hint))
         }
         Class::TokenNotAccepted => {
             let hint =
                 "the token is unknown, expired or revoked: check the login's token_ttl and token_num_uses, or the token file".to_owned();
             Problem { token_not_accepted: true, ..Problem::definite(failure(Code::PermissionDenied, hint)) }
+        }
+        // An engine that has no such certificate says that it has not, where no engine has no words for it.
+        Class::NotFound if path.ends_with("/revoke") && errors.iter().any(|text| text.contains("serial")) => {
+            Problem::definite(failure(Code::RoleRefused, agree(path, &errors)))
         }
         Class::NotFound => Problem::definite(failure(Code::RoleRefused, format!("check openbao.mount: nothing is mounted at {path}"))),
         Class::Refused => Problem::definite(failure(Code::RoleRefused, agree(path, &errors))),
@@ -182,6 +189,9 @@ pub(super) fn of_call(path: &str, answer: &Answer, secrets: &[&str], now: Time) 
 /// What a role and a certificate disagree about, by the engine's own words ([Signing](crate::io::openbao#signing)): the field of the role
 /// and the key of the settings that are to agree.
 fn agree(path: &str, errors: &[String]) -> String {
+    if let Some(mount) = path.strip_suffix("/revoke") {
+        return no_such_serial(mount);
+    }
     const SAID: [Disagreement; 9] = [
         Disagreement { says: "unknown role", field: "there is no such role", key: "role" },
         Disagreement { says: "uri subject alternative name", field: "allowed_uri_sans", key: "uri" },
@@ -209,6 +219,14 @@ fn agree(path: &str, errors: &[String]) -> String {
         }
         None => format!("change the role behind {path} or the certificate's names, key and ttl so that they agree"),
     }
+}
+
+/// What a serial number that is not known may be.
+fn no_such_serial(mount: &str) -> String {
+    format!(
+        "{mount} keeps no certificate of that serial number: compare it with `serial` in `omens status --json` and in the ledger; what another \
+         mount signed is revoked there, and what a role with no_store signed cannot be revoked by its number"
+    )
 }
 
 /// One thing that the engine refuses, and where it is put right.
@@ -319,6 +337,20 @@ mod tests {
             let hint = problem.failure.hint.unwrap();
             assert!(hint.contains(field) && hint.contains(key) && hint.contains("pki_int/sign/web"), "{hint}");
         }
+    }
+
+    #[test]
+    fn a_serial_number_that_is_not_known_is_no_matter_of_a_role() {
+        for status in [400, 404] {
+            let body = r#"{"errors":["certificate with serial 01:02 not found"]}"#;
+            let hint = of_call("pki_int/revoke", &answer(status, body), &[], Time::from_unix(0)).failure.hint.unwrap();
+            assert!(
+                hint.starts_with("pki_int keeps no certificate of that serial number") && hint.contains("no_store"),
+                "{status}: {hint}"
+            );
+        }
+        let hint = of_call("pki_int/revoke", &answer(403, &format!(r#"{{"errors":["{DENIED}"]}}"#)), &[], Time::from_unix(0)).failure.hint;
+        assert!(hint.is_some_and(|hint| hint.contains("lacks `update` on pki_int/revoke; it is the login of openbao.revoke_login")));
     }
 
     #[test]

@@ -10,13 +10,16 @@ use rustls::{Error, SignatureAlgorithm, SignatureScheme};
 use super::{Identity, TlsError, lock};
 use crate::model::failure::Failure;
 
-/// Signs with a P-256 key of a device. It blocks as long as the device takes.
+/// Signs handshakes with a key of a device. It blocks as long as the device takes.
 pub trait Signs: std::fmt::Debug + Send + Sync {
-    /// ECDSA with SHA-256 of the message, in DER (RFC 5758 §3.2).
+    /// How it can sign, what is preferred first.
+    fn schemes(&self) -> &'static [SignatureScheme];
+
+    /// Signs by one of these (RFC 8446 §4.2.3).
     ///
     /// # Errors
     /// The device refuses, or cannot be reached.
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure>;
+    fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, Failure>;
 }
 
 /// Why the device refused last: a handshake says no more than that it failed.
@@ -65,24 +68,69 @@ struct Device {
 
 impl SigningKey for Device {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        offered.contains(&SignatureScheme::ECDSA_NISTP256_SHA256).then(|| Box::new(self.clone()) as Box<dyn Signer>)
+        let scheme = *self.device.schemes().iter().find(|scheme| offered.contains(scheme))?;
+        Some(Box::new(ByScheme { device: self.clone(), scheme }))
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        SignatureAlgorithm::ECDSA
+        match self.device.schemes().first() {
+            Some(SignatureScheme::ECDSA_NISTP256_SHA256) => SignatureAlgorithm::ECDSA,
+            _ => SignatureAlgorithm::RSA,
+        }
     }
 }
 
-impl Signer for Device {
+/// A device that signs by the scheme of one handshake.
+#[derive(Debug)]
+struct ByScheme {
+    device: Device,
+    scheme: SignatureScheme,
+}
+
+impl Signer for ByScheme {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        self.device.sign(message).map_err(|why| {
+        let Device { device, refusal } = &self.device;
+        device.sign(self.scheme, message).map_err(|why| {
             let text = why.text.clone();
-            *lock(&self.refusal.0) = Some(why);
+            *lock(&refusal.0) = Some(why);
             Error::General(text)
         })
     }
 
     fn scheme(&self) -> SignatureScheme {
-        SignatureScheme::ECDSA_NISTP256_SHA256
+        self.scheme
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Can(&'static [SignatureScheme]);
+
+    impl Signs for Can {
+        fn schemes(&self) -> &'static [SignatureScheme] {
+            self.0
+        }
+
+        fn sign(&self, _: SignatureScheme, _: &[u8]) -> Result<Vec<u8>, Failure> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_device_signs_by_the_first_of_its_schemes_that_is_offered() {
+        use SignatureScheme::{ECDSA_NISTP256_SHA256 as ECDSA, RSA_PKCS1_SHA256 as PKCS1, RSA_PSS_SHA256 as PSS};
+        let rsa: &'static [SignatureScheme] = &[PKCS1, PSS];
+        for (can, offered, chosen) in [
+            (rsa, &[PSS, PKCS1][..], Some(PKCS1)),
+            (rsa, &[ECDSA, PSS], Some(PSS)),
+            (rsa, &[ECDSA], None),
+            (&[ECDSA], &[PSS, ECDSA], Some(ECDSA)),
+        ] {
+            let device = Device { device: Arc::new(Can(can)), refusal: LastRefusal::default() };
+            assert_eq!(device.choose_scheme(offered).map(|signer| signer.scheme()), chosen, "{can:?} {offered:?}");
+        }
     }
 }

@@ -170,6 +170,11 @@ pub(super) fn kind(why: Tss) -> Option<Kind> {
     }
 }
 
+/// Whether the TPM has no such keys: no curve of that name, or none at all.
+pub(super) fn is_unknown_kind(why: Tss) -> bool {
+    matches!(kind(why), Some(Kind::Curve | Kind::Type))
+}
+
 /// Whether the connection gave no answer.
 pub(super) fn is_of_transport(why: Tss) -> bool {
     layer(why) == Some(TCTI)

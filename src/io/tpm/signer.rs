@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use p256::ecdsa::Signature;
 
 use super::Sealed;
 use super::connection::Connection;
 use super::error::TpmError;
 use super::limit::LIMIT;
+use super::resident::{self, Scheme};
+use crate::judge::pair;
+use crate::model::key::KeyAlgorithm;
 use crate::model::pcr::PcrValues;
 use crate::model::resident::ResidentKeyFile;
 
@@ -18,15 +22,22 @@ pub struct Signer {
     srk: Vec<u8>,
     pcrs: PcrValues,
     key: Sealed,
+    algorithm: KeyAlgorithm,
+    spki: Vec<u8>,
     limit: Duration,
 }
 
 impl Signer {
     /// The key of this file, in the TPM at the end of this connection. Nothing is opened yet.
-    #[must_use]
-    pub fn of(file: &ResidentKeyFile, tpm: Connection) -> Self {
+    ///
+    /// # Errors
+    /// The file holds no key of its PCRs.
+    pub fn of(file: &ResidentKeyFile, tpm: Connection) -> Result<Self, TpmError> {
         let key = Sealed { public: file.public.0.clone(), private: file.private.0.clone() };
-        Self { tpm, srk: file.srk.0.clone(), pcrs: file.pcrs.clone(), key, limit: LIMIT }
+        let spki = resident::spki(&key.public, &file.pcrs)?;
+        let algorithm = pair::sound(&spki).and_then(|()| pair::algorithm_of_spki(&spki));
+        let algorithm = algorithm.map_err(|why| TpmError::Damaged(format!("its public key: {why}")))?;
+        Ok(Self { tpm, srk: file.srk.0.clone(), pcrs: file.pcrs.clone(), key, algorithm, spki, limit: LIMIT })
     }
 
     /// The same with another limit for one signature.
@@ -35,18 +46,56 @@ impl Signer {
         Self { limit, ..self }
     }
 
-    /// ECDSA with SHA-256 of the message, in DER (RFC 5758 §3.2). It blocks.
+    /// What kind of key it is.
+    #[must_use]
+    pub const fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+
+    /// DER of its SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// With SHA-256 of the message, as requests are signed: ECDSA in DER (RFC 5758 §3.2), or RSASSA-PKCS1-v1_5. It blocks.
     ///
     /// # Errors
     /// Another TPM, a changed PCR, or why the TPM cannot be asked.
     pub fn signature(&self, message: &[u8]) -> Result<Vec<u8>, TpmError> {
+        self.signature_by(if self.algorithm.is_rsa() { Scheme::Pkcs1 } else { Scheme::Ecdsa }, message)
+    }
+
+    /// The same by another scheme of this key.
+    ///
+    /// # Errors
+    /// As there; and where the TPM's RSASSA-PSS is not that of TLS 1.3.
+    pub fn signature_by(&self, scheme: Scheme, message: &[u8]) -> Result<Vec<u8>, TpmError> {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, message);
         let Self { srk, pcrs, key, .. } = self.clone();
         let signature = self.tpm.ask(self.limit, move |tpm| {
             tpm.known_storage(&srk)?;
-            tpm.sign_resident(&key, &pcrs, digest.as_ref())
+            tpm.sign_resident(&key, &pcrs, scheme, digest.as_ref())
         })?;
-        let none = || TpmError::Damaged("the TPM's signature is none".to_owned());
-        Ok(Signature::from_slice(&signature).map_err(|_| none())?.to_der().as_bytes().to_vec())
+        match scheme {
+            Scheme::Ecdsa => {
+                let none = || TpmError::Damaged("the TPM's signature is none".to_owned());
+                Ok(Signature::from_slice(&signature).map_err(|_| none())?.to_der().as_bytes().to_vec())
+            }
+            Scheme::Pkcs1 => Ok(signature),
+            Scheme::Pss => self.salted_as_tls_has_it(message, &signature).map(|()| signature),
+        }
+    }
+
+    /// TPMs choose the length of the salt themselves, and older ones take as much as there is room for (TPM 2.0 Part 1, Annex B.7); TLS 1.3
+    /// asks for that of the digest (RFC 8446 §4.2.3), and servers refuse another one without a word about it.
+    fn salted_as_tls_has_it(&self, message: &[u8], signature: &[u8]) -> Result<(), TpmError> {
+        let refused = || TpmError::Refused {
+            doing: "sign a handshake of TLS 1.3 with an RSA key",
+            why: "its RSASSA-PSS has another salt than one of 32 bytes (RFC 8446 §4.2.3)".to_owned(),
+            hint: "make the key ec-p256; where the TPM has none, such a key serves TLS 1.2 alone, and another login has to be used",
+        };
+        let key = pair::subject_public_key(&self.spki).map_err(|_| refused())?;
+        UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, key).verify(message, signature).map_err(|_| refused())
     }
 }

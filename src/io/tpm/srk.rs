@@ -8,10 +8,12 @@ use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
 use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
 use tss_esapi::interface_types::dynamic_handles::Persistent;
 use tss_esapi::interface_types::ecc::EccCurve;
+use tss_esapi::interface_types::key_bits::RsaKeyBits;
 use tss_esapi::interface_types::resource_handles::{Hierarchy, Provision};
 use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{
-    CapabilityData, EccParameter, EccPoint, Public, PublicBuilder, PublicEccParametersBuilder, SymmetricDefinitionObject,
+    CapabilityData, EccParameter, EccPoint, Public, PublicBuilder, PublicEccParametersBuilder, PublicKeyRsa, PublicRsaParametersBuilder,
+    RsaExponent, SymmetricDefinitionObject,
 };
 use tss_esapi::{Error as Tss, Result as TssResult};
 
@@ -21,6 +23,8 @@ use crate::model::anchor::hex;
 
 /// Where the TCG and systemd have it (TCG Provisioning Guidance §7.5.1).
 const HANDLE: u32 = 0x8100_0001;
+/// What a storage root key protects its children with.
+const CIPHER: SymmetricDefinitionObject = SymmetricDefinitionObject::AES_128_CFB;
 
 /// A storage root key and its Name, by which it is known.
 #[derive(Debug)]
@@ -65,8 +69,14 @@ pub(super) fn find(door: &mut Door) -> TssResult<Option<Srk>> {
 /// Makes the key. Where one is pinned, only the same one is kept: it was evicted, and the seed is still the same. After a TPM2_Clear it is not.
 fn make(door: &mut Door, tcti: &str, pinned: Option<&[u8]>) -> Result<(), TpmError> {
     let fail = |doing| move |why| TpmError::of(doing, tcti, why);
-    let template = template().map_err(fail("describe a storage root key"))?;
-    let made = door.send(Some(AuthSession::Password), |context| context.create_primary(Hierarchy::Owner, template, None, None, None, None));
+    let mut primary = |template: TssResult<Public>| {
+        let template = template?;
+        door.send(Some(AuthSession::Password), |context| context.create_primary(Hierarchy::Owner, template, None, None, None, None))
+    };
+    let made = match primary(ecc_template()) {
+        Err(why) if error::is_unknown_kind(why) => primary(rsa_template()),
+        made => made,
+    };
     let made = made.map_err(fail("make a storage root key"))?;
     let loaded = door.guard(made.key_handle.into());
     let (door, handle) = (&mut *loaded.door, loaded.handle);
@@ -100,9 +110,9 @@ fn short(name: &[u8]) -> String {
     hex(name.get(2..10).unwrap_or(name))
 }
 
-/// The TCG's template for an ECC P-256 storage root key (TCG EK Credential Profile, Provisioning Guidance;
+/// What both of the TCG's templates for a storage root key begin with (TCG EK Credential Profile, Provisioning Guidance;
 /// [The storage root key](crate::io::tpm#the-storage-root-key)).
-fn template() -> TssResult<Public> {
+fn template(algorithm: PublicAlgorithm) -> TssResult<PublicBuilder> {
     let attributes = ObjectAttributesBuilder::new()
         .with_fixed_tpm(true)
         .with_fixed_parent(true)
@@ -112,14 +122,22 @@ fn template() -> TssResult<Public> {
         .with_restricted(true)
         .with_decrypt(true)
         .build()?;
+    let builder = PublicBuilder::new().with_public_algorithm(algorithm).with_name_hashing_algorithm(HashingAlgorithm::Sha256);
+    Ok(builder.with_object_attributes(attributes))
+}
+
+/// That of P-256.
+fn ecc_template() -> TssResult<Public> {
     let zero = || EccParameter::try_from(vec![0_u8; 32]);
-    let cipher = SymmetricDefinitionObject::AES_128_CFB;
-    let parameters = PublicEccParametersBuilder::new_restricted_decryption_key(cipher, EccCurve::NistP256).build()?;
-    PublicBuilder::new()
-        .with_public_algorithm(PublicAlgorithm::Ecc)
-        .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
-        .with_object_attributes(attributes)
-        .with_ecc_parameters(parameters)
-        .with_ecc_unique_identifier(EccPoint::new(zero()?, zero()?))
-        .build()
+    let parameters = PublicEccParametersBuilder::new_restricted_decryption_key(CIPHER, EccCurve::NistP256).build()?;
+    let builder = template(PublicAlgorithm::Ecc)?.with_ecc_parameters(parameters);
+    builder.with_ecc_unique_identifier(EccPoint::new(zero()?, zero()?)).build()
+}
+
+/// That of RSA, for a TPM that has no P-256.
+fn rsa_template() -> TssResult<Public> {
+    const BITS: RsaKeyBits = RsaKeyBits::Rsa2048;
+    let parameters = PublicRsaParametersBuilder::new_restricted_decryption_key(CIPHER, BITS, RsaExponent::default()).build()?;
+    let builder = template(PublicAlgorithm::Rsa)?.with_rsa_parameters(parameters);
+    builder.with_rsa_unique_identifier(PublicKeyRsa::new_empty_with_size(BITS)).build()
 }

@@ -48,6 +48,14 @@ pub fn outlet_differs(outlet: &Outlet, run: &Dir, live: &Kept) -> Result<Option<
     differs(outlet, run, run.link(layout::LIVE)?.as_deref(), live, &mut Buffer::default())
 }
 
+/// Why nothing in the run directory can be relied on, however equal it is. Runs write both directories as one user; whoever looks may be another.
+pub(super) fn foreign(roots: Roots<'_>) -> Result<Option<String>, DiskError> {
+    let (Some(run), Some(certs)) = (roots.run, roots.certs) else { return Ok(None) };
+    let ((_, found, _), (_, ours, _)) = (run.owner()?, certs.owner()?);
+    let text = || format!("{} belongs to the user {found}, expected {ours}: its owner can exchange what lies in it", run.path().display());
+    Ok((found != ours).then(text))
+}
+
 pub(super) fn differs(
     outlet: &Outlet,
     run: &Dir,

@@ -7,6 +7,24 @@ use crate::io::dir::{Dir, DiskError};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::plan::generation::chain_in;
+use crate::plan::rename::Rename;
+
+/// A certificate whose chain is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// Its name.
+    pub name: &'a CertName,
+    /// The name that it is to take over from.
+    pub earlier: Option<&'a CertName>,
+}
+
+impl<'a> Named<'a> {
+    /// One that never had another name.
+    #[must_use]
+    pub const fn plain(name: &'a CertName) -> Self {
+        Self { name, earlier: None }
+    }
+}
 
 /// The intermediates of each certificate's committed generation, as PEM.
 #[derive(Clone, Debug, Default)]
@@ -34,25 +52,25 @@ impl Chains {
     /// With what is committed in this directory of those certificates that nobody looked at. One whose chain cannot be read has none here:
     /// that costs no other one.
     #[must_use]
-    pub fn completed<'a>(mut self, certs: Option<&Dir>, names: impl Iterator<Item = &'a CertName>) -> Self {
-        for name in names {
-            if !self.of.contains_key(name) {
-                let chain = certs.and_then(|certs| committed_chain(certs, name).ok().flatten());
-                self.put(name.clone(), chain.as_deref().map(String::from_utf8_lossy).as_deref());
+    pub fn completed<'a>(mut self, certs: Option<&Dir>, wanted: impl Iterator<Item = Named<'a>>) -> Self {
+        for wanted in wanted {
+            if !self.of.contains_key(wanted.name) {
+                let chain = certs.and_then(|certs| committed_chain(certs, wanted).ok().flatten());
+                self.put(wanted.name.clone(), chain.as_deref().map(String::from_utf8_lossy).as_deref());
             }
         }
         self
     }
 
-    /// Those that are in use, each once.
     pub(super) fn distinct(&self) -> BTreeSet<&Arc<str>> {
         self.of.values().flatten().collect()
     }
 }
 
-/// The intermediates of the committed generation.
-fn committed_chain(certs: &Dir, name: &CertName) -> Result<Option<Vec<u8>>, DiskError> {
-    live(certs, name)?.map_or(Ok(None), |live| chain_in(&live))
+/// The intermediates of the committed generation, which lies under the earlier name until a run carries it over.
+fn committed_chain(certs: &Dir, wanted: Named<'_>) -> Result<Option<Vec<u8>>, DiskError> {
+    let rename = Rename::of(wanted.name, wanted.earlier, Some(certs))?;
+    live(certs, rename.name_on_disk(wanted.name))?.map_or(Ok(None), |live| chain_in(&live))
 }
 
 /// The directory of the committed generation.
@@ -92,9 +110,12 @@ mod tests {
             write::replace_link(&Dir::open(&here.path().join(of)).unwrap().unwrap(), layout::LIVE, "gen-1").unwrap();
         }
         let certs = Dir::open(here.path()).unwrap();
-        let names = ["new", "unseen", "gone"].map(name);
-        let completed = chains.clone().completed(certs.as_ref(), names.iter());
+        let names = ["new", "unseen", "gone", "renamed"].map(name);
+        let earlier = name("unseen");
+        let wanted = |name| Named { name, earlier: (name.as_str() == "renamed").then_some(&earlier) };
+        let completed = chains.clone().completed(certs.as_ref(), names.iter().map(wanted));
+        assert_eq!(of(&completed, "renamed").as_deref(), Some("on disk"), "nobody carried it over yet");
         assert_eq!((of(&completed, "new"), of(&completed, "unseen").as_deref(), of(&completed, "gone")), (None, Some("on disk"), None));
-        assert_eq!(texts(&chains.completed(None, names.iter())), ["same"]);
+        assert_eq!(texts(&chains.completed(None, names.iter().map(wanted))), ["same"]);
     }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64ct::{Base64, Encoding as _};
-use p256::pkcs8::EncodePublicKey as _;
 use zeroize::Zeroizing;
 
 use super::sealing_keys::{Keys, Writes};
@@ -14,7 +13,7 @@ use crate::config::settings::Sealing;
 use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::{LIMIT, Unanswered};
 use crate::io::tpm::quoted::sized;
-use crate::io::tpm::resident::point;
+use crate::io::tpm::resident::spki;
 use crate::io::tpm::signer::Signer;
 use crate::io::tpm::{Sealed, Tpm, TpmError};
 use crate::model::canonical::Format as _;
@@ -108,14 +107,14 @@ impl KeyStore for ResidentStore {
     }
 
     fn make(&self, name: &CertName, generation: Generation, algorithm: KeyAlgorithm) -> Result<Key, Failure> {
-        if algorithm != KeyAlgorithm::EcP256 {
-            let text = format!("the key of {name} {generation} is to be resident: expected ec-p256, found {algorithm}");
+        if !KeyAlgorithm::RESIDENT.contains(&algorithm) {
+            let text = format!("the key of {name} {generation} is to be resident: expected ec-p256 or rsa-2048, found {algorithm}");
             return Err(Failure::new(Stage::Seal, Code::NotAvailable, text).hint("write algorithm = \"ec-p256\", or keep = \"sealed\""));
         }
         let pcrs = self.tpm.sealing.pcrs.clone();
         let made = self.tpm.with(move |tpm| {
             let values = tpm.pcr_values(&pcrs)?;
-            let key = tpm.make_resident(&values)?;
+            let key = tpm.make_resident(&values, algorithm)?;
             Ok(Made { srk: tpm.srk_name().to_vec(), values, key })
         })?;
         let Made { srk, values, key } = made;
@@ -159,24 +158,16 @@ struct Made {
     key: Sealed,
 }
 
-fn spki(public: &[u8], pcrs: &crate::model::pcr::PcrValues) -> Result<Vec<u8>, TpmError> {
-    let none = || TpmError::Damaged("its public key is no point of P-256".to_owned());
-    let key = p256::PublicKey::from_sec1_bytes(&point(public, pcrs)?).map_err(|_| none())?;
-    key.to_public_key_der().map(|der| der.as_bytes().to_vec()).map_err(|_| none())
-}
-
 /// A key that signs in the TPM.
 struct ResidentKey {
     way: Arc<Way>,
     signer: Signer,
     file: ResidentKeyFile,
-    spki: Vec<u8>,
 }
 
 impl ResidentKey {
     fn of(file: &ResidentKeyFile, way: &Arc<Way>) -> Result<Self, TpmError> {
-        let signer = Signer::of(file, way.connection.clone());
-        Ok(Self { way: way.clone(), signer, spki: spki(&file.public.0, &file.pcrs)?, file: file.clone() })
+        Ok(Self { way: way.clone(), signer: Signer::of(file, way.connection.clone())?, file: file.clone() })
     }
 }
 
@@ -188,11 +179,11 @@ impl std::fmt::Debug for ResidentKey {
 
 impl PrivateKey for ResidentKey {
     fn algorithm(&self) -> KeyAlgorithm {
-        KeyAlgorithm::EcP256
+        self.signer.algorithm()
     }
 
     fn spki(&self) -> &[u8] {
-        &self.spki
+        self.signer.spki()
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::{Certificate, MetricsFile, Settings};
 use crate::config::{self, LoadOptions};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::look::View;
@@ -23,6 +23,19 @@ struct Owner {
     v: u32,
     /// The file of `--config`, absolute; links in it are not followed, so that it may be one that a deployment changes.
     file: PathBuf,
+    /// Where they say that metrics are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metrics: Option<PathBuf>,
+}
+
+/// What is noted, where that can be understood.
+fn noted(state: &Dir) -> Option<Owner> {
+    state.read(layout::SETTINGS).ok().flatten().and_then(|content| serde_json::from_slice(&content.bytes).ok())
+}
+
+/// Where metrics were left when the settings last said it.
+pub(in crate::steps) fn earlier_metrics(state: &Dir) -> Option<PathBuf> {
+    noted(state)?.metrics
 }
 
 /// Notes that the state directory belongs to these settings, unless it belongs to others that are still there. What cannot be noted is no
@@ -31,13 +44,18 @@ struct Owner {
 /// # Errors
 /// Code `shared-state`.
 pub(super) fn claim(state: &Dir, settings: &Settings) -> Result<(), RunError> {
-    let ours = Owner { v: 1, file: absolute(&settings.file) };
-    let noted = state.read(layout::SETTINGS).ok().flatten();
-    let noted: Option<Owner> = noted.and_then(|content| serde_json::from_slice(&content.bytes).ok());
+    let noted = noted(state);
+    let metrics = match &settings.metrics {
+        MetricsFile::None => None,
+        MetricsFile::At(file) => Some(file.clone()),
+        MetricsFile::AsBefore => noted.as_ref().and_then(|noted| noted.metrics.clone()),
+    };
+    let ours = Owner { v: 1, file: absolute(&settings.file), metrics };
     if noted.as_ref() == Some(&ours) {
         return Ok(());
     }
-    if let Some(why) = noted.and_then(|noted| other(&noted.file, settings)) {
+    let others = noted.filter(|noted| noted.file != ours.file);
+    if let Some(why) = others.and_then(|noted| other(&noted.file, settings)) {
         return Err(refused(state, &ours.file, &why));
     }
     let wrote: Result<(), DiskError> =

@@ -29,6 +29,14 @@ pub fn refuse_foreign(dir: &Dir) -> Result<(), Failure> {
     }
 }
 
+/// The same of the run directory, where there is one that can be opened.
+///
+/// # Errors
+/// Stage `publish`, code `foreign-owner`.
+pub fn refuse_foreign_run(paths: &Paths) -> Result<(), Failure> {
+    Dir::open(&paths.run).ok().flatten().as_ref().map_or(Ok(()), refuse_foreign)
+}
+
 /// The run directory, made where it is missing.
 ///
 /// # Errors

@@ -12,9 +12,10 @@ mod site;
 mod stage;
 mod trust;
 pub mod withdrawn;
+mod written;
 
 pub use aside::keep_aside;
-pub use foreign::{refuse_foreign, run_root};
+pub use foreign::{refuse_foreign, refuse_foreign_run, run_root};
 pub(in crate::steps) use place::failure as disk_failure;
 pub use place::{Place, Trees, run_directory};
 pub use publish::{Published, demand_publishable, put_back, write_copies};

@@ -4,6 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::aside::keep_aside;
+use super::written;
 use crate::config::settings::{Install, Owner, Part};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write::{self, Ownership};
@@ -160,14 +161,23 @@ impl Site {
             if !is_ours {
                 keep_aside(&dir, file, warnings)?;
             }
+            if part.is_container()
+                && let Err(why) = written::note(&self.var, &dir.join(file), &bytes)
+            {
+                // A state directory that cannot be written keeps nothing from consumers.
+                tracing::warn!(%why, "the next one to be written here may find a copy that it does not know for its own");
+            }
             write::replace_any(&dir, file, &bytes, part_mode(*part, owner.gid), self.file_owner())?;
         }
         Ok(())
     }
 
-    /// Whether a copy is one of a generation that we have.
+    /// Whether a copy is one of a generation that we have, or was written by us under another password.
     fn is_ours(&self, dir: &Dir, file: &str, install: &Install, part: Part) -> Result<bool, DiskError> {
         let Some(found) = dir.read(file)? else { return Ok(true) };
+        if part.is_container() && written::is_ours(&self.var, &dir.join(file), &found.bytes)? {
+            return Ok(true);
+        }
         for generation in self.var.names()?.iter().filter_map(|name| Generation::parse(name)) {
             let kept = Kept::read(&self.var, generation)?;
             if Wanted::of(self.outlet.trust.as_deref(), &kept, install, part).is_some_and(|wanted| wanted.is_in(&found.bytes)) {

@@ -81,7 +81,11 @@ mod tests {
     struct Nothing;
 
     impl Signs for Nothing {
-        fn sign(&self, _: &[u8]) -> Result<Vec<u8>, Failure> {
+        fn schemes(&self) -> &'static [rustls::SignatureScheme] {
+            &[]
+        }
+
+        fn sign(&self, _: rustls::SignatureScheme, _: &[u8]) -> Result<Vec<u8>, Failure> {
             Err(Failure::new(Stage::Seal, Code::TpmUnreachable, "nothing signs here"))
         }
     }

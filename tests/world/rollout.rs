@@ -1,0 +1,122 @@
+//! Turns of a rollout that want services of a particular manner: a proof that is lost, a refusal that others caused, one start, and restarts.
+
+use omens::config::service::ServiceState;
+use omens::model::entry::Outcome;
+use omens::model::state::Proof;
+
+use crate::host::{Cert, Host};
+use crate::services::Manner;
+use crate::stories::{due, told};
+
+const WEB: Cert = Cert { name: "web", daemons: &[0] };
+const API: Cert = Cert { name: "api", daemons: &[0] };
+
+fn count(host: &Host, event: &str) -> usize {
+    host.events.take().iter().filter(|seen| seen.as_str() == event).count()
+}
+
+#[test]
+fn a_proof_that_is_lost_while_others_go_back_is_told_and_what_was_committed_stays() {
+    let certs = [Cert { name: "web", daemons: &[0, 1] }, Cert { name: "api", daemons: &[1, 0] }];
+    let (_turn, host) = due(&certs);
+    // web is proven at 0 and committed; api goes back for 1, and for that 0 is asked again, which forgets all.
+    host.daemons[0].be(Manner::ReadsOnce);
+    host.daemons[1].be(Manner::KeepsWhatItHas);
+    let report = host.renew();
+    assert_eq!(told(&report)[0], ("web".to_owned(), Outcome::Failed, Some(Proof::None), Some("unreachable")));
+    assert_eq!(told(&report)[1].1, Outcome::RolledBack);
+    assert_eq!((host.live("state", "web").as_deref(), host.live("run", "web").as_deref()), (Some("gen-2"), Some("gen-2")));
+    assert_eq!(report.certificates[0].debt.as_ref().map(|debt| debt.generation.0), Some(2), "its proof is owed");
+    assert!(!host.status().healthy);
+    host.heal();
+    let settled = host.renew();
+    assert_eq!(told(&settled)[0], ("web".to_owned(), Outcome::Settled, Some(Proof::Served), None));
+    host.check("the end");
+}
+
+/// A host where api is due and web has nothing to go back to.
+fn first_beside_due(certs: &[Cert]) -> (crate::time_of_day::Turn, Host) {
+    let (turn, host) = due(certs);
+    for tree in ["state/certs/web", "run/web"] {
+        std::fs::remove_dir_all(host.path(tree)).expect("a tree");
+    }
+    for daemon in &host.daemons {
+        daemon.serves.lock().expect("serves").remove("web");
+    }
+    (turn, host)
+}
+
+#[test]
+fn a_first_certificate_that_was_refused_for_another_one_is_looked_at_once_that_is_back() {
+    let (_turn, host) = first_beside_due(&[WEB, API]);
+    host.daemons[0].be(Manner::RefusesTheNew("api".to_owned()));
+    let report = host.renew();
+    assert_eq!(told(&report)[0], ("web".to_owned(), Outcome::Renewed, Some(Proof::Served), None));
+    assert_eq!((told(&report)[1].1, told(&report)[1].3), (Outcome::RolledBack, Some("reload-failed")));
+    host.check("the end");
+}
+
+#[test]
+fn a_first_certificate_that_more_services_refused_than_were_asked_again_stays_as_debt() {
+    let (_turn, host) = first_beside_due(&[Cert { name: "web", daemons: &[0, 1] }, API]);
+    host.daemons[0].be(Manner::RefusesTheNew("api".to_owned()));
+    host.daemons[1].be(Manner::Refuses);
+    let report = host.renew();
+    let web = &report.certificates[0];
+    assert_eq!(told(&report)[0], ("web".to_owned(), Outcome::Failed, Some(Proof::None), Some("reload-failed")));
+    let text = &web.error.as_ref().expect("an error").text;
+    assert!(text.contains("api: the new certificate does not please"), "why it was refused first: {text}");
+    assert_eq!(web.debt.as_ref().map(|debt| debt.generation.0), Some(1));
+    host.check("the end");
+}
+
+#[test]
+fn what_stays_is_told_by_why_it_was_refused_first() {
+    let (_turn, host) = first_beside_due(&[WEB, API]);
+    host.daemons[0].be(Manner::Refuses);
+    let report = host.renew();
+    let texts: Vec<&str> = report.certificates.iter().map(|c| c.error.as_ref().expect("an error").text.as_str()).collect();
+    assert_eq!((told(&report)[0].1, told(&report)[1].1), (Outcome::Failed, Outcome::RolledBack));
+    // It was asked again for what went back; web tells of the request that was for it.
+    assert!(texts[0].contains("at request 0"), "{texts:?}");
+}
+
+#[test]
+fn a_service_that_fails_its_one_start_is_not_started_for_what_goes_back() {
+    let (_turn, host) = due(&[WEB]);
+    host.daemons[0].set(ServiceState::Failed);
+    host.daemons[0].be(Manner::Refuses);
+    let report = host.renew();
+    assert_eq!((told(&report)[0].1, told(&report)[0].3), (Outcome::RolledBack, Some("reload-failed")));
+    assert_eq!(count(&host, "start 0"), 1);
+    assert_eq!(host.live("run", "web").as_deref(), Some("gen-1"));
+    // Another run is another start.
+    host.renew();
+    assert_eq!(count(&host, "start 0"), 1);
+}
+
+#[test]
+fn what_a_restart_brought_down_is_started_again_with_its_previous_files() {
+    let (_turn, host) = due(&[WEB]);
+    *host.daemons[0].restarts.lock().expect("restarts") = true;
+    host.daemons[0].be(Manner::EndsByTheNew("web".to_owned()));
+    let report = host.renew();
+    assert_eq!(told(&report)[0], ("web".to_owned(), Outcome::RolledBack, Some(Proof::Served), Some("reload-failed")));
+    assert_eq!(count(&host, "ask 0"), 2, "it is asked, not started: what it is in by then is our own doing");
+    assert!(host.daemons[0].is_running());
+    host.check("the end");
+}
+
+#[test]
+fn what_a_restart_brought_down_for_good_is_said_to_be_down() {
+    let (_turn, host) = due(&[WEB]);
+    *host.daemons[0].restarts.lock().expect("restarts") = true;
+    host.daemons[0].be(Manner::Ends);
+    let report = host.renew();
+    assert_eq!(told(&report)[0], ("web".to_owned(), Outcome::Failed, Some(Proof::None), Some("service-down")));
+    let text = &report.certificates[0].error.as_ref().expect("an error").text;
+    assert!(text.contains("does not run with its previous files either") && text.contains("the new ones: "), "{text}");
+    assert_eq!(host.live("run", "web").as_deref(), Some("gen-1"));
+    host.heal();
+    assert_eq!(host.renew().exit, 0);
+}
