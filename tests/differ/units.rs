@@ -187,10 +187,10 @@ fn asked(analyze: &Path, directory: &Path, names: &[String]) -> BTreeMap<String,
             } else if let Some(path) = why.strip_prefix("Command ").and_then(|rest| rest.split_once(" is not executable")) {
                 said.runs.insert(path.0.to_owned());
             }
-        } else if let Some(name) = line.strip_prefix("Unit ").and_then(|rest| rest.strip_suffix(" has a bad unit file setting.")) {
-            if let Some(said) = all.get_mut(name) {
-                said.refused.get_or_insert_with(|| line.to_owned());
-            }
+        } else if let Some(name) = line.strip_prefix("Unit ").and_then(|rest| rest.strip_suffix(" has a bad unit file setting."))
+            && let Some(said) = all.get_mut(name)
+        {
+            said.refused.get_or_insert_with(|| line.to_owned());
         }
     }
     all
@@ -235,6 +235,42 @@ fn program_of(line: &str) -> Option<String> {
     program.starts_with("/absent").then_some(program)
 }
 
+fn compare(book: &mut Book, text: &str, said: &Said, own: &[&Finding], unit: &systemd::Unit) {
+    let refused: Vec<String> =
+        own.iter().filter(|finding| finding.severity == Severity::High && refuses(finding)).map(|finding| words(finding)).collect();
+    let refused = refused.join("; ");
+    book.judged(said.refused.is_some());
+    let mut differ =
+        |way, real: String, ours: String| book.differ(&Difference { way, real, ours, input: format!("# {}\n{text}", unit.name) });
+    match (&said.refused, refused.is_empty()) {
+        (Some(why), true) => differ(Way::Missed, why.clone(), String::new()),
+        (None, false) => differ(Way::FalseAlarm, format!("{:?}", said.ignored), refused.clone()),
+        _ => {}
+    }
+    // Of what is not loaded systemd reads no more than up to there.
+    if said.refused.is_some() {
+        return;
+    }
+    let lines: BTreeMap<u32, String> = own
+        .iter()
+        .filter(|finding| {
+            matches!(finding.id.as_str(), "unit.key-unknown" | "unit.line-ignored" | "timer.calendar") && finding.severity < Severity::High
+        })
+        .filter_map(|finding| Some((finding.files.first()?.line?, words(finding))))
+        .collect();
+    for (line, why) in said.ignored.iter().filter(|(line, _)| !lines.contains_key(line)) {
+        differ(Way::Missed, format!("line {line}: {why}"), String::new());
+    }
+    for (line, ours) in lines.iter().filter(|(line, _)| !said.ignored.contains_key(line)) {
+        differ(Way::FalseAlarm, format!("nothing of line {line}: {:?}", said.ignored), ours.clone());
+    }
+    let runs: BTreeSet<String> = unit.commands().filter_map(|setting| program_of(&setting.value)).collect();
+    // Where one of several is not there systemd may stop at it.
+    if !said.runs.is_subset(&runs) || (said.runs.is_empty() != runs.is_empty()) {
+        differ(Way::Meaning, format!("runs {:?}", said.runs), format!("{runs:?}"));
+    }
+}
+
 #[test]
 fn units_are_systemds() {
     let Some(analyze) = program("systemd-analyze") else {
@@ -267,40 +303,8 @@ fn units_are_systemds() {
         said.ignored = said.ignored.into_iter().map(|(line, why)| (first(text, line), why)).collect();
         said.runs.retain(|program| program.starts_with("/absent"));
         let own: Vec<&Finding> = document.findings.iter().filter(|finding| finding.target.name == *name).collect();
-        let refused: Vec<String> =
-            own.iter().filter(|finding| finding.severity == Severity::High && refuses(finding)).map(|finding| words(finding)).collect();
-        let refused = refused.join("; ");
-        book.judged(said.refused.is_some());
-        let mut differ = |way, real: String, ours: String| book.differ(&Difference { way, real, ours, input: format!("# {name}\n{text}") });
-        match (&said.refused, refused.is_empty()) {
-            (Some(why), true) => differ(Way::Missed, why.clone(), String::new()),
-            (None, false) => differ(Way::FalseAlarm, format!("{:?}", said.ignored), refused.clone()),
-            _ => {}
-        }
-        // Of what is not loaded systemd reads no more than up to there.
-        if said.refused.is_some() {
-            continue;
-        }
-        let lines: BTreeMap<u32, String> = own
-            .iter()
-            .filter(|finding| {
-                matches!(finding.id.as_str(), "unit.key-unknown" | "unit.line-ignored" | "timer.calendar")
-                    && finding.severity < Severity::High
-            })
-            .filter_map(|finding| Some((finding.files.first()?.line?, words(finding))))
-            .collect();
-        for (line, why) in said.ignored.iter().filter(|(line, _)| !lines.contains_key(line)) {
-            differ(Way::Missed, format!("line {line}: {why}"), String::new());
-        }
-        for (line, ours) in lines.iter().filter(|(line, _)| !said.ignored.contains_key(line)) {
-            differ(Way::FalseAlarm, format!("nothing of line {line}: {:?}", said.ignored), ours.clone());
-        }
         let unit = read.units.iter().find(|unit| unit.name == *name).expect("a unit that is judged");
-        let runs: BTreeSet<String> = unit.commands().filter_map(|setting| program_of(&setting.value)).collect();
-        // Where one of several is not there systemd may stop at it.
-        if !said.runs.is_subset(&runs) || (said.runs.is_empty() != runs.is_empty()) {
-            differ(Way::Meaning, format!("runs {:?}", said.runs), format!("{runs:?}"));
-        }
+        compare(&mut book, text, &said, &own, unit);
     }
     let version = run(Command::new(&analyze).arg("--version"));
     book.close(String::from_utf8_lossy(&version.stdout).lines().next().unwrap_or_default());

@@ -169,6 +169,20 @@ const LINES: &[&str] = &[
     "set_real_ip_from x",
 ];
 
+/// What is written behind an address.
+const PARAMETERS: &[&str] = &[
+    "ssl sssl",
+    "ssl default_server",
+    "bind bind",
+    "backlog=x",
+    "ipv6only=maybe",
+    "proxy_protocol",
+    "so_keepalive=on",
+    "reuseport",
+    "setfib=1",
+    "rcvbuf=1q",
+];
+
 /// Puts one mistake, seldom two, into a configuration; what they are, in words.
 pub fn make(list: &mut Vec<Node>, random: &mut Random) -> Vec<String> {
     let mut made = Vec::new();
@@ -196,6 +210,17 @@ fn one(list: &mut Vec<Node>, random: &mut Random) -> String {
         return "a line".to_owned();
     }
     let at = random.below(inside.len());
+    if kind == 6 {
+        let node = inside.remove(at);
+        let name = node.name.clone();
+        somewhere(list, random).push(node);
+        return format!("{name} elsewhere");
+    }
+    here(inside, at, kind, random)
+}
+
+/// A mistake at one place of a block.
+fn here(inside: &mut Vec<Node>, at: usize, kind: usize, random: &mut Random) -> String {
     let taken = inside[at].clone();
     let name = taken.name.clone();
     match kind {
@@ -224,31 +249,12 @@ fn one(list: &mut Vec<Node>, random: &mut Random) -> String {
             inside[at].words.pop();
             format!("one word less in {name}")
         }
-        6 => {
-            let node = inside.remove(at);
-            somewhere(list, random).push(node);
-            format!("{name} elsewhere")
-        }
         7 => {
             inside.remove(at);
             format!("no {name}")
         }
         8 => {
-            let value = pick(
-                random,
-                &[
-                    "ssl sssl",
-                    "ssl default_server",
-                    "bind bind",
-                    "backlog=x",
-                    "ipv6only=maybe",
-                    "proxy_protocol",
-                    "so_keepalive=on",
-                    "reuseport",
-                    "setfib=1",
-                    "rcvbuf=1q",
-                ],
-            );
+            let value = pick(random, PARAMETERS);
             if name == "listen" {
                 inside[at].words.extend(value.split(' ').map(str::to_owned));
             } else {
