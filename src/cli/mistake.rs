@@ -39,6 +39,13 @@ impl Mistake<'_> {
             ErrorKind::ValueValidation => self.bad_value(),
             ErrorKind::MissingRequiredArgument => self.missing(),
             ErrorKind::ArgumentConflict => self.conflict(),
+            ErrorKind::TooManyValues => {
+                let (of, found) = (self.argument(), self.one(ContextKind::InvalidValue));
+                usage(
+                    format!("{of}: expected no value, found \"{found}\""),
+                    format!("write {of} alone; {} says what it is for", self.help()),
+                )
+            }
             _ => {
                 // The parser's own first paragraph; its usage follows.
                 let said = self.error.render().to_string();
@@ -50,6 +57,9 @@ impl Mistake<'_> {
 
     fn no_command(self) -> RunError {
         let word = self.one(ContextKind::InvalidSubcommand);
+        if word == "help" {
+            return usage("expected one command behind `omens help`".to_owned(), "`omens help` has all commands".to_owned());
+        }
         let all: Vec<&str> = self.program.get_subcommands().map(Command::get_name).collect();
         let hint = match nearest(&word, &all) {
             // The name of a page of the manual.
@@ -141,7 +151,7 @@ impl Mistake<'_> {
     fn missing(self) -> RunError {
         let all = self.many(ContextKind::InvalidArg);
         let is_choice = all.iter().any(|one| one.contains('|'));
-        let all: Vec<String> = all.iter().map(|one| one.replace(['<', '>'], "").replace('|', " or ")).collect();
+        let all: Vec<String> = all.iter().map(|one| one.replace(['<', '>'], "").replace('|', " or ").replace("...", "")).collect();
         let found = if is_choice { "neither" } else { "nothing" };
         let written = self.error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
         let written = written.trim_start_matches("Usage:").trim().to_owned();

@@ -83,6 +83,10 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
     }
     for finding in &report.findings {
         let says = format!("{}: expected {}, found {}", finding.id, finding.expected, finding.found);
+        // What a refusal says itself is not said twice.
+        if report.error.as_ref().is_some_and(|error| error.text.contains(&says)) {
+            continue;
+        }
         text.push_str(&format!("  {}: {}\n", severity(finding.severity, style), one_line(&says, LINE)));
     }
     for (word, lines) in [("removed", &report.removed), ("left alone", &report.left_alone)] {
@@ -240,6 +244,19 @@ mod tests {
             "nginx: rolled-back: verify: old-leaf: 127.0.0.1:443 serves gen-2 after 15s; serves gen-2\n  \
              debt: gen-3 is issued but not taken up since 2026-11-24T01:46:00Z, tried once, last failed at verify: old-leaf\n  \
              hint: see `nginx -t`\n"
+        );
+    }
+
+    #[test]
+    fn what_a_refusal_says_itself_is_not_said_twice() {
+        let mut report = some(Outcome::Refused);
+        let finding = |id| Finding::new(id, Severity::High, "only web", "api as well");
+        report.findings = vec![finding("name.extra"), finding("name.other")];
+        report.error = Some(Failure::new(Stage::Validate, Code::Refused, "name.extra: expected only web, found api as well"));
+        assert_eq!(
+            certificate(&report, Style::PLAIN),
+            "nginx: refused: validate: refused: name.extra: expected only web, found api as well\n  \
+             high: name.other: expected only web, found api as well\n"
         );
     }
 

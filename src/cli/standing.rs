@@ -9,7 +9,7 @@ use crate::model::layout;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::span;
 use crate::model::text::one_line;
-use crate::plan::view::{Planned, Standing, StatusDocument};
+use crate::plan::view::{Action, Planned, Standing, StatusDocument};
 
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;
@@ -119,9 +119,12 @@ fn telling(standing: &Standing) -> Option<&Reason> {
 
 fn what(standing: &Standing, now: Time) -> String {
     let planned = &standing.planned;
-    if let Some(last) = standing.last_error.as_ref().filter(|_| !standing.healthy) {
+    // No run makes a link, so that no error of one is about it.
+    let by_a_run = telling(standing).is_none_or(|reason| reason.code != ReasonCode::LinkMissing);
+    if let Some(last) = standing.last_error.as_ref().filter(|_| !standing.healthy && by_a_run) {
+        let pause = pause(planned, now).filter(|_| planned.action == Action::Issue).map_or(String::new(), |pause| format!("; {pause}"));
         let hint = last.failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
-        return format!("{}: {}: {}{hint}", last.failure.stage, last.failure.code, last.failure.text);
+        return format!("{}: {}: {}{pause}{hint}", last.failure.stage, last.failure.code, last.failure.text);
     }
     if let Some(warning) = standing.warnings.iter().find(|warning| matches!(warning.code, Code::StateNewer | Code::StateNotWritten)) {
         return warning.text.clone();
@@ -134,6 +137,12 @@ fn what(standing: &Standing, now: Time) -> String {
         Some(_) => "due".to_owned(),
         None => String::new(),
     }
+}
+
+/// That signing requests are sent with pauses, while one lasts.
+fn pause(planned: &Planned, now: Time) -> Option<String> {
+    let next = planned.next_request.filter(|next| *next > now)?;
+    Some(format!("the CA is asked again from {next} on, or at once after `omens unblock {}`", planned.name))
 }
 
 pub(super) fn reasons(reasons: &[Reason]) -> String {
@@ -167,6 +176,9 @@ fn whole(standing: &Standing, now: Time, style: Style) -> String {
             window.opens,
             window.ends
         ));
+    }
+    if let Some(pause) = pause(planned, now) {
+        text.push_str(&format!("  {}: five signing requests brought no certificate: {pause}\n", style.warn("note")));
     }
     if let Some(subject) = &standing.subject {
         text.push_str(&format!("  subject: {}\n  names: {}\n", one_line(subject, LINE), one_line(&standing.names.join(", "), LINE)));

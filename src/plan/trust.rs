@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::generation::certificates;
+use super::rename::Rename;
 use crate::config::service::{ANCHORS, Rendering};
 use crate::config::settings::{Certificate, Part, Settings};
 use crate::io::dir::{Dir, DiskError};
@@ -214,7 +215,8 @@ pub fn dropped(settings: &Settings) -> Vec<Dropped> {
     let Some(certs) = state.and_then(|state| state.child(layout::CERTS).ok().flatten()) else { return Vec::new() };
     let pinned = settings.anchors();
     let one = |certificate: &Certificate| {
-        let live = live(&certs, certificate.name()).ok().flatten()?;
+        let rename = Rename::of(certificate.name(), certificate.renamed_from.as_ref(), Some(&certs)).ok()?;
+        let live = live(&certs, rename.name_on_disk(certificate.name())).ok().flatten()?;
         let meta: Meta = serde_json::from_slice(&live.read(layout::META).ok().flatten()?.bytes).ok()?;
         let root = meta.anchor_sha256;
         let (name, generation) = (certificate.name().clone(), meta.generation.to_string());

@@ -135,3 +135,21 @@ fn a_run_directory_on_a_disk_and_a_silent_tpm_are_said_before_they_are_needed() 
     let warned = estate.omens(&["check-config"]);
     assert!(warned.code == 0 && warned.json["warnings"].to_string().contains("run-not-tmpfs"), "{warned}");
 }
+
+/// A root is still needed by what lies on disk, also under a name that no run has carried over yet.
+#[test]
+fn a_root_that_is_dropped_while_a_certificate_waits_for_its_new_name_is_said() {
+    let (_hostile, mut estate) = crate::web::issued();
+    "www".clone_into(&mut estate.certs[0].name);
+    estate.certs[0].extra.push_str("renamed_from = \"web\"\n");
+    let other = crate::lab::pki::Ca::root("Other Root", crate::lab::pki::CaKeys::Ec).pem;
+    let file = estate.dir.join("other-root.pem");
+    std::fs::write(&file, &other).unwrap();
+    let text = estate.settings_text().replace(&estate.anchor().display().to_string(), &file.display().to_string());
+    let (before, rest) = text.split_once("anchor_sha256 = \"").unwrap();
+    let sha256 = crate::lab::pki::sha256(&crate::lab::pki::pem_blocks(&other)[0]);
+    std::fs::write(estate.settings(), format!("{before}anchor_sha256 = \"{sha256}{}", &rest[64..])).unwrap();
+    let run = estate.omens(&["check-config"]);
+    let codes: Vec<&str> = run.json["errors"].as_array().unwrap().iter().map(|error| error["code"].as_str().unwrap()).collect();
+    assert_eq!((run.code, codes), (2, vec!["anchor-in-use"]), "{run}");
+}

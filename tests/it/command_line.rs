@@ -180,6 +180,34 @@ fn what_was_mended_in_the_settings_is_over_at_once_and_an_unknown_host_has_a_wor
     assert_eq!((install.code, install.stdout.as_str()), (0, "no certificate of the settings has `install`: there is nothing to make\n"));
 }
 
+#[test]
+fn a_status_line_says_what_is_wrong_now_and_when_the_ca_is_asked_again() {
+    use crate::lab::hostile::{Hostile, Lie};
+    let hostile = Hostile::start();
+    let mut estate = hostile.estate();
+    hostile.lies(&[Lie::Truncated; 6]);
+    let outcomes = [(); 4].map(|()| estate.renew().outcome("web").to_owned());
+    assert_eq!(outcomes, ["failed", "failed", "failed", "exhausted"]);
+    let line = estate.plain(&["status"]).stdout;
+    assert!(line.contains("connection lost") && line.contains("; the CA is asked again from 2"), "{line}");
+    let whole = estate.plain(&["status", "-v"]).stdout;
+    assert!(
+        whole.contains("five signing requests brought no certificate: ") && whole.contains("at once after `omens unblock web`"),
+        "{whole}"
+    );
+    assert_eq!(estate.omens(&["unblock", "web", "--yes"]).code, 0);
+    hostile.lies(&[Lie::Nothing, Lie::PolicyDenied]);
+    estate.renew().expect(0, "web", "renewed");
+    estate.force().expect(1, "web", "failed");
+    assert!(estate.plain(&["status"]).stdout.contains("permission-denied"));
+    // What a person has to do is not hidden by what a run met.
+    estate.certs[0].extra = format!("install = [ {{ dir = \"{}\", fullchain = \"web.pem\" }} ]\n", estate.dir.display());
+    estate.write();
+    let line = estate.plain(&["status"]).stdout;
+    assert!(line.starts_with("web  link-missing ") && line.contains("`omens install` makes it"), "{line}");
+    assert!(!line.contains("permission-denied"), "{line}");
+}
+
 /// What the audit says of a target, without where it lies.
 fn said(target: &Path, more: &[&str]) -> (Option<i32>, Vec<(Value, Value)>, Vec<Value>) {
     let target = target.to_str().unwrap();

@@ -153,3 +153,29 @@ fn a_lock_that_cannot_be_had_keeps_nothing_from_consumers() {
     assert!(run.json["error"]["text"].as_str().unwrap().contains("/lock"), "{run}");
     assert!(estate.published_leaf("web").is_some());
 }
+
+/// While a file of `omens.d` cannot be read, what is committed may be what it names: its chain is one that consumers may meet.
+#[test]
+fn consumers_trust_the_chain_of_a_certificate_whose_file_cannot_be_read() {
+    let (_hostile, estate) = issued();
+    let text = estate.settings_text();
+    let at = text.find("[[certificate]]").unwrap();
+    let drop_in = estate.dir.join("omens.d");
+    place::make_private(&drop_in);
+    std::fs::write(estate.settings(), &text[..at]).unwrap();
+    std::fs::write(drop_in.join("web.toml"), &text[at..]).unwrap();
+    estate.renew().expect(0, "web", "not-due");
+    let intermediates = || std::fs::read_to_string(estate.run_dir().join("trust/intermediates.pem")).unwrap();
+    let before = intermediates();
+    assert!(before.contains("BEGIN CERTIFICATE"));
+    std::fs::write(drop_in.join("web.toml"), "[[certificate\n").unwrap();
+    for command in [&["renew", "--all"][..], &["restore"]] {
+        if command == ["restore"] {
+            wipe_run(&estate);
+        }
+        let run = estate.omens(command);
+        assert_eq!(run.code, 1, "{run}");
+        assert_eq!(intermediates(), before, "{run}");
+    }
+    assert!(estate.published_leaf("web").is_some());
+}

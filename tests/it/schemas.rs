@@ -337,6 +337,18 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
     }
 }
 
+/// The settings are right, and the TPM does not answer: the document has its own shape, and the exit code that the process has.
+#[test]
+fn what_a_tpm_does_not_give_is_told_in_the_document_that_was_asked_for() {
+    let hostile = crate::lab::hostile::Hostile::start();
+    let estate = hostile.estate().with_tpm("swtpm:host=127.0.0.1,port=1", &[]);
+    let by = "by = [ { keylime = { registrar = \"https://127.0.0.1:1\", verifier = \"https://127.0.0.1:1\" } } ]";
+    std::fs::write(estate.settings(), format!("{}\n[attestation]\n{by}\n", estate.settings_text())).unwrap();
+    let run = estate.omens(&["attest", "--print-policy"]);
+    fits("attest-policy", &run.json);
+    assert_eq!((run.code, &run.json["exit"], &run.json["error"]["code"]), (1, &1.into(), &"tpm-unreachable".into()), "{run}");
+}
+
 #[test]
 fn the_words_of_a_schema_are_those_of_the_code() {
     let words = |all: Vec<&str>| Value::from(all);

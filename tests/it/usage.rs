@@ -6,12 +6,13 @@ use crate::web::issued;
 const PAGE: &str = "fixtures/usage.txt";
 
 /// What is wrong, and the words behind `omens`, with blanks between them.
-const MISTAKES: [(&str, &str); 36] = [
+const MISTAKES: [(&str, &str); 38] = [
     ("A command that is misspelled", "renw --all"),
     ("A page of the manual for a command", "settings"),
     ("A word that is nothing alike", "frobnicate"),
     ("No command, but an option", "-v"),
     ("Help about a command that there is not", "help rnew"),
+    ("Help about more than a command", "help renew web"),
     ("An option that is misspelled", "renew --al"),
     ("An option that nothing is like", "renew --frobnicate"),
     ("A short option that there is not", "renew --all -x"),
@@ -23,6 +24,7 @@ const MISTAKES: [(&str, &str); 36] = [
     ("Nothing to renew", "renew"),
     ("All and one of them", "renew --all web"),
     ("A value that is missing", "renew --all --wait"),
+    ("A value where none is taken", "renew --all=yes"),
     ("A time without its unit", "renew --all --wait 5"),
     ("A name in capitals", "renew Web"),
     ("A name that is a path", "status --due ../x"),

@@ -71,6 +71,17 @@ fn a_first_certificate_that_more_services_refused_than_were_asked_again_stays_as
 }
 
 #[test]
+fn what_stays_is_told_by_why_it_was_refused_first() {
+    let (_turn, host) = first_beside_due(&[WEB, API]);
+    host.daemons[0].be(Manner::Refuses);
+    let report = host.renew();
+    let texts: Vec<&str> = report.certificates.iter().map(|c| c.error.as_ref().expect("an error").text.as_str()).collect();
+    assert_eq!((told(&report)[0].1, told(&report)[1].1), (Outcome::Failed, Outcome::RolledBack));
+    // It was asked again for what went back; web tells of the request that was for it.
+    assert!(texts[0].contains("at request 0"), "{texts:?}");
+}
+
+#[test]
 fn a_service_that_fails_its_one_start_is_not_started_for_what_goes_back() {
     let (_turn, host) = due(&[WEB]);
     host.daemons[0].set(ServiceState::Failed);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use omens::config::keys::{Key, Kind, Table};
@@ -49,6 +50,8 @@ pub struct Daemon {
     pub waits: Mutex<bool>,
     /// Whether it is started anew to read its files.
     pub restarts: Mutex<bool>,
+    /// How often it has refused.
+    refused: AtomicU32,
     /// The leaf that it serves for each certificate, DER.
     pub serves: Mutex<BTreeMap<String, Vec<u8>>>,
     events: Events,
@@ -68,6 +71,7 @@ impl Daemon {
             rank: Mutex::new(u8::MAX),
             waits: Mutex::new(false),
             restarts: Mutex::new(false),
+            refused: AtomicU32::new(0),
             serves: Mutex::default(),
             events: events.clone(),
         });
@@ -169,7 +173,9 @@ impl Service for Named {
             let manner = self.0.manner.lock().expect("manner").clone();
             match manner {
                 Manner::Dies => panic!("the run dies while a service is asked"),
-                Manner::Refuses => Err(refused("it does not want to")),
+                Manner::Refuses => {
+                    Err(refused(format!("it does not want to, at request {}", self.0.refused.fetch_add(1, Ordering::SeqCst))))
+                }
                 Manner::KeepsWhatItHas => Ok(Reply::done()),
                 Manner::Reads => self.0.read(None).map(|()| Reply::done()).map_err(refused),
                 Manner::RefusesTheNew(name) => self.0.read(Some(&name)).map(|()| Reply::done()).map_err(refused),

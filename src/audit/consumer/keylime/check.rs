@@ -88,6 +88,14 @@ pub(super) fn options(settings: &Settings, written: &[Written], findings: &mut H
 fn unknown(settings: &Settings, written: &[Written], one: &Written, findings: &mut HostFindings) {
     let part = settings.part;
     let draft = draft(part, &lints::OPTION_UNKNOWN, &one.option, &one.location).found(one.option.clone());
+    // Upstream's own template of 2.5 has nine options of the verifier below [revocations].
+    if known::is_read(part, part.name(), &one.option) {
+        let severity = if known::is_weighty(&one.option) { Severity::High } else { Severity::Low };
+        let evidence = format!("Keylime asks for {} in [{}] alone", one.option, part.name());
+        let draft = draft.severity(severity).expected(format!("it in section [{}]", part.name())).found(format!("it in [{}]", one.section));
+        findings.add(draft.evidence(evidence).remedy(format!("move the line into [{}], above [{}]", part.name(), one.section)));
+        return;
+    }
     let Some(meant) = known::meant(part, &one.section, &one.option) else {
         findings.add(draft.severity(Severity::Low).expected(format!("an option of [{}]", one.section)));
         return;

@@ -237,6 +237,8 @@ const DEFECTS: &[Defect] = &[
     ("verifier", "server_cert =", "my_cert =", "keylime.option-unknown", Severity::High, 12),
     ("verifier", "quote_interval =", "quote_intervall =", "keylime.option-unknown", Severity::Medium, 27),
     ("verifier", "uuid = default", "uuid = default\ncolour = red", "keylime.option-unknown", Severity::Low, 4),
+    ("verifier", "zmq_port = 8992", "zmq_port = 8992\nsession_lifetime = 180", "keylime.option-unknown", Severity::Low, 41),
+    ("verifier", "zmq_port = 8992", "zmq_port = 8992\nserver_cert = my.crt", "keylime.option-unknown", Severity::High, 41),
     ("verifier", "port = 8881", "port = 8881  # the default", "keylime.inline-comment", Severity::High, 5),
     ("verifier", "mode = pull", "mode = pull ; or push", "keylime.inline-comment", Severity::High, 35),
     ("verifier", "port = 8881", "port = 8881\nport = 8882", "keylime.option-twice", Severity::High, 6),
