@@ -109,11 +109,7 @@ impl Keylime {
                 }
                 _ => String::new(),
             };
-            let mut runs = self.runs(&name);
-            if name == "agent" {
-                // Python runs it by a module's name: its pid tells nobody what it is.
-                runs.truncate(runs.find(", pid").unwrap());
-            }
+            let runs = if name == "agent" { self.runs_agent() } else { self.runs(&name) };
             let driver = format!("{{ keylime_{name} = {{ {runs}{more} }} }}");
             let cert = &mut self.estate.certs[number];
             *cert = cert.clone().seen_at(port, "90s").reloaded_by(&driver);
@@ -129,6 +125,14 @@ impl Keylime {
             self.state.display(),
             self.state.join("run").join(format!("{name}.pid")).display()
         )
+    }
+
+    /// The same for the agent, without waiting: the lab comes back when the agent has attested again, and it is the driver that has to wait for
+    /// that. Python runs it by a module's name, so its pid tells nobody what it is.
+    fn runs_agent(&self) -> String {
+        let restart =
+            format!("setsid bash {} restart {} agent </dev/null >/dev/null 2>&1 &", tool("keylime-lab.sh").display(), self.state.display());
+        format!("start = [\"/bin/bash\", \"-c\", \"{restart}\"], stop = [\"/bin/true\"]")
     }
 
     fn port(&self, pointer: &str) -> u16 {
@@ -306,7 +310,7 @@ fn an_agent_that_derives_a_pcr_from_its_tls_key_gets_no_new_one() {
 
 #[test]
 fn a_polled_agent_takes_a_pair_up_and_passes_with_a_new_quote() {
-    let Some(keylime) = Keylime::up_with(&["--mode", "pull"], true) else { return };
+    let Some(mut keylime) = Keylime::up_with(&["--mode", "pull"], true) else { return };
     let uuid = keylime.text("/agent/uuid").to_owned();
     for _ in 0..2 {
         let (pid, before) = (keylime.pid("agent"), keylime.verdict(&uuid)["last_successful_attestation"].as_i64().unwrap());
@@ -319,4 +323,27 @@ fn a_polled_agent_takes_a_pair_up_and_passes_with_a_new_quote() {
         // It is no agent written in Rust, so nobody can tell its version by a question.
         assert_eq!(warnings(&run, "agent"), ["agent-version-unknown"], "{run}");
     }
+
+    // What serves the new pair and attests nothing: the verifier has no quote of it since, and calls it PASS until it gives up.
+    let (script, port) = (keylime.estate.dir.join("mute"), keylime.port("/agent/port"));
+    let (pair, pid) = (|file: &str| keylime.text(&format!("/agent/{file}")), keylime.state.join("run/agent.pid"));
+    let text = format!(
+        "#!/bin/bash\nkill -KILL -- -$(cat {0}) 2>/dev/null\nkill $(cat {1}) 2>/dev/null\n\
+         timeout 60 openssl s_server -accept {port} -cert {2} -cert_chain {2} -key {3} -www </dev/null >/dev/null 2>&1 &\necho $! >{1}\n",
+        pid.display(),
+        keylime.estate.dir.join("mute.pid").display(),
+        pair("cert"),
+        pair("key")
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let runs = keylime.runs_agent();
+    let mute = format!("start = [\"{}\"], stop = [\"/bin/true\"]", script.display());
+    let agent = keylime.estate.certs.last_mut().unwrap();
+    agent.reload[0] = agent.reload[0].replace(&runs, &mute).replace("\"40s\"", "\"3s\"");
+    keylime.estate.write();
+    let silent = keylime.estate.omens(&["renew", "agent", "--force"]);
+    silent.expect(1, "agent", "rolled-back");
+    let why = silent.error("agent");
+    assert!(["verify/verdict-stale", "verify/verdict-failed"].contains(&why.as_str()), "{silent}");
 }
