@@ -296,19 +296,23 @@ fn ours(root: &Path, line: &str) -> Vec<String> {
 #[test]
 fn crontabs_are_crons() {
     let Some(crontab) = program("crontab") else { return skipped("crontabs beside cron's own check: there is no crontab (Debian: cron)") };
+    let root = tempfile::tempdir().expect("a directory");
+    let sound = root.path().join("sound");
+    std::fs::write(&sound, "@daily true\n").expect("a table");
+    // Debian's looks at a table with -n, and does not install it; with others it is something else.
+    if !said(&run(Command::new(&crontab).arg("-n").arg(&sound))).contains("successfully checked") {
+        return skipped("crontabs beside cron's own check: crontab -n is Debian's, and another is here");
+    }
     let course = Course::of(400);
     let mut book = Book::open("cron", course);
     let mut random = Random::new(course.seed);
-    let root = tempfile::tempdir().expect("a directory");
     std::fs::create_dir_all(root.path().join("var/spool/cron/crontabs")).expect("a directory");
     for _ in 0..course.steps {
         let line = line(&mut random);
         let file = root.path().join("table");
         std::fs::write(&file, format!("{line}\n")).expect("a table");
-        // Debian's looks at the table, and does not install it.
         let output = run(Command::new(&crontab).arg("-n").arg(&file));
         let (words, refused) = (said(&output), !output.status.success());
-        assert!(!words.contains("usage"), "crontab -n is Debian's: {words}");
         book.judged(refused);
         let ours = ours(root.path(), &line);
         let never = ours.iter().all(|one| one.contains("never comes"));

@@ -21,6 +21,7 @@ mod calendar;
 mod choice;
 mod hcl;
 mod nginx;
+mod pem;
 #[path = "../fuzz/mutate.rs"]
 #[allow(dead_code, reason = "its numbers alone are needed here")]
 mod random;

@@ -24,9 +24,9 @@ use crate::skipped::skipped;
 use crate::{Course, program, run, said};
 
 /// Where all of it lies in the host that is looked at.
-const DIRECTORY: &str = "etc/nginx";
+pub const DIRECTORY: &str = "etc/nginx";
 /// The main file's name.
-const MAIN: &str = "nginx.conf";
+pub const MAIN: &str = "nginx.conf";
 
 /// What the configurations name: pairs, files that are none, files to be included.
 fn files(directory: &Path) {
@@ -65,8 +65,8 @@ fn version_of(nginx: &Path, root: &Path) {
 }
 
 /// Whether a finding says that nginx does not start.
-fn stops(finding: &Finding) -> bool {
-    const AREAS: &[&str] = &["input.malformed", "pair.", "pem.", "trust.absent", "trust.empty", "trust.malformed"];
+pub fn stops(finding: &Finding) -> bool {
+    const AREAS: &[&str] = &["input.malformed", "pair.", "pem.", "chain.leaf-not-first", "trust.absent", "trust.empty", "trust.malformed"];
     finding.severity == Severity::High && (finding.title.contains("not start") || AREAS.iter().any(|area| finding.id.starts_with(area)))
 }
 

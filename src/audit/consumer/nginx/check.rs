@@ -74,7 +74,9 @@ fn name(directive: &Directive, context: &str, outer: &str, build: &Build, findin
         let remedy = format!("remove {name}, or install a version of nginx that has it");
         findings.add(draft.found(format!("{name}, which there is {other}")).remedy(remedy));
     }
-    match known::unknown(name) {
+    // Most are in the table, and found there at once.
+    let unknown = if build.shapes.knows(name) { None } else { known::unknown(name) };
+    match unknown {
         Some(Some(meant)) => {
             let draft = at(&lints::DIRECTIVE_UNKNOWN, directive).expected(meant.clone()).found(name);
             findings.add(draft.remedy(format!("write {meant} for {name}")));

@@ -136,7 +136,7 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
         findings.add(draft.expected("a block events").found("none"));
     }
     if !build.extended {
-        list.iter().filter(|line| line.name == "http").for_each(|http| variables::judge(http.inside(), findings));
+        list.iter().filter(|line| line.name == "http").for_each(|http| variables::judge(http.inside(), &build.shapes, findings));
     }
     let mut reader = NginxReader::new(source.view(), prefix, findings);
     let mut roots = root::Roots::default();

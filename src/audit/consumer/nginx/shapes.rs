@@ -76,6 +76,11 @@ impl Shapes {
         self.0.get(name).zip(place).is_some_and(|(shape, place)| !shape.places.contains(place))
     }
 
+    /// Whether the table names it.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// In which blocks it may stand, in words.
     pub(super) fn places(&self, name: &str) -> String {
         let places = self.0.get(name).map_or("", |shape| shape.places);

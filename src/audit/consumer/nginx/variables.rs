@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::known;
 use super::lints;
+use super::shapes::Shapes;
 use super::source::at;
 use super::syntax::Directive;
 use crate::audit::facts::findings::HostFindings;
@@ -48,17 +49,17 @@ const TAKERS: &[&str] = &[
 const RAW: &[&str] = &["map", "geo", "split_clients", "types", "charset_map"];
 
 /// Judges every variable of an `http` block.
-pub(super) fn judge(http: &[Directive], findings: &mut HostFindings) {
+pub(super) fn judge(http: &[Directive], shapes: &Shapes, findings: &mut HostFindings) {
     let mut made = BTreeSet::new();
     // What is not there, or what others' modules do, may make variables too.
-    if !collect(http, &mut made) {
+    if !collect(http, shapes, &mut made) {
         return;
     }
     each(http, &made, findings);
 }
 
 /// Names that are made in these blocks; whether all of them are seen.
-fn collect<'a>(list: &'a [Directive], made: &mut BTreeSet<&'a str>) -> bool {
+fn collect<'a>(list: &'a [Directive], shapes: &Shapes, made: &mut BTreeSet<&'a str>) -> bool {
     list.iter().all(|directive| {
         let name = directive.name.as_str();
         // Those that make one name it as a word of its own; the first word of those that set one is that.
@@ -73,10 +74,10 @@ fn collect<'a>(list: &'a [Directive], made: &mut BTreeSet<&'a str>) -> bool {
         }
         let raw = RAW.contains(&name);
         name != "include"
-            && known::is_own(name)
+            && (shapes.knows(name) || known::is_own(name))
             && directive.inside().iter().all(|inner| {
                 captures(&inner.name, made);
-                raw || collect(std::slice::from_ref(inner), made)
+                raw || collect(std::slice::from_ref(inner), shapes, made)
             })
     })
 }

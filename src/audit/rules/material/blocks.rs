@@ -35,6 +35,8 @@ pub(super) struct Block {
     pub(super) line: u32,
     /// What it holds.
     pub(super) body: Body,
+    /// OpenSSL does not read it as it is written: a boundary shares its line or does not begin it, or an empty line is inside.
+    pub(super) odd: bool,
 }
 
 /// What a block holds.
@@ -84,7 +86,7 @@ impl Content {
         };
         if key::is_sealed_json(text) {
             return Self {
-                blocks: vec![Block { label: "sealed key".to_owned(), line: 1, body: Body::Key(Key::Sealed) }],
+                blocks: vec![Block { label: "sealed key".to_owned(), line: 1, body: Body::Key(Key::Sealed), odd: false }],
                 ..Self::default()
             };
         }
@@ -121,30 +123,38 @@ impl Content {
         if let Some((end, begin)) = trimmed.split_once("----------BEGIN ") {
             self.form.glued = self.form.glued.or(Some(at.number));
             if let Some(block) = open.take().filter(|_| end.starts_with("-----END ")) {
-                self.push(block, body(block.label, within(&block), known));
+                self.push(Open { odd: true, ..block }, body(block.label, within(&block), known));
             }
-            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end, lost: false });
+            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end, lost: false, odd: true });
             return;
         }
         let (begin, end) = (boundary(trimmed, "BEGIN"), boundary(trimmed, "END"));
         if begin.is_none() && end.is_none() && container::is_damaged_boundary(trimmed) {
             self.form.damaged = self.form.damaged.or(Some(at.number));
         }
-        if (begin.is_some() || end.is_some()) && trimmed.len() != line.len() {
+        let odd = (begin.is_some() || end.is_some()) && trimmed.len() != line.len();
+        if odd {
             self.form.indented = self.form.indented.or(Some(at.number));
         }
-        match (open.take(), begin, end) {
+        let before = open.take().map(|block| Open { odd: block.odd || odd && begin.is_none(), ..block });
+        match (before, begin, end) {
             // Its base64 ends at the first dash, whatever comes before the next proper END.
             (Some(before), Some(label), _) if within(&before).lines().any(|line| line.starts_with('-')) => {
                 let own = within(&before).split('-').next().unwrap_or_default();
-                self.push(before, body(before.label, own, known));
-                *open = Some(Open { label, line: at.number, body: at.end, lost: true });
+                // Of a key nothing is left then, whatever follows.
+                let held = if label == before.label && !label.ends_with("PRIVATE KEY") {
+                    body(before.label, own, known)
+                } else {
+                    Body::Broken(format!("BEGIN {} is closed by END {label}", before.label))
+                };
+                self.push(before, held);
+                *open = Some(Open { label, line: at.number, body: at.end, lost: true, odd });
             }
             (before, Some(label), _) => {
                 if let Some(before) = before {
                     self.push(before, Body::Broken(format!("BEGIN {label} inside the block {}", before.label)));
                 }
-                *open = Some(Open { label, line: at.number, body: at.end, lost: false });
+                *open = Some(Open { label, line: at.number, body: at.end, lost: false, odd });
             }
             (Some(block), None, Some(_)) if block.lost => self.push(block, Body::Swallowed),
             (Some(block), None, Some(end)) if end == block.label => self.push(block, body(block.label, within(&block), known)),
@@ -152,17 +162,18 @@ impl Content {
             (Some(block), None, None) => {
                 // An empty line behind headers, or before anything else, is what RFC 1421 asks for.
                 let before = within(&block).trim();
-                if trimmed.is_empty() && !before.is_empty() && !before.contains(':') {
+                let gap = trimmed.is_empty() && !before.is_empty() && !before.contains(':');
+                if gap {
                     self.form.gap = self.form.gap.or(Some(at.number));
                 }
-                *open = Some(block);
+                *open = Some(Open { odd: block.odd || gap, ..block });
             }
             (None, None, _) => self.form.garbage += usize::from(!trimmed.is_empty()),
         }
     }
 
     fn push(&mut self, open: Open<'_>, body: Body) {
-        self.blocks.push(Block { label: open.label.to_owned(), line: open.line, body });
+        self.blocks.push(Block { label: open.label.to_owned(), line: open.line, body, odd: open.odd });
     }
 
     /// The certificates, in their order.
@@ -179,6 +190,11 @@ impl Content {
             Body::Key(key) => Some((key, block.line)),
             _ => None,
         })
+    }
+
+    /// The private keys that OpenSSL reads as they are written.
+    pub(super) fn sound_keys(&self) -> impl Iterator<Item = &Key> {
+        self.blocks.iter().filter(|block| !block.odd).filter_map(|block| if let Body::Key(key) = &block.body { Some(key) } else { None })
     }
 
     /// The revocation lists, in their order.
@@ -211,6 +227,8 @@ struct Open<'t> {
     body: usize,
     /// Within a block that did not end.
     lost: bool,
+    /// As of the block.
+    odd: bool,
 }
 
 fn boundary<'a>(line: &'a str, which: &str) -> Option<&'a str> {
@@ -255,7 +273,7 @@ fn certificate(der: &[u8], known: &mut Known) -> Result<Body, String> {
 
 /// One DER value: whatever it can be read as.
 fn whole(der: &[u8], known: &mut Known) -> Block {
-    let block = |label: &str, body| Block { label: label.to_owned(), line: 1, body };
+    let block = |label: &str, body| Block { label: label.to_owned(), line: 1, body, odd: false };
     if let Ok(body) = certificate(der, known) {
         return block("CERTIFICATE", body);
     }

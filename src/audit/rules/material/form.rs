@@ -47,6 +47,20 @@ pub(super) fn judge(file: &PemFile, consumer: &Consumer, meant: Meant, findings:
                 .found(format!("{} lines outside of any block", form.garbage)),
         );
     }
+    if form.der && file.content.certificates().next().is_some() {
+        findings.add(draft(&lints::CERTIFICATE_DER, None).expected("PEM").found("DER"));
+    }
+    boundaries(file, consumer, findings);
+    for block in &file.content.blocks {
+        broken(block, meant, &draft, findings);
+    }
+    present(file, meant, &draft, findings)
+}
+
+/// Boundaries that OpenSSL does not see, of a certificate's file or of a key's.
+pub(super) fn boundaries(file: &PemFile, consumer: &Consumer, findings: &mut HostFindings) {
+    let draft = |lint: &'static Lint, line: Option<u32>| at_line(about(lint, consumer, &file.path), file, line);
+    let form = file.content.form;
     if let Some(line) = form.glued {
         findings.add(draft(&lints::PEM_GLUED, Some(line)).expected("each boundary on its own line").found("END and BEGIN on one line"));
     }
@@ -64,9 +78,6 @@ pub(super) fn judge(file: &PemFile, consumer: &Consumer, meant: Meant, findings:
         let reads = consumer.program.is_go();
         findings.add(if reads { found.severity(Severity::Low) } else { found });
     }
-    if form.der && file.content.certificates().next().is_some() {
-        findings.add(draft(&lints::CERTIFICATE_DER, None).expected("PEM").found("DER"));
-    }
     if let Some(line) = form.damaged {
         findings.add(
             draft(&lints::PEM_BOUNDARY, Some(line))
@@ -76,10 +87,6 @@ pub(super) fn judge(file: &PemFile, consumer: &Consumer, meant: Meant, findings:
                 .breaks("go"),
         );
     }
-    for block in &file.content.blocks {
-        broken(block, meant, &draft, findings);
-    }
-    present(file, meant, &draft, findings)
 }
 
 fn broken(block: &Block, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u32>) -> NewFinding, findings: &mut HostFindings) {

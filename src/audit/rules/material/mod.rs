@@ -56,11 +56,12 @@ impl<'a> Basis<'a> {
     }
 }
 
-/// The public halves of the private keys in a file, as the bits that a certificate's SubjectPublicKeyInfo holds.
+/// The public halves of the private keys in a file, as the bits that a certificate's SubjectPublicKeyInfo holds. A key that OpenSSL does not
+/// read as it is written is none.
 #[must_use]
 pub fn public_keys(bytes: &[u8]) -> Vec<Vec<u8>> {
     let content = blocks::Content::read(bytes);
-    content.keys().filter_map(|(key, _)| key.public().map(<[u8]>::to_vec)).collect()
+    content.sound_keys().filter_map(|key| key.public().map(<[u8]>::to_vec)).collect()
 }
 
 /// Judges everything that the configurations of a host name, and gives the shortest life of a certificate among it.

@@ -1,7 +1,7 @@
 //! The key of a pair: there, readable by the service, and of a kind that it takes.
 
 use super::super::blocks::Body;
-use super::super::form::at_line;
+use super::super::form::{self, at_line};
 use super::super::host::HostMaterial;
 use super::super::key::Key;
 use super::super::lints;
@@ -25,6 +25,9 @@ pub(super) fn judge(host: &HostMaterial<'_>, case: &Case<'_>, findings: &mut Hos
         let found = draft(&PEM_BOM, Some(1)).severity(severity).expected("text that begins with a block").found("U+FEFF").breaks("go");
         let found = found.evidence("Go says \"decoded PEM is blank\"; OpenSSL before 3.0 does not see the block either");
         findings.add(found.remedy("remove the first three bytes of the key file"));
+    }
+    if path != &case.pair.certificate {
+        form::boundaries(file, &case.pair.consumer, findings);
     }
     if file.content.form.der && file.content.keys().next().is_some() {
         findings.add(draft(&lints::KEY_DER, None).expected("PEM").found("DER").remedy(format!(
