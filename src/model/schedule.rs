@@ -1,5 +1,8 @@
 //! Calendars: when something runs, as cron and systemd.timer(5) write it, and the longest time in between.
 
+mod cron;
+mod systemd;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,8 +10,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     minutes: Vec<u32>,
+    /// All of them where there are none.
+    years: Option<Vec<u32>>,
     months: Vec<u32>,
     days: Vec<u32>,
+    /// Days are counted from the end of the month.
+    from_end: bool,
     weekdays: Vec<u32>,
     /// cron: where day and weekday are both said, either is enough.
     either: bool,
@@ -18,97 +25,36 @@ pub struct Schedule {
 const PATTERNS: usize = 32;
 /// Two years, so that what comes once a year comes twice.
 const DAYS: u32 = 800;
-const WEEKDAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-const MONTHS: &[&str] = &["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+/// The year of the first of them.
+const FIRST_YEAR: u32 = 2024;
+
+/// All numbers from one to another.
+fn every(low: u32, high: u32) -> Vec<u32> {
+    (low..=high).collect()
+}
 
 impl Schedule {
     fn new(hours: &[u32], minutes: &[u32]) -> Self {
-        let all = |low: u32, high: u32| (low..=high).collect::<Vec<_>>();
         let minutes = hours.iter().flat_map(|hour| minutes.iter().map(move |minute| hour * 60 + minute)).collect();
-        Self { minutes, months: all(1, 12), days: all(1, 31), weekdays: all(0, 6), either: false }
+        Self { minutes, years: None, months: every(1, 12), days: every(1, 31), from_end: false, weekdays: every(0, 6), either: false }
     }
 
     /// `OnCalendar=` (systemd.time(7)); seconds and time zones do not matter here.
     #[must_use]
     pub fn systemd(text: &str) -> Option<Self> {
-        let text = text.trim().to_ascii_lowercase();
-        let written = match text.as_str() {
-            "minutely" => "*-*-* *:*:00",
-            "hourly" => "*-*-* *:00:00",
-            "daily" => "*-*-* 00:00:00",
-            "weekly" => "mon *-*-* 00:00:00",
-            "monthly" => "*-*-01 00:00:00",
-            "quarterly" => "*-01,04,07,10-01 00:00:00",
-            "semiannually" | "semi-annually" => "*-01,07-01 00:00:00",
-            "yearly" | "annually" => "*-01-01 00:00:00",
-            other => other,
-        };
-        let mut schedule = Self::new(&[0], &[0]);
-        let mut understood = false;
-        for part in written.split_whitespace() {
-            let first = part.chars().next()?;
-            if part.contains(':') {
-                schedule.set_time(part)?;
-            } else if first.is_ascii_alphabetic() && !understood && !part.contains('/') && part != "utc" {
-                schedule.weekdays = list(&part.replace("..", "-"), 0, 6, WEEKDAYS)?;
-            } else if !first.is_ascii_alphabetic() && (part.contains('-') || part.contains('~')) {
-                schedule.set_date(part)?;
-            } else if understood && first.is_ascii_alphabetic() {
-                continue;
-            } else {
-                return None;
-            }
-            understood = true;
-        }
-        understood.then_some(schedule)
-    }
-
-    fn set_time(&mut self, text: &str) -> Option<()> {
-        let mut parts = text.split(':');
-        let hours = list(&parts.next()?.replace("..", "-"), 0, 23, &[])?;
-        let minutes = list(&parts.next()?.replace("..", "-"), 0, 59, &[])?;
-        self.minutes = Self::new(&hours, &minutes).minutes;
-        Some(())
-    }
-
-    fn set_date(&mut self, text: &str) -> Option<()> {
-        if text.contains('~') {
-            // Counted from the end of the month: once a month is all that matters.
-            self.days = vec![28];
-            return Some(());
-        }
-        let parts: Vec<&str> = text.split('-').collect();
-        let (month, day) = match *parts.as_slice() {
-            [_, month, day] | [month, day] => (month, day),
-            _ => return None,
-        };
-        self.months = list(&month.replace("..", "-"), 1, 12, &[])?;
-        self.days = list(&day.replace("..", "-"), 1, 31, &[])?;
-        Some(())
+        systemd::read(text)
     }
 
     /// The five fields of a crontab line, or `@daily` and the like; `@reboot` has no schedule.
     #[must_use]
     pub fn cron(fields: &[&str]) -> Option<Self> {
-        let fields = match *fields {
-            [one] => match one {
-                "@hourly" => ["0", "*", "*", "*", "*"],
-                "@daily" | "@midnight" => ["0", "0", "*", "*", "*"],
-                "@weekly" => ["0", "0", "*", "*", "0"],
-                "@monthly" => ["0", "0", "1", "*", "*"],
-                "@yearly" | "@annually" => ["0", "0", "1", "1", "*"],
-                _ => return None,
-            },
-            [minute, hour, day, month, weekday] => [minute, hour, day, month, weekday],
-            _ => return None,
-        };
-        let [minute, hour, day, month, weekday] = fields;
-        let mut schedule = Self::new(&list(hour, 0, 23, &[])?, &list(minute, 0, 59, &[])?);
-        schedule.days = list(day, 1, 31, &[])?;
-        schedule.months = list(&month.to_ascii_lowercase(), 1, 12, MONTHS)?;
-        schedule.weekdays = list(&weekday.to_ascii_lowercase(), 0, 7, WEEKDAYS)?.into_iter().map(|day| day % 7).collect();
-        schedule.either = !day.starts_with('*') && !weekday.starts_with('*');
-        Some(schedule)
+        cron::read(fields)
+    }
+
+    /// The last year in which it runs, where there is one: then it ends.
+    #[must_use]
+    pub fn last_year(&self) -> Option<u32> {
+        self.years.as_ref()?.last().copied().filter(|year| *year < systemd::LAST_YEAR)
     }
 
     /// Whether there are two runs within two years. Ends at the second: a table may have thousands of lines.
@@ -122,30 +68,45 @@ impl Schedule {
     }
 
     fn is_on(&self, day: &Day) -> bool {
-        let (by_day, by_weekday) = (self.days.contains(&day.day), self.weekdays.contains(&day.weekday));
-        self.months.contains(&day.month) && if self.either { by_day || by_weekday } else { by_day && by_weekday }
+        let date = if self.from_end { day.left + 1 } else { day.day };
+        let (by_day, by_weekday) = (self.days.contains(&date), self.weekdays.contains(&day.weekday));
+        self.years.as_ref().is_none_or(|years| years.contains(&day.year))
+            && self.months.contains(&day.month)
+            && if self.either { by_day || by_weekday } else { by_day && by_weekday }
     }
 }
 
 /// A day of the two years in which runs are looked for.
 struct Day {
     number: u32,
+    year: u32,
     month: u32,
     day: u32,
+    /// Days of the month that come after it.
+    left: u32,
     weekday: u32,
 }
 
 /// Two years from 2024-01-01 on, a Monday in a leap year.
 fn days() -> impl Iterator<Item = Day> {
-    const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let (mut month, mut day) = (1_u32, 0_u32);
+    let (mut year, mut month, mut day) = (FIRST_YEAR, 1_u32, 0_u32);
     (0..DAYS).map(move |number| {
         day += 1;
-        if day > LENGTHS.get(month as usize - 1).copied().unwrap_or(31) {
-            (day, month) = (1, if month == 12 { 1 } else { month + 1 });
+        if day > length(year, month) {
+            (year, month, day) = if month == 12 { (year + 1, 1, 1) } else { (year, month + 1, 1) };
         }
-        Day { number, month, day, weekday: (number + 1) % 7 }
+        Day { number, year, month, day, left: length(year, month) - day, weekday: (number + 1) % 7 }
     })
+}
+
+/// Days of a month, in a century that is none's end.
+const fn length(year: u32, month: u32) -> u32 {
+    match month {
+        2 if year.is_multiple_of(4) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// The minutes of a day in which something runs; `None` where nothing does.
@@ -186,34 +147,6 @@ pub fn longest_gap(schedules: &[Schedule]) -> Option<Duration> {
         last = Some(begin + runs.last);
     }
     gap.map(|minutes| Duration::from_secs(u64::from(minutes) * 60))
-}
-
-/// `*`, numbers, names, ranges and steps, joined by commas.
-fn list(text: &str, low: u32, high: u32, names: &[&str]) -> Option<Vec<u32>> {
-    let number = |text: &str| {
-        let named =
-            names.iter().position(|name| !name.is_empty() && text.starts_with(name)).and_then(|location| u32::try_from(location).ok());
-        text.parse().ok().or(named).filter(|number| (low..=high).contains(number))
-    };
-    let mut all = Vec::new();
-    for part in text.split(',') {
-        let (range, step) = match part.split_once('/') {
-            Some((range, step)) => (range, Some(step.parse::<u32>().ok().filter(|step| *step > 0)?)),
-            None => (part, None),
-        };
-        let (from, to) = match range.split_once('-') {
-            Some((from, to)) => (number(from)?, number(to)?),
-            None if range == "*" => (low, high),
-            None => (number(range)?, if step.is_some() { high } else { number(range)? }),
-        };
-        let step = usize::try_from(step.unwrap_or(1)).ok()?;
-        // Sat..Mon goes over the end of the week.
-        let context = if from > to { (from..=high).chain(low..=to).collect::<Vec<_>>() } else { (from..=to).collect() };
-        all.extend(context.into_iter().step_by(step));
-    }
-    all.sort_unstable();
-    all.dedup();
-    Some(all)
 }
 
 /// A time span (systemd.time(7)): `1h 30min`, `90`, `2d`; `None` for `infinity` and what is none.
@@ -270,13 +203,33 @@ mod tests {
             ("*-*-1,15", 17 * day),
             ("Sat,Sun 12:00 Europe/Berlin", 6 * day),
             ("yearly", 366 * day),
-            ("2024-02-29 00:00", 366 * day),
+            ("bi-annually UTC", 184 * day),
+            ("Mon,", 7 * day),
+            ("*-*~1", 31 * day),
+            ("Mon *-*~07/1", 35 * day),
+            ("2024-02-29 00:00", 0),
+            ("2024..2025-*-* 00:00", day),
         ] {
             let schedule = Schedule::systemd(text).unwrap_or_else(|| panic!("{text}"));
-            let gap = longest_gap(&[schedule]).map_or(0, |gap| gap.as_secs());
-            assert!(gap == seconds || text.starts_with("2024"), "{text}: {gap}");
+            assert_eq!(longest_gap(&[schedule]).map_or(0, |gap| gap.as_secs()), seconds, "{text}");
         }
-        for text in ["25:00", "nonsense", "", "Fun *-*-*", "*-13-01", "12"] {
+        for text in [
+            "25:00",
+            "nonsense",
+            "",
+            "Fun *-*-*",
+            "*-13-01",
+            "12",
+            "*-*-* */6:00",
+            "*-*-*/2",
+            "Sat..Mon",
+            "23/5:00",
+            "tuee",
+            "*-*~30",
+            "5..3:00",
+            "00:00:60",
+            "*,3:00",
+        ] {
             assert_eq!(Schedule::systemd(text), None, "{text}");
         }
         let two = ["02:00", "14:00"].map(|text| Schedule::systemd(text).unwrap());
@@ -289,7 +242,8 @@ mod tests {
             (["*", "*", "*", "*", "*"], true),
             (["0", "3", "1", "*", "*"], true),
             (["0", "0", "1", "1", "*"], true),
-            (["0", "0", "29", "2", "*"], true),
+            (["0", "0", "29", "2", "*"], false),
+            (["30-20", "0", "*", "*", "*"], false),
             (["0", "0", "31", "2", "*"], false),
         ] {
             let schedule = Schedule::cron(&fields).unwrap();
@@ -313,7 +267,7 @@ mod tests {
             let fields: Vec<&str> = text.split(' ').collect();
             assert_eq!(longest_gap(&[Schedule::cron(&fields).unwrap()]).unwrap().as_secs(), seconds, "{text}");
         }
-        for text in ["@reboot", "60 * * * *", "* * * *", "a b c d e"] {
+        for text in ["@reboot", "60 * * * *", "* * * *", "a b c d e", "5/15 * * * *", "0 0 * january *", "0 0 * * monday"] {
             assert_eq!(Schedule::cron(&text.split(' ').collect::<Vec<_>>()), None, "{text}");
         }
     }

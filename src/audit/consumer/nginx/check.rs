@@ -3,35 +3,44 @@
 
 use std::collections::BTreeMap;
 
+use super::shapes::Shapes;
 use super::source::at;
 use super::syntax::Directive;
-use super::{known, lints, versions};
+use super::{known, lints, values, versions};
 use crate::audit::facts::findings::HostFindings;
 use crate::audit::facts::package::{Version, words};
 use crate::model::finding::Severity;
 
 /// Blocks whose lines are directives; those of others (`map`, `types`, `geo`) are not.
-const BLOCKS: &[&str] = &["http", "server", "location", "if", "limit_except", "stream", "mail", "upstream"];
+const BLOCKS: &[&str] = &["http", "events", "server", "location", "if", "limit_except", "stream", "mail", "upstream"];
 
 /// What is known of the nginx that reads a configuration.
 pub(super) struct Build {
     /// Modules that are loaded may bring directives of their own, or this is a part of a whole.
     pub(super) extended: bool,
     pub(super) version: Option<Version>,
+    pub(super) shapes: Shapes,
 }
 
 /// Checks a block and what is in it; `outer` is what the block itself is in.
 pub(super) fn block(list: &[Directive], context: &str, outer: &str, build: &Build, findings: &mut HostFindings) {
     let mut once: BTreeMap<&str, &Directive> = BTreeMap::new();
     let mut places: BTreeMap<String, u32> = BTreeMap::new();
-    for directive in list {
+    for (index, directive) in list.iter().enumerate() {
         name(directive, context, outer, build, findings);
-        if let Some(expected) = known::expected(&directive.name, &directive.args) {
+        let expected = known::expected(&directive.name, &directive.args)
+            .or_else(|| build.shapes.expected(directive))
+            .or_else(|| values::expected(directive, context, list.get(..index).unwrap_or_default()));
+        if let Some(expected) = expected {
             let draft = at(&lints::VALUE_INVALID, directive).expected(format!("{}: {expected}", directive.name));
             findings.add(draft.found(directive.args.join(" ")));
         }
+        if let Some((line, expected)) = values::entry(directive) {
+            let draft = at(&lints::VALUE_INVALID, line).expected(format!("{}: {expected}", directive.name));
+            findings.add(draft.found(format!("{} {}", line.name, line.args.join(" "))));
+        }
         repeated(directive, &mut places, findings);
-        if known::is_once(&directive.name) {
+        if known::is_once(&directive.name) || build.shapes.is_once(&directive.name) {
             if let Some(first) = once.get(directive.name.as_str()) {
                 let draft = at(&lints::DIRECTIVE_TWICE, directive).file(first.location());
                 findings.add(draft.expected(format!("one {}", directive.name)).found(format!("again in line {}", directive.line)));
@@ -80,10 +89,16 @@ fn name(directive: &Directive, context: &str, outer: &str, build: &Build, findin
     let inner = matches!(context, "location" | "if" | "limit_except" | "upstream");
     let called = known::is_of_call(name) && matches!(context, "if" | "limit_except" | "upstream");
     let passed = name == "proxy_pass" && (context == "http" || (context == "server" && outer == "http"));
-    let misplaced = (inner && known::is_of_server(name)) || (name == "listen" && context != "server") || called || passed;
+    let misplaced =
+        (inner && known::is_of_server(name)) || (name == "listen" && context != "server" && !context.is_empty()) || called || passed;
+    let misplaced = misplaced || build.shapes.is_misplaced(name, context, outer);
     if misplaced {
-        let expected = if called || passed { "in a location" } else { "in a server block" };
-        findings
-            .add(at(&lints::DIRECTIVE_MISPLACED, directive).expected(format!("{name} {expected}")).found(format!("in a block {context}")));
+        let expected = match () {
+            () if called || passed => format!("{name} in a location"),
+            () if known::is_of_server(name) || name == "listen" => format!("{name} in a server block"),
+            () => build.shapes.places(name),
+        };
+        let found = if context == "main" { "outside of any block".to_owned() } else { format!("in a block {context}") };
+        findings.add(at(&lints::DIRECTIVE_MISPLACED, directive).expected(expected).found(found));
     }
 }

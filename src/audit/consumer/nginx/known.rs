@@ -117,6 +117,9 @@ const ONCE: &[&str] = &[
     "sendfile",
     "gzip",
     "http2",
+    "http",
+    "events",
+    "pid",
 ];
 /// Those with one value, whatever it is.
 const SINGLE: &[&str] = &[
@@ -150,10 +153,17 @@ const SWITCHES: &[&str] = &[
 const VERIFY_CLIENT: &[&str] = &["on", "off", "optional", "optional_no_ca"];
 const PROTOCOLS: &[&str] = &["SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
+fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
+    list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace)
+}
+
+/// Whether it is a directive of nginx's own modules, of whatever version.
+pub(super) fn is_own(name: &str) -> bool {
+    entries(OWN).any(|known| known == name) || versions::is_gone(name)
+}
+
 fn is_listed(name: &str) -> bool {
-    let entries = |list: &'static str| list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
-    entries(OWN).any(|known| known == name)
-        || versions::is_gone(name)
+    is_own(name)
         || entries(OTHERS).any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
         // Modules that write their names like this are not nginx's.
         || name.starts_with(|c: char| c.is_ascii_uppercase())
@@ -192,10 +202,7 @@ pub(super) fn unknown(name: &str) -> Option<Option<String>> {
 }
 
 fn is_foreign(name: &str) -> bool {
-    FOREIGN.contains(&name)
-        || name.contains("_by_lua")
-        || FOREIGN_STARTS.iter().any(|start| name.starts_with(start))
-        || name.starts_with('$')
+    FOREIGN.contains(&name) || name.contains("_by_lua") || FOREIGN_STARTS.iter().any(|start| name.starts_with(start))
 }
 
 /// Whether nginx refuses it twice in one block.
@@ -230,9 +237,6 @@ pub(super) fn expected(name: &str, args: &[String]) -> Option<String> {
     if !ours {
         return None;
     }
-    if bare == "ssl_session_timeout" && !is_time(value) {
-        return Some("a time, such as 10m".to_owned());
-    }
     if bare == "ssl_verify_depth" && (value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit())) {
         return Some("a number".to_owned());
     }
@@ -257,13 +261,8 @@ pub(super) fn expected(name: &str, args: &[String]) -> Option<String> {
     protocols.then(|| PROTOCOLS.join(", "))
 }
 
-/// `10m`, `1d12h`, `300`.
-fn is_time(value: &str) -> bool {
-    value.starts_with(|c: char| c.is_ascii_digit()) && value.chars().all(|c| c.is_ascii_digit() || "smhdwMy ".contains(c))
-}
-
 /// `NAME:SIZE`.
-fn is_zone(rest: &str) -> bool {
+pub(super) fn is_zone(rest: &str) -> bool {
     let size = rest.rsplit_once(':').filter(|(name, _)| !name.is_empty()).map_or("", |(_, size)| size);
     size.starts_with(|c: char| c.is_ascii_digit()) && size.chars().all(|c| c.is_ascii_digit() || "kKmM".contains(c))
 }

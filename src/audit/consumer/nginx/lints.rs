@@ -18,6 +18,7 @@ catalogue! {
     DIRECTIVE_TWICE = "nginx.directive-twice", High, open, "a directive twice in one block: nginx does not start",
         "keep one of the two lines";
     VALUE_INVALID = "nginx.value-invalid", High, open, "a value that nginx does not take: it does not start", "correct the value";
+    BLOCK_ABSENT = "nginx.block-absent", High, open, "a block that nginx must have is not there: it does not start", "write events { } outside of any block";
     FILE_ABSENT = "nginx.file-absent", High, open, "a file that nginx opens at its start does not exist: nginx does not start",
         "create the file, or correct the path";
     KEY_ABSENT = "nginx.key-unset", High, open, "a certificate without a key: nginx does not start",

@@ -1,5 +1,6 @@
 //! `listen`: addresses, ports and what is said behind them.
 
+use super::shapes;
 use super::syntax::Directive;
 
 /// One address that is listened on, as a `listen` line says it.
@@ -58,6 +59,17 @@ pub(super) fn parse(directive: &Directive, default_port: Option<u16>) -> Result<
                 let name = other.split('=').next().unwrap_or_default();
                 if !other.contains('=') || !VALUED.contains(&name) {
                     return Err(format!("the parameter {other:?} is not known"));
+                }
+                let value = other.split_once('=').map_or("", |(_, value)| value);
+                let sound = match name {
+                    "backlog" => value.parse::<i32>().is_ok(),
+                    "setfib" | "fastopen" => value.parse::<u32>().is_ok(),
+                    "rcvbuf" | "sndbuf" => shapes::is_size(value),
+                    "ipv6only" => matches!(value, "on" | "off"),
+                    _ => true,
+                };
+                if !sound {
+                    return Err(format!("the parameter {other:?} has no such value"));
                 }
                 listen.options = true;
             }
@@ -134,7 +146,19 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_said() {
-        for text in ["443 sssl", "https", "[::1", "0", "70000", "unix:", "a b:1", "443 ssl on"] {
+        for text in [
+            "443 sssl",
+            "https",
+            "[::1",
+            "0",
+            "70000",
+            "unix:",
+            "a b:1",
+            "443 ssl on",
+            "443 backlog=x",
+            "443 rcvbuf=1q",
+            "443 ipv6only=maybe",
+        ] {
             assert!(read(text).is_err() || text == "https", "{text}");
         }
     }

@@ -16,14 +16,17 @@ mod reader;
 mod root;
 mod scope;
 mod server;
+mod shapes;
 mod source;
 mod syntax;
 mod upstream;
+mod values;
+mod variables;
 mod versions;
 
 use std::path::{Path, PathBuf};
 
-use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::package;
 use crate::audit::facts::service::{Operand, Service, Source as HostSource, TargetKind};
 use crate::audit::facts::unread;
@@ -119,8 +122,22 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
     let has = |name: &str| list.iter().any(|line| line.name == name);
     let part = !has("http") && !has("stream") && !has("mail") && !has("events") && (has("server") || has("upstream"));
     let version = package::version(source.view(), &["nginx", "nginx-core", "nginx-light", "nginx-full", "nginx-extras", "nginx-common"]);
-    let build = check::Build { extended: part || has("load_module"), version };
-    check::block(&list, if part { "http" } else { "main" }, "", &build, findings);
+    let build = check::Build { extended: part || has("load_module"), version, shapes: shapes::Shapes::new() };
+    let whole = has("http") || has("stream") || has("mail") || has("events");
+    // Of some lines alone nobody knows where they are included.
+    let context = match (part, whole) {
+        (true, _) => "http",
+        (false, true) => "main",
+        (false, false) => "",
+    };
+    check::block(&list, context, "", &build, findings);
+    if whole && !has("events") && !has("include") {
+        let draft = NewFinding::at(&lints::BLOCK_ABSENT, Target::new("nginx", "events"), Location::file(main));
+        findings.add(draft.expected("a block events").found("none"));
+    }
+    if !build.extended {
+        list.iter().filter(|line| line.name == "http").for_each(|http| variables::judge(http.inside(), findings));
+    }
     let mut reader = NginxReader::new(source.view(), prefix, findings);
     let mut roots = root::Roots::default();
     let worker = list.iter().find(|line| line.name == "user").map(Directive::arg);

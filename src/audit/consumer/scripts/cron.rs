@@ -159,7 +159,8 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
     let mut table = Table { path: path.to_path_buf(), environment: Vec::new(), jobs: Vec::new() };
     let mut renews = None;
     for (number, line) in (1_u32..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#')) {
-        let setting = line.split_once('=').is_some_and(|(name, _)| name.trim().chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+        let bare = |name: &str| name.trim().trim_matches(['"', '\'']).chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let setting = line.split_once('=').is_some_and(|(name, _)| bare(name));
         if setting {
             table.environment.push(Line::new(number, line.replacen(" = ", "=", 1).trim()));
         } else if let Some(mut job) = job(line, number, account.clone()) {

@@ -14,6 +14,8 @@ catalogue! {
     UNIT_DISABLED = "unit.disabled", Medium, open, "a unit that works at boot is not enabled", "systemctl enable it";
     LINK_DANGLING = "unit.link-dangling", High, open, "a unit is enabled by a link that leads nowhere: it never starts", "create the unit, or disable it";
     KEY_UNKNOWN = "unit.key-unknown", Medium, open, "a setting that systemd does not know: it is ignored", "correct the name of the setting";
+    LINE_IGNORED = "unit.line-ignored", Medium, open, "a line of a unit that systemd does not understand: it is ignored", "write it as NAME=VALUE below the section that it belongs to";
+    REFUSED = "unit.refused", High, open, "systemd does not load a unit as it is written: it never starts", "correct the line; systemd-analyze verify checks the unit";
     OVERRIDDEN = "unit.overridden", Info, open, "a drop-in changes what the unit itself says", "";
     TOKEN = "unit.token", High, open, "a token or secret in the environment of a unit: every user may read it (systemctl show)",
         "revoke it, and use LoadCredential= or LoadCredentialEncrypted= with a file of mode 0600";

@@ -96,8 +96,15 @@ impl<'a> Tree<'a> {
     pub(super) fn load(&self, name: &str, findings: &mut HostFindings) -> Option<Unit> {
         let file = self.find(name)?;
         let wanted_by = self.wants.get(name).cloned().unwrap_or_default();
-        let mut unit =
-            Unit { name: name.to_owned(), file: file.clone(), masked: false, settings: Vec::new(), dropins: Vec::new(), wanted_by };
+        let mut unit = Unit {
+            name: name.to_owned(),
+            file: file.clone(),
+            masked: false,
+            settings: Vec::new(),
+            ignored: Vec::new(),
+            dropins: Vec::new(),
+            wanted_by,
+        };
         if self.view.link(&file).is_some_and(|target| target == Path::new("/dev/null")) {
             unit.masked = true;
             return Some(unit);
@@ -105,7 +112,7 @@ impl<'a> Tree<'a> {
         match self.view.text(&file) {
             Ok(text) => {
                 unit.masked = text.is_empty();
-                unit.settings = unit::parse(&text, &Rc::from(file.as_path()));
+                take(&mut unit, unit::parse(&text, &Rc::from(file.as_path())));
             }
             // An alias of a unit that a copy was made without.
             Err(error) if error.is_absent() => return None,
@@ -113,7 +120,7 @@ impl<'a> Tree<'a> {
         }
         for file in self.dropins(name) {
             match self.view.text(&file) {
-                Ok(text) => unit.settings.extend(unit::parse(&text, &Rc::from(file.as_path()))),
+                Ok(text) => take(&mut unit, unit::parse(&text, &Rc::from(file.as_path()))),
                 Err(error) => unread::unreadable(findings, Target::new("unit", name), Location::file(&file), &error),
             }
             unit.dropins.push(file);
@@ -140,6 +147,11 @@ impl<'a> Tree<'a> {
         let masked = |path: &PathBuf| self.view.link(path).is_some_and(|target| target == Path::new("/dev/null"));
         found.into_values().filter(|path| !masked(path)).collect()
     }
+}
+
+fn take(unit: &mut Unit, parsed: unit::Parsed) {
+    unit.settings.extend(parsed.settings);
+    unit.ignored.extend(parsed.ignored);
 }
 
 /// `%i` and `%I` of an instance (systemd.unit(5), "Specifiers").

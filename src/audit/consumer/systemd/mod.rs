@@ -2,9 +2,12 @@
 //! a running systemd, nor judge units that have nothing to do with certificates.
 
 mod account;
+mod command;
 mod limits;
+mod lines;
 pub mod lints;
 mod load;
+mod refused;
 mod service;
 mod timers;
 pub mod told;
@@ -173,6 +176,9 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
         if !instances && (timer.renews || is_public(&unit.name)) {
             let others = Others { enabled: others, service: all.get(&timer.runs) };
             timers::judge(tree, unit, timer, others, started(unit), findings);
+        } else if !unit.masked {
+            // Whatever it starts, a time that is none is one.
+            timers::times(unit, all.get(&timer.runs), findings);
         }
     }
     out.timers = timers.into_iter().map(|(_, timer)| timer).collect();

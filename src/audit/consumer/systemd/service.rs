@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::unit::{self, Setting, Unit};
-use super::{account, limits, lints, told};
+use super::{account, limits, lines, lints, refused, told};
 use crate::audit::consumer::scripts::check::{self, ScriptLine};
 use crate::audit::consumer::scripts::run::{self, Runner};
 use crate::audit::consumer::scripts::script::{self, Does, ScriptContext};
@@ -17,51 +17,11 @@ use crate::model::finding::Severity;
 
 /// As many files of environment variables are read for one unit.
 const FILES: usize = 50;
-const TIMER: &[&str] = &[
-    "OnActiveSec",
-    "OnBootSec",
-    "OnStartupSec",
-    "OnUnitActiveSec",
-    "OnUnitInactiveSec",
-    "OnCalendar",
-    "AccuracySec",
-    "RandomizedDelaySec",
-    "RandomizedOffsetSec",
-    "DeferReactivation",
-    "FixedRandomDelay",
-    "OnClockChange",
-    "OnTimezoneChange",
-    "Unit",
-    "Persistent",
-    "WakeSystem",
-    "RemainAfterElapse",
-];
-const INSTALL: &[&str] = &["Alias", "WantedBy", "RequiredBy", "UpheldBy", "Also", "DefaultInstance"];
-/// What certificates hang on; systemd knows many more.
-const SERVICE: &[&str] = &[
-    "ExecCondition",
-    "ExecStartPre",
-    "ExecStart",
-    "ExecStartPost",
-    "ExecReload",
-    "ExecReloadPost",
-    "ExecStop",
-    "ExecStopPost",
-    "Environment",
-    "EnvironmentFile",
-    "LoadCredential",
-    "LoadCredentialEncrypted",
-    "SetCredential",
-    "SetCredentialEncrypted",
-    "ImportCredential",
-    "User",
-    "Group",
-    "UMask",
-];
 
 /// Judges a unit, and gives what it runs and what its own command lines do.
 pub(super) fn judge(view: &View, unit: &Unit, context: &ScriptContext, findings: &mut HostFindings) -> (Vec<Script>, Does) {
-    spelling(unit, findings);
+    lines::judge(unit, findings);
+    refused::judge(unit, findings);
     environment(view, unit, findings);
     credentials(view, unit, findings);
     overridden(unit, findings);
@@ -133,32 +93,6 @@ fn own_signal(unit: &Unit, setting: &Setting, line: &Line, commands: &[shell::Co
 /// `-`, `@`, `:`, `+`, `!` before a command say how it is run.
 fn unprefixed(command: &str) -> &str {
     command.trim_start_matches(['-', '@', ':', '+', '!', '|'])
-}
-
-fn spelling(unit: &Unit, findings: &mut HostFindings) {
-    for setting in &unit.settings {
-        let key = setting.key.as_str();
-        let (known, all) = match setting.section.as_str() {
-            "Timer" => (TIMER, true),
-            "Install" => (INSTALL, true),
-            "Service" => (SERVICE, false),
-            _ => continue,
-        };
-        if known.contains(&key) || key.starts_with("X-") {
-            continue;
-        }
-        let near = known.iter().map(|known| (strsim::osa_distance(&known.to_ascii_lowercase(), &key.to_ascii_lowercase()), *known)).min();
-        let meant = near.filter(|(distance, known)| *distance <= if all { 3 } else { 1 } && known.len() > 4).map(|(_, known)| known);
-        if !all && meant.is_none() {
-            continue;
-        }
-        let draft =
-            NewFinding::at(&lints::KEY_UNKNOWN, unit.target(), setting.location()).found(format!("{key}= in [{}]", setting.section));
-        findings.add(match meant {
-            Some(meant) => draft.expected(format!("{meant}=")).remedy(format!("write {meant}= for {key}=")),
-            None => draft.severity(Severity::Low).expected("a setting of this section"),
-        });
-    }
 }
 
 /// Secrets in `Environment=` and in files of variables.

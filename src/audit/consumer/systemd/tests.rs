@@ -44,7 +44,7 @@ const UNIT: &str = "[Service]\nType=oneshot\nExecStart=/usr/bin/omens renew --al
 #[test]
 fn healthy_units_give_nothing_above_info() {
     let keylime = "[Unit]\nDescription=x\n[Service]\nExecStart=/usr/local/bin/keylime_verifier\nRestart=on-failure\nRestartSec=120s\n[Install]\nWantedBy=multi-user.target\n";
-    let nginx = "[Service]\nType=forking\nExecStartPre=/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'\nExecReload=/usr/sbin/nginx -g 'daemon on; master_process on;' -s reload\n";
+    let nginx = "[Service]\nType=forking\nExecStartPre=/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'\nExecStart=/usr/sbin/nginx -g 'daemon on; master_process on;'\nExecReload=/usr/sbin/nginx -g 'daemon on; master_process on;' -s reload\n";
     let (units, findings) = look(&[
         ("/usr/lib/systemd/system/omens-renew.timer", TIMER),
         ("/usr/lib/systemd/system/omens-renew.service", UNIT),

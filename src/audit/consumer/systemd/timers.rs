@@ -115,10 +115,26 @@ fn once(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
     }
 }
 
+/// Calendars that all end with a year.
+fn ends(unit: &Unit, calendars: &[&Setting], steps: bool, findings: &mut HostFindings) {
+    let sound: Vec<(&&Setting, Schedule)> =
+        calendars.iter().filter_map(|setting| Some((setting, Schedule::systemd(&setting.value)?))).collect();
+    let last =
+        sound.iter().map(|(_, schedule)| schedule.last_year()).collect::<Option<Vec<u32>>>().and_then(|years| years.into_iter().max());
+    if let (Some((setting, _)), Some(year), false) = (sound.last(), last, steps) {
+        let draft = NewFinding::at(&lints::TIMER_SILENT, unit.target(), setting.location()).severity(Severity::Medium);
+        let draft = draft.expected("a time that comes again each year").found(format!("OnCalendar={}", setting.value));
+        findings.add(draft.evidence(format!("its last run is in the year {year}")));
+    }
+}
+
 /// Times that are none.
-fn times(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
+pub(super) fn times(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
     let calendars = unit.all("Timer", "OnCalendar");
-    let some = |keys: &[&str]| keys.iter().any(|key| unit.get("Timer", key).is_some());
+    // What is no time span is ignored.
+    let is_time =
+        |setting: &Setting| !setting.key.ends_with("Sec") || setting.value == "infinity" || schedule::span(&setting.value).is_some();
+    let some = |keys: &[&str]| keys.iter().flat_map(|key| unit.all("Timer", key)).any(is_time);
     let is_sound = |setting: &&&Setting| Schedule::systemd(&setting.value).is_some();
     let sound = calendars.iter().filter(is_sound).count();
     // Without another time systemd refuses the whole timer ("lacks value setting").
@@ -128,6 +144,7 @@ fn times(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
         let draft = draft.expected("a calendar expression").found(format!("OnCalendar={}", setting.value));
         findings.add(if alone { draft.severity(Severity::High).evidence("it is the timer's only time: it never runs") } else { draft });
     }
+    ends(unit, &calendars, some(STEPS), findings);
     // A step counts from the last run: without a first one there is no second (systemd.timer(5)). Something else may start the service.
     let begins = some(ONCE) || service.is_some_and(|service| !service.wanted_by.is_empty());
     if sound == 0 && some(STEPS) && !begins {

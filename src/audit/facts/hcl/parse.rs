@@ -11,9 +11,10 @@ pub(super) const VALUES: usize = 100_000;
 /// Reads a file. What comes before a fault is given as well.
 #[must_use]
 pub fn parse(text: &str) -> (Body, Option<HclError>) {
-    let mut parser = Parser { scanner: Scanner::new(text), fault: None, values: 0 };
+    let mut parser = Parser { scanner: Scanner::new(text), fault: None, values: 0, json: false };
     parser.scanner.blank();
     let json = parser.scanner.peek() == Some('{');
+    parser.json = json;
     if json {
         parser.scanner.next();
     }
@@ -29,6 +30,8 @@ struct Parser<'a> {
     scanner: Scanner<'a>,
     fault: Option<HclError>,
     values: usize,
+    /// Begins with a brace: HCL's form in JSON.
+    json: bool,
 }
 
 impl Parser<'_> {
@@ -68,7 +71,17 @@ impl Parser<'_> {
             self.scanner.blank();
             let line = self.scanner.line;
             match self.scanner.peek() {
-                Some('=' | ':') if !keys.is_empty() => {
+                // Blocks alone have labels.
+                Some(sign @ ('=' | ':')) if keys.len() > 1 => {
+                    self.fail("\"{\" after a name and labels", &shown(Some(sign)));
+                    return None;
+                }
+                Some('=') if !self.json && !keys.is_empty() => {
+                    self.scanner.next();
+                    let value = self.value(depth)?;
+                    return nest(keys, value);
+                }
+                Some(':') if self.json && !keys.is_empty() => {
                     self.scanner.next();
                     let value = self.value(depth)?;
                     return nest(keys, value);
@@ -78,7 +91,14 @@ impl Parser<'_> {
                     return nest(keys, value);
                 }
                 Some('"') => keys.push((self.scanner.string()?, line)),
-                Some(first) if scan::is_name(first) => keys.push((self.scanner.name(), line)),
+                Some(first) if scan::is_name(first) && !self.json => {
+                    let name = self.scanner.name();
+                    if matches!(name.as_str(), "true" | "false") {
+                        self.fail("the name of an option or block", &name);
+                        return None;
+                    }
+                    keys.push((name, line));
+                }
                 other => {
                     let expected = if keys.is_empty() { "the name of an option or block" } else { "\"=\" or \"{\" after a name" };
                     self.fail(expected, &shown(other));
@@ -111,7 +131,7 @@ impl Parser<'_> {
             }
             Some('"') => self.scanner.string().map(Value::Text),
             Some('<') => self.scanner.heredoc().map(Value::Text),
-            Some(first) if first.is_ascii_digit() || matches!(first, '-' | '+' | '.') => Some(Value::Number(self.scanner.number())),
+            Some(first) if first.is_ascii_digit() || matches!(first, '-' | '.') => self.scanner.number().map(Value::Number),
             Some(first) if scan::is_name(first) => self.word(),
             other => {
                 self.fail("a value", &shown(other));
@@ -124,7 +144,7 @@ impl Parser<'_> {
         match self.scanner.name().as_str() {
             "true" => Some(Value::Bool(true)),
             "false" => Some(Value::Bool(false)),
-            "null" => Some(Value::Null),
+            "null" if self.json => Some(Value::Null),
             other => {
                 self.fail("a value: strings stand in quotes", other);
                 None
@@ -134,6 +154,7 @@ impl Parser<'_> {
 
     fn list(&mut self, depth: usize) -> Vec<Value> {
         let mut list = Vec::new();
+        let mut open = true;
         loop {
             self.scanner.blank();
             if self.stopped() {
@@ -150,10 +171,19 @@ impl Parser<'_> {
                 }
                 Some(',') => {
                     self.scanner.next();
+                    open = true;
                 }
-                Some(_) => {
+                Some(_) if open => {
                     let Some(value) = self.value(depth) else { return list };
+                    if value == Value::Null {
+                        self.fail("a value that is one", "null");
+                    }
                     list.push(value);
+                    open = false;
+                }
+                other => {
+                    self.fail("a comma or the end of the list", &shown(other));
+                    return list;
                 }
             }
         }

@@ -45,6 +45,33 @@ fn values_are_what_hcl_takes_them_for() {
 }
 
 #[test]
+fn escapes_heredocs_and_numbers_are_hcls() {
+    let body = good("a = \"\\x41\\101\\u00e9\"\nb = <<X\n one\n  X\nc = <<-X\n  one\n    two\n  X\nd = .5\ne = -0x1f\n");
+    let text = |key: &str| body.text(key).unwrap().0;
+    assert_eq!((text("a").as_str(), text("b").as_str(), text("c").as_str()), ("AA\u{e9}", " one\n  ", "one\n  two\n"));
+    for (text, words) in [
+        ("a = \"\\q\"", "escape"),
+        ("a = \"\\u12\"", "escape"),
+        ("a = <<-X\none\nX\n", "heredoc"),
+        ("a = <<X\none\nX \n", "heredoc"),
+        ("a = 079", "number"),
+        ("a = 0x", "number"),
+        ("a = +5", "value"),
+        ("a = 5m", "after a name"),
+        ("a = [1 2]", "comma"),
+        ("{\"a\": [null]}", "a value"),
+        ("a \"b\" = 1", "labels"),
+        ("true = 1", "name"),
+        ("a = null", "quotes"),
+        ("a : 1", "after a name"),
+    ] {
+        let (_, fault) = parse(text);
+        let fault = fault.unwrap_or_else(|| panic!("{text}"));
+        assert!(fault.expected.contains(words), "{text}: {fault:?}");
+    }
+}
+
+#[test]
 fn a_fault_has_its_line_and_what_came_before_it() {
     let deep = format!("a = {}", "[".repeat(5000));
     let bodies = "a {".repeat(5000);

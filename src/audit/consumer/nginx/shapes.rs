@@ -1,0 +1,240 @@
+//! Where each directive may stand, with how many words, of which kind, and whether once (shapes.txt), as nginx's modules declare them. It must
+//! never judge what the table does not name: directives of newer versions and of modules that others make.
+
+use std::collections::BTreeMap;
+
+use super::syntax::Directive;
+
+/// One line for each directive.
+const TABLE: &str = include_str!("shapes.txt");
+/// Where the first word is no plain number, size or time, or more than that.
+const MIXED: &[&str] = &[
+    "listen",
+    "return",
+    "expires",
+    "worker_processes",
+    "worker_cpu_affinity",
+    "userid_expires",
+    "userid_service",
+    "gzip_comp_level",
+    "worker_priority",
+    "worker_aio_requests",
+    "epoll_events",
+    "map_hash_bucket_size",
+];
+
+const PLACES: &[(char, &str)] = &[
+    ('m', "the main file outside of any block"),
+    ('e', "events"),
+    ('h', "http"),
+    ('s', "server"),
+    ('l', "location"),
+    ('u', "upstream"),
+    ('i', "an if of a server"),
+    ('j', "an if of a location"),
+    ('x', "limit_except"),
+];
+
+/// Of what kind the words of a directive are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// `on` or `off`.
+    Flag,
+    Number,
+    /// `8k`.
+    Size,
+    /// `1h 30m`.
+    Time,
+    /// A block follows.
+    Block,
+    Any,
+}
+
+/// What is known of one directive.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    places: &'static str,
+    least: usize,
+    most: Option<usize>,
+    kind: Kind,
+    once: bool,
+}
+
+/// What is known of all of them.
+#[derive(Debug)]
+pub(super) struct Shapes(BTreeMap<&'static str, Shape>);
+
+impl Shapes {
+    /// Reads the table.
+    pub(super) fn new() -> Self {
+        Self(TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(shape).collect())
+    }
+
+    /// Whether a directive may not stand in a block.
+    pub(super) fn is_misplaced(&self, name: &str, context: &str, outer: &str) -> bool {
+        let place = place(context, outer);
+        self.0.get(name).zip(place).is_some_and(|(shape, place)| !shape.places.contains(place))
+    }
+
+    /// In which blocks it may stand, in words.
+    pub(super) fn places(&self, name: &str) -> String {
+        let places = self.0.get(name).map_or("", |shape| shape.places);
+        let words = PLACES.iter().filter(|(letter, _)| places.contains(*letter)).map(|(_, words)| *words);
+        format!("{name} in {}", words.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Whether it may be said once in a block.
+    pub(super) fn is_once(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|shape| shape.once)
+    }
+
+    /// What nginx expects of its words, where they are not that.
+    pub(super) fn expected(&self, directive: &Directive) -> Option<String> {
+        let shape = self.0.get(directive.name.as_str())?;
+        let count = directive.args.len();
+        if count < shape.least || shape.most.is_some_and(|most| count > most) {
+            return Some(words(shape.least, shape.most));
+        }
+        if directive.name != "server" && (shape.kind == Kind::Block) != directive.block.is_some() {
+            return Some(if directive.block.is_some() { "a ; at its end".to_owned() } else { "a block behind it".to_owned() });
+        }
+        let value = directive.arg();
+        // Rates may come from a variable, and nothing else of these.
+        let rate = directive.name.contains("limit_rate") && value.contains('$');
+        let flexible = MIXED.contains(&directive.name.as_str()) || count != 1 || rate;
+        let sound = match shape.kind {
+            Kind::Flag => value.eq_ignore_ascii_case("on") || value.eq_ignore_ascii_case("off"),
+            _ if flexible => true,
+            Kind::Size | Kind::Time if value == "off" => true,
+            Kind::Number => !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()),
+            Kind::Size => is_size(value),
+            Kind::Time => is_time(value),
+            Kind::Block | Kind::Any => true,
+        };
+        let words = match shape.kind {
+            Kind::Flag => "on or off",
+            Kind::Number => "a number",
+            Kind::Size => "a size, such as 8k",
+            _ => "a time, such as 10m",
+        };
+        (!sound).then(|| words.to_owned())
+    }
+}
+
+/// The letter of a block that a directive stands in; those of other modules than `http` have none.
+fn place(context: &str, outer: &str) -> Option<char> {
+    Some(match (context, outer) {
+        ("main", _) => 'm',
+        ("events", _) => 'e',
+        ("http", _) => 'h',
+        ("server", "http") => 's',
+        ("location", _) => 'l',
+        ("upstream", "http") => 'u',
+        ("if", "server") => 'i',
+        ("if", "location") => 'j',
+        ("limit_except", _) => 'x',
+        _ => return None,
+    })
+}
+
+fn shape(line: &'static str) -> Option<(&'static str, Shape)> {
+    let mut words = line.split(' ');
+    let (name, places, span, kind, once) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+    let (least, most) = span.split_once('-')?;
+    let kind = match kind {
+        "flag" => Kind::Flag,
+        "number" => Kind::Number,
+        "size" => Kind::Size,
+        "time" => Kind::Time,
+        "block" => Kind::Block,
+        _ => Kind::Any,
+    };
+    Some((name, Shape { places, least: least.parse().ok()?, most: most.parse().ok(), kind, once: once == "once" }))
+}
+
+fn words(least: usize, most: Option<usize>) -> String {
+    match (least, most) {
+        (0, Some(0)) => "nothing behind it".to_owned(),
+        (1, Some(1)) => "one value".to_owned(),
+        (least, Some(most)) if least == most => format!("{least} values"),
+        (least, Some(most)) => format!("{least} to {most} values"),
+        (least, None) => format!("{least} values or more"),
+    }
+}
+
+/// Digits, and one letter at most.
+pub(super) fn is_size(value: &str) -> bool {
+    let digits = value.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']).unwrap_or(value);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `10m`, `1d12h`, `300`, `500ms`: the larger unit first, each once (`ngx_parse_time`).
+pub(super) fn is_time(value: &str) -> bool {
+    const UNITS: &[&str] = &["y", "M", "w", "d", "h", "m", "s", "ms"];
+    let mut rest = value.trim_matches(' ');
+    let mut next = 0;
+    let mut any = false;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at_checked(digits).unwrap_or_default();
+        let unit = if after.starts_with("ms") { 2 } else { usize::from(after.starts_with(|c: char| c.is_ascii_alphabetic())) };
+        let (unit, after) = after.split_at_checked(unit).unwrap_or_default();
+        let found = UNITS.iter().skip(next).position(|known| *known == unit);
+        if number.is_empty() || (found.is_none() && !(unit.is_empty() && after.is_empty())) {
+            return false;
+        }
+        next += found.map_or(UNITS.len(), |found| found + 1);
+        any = true;
+        rest = after.trim_start_matches(' ');
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directive(text: &str) -> Directive {
+        super::super::syntax::parse(text, &std::rc::Rc::from(std::path::Path::new("/n"))).0.remove(0)
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_read() {
+        let lines = TABLE.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(Shapes::new().0.len(), lines);
+    }
+
+    #[test]
+    fn words_and_places_are_those_that_nginx_takes() {
+        let shapes = Shapes::new();
+        for (text, bad) in [
+            ("sendfile on;", false),
+            ("sendfile maybe;", true),
+            ("keepalive_timeout 65 60;", false),
+            ("keepalive_timeout 65 60 55;", true),
+            ("client_max_body_size 10mb;", true),
+            ("client_max_body_size 1G;", false),
+            ("proxy_read_timeout 1h 30m;", true),
+            ("proxy_read_timeout '1h 30m';", false),
+            ("proxy_read_timeout 30m1h;", true),
+            ("types_hash_max_size 2k;", true),
+            ("limit_rate $rate;", false),
+            ("map $a $b;", true),
+            ("root { }", true),
+            ("no_such_directive x y z;", false),
+        ] {
+            assert_eq!(shapes.expected(&directive(text)).is_some(), bad, "{text}");
+        }
+        for (name, context, outer, bad) in [
+            ("root", "location", "server", false),
+            ("root", "upstream", "http", true),
+            ("worker_connections", "http", "main", true),
+            ("server", "upstream", "http", false),
+            ("rewrite", "if", "server", false),
+            ("proxy_pass", "if", "server", true),
+            ("proxy_pass", "server", "stream", false),
+        ] {
+            assert_eq!(shapes.is_misplaced(name, context, outer), bad, "{name} in {context}");
+        }
+    }
+}

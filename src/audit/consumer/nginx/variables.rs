@@ -1,0 +1,177 @@
+//! Variables: nginx's own (variables.txt) and those that a configuration makes. One that is neither stops nginx. It must never judge where a
+//! module of others may bring them, nor words that nginx does not look into for variables.
+
+use std::collections::BTreeSet;
+
+use super::known;
+use super::lints;
+use super::source::at;
+use super::syntax::Directive;
+use crate::audit::facts::findings::HostFindings;
+
+/// All of nginx's own.
+const OWN: &str = include_str!("variables.txt");
+/// Directives in whose words variables stand; of the others it differs from word to word.
+const TAKERS: &[&str] = &[
+    "access_log",
+    "add_header",
+    "add_trailer",
+    "alias",
+    "auth_basic",
+    "auth_basic_user_file",
+    "auth_request_set",
+    "error_page",
+    "fastcgi_param",
+    "grpc_set_header",
+    "index",
+    "limit_conn_zone",
+    "limit_rate",
+    "limit_req_zone",
+    "log_format",
+    "proxy_bind",
+    "proxy_cache_bypass",
+    "proxy_cache_key",
+    "proxy_no_cache",
+    "proxy_pass",
+    "proxy_set_header",
+    "proxy_ssl_name",
+    "return",
+    "root",
+    "scgi_param",
+    "set",
+    "ssl_certificate",
+    "ssl_certificate_key",
+    "try_files",
+    "uwsgi_param",
+];
+/// Directives whose blocks hold no directives.
+const RAW: &[&str] = &["map", "geo", "split_clients", "types", "charset_map"];
+
+/// Judges every variable of an `http` block.
+pub(super) fn judge(http: &[Directive], findings: &mut HostFindings) {
+    let mut made = BTreeSet::new();
+    // What is not there, or what others' modules do, may make variables too.
+    if !collect(http, &mut made) {
+        return;
+    }
+    each(http, &made, findings);
+}
+
+/// Names that are made in these blocks; whether all of them are seen.
+fn collect<'a>(list: &'a [Directive], made: &mut BTreeSet<&'a str>) -> bool {
+    list.iter().all(|directive| {
+        let name = directive.name.as_str();
+        // Those that make one name it as a word of its own; the first word of those that set one is that.
+        let whole = directive.args.iter().filter_map(|arg| arg.strip_prefix('$'));
+        match name {
+            "set" | "auth_request_set" => made.extend(whole.take(1)),
+            _ if !TAKERS.contains(&name) && name != "if" => made.extend(whole),
+            _ => {}
+        }
+        for word in std::iter::once(&directive.name).chain(&directive.args) {
+            captures(word, made);
+        }
+        let raw = RAW.contains(&name);
+        name != "include"
+            && known::is_own(name)
+            && directive.inside().iter().all(|inner| {
+                captures(&inner.name, made);
+                raw || collect(std::slice::from_ref(inner), made)
+            })
+    })
+}
+
+/// `(?<name>…)` and its other forms in an expression.
+fn captures<'a>(word: &'a str, made: &mut BTreeSet<&'a str>) {
+    for (at, _) in word.match_indices("(?") {
+        let rest = word.get(at + 2..).unwrap_or_default().trim_start_matches('P');
+        if let Some(rest) = rest.strip_prefix(['<', '\'']) {
+            made.extend(rest.split(['>', '\'']).next());
+        }
+    }
+}
+
+fn each(list: &[Directive], made: &BTreeSet<&str>, findings: &mut HostFindings) {
+    for directive in list {
+        for word in words(directive) {
+            let Some(name) = fault(word, made) else { continue };
+            let expected = if name.is_empty() { "a name behind each $" } else { "a variable that nginx or this configuration makes" };
+            findings.add(at(&lints::VALUE_INVALID, directive).expected(expected).found(format!("${name} in {}", directive.name)));
+        }
+        if !RAW.contains(&directive.name.as_str()) {
+            each(directive.inside(), made, findings);
+        }
+    }
+}
+
+/// The words of a directive in which variables stand.
+fn words(directive: &Directive) -> Vec<&str> {
+    let args = || directive.args.iter().map(String::as_str);
+    match directive.name.as_str() {
+        "if" => {
+            let compared = args().any(|arg| arg.trim_start_matches('!').starts_with('~'));
+            args().take(if compared { 1 } else { 3 }).map(|arg| arg.trim_start_matches('(').trim_end_matches(')')).collect()
+        }
+        "rewrite" => args().skip(1).take(1).collect(),
+        "map" => args().take(1).collect(),
+        "set" | "auth_request_set" => args().skip(1).collect(),
+        // Of a format the first word is its name, and of a code and a text the text.
+        name if TAKERS.contains(&name) => args().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The first name in a word that is no variable; an empty one where a `$` has none.
+fn fault<'a>(word: &'a str, made: &BTreeSet<&str>) -> Option<&'a str> {
+    let mut rest = word;
+    while let Some((_, after)) = rest.split_once('$') {
+        let (inside, braces) = after.strip_prefix('{').map_or((after, false), |inside| (inside, true));
+        let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inside.len());
+        let (name, behind) = inside.split_at_checked(end).unwrap_or_default();
+        if name.is_empty() || (braces && !behind.starts_with('}')) {
+            return Some("");
+        }
+        // A capture of an expression is one digit.
+        let capture = name.starts_with(|c: char| ('1'..='9').contains(&c));
+        if !capture && !made.contains(name) && !is_own(name) {
+            return Some(name);
+        }
+        rest = behind;
+    }
+    None
+}
+
+fn is_own(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let mut own = OWN.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
+    own.any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_nginxs_own_or_made() {
+        let made = BTreeSet::from(["back"]);
+        for (word, expected) in [
+            ("http://$back/x", None),
+            ("${host}x$1", None),
+            ("$http_x_y$arg_a$HOST", None),
+            ("a$nonesuch-b", Some("nonesuch")),
+            ("${nonesuch}", Some("nonesuch")),
+            ("5$", Some("")),
+            ("${host", Some("")),
+            ("plain", None),
+        ] {
+            assert_eq!(fault(word, &made), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn expressions_make_variables() {
+        let mut made = BTreeSet::new();
+        captures("~^(?<one>.+)\\.(?P<two>x)(?'three'y)(?:z)$", &mut made);
+        assert_eq!(made, BTreeSet::from(["one", "two", "three"]));
+    }
+}

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Where each directive may stand, with how many words, and of which kind they are: asked of an nginx by `nginx -t`.
+
+Usage: shapes.py NGINX < names   (names: src/audit/consumer/nginx/directives.txt)
+Writes the lines of src/audit/consumer/nginx/shapes.txt: NAME PLACES WORDS KIND ONCE.
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+NGINX = sys.argv[1]
+HERE = tempfile.mkdtemp()
+CONF = os.path.join(HERE, "nginx.conf")
+PLACES = {
+    "m": "%s\nevents {}\n",
+    "e": "events {\n%s\n}\n",
+    "h": "events {}\nhttp {\n%s\n}\n",
+    "s": "events {}\nhttp { server {\n%s\n} }\n",
+    "l": "events {}\nhttp { server { location / {\n%s\n} } }\n",
+    "u": "events {}\nhttp { upstream u {\n%s\n} }\n",
+    "i": "events {}\nhttp { server { if ($host) {\n%s\n} } }\n",
+    "j": "events {}\nhttp { server { location / { if ($host) {\n%s\n} } } }\n",
+    "x": "events {}\nhttp { server { location / { limit_except GET {\n%s\n} } } }\n",
+}
+
+
+def ask(place, statement):
+    with open(CONF, "w", encoding="utf-8") as file:
+        file.write("pid p;\nerror_log stderr;\n" + PLACES[place] % statement)
+    ran = subprocess.run([NGINX, "-t", "-e", "stderr", "-p", HERE, "-c", CONF], capture_output=True, text=True, check=False)
+    for line in ran.stderr.splitlines():
+        # What is said of the line that was asked about.
+        if "[emerg]" in line:
+            return line.split(": ", 1)[1]
+    return ""
+
+
+def here(words, name):
+    return f'"{name}" directive' in words
+
+
+def words_of(place, name, block):
+    taken = []
+    for count in range(0, 10):
+        statement = name + " 1" * count + (" { }" if block else ";")
+        if f'invalid number of arguments in "{name}"' not in ask(place, statement):
+            taken.append(count)
+    return taken
+
+
+def kind_of(place, name):
+    said = {value: ask(place, f"{name} {value};") for value in ("maybe", "12", "12k", "12s", "on")}
+    bad = {value for value, words in said.items() if here(words, name) or "invalid" in words}
+    if 'it must be "on" or "off"' in said["maybe"]:
+        return "flag"
+    if "maybe" in bad and "12" not in bad:
+        if "12k" in bad and "12s" in bad:
+            return "number"
+        if "12k" in bad:
+            return "time"
+        if "12s" in bad:
+            return "size"
+    return "-"
+
+
+def is_once(place, name, kind, arity):
+    value = {"flag": "on", "number": "12", "size": "12k", "time": "12s"}.get(kind, "")
+    values = [value] if value else [" 1" * min(arity), " off", " /dev/null", " http://127.0.0.1:1", " $host $host"]
+    for words in values:
+        line = f"{name} {words};"
+        if not here(ask(place, line), name) and "is duplicate" in ask(place, line + line):
+            return True
+    return False
+
+
+for name in re.findall(r"\S+", "\n".join(line for line in sys.stdin if not line.startswith("#"))):
+    places, arity, kind, block = "", set(), "-", False
+    for place in PLACES:
+        words = ask(place, f"{name} 1;")
+        if f'unknown directive "{name}"' in words:
+            break
+        if "is not allowed here" in words and here(words, name):
+            continue
+        block = "has no opening" in words
+        places += place
+        counts = words_of(place, name, block)
+        arity |= set(counts)
+        if not block and 1 in counts and kind == "-":
+            kind = kind_of(place, name)
+    if places:
+        once = not block and arity and any(is_once(place, name, kind, arity) for place in places[-1:] + places[:1])
+        span = f"{min(arity)}-{'' if 9 in arity else max(arity)}" if arity else "?"
+        gaps = arity and set(range(min(arity), max(arity) + 1)) != arity
+        print(name, places, ",".join(map(str, sorted(arity))) if gaps else span, "block" if block else kind, "once" if once else "-", flush=True)
