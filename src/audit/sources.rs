@@ -14,6 +14,7 @@ const fn rests(on: &'static str, source: &'static str) -> Rests {
 
 const TABLE: &[Rests] = &[
     rests("agent.", "consul-template and OpenBao documentation, templating language"),
+    rests("agent.method-unknown", "openbao/openbao command/agent.go, hashicorp/vault command/agentproxyshared/auth"),
     rests("agent.two-calls", "consul-template, Templating Language, pkiCert"),
     rests("across.", "omens, cli/contract.md"),
     rests("across.other-root", "RFC 5280 §6.1.1"),

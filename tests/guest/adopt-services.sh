@@ -54,9 +54,10 @@ printf '[Service]\nUser=openbao\nExecStart=/usr/bin/bao server -config=/etc/open
   --client-cert /etc/keylime/tls/tenant.crt --client-key /etc/keylime/tls/tenant.key \
   --verifier-port 8881 --registrar-port 8890 --registrar-tls-port 8891 >$work/keylime.json 2>$work/keylime.err || { tail -n 5 $work/keylime.err; exit 125; }
 "$LAB/keylime-lab.sh" down $work/keylime 2>/dev/null
-install -m 644 "$(value .chain)" /etc/keylime/tls/cas.crt
+install -m 644 "$(value .root_cert)" /etc/keylime/tls/root.crt
+install -m 644 "$(value .intermediate_cert)" /etc/keylime/tls/intermediate.crt
 for file in verifier registrar tenant logging ca; do
-  sed -e "s|$work/keylime/work|/var/lib/keylime|" -e "s|$(value .chain)|/etc/keylime/tls/cas.crt|" $work/keylime/etc/$file.conf >/etc/keylime/$file.conf
+  sed -e "s|$work/keylime/work|/var/lib/keylime|" -e "s|'$(value .chain)'|'/etc/keylime/tls/root.crt', '/etc/keylime/tls/intermediate.crt'|" $work/keylime/etc/$file.conf >/etc/keylime/$file.conf
 done
 sed -i 's|tls/tenant\.|tls/verifier-client.|' /etc/keylime/verifier.conf
 chown keylime: /var/lib/keylime

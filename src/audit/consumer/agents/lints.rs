@@ -14,4 +14,5 @@ catalogue! {
     NO_RELOAD = "agent.no-reload", Medium, open, "a certificate is rendered and nothing tells its service: it serves the old one until it is restarted", "set command (or exec) on the template to the reload of the service";
     SOURCE = "agent.source-absent", High, open, "the source of a template does not exist: the agent does not start", "create the file, or correct the path";
     SERVER_KEY = "agent.server-key", Low, open, "the private key is made by the server and sent over the network", "make the key on this host and have a request signed through the role's sign path";
+    METHOD = "agent.method-unknown", High, open, "a way to log in that the agent does not know: it does not start", "log in by a method of OpenBao's agent, as cert, approle or jwt";
 }

@@ -2,6 +2,7 @@
 //! whom, where they write it, and who is told. It must never render a template, or take a template for more than the secrets that it names.
 
 pub mod lints;
+mod login;
 mod template;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +17,9 @@ use crate::audit::facts::wiring::{CallTerms, Connection, Consumer, Needs, Pair, 
 use crate::io::look::View;
 use crate::judge::lint::Lint;
 use crate::model::audit::{Location, Object, Target};
+use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
+use login::{Known, Method};
 use template::{Half, Template};
 
 /// What the audit knows of agents.
@@ -103,15 +106,29 @@ impl Agent<'_> {
         for (vault, line) in body.bodies("vault") {
             self.server(file, vault, line, body);
         }
+        self.methods(file, body);
         for (block, line) in body.bodies("template").take(TEMPLATES) {
             let read = Template::read(self.view, file, block, line);
             if let Some(source) = &read.absent {
                 let draft = self.draft(&lints::SOURCE, file, line, "source").file(Location::file(source));
                 let draft = draft.expected(source.display().to_string()).found("no such file");
                 let left_out = self.view.is_elsewhere() && source.parent().is_some_and(|parent| !self.view.is_directory(parent));
-                self.findings.add(if left_out { draft.severity(crate::model::finding::Severity::Low) } else { draft });
+                self.findings.add(if left_out { draft.severity(Severity::Low) } else { draft });
             }
             self.templates.push(read);
+        }
+    }
+
+    /// Ways to log in that nobody knows, or Vault's agent alone.
+    fn methods(&mut self, file: &Path, body: &Body) {
+        for method in Method::all(body) {
+            let (severity, evidence) = match method.known() {
+                Known::Here => continue,
+                Known::ByVault => (Severity::Low, "the agent of Vault knows it, that of OpenBao does not start with it"),
+                Known::Nowhere => (Severity::High, "unknown auth method: the agent does not start"),
+            };
+            let draft = self.draft(&lints::METHOD, file, method.line, "method").severity(severity);
+            self.findings.add(draft.expected("approle, cert, jwt, kubernetes or token_file").found(method.name).evidence(evidence));
         }
     }
 
@@ -149,7 +166,7 @@ impl Agent<'_> {
             Some(self.pair(file, &certificate, key.map(|(key, _)| key), at))
         });
         let name = text("tls_server_name").or_else(|| text("server_name")).map_or_else(|| host.clone(), |(name, _)| name);
-        let login = cert_method(body).is_some();
+        let login = Method::certificate(body).is_some();
         let terms = CallTerms { login, ..CallTerms::default() };
         let name = Some(name).filter(|_| tls && off.is_none());
         self.wiring.connections.push(Connection { consumer, host, port, tls, name, trust, pair, terms });
@@ -158,7 +175,7 @@ impl Agent<'_> {
 
     /// What `auto_auth` with `method "cert"` shows.
     fn login(&mut self, file: &Path, body: &Body) -> Option<usize> {
-        let config = cert_method(body)?;
+        let config = Method::certificate(body)?.config();
         let (certificate, line) = config.text("client_cert")?;
         let key = config.text("client_key").map(|(key, _)| key);
         Some(self.pair(file, &certificate, key, line))
@@ -216,14 +233,4 @@ impl Agent<'_> {
             }
         }
     }
-}
-
-/// `auto_auth { method "cert" { config = { … } } }`, in its two ways to write it.
-fn cert_method(body: &Body) -> Option<&Body> {
-    let auth = body.bodies("auto_auth").last()?.0;
-    let labelled = auth.labelled("method").find(|(item, _)| item.key == "cert").map(|(_, method)| method);
-    let typed =
-        || auth.bodies("method").map(|(method, _)| method).find(|method| method.text("type").is_some_and(|(kind, _)| kind == "cert"));
-    let method = labelled.or_else(typed)?;
-    method.bodies("config").last().map(|(config, _)| config).or(Some(method))
 }
