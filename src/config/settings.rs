@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::LoadOptions;
 pub use super::attestation::{AgentId, Attestation, Keylime};
 pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 pub use super::faults::{Faults, Faulty};
@@ -74,6 +75,13 @@ impl Settings {
         self.certificates.iter().find(|c| &c.request.name == name)
     }
 
+    /// How they are read again.
+    #[must_use]
+    pub fn options(&self) -> LoadOptions {
+        let (file, credentials) = (self.file.clone(), self.credentials.clone());
+        LoadOptions { file, credentials, check_secrets: false, drivers: self.drivers }
+    }
+
     /// The names that certificates have and had before, also of those that cannot be worked on.
     pub fn renames(&self) -> impl Iterator<Item = (&CertName, &CertName)> {
         let faulty = self.faults.certificates.iter().filter_map(|faulty| Some((&faulty.name, faulty.renamed_from.as_ref()?)));
@@ -141,6 +149,8 @@ pub struct Remains {
     pub sealing: Option<Sealing>,
     /// Where every run leaves its metrics.
     pub metrics: MetricsFile,
+    /// Who is told, where that can be made out.
+    pub notify: Option<Program>,
     /// The kinds of service that there are.
     pub drivers: Drivers,
     /// All that is wrong, in the order of the files and their lines.

@@ -1,11 +1,13 @@
 //! Logins whose end is known, and whether they last until runs need them: a certificate that logs in by its own end, a token by what the last
 //! run learnt. Only reads; nothing is asked of a server.
 
+use std::path::Path;
+
 use super::generation::certificates;
 use super::standing::Standing;
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
-use crate::io::look::View;
+use crate::io::look::{LookError, View};
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
 use crate::model::code::Code;
@@ -44,6 +46,10 @@ fn of_method(method: &AuthMethod, noted: &Logins, known: &mut Logins) {
         _ => None,
     };
     let unknown = |why: String| UnknownEnd { method: word.to_owned(), why };
+    if let Some(file) = secret.and_then(gone) {
+        known.unknown.push(unknown(format!("{} is not there, which it logs in with", file.display())));
+        return;
+    }
     let newer = secret.and_then(changed).filter(|changed| noted.learnt.get(word).is_some_and(|learnt| changed > learnt));
     if let Some(changed) = newer {
         known.unknown.push(unknown(format!("what it logs in with was changed at {changed}, and no run has logged in by it since")));
@@ -63,6 +69,12 @@ const NOT_YET: &str = "no run has logged in by it yet";
 fn changed(secret: &SecretSource) -> Option<Time> {
     let SecretSource::File(path) = secret else { return None };
     View::host().meta(path).ok().map(|meta| meta.modified)
+}
+
+/// The file of a secret, where it can be seen that there is none.
+fn gone(secret: &SecretSource) -> Option<&Path> {
+    let SecretSource::File(path) = secret else { return None };
+    matches!(View::host().meta(path), Err(LookError::Absent(_))).then_some(path.as_path())
 }
 
 fn by_certificate(settings: &Settings) -> Vec<LoginEnd> {
