@@ -91,7 +91,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Completions(arguments) => completions::run(session, arguments),
         Command::Explain(arguments) => explain::run(session, command, arguments),
         Command::Enroll(arguments) => enroll::run(session, command, arguments),
-        Command::Man(arguments) => man::run(session, arguments),
+        Command::Man(arguments) => man::run(session, command, arguments),
         Command::Init(arguments) => init::run(session, arguments),
         Command::Forget(arguments) => forget::forget(session, command, arguments),
         Command::Install(arguments) => change::install(session, command, arguments),

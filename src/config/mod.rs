@@ -32,6 +32,7 @@ pub mod trust;
 pub mod tree;
 pub mod value;
 mod window;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

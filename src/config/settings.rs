@@ -12,6 +12,7 @@ pub use super::install::{Container, Install, InstallKind, Part};
 use super::service::{Drivers, Rendered, Rendering, Service};
 use super::tree::Place;
 pub use super::trust::{CrlFrom, CrlSource};
+pub use super::written::Written;
 use crate::io::account;
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
@@ -48,8 +49,8 @@ pub struct Settings {
     pub also_at: Place,
     /// The certificate authority.
     pub openbao: OpenBao,
-    /// Where its mount is written.
-    pub mount_at: Place,
+    /// Where some of this is written.
+    pub written: Written,
     /// The TPM that private keys are sealed to, where there is one.
     pub sealing: Option<Sealing>,
     /// Whether a verdict on this host's state is needed, and whose.

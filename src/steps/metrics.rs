@@ -54,7 +54,8 @@ fn put(file: &Path, report: &Report, status: Result<StatusDocument, DiskError>) 
     });
     let text = format!("{}{}", metrics::prometheus(&status), metrics::of_run(report.started, report.finished));
     if let Err(why) = replace(file, &text) {
-        tracing::warn!(%why, "the metrics were not written");
+        let hint = why.hint();
+        tracing::warn!("metrics.textfile: the metrics were not written: {why}; {hint}");
     }
 }
 
