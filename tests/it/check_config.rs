@@ -1,7 +1,7 @@
 //! Mistakes in the settings: all at once, with their place, exit 2, nothing attempted. And the online check against a real OpenBao.
 
 use crate::lab::estate::{Authority, Cert, Estate};
-use crate::lab::hostile::Hostile;
+use crate::lab::hostile::{Hostile, Login};
 use crate::lab::openbao::OpenBao;
 
 #[test]
@@ -175,7 +175,7 @@ fn directories_that_cannot_be_used_are_said_with_their_line() {
     }
     // What OpenBao refuses has the line of the login that it refused.
     std::fs::write(estate.settings(), &good).unwrap();
-    crate::lab::place::write_secret(&estate.dir.join("secret-id"), "another");
+    hostile.login(Login::Refused);
     let run = estate.omens(&["check-config", "--online"]);
     let line = good.lines().position(|one| one.starts_with("login = ")).unwrap() + 1;
     let errors = run.json["errors"].as_array().unwrap();

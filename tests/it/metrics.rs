@@ -3,7 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use crate::lab::estate::{Cert, Estate};
+use crate::lab::child::run;
+use crate::lab::estate::{Cert, Estate, omens};
 use crate::lab::hostile::Hostile;
 
 /// A host with two certificates and a textfile.
@@ -209,4 +210,18 @@ fn whoever_is_told_of_runs_is_told_that_one_failed_on_its_settings() {
     // What is wrong with those who are told keeps nothing from being decided.
     host.write(|text| format!("{text}\n[notify]\nexec = [\"/no/such/program\"]\n"));
     assert_eq!((host.estate.omens(&["status"]).code, host.estate.omens(&["status", "--due"]).code), (1, 1));
+}
+
+#[test]
+fn a_draft_of_the_settings_that_is_broken_says_nothing_about_the_host() {
+    let host = Host::renewed();
+    host.write(|text| text);
+    host.estate.renew();
+    let left = host.left();
+    let draft = host.estate.dir.join("draft.toml");
+    std::fs::write(&draft, std::fs::read_to_string(host.estate.settings()).unwrap().replace("[metrics]", "[metrics")).unwrap();
+    let mut command = std::process::Command::new(omens());
+    command.arg("--config").arg(&draft).args(["renew", "--all"]).env_clear().env("PATH", "/usr/bin:/bin");
+    let output = run(command, std::time::Duration::from_secs(60));
+    assert_eq!((output.code, host.left() == left), (2, true), "{}", output.stderr);
 }
