@@ -89,18 +89,8 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
         (host, paths, trust, _, sealing, _) => {
             let paths = paths.or_else(|| places(merged));
             let anchors = trust.map(|trust| std::iter::once(trust.anchor).chain(trust.also).collect()).unwrap_or_default();
-            let (sealing, drivers) = (sealing.flatten(), options.drivers);
-            Err(Box::new(Remains {
-                file: options.file.clone(),
-                host,
-                paths,
-                anchors,
-                sealing,
-                metrics,
-                notify,
-                drivers,
-                errors: Vec::new(),
-            }))
+            let (file, sealing, drivers) = (options.file.clone(), sealing.flatten(), options.drivers);
+            Err(Box::new(Remains { file, host, paths, anchors, sealing, metrics, notify, drivers, errors: Vec::new() }))
         }
     }
 }
