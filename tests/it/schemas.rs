@@ -329,12 +329,9 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
         assert_eq!(output.code, code, "{arguments:?}: {document}");
         fits(name, &document);
-        // What failed is a line on stderr too, and the schema is there for whoever reads the document.
+        // What failed is a line on stderr too.
         assert!(code == 0 || !output.stderr.is_empty(), "{arguments:?}: {document}");
-        let word = document["schema"].as_str().unwrap().trim_start_matches("omens.").trim_end_matches("/1").to_owned();
-        let mut schema = Command::new(omens());
-        schema.args(["schema", &word]);
-        assert_eq!(run(schema, Duration::from_secs(60)).code, 0, "{word}");
+        is_described(&document);
         // What a run reports lists certificates; no other document becomes one of those where nothing was attempted.
         if code == 2 && name != "report" {
             assert_eq!(document["schema"], format!("omens.{name}/1"), "{arguments:?}: {document}");
@@ -344,6 +341,15 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
             assert!(lists || document.get("certificates").is_none(), "{arguments:?}: {document}");
         }
     }
+}
+
+/// The binary prints the schema of a document by the word that stands in it.
+#[track_caller]
+fn is_described(document: &Value) {
+    let word = document["schema"].as_str().unwrap().trim_start_matches("omens.").trim_end_matches("/1");
+    let mut schema = Command::new(omens());
+    schema.args(["schema", word]);
+    assert_eq!(run(schema, Duration::from_secs(60)).code, 0, "{word}");
 }
 
 /// The settings are right, and the TPM does not answer: the document has its own shape, and the exit code that the process has.
