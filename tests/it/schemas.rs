@@ -329,8 +329,7 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
         assert_eq!(output.code, code, "{arguments:?}: {document}");
         fits(name, &document);
-        // What failed is a line on stderr too.
-        assert!(code == 0 || !output.stderr.is_empty(), "{arguments:?}: {document}");
+        assert!(code == 0 || !output.stderr.is_empty(), "what failed is a line on stderr too: {arguments:?}: {document}");
         is_described(&document);
         // What a run reports lists certificates; no other document becomes one of those where nothing was attempted.
         if code == 2 && name != "report" {
