@@ -6,6 +6,8 @@ mod systemd;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 /// A pattern of days and of minutes of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -80,6 +82,18 @@ impl Schedule {
             && self.months.contains(&day.month)
             && if self.either { by_day || by_weekday } else { by_day && by_weekday }
     }
+}
+
+/// `@SECONDS` since 1970: one minute of one day.
+fn at(seconds: &str) -> Option<Schedule> {
+    let whole =
+        seconds.split_once('.').map_or(Some(seconds), |(whole, part)| part.bytes().all(|byte| byte.is_ascii_digit()).then_some(whole))?;
+    let then = OffsetDateTime::from_unix_timestamp(whole.parse::<u32>().ok()?.into()).ok()?;
+    let mut schedule = Schedule::new(&[then.hour().into()], &[then.minute().into()]);
+    schedule.years = Some(vec![u32::try_from(then.year()).ok()?]);
+    schedule.months = vec![u8::from(then.month()).into()];
+    schedule.days = vec![then.day().into()];
+    Some(schedule)
 }
 
 /// A day of the two years in which runs are looked for.

@@ -1,8 +1,6 @@
 //! `OnCalendar=` as systemd reads it (systemd.time(7), `src/basic/calendarspec.c`): what it refuses is refused here.
 
-use time::OffsetDateTime;
-
-use super::{Schedule, every};
+use super::{Schedule, at, every};
 
 /// Names of days as they may be written, the long ones first, with their numbers from Sunday on.
 const DAYS: &[(&str, u32)] = &[
@@ -58,18 +56,6 @@ pub(super) fn read(text: &str) -> Option<Schedule> {
         rest.time(&mut schedule)?;
     }
     (rest.0.is_empty() && !written.is_empty()).then_some(schedule)
-}
-
-/// `@SECONDS` since 1970: one minute of one day.
-fn at(seconds: &str) -> Option<Schedule> {
-    let whole =
-        seconds.split_once('.').map_or(Some(seconds), |(whole, part)| part.bytes().all(|byte| byte.is_ascii_digit()).then_some(whole))?;
-    let then = OffsetDateTime::from_unix_timestamp(whole.parse::<u32>().ok()?.into()).ok()?;
-    let mut schedule = Schedule::new(&[then.hour().into()], &[then.minute().into()]);
-    schedule.years = Some(vec![u32::try_from(then.year()).ok()?]);
-    schedule.months = vec![u8::from(then.month()).into()];
-    schedule.days = vec![then.day().into()];
-    Some(schedule)
 }
 
 /// An expression without its time zone, which matters to no time between two runs.
