@@ -52,6 +52,7 @@ const SERVICE: &[(&str, &[&str])] = &[
     ("IODeviceLatencyTargetSec", &["/dev/sda 25ms"]),
     ("PrivateTmp", &["true"]),
     ("BusName", &["org.example.x"]),
+    ("ImportCredential", &["x"]),
     ("ExecStart", &["", "/absent/other"]),
 ];
 const START: &[&str] = &[
@@ -109,7 +110,6 @@ const ODD: &[&str] = &[
     "é=1",
     "A=\\",
     "Requires=a.service",
-    "ImportCredential=x",
     "ExecStart",
 ];
 

@@ -79,16 +79,18 @@ def is_once(place, name, kind, arity):
               ("max=1", "max=2"), ("127.0.0.1", "127.0.0.2"), ("http://127.0.0.1:1", "http://127.0.0.1:2"), ("127.0.0.1:1", "127.0.0.1:2"),
               ("one", "two"), ("off", "on"), ("clean", "on"), ("exact", "before"), ("always", "on"), ("one.conf", "nginx.conf"), ("/dev/null", "/dev/zero"), ("$host $host", "$uri $uri"), ("", "")]
     pairs = {"flag": [("on", "off")], "number": [("12", "13")], "size": [("12k", "13k")], "time": [("12s", "13s")]}.get(kind, pairs)
-    twice = False
+    asked = twice = False
     for one, other in pairs:
         lines = [f"{name} {words};" for words in (one, other)]
         if not all(map(is_fine, (ask(place, line) for line in lines))):
             continue
+        asked = True
         both = ask(place, "\n".join(lines))
         if is_fine(both):
             return False
         twice |= "is duplicate" in both
-    return twice
+    # Where no two of these are taken alone, what is said of off twice has to do.
+    return twice or (not asked and is_fine(ask(place, f"{name} off;")) and "is duplicate" in ask(place, f"{name} off;\n" * 2))
 
 
 def times_of(place, name, kind, arity):
