@@ -34,6 +34,7 @@ mod consumer_pages;
 mod consumers;
 mod copies;
 mod crash;
+mod damaged_keys;
 mod debt;
 mod disk;
 mod documents;

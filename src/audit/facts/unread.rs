@@ -27,5 +27,18 @@ pub fn asked_for(findings: &mut HostFindings, target: Target, location: Location
 
 /// Says that a file could not be parsed, and where.
 pub fn malformed(findings: &mut HostFindings, target: Target, location: Location, expected: &str, found: &str) {
-    findings.add(NewFinding::at(&MALFORMED, target, location).expected(expected).found(found));
+    malformed_with(findings, target, location, expected, found, None);
+}
+
+/// The same, with what mends it where that is known.
+pub fn malformed_with(
+    findings: &mut HostFindings,
+    target: Target,
+    location: Location,
+    expected: &str,
+    found: &str,
+    remedy: Option<&'static str>,
+) {
+    let draft = NewFinding::at(&MALFORMED, target, location).expected(expected).found(found);
+    findings.add(if let Some(remedy) = remedy { draft.remedy(remedy) } else { draft });
 }

@@ -13,6 +13,8 @@ use super::container::{self, Container, Crl, Form, decode};
 pub(super) use super::held::Cert;
 use super::key::{self, Key};
 use crate::judge::cert::Facts;
+use crate::judge::pem::{self, boundary};
+use crate::model::text;
 
 /// As many blocks of one file are looked at; the largest bundles of roots hold some hundreds.
 const BLOCKS: usize = 4_000;
@@ -39,6 +41,17 @@ pub(super) struct Block {
     pub(super) odd: bool,
 }
 
+impl Block {
+    /// Why nothing can be made of it, and what mends it where that is known.
+    pub(super) fn fault(&self) -> Option<(&str, Option<&'static str>)> {
+        match &self.body {
+            Body::Broken(why) => Some((why, None)),
+            Body::Flattened => Some((pem::FLATTENED, Some(pem::UNFLATTEN))),
+            _ => None,
+        }
+    }
+}
+
 /// What a block holds.
 #[derive(Debug)]
 pub(super) enum Body {
@@ -56,6 +69,8 @@ pub(super) enum Body {
     Other,
     /// It does not decode.
     Broken(String),
+    /// It begins in a line that goes on behind the label: its line breaks are lost.
+    Flattened,
 }
 
 /// Authorities that were read before: of thousands of files most hold the same ones.
@@ -116,16 +131,24 @@ impl Content {
         content
     }
 
-    fn line<'t>(&mut self, text: &'t str, line: &'t str, at: At, open: &mut Option<Open<'t>>, known: &mut Known) {
+    fn line<'t>(&mut self, all: &'t str, line: &'t str, at: At, open: &mut Option<Open<'t>>, known: &mut Known) {
         let trimmed = line.trim_start().trim_start_matches('\u{feff}');
-        let within = |block: &Open<'_>| text.get(block.body..at.start).unwrap_or_default();
+        let within = |block: &Open<'_>| all.get(block.body..at.start).unwrap_or_default();
+        if let Some(label) = pem::flattened(trimmed) {
+            if let Some(block) = open.take() {
+                self.push(block, Body::Broken(format!("a line that begins with -----BEGIN inside the block {}", block.label)));
+            }
+            self.push(Open { label, line: at.number, body: at.end, lost: false, odd: true }, Body::Flattened);
+            return;
+        }
         // Two files that were joined without a newline between them.
         if let Some((end, begin)) = trimmed.split_once("----------BEGIN ") {
             self.form.glued = self.form.glued.or(Some(at.number));
             if let Some(block) = open.take().filter(|_| end.starts_with("-----END ")) {
                 self.push(Open { odd: true, ..block }, body(block.label, within(&block), known));
             }
-            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end, lost: false, odd: true });
+            let label = begin.strip_suffix("-----").and_then(text::pem_label);
+            *open = label.map(|label| Open { label, line: at.number, body: at.end, lost: false, odd: true });
             return;
         }
         let (begin, end) = (boundary(trimmed, "BEGIN"), boundary(trimmed, "END"));
@@ -231,10 +254,6 @@ struct Open<'t> {
     odd: bool,
 }
 
-fn boundary<'a>(line: &'a str, which: &str) -> Option<&'a str> {
-    line.strip_prefix("-----")?.strip_prefix(which)?.strip_prefix(' ')?.strip_suffix("-----")
-}
-
 fn body(label: &str, text: &str, known: &mut Known) -> Body {
     let is_key = label.ends_with("PRIVATE KEY");
     // RFC 1421 headers: OpenSSL's own encryption of the older key formats.
@@ -297,7 +316,6 @@ fn whole(der: &[u8], known: &mut Known) -> Block {
 mod tests {
     use super::*;
     use crate::judge::kit::Pki;
-    use crate::judge::pem;
 
     fn seen(content: &Content) -> Vec<(&str, u32)> {
         let word = |body: &Body| match body {
@@ -308,6 +326,7 @@ mod tests {
             Body::Swallowed => "swallowed",
             Body::Other => "other",
             Body::Broken(_) => "broken",
+            Body::Flattened => "flattened",
         };
         content.blocks.iter().map(|block| (word(&block.body), block.line)).collect()
     }

@@ -7,6 +7,7 @@ use super::pem_cache::PemFile;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::wiring::Consumer;
 use crate::judge::lint::{self, Lint};
+use crate::judge::pem;
 use crate::model::audit::Location;
 use crate::model::finding::Severity;
 
@@ -90,18 +91,14 @@ pub(super) fn boundaries(file: &PemFile, consumer: &Consumer, findings: &mut Hos
 }
 
 fn broken(block: &Block, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u32>) -> NewFinding, findings: &mut HostFindings) {
-    let Body::Broken(found) = &block.body else { return };
+    let Some((found, remedy)) = block.fault() else { return };
+    let mended = |draft: NewFinding| if let Some(remedy) = remedy { draft.remedy(remedy) } else { draft };
     if block.label.contains("CERTIFICATE") && !block.label.contains("REQUEST") {
         let lint = if meant == Meant::Trust { &lints::TRUST_BROKEN } else { &lints::CERTIFICATE_BROKEN };
-        findings.add(draft(lint, Some(block.line)).expected("a certificate in base64 between BEGIN and END").found(found));
+        findings.add(mended(draft(lint, Some(block.line)).expected("a certificate in base64 between BEGIN and END").found(found)));
     } else if !block.label.contains("PRIVATE KEY") && block.label != "DER" {
-        findings.add(
-            draft(&lint::PEM_MALFORMED, Some(block.line))
-                .severity(Severity::Low)
-                .expected("blocks that decode")
-                .found(found)
-                .remedy("write the file again from its source, without the block that is damaged"),
-        );
+        let draft = draft(&lint::PEM_MALFORMED, Some(block.line)).severity(Severity::Low).expected("blocks that decode").found(found);
+        findings.add(mended(draft.remedy("write the file again from its source, without the block that is damaged")));
     }
 }
 
@@ -111,7 +108,7 @@ fn present(file: &PemFile, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u3
     if content.certificates().next().is_some() {
         return true;
     }
-    let is_said = content.blocks.iter().any(|block| matches!(&block.body, Body::Broken(_)) && block.label.contains("CERTIFICATE"));
+    let is_said = content.blocks.iter().any(|block| block.fault().is_some() && block.label.contains("CERTIFICATE"));
     if is_said {
         return false;
     }
@@ -122,6 +119,7 @@ fn present(file: &PemFile, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u3
         Some(Body::Key(_)) => "a private key".to_owned(),
         Some(Body::Crl(_)) => "a revocation list".to_owned(),
         Some(Body::Broken(why)) => why.clone(),
+        Some(Body::Flattened) => pem::FLATTENED.to_owned(),
         Some(_) => content.blocks.first().map(|block| format!("a block {}", block.label)).unwrap_or_default(),
     };
     let lint = match meant {

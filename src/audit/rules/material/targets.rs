@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Basis;
-use super::blocks::{Body, Cert, Content, Known};
+use super::blocks::{Cert, Content, Known};
 use super::{host, key, lints};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::{chains, unread};
@@ -90,8 +90,8 @@ impl Run<'_> {
             Err(error) => return unreadable(path, &error, findings),
         };
         for block in &content.blocks {
-            if let Body::Broken(why) = &block.body {
-                unread::malformed(findings, target(path), Location::line(path, block.line), "a certificate", why);
+            if let Some((why, remedy)) = block.fault() {
+                unread::malformed_with(findings, target(path), Location::line(path, block.line), "a certificate", why, remedy);
             }
         }
         if content.blocks.is_empty() && (self.named || !content.form.empty) {
