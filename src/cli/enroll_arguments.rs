@@ -47,7 +47,8 @@ pub struct ByAppRole {
 
 fn source(text: &str) -> Result<SecretSource, String> {
     // What was typed may be the secret itself: it is not repeated.
-    value::secret(text).map_err(|_| "expected file:PATH or credential:NAME; a secret never stands on a command line".to_owned())
+    value::secret(text)
+        .map_err(|_| "expected file:PATH or credential:NAME, found something else; a secret never stands on a command line".to_owned())
 }
 
 fn secret(text: &str) -> Result<Secret, String> {
@@ -55,7 +56,7 @@ fn secret(text: &str) -> Result<Secret, String> {
 }
 
 fn by_approle(text: &str) -> Result<ByAppRole, String> {
-    let (role, secret) = text.split_once(',').ok_or("expected file:ROLE,file:SECRET or file:ROLE,wrapped:FILE")?;
+    let (role, secret) = text.split_once(',').ok_or("expected file:ROLE,file:SECRET or file:ROLE,wrapped:FILE, found something else")?;
     let wrapped = secret.strip_prefix("wrapped:");
     let secret_id = source(&wrapped.map_or_else(|| secret.to_owned(), |file| format!("file:{file}")))?;
     Ok(ByAppRole { role_id: source(role)?, secret_id, is_wrapped: wrapped.is_some() })

@@ -85,7 +85,8 @@ pub fn by_reach(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
         None => {
             let paths = Some(Paths::default());
             let (anchors, metrics, drivers) = (Vec::new(), MetricsFile::AsBefore, options.drivers);
-            Err(Box::new(Remains { host: None, paths, anchors, sealing: None, metrics, drivers, errors }))
+            let file = options.file.clone();
+            Err(Box::new(Remains { file, host: None, paths, anchors, sealing: None, metrics, drivers, errors }))
         }
     }
 }

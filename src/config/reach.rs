@@ -89,7 +89,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
             let paths = paths.or_else(|| places(merged));
             let anchors = trust.map(|trust| std::iter::once(trust.anchor).chain(trust.also).collect()).unwrap_or_default();
             let (sealing, drivers) = (sealing.flatten(), options.drivers);
-            Err(Box::new(Remains { host, paths, anchors, sealing, metrics, drivers, errors: Vec::new() }))
+            Err(Box::new(Remains { file: options.file.clone(), host, paths, anchors, sealing, metrics, drivers, errors: Vec::new() }))
         }
     }
 }

@@ -131,6 +131,8 @@ pub enum MetricsFile {
 /// What is left of settings that cannot be used: with it, what the state directory holds can be published and shown all the same.
 #[derive(Clone, Debug)]
 pub struct Remains {
+    /// The main file, as it was asked for.
+    pub file: PathBuf,
     /// `host.name`, where it can be made out.
     pub host: Option<String>,
     /// Where things lie: as the settings say, or by default where they say nothing; `None` where what they say is wrong.

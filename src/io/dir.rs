@@ -210,7 +210,8 @@ impl Dir {
     fn stat(&self, name: &str) -> Result<Option<rustix::fs::Stat>, DiskError> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT) => Ok(None),
+            // Below what is no directory there is nothing.
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(DiskError::new("look at", self.join(name), errno)),
         }
     }
@@ -230,11 +231,12 @@ impl Dir {
         Ok(names)
     }
 
-    /// Every name in this directory in no order, without `.` and `..`, through this very descriptor: nobody else lists it meanwhile.
+    /// Every name in this directory in no order, without `.` and `..`, through this very descriptor: nobody else lists it meanwhile. With
+    /// each comes whether a directory can be behind it, as far as the file system says that without being asked.
     ///
     /// # Errors
     /// When it cannot be listed.
-    pub fn each_name(&mut self, mut each: impl FnMut(&str)) -> Result<(), DiskError> {
+    pub fn each_name(&mut self, mut each: impl FnMut(&str, bool)) -> Result<(), DiskError> {
         let fail = |errno| DiskError::new("list", &self.path, errno);
         rustix::fs::seek(&self.fd, SeekFrom::Start(0)).map_err(fail)?;
         let mut room = [MaybeUninit::<u8>::uninit(); ROOM];
@@ -243,7 +245,7 @@ impl Dir {
             let entry = entry.map_err(fail)?;
             let name = entry.file_name().to_string_lossy();
             if !matches!(&*name, "." | "..") {
-                each(&name);
+                each(&name, matches!(entry.file_type(), FileType::Directory | FileType::Unknown));
             }
         }
         Ok(())

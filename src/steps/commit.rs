@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::prove::Proven;
 use super::swap::{Place, Published, disk_failure, withdrawn};
 use crate::config::install::Part;
-use crate::io::dir::{Dir, DiskError};
+use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write;
 use crate::judge::cert::Facts;
 use crate::model::code::Code;
@@ -118,7 +118,9 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
     let (Some(live), Some(published)) = (place.committed(), place.published()) else { return Ok(()) };
     let (var, run) = (place.var()?, place.run()?);
     let all: Vec<Generation> = var.names()?.iter().filter_map(|name| Generation::parse(name)).collect();
-    let debt = all.iter().copied().filter(|g| *g > live && !state.withdrawn.contains(g)).max();
+    let is_directory = |dir: &Dir, name: &str| dir.kind(name).is_ok_and(|kind| kind == Some(Kind::Directory));
+    let may_be_debt = |g: &Generation| *g > live && !state.withdrawn.contains(g) && is_directory(&var, &g.to_string());
+    let debt = all.iter().copied().filter(may_be_debt).max();
     let is_proven = |p: &state::Proven| p.generation == live && p.proof.is_in_use();
     let gives_away = |g: &Generation| {
         !place.certificate().keep.rests_in_clear() && state.proven.as_ref().is_some_and(is_proven) && !in_clear(&var, &[*g]).is_empty()
@@ -136,7 +138,8 @@ pub fn collect(place: &Place, state: &State) -> Result<(), DiskError> {
             if Generation::parse(&name).is_none_or(|g| kept.contains(&Some(g))) {
                 continue;
             }
-            if keeps_leaf && has_leaf_of_live(dir, &name) {
+            // A file of that name is somebody else's.
+            if !is_directory(dir, &name) || keeps_leaf && has_leaf_of_live(dir, &name) {
                 continue;
             }
             let is_given_away = !keeps_leaf && Generation::parse(&name).is_some_and(|g| gives_away(&g));

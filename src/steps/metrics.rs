@@ -15,7 +15,7 @@ use crate::plan::{broken, metrics};
 
 /// Writes them after a run, where the settings name a file.
 pub fn leave(settings: &Settings, report: &Report, clock: Clock) {
-    let Some(file) = place(&settings.metrics, Some(&settings.paths)) else { return };
+    let Some(file) = place(&settings.metrics, &settings.file, Some(&settings.paths)) else { return };
     let all: Vec<&Certificate> = settings.certificates.iter().collect();
     put(&file, report, broken::status(settings, &all, &on_disk(settings), clock.now()));
 }
@@ -23,17 +23,18 @@ pub fn leave(settings: &Settings, report: &Report, clock: Clock) {
 /// Writes them after a run that could not use the settings, where these name a file all the same: what an earlier run left would go on
 /// saying that all is well.
 pub fn leave_without_settings(remains: &Remains, report: &Report, clock: Clock) {
-    let Some(file) = place(&remains.metrics, remains.paths.as_ref()) else { return };
+    let Some(file) = place(&remains.metrics, &remains.file, remains.paths.as_ref()) else { return };
     let status = |paths| broken::status_without_settings(remains, paths, &committed(remains, paths), clock.now());
     put(&file, report, remains.paths.as_ref().map_or_else(|| Ok(nothing_known(report)), status));
 }
 
-/// The file; where the settings do not say it any more, the one that they named when a run last could read them.
-fn place(said: &MetricsFile, paths: Option<&Paths>) -> Option<PathBuf> {
+/// The file; where these settings do not say it any more, the one that they named when a run last could read them. Those of another
+/// configuration are not theirs: a mistyped `--config` says nothing about the host.
+fn place(said: &MetricsFile, settings: &Path, paths: Option<&Paths>) -> Option<PathBuf> {
     match said {
         MetricsFile::None => None,
         MetricsFile::At(file) => Some(file.clone()),
-        MetricsFile::AsBefore => earlier_metrics(&Dir::open(&paths?.state).ok().flatten()?),
+        MetricsFile::AsBefore => earlier_metrics(&Dir::open(&paths?.state).ok().flatten()?, settings),
     }
 }
 

@@ -100,11 +100,16 @@ fn configurations_are_nginxs() {
     files(&prefix);
     version_of(&nginx, place.path());
     let main = prefix.join(MAIN);
-    for step in 0..course.steps {
+    for step in 0..course.steps + course.steps / 2 {
         // Each has a seed of its own, so that one more choice in one of them does not change all after it.
         let mut random = Random::new(course.seed.wrapping_mul(1_000_003).wrapping_add(u64::try_from(step).expect("64 bits")));
         let mut list = grammar::configuration(&mut random);
-        let made = if once(&mut random, 4) { Vec::new() } else { mistakes::make(&mut list, &mut random) };
+        let made = match () {
+            // The text alone, behind those of the directives.
+            () if step >= course.steps => vec!["text".to_owned()],
+            () if once(&mut random, 4) => Vec::new(),
+            () => mistakes::make(&mut list, &mut random),
+        };
         let text = mistakes::in_text(tree::write(&list, &mut random), &made, &mut random);
         fs::write(&main, &text).expect("the configuration");
         let output = run(Command::new(&nginx).args(["-t", "-e", "stderr", "-p"]).arg(&prefix).arg("-c").arg(&main));

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::lab::estate::{Cert, Estate};
+use crate::lab::child::run;
+use crate::lab::estate::{Cert, Estate, omens};
 use crate::lab::hostile::Hostile;
 
 /// A host with two certificates and a textfile.
@@ -134,4 +135,18 @@ fn where_the_settings_do_not_say_any_more_where_the_metrics_are_they_are_where_t
     host.write(|text| text.split("\n[metrics]").next().unwrap().replace("[host]", "[hots]"));
     assert_eq!(host.estate.renew().code, 2);
     assert_eq!(host.left(), left);
+}
+
+#[test]
+fn a_draft_of_the_settings_that_is_broken_says_nothing_about_the_host() {
+    let host = Host::renewed();
+    host.write(|text| text);
+    host.estate.renew();
+    let left = host.left();
+    let draft = host.estate.dir.join("draft.toml");
+    std::fs::write(&draft, std::fs::read_to_string(host.estate.settings()).unwrap().replace("[metrics]", "[metrics")).unwrap();
+    let mut command = std::process::Command::new(omens());
+    command.arg("--config").arg(&draft).args(["renew", "--all"]).env_clear().env("PATH", "/usr/bin:/bin");
+    let output = run(command, std::time::Duration::from_secs(60));
+    assert_eq!((output.code, host.left() == left), (2, true), "{}", output.stderr);
 }

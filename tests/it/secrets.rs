@@ -156,3 +156,28 @@ fn secrets_are_not_in_arguments_or_environment_of_any_child() {
         assert!(!heard.contains(secret), "{heard}");
     }
 }
+
+#[test]
+fn a_secret_that_was_typed_where_its_file_belongs_is_not_repeated() {
+    const TYPED: &str = "hvs.CAESIJtypedbymistake";
+    let by_approle = format!("file:/etc/role,{TYPED}");
+    for arguments in [
+        ["enroll", "--token", TYPED],
+        ["enroll", "--wrapping-token", TYPED],
+        ["enroll", "--approle", TYPED],
+        ["enroll", "--approle", &by_approle],
+    ] {
+        for json in [&[][..], &["--json"]] {
+            let mut command = std::process::Command::new(crate::lab::estate::omens());
+            command.args(json).args(arguments).env_clear();
+            let output = crate::lab::child::run(command, std::time::Duration::from_secs(20));
+            assert_eq!(output.code, 2, "{arguments:?}: {}", output.stderr);
+            assert!(
+                !format!("{}{}", output.stdout, output.stderr).contains("typedbymistake"),
+                "{arguments:?}: {} {}",
+                output.stdout,
+                output.stderr
+            );
+        }
+    }
+}

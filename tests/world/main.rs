@@ -28,6 +28,7 @@ mod revocation;
 mod rollout;
 mod services;
 mod stories;
+mod strangers;
 mod time_of_day;
 mod trust;
 mod walk;

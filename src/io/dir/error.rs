@@ -55,8 +55,9 @@ impl DiskError {
             ),
             Errno::NOSPC | Errno::DQUOT => "make room on that file system; what is in use goes on serving".to_owned(),
             Errno::ROFS => format!("{path} is on a read-only file system; under systemd see ReadWritePaths= and StateDirectory="),
-            Errno::LOOP | Errno::NOTDIR => {
-                format!("omens never follows a symbolic link here and found something it did not make; look at {path} and remove it")
+            Errno::LOOP => format!("omens follows no symbolic link here, and did not make {path}; look where it leads, and move it away"),
+            Errno::NOTDIR => {
+                format!("where the settings name {path}, let them name a directory; elsewhere omens did not make it: move it away")
             }
             Errno::ISDIR | Errno::EXIST | Errno::NOTSUP | Errno::INVAL => format!("omens did not make what lies at {path}; move it away"),
             Errno::IO => "the disk reports an error; see the kernel's log".to_owned(),
@@ -69,6 +70,8 @@ impl fmt::Display for DiskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.errno {
             Errno::LOOP => "it is a symbolic link, which is refused".to_owned(),
+            Errno::NOTDIR => "it is no directory".to_owned(),
+            Errno::FBIG => "it is larger than any file that omens makes".to_owned(),
             Errno::NOTSUP => "expected a regular file, found something else".to_owned(),
             Errno::INVAL if self.action.contains("link") => "expected a link to a generation, found something else".to_owned(),
             errno => std::io::Error::from(errno).to_string(),

@@ -10,15 +10,21 @@ pub(super) struct Listing {
     pub(super) generations: Vec<Generation>,
     /// Those that are marked as withdrawn, sorted.
     pub(super) withdrawn: Vec<Generation>,
+    /// The number of the last file that has the name of a generation and is no directory: somebody else's, and taken.
+    taken: u64,
     /// Whether there are dot-names or marks without a generation: what a killed run left half-made.
     pub(super) leftovers: bool,
 }
 
 impl Listing {
     pub(super) fn of(dir: &mut Dir) -> Result<Self, DiskError> {
-        let mut listing = Self { generations: Vec::new(), withdrawn: Vec::new(), leftovers: false };
-        dir.each_name(|name| {
-            listing.generations.extend(Generation::parse(name));
+        let mut listing = Self { generations: Vec::new(), withdrawn: Vec::new(), taken: 0, leftovers: false };
+        dir.each_name(|name, can_be_directory| {
+            match Generation::parse(name) {
+                Some(generation) if can_be_directory => listing.generations.push(generation),
+                Some(generation) => listing.taken = listing.taken.max(generation.0),
+                None => {}
+            }
             listing.withdrawn.extend(layout::marked_by(name));
             listing.leftovers |= name.starts_with('.');
         })?;
@@ -31,6 +37,6 @@ impl Listing {
 
     pub(super) fn largest(&self) -> u64 {
         // A mark without its generation still takes that number: the next one of it would be withdrawn before it was made.
-        self.generations.last().max(self.withdrawn.last()).map_or(0, |generation| generation.0)
+        self.generations.last().max(self.withdrawn.last()).map_or(0, |generation| generation.0).max(self.taken)
     }
 }

@@ -1,5 +1,7 @@
 //! `state.json` as it is read: known, broken, or of a newer omens. Only reads.
 
+use rustix::io::Errno;
+
 use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::model::canonical;
 use crate::model::code::Code;
@@ -48,7 +50,15 @@ impl StateFile {
 }
 
 pub(super) fn read_state(var: &Dir, buffer: &mut Buffer) -> Result<(State, StateFile), DiskError> {
-    let Some(content) = var.glance(layout::STATE, buffer)? else { return Ok((State::default(), StateFile::Known)) };
+    let content = match var.glance(layout::STATE, buffer) {
+        Ok(Some(content)) => content,
+        Ok(None) => return Ok((State::default(), StateFile::Known)),
+        // A directory, a pipe, a link or megabytes in its place say as little as one that does not parse.
+        Err(why) if matches!(why.errno, Errno::NOTSUP | Errno::FBIG | Errno::LOOP) => {
+            return Ok((State::default(), StateFile::Broken(why.to_string())));
+        }
+        Err(why) => return Err(why),
+    };
     match serde_json::from_slice::<State>(content.bytes) {
         Ok(state) if state.v == state::VERSION => Ok((state, StateFile::Known)),
         read => {

@@ -33,9 +33,9 @@ fn noted(state: &Dir) -> Option<Owner> {
     state.read(layout::SETTINGS).ok().flatten().and_then(|content| serde_json::from_slice(&content.bytes).ok())
 }
 
-/// Where metrics were left when the settings last said it.
-pub(in crate::steps) fn earlier_metrics(state: &Dir) -> Option<PathBuf> {
-    noted(state)?.metrics
+/// Where metrics were left when these settings last said it.
+pub(in crate::steps) fn earlier_metrics(state: &Dir, settings: &Path) -> Option<PathBuf> {
+    noted(state).filter(|noted| noted.file == absolute(settings))?.metrics
 }
 
 /// Notes that the state directory belongs to these settings, unless it belongs to others that are still there. What cannot be noted is no

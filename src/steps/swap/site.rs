@@ -162,7 +162,7 @@ impl Site {
                 keep_aside(&dir, file, warnings)?;
             }
             if part.is_container()
-                && let Err(why) = written::note(&self.var, &dir.join(file), &bytes)
+                && let Err(why) = self.note(&dir, file, is_ours, &bytes)
             {
                 // A state directory that cannot be written keeps nothing from consumers.
                 tracing::warn!(%why, "the next one to be written here may find a copy that it does not know for its own");
@@ -170,6 +170,12 @@ impl Site {
             write::replace_any(&dir, file, &bytes, part_mode(*part, owner.gid), self.file_owner())?;
         }
         Ok(())
+    }
+
+    /// Notes a container that is about to be written, beside the one of ours that lies there.
+    fn note(&self, dir: &Dir, file: &str, is_ours: bool, bytes: &[u8]) -> Result<(), DiskError> {
+        let found = if is_ours && dir.kind(file)? == Some(Kind::File) { dir.read(file)? } else { None };
+        written::note(&self.var, &dir.join(file), found.as_ref().map(|content| content.bytes.as_slice()), bytes)
     }
 
     /// Whether a copy is one of a generation that we have, or was written by us under another password.

@@ -92,7 +92,9 @@ pub(super) fn expected(directive: &Directive, context: &str, before: &[Directive
         ("set", [variable, _]) | ("map", [_, variable]) | ("geo" | "split_clients", [.., variable]) if !variable.starts_with('$') => {
             Some("a name that begins with $".to_owned())
         }
-        ("server", _) if context == "http" && directive.block.is_none() => Some("a block behind it".to_owned()),
+        ("server", words) if context == "http" && (directive.block.is_none() || !words.is_empty()) => {
+            Some("a block right behind it".to_owned())
+        }
         ("expires", [.., time]) if !is_expiry(time) => Some("a time such as 10d, epoch, max or off".to_owned()),
         ("access_log", ["off", _, ..]) => Some("off alone".to_owned()),
         ("zone", [_, size]) if context == "upstream" && !shapes::is_size(size) => Some("a size, such as 64k".to_owned()),
@@ -136,7 +138,6 @@ pub(super) fn entry(block: &Directive) -> Option<(&Directive, &'static str)> {
     let alone: &[&str] = match block.name.as_str() {
         "map" => &["hostnames", "volatile"],
         "geo" => &["ranges", "volatile"],
-        "split_clients" => &[],
         _ => return None,
     };
     let strange = |line: &&Directive| match line.args.len() {
