@@ -1,6 +1,5 @@
 //! A private key whose file was damaged, wherever an audit comes across it: no report, of no form, repeats a part of it.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::lab::child::{self, Output};
@@ -38,10 +37,7 @@ fn damages(key: &str) -> Vec<(&'static str, String)> {
         ("no label", format!("-----BEGIN {flat}-----\n-----END {flat}-----\n")),
         (
             "the body in the boundaries, line by line",
-            body.lines().fold(String::new(), |mut all, line| {
-                let _ = writeln!(all, "-----BEGIN {line}-----\n-----END {line}-----");
-                all
-            }),
+            body.lines().map(|line| format!("-----BEGIN {line}-----\n-----END {line}-----\n")).collect(),
         ),
         ("ends of other blocks", format!("{begin}\n-----END {flat}-----\n{begin}\n{body}\n-----END X509 CRL-----\n")),
         ("glued blocks", format!("{key}-----END PRIVATE KEY----------BEGIN {flat}-----\n{end}\n").replace("-----\n-----END", "-----")),
