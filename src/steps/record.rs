@@ -254,7 +254,7 @@ impl Notes {
         self.save(state)
     }
 
-    /// Notes that a `rollback` did not succeed: what was withdrawn for it no longer is, and where it was refused before anything moved
+    /// Notes that a `rollback` did not succeed: what was withdrawn for it no longer is, what waited waits again, and where it was refused before anything moved
     /// that is no failure of the certificate.
     ///
     /// # Errors
@@ -262,6 +262,10 @@ impl Notes {
     pub fn as_before(&self, before: &State, refused: bool) -> Result<(), Failure> {
         let mut guard = self.lock();
         guard.0.withdrawn.clone_from(&before.withdrawn);
+        // What waits again does so for the reason that it had.
+        if guard.0.debt.is_none() {
+            guard.0.debt.clone_from(&before.debt);
+        }
         if refused {
             guard.0.last_error.clone_from(&before.last_error);
         }

@@ -347,6 +347,22 @@ fn a_rollback_that_is_not_deployed_leaves_what_was_live() {
 }
 
 #[test]
+fn a_rollback_that_fails_leaves_what_is_known_of_the_debt() {
+    let (_turn, host) = due(&[WEB]);
+    assert_eq!(host.renew().exit, 0);
+    host.daemons[0].be(Manner::Refuses);
+    assert_eq!(told(&host.renew_with(true, Ending::default()))[0].3, Some("reload-failed"));
+    let debt = |host: &Host| host.status().certificates[0].debt.clone().expect("a debt");
+    let before = debt(&host);
+    assert_eq!((before.generation.0, before.code.map(|code| code.as_str()), before.attempts), (3, Some("reload-failed"), 1));
+    assert_eq!(told(&host.rollback("web"))[0].1, Outcome::Failed);
+    assert_eq!(format!("{:?}", debt(&host)), format!("{before:?}"));
+    host.heal();
+    assert_eq!(told(&host.renew())[0].1, Outcome::Settled);
+    host.check("the end");
+}
+
+#[test]
 fn what_is_committed_is_noted_before_its_neighbours_go_back() {
     let certs = [Cert { name: "web", daemons: &[0, 1] }, Cert { name: "api", daemons: &[1, 0] }];
     let (_turn, host) = due(&certs);
