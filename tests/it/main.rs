@@ -57,6 +57,7 @@ mod logins;
 mod metrics;
 mod mistakes;
 mod monitoring;
+mod named_files;
 mod names;
 mod openbao_consumer;
 mod owners;
