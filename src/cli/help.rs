@@ -196,7 +196,7 @@ Exit codes:
 
 pub(super) const UNBLOCK: &str = "\
 Begins the budget of signing requests of one certificate anew. A certificate is `exhausted` when five requests brought no \
-committed certificate: from then on it asks with pauses of up to an hour, so that a fault cannot flood the CA. Once the cause \
+committed certificate (what the CA refused outright does not count): from then on it asks with pauses of up to an hour, so that a fault cannot flood the CA. Once the cause \
 is mended, this spares the wait; the next run asks at once. The budget also begins anew by itself after a commit, and where \
 role, mount, issuer or names in the settings changed.
 

@@ -153,7 +153,12 @@ impl<'a> Script<'a> {
             let parameters = "{ \"csr\" = [], \"ttl\" = [], \"format\" = [\"pem\"] }";
             let path = format!("{}/sign/{role}", self.mount);
             write!(text, "path \"{path}\" {{\n  capabilities       = [\"update\"]\n  allowed_parameters = {parameters}\n}}\n").ok();
-            say(out, &format!("A closed list of names for {host} alone; a role that several hosts share needs one for each host."));
+            say(
+                out,
+                &format!(
+                    "A closed list of names for {host} alone, and it takes the place of a role of this name: one that several hosts share needs a name for each host."
+                ),
+            );
             write_json(out, &format!("{}/roles/{role}", self.mount), &names.role());
         }
         say(out, &format!("{host}: all its logins are one entity, and no login of another host is."));
