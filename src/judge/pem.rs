@@ -58,7 +58,7 @@ pub fn read(pem: &str, findings: &mut Findings<'_>) -> Vec<Vec<u8>> {
 }
 
 /// What is said of a line that begins as a boundary and goes on as something else.
-pub const FLATTENED: &str = "a line that begins with -----BEGIN and is no PEM line (its line breaks are lost)";
+pub const FLATTENED: &str = "a line that begins with \"-----BEGIN\" and is no PEM line (its line breaks are lost)";
 /// What mends it.
 pub const UNFLATTEN: &str = "give it its line breaks back: sed -E 's/ *-----(BEGIN|END) [A-Z0-9 ]+----- */\\n&\\n/g' FILE | \
                              sed -E 's/^ +| +$//g; /^-----/!s/ /\\n/g; /^$/d' | fold -w 64 > FILE.new, of a key with mode 0600";

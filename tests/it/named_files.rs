@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::lab::{child, estate, place};
 
-fn json(arguments: &[&str]) -> (Option<i32>, Value) {
+fn json(arguments: &[&str]) -> (i32, Value) {
     let mut command = Command::new(estate::omens());
     command.arg("--json").args(arguments);
     let output = child::run(command, std::time::Duration::from_secs(30));
@@ -17,7 +17,7 @@ fn json(arguments: &[&str]) -> (Option<i32>, Value) {
 
 fn refused(arguments: &[&str]) -> String {
     let (code, document) = json(arguments);
-    assert_eq!(code, Some(2), "{document:#}");
+    assert_eq!(code, 2, "{document:#}");
     format!("{} | {}", document["error"]["text"].as_str().unwrap(), document["error"]["hint"].as_str().unwrap_or_default())
 }
 

@@ -130,7 +130,7 @@ impl Content {
         let within = |block: &Open<'_>| all.get(block.body..at.start).unwrap_or_default();
         if let Some(label) = pem::flattened(trimmed) {
             if let Some(block) = open.take() {
-                self.push(block, Body::Broken(format!("a line that begins with -----BEGIN inside the block {}", block.label)));
+                self.push(block, Body::Broken(format!("a line that begins with \"-----BEGIN\" inside the block {}", block.label)));
             }
             self.push(Open { label, line: at.number, body: at.end, lost: false, odd: true }, Body::Flattened);
             return;
