@@ -44,7 +44,7 @@ pub struct Global {
     /// When to use colours; NO_COLOR is honoured
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub color: Color,
-    /// Print no result, only what went wrong, on stderr: for cron
+    /// Print no result, only what went wrong, on stderr: for cron. Commands that only print (init, schema, explain) do; not with --json
     #[arg(short = 'q', long, global = true, conflicts_with = "json")]
     pub quiet: bool,
     /// Say more on stderr; twice for every step

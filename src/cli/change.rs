@@ -5,12 +5,22 @@ use std::sync::Arc;
 use super::arguments::{Command, Install, Renew, Reseal, Revoke, Rollback, Unblock};
 use super::confirm::confirmed;
 use super::session::Session;
+use crate::config::settings::Remains;
+use crate::model::clock::Clock;
 use crate::model::code::Code;
-use crate::model::report::RunError;
+use crate::model::report::{Report, RunError};
 use crate::plan::decide::Wishes;
 use crate::steps::flow::world::World;
 use crate::steps::flow::{self, Request};
 use crate::steps::{install, metrics, notify, reseal, restore, revoke as revoking, rollback, unblock};
+
+/// What others are told of a command that could not use the settings: the metrics always, a program where it would have been told of the run.
+pub(super) fn leave_without_settings(command: &Command, remains: &Remains, report: &Report, clock: Clock) {
+    metrics::leave_without_settings(remains, report, clock);
+    if matches!(command, Command::Renew(_) | Command::Run(_)) {
+        notify::tell_without_settings(remains, report, clock);
+    }
+}
 
 pub(super) fn renew(session: &mut Session<'_>, command: &Command, arguments: &Renew) -> u8 {
     let settings = match session.begin(command) {

@@ -11,9 +11,9 @@ use super::online_here;
 use super::services;
 use super::session::Session;
 use super::show;
-use crate::config::settings::Settings;
+use crate::config::settings::{MetricsFile, Settings};
 use crate::io::dir::Dir;
-use crate::io::look::View;
+use crate::io::look::{Kind, View};
 use crate::io::runtime::runtime;
 use crate::model::code::Code;
 use crate::model::failure::Warning;
@@ -49,6 +49,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
         Vec::new()
     };
     errors.extend(settings.iter().flat_map(dropped));
+    errors.extend(settings.iter().flat_map(no_directories));
     warnings.extend(settings.as_ref().and_then(not_in_memory));
     let examined = settings.as_ref().map(examine).unwrap_or_default();
     warnings.extend(settings.as_ref().and_then(|settings| services::no_systemd(settings, &View::host())));
@@ -116,6 +117,29 @@ fn dropped(settings: &Settings) -> Vec<SettingsError> {
         SettingsError { key, suggestion: Some(suggestion), ..settings.also_at.error(Code::AnchorInUse, text) }
     };
     trust::dropped(settings).into_iter().map(error).collect()
+}
+
+/// What has to be a directory, or to lie in one, and does not. A run makes its own, and none for whoever collects metrics.
+fn no_directories(settings: &Settings) -> Vec<SettingsError> {
+    let view = View::host();
+    let (paths, written) = (&settings.paths, &settings.written);
+    let own = [(&paths.state, &written.state), (&paths.run, &written.run)].into_iter().filter_map(|(path, place)| {
+        let kind = view.meta(path).ok().map(|meta| meta.kind).filter(|kind| *kind != Kind::Directory)?;
+        let what = if kind == Kind::File { "a regular file" } else { "something else" };
+        let text = format!("expected a directory, or nothing yet, at {}, found {what}", path.display());
+        let suggestion = Some("move it away, or name another directory".to_owned());
+        Some(SettingsError { suggestion, ..place.error(Code::BadValue, text) })
+    });
+    let collected = match &settings.metrics {
+        MetricsFile::At(file) => file.parent().filter(|parent| !view.is_directory(parent)),
+        MetricsFile::None | MetricsFile::AsBefore => None,
+    };
+    let collected = collected.map(|parent| {
+        let text = format!("expected a directory that is there already, found none at {}", parent.display());
+        let suggestion = Some("make it, or name the one that the collector reads: no run makes it".to_owned());
+        SettingsError { suggestion, ..written.textfile.error(Code::BadValue, text) }
+    });
+    own.chain(collected).collect()
 }
 
 /// Where the run directory will be, or is: a sealed key is published in memory or not at all.

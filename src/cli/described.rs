@@ -15,6 +15,7 @@ macro_rules! described {
 /// By the word behind `omens.` in the document's `schema`, where it has one. What a run reports has one shape for all commands.
 pub(super) const ALL: &[Described] = &described! {
     "renew" = "report",
+    "run" = "report",
     "restore" = "report",
     "reseal" = "report",
     "rollback" = "report",
@@ -35,6 +36,8 @@ pub(super) const ALL: &[Described] = &described! {
     "attest" = "attest",
     "attest-policy" = "attest-policy",
     "schema" = "schema",
+    "completions" = "report",
+    "man" = "report",
     "error" = "report",
     "notify" = "notify",
     "ledger-line" = "ledger-line",

@@ -122,13 +122,13 @@ Examples:
 
 Exit codes:
   0  healthy: consumers have what was committed, nothing expired or overdue, nothing waits, the last run was without error
-  1  not healthy
+  1  not healthy, or the settings are wrong, or a secret that a run needs
   2  wrong settings or usage, or a file that may not be read
 
 Exit codes with --due:
   0    due (also: issued but not taken up, unproven, unpublished)
   1    not due
-  255  any error";
+  255  any error; what is wrong with [notify] or [metrics] alone is none, since it stops no renewal";
 
 pub(super) const RESTORE: &str = "\
 Publishes under /run what was committed under /var, as a boot needs it: before the consumers start, without network, \

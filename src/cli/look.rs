@@ -36,8 +36,8 @@ pub(super) fn plan(session: &mut Session<'_>, command: &Command) -> u8 {
                 let text = plan_text(&document, session.style, session.global.verbose > 0);
                 // What is due is nothing that went wrong.
                 session.result(&text, OK);
-                session.show_errors(&document.errors);
             }
+            session.show_errors(&document.errors);
             document.end.exit
         }
     }
@@ -48,7 +48,7 @@ pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &S
     if arguments.due.is_some() {
         session.output.when_lost(UNKNOWN);
     }
-    let settings = match session.settings(false) {
+    let settings = match session.as_runs_find_them() {
         Ok(settings) => settings,
         Err(remains) => return status_without_settings(session, command, arguments, *remains),
     };
@@ -70,7 +70,7 @@ pub(super) fn status(session: &mut Session<'_>, command: &Command, arguments: &S
         None if document.healthy => OK,
         None => FAILED,
         Some(_) if document.certificates.iter().any(|c| c.planned.due) => OK,
-        // What cannot be decided is never "not due".
+        // What cannot be decided is never "not due"; that nobody can be told of a run keeps nothing from being decided.
         Some(_) if hidden || !faulty.is_empty() => UNKNOWN,
         Some(_) => FAILED,
     };
@@ -105,8 +105,7 @@ fn show_status(session: &mut Session<'_>, document: &mut StatusDocument, paths: 
             session.result(&text, exit);
         }
     }
-    let is_shown = !session.global.json && arguments.format != StatusFormat::Json;
-    session.show_errors(if is_shown { &document.errors } else { &[] });
+    session.show_errors(&document.errors);
     exit
 }
 

@@ -91,15 +91,12 @@ pub struct Man {
     pub dir: Option<PathBuf>,
 }
 
-fn endpoint(text: &str) -> Result<String, &'static str> {
-    let good = |(host, port): (&str, &str)| {
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        !host.is_empty() && (bracketed || !host.contains(':')) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    };
-    if text.rsplit_once(':').is_some_and(good) {
-        Ok(text.to_owned())
-    } else {
-        Err("expected HOST:PORT, such as ca.example:8200 or [::1]:443")
+fn endpoint(text: &str) -> Result<String, String> {
+    let is_host = |host: &str| !host.is_empty() && (host.starts_with('[') && host.ends_with(']') || !host.contains(':'));
+    match text.rsplit_once(':').filter(|(host, port)| is_host(host) && !port.is_empty()) {
+        Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
+        Some((_, port)) => Err(format!("expected a port of 1 to 65535, found \"{port}\"")),
+        None => Err("expected HOST:PORT, such as ca.example:8200 or [::1]:443".to_owned()),
     }
 }
 

@@ -5,18 +5,17 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 
-use super::arguments::{Arguments, Man};
+use super::arguments::{Arguments, Command, Man};
 use super::exit::{FAILED, OK};
 use super::session::Session;
 use super::settings_page;
-use super::show;
 use super::words;
 use crate::io::dir::Dir;
 use crate::io::write::{self, Ownership};
 use crate::model::code::Code;
 use crate::model::report::RunError;
 
-pub(super) fn run(session: &mut Session<'_>, arguments: &Man) -> u8 {
+pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Man) -> u8 {
     let written = match &arguments.dir {
         // The generator's own door: pages are files of the caller, not of the host's state.
         Some(dir) => clap_mangen::generate_to(Arguments::command(), dir).and_then(|()| pages(dir)),
@@ -24,11 +23,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &Man) -> u8 {
     };
     match written {
         Ok(()) => OK,
-        Err(error) => {
-            let text = show::run_error(&failure(arguments.dir.as_deref(), &error), session.log_style);
-            session.screen.print(&text);
-            FAILED
-        }
+        Err(error) => session.refuse_with(command, failure(arguments.dir.as_deref(), &error), FAILED),
     }
 }
 

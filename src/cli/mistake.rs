@@ -73,7 +73,11 @@ impl Mistake<'_> {
     /// An option that there is not, or a word too many.
     fn unknown(self) -> RunError {
         let found = self.one(ContextKind::InvalidArg);
-        if !found.starts_with('-') {
+        if let Some(told) = self.negative(&found) {
+            return told;
+        }
+        let is_behind_dashes = found.starts_with("--") && self.words.iter().all(|word| word.split('=').next() != found.split('=').next());
+        if !found.starts_with('-') || is_behind_dashes {
             return usage(
                 format!("{} expected no further word, found \"{found}\"", self.whole()),
                 format!("leave it out; {} says what the command takes", self.help()),
@@ -85,7 +89,7 @@ impl Mistake<'_> {
         let is_for_one = alike.first().is_none_or(|best| !everywhere.contains(&best.trim_start_matches('-')));
         let place = |wanted: &str| self.words.iter().position(|word| word.split('=').next() == Some(wanted));
         let best = alike.join(" or ");
-        if let Some(command) = self.command.filter(|command| is_for_one && place(option) < place(command)) {
+        if let Some(command) = self.command.filter(|command| is_for_one && place(option).is_some() && place(option) < place(command)) {
             let best = if best.is_empty() { option.to_owned() } else { best };
             return usage(
                 format!("{option} stands before the command, where only options of every command may stand"),
@@ -98,6 +102,16 @@ impl Mistake<'_> {
             commands => format!("it is an option of {}, and stands behind that; ", commands.join(", ")),
         };
         usage(format!("{} has no option {option}", self.whole()), format!("{meant}{} has all options", self.help()))
+    }
+
+    /// A value below zero, which the parser takes for a short option.
+    fn negative(self, found: &str) -> Option<RunError> {
+        let is_number = found.strip_prefix('-').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+        let of = self.words.windows(2).filter(|_| is_number).find_map(|pair| match pair {
+            [of, value] if of.starts_with('-') && value.starts_with(found) => Some((*of, *value)),
+            _ => None,
+        });
+        of.map(|(of, value)| usage(format!("{of}: expected no value below zero, found \"{}\"", one_line(value, LONGEST)), self.says(of)))
     }
 
     /// The commands that have this very option.

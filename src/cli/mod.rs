@@ -57,7 +57,6 @@ mod words;
 use std::io::Write;
 
 use crate::model::clock::Clock;
-use crate::steps::metrics::leave_without_settings;
 use crate::steps::service::DRIVERS;
 use arguments::Command;
 pub use environment::Environment;
@@ -75,7 +74,8 @@ pub fn run(environment: &Environment, clock: Clock, out: Box<dyn Write + Send>, 
     }
     let code = match usage::parse(environment) {
         Ok(arguments) => {
-            let mut session = Session::new(environment, clock, arguments.global, &screen, &mut output, DRIVERS, leave_without_settings);
+            let mut session =
+                Session::new(environment, clock, arguments.global, &screen, &mut output, DRIVERS, change::leave_without_settings);
             dispatch(&mut session, &arguments.command)
         }
         Err(error) => usage::refuse(&error, environment, clock, &screen, &mut output),
@@ -91,7 +91,7 @@ fn dispatch(session: &mut Session<'_>, command: &Command) -> u8 {
         Command::Completions(arguments) => completions::run(session, arguments),
         Command::Explain(arguments) => explain::run(session, command, arguments),
         Command::Enroll(arguments) => enroll::run(session, command, arguments),
-        Command::Man(arguments) => man::run(session, arguments),
+        Command::Man(arguments) => man::run(session, command, arguments),
         Command::Init(arguments) => init::run(session, arguments),
         Command::Forget(arguments) => forget::forget(session, command, arguments),
         Command::Install(arguments) => change::install(session, command, arguments),

@@ -10,8 +10,8 @@ use super::{online_evidence, online_here, online_names, online_roles};
 use crate::config::settings::{Sealing, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{
-    Grant, Granted, Health, HealthState, HostIdentity, Means, Server, Session, Tried, Unrevoked, advisory, ask_health, known_roles,
-    sign_path,
+    Grant, Granted, Health, HealthState, HostIdentity, Means, Refused, Server, Session, Tried, Unrevoked, advisory, ask_health,
+    known_roles, sign_path,
 };
 use crate::io::tpm::Tpm;
 use crate::io::tpm::connection::Connection;
@@ -66,7 +66,7 @@ pub fn tpm(settings: &Settings) -> Option<Check> {
 pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>) -> Vec<Check> {
     let session = match Session::open(&settings.openbao, means(settings, credentials), clock).await {
         Ok(session) => session,
-        Err(failure) => return vec![Check::failed(Severity::Error, failure)],
+        Err(failure) => return vec![Check::failed(Severity::Error, failure).at(settings.written.address.clone())],
     };
     let skipped = session.skipped().iter().map(|failure| Check::failed(Severity::Warning, failure.clone()));
     let mut checks: Vec<Check> = skipped.collect();
@@ -77,21 +77,35 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
     }
     checks.push(pin(settings, &format!("https://{}", session.server().name()), clock).await);
     let Tried { granted, refused } = session.try_every_method().await;
-    checks.extend(refused.into_iter().map(|failure| Check::failed(Severity::Warning, failure)));
+    checks.extend(refused.into_iter().map(|Refused { entry, failure }| {
+        let place = settings.written.logins.get(entry).unwrap_or(&settings.written.login);
+        Check::failed(Severity::Warning, failure).at(place.clone())
+    }));
     if granted.is_empty() {
         // Each reason is listed above; none of them is harmless now.
         checks.iter_mut().filter(|check| check.code == Code::LoginRefused).for_each(|check| check.severity = Severity::Error);
-        checks.push(Check::new(Code::Login, Severity::Error, "no login of the settings is granted").hint("correct one of openbao.login"));
+        checks.push(
+            Check::new(Code::Login, Severity::Error, "no login of the settings is granted")
+                .hint("correct one of openbao.login")
+                .at(settings.written.login.clone()),
+        );
     }
     if let [first, others @ ..] = granted.as_slice() {
         let others: Vec<&str> = others.iter().map(|granted| granted.method).collect();
         let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
         checks.push(Check::new(Code::Login, Severity::Info, format!("login by {} works{also}", first.method)));
+    }
+    // Every question takes a use of a token whose uses are counted, which a renewal needs.
+    let (counted, granted): (Vec<Granted>, Vec<Granted>) = granted.into_iter().partition(|one| one.grant.uses_left().is_some());
+    if let Some(first) = granted.first() {
         checks.extend(names(settings, session.server(), &first.grant).await);
+    } else if let Some(first) = counted.first() {
+        let text = format!("what the login by {} may do was not asked: its uses are counted, and each question takes one", first.method);
+        checks.push(Check::new(Code::CapabilitiesUnknown, Severity::Warning, text).hint("log in by what is not counted"));
     }
     checks.extend(online_evidence::enforced(settings, session.server(), &granted).await);
     let mut lasting = Logins::none();
-    for one in &granted {
+    for one in counted.iter().chain(&granted) {
         lasting.add(one.method, one.lasts(session.server()).await, clock.now());
     }
     checks.extend(online_here::logins(settings, lasting, clock.now()));
@@ -187,6 +201,10 @@ async fn paths(settings: &Settings, server: &Server, grant: &Grant, known: Optio
     let asked: Vec<String> = needed.iter().chain(dangerous.iter().flat_map(|(paths, _)| paths)).cloned().collect();
     match server.capabilities_self(grant, &asked).await {
         Ok(allowed) => judge(&needed, &dangerous, &allowed),
+        Err(problem) if problem.token_not_accepted => {
+            let text = format!("the token was accepted once and is no longer, so it is used up or has ended: {}", problem.failure.text);
+            vec![Check::new(Code::LoginEnds, Severity::Warning, text).hint("bring one without num_uses, or a login that lasts")]
+        }
         Err(problem) => {
             let text = format!("what the login may do cannot be seen: {}", problem.failure.text);
             vec![

@@ -26,7 +26,7 @@ pub(super) async fn mount(settings: &Settings, server: &Server, grant: &Grant) -
     let text = format!("there is no PKI secrets engine at \"{own}\" that this login may use");
     let check = Check::new(Code::RoleRefused, Severity::Error, text)
         .hint(&instead_at(own, &known, "this login may use"))
-        .at(settings.mount_at.clone());
+        .at(settings.written.mount.clone());
     Some(check)
 }
 

@@ -58,7 +58,8 @@ impl Output {
         }
         match self.failure {
             Some(error) if error.kind() != ErrorKind::BrokenPipe => {
-                screen.print(&format!("error: cannot write the result: {error}\n"));
+                let hint = "make room where stdout leads, or send it elsewhere";
+                screen.print(&format!("error: cannot write the result: {error}\n  hint: {hint}\n"));
                 self.when_lost.unwrap_or(if code == OK { FAILED } else { code })
             }
             _ => code,

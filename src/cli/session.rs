@@ -22,7 +22,7 @@ use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
 
 /// Writes what others read of a run that had no settings.
-pub(super) type Leave = fn(&Remains, &Report, Clock);
+pub(super) type Leave = fn(&Command, &Remains, &Report, Clock);
 
 /// One run of the program.
 pub(super) struct Session<'a> {
@@ -63,8 +63,21 @@ impl<'a> Session<'a> {
     /// Reads the settings; with `check_secrets`, the owners and modes of `file:` secrets are part of it. What is wrong within single
     /// certificates is in them; what is wrong for all is the error.
     pub(super) fn settings(&self, check_secrets: bool) -> Result<Settings, Box<Remains>> {
-        let credentials = self.environment.credentials.clone();
-        let read = config::by_reach(&LoadOptions { file: self.global.config.clone(), credentials, check_secrets, drivers: self.drivers });
+        self.told(config::by_reach(&LoadOptions { check_secrets, ..self.options() }))
+    }
+
+    /// The same for a command that only looks, and says what a run would find.
+    pub(super) fn as_runs_find_them(&self) -> Result<Settings, Box<Remains>> {
+        self.told(config::as_runs_find_them(&self.options()))
+    }
+
+    fn options(&self) -> LoadOptions {
+        let (file, credentials) = (self.global.config.clone(), self.environment.credentials.clone());
+        LoadOptions { file, credentials, check_secrets: false, drivers: self.drivers }
+    }
+
+    /// Notes whose settings were read.
+    fn told(&self, read: Result<Settings, Box<Remains>>) -> Result<Settings, Box<Remains>> {
         let host = match &read {
             Ok(settings) => settings.host.clone(),
             Err(remains) => remains.host.clone().unwrap_or_default(),
@@ -75,8 +88,13 @@ impl<'a> Session<'a> {
 
     /// The settings and names that a command needs; what is wrong with them is said, and the exit code given.
     pub(super) fn begin(&mut self, command: &Command) -> Result<Settings, u8> {
-        // Only a renewal logs in.
-        match self.settings(matches!(command, Command::Renew(_) | Command::Run(_) | Command::Revoke(_))) {
+        let read = match command {
+            // Only a renewal logs in.
+            Command::Renew(_) | Command::Run(_) | Command::Revoke(_) => self.settings(true),
+            Command::Plan => self.as_runs_find_them(),
+            _ => self.settings(false),
+        };
+        match read {
             Ok(settings) => self.named(command, settings),
             Err(remains) => Err(self.unusable(command, *remains)),
         }
@@ -86,7 +104,7 @@ impl<'a> Session<'a> {
     pub(super) fn unusable(&mut self, command: &Command, remains: Remains) -> u8 {
         let report = Report { errors: remains.errors.clone(), ..self.empty(self.document(command), error_code(command)) };
         if command.is_run() {
-            (self.leave)(&remains, &report, self.clock);
+            (self.leave)(command, &remains, &report, self.clock);
         }
         self.refused(command, &report)
     }
@@ -205,14 +223,9 @@ impl<'a> Session<'a> {
         let is_seen = environment.stderr_is_journal
             || !self.global.json && !self.global.quiet && environment.stdout_is_terminal && environment.stderr_is_terminal;
         let failures = if is_seen { String::new() } else { show::failures(report, style) };
-        // A document has these itself.
-        let of_run = if self.global.json {
-            String::new()
-        } else {
-            let error = report.error.as_ref().map_or(String::new(), |error| show::run_error(error, style));
-            format!("{}{error}", show::settings_errors(&report.errors, style))
-        };
-        self.screen.print(&format!("{failures}{of_run}"));
+        let of_settings = show::settings_errors(&report.errors, style);
+        let of_run = report.error.as_ref().map_or(String::new(), |error| show::run_error(error, style));
+        self.screen.print(&format!("{failures}{of_settings}{of_run}"));
     }
 
     /// Progress for a terminal, silence elsewhere.

@@ -21,11 +21,15 @@ const WIDTH: usize = 100;
 
 /// Which part of the reference a command line asks for, where it is `omens help settings [KEY]`; nothing: all of it.
 pub(super) fn asked(arguments: &[OsString]) -> Option<Option<String>> {
-    let mut words: Vec<&str> = arguments.iter().skip(1).map(|word| word.to_str().unwrap_or_default()).collect();
-    // Options of all commands may stand before it, and say nothing here.
-    while let Some(option) = words.first().filter(|word| word.starts_with('-')) {
-        let with_value = ["--config", "--color"].contains(option);
-        words.drain(..words.len().min(1 + usize::from(with_value)));
+    let mut all = arguments.iter().skip(1).map(|word| word.to_str().unwrap_or_default());
+    let mut words: Vec<&str> = Vec::new();
+    // Options of all commands may stand beside it, and say nothing here.
+    while let Some(word) = all.next() {
+        match word {
+            "--config" | "--color" => drop(all.next()),
+            option if option.starts_with('-') => {}
+            word => words.push(word),
+        }
     }
     match words.as_slice() {
         ["help", "settings"] => Some(None),
@@ -44,8 +48,9 @@ pub(super) fn print(asked: &Option<String>, screen: &Screen, output: &mut Output
     let word = one_line(asked.as_deref().unwrap_or_default(), 80);
     let known: Vec<String> = all().iter().flat_map(|section| section.table.keys.iter().map(|key| path(section, key))).collect();
     let known: Vec<&str> = known.iter().flat_map(|path| [path.as_str(), path.rsplit('.').next().unwrap_or_default()]).collect();
-    let hint = nearest(&word, &known).map(|best| format!(" Did you mean \"{best}\"?")).unwrap_or_default();
-    screen.print(&format!("error: the settings have no key or table \"{word}\".{hint} `omens help settings` shows all\n"));
+    let hint = nearest(&word, &known).map(|best| format!("did you mean \"{best}\"? ")).unwrap_or_default();
+    let hint = format!("{hint}`omens help settings` shows all");
+    screen.print(&format!("error: usage: the settings have no key or table \"{word}\"\n  hint: {hint}\n"));
     REFUSED
 }
 
@@ -197,6 +202,7 @@ mod tests {
             ("omens --config=/etc/o.toml -v --color never help settings", Some(None)),
             ("omens --config help settings", None),
             ("omens help renew", None),
+            ("omens help settings --json uri -v", Some(Some("uri".to_owned()))),
             ("omens renew help settings", None),
         ] {
             assert_eq!(asked(words), expected, "{words}");

@@ -21,18 +21,33 @@ pub(super) fn parse(environment: &Environment) -> Result<Arguments, clap::Error>
     Arguments::try_parse_from(help_as_flag(&environment.arguments))
 }
 
-/// `omens help renew` is `omens renew --help`, and `omens help` is `omens --help`. A command that there is not is told as one.
+/// `omens help renew` is `omens renew --help`, and `omens help` is `omens --help`, whatever options of every command stand there. A command
+/// that there is not is told as one.
 fn help_as_flag(arguments: &[OsString]) -> Vec<OsString> {
     let Some(at) = arguments.iter().position(|word| word == "help").filter(|_| !is_a_command_before_help(arguments)) else {
         return arguments.to_vec();
     };
-    let command = arguments.get(at + 1).filter(|command| !command.to_string_lossy().starts_with('-'));
-    let is_whole = arguments.len() == at + 1 + usize::from(command.is_some());
-    if !is_whole {
+    let (before, behind) = (arguments.iter().take(at), arguments.iter().skip(at + 1));
+    if !is_a_command_alone(behind.clone()) {
         return arguments.to_vec();
     }
-    let before = arguments.iter().take(at).cloned();
-    before.chain(command.cloned()).chain(["--help".into()]).collect()
+    before.chain(behind).cloned().chain(["--help".into()]).collect()
+}
+
+/// Whether these words name one command at most, or what one is divided into, beside options of every command.
+fn is_a_command_alone<'a>(mut words: impl Iterator<Item = &'a OsString>) -> bool {
+    let mut names: Vec<&OsString> = Vec::new();
+    while let Some(word) = words.next() {
+        match word.to_str() {
+            Some("--config" | "--color") => drop(words.next()),
+            Some(option) if option.starts_with('-') => {}
+            _ => names.push(word),
+        }
+    }
+    let program = Arguments::command();
+    let [first, rest @ ..] = names.as_slice() else { return true };
+    let Some(command) = program.find_subcommand(first) else { return rest.is_empty() };
+    rest.iter().try_fold(command, |command, word| command.find_subcommand(word)).is_some()
 }
 
 /// Whether `help` may be an argument of a command, such as the name of a certificate.

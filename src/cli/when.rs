@@ -33,6 +33,10 @@ pub fn every(text: &str) -> Result<Duration, String> {
     Ok(every)
 }
 
+fn found(fields: usize) -> String {
+    if fields == 1 { "found 1 field".to_owned() } else { format!("found {fields} fields") }
+}
+
 /// A cron expression, as it was written and as tokio-cron-scheduler keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
@@ -51,7 +55,7 @@ impl Expression {
             [seconds, rest @ ..] if rest.len() == 5 => (*seconds, rest),
             rest => ("0", rest),
         };
-        let [_, _, day, _, weekday] = five else { return Err(wrong(&format!("found {} fields", fields.len()))) };
+        let [_, _, day, _, weekday] = five else { return Err(wrong(&found(fields.len()))) };
         let expression = Self { written: fields.join(" "), job: job(&format!("{seconds} {}", five.join(" "))) };
         if expression.job.schedule().is_none() {
             return Err(wrong("found a field that is none"));

@@ -11,6 +11,10 @@ use crate::model::report::SettingsError;
 /// The key whose entries are collected from all files.
 pub(super) const CERTIFICATE: &str = "certificate";
 
+/// What to do at a first run.
+const NO_SETTINGS: &str = "`omens init` prints settings for what this host uses, and /usr/share/doc/omens/examples/omens.toml is an example; \
+                           name settings elsewhere with --config FILE";
+
 /// All files together.
 #[derive(Debug)]
 pub(super) struct Merged {
@@ -24,7 +28,7 @@ pub(super) struct Merged {
 
 /// Reads and merges; `None` where the main file gives nothing to go on with.
 pub(super) fn read(file: &Path, errors: &Errors) -> Option<Merged> {
-    let main = document(file, errors, "name the settings with --config FILE")?;
+    let main = document(file, errors, NO_SETTINGS)?;
     let mut merged = Merged { start: main.start, entries: main.entries, broken: main.broken, hides: false };
     let drop_ins = drop_ins(file, errors);
     merged.hides = drop_ins.is_none();

@@ -32,10 +32,13 @@ pub mod trust;
 pub mod tree;
 pub mod value;
 mod window;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::io::account;
+use crate::io::look::View;
 use crate::model::code::Code;
 use crate::model::profile::Profile;
 use crate::model::report::SettingsError;
@@ -86,9 +89,20 @@ pub fn by_reach(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
             let paths = Some(Paths::default());
             let (anchors, metrics, drivers) = (Vec::new(), MetricsFile::AsBefore, options.drivers);
             let file = options.file.clone();
-            Err(Box::new(Remains { file, host: None, paths, anchors, sealing: None, metrics, drivers, errors }))
+            Err(Box::new(Remains { file, host: None, paths, anchors, sealing: None, metrics, notify: None, drivers, errors }))
         }
     }
+}
+
+/// The same as runs find them, for those who only look: with the secrets that a run reads. Where it is another user who runs, only that one
+/// can judge them.
+///
+/// # Errors
+/// As [`by_reach`].
+pub fn as_runs_find_them(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
+    let settings = by_reach(&LoadOptions { check_secrets: false, ..options.clone() })?;
+    let of_another = View::host().meta(&settings.paths.state).is_ok_and(|meta| meta.uid != account::own_user());
+    if of_another { Ok(settings) } else { by_reach(&LoadOptions { check_secrets: true, ..options.clone() }) }
 }
 
 /// The profile of this name, as a certificate's `profile` would find it, or of this file where the word holds a slash.

@@ -15,9 +15,10 @@ use super::settings::{Certificate, Faults, Faulty, MetricsFile, Paths, Remains, 
 use super::shape::{Errors, Shape, Wrong};
 use super::tables;
 use super::tpm;
-use super::tree::{Node, Place, Value};
+use super::tree::Node;
 use super::trust::{self, Trust};
 use super::value;
+use super::written::Written;
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::openbao::{AuthMethod, OpenBao};
@@ -74,7 +75,7 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
                 crls,
                 also_at,
                 openbao,
-                mount_at: mount_at(merged),
+                written: Written::of(merged),
                 sealing,
                 attestation,
                 certificates,
@@ -88,8 +89,8 @@ pub(super) fn read(merged: &Merged, options: &LoadOptions, errors: &Errors) -> R
         (host, paths, trust, _, sealing, _) => {
             let paths = paths.or_else(|| places(merged));
             let anchors = trust.map(|trust| std::iter::once(trust.anchor).chain(trust.also).collect()).unwrap_or_default();
-            let (sealing, drivers) = (sealing.flatten(), options.drivers);
-            Err(Box::new(Remains { file: options.file.clone(), host, paths, anchors, sealing, metrics, drivers, errors: Vec::new() }))
+            let (file, sealing, drivers) = (options.file.clone(), sealing.flatten(), options.drivers);
+            Err(Box::new(Remains { file, host, paths, anchors, sealing, metrics, notify, drivers, errors: Vec::new() }))
         }
     }
 }
@@ -119,14 +120,6 @@ impl Telling {
 /// The places of a `[paths]` that is wrong elsewhere.
 fn places(merged: &Merged) -> Option<Paths> {
     merged.entries.iter().find(|entry| entry.key == "paths").and_then(|entry| host::places(&entry.node))
-}
-
-/// Where `openbao.mount` is written.
-fn mount_at(merged: &Merged) -> Place {
-    let openbao = merged.entries.iter().find(|entry| entry.key == "openbao").map(|entry| &entry.node);
-    let within = openbao.and_then(|node| if let Value::Table(entries) = &node.value { Some(entries) } else { None });
-    let mount = within.and_then(|entries| entries.iter().find(|entry| entry.key == "mount"));
-    mount.map_or_else(|| merged.start.clone(), |entry| entry.node.place.clone())
 }
 
 /// One `[[certificate]]`, as far as it could be read.

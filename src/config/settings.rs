@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::LoadOptions;
 pub use super::attestation::{AgentId, Attestation, Keylime};
 pub use super::endpoint::{Check, ClientPair, Endpoint, ServerName};
 pub use super::faults::{Faults, Faulty};
@@ -11,6 +12,7 @@ pub use super::install::{Container, Install, InstallKind, Part};
 use super::service::{Drivers, Rendered, Rendering, Service};
 use super::tree::Place;
 pub use super::trust::{CrlFrom, CrlSource};
+pub use super::written::Written;
 use crate::io::account;
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
@@ -47,8 +49,8 @@ pub struct Settings {
     pub also_at: Place,
     /// The certificate authority.
     pub openbao: OpenBao,
-    /// Where its mount is written.
-    pub mount_at: Place,
+    /// Where some of this is written.
+    pub written: Written,
     /// The TPM that private keys are sealed to, where there is one.
     pub sealing: Option<Sealing>,
     /// Whether a verdict on this host's state is needed, and whose.
@@ -72,6 +74,13 @@ impl Settings {
     #[must_use]
     pub fn certificate(&self, name: &CertName) -> Option<&Certificate> {
         self.certificates.iter().find(|c| &c.request.name == name)
+    }
+
+    /// How they are read again.
+    #[must_use]
+    pub fn options(&self) -> LoadOptions {
+        let (file, credentials) = (self.file.clone(), self.credentials.clone());
+        LoadOptions { file, credentials, check_secrets: false, drivers: self.drivers }
     }
 
     /// The names that certificates have and had before, also of those that cannot be worked on.
@@ -143,6 +152,8 @@ pub struct Remains {
     pub sealing: Option<Sealing>,
     /// Where every run leaves its metrics.
     pub metrics: MetricsFile,
+    /// Who is told, where that can be made out.
+    pub notify: Option<Program>,
     /// The kinds of service that there are.
     pub drivers: Drivers,
     /// All that is wrong, in the order of the files and their lines.

@@ -89,7 +89,11 @@ pub(crate) fn ip(text: &str) -> Result<IpAddr, Wrong> {
 
 /// A subject common name.
 pub(crate) fn common_name(text: &str) -> Result<String, Wrong> {
-    let fits = !text.trim().is_empty() && text.chars().count() <= COMMON_NAME_MAX && !text.chars().any(char::is_control);
+    if text.chars().any(char::is_control) {
+        let wrong = Wrong::value(format!("expected a common name without control characters, found {}", quoted(text)));
+        return Err(wrong.suggest("leave them out; a line break may have come with a copied name"));
+    }
+    let fits = !text.trim().is_empty() && text.chars().count() <= COMMON_NAME_MAX;
     fits.then(|| without_root(text).to_owned()).ok_or_else(|| {
         let wrong = Wrong::value(format!("expected a common name of 1 to {COMMON_NAME_MAX} characters, found {}", quoted(text)));
         wrong.suggest("put longer names into \"dns\"")
@@ -191,7 +195,13 @@ pub fn address(text: &str) -> Result<String, Wrong> {
     if valid {
         return Ok(text.to_owned());
     }
-    Err(Wrong::value(format!("expected HOST:PORT, found {}", quoted(text))).suggest("write it like \"127.0.0.1:443\" or \"[::1]:443\""))
+    let example = "write it like \"127.0.0.1:443\" or \"[::1]:443\"";
+    match host_and_port(text).filter(|(host, _)| server_name(host).is_some()).and_then(|(_, port)| port) {
+        Some(port) if !port.is_empty() => {
+            Err(Wrong::value(format!("expected a port of 1 to 65535, found {}", quoted(port))).suggest(example))
+        }
+        _ => Err(Wrong::value(format!("expected HOST:PORT, found {}", quoted(text))).suggest(example)),
+    }
 }
 
 /// The host of an address that [`address`] has accepted.

@@ -183,8 +183,9 @@ fn open_secret(path: &Path) -> Result<(File, Metadata), ReadError> {
     let unsafe_because = |why: String, remedy: String| ReadError::Unsafe { path: path.to_path_buf(), why, remedy };
     refuse_foreign(path, &meta)?;
     if meta.mode() & (OTHERS_ANY | GROUP_WRITE) != 0 {
-        let why = format!("has mode {:04o}, expected no access for others and no writing by the group", meta.mode() & 0o7777);
-        return Err(unsafe_because(why, format!("chmod 0600 {}", path.display())));
+        let leads = if real == path { String::new() } else { format!("is a link to {}, which ", real.display()) };
+        let why = format!("{leads}has mode {:04o}, expected no access for others and no writing by the group", meta.mode() & 0o7777);
+        return Err(unsafe_because(why, format!("chmod 0600 {}", real.display())));
     }
     Ok((file, meta))
 }

@@ -8,7 +8,11 @@ use std::time::Duration;
 /// What is expected, when the text is no such length.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected a number with its unit, such as \"90s\", \"10m\", \"24h\" or \"7d\", found \"{text}\"");
+    let too_long = || format!("expected at most {} of a unit, found \"{text}\"", u32::MAX);
     let mut rest = text.trim();
+    if rest.starts_with('-') {
+        return Err(format!("expected no length of time below zero, found \"{text}\""));
+    }
     if rest.is_empty() {
         return Err(wrong());
     }
@@ -18,7 +22,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         let (number, tail) = rest.split_at_checked(digits).ok_or_else(wrong)?;
         let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (unit, tail) = tail.split_at_checked(letters).ok_or_else(wrong)?;
-        let number: u64 = number.parse().map_err(|_| wrong())?;
+        if number.is_empty() {
+            return Err(wrong());
+        }
+        let number: u64 = number.parse().map_err(|_| too_long())?;
         let unit = match unit {
             "ms" => Duration::from_millis(1),
             "s" => Duration::from_secs(1),
@@ -28,8 +35,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
             _ => return Err(wrong()),
         };
         // Ten years is far beyond any lifetime here and far below what a Duration can hold.
-        let factor = u32::try_from(number).map_err(|_| wrong())?;
-        total = unit.checked_mul(factor).and_then(|part| total.checked_add(part)).ok_or_else(wrong)?;
+        let factor = u32::try_from(number).map_err(|_| too_long())?;
+        total = unit.checked_mul(factor).and_then(|part| total.checked_add(part)).ok_or_else(too_long)?;
         rest = tail;
     }
     Ok(total)

@@ -1,11 +1,13 @@
 //! Logins whose end is known, and whether they last until runs need them: a certificate that logs in by its own end, a token by what the last
 //! run learnt. Only reads; nothing is asked of a server.
 
+use std::path::Path;
+
 use super::generation::certificates;
 use super::standing::Standing;
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
-use crate::io::look::View;
+use crate::io::look::{LookError, View};
 use crate::judge::cert::Facts;
 use crate::model::clock::Time;
 use crate::model::code::Code;
@@ -13,7 +15,7 @@ use crate::model::failure::Warning;
 use crate::model::layout;
 use crate::model::login_end::{LoginEnd, Logins, UnknownEnd};
 use crate::model::name::CertName;
-use crate::model::openbao::AuthMethod;
+use crate::model::openbao::{AuthMethod, GivenToken};
 use crate::model::secret::SecretSource;
 use crate::model::span;
 
@@ -44,6 +46,10 @@ fn of_method(method: &AuthMethod, noted: &Logins, known: &mut Logins) {
         _ => None,
     };
     let unknown = |why: String| UnknownEnd { method: word.to_owned(), why };
+    if let Some(file) = secret.and_then(gone) {
+        known.unknown.push(unknown(format!("{} is not there, which it logs in with", file.display())));
+        return;
+    }
     let newer = secret.and_then(changed).filter(|changed| noted.learnt.get(word).is_some_and(|learnt| changed > learnt));
     if let Some(changed) = newer {
         known.unknown.push(unknown(format!("what it logs in with was changed at {changed}, and no run has logged in by it since")));
@@ -63,6 +69,12 @@ const NOT_YET: &str = "no run has logged in by it yet";
 fn changed(secret: &SecretSource) -> Option<Time> {
     let SecretSource::File(path) = secret else { return None };
     View::host().meta(path).ok().map(|meta| meta.modified)
+}
+
+/// The file of a secret, where it can be seen that there is none.
+fn gone(secret: &SecretSource) -> Option<&Path> {
+    let SecretSource::File(path) = secret else { return None };
+    matches!(View::host().meta(path), Err(LookError::Absent(_))).then_some(path.as_path())
 }
 
 fn by_certificate(settings: &Settings) -> Vec<LoginEnd> {
@@ -112,21 +124,37 @@ impl Needs {
     #[must_use]
     pub fn warnings(self, logins: &[LoginEnd], now: Time) -> Vec<Warning> {
         let needed = |login: &LoginEnd| if login.renews { self.next } else { self.after };
-        let is_short = |login: &&LoginEnd| login.expires < needed(login) || login.uses_left.is_some_and(|uses| uses < USES);
+        let is_short = |login: &&LoginEnd| login.expires < needed(login) || has_too_few(login);
         let short = logins.iter().filter(is_short);
         short.map(|login| Warning::new(Code::LoginEnds, text(login, needed(login), now))).collect()
     }
 }
 
-/// The next renewal needs one use, and so does the one after it.
+/// The next renewal needs one use of a secret id, and so does the one after it.
 const USES: u64 = 2;
+
+/// Of a token itself each needs two: that it is looked at, and one signature.
+const USES_OF_TOKEN: u64 = 4;
+
+fn is_token(login: &LoginEnd) -> bool {
+    login.method == GivenToken::WORD
+}
+
+fn has_too_few(login: &LoginEnd) -> bool {
+    let needed = if is_token(login) { USES_OF_TOKEN } else { USES };
+    login.uses_left.is_some_and(|uses| uses < needed)
+}
 
 fn text(login: &LoginEnd, needed: Time, now: Time) -> String {
     let LoginEnd { method, expires, uses_left, .. } = login;
     let until = if login.renews { "the next renewal" } else { "the next renewal but one" };
     let remedy = "bring a new one, or a login that lasts or renews itself";
-    if let Some(uses) = uses_left.filter(|uses| *uses < USES) {
-        let how_often = if uses == 0 { "is used up".to_owned() } else { format!("can be used {uses} time more") };
+    if let Some(uses) = uses_left.filter(|_| has_too_few(login)) {
+        let times = if uses == 1 { "time" } else { "times" };
+        let how_often = if uses == 0 { "is used up".to_owned() } else { format!("can be used {uses} {times} more") };
+        if is_token(login) {
+            return format!("the token of the login by {method} {how_often}, and each renewal takes two or more of them: {remedy}");
+        }
         return format!("the secret id of the login by {method} {how_often}, and {until} needs it at {needed}: {remedy}");
     }
     let when = if *expires > now { format!("ends in {}", span::about(expires.since(now))) } else { "has ended".to_owned() };
@@ -157,6 +185,12 @@ mod tests {
             let warnings = needs.warnings(std::slice::from_ref(&login), at(0));
             assert_eq!(warnings.len(), usize::from(warned), "{login:?}: {warnings:?}");
             assert!(warnings.iter().all(|warning| warning.text.contains("secret id of the login by approle")));
+        }
+        for (uses_left, warned) in [(None, false), (Some(4), false), (Some(3), true), (Some(0), true)] {
+            let login = LoginEnd { method: "token".to_owned(), expires: Time::last(), renews: false, uses_left };
+            let warnings = needs.warnings(std::slice::from_ref(&login), at(0));
+            assert_eq!(warnings.len(), usize::from(warned), "{login:?}: {warnings:?}");
+            assert!(warnings.iter().all(|warning| warning.text.contains("the token of the login by token")));
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::run::earlier_metrics;
+use crate::config;
 use crate::config::settings::{Certificate, MetricsFile, Paths, Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
@@ -16,6 +17,10 @@ use crate::plan::{broken, metrics};
 /// Writes them after a run, where the settings name a file.
 pub fn leave(settings: &Settings, report: &Report, clock: Clock) {
     let Some(file) = place(&settings.metrics, &settings.file, Some(&settings.paths)) else { return };
+    // Not every run reads the secrets, and `status` looks at them.
+    if let Err(remains) = config::as_runs_find_them(&settings.options()) {
+        return leave_without_settings(&remains, report, clock);
+    }
     let all: Vec<&Certificate> = settings.certificates.iter().collect();
     put(&file, report, broken::status(settings, &all, &on_disk(settings), clock.now()));
 }
@@ -50,7 +55,8 @@ fn put(file: &Path, report: &Report, status: Result<StatusDocument, DiskError>) 
     });
     let text = format!("{}{}", metrics::prometheus(&status), metrics::of_run(report.started, report.finished));
     if let Err(why) = replace(file, &text) {
-        tracing::warn!(%why, "the metrics were not written");
+        let hint = why.hint();
+        tracing::warn!("metrics.textfile: the metrics were not written: {why}; {hint}");
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record;
 use super::run::{line, runtime, wait_for};
-use crate::config::settings::Settings;
+use crate::config::settings::{Remains, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock::Lock;
 use crate::io::{process, write};
@@ -18,7 +18,8 @@ use crate::model::entry::{Entry, Outcome};
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::CertName;
-use crate::model::report::{CertReport, Report, RunError};
+use crate::model::program::Program;
+use crate::model::report::{CertReport, Report, RunError, SettingsError};
 use crate::model::text;
 
 /// What of a program's words stands in a warning; the log has more.
@@ -86,9 +87,26 @@ struct Told {
 /// Tells of a run, where the settings name somebody to tell and there is something to tell. What goes wrong with that is a warning of the
 /// certificates that it was about, and a line in the ledger.
 pub fn tell(settings: &Settings, report: &mut Report, clock: Clock) {
-    let Some(program) = &settings.notify else { return };
-    let Ok(Some(state)) = Dir::open(&settings.paths.state) else { return };
-    let told = read(&state).unwrap_or_default();
+    if let Some(program) = &settings.notify {
+        deliver(program, Dir::open(&settings.paths.state).ok().flatten().as_ref(), report, clock);
+    }
+}
+
+/// Tells of a run that could not use the settings, where these say all the same who is told.
+pub fn tell_without_settings(remains: &Remains, report: &Report, clock: Clock) {
+    let Some(program) = &remains.notify else { return };
+    let state = remains.paths.as_ref().and_then(|paths| Dir::open(&paths.state).ok().flatten());
+    let of_settings = |error: &SettingsError| {
+        let text = format!("{}: {}", error.place(), error.text);
+        RunError { code: error.code, text, hint: error.suggestion.clone() }
+    };
+    let error = report.error.clone().or_else(|| report.errors.first().map(of_settings));
+    deliver(program, state.as_ref(), &mut Report { error, ..report.clone() }, clock);
+}
+
+/// `state`: the state directory, where there is one already.
+fn deliver(program: &Program, state: Option<&Dir>, report: &mut Report, clock: Clock) {
+    let told = state.and_then(read).unwrap_or_default();
     let notice = notice(report, &told);
     if notice.failed.is_empty() && notice.recovered.is_empty() && notice.error.is_none() {
         return;
@@ -102,14 +120,17 @@ pub fn tell(settings: &Settings, report: &mut Report, clock: Clock) {
         let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
         Err(format!("{} ended with {}: {}", program.path.display(), ended.how(), text::one_line(said, SAID)))
     });
+    let Some(state) = state else {
+        return sent.unwrap_or_else(|why| tracing::warn!(%why, "the notice of this run was not delivered"));
+    };
     match sent {
         Ok(()) => {
-            let alone = || wait_for(|| Lock::try_take_directory(&state), NOTING, clock);
-            if let Err(why) = remember(&state, &notice, alone) {
+            let alone = || wait_for(|| Lock::try_take_directory(state), NOTING, clock);
+            if let Err(why) = remember(state, &notice, alone) {
                 tracing::warn!(%why, "what was told of a run is not noted");
             }
         }
-        Err(why) => say(&state, report, &notice, &why, clock),
+        Err(why) => say(state, report, &notice, &why, clock),
     }
 }
 

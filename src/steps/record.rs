@@ -254,18 +254,15 @@ impl Notes {
         self.save(state)
     }
 
-    /// Notes that a `rollback` did not succeed: what was withdrawn for it no longer is, what waited waits again, and where it was refused before anything moved
-    /// that is no failure of the certificate.
+    /// Notes that a `rollback` did not succeed: what was withdrawn for it no longer is, what waited waits again for the reason that it had,
+    /// and where it was refused before anything moved that is no failure of the certificate.
     ///
     /// # Errors
     /// When `state.json` cannot be written.
     pub fn as_before(&self, before: &State, refused: bool) -> Result<(), Failure> {
         let mut guard = self.lock();
         guard.0.withdrawn.clone_from(&before.withdrawn);
-        // What waits again does so for the reason that it had.
-        if guard.0.debt.is_none() {
-            guard.0.debt.clone_from(&before.debt);
-        }
+        guard.0.debt = guard.0.debt.take().or_else(|| before.debt.clone());
         if refused {
             guard.0.last_error.clone_from(&before.last_error);
         }
@@ -277,12 +274,11 @@ impl Notes {
 }
 
 fn note_debt(state: &mut State, generation: Generation, failure: Option<&Failure>, now: Time) {
-    let unknown = || Failure::new(Stage::Commit, Code::Interrupted, "its run did not finish");
     let earlier = state.debt.take().filter(|debt| debt.generation == generation);
     state.debt = Some(DebtState {
         generation,
         since: earlier.as_ref().map_or(now, |debt| debt.since),
-        failure: failure.cloned().unwrap_or_else(unknown),
+        failure: failure.cloned().unwrap_or_else(|| Failure::new(Stage::Commit, Code::Interrupted, "its run did not finish")),
         attempts: earlier.map_or(0, |debt| debt.attempts) + 1,
     });
 }

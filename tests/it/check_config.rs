@@ -1,7 +1,7 @@
 //! Mistakes in the settings: all at once, with their place, exit 2, nothing attempted. And the online check against a real OpenBao.
 
 use crate::lab::estate::{Authority, Cert, Estate};
-use crate::lab::hostile::Hostile;
+use crate::lab::hostile::{Hostile, Login};
 use crate::lab::openbao::OpenBao;
 
 #[test]
@@ -152,4 +152,33 @@ fn a_root_that_is_dropped_while_a_certificate_waits_for_its_new_name_is_said() {
     let run = estate.omens(&["check-config"]);
     let codes: Vec<&str> = run.json["errors"].as_array().unwrap().iter().map(|error| error["code"].as_str().unwrap()).collect();
     assert_eq!((run.code, codes), (2, vec!["anchor-in-use"]), "{run}");
+}
+
+#[test]
+fn directories_that_cannot_be_used_are_said_with_their_line() {
+    let hostile = Hostile::start();
+    let estate = hostile.estate();
+    let good = estate.settings_text();
+    let file = estate.dir.join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let gone = estate.dir.join("gone/omens.prom");
+    let state = format!("state = \"{}\"", estate.state().display());
+    for (what, text, line) in [
+        ("a state that is a file", good.replace(&state, &format!("state = \"{}\"", file.display())), "state = "),
+        ("metrics in no directory", format!("{good}\n[metrics]\ntextfile = \"{}\"\n", gone.display()), "textfile = "),
+    ] {
+        std::fs::write(estate.settings(), &text).unwrap();
+        let run = estate.omens(&["check-config"]);
+        let line = text.lines().position(|one| one.starts_with(line)).unwrap() + 1;
+        assert_eq!((run.code, &run.json["errors"][0]["line"]), (2, &line.into()), "{what}: {run}");
+        assert!(run.json["errors"][0]["suggestion"].is_string(), "{what}: {run}");
+    }
+    // What OpenBao refuses has the line of the login that it refused.
+    std::fs::write(estate.settings(), &good).unwrap();
+    hostile.login(Login::Refused);
+    let run = estate.omens(&["check-config", "--online"]);
+    let line = good.lines().position(|one| one.starts_with("login = ")).unwrap() + 1;
+    let errors = run.json["errors"].as_array().unwrap();
+    assert!(run.code == 2 && errors.iter().all(|error| error["line"] == line), "{run}");
+    assert!(errors.iter().any(|error| error["code"] == "login-refused" && error["suggestion"].to_string().contains("secret-id")), "{run}");
 }

@@ -353,3 +353,40 @@ fn a_service_account_logs_in_by_the_auth_method_of_clusters_which_asks_one_about
     replace(&token("other", 3));
     estate.force().expect(1, "web", "failed").because("web", "issue/login-refused");
 }
+
+/// OpenBao counts each call with a token that was made with `num_uses`, also the questions of the check.
+#[test]
+fn a_token_whose_uses_are_counted_is_no_login_to_rely_on() {
+    let bao = OpenBao::shared();
+    let mut estate = Estate::at_openbao().with(Cert::web("web"));
+    estate.authority.login = "[ { token = { token = \"file:DIR/token\" } } ]".into();
+    let token = |uses: u32| {
+        let ask = json!({ "policies": ["omens-renew"], "no_parent": true, "ttl": "30m", "num_uses": uses });
+        let made = bao.api("POST", "auth/token/create", Some(ask));
+        place::write_secret(&estate.dir.join("token"), made["auth"]["client_token"].as_str().unwrap());
+    };
+    token(1);
+    estate.write();
+    let checked = estate.omens(&["check-config", "--online"]);
+    assert!(checked.code == 2 && checked.stdout.contains("used up") && !checked.stdout.contains("sys/capabilities-self"), "{checked}");
+    for uses in [2, 3] {
+        token(uses);
+        let checked = estate.omens(&["check-config", "--online"]);
+        assert!(checked.code == 0 && warned(&checked).contains(&"login-ends"), "{uses}: {checked}");
+        let left = format!("can be used {} time", uses - 1);
+        assert!(checked.stdout.contains(&left) && !checked.stdout.contains("sys/capabilities-self"), "{uses}: {checked}");
+    }
+    // The check took one of them, and left the two that a renewal needs.
+    estate.renew().expect(0, "web", "renewed");
+    let status = estate.omens(&["status"]);
+    assert!(warned(&status).contains(&"login-ends"), "{status}");
+    // Beside another login one whose file is gone has no end that anybody knows.
+    estate.authority.login =
+        "[ { token = { token = \"file:DIR/token\" } }, { approle = { role_id = \"file:DIR/role-id\", secret_id = \"file:DIR/secret-id\" } } ]"
+            .into();
+    estate.write();
+    std::fs::remove_file(estate.dir.join("token")).unwrap();
+    let status = estate.omens(&["status"]);
+    assert!(status.code == 0 && status.json["logins"] == json!([]), "{status}");
+    assert!(status.json["logins_unknown"].to_string().contains("is not there"), "{status}");
+}

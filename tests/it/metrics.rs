@@ -1,5 +1,6 @@
 //! `[metrics] textfile` says what `status` says, whatever became of the run.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use crate::lab::child::run;
@@ -135,6 +136,80 @@ fn where_the_settings_do_not_say_any_more_where_the_metrics_are_they_are_where_t
     host.write(|text| text.split("\n[metrics]").next().unwrap().replace("[host]", "[hots]"));
     assert_eq!(host.estate.renew().code, 2);
     assert_eq!(host.left(), left);
+}
+
+/// What is wrong with a secret stops every run: those who look say so too, and the metrics of every command are what they say.
+#[test]
+fn a_secret_that_no_run_can_use_is_seen_by_those_who_look() {
+    let host = Host::renewed();
+    let secret = host.estate.dir.join("secret-id");
+    let kept = std::fs::read(&secret).unwrap();
+    let mode = |mode| std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).unwrap();
+    type Break<'a> = &'a dyn Fn();
+    let broken: [(&str, Break<'_>); 2] = [("gone", &|| std::fs::remove_file(&secret).unwrap()), ("world-readable", &|| mode(0o644))];
+    for (what, break_it) in broken {
+        break_it();
+        for (command, code) in [
+            (&["plan"][..], 2),
+            (&["status"], 1),
+            (&["status", "--due"], 255),
+            (&["status", "--due", "web"], 255),
+            (&["renew", "--all"], 2),
+            (&["restore"], 0),
+        ] {
+            let run = host.estate.omens(command);
+            assert_eq!(run.code, code, "{what} {command:?}: {run}");
+            assert!(code == 0 || run.stderr.contains("secret-id"), "{what} {command:?}: {run}");
+        }
+        for command in [&["renew", "--all"][..], &["restore"]] {
+            host.estate.omens(command);
+            assert_eq!((host.value("omens_healthy"), host.value(&of("web", "healthy"))), (Some(0), Some(0)), "{what} {command:?}");
+            assert_eq!(host.left_by_status(), host.printed(), "{what} {command:?}");
+        }
+        std::fs::write(&secret, &kept).unwrap();
+        mode(0o600);
+        assert_eq!(host.estate.renew().code, 0, "{what}");
+        assert_eq!((host.value("omens_healthy"), host.estate.omens(&["status"]).code), (Some(1), 0), "{what}");
+    }
+    // A secret that systemd would hand to the unit is nobody else's to see.
+    host.write(|text| text.replace(&format!("file:{}", secret.display()), "credential:secret-id"));
+    assert_eq!((host.estate.omens(&["status"]).code, host.estate.omens(&["status", "--due"]).code), (0, 1));
+}
+
+#[test]
+fn whoever_is_told_of_runs_is_told_that_one_failed_on_its_settings() {
+    let host = Host::renewed();
+    let told = host.estate.dir.join("told");
+    let program = host.estate.dir.join("tell");
+    std::fs::write(&program, format!("#!/bin/sh\ncat > {}\n", told.display())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let tell = format!("\n[notify]\nexec = [\"{}\"]\n", program.display());
+    type Change = fn(String) -> String;
+    let broken: [(&str, Change); 3] = [
+        ("the root", |text| text.replace("eye-of-thundera.pem", "gone.pem")),
+        ("a key that nobody knows", |text| text.replacen("[host]", "[host]\nnmae = 1", 1)),
+        ("a secret", |text| text.replace("/secret-id\"", "/no-secret-id\"")),
+    ];
+    for (what, change) in broken {
+        for command in [&["renew", "--all"][..], &["renew", "web"], &["run"]] {
+            host.write(|text| change(format!("{text}{tell}")));
+            let run = host.estate.omens(command);
+            assert_eq!(run.code, 2, "{what}: {run}");
+            let notice: serde_json::Value = serde_json::from_slice(&std::fs::read(&told).unwrap_or_default()).unwrap_or_default();
+            assert_eq!(notice["exit"], 2, "{what} {command:?}: {notice} {run}");
+            assert!(notice["error"]["text"].as_str().is_some_and(|text| text.contains("omens.toml:")), "{what}: {notice}");
+            crate::schemas::fits("notify", &notice);
+            std::fs::remove_file(&told).unwrap();
+        }
+        // Whoever looks, or asks for something else, tells nobody.
+        for command in [&["plan"][..], &["status"], &["reseal"]] {
+            host.estate.omens(command);
+            assert!(!told.exists(), "{what} {command:?}");
+        }
+    }
+    // What is wrong with those who are told keeps nothing from being decided.
+    host.write(|text| format!("{text}\n[notify]\nexec = [\"/no/such/program\"]\n"));
+    assert_eq!((host.estate.omens(&["status"]).code, host.estate.omens(&["status", "--due"]).code), (1, 1));
 }
 
 #[test]

@@ -319,6 +319,9 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         (&["chain-audit", "--list-findings"], "chain-audit-findings", 0),
         (&["schema"], "schema", 0),
         (&["schema", "no-such"], "schema", 2),
+        (&["run"], "report", 2),
+        (&["completions", "fsh"], "report", 2),
+        (&["man", &gone], "report", 1),
     ] {
         let mut command = Command::new(omens());
         command.args(["--json", "--config"]).arg(dir.join("omens.toml")).args(arguments);
@@ -326,6 +329,7 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
         assert_eq!(output.code, code, "{arguments:?}: {document}");
         fits(name, &document);
+        is_described(&document, &output.stderr);
         // What a run reports lists certificates; no other document becomes one of those where nothing was attempted.
         if code == 2 && name != "report" {
             assert_eq!(document["schema"], format!("omens.{name}/1"), "{arguments:?}: {document}");
@@ -335,6 +339,16 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
             assert!(lists || document.get("certificates").is_none(), "{arguments:?}: {document}");
         }
     }
+}
+
+/// The binary prints the schema of a document by the word that stands in it; and what failed is a line on stderr too.
+#[track_caller]
+fn is_described(document: &Value, stderr: &str) {
+    assert!(document["error"].is_null() || !stderr.is_empty(), "{document}");
+    let word = document["schema"].as_str().unwrap().trim_start_matches("omens.").trim_end_matches("/1");
+    let mut schema = Command::new(omens());
+    schema.args(["schema", word]);
+    assert_eq!(run(schema, Duration::from_secs(60)).code, 0, "{word}");
 }
 
 /// The settings are right, and the TPM does not answer: the document has its own shape, and the exit code that the process has.

@@ -407,6 +407,14 @@ fn help_is_a_word_too_and_completions_know_the_names() {
     };
     assert_eq!(bare(&["help", "renew"]).stdout, bare(&["renew", "--help"]).stdout);
     assert_eq!(bare(&["help"]).stdout, bare(&["--help"]).stdout);
+    for words in [&["help", "renew", "--json"][..], &["--json", "help", "renew"], &["help", "renew", "-q"], &["help", "-v", "renew"]] {
+        assert_eq!(bare(words).stdout, bare(&["renew", "--help"]).stdout, "{words:?}");
+    }
+    let merge = bare(&["help", "chain-audit", "merge"]);
+    assert!(merge.code == 0 && merge.stdout == bare(&["chain-audit", "merge", "--help"]).stdout, "{merge:?}");
+    let unknown = bare(&["help", "settings", "nope"]);
+    assert!(unknown.code == 2 && unknown.stderr.lines().any(|line| line.starts_with("  hint: ")), "{unknown:?}");
+    assert_eq!(bare(&["help", "settings", "uri", "--json"]).stdout, bare(&["help", "settings", "uri"]).stdout);
     assert_eq!(bare(&["help", "nonsense"]).code, 2);
     assert_eq!(estate.plain(&["completions", "--names"]).stdout, "web\n");
     assert!(estate.plain(&["completions", "bash"]).stdout.contains("omens completions --names"));

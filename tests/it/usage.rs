@@ -6,7 +6,7 @@ use crate::web::issued;
 const PAGE: &str = "fixtures/usage.txt";
 
 /// What is wrong, and the words behind `omens`, with blanks between them.
-const MISTAKES: [(&str, &str); 38] = [
+const MISTAKES: [(&str, &str); 44] = [
     ("A command that is misspelled", "renw --all"),
     ("A page of the manual for a command", "settings"),
     ("A word that is nothing alike", "frobnicate"),
@@ -44,6 +44,12 @@ const MISTAKES: [(&str, &str); 38] = [
     ("A finding that is misspelled", "explain name.not-coverd"),
     ("A document that there is not", "schema statsu"),
     ("A shell that there is not", "completions fsh"),
+    ("A time below zero", "renew --all --wait -1h"),
+    ("A time below zero behind its option", "renew --all --wait=-1h"),
+    ("A time beyond all bounds", "renew --all --wait 99999999999999999999d"),
+    ("A port that there is not", "probe openbao.example:99999"),
+    ("A schedule of one word", "run --cron x"),
+    ("An option behind the end of options", "status --due -- --all"),
     ("PCRs that are no numbers", "attest --print-policy --pcrs seven"),
 ];
 

@@ -188,6 +188,7 @@ impl Service<'_, '_> {
             Err(remains) => {
                 let report = Report { errors: remains.errors.clone(), ..self.session.empty_since("renew", began.wall, REFUSED) };
                 metrics::leave_without_settings(&remains, &report, self.session.clock);
+                notify::tell_without_settings(&remains, &report, self.session.clock);
                 self.session.report(&report);
                 self.after(began, "the settings are wrong: nothing was done; ", false);
             }

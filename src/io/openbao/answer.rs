@@ -213,9 +213,18 @@ pub struct TokenLife {
     /// Whether it may be renewed.
     #[serde(default)]
     pub renewable: bool,
+    /// How often it can still be used after this answer; 0 where that is not counted, below 0 where this was the last time.
+    #[serde(default)]
+    pub num_uses: i64,
 }
 
 impl TokenLife {
+    /// How often it can still be used, where that is counted.
+    #[must_use]
+    pub fn uses_left(self) -> Option<u64> {
+        (self.num_uses != 0).then(|| u64::try_from(self.num_uses).unwrap_or_default())
+    }
+
     /// Whether it is to be renewed now: it may be, and half of what a renewal gives is over.
     #[must_use]
     pub const fn wants_renewal(self) -> bool {
@@ -349,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_when_half_of_it_is_over() {
-        let life = |ttl, creation_ttl, period, renewable| TokenLife { ttl, creation_ttl, period, renewable };
+        let life = |ttl, creation_ttl, period, renewable| TokenLife { ttl, creation_ttl, period, renewable, num_uses: 0 };
         for (life, wants) in [
             (life(3600, 3600, 3600, true), false),
             (life(1800, 3600, 3600, true), false),
@@ -363,6 +372,9 @@ mod tests {
         }
         let read = token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"period":null,"renewable":true}}"#);
         assert_eq!(read, None, "what is of another shape says nothing");
+        for (num_uses, left) in [(0, None), (3, Some(3)), (-1, Some(0))] {
+            assert_eq!(TokenLife { num_uses, ..TokenLife::default() }.uses_left(), left, "{num_uses}");
+        }
         assert_eq!(token_life(br#"{"data":{"ttl":5,"creation_ttl":9,"renewable":true,"id":"x"}}"#), Some(life(5, 9, 0, true)));
     }
 

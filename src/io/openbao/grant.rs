@@ -21,6 +21,8 @@ pub struct Grant {
     presented: Vec<Token>,
     /// The role of `approle` that granted it, where the server said so.
     role: Option<Role>,
+    /// How often somebody else's token can still be used, where that is counted.
+    uses_left: Option<u64>,
 }
 
 /// How long a login goes on, as far as the login itself told it.
@@ -48,12 +50,12 @@ struct Role {
 impl Grant {
     /// A token we logged in for.
     pub(super) const fn ours(token: Token, lease: Option<Duration>, presented: Vec<Token>) -> Self {
-        Self { token, lease, term: Term::Run, presented, role: None }
+        Self { token, lease, term: Term::Run, presented, role: None, uses_left: None }
     }
 
     /// A token that somebody else made.
     pub(super) const fn given(token: Token) -> Self {
-        Self { token, lease: None, term: Term::Given, presented: Vec::new(), role: None }
+        Self { token, lease: None, term: Term::Given, presented: Vec::new(), role: None, uses_left: None }
     }
 
     /// The same with how long it lives.
@@ -69,6 +71,17 @@ impl Grant {
     /// The same of somebody else's token that has no end.
     pub(super) fn that_does_not_end(self) -> Self {
         Self { term: Term::Endless, ..self }
+    }
+
+    /// The same of somebody else's token whose uses are counted.
+    pub(super) fn with_uses_left(self, uses_left: Option<u64>) -> Self {
+        Self { uses_left, ..self }
+    }
+
+    /// How often somebody else's token can still be used, where that is counted: every question takes one.
+    #[must_use]
+    pub const fn uses_left(&self) -> Option<u64> {
+        self.uses_left
     }
 
     /// The same of a role of `approle`, by the server's word. A name that is none is not used.
@@ -93,10 +106,11 @@ impl Grant {
     pub(super) fn lasts(&self, now: Time) -> Lasts {
         let until = |lease: Duration| {
             let expires = now.plus(i64::try_from(lease.as_secs()).unwrap_or(i64::MAX / 2));
-            Lasts::Until { expires, renews: self.term == Term::Renews, uses_left: None }
+            Lasts::Until { expires, renews: self.term == Term::Renews, uses_left: self.uses_left }
         };
         match self.term {
             Term::Run | Term::SecretId => Lasts::Run,
+            Term::Endless if self.uses_left.is_some() => Lasts::Until { expires: Time::last(), renews: false, uses_left: self.uses_left },
             Term::Endless => Lasts::Endless,
             Term::Given | Term::Renews => self.lease.map_or_else(|| Lasts::Unknown(SILENT.to_owned()), until),
         }

@@ -39,14 +39,23 @@ impl Granted {
 pub struct Tried {
     /// Those that granted a token, in the order of the settings.
     pub granted: Vec<Granted>,
-    /// Why the others did not; each text begins with the method.
-    pub refused: Vec<Failure>,
+    /// Why the others did not.
+    pub refused: Vec<Refused>,
+}
+
+/// An auth method that granted no token.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// Which of those of the settings, from 0.
+    pub entry: usize,
+    /// Why; its text begins with the method.
+    pub failure: Failure,
 }
 
 /// Tries the auth methods in order.
 pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], means: &Means, until: Until) -> Tried {
     let mut tried = Tried { granted: Vec::new(), refused: Vec::new() };
-    for method in methods {
+    for (entry, method) in methods.iter().enumerate() {
         let ends = match by(server, method, means).await {
             Ok(grant) => {
                 tried.granted.push(Granted { method: method.word(), is_evidence: method.is_evidence(), grant });
@@ -54,7 +63,7 @@ pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], means: &Mean
             }
             Err(failure) => {
                 let ends = is_the_servers_matter(failure.code);
-                tried.refused.push(failure);
+                tried.refused.push(Refused { entry, failure });
                 ends
             }
         };
@@ -79,7 +88,22 @@ async fn by(server: &Server, method: &AuthMethod, means: &Means) -> Result<Grant
         }
         other => other,
     };
-    last.map_err(|Problem { failure, .. }| Failure { text: format!("login by {}: {}", method.word(), failure.text), ..failure })
+    last.map_err(|Problem { failure, .. }| {
+        let hint = failure.hint.clone().map(|hint| with_source(hint, method, failure.code));
+        Failure { text: format!("login by {}: {}", method.word(), failure.text), hint, ..failure }
+    })
+}
+
+/// What to do about a refused login, with the files that this one reads and the role that it names.
+fn with_source(hint: String, method: &AuthMethod, code: Code) -> String {
+    let reads = match method {
+        AuthMethod::AppRole(login) => format!("role_id {} and secret_id {}", login.role_id, login.secret_id),
+        AuthMethod::Cert(login) => format!("cert {} and key {} for the role {}", login.cert.display(), login.key, login.role),
+        AuthMethod::Jwt(login) => format!("jwt {} for the role {}", login.jwt, login.role),
+        AuthMethod::Token(login) => format!("token {}", login.token),
+        AuthMethod::JwtSvid(_) | AuthMethod::TpmIdentity(_) | AuthMethod::Once(_) => return hint,
+    };
+    if code == Code::LoginRefused { format!("{hint}; it logs in with {reads}") } else { hint }
 }
 
 /// Failures that every auth method would meet, and every request.

@@ -120,6 +120,7 @@ impl Session {
 
     async fn fill(&self, state: &mut State, again: bool) -> Result<Arc<Grant>, Refusals> {
         let Tried { granted, refused } = self.log_in(Until::Granted).await;
+        let refused: Vec<Failure> = refused.into_iter().map(|one| one.failure).collect();
         let Some(Granted { grant, method, .. }) = granted.into_iter().next() else {
             let refusals = Refusals(refused);
             *state = State::Refused(refusals.clone());

@@ -6,9 +6,12 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::super::{Grant, Problem, Server, answer, is_success, refusal};
-use super::unreadable;
+use super::{refused, unreadable};
 use crate::io::read;
 use crate::model::openbao::GivenToken;
+
+/// What to do where nothing is left of it.
+const COUNTED: &str = "put a new one where the login reads it, made without num_uses: each run takes two or more of them";
 
 /// Asks the token about itself. A policy may forbid that question; then the token is good.
 pub(super) async fn log_in(server: &Server, method: &GivenToken, credentials: Option<&Path>) -> Result<Grant, Problem> {
@@ -24,6 +27,10 @@ pub(super) async fn log_in(server: &Server, method: &GivenToken, credentials: Op
         return Ok(grant);
     }
     let Some(life) = answer::token_life(&answer.body) else { return Ok(grant) };
+    if life.uses_left() == Some(0) {
+        return Err(refused("the token is used up: its uses are counted, and this question was the last".to_owned(), COUNTED));
+    }
+    let grant = grant.with_uses_left(life.uses_left());
     if life.wants_renewal() {
         // It is good for this run whatever comes of it; that it ends is said by whoever asks how long it lives.
         let renewed = server.ask("auth/token/renew-self", &grant, Some(Zeroizing::new(b"{}".to_vec()))).await;
