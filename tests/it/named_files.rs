@@ -30,7 +30,7 @@ fn what_is_no_file_that_can_be_read_is_named_with_what_helps() {
     std::os::unix::fs::symlink("loop.pem", at("loop.pem")).unwrap();
     for (name, found, remedy) in [
         ("large.pem", "larger than", "bytes"),
-        ("fifo.pem", "pipe", "name a file"),
+        ("fifo.pem", "pipe", "name a regular file"),
         ("loop.pem", "links", "a loop of links"),
         ("none.pem", "does not exist", "correct the path"),
     ] {

@@ -173,6 +173,11 @@ impl HostFindings {
         let key = draft.object.key(draft.lint.id);
         // A line of a file that is no configuration at all may be one of a key.
         let quoted = |words: &str| safe(&text::without_base64(words));
+        // A place in a file is named by a word of the file.
+        let within = |object: &str| match object.split_once('#') {
+            Some((path, place)) => format!("{}#{}", safe(path), quoted(place)),
+            None => safe(object),
+        };
         let (expected, found) = (safe(&draft.expected), quoted(&draft.found));
         let files = draft.files.into_iter().map(|location| Location { path: safe(&location.path), line: location.line });
         let evidence = draft.evidence.iter().map(|line| quoted(line));
@@ -204,7 +209,7 @@ impl HostFindings {
             remedy: safe(&draft.remedy),
             breaks: draft.breaks.iter().map(|peer| safe(peer)).collect(),
             since: draft.since,
-            object: Some(draft.object.map(safe)),
+            object: Some(draft.object.map(within)),
             waived: None,
         });
     }
