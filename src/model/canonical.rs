@@ -77,7 +77,15 @@ pub fn unreadable(why: &serde_json::Error, length: usize) -> String {
     match why.classify() {
         Category::Eof => format!("it ends early, after {length} bytes"),
         Category::Syntax | Category::Io => format!("it is no JSON from line {} column {} on", why.line(), why.column()),
-        Category::Data => text::one_line(&why.to_string(), 200),
+        Category::Data => format!("it is JSON of another shape: {}", text::one_line(&in_plain_words(&why.to_string()), 200)),
+    }
+}
+
+/// What the reader says without the names of its types.
+fn in_plain_words(said: &str) -> String {
+    match said.split_once(", expected struct ") {
+        Some((found, _)) => format!("expected an object, found {}", found.trim_start_matches("invalid type: ")),
+        None => said.to_owned(),
     }
 }
 
@@ -102,6 +110,14 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_of_another_shape_is_said_without_the_names_of_types() {
+        let said = |text: &str| unreadable(&serde_json::from_str::<Pair>(text).unwrap_err(), text.len());
+        assert_eq!(said("null"), "it is JSON of another shape: expected an object, found null");
+        assert!(said("{\"a\":1}").starts_with("it is JSON of another shape: missing field `b`"));
+        assert!(said("{").starts_with("it ends early"));
+    }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]

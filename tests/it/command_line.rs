@@ -79,8 +79,10 @@ fn settings_that_are_wrong_stop_every_command_before_it_begins() {
 fn check_config_has_its_errors_on_stdout() {
     let dir = tempfile::tempdir().unwrap();
     let (code, stdout, stderr) = run(dir.path(), &["check-config", "--config", "none.toml"]);
-    let expected = "none.toml: unreadable: none.toml: no such file or directory\n  hint: name the settings with --config FILE\n";
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(2), expected, ""));
+    assert_eq!((code, stderr.as_str()), (Some(2), ""));
+    // At a first run there are none yet: what makes some is named.
+    let said = "none.toml: unreadable: none.toml: no such file or directory\n  hint: `omens init` prints settings";
+    assert!(stdout.starts_with(said) && stdout.contains("examples/omens.toml") && stdout.ends_with("--config FILE\n"), "{stdout}");
 
     let (code, stdout, _) = run(dir.path(), &["check-config", "--config", "none.toml", "--json"]);
     let document = document(&stdout);
