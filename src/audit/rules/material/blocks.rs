@@ -1,12 +1,10 @@
 //! A file of certificates and keys taken apart: PEM blocks (RFC 7468) with their lines, or one DER value. Of a private key nothing is kept
 //! but its public half. It must never judge.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use zeroize::Zeroizing;
 
 use super::container::{self, Crl, Form};
+pub(super) use super::decoded::{Block, Body, Known};
 use super::decoded::{body, whole};
 pub(super) use super::held::Cert;
 use super::key::{self, Key};
@@ -24,54 +22,6 @@ pub(super) struct Content {
     /// How it is written.
     pub(super) form: Form,
 }
-
-/// One block.
-#[derive(Debug)]
-pub(super) struct Block {
-    /// What stands behind `BEGIN`.
-    pub(super) label: String,
-    /// The line of `BEGIN`.
-    pub(super) line: u32,
-    /// What it holds.
-    pub(super) body: Body,
-    /// OpenSSL does not read it as it is written: a boundary shares its line or does not begin it, or an empty line is inside.
-    pub(super) odd: bool,
-}
-
-impl Block {
-    /// Why nothing can be made of it, and what mends it where that is known.
-    pub(super) fn fault(&self) -> Option<(&str, Option<&'static str>)> {
-        match &self.body {
-            Body::Broken(why) => Some((why, None)),
-            Body::Flattened => Some((pem::FLATTENED, Some(pem::UNFLATTEN))),
-            _ => None,
-        }
-    }
-}
-
-/// What a block holds.
-#[derive(Debug)]
-pub(super) enum Body {
-    /// A certificate.
-    Certificate(Arc<Cert>),
-    /// A private key.
-    Key(Key),
-    /// A request to be signed (RFC 2986).
-    Request,
-    /// A revocation list.
-    Crl(Box<Crl>),
-    /// OpenSSL does not see it: it takes the block before, which does not end, for all of it.
-    Swallowed,
-    /// Something else.
-    Other,
-    /// It does not decode.
-    Broken(String),
-    /// It begins in a line that goes on behind the label: its line breaks are lost.
-    Flattened,
-}
-
-/// Authorities that were read before: of thousands of files most hold the same ones.
-pub(super) type Known = HashMap<Vec<u8>, Arc<Cert>>;
 
 impl Content {
     /// Takes the bytes of a file apart.

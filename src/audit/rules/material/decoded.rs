@@ -1,19 +1,68 @@
 //! What a block holds, by its label or by what its DER can be read as. It must never keep a private key.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use x509_parser::asn1_rs::FromDer as _;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::certification_request::X509CertificationRequest;
 
-use super::blocks::{Block, Body, Known};
-use super::container::{self, Container, decode};
+use super::container::{self, Container, Crl, decode};
 use super::held::Cert;
 use super::key::Key;
 use crate::judge::cert::Facts;
+use crate::judge::pem;
 
 /// As many authorities are kept.
 const KNOWN: usize = 4_000;
+
+/// One block.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// What stands behind `BEGIN`.
+    pub(super) label: String,
+    /// The line of `BEGIN`.
+    pub(super) line: u32,
+    /// What it holds.
+    pub(super) body: Body,
+    /// OpenSSL does not read it as it is written: a boundary shares its line or does not begin it, or an empty line is inside.
+    pub(super) odd: bool,
+}
+
+impl Block {
+    /// Why nothing can be made of it, and what mends it where that is known.
+    pub(super) fn fault(&self) -> Option<(&str, Option<&'static str>)> {
+        match &self.body {
+            Body::Broken(why) => Some((why, None)),
+            Body::Flattened => Some((pem::FLATTENED, Some(pem::UNFLATTEN))),
+            _ => None,
+        }
+    }
+}
+
+/// What a block holds.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// A certificate.
+    Certificate(Arc<Cert>),
+    /// A private key.
+    Key(Key),
+    /// A request to be signed (RFC 2986).
+    Request,
+    /// A revocation list.
+    Crl(Box<Crl>),
+    /// OpenSSL does not see it: it takes the block before, which does not end, for all of it.
+    Swallowed,
+    /// Something else.
+    Other,
+    /// It does not decode.
+    Broken(String),
+    /// It begins in a line that goes on behind the label: its line breaks are lost.
+    Flattened,
+}
+
+/// Authorities that were read before: of thousands of files most hold the same ones.
+pub(super) type Known = HashMap<Vec<u8>, Arc<Cert>>;
 
 /// What the text between the boundaries of a block of this label is.
 pub(super) fn body(label: &str, text: &str, known: &mut Known) -> Body {
