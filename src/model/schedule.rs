@@ -6,6 +6,8 @@ mod systemd;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 /// A pattern of days and of minutes of a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -57,6 +59,12 @@ impl Schedule {
         self.years.as_ref()?.last().copied().filter(|year| *year < systemd::LAST_YEAR)
     }
 
+    /// Whether it ever runs: on the 29th of February in two years, on the 30th in none.
+    #[must_use]
+    pub fn comes(&self) -> bool {
+        !self.minutes.is_empty() && days().any(|day| self.is_on(&day))
+    }
+
     /// Whether there are two runs within two years. Ends at the second: a table may have thousands of lines.
     #[must_use]
     pub fn comes_again(&self) -> bool {
@@ -74,6 +82,18 @@ impl Schedule {
             && self.months.contains(&day.month)
             && if self.either { by_day || by_weekday } else { by_day && by_weekday }
     }
+}
+
+/// `@SECONDS` since 1970: one minute of one day.
+fn at(seconds: &str) -> Option<Schedule> {
+    let whole =
+        seconds.split_once('.').map_or(Some(seconds), |(whole, part)| part.bytes().all(|byte| byte.is_ascii_digit()).then_some(whole))?;
+    let then = OffsetDateTime::from_unix_timestamp(whole.parse::<u32>().ok()?.into()).ok()?;
+    let mut schedule = Schedule::new(&[then.hour().into()], &[then.minute().into()]);
+    schedule.years = Some(vec![u32::try_from(then.year()).ok()?]);
+    schedule.months = vec![u8::from(then.month()).into()];
+    schedule.days = vec![then.day().into()];
+    Some(schedule)
 }
 
 /// A day of the two years in which runs are looked for.
@@ -209,6 +229,7 @@ mod tests {
             ("Mon *-*~07/1", 35 * day),
             ("2024-02-29 00:00", 0),
             ("2024..2025-*-* 00:00", day),
+            ("@1735689600", 0),
         ] {
             let schedule = Schedule::systemd(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(longest_gap(&[schedule]).map_or(0, |gap| gap.as_secs()), seconds, "{text}");
@@ -229,6 +250,8 @@ mod tests {
             "5..3:00",
             "00:00:60",
             "*,3:00",
+            "@",
+            "@soon",
         ] {
             assert_eq!(Schedule::systemd(text), None, "{text}");
         }
@@ -249,6 +272,19 @@ mod tests {
             let schedule = Schedule::cron(&fields).unwrap();
             assert_eq!((schedule.comes_again(), longest_gap(&[schedule]).is_some()), (again, again), "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_time_comes_once_in_years_or_never() {
+        for (fields, comes) in [
+            (["0", "0", "29", "2", "*"], true),
+            (["0", "0", "31", "2", "*"], false),
+            (["0", "0", "31", "4,6", "*"], false),
+            (["30-20", "0", "*", "*", "*"], false),
+        ] {
+            assert_eq!(Schedule::cron(&fields).unwrap().comes(), comes, "{fields:?}");
+        }
+        assert_eq!(Schedule::systemd("@1735689600").unwrap().last_year(), Some(2025));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `OnCalendar=` as systemd reads it (systemd.time(7), `src/basic/calendarspec.c`): what it refuses is refused here.
 
-use super::{Schedule, every};
+use super::{Schedule, at, every};
 
 /// Names of days as they may be written, the long ones first, with their numbers from Sunday on.
 const DAYS: &[(&str, u32)] = &[
@@ -42,6 +42,9 @@ pub(super) fn read(text: &str) -> Option<Schedule> {
         "yearly" | "annually" | "anually" => "*-01-01 00:00:00",
         other => other,
     };
+    if let Some(seconds) = written.strip_prefix('@') {
+        return at(seconds);
+    }
     let mut rest = Rest(written);
     let mut schedule = Schedule::new(&[0], &[0]);
     if let Some(days) = rest.weekdays()? {

@@ -61,7 +61,7 @@ const ANYWHERE: &[(&str, &str, &[&str])] = &[
     ("proxy_ssl_verify_depth", "hsl", &["1", "2"]),
     ("proxy_hide_header", "hsl", &["X-Powered-By"]),
     ("proxy_intercept_errors", "hsl", &["on"]),
-    ("proxy_cookie_path", "hsl", &["/ /x/", "off"]),
+    ("proxy_cookie_path", "hsl", &["/ /x/", "/a /b", "off"]),
     ("proxy_cache", "hsl", &["off", "store"]),
     ("proxy_cache_valid", "hsl", &["200 302 10m", "any 1m", "5m"]),
     ("proxy_cache_key", "hsl", &["$scheme$proxy_host$request_uri"]),
@@ -95,8 +95,8 @@ const ANYWHERE: &[(&str, &str, &[&str])] = &[
     ("set_real_ip_from", "hsl", &["10.0.0.0/8", "unix:"]),
     ("types_hash_max_size", "hsl", &["1024", "2048"]),
     ("limit_req", "hsl", &["zone=slow burst=5 nodelay", "zone=slow"]),
-    ("limit_conn", "hsl", &["few 10"]),
-    ("mirror", "hsl", &["off", "/mirror"]),
+    ("limit_conn", "hsl", &["few 10", "more 100"]),
+    ("mirror", "hsl", &["off", "/mirror", "/other"]),
     ("sub_filter", "hsl", &["a b", "'</head>' '$host</head>'"]),
     ("include", "hsl", &["headers.conf", "absent/*.conf", "headers.c*"]),
     ("try_files", "sl", &["$uri $uri/ =404", "$uri /index.php?$args", "/x @back"]),
@@ -145,6 +145,8 @@ const MANY: &[&str] = &[
     "access_log",
     "auth_request_set",
 ];
+/// What may do so with another value, but not beside `off`.
+const SEVERAL: &[&str] = &["limit_conn", "mirror", "proxy_cookie_path", "proxy_redirect"];
 /// One of these is enough in a location.
 const HANDLERS: &[&str] = &["proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "alias", "root", "return", "stub_status", "empty_gif"];
 
@@ -183,6 +185,12 @@ fn lines(random: &mut Random, kind: char, most: usize) -> Vec<Node> {
         if !kinds.contains(kind) || (is_there(name) && !MANY.contains(&name)) || (handled && kind == 'l') {
             continue;
         }
+        if SEVERAL.contains(&name) && once(random, 2) {
+            list.extend(
+                values.iter().filter(|value| !matches!(**value, "off" | "default")).map(|value| Node::line(&format!("{name} {value}"))),
+            );
+            continue;
+        }
         let value = pick(random, values);
         if name == "access_log" && (value == "off" || is_there(name)) && is_there(name) {
             continue;
@@ -201,6 +209,7 @@ fn http(random: &mut Random) -> Vec<Node> {
         "log_format short '$remote_addr - $request'",
         "limit_req_zone $binary_remote_addr zone=slow:1m rate=1r/s",
         "limit_conn_zone $binary_remote_addr zone=few:1m",
+        "limit_conn_zone $server_name zone=more:1m",
         "proxy_cache_path tmp/cache levels=1:2 keys_zone=store:1m inactive=10m max_size=10m",
     ] {
         list.push(Node::line(line));
@@ -209,14 +218,17 @@ fn http(random: &mut Random) -> Vec<Node> {
         list.push(Node::line("server_names_hash_bucket_size 128"));
     }
     list.push(Node::raw("map $http_upgrade $upgraded", vec![Node::line("default upgrade"), Node::line("'' close")]));
-    list.push(Node::raw("geo $geo", vec![Node::line("default x"), Node::line("10.0.0.0/8 y")]));
+    list.push(Node::raw(
+        "geo $geo",
+        vec![Node::line("default x"), Node::line("proxy 10.0.0.1"), Node::line("proxy_recursive"), Node::line("10.0.0.0/8 y")],
+    ));
     list.push(Node::raw(
         "map $host $rate",
         vec![Node::line("hostnames"), Node::line("default 0"), Node::line("*.example 10k"), Node::line("~^a\\.(?<part>b)$ 5k")],
     ));
     list.push(Node::raw("split_clients $remote_addr $realm", vec![Node::line("50% a"), Node::line("* b")]));
     list.push(Node::raw("map $uri $who", vec![Node::line("default ''")]));
-    list.push(Node::raw("map $uri $back", vec![Node::line("default 127.0.0.1:8080")]));
+    list.push(Node::raw("map $uri $Back", vec![Node::line("default 127.0.0.1:8080")]));
     list.push(Node::raw("map $uri $cors", vec![Node::line("default ''")]));
     if once(random, 2) {
         list.push(Node::raw("types", vec![Node::line("text/html html htm"), Node::line("text/css css")]));

@@ -2,7 +2,7 @@
 """Where each directive may stand, with how many words, and of which kind they are: asked of an nginx by `nginx -t`.
 
 Usage: shapes.py NGINX < names   (names: src/audit/consumer/nginx/directives.txt)
-Writes the lines of src/audit/consumer/nginx/shapes.txt: NAME PLACES WORDS KIND ONCE.
+Writes the lines of src/audit/consumer/nginx/shapes.txt: NAME PLACES WORDS KIND TIMES.
 """
 import os
 import re
@@ -65,14 +65,42 @@ def kind_of(place, name):
     return "-"
 
 
+def is_fine(words):
+    # A zone that no other line makes is missed at the end alone.
+    return not words or "zero size" in words
+
+
 def is_once(place, name, kind, arity):
-    value = {"flag": "on", "number": "12", "size": "12k", "time": "12s"}.get(kind, "")
-    values = [value] if value else [" 1" * min(arity), " off", " /dev/null", " http://127.0.0.1:1", " $host $host"]
-    for words in values:
-        line = f"{name} {words};"
-        if not here(ask(place, line), name) and "is duplicate" in ask(place, line + line):
-            return True
-    return False
+    """Whether two lines with two values are refused. Some directives refuse the same value twice, or one beside off, and take several others."""
+    many = range(1, 4)
+    pairs = [(" ".join(f"{word}{at}" for at in many[:count]), " ".join(f"{other}{at}" for at in many[:count]))
+             for count in arity if 0 < count <= 3 for word, other in (("a", "b"), ("/a", "/b"), ("$host", "$uri"))]
+    pairs += [("a 1", "b 2"), ("a secure", "b secure"), ("http://a/ /a", "http://b/ /b"), ("1", "2"), ("1 1", "2 2"), ("2 8k", "4 8k"),
+              ("max=1", "max=2"), ("127.0.0.1", "127.0.0.2"), ("http://127.0.0.1:1", "http://127.0.0.1:2"), ("127.0.0.1:1", "127.0.0.1:2"),
+              ("one", "two"), ("off", "on"), ("clean", "on"), ("exact", "before"), ("always", "on"), ("one.conf", "nginx.conf"), ("/dev/null", "/dev/zero"), ("$host $host", "$uri $uri"), ("", "")]
+    pairs = {"flag": [("on", "off")], "number": [("12", "13")], "size": [("12k", "13k")], "time": [("12s", "13s")]}.get(kind, pairs)
+    twice = False
+    for one, other in pairs:
+        lines = [f"{name} {words};" for words in (one, other)]
+        if not all(map(is_fine, (ask(place, line) for line in lines))):
+            continue
+        both = ask(place, "\n".join(lines))
+        if is_fine(both):
+            return False
+        twice |= "is duplicate" in both
+    return twice
+
+
+def times_of(place, name, kind, arity):
+    if is_once(place, name, kind, arity):
+        return "once"
+    refused = ("is duplicate", "cannot be used with")
+    for words, lines in (("off", ("off", "off")), ("first", ("a 1", "a 2"))):
+        lines = [f"{name} {line};" for line in lines]
+        both = ask(place, "\n".join(lines))
+        if all(map(is_fine, (ask(place, line) for line in lines))) and any(word in both for word in refused):
+            return words
+    return "-"
 
 
 for name in re.findall(r"\S+", "\n".join(line for line in sys.stdin if not line.startswith("#"))):
@@ -90,7 +118,8 @@ for name in re.findall(r"\S+", "\n".join(line for line in sys.stdin if not line.
         if not block and 1 in counts and kind == "-":
             kind = kind_of(place, name)
     if places:
-        once = not block and arity and any(is_once(place, name, kind, arity) for place in places[-1:] + places[:1])
+        often = [times_of(place, name, kind, arity) for place in (places[-1:] + places[:1] if arity and not block else "")]
+        times = next((times for times in often if times != "-"), "-")
         span = f"{min(arity)}-{'' if 9 in arity else max(arity)}" if arity else "?"
         gaps = arity and set(range(min(arity), max(arity) + 1)) != arity
-        print(name, places, ",".join(map(str, sorted(arity))) if gaps else span, "block" if block else kind, "once" if once else "-", flush=True)
+        print(name, places, ",".join(map(str, sorted(arity))) if gaps else span, "block" if block else kind, times, flush=True)

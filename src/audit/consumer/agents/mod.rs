@@ -125,10 +125,16 @@ impl Agent<'_> {
             let (severity, evidence) = match method.known() {
                 Known::Here => continue,
                 Known::ByVault => (Severity::Low, "the agent of Vault knows it, that of OpenBao does not start with it"),
-                Known::Nowhere => (Severity::High, "unknown auth method: the agent does not start"),
+                Known::Nowhere => (Severity::Medium, "unknown auth method: the agent does not start, but where a newer version has it"),
+                Known::Unnamed => (Severity::High, "method type must be specified: the agent does not start"),
             };
             let draft = self.draft(&lints::METHOD, file, method.line, "method").severity(severity);
-            self.findings.add(draft.expected("approle, cert, jwt, kubernetes or token_file").found(method.name).evidence(evidence));
+            self.findings.add(
+                draft
+                    .expected("approle, cert, jwt, kubernetes or token_file")
+                    .found(if method.name.is_empty() { "no type".to_owned() } else { method.name })
+                    .evidence(evidence),
+            );
         }
     }
 

@@ -90,6 +90,14 @@ fn unknown(settings: &Settings, written: &[Written], one: &Written, findings: &m
     let draft = draft(part, &lints::OPTION_UNKNOWN, &one.option, &one.location).found(one.option.clone());
     // Upstream's own template of 2.5 has nine options of the verifier below [revocations].
     if known::is_read(part, part.name(), &one.option) {
+        let here = written.iter().find(|other| other.section == part.name() && other.option == one.option).map(|own| &own.location);
+        if let Some(own) = here.or_else(|| settings.get(&one.option).map(|own| &own.location)).filter(|own| **own != one.location) {
+            let draft = draft.severity(Severity::Low).expected(format!("it in section [{}] alone", part.name()));
+            let draft = draft.found(format!("it in [{}] as well", one.section)).file(own.clone());
+            findings
+                .add(draft.evidence(format!("the line in [{}] counts, and nobody reads this one", part.name())).remedy("remove the line"));
+            return;
+        }
         let severity = if known::is_weighty(&one.option) { Severity::High } else { Severity::Low };
         let evidence = format!("Keylime asks for {} in [{}] alone", one.option, part.name());
         let draft = draft.severity(severity).expected(format!("it in section [{}]", part.name())).found(format!("it in [{}]", one.section));

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::shapes::Shapes;
+use super::shapes::{MEASURED, Shapes, Times};
 use super::source::at;
 use super::syntax::Directive;
 use super::{known, lints, values, versions};
-use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::package::{Version, words};
 use crate::model::finding::Severity;
 
@@ -22,37 +22,105 @@ pub(super) struct Build {
     pub(super) shapes: Shapes,
 }
 
-/// Checks a block and what is in it; `outer` is what the block itself is in.
-pub(super) fn block(list: &[Directive], context: &str, outer: &str, build: &Build, findings: &mut HostFindings) {
-    let mut once: BTreeMap<&str, &Directive> = BTreeMap::new();
+impl Build {
+    /// What the table of one version says counts less where another one may read the configuration.
+    fn by_table(&self, draft: NewFinding) -> NewFinding {
+        if self.version == Some(MEASURED) {
+            return draft;
+        }
+        let here =
+            self.version.map_or_else(|| "which version there is here is not known".to_owned(), |here| format!("here is {}", words(here)));
+        draft.severity(Severity::Low).evidence(format!("nginx {} does not take it; {here}", words(MEASURED)))
+    }
+}
+
+/// A block, and where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    context: &'a str,
+    /// What the block itself is in.
+    outer: &'a str,
+    /// In `stream` or `mail`, whose directives take other words under the same names: no table is of them.
+    foreign: bool,
+}
+
+impl<'a> Place<'a> {
+    pub(super) const fn outermost(context: &'a str) -> Self {
+        Self { context, outer: "", foreign: false }
+    }
+
+    fn inside(self, block: &'a str) -> Self {
+        Self { context: block, outer: self.context, foreign: self.foreign || matches!(block, "stream" | "mail") }
+    }
+}
+
+/// Checks a block and what is in it.
+pub(super) fn block(list: &[Directive], place: Place<'_>, build: &Build, findings: &mut HostFindings) {
+    let mut once: BTreeMap<[&str; 2], &Directive> = BTreeMap::new();
     let mut places: BTreeMap<String, u32> = BTreeMap::new();
     for (index, directive) in list.iter().enumerate() {
-        name(directive, context, outer, build, findings);
-        let expected = known::expected(&directive.name, &directive.args)
-            .or_else(|| build.shapes.expected(directive))
-            .or_else(|| values::expected(directive, context, list.get(..index).unwrap_or_default()));
-        if let Some(expected) = expected {
-            let draft = at(&lints::VALUE_INVALID, directive).expected(format!("{}: {expected}", directive.name));
-            findings.add(draft.found(directive.args.join(" ")));
-        }
+        name(directive, place, build, findings);
+        value(directive, list.get(..index).unwrap_or_default(), place, build, findings);
         if let Some((line, expected)) = values::entry(directive) {
             let draft = at(&lints::VALUE_INVALID, line).expected(format!("{}: {expected}", directive.name));
             findings.add(draft.found(format!("{} {}", line.name, line.args.join(" "))));
         }
         repeated(directive, &mut places, findings);
-        if known::is_once(&directive.name) || build.shapes.is_once(&directive.name) {
-            if let Some(first) = once.get(directive.name.as_str()) {
-                let draft = at(&lints::DIRECTIVE_TWICE, directive).file(first.location());
-                findings.add(draft.expected(format!("one {}", directive.name)).found(format!("again in line {}", directive.line)));
-            } else {
-                once.insert(&directive.name, directive);
-            }
-        }
+        again(directive, &mut once, place, build, findings);
         if let Some(inside) = &directive.block
             && BLOCKS.contains(&directive.name.as_str())
         {
-            block(inside, &directive.name, context, build, findings);
+            block(inside, place.inside(&directive.name), build, findings);
         }
+    }
+}
+
+/// A directive that is there once more than nginx takes it; `first` has the first of each.
+fn again<'a>(
+    directive: &'a Directive,
+    first: &mut BTreeMap<[&'a str; 2], &'a Directive>,
+    place: Place<'_>,
+    build: &Build,
+    findings: &mut HostFindings,
+) {
+    let times = match known::is_once(&directive.name) {
+        true => Times::Once,
+        false if place.foreign => Times::Any,
+        false => build.shapes.times(&directive.name),
+    };
+    let key = [directive.name.as_str(), if times == Times::EachFirst { directive.arg() } else { "" }];
+    if times == Times::Any {
+        return;
+    }
+    let Some(first) = first.get(&key) else {
+        first.insert(key, directive);
+        return;
+    };
+    let is_off = |line: &Directive| line.arg() == "off";
+    if times == Times::NotBesideOff && !is_off(first) && !is_off(directive) {
+        return;
+    }
+    let draft = at(&lints::DIRECTIVE_TWICE, directive).file(first.location());
+    findings.add(draft.expected(format!("one {}", key.join(" ").trim_end())).found(format!("again in line {}", directive.line)));
+}
+
+/// Words that a directive does not take; `before` is what stands before it in its block.
+fn value(directive: &Directive, before: &[Directive], place: Place<'_>, build: &Build, findings: &mut HostFindings) {
+    let draft = |expected: String| {
+        let draft = at(&lints::VALUE_INVALID, directive).expected(format!("{}: {expected}", directive.name));
+        draft.found(directive.args.join(" "))
+    };
+    if let Some(expected) = known::expected(&directive.name, &directive.args) {
+        findings.add(draft(expected));
+        return;
+    }
+    if place.foreign {
+        return;
+    }
+    if let Some(expected) = build.shapes.count(directive) {
+        findings.add(build.by_table(draft(expected)));
+    } else if let Some(expected) = build.shapes.expected(directive).or_else(|| values::expected(directive, place.context, before)) {
+        findings.add(draft(expected));
     }
 }
 
@@ -67,7 +135,8 @@ fn repeated(directive: &Directive, places: &mut BTreeMap<String, u32>, findings:
     }
 }
 
-fn name(directive: &Directive, context: &str, outer: &str, build: &Build, findings: &mut HostFindings) {
+fn name(directive: &Directive, place: Place<'_>, build: &Build, findings: &mut HostFindings) {
+    let Place { context, outer, .. } = place;
     let name = directive.name.as_str();
     if let Some((version, other)) = build.version.and_then(|version| Some((version, versions::of_another(name, version)?))) {
         let draft = at(&lints::DIRECTIVE_UNKNOWN, directive).expected(format!("a directive of nginx {}", words(version)));
@@ -93,14 +162,15 @@ fn name(directive: &Directive, context: &str, outer: &str, build: &Build, findin
     let passed = name == "proxy_pass" && (context == "http" || (context == "server" && outer == "http"));
     let misplaced =
         (inner && known::is_of_server(name)) || (name == "listen" && context != "server" && !context.is_empty()) || called || passed;
-    let misplaced = misplaced || build.shapes.is_misplaced(name, context, outer);
-    if misplaced {
+    let by_table = !misplaced && build.shapes.is_misplaced(name, context, outer, build.version);
+    if misplaced || by_table {
         let expected = match () {
             () if called || passed => format!("{name} in a location"),
             () if known::is_of_server(name) || name == "listen" => format!("{name} in a server block"),
             () => build.shapes.places(name),
         };
         let found = if context == "main" { "outside of any block".to_owned() } else { format!("in a block {context}") };
-        findings.add(at(&lints::DIRECTIVE_MISPLACED, directive).expected(expected).found(found));
+        let draft = at(&lints::DIRECTIVE_MISPLACED, directive).expected(expected).found(found);
+        findings.add(if by_table { build.by_table(draft) } else { draft });
     }
 }

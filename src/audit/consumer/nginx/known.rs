@@ -153,7 +153,8 @@ const SWITCHES: &[&str] = &[
 const VERIFY_CLIENT: &[&str] = &["on", "off", "optional", "optional_no_ca"];
 const PROTOCOLS: &[&str] = &["SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
-fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
+/// The words of a list, without its comments.
+pub(super) fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace)
 }
 
@@ -191,8 +192,8 @@ pub(super) fn unknown(name: &str) -> Option<Option<String>> {
     if let Some(meant) = near(1, &mut core.chain(all().filter(|known| known.len() > 5))) {
         return Some(Some(meant));
     }
-    let own = OWN.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).map(str::to_owned);
-    if let Some(meant) = near(if name.len() > 10 { 2 } else { 1 }, &mut own.filter(|known| known.len() > 4)) {
+    let mut own = entries(OWN).filter(|known| known.len() > 4).map(str::to_owned);
+    if let Some(meant) = near(if name.len() > 10 { 2 } else { 1 }, &mut own) {
         return Some(Some(meant));
     }
     // Other modules have names with `ssl` in them too, but not this near to those of nginx, nor with these beginnings.

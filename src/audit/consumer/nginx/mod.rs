@@ -122,7 +122,10 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
     let has = |name: &str| list.iter().any(|line| line.name == name);
     let part = !has("http") && !has("stream") && !has("mail") && !has("events") && (has("server") || has("upstream"));
     let version = package::version(source.view(), &["nginx", "nginx-core", "nginx-light", "nginx-full", "nginx-extras", "nginx-common"]);
-    let build = check::Build { extended: part || has("load_module"), version, shapes: shapes::Shapes::new() };
+    // A file of another name may hold one block of the whole.
+    let named = main.file_name().is_some_and(|name| name == MAIN_NAME) || matches!(source, Source::Dump(..));
+    let extended = part || has("load_module") || !(named || has("events"));
+    let build = check::Build { extended, version, shapes: shapes::Shapes::new() };
     let whole = has("http") || has("stream") || has("mail") || has("events");
     // Of some lines alone nobody knows where they are included.
     let context = match (part, whole) {
@@ -130,8 +133,8 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
         (false, true) => "main",
         (false, false) => "",
     };
-    check::block(&list, context, "", &build, findings);
-    if whole && !has("events") && !has("include") {
+    check::block(&list, check::Place::outermost(context), &build, findings);
+    if whole && named && !has("events") && !has("include") {
         let draft = NewFinding::at(&lints::BLOCK_ABSENT, Target::new("nginx", "events"), Location::file(main));
         findings.add(draft.expected("a block events").found("none"));
     }

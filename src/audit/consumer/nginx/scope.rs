@@ -62,7 +62,7 @@ impl<'a> Scope<'a> {
     pub(super) fn variable(&self, name: &str) -> Option<&'a str> {
         let mut scope = Some(self);
         while let Some(here) = scope {
-            let set = |line: &&&Directive| line.arg().strip_prefix('$') == Some(name);
+            let set = |line: &&&Directive| line.arg().strip_prefix('$').is_some_and(|own| own.eq_ignore_ascii_case(name));
             if let Some(line) = here.own("set").iter().rev().take(SETS).find(set) {
                 return line.args.get(1).map(String::as_str);
             }
@@ -75,7 +75,9 @@ impl<'a> Scope<'a> {
     pub(super) fn map(&self, name: &str) -> Option<&'a Directive> {
         let mut scope = Some(self);
         while let Some(here) = scope {
-            let sets = |line: &&&Directive| line.args.get(1).and_then(|arg| arg.strip_prefix('$')) == Some(name);
+            let sets = |line: &&&Directive| {
+                line.args.get(1).and_then(|arg| arg.strip_prefix('$')).is_some_and(|own| own.eq_ignore_ascii_case(name))
+            };
             if let Some(line) = here.own("map").iter().find(sets) {
                 return Some(line);
             }

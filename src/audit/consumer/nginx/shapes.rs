@@ -4,9 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::syntax::Directive;
+use crate::audit::facts::package::Version;
 
 /// One line for each directive.
 const TABLE: &str = include_str!("shapes.txt");
+/// The version that answered.
+pub(super) const MEASURED: Version = [1, 22, 1];
+/// Where a newer version lets one stand besides (nginx.org, CHANGES).
+const LATER: &[(&str, char, Version)] = &[("resolver", 'u', [1, 27, 3]), ("resolver_timeout", 'u', [1, 27, 3])];
 /// Where the first word is no plain number, size or time, or more than that.
 const MIXED: &[&str] = &[
     "listen",
@@ -50,6 +55,17 @@ enum Kind {
     Any,
 }
 
+/// How often a directive may stand in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Times {
+    Once,
+    /// None may stand beside one that says `off`.
+    NotBesideOff,
+    /// Once with each first word.
+    EachFirst,
+    Any,
+}
+
 /// What is known of one directive.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
@@ -57,7 +73,7 @@ struct Shape {
     least: usize,
     most: Option<usize>,
     kind: Kind,
-    once: bool,
+    times: Times,
 }
 
 /// What is known of all of them.
@@ -70,10 +86,11 @@ impl Shapes {
         Self(TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(shape).collect())
     }
 
-    /// Whether a directive may not stand in a block.
-    pub(super) fn is_misplaced(&self, name: &str, context: &str, outer: &str) -> bool {
-        let place = place(context, outer);
-        self.0.get(name).zip(place).is_some_and(|(shape, place)| !shape.places.contains(place))
+    /// Whether a directive may not stand in a block, as far as the version is known.
+    pub(super) fn is_misplaced(&self, name: &str, context: &str, outer: &str, version: Option<Version>) -> bool {
+        let Some((shape, place)) = self.0.get(name).zip(place(context, outer)) else { return false };
+        let later = LATER.iter().find(|(known, letter, _)| *known == name && *letter == place);
+        !shape.places.contains(place) && later.is_none_or(|(.., since)| version.is_some_and(|version| version < *since))
     }
 
     /// Whether the table names it.
@@ -88,18 +105,22 @@ impl Shapes {
         format!("{name} in {}", words.collect::<Vec<_>>().join(", "))
     }
 
-    /// Whether it may be said once in a block.
-    pub(super) fn is_once(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|shape| shape.once)
+    /// How often it may be said in a block.
+    pub(super) fn times(&self, name: &str) -> Times {
+        self.0.get(name).map_or(Times::Any, |shape| shape.times)
+    }
+
+    /// How many words it takes, where there are not as many.
+    pub(super) fn count(&self, directive: &Directive) -> Option<String> {
+        let shape = self.0.get(directive.name.as_str())?;
+        let count = directive.args.len();
+        (count < shape.least || shape.most.is_some_and(|most| count > most)).then(|| words(shape.least, shape.most))
     }
 
     /// What nginx expects of its words, where they are not that.
     pub(super) fn expected(&self, directive: &Directive) -> Option<String> {
         let shape = self.0.get(directive.name.as_str())?;
         let count = directive.args.len();
-        if count < shape.least || shape.most.is_some_and(|most| count > most) {
-            return Some(words(shape.least, shape.most));
-        }
         if directive.name != "server" && (shape.kind == Kind::Block) != directive.block.is_some() {
             return Some(if directive.block.is_some() { "a ; at its end".to_owned() } else { "a block behind it".to_owned() });
         }
@@ -144,7 +165,7 @@ fn place(context: &str, outer: &str) -> Option<char> {
 
 fn shape(line: &'static str) -> Option<(&'static str, Shape)> {
     let mut words = line.split(' ');
-    let (name, places, span, kind, once) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+    let (name, places, span, kind, times) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
     let (least, most) = span.split_once('-')?;
     let kind = match kind {
         "flag" => Kind::Flag,
@@ -154,7 +175,13 @@ fn shape(line: &'static str) -> Option<(&'static str, Shape)> {
         "block" => Kind::Block,
         _ => Kind::Any,
     };
-    Some((name, Shape { places, least: least.parse().ok()?, most: most.parse().ok(), kind, once: once == "once" }))
+    let times = match times {
+        "once" => Times::Once,
+        "off" => Times::NotBesideOff,
+        "first" => Times::EachFirst,
+        _ => Times::Any,
+    };
+    Some((name, Shape { places, least: least.parse().ok()?, most: most.parse().ok(), kind, times }))
 }
 
 fn words(least: usize, most: Option<usize>) -> String {
@@ -228,7 +255,17 @@ mod tests {
             ("root { }", true),
             ("no_such_directive x y z;", false),
         ] {
-            assert_eq!(shapes.expected(&directive(text)).is_some(), bad, "{text}");
+            let directive = directive(text);
+            let expected = shapes.count(&directive).or_else(|| shapes.expected(&directive));
+            assert_eq!(expected.is_some(), bad, "{text}");
+        }
+        let newer = [1, 27, 3];
+        assert!(shapes.is_misplaced("resolver", "upstream", "http", Some(MEASURED)));
+        for version in [Some(newer), None] {
+            assert!(!shapes.is_misplaced("resolver", "upstream", "http", version), "{version:?}");
+        }
+        for name in ["limit_conn", "proxy_redirect", "proxy_cookie_flags", "mirror", "http2_push"] {
+            assert_ne!(shapes.times(name), Times::Once, "{name}");
         }
         for (name, context, outer, bad) in [
             ("root", "location", "server", false),
@@ -239,7 +276,7 @@ mod tests {
             ("proxy_pass", "if", "server", true),
             ("proxy_pass", "server", "stream", false),
         ] {
-            assert_eq!(shapes.is_misplaced(name, context, outer), bad, "{name} in {context}");
+            assert_eq!(shapes.is_misplaced(name, context, outer, None), bad, "{name} in {context}");
         }
     }
 }

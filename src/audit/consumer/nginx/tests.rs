@@ -97,6 +97,8 @@ fn every_defect_is_found_at_its_line() {
         (format!("server {{ listen 443 ssl; {TLS}\nssl_verify_client yes; }}"), "nginx.value-invalid:5"),
         ("server { listen 443 ssl;\nssl_certificate /c\nssl_certificate_key /k; }".to_owned(), "nginx.value-invalid:5"),
         (format!("server {{ listen 443 ssl; {TLS} ssl_verify_client off;\nssl_verify_client off; }}"), "nginx.directive-twice:5"),
+        ("server { listen 80; limit_conn a 1; limit_conn b 1;\nlimit_conn a 2; }".to_owned(), "nginx.directive-twice:5"),
+        ("server { listen 80; mirror /a; mirror /b;\nmirror off; }".to_owned(), "nginx.directive-twice:5"),
         (format!("server {{ listen 443 ssl; {TLS}\nssl_password_file /none; }}"), "nginx.file-absent:5"),
         ("include conf.d/none.conf;".to_owned(), "nginx.include-absent:4"),
         ("include nginx.conf;".to_owned(), "nginx.include-loop:4"),
@@ -168,6 +170,39 @@ fn a_stream_proxy_and_a_single_site_are_read_too() {
     let site = "/etc/nginx/sites-available/a";
     let (wiring, _) = look(&[(MAIN, ""), (site, "server { listen 443 ssl; ssl_certificate c; ssl_certificate_key k; }")], site);
     assert_eq!(wiring.pairs[0].certificate, PathBuf::from("/etc/nginx/c"));
+}
+
+#[test]
+fn what_newer_versions_other_modules_and_parts_hold_is_no_alarm() {
+    let main = |text: &str| look(&[(MAIN, text)], MAIN).1;
+    let part = |text: &str| look(&[(MAIN, ""), ("/etc/nginx/part.conf", text)], "/etc/nginx/part.conf").1;
+    for findings in [
+        main("events {} stream { upstream b { server 127.0.0.1:1; } server { listen 1; proxy_pass b; proxy_next_upstream on; } }"),
+        main("events {} stream { server { listen 1; return \"OK\\n\"; } }"),
+        main("events {} stream { limit_conn_zone $binary_remote_addr zone=a:1m; server { listen 1; limit_conn a 1; return x; } }"),
+        main("events {} mail { server { listen 25; protocol smtp; smtp_auth login plain; timeout 60s; } }"),
+        main("events {} error_log stderr debug_mail;"),
+        http("upstream b { zone b 64k; resolver 10.0.0.1; resolver_timeout 5s; server app.example resolve; }").1,
+        http("map $host $Backend { default 127.0.0.1:80; } server { listen 80; location / { proxy_pass http://$backend; } }").1,
+        http("server { listen 80; limit_conn perip 10; limit_conn perserver 100; location / { mirror /a; mirror /b; proxy_pass http://10.0.0.1; proxy_cookie_path / /a; proxy_cookie_path /x /b; } }").1,
+        part("stream { server { listen 1; return x; } }"),
+        part("http { server { listen 80; } }"),
+    ] {
+        let stops: Vec<&Finding> = findings.iter().filter(|f| f.severity > Severity::Low).collect();
+        assert!(stops.is_empty(), "{stops:#?}");
+    }
+    // What the table of one version says counts in full for that version.
+    let wrong = "events {}\nhttp { upstream b { server 127.0.0.1; root /x; } server { listen 80; root /a /b; } }";
+    for (version, severity) in [("1.22.1-9", Severity::High), ("1.27.3-1", Severity::Low)] {
+        let status = format!("Package: nginx\nStatus: install ok installed\nVersion: {version}\n\n");
+        let (_, findings) = look(&[(MAIN, wrong), ("/var/lib/dpkg/status", &status)], MAIN);
+        let found: Vec<(&str, Severity)> = findings
+            .iter()
+            .map(|f| (f.id.as_str(), f.severity))
+            .filter(|(id, _)| id.contains("misplaced") || id.contains("value"))
+            .collect();
+        assert_eq!(found, [("nginx.directive-misplaced", severity), ("nginx.value-invalid", severity)], "{version}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Words that directives take and no others (`ngx_conf_enum_t`, `ngx_conf_bitmask_t` and the modules' own parsers), and addresses, codes and
-//! entries of maps. It must never judge a word with a variable in it, nor what a newer version may have added to an open list.
+//! entries of maps. It must never judge a word with a variable in it, what a newer version may have added to an open list, nor the directives
+//! of `stream` and `mail`, which take other words under the same names.
 
 use super::syntax::Directive;
 use super::{known, shapes};
@@ -52,6 +53,8 @@ const LEVELS: &[&str] = &[
     "debug_mutex",
     "debug_event",
     "debug_http",
+    "debug_mail",
+    "debug_stream",
 ];
 /// What may stand behind the address of an upstream's server.
 const SERVER: &[&str] = &["backup", "down", "drain", "resolve"];
@@ -69,7 +72,24 @@ const PARAMETERS: &[(&str, usize, &[&str])] = &[
     ("access_log", 2, &["buffer=", "gzip", "gzip=", "flush=", "if="]),
     ("resolver", 1, &["valid=", "ipv4=", "ipv6=", "status_zone="]),
 ];
-const CACHE: &[&str] = &["levels=", "use_temp_path=", "keys_zone=", "inactive=", "max_size=", "min_free=", "manager_", "loader_", "purger"];
+const CACHE: &[&str] = &[
+    "levels=",
+    "use_temp_path=",
+    "keys_zone=",
+    "inactive=",
+    "max_size=",
+    "min_free=",
+    "manager_files=",
+    "manager_sleep=",
+    "manager_threshold=",
+    "loader_files=",
+    "loader_sleep=",
+    "loader_threshold=",
+    "purger=",
+    "purger_files=",
+    "purger_sleep=",
+    "purger_threshold=",
+];
 const MODIFIERS: &[&str] = &["=", "~", "~*", "^~"];
 /// What is passed to, and the schemes of it.
 const PASS: &[(&str, &[&str])] = &[("proxy_pass", &["http://", "https://"])];
@@ -125,8 +145,7 @@ pub(super) fn expected(directive: &Directive, context: &str, before: &[Directive
 fn parameter<'a>(name: &str, args: &[&'a str]) -> Option<&'a str> {
     let (_, own, known) = PARAMETERS.iter().find(|(known, ..)| *known == name)?;
     let is_address = |word: &str| name == "resolver" && !word.contains('=');
-    let is_known =
-        |word: &str| known.iter().any(|known| if known.ends_with(['=', '_']) { word.starts_with(known) } else { *known == word });
+    let is_known = |word: &str| known.iter().any(|known| if known.ends_with('=') { word.starts_with(known) } else { *known == word });
     let sized = name.ends_with("_zone") || name.ends_with("_path");
     let is_zone =
         |word: &str| word.split_once('=').filter(|(key, _)| sized && key.ends_with("zone")).is_none_or(|(_, zone)| known::is_zone(zone));
@@ -137,7 +156,7 @@ fn parameter<'a>(name: &str, args: &[&'a str]) -> Option<&'a str> {
 pub(super) fn entry(block: &Directive) -> Option<(&Directive, &'static str)> {
     let alone: &[&str] = match block.name.as_str() {
         "map" => &["hostnames", "volatile"],
-        "geo" => &["ranges", "volatile"],
+        "geo" => &["ranges", "proxy_recursive", "volatile"],
         _ => return None,
     };
     let strange = |line: &&Directive| match line.args.len() {
@@ -217,6 +236,10 @@ mod tests {
             ("expires 10q;", "http", true),
             ("expires @15h30m;", "http", false),
             ("expires modified -1h;", "http", false),
+            ("error_log /x debug_stream;", "main", false),
+            ("proxy_cache_path /x keys_zone=z:10m purger=on purger_files=10 loader_sleep=50ms;", "http", false),
+            ("proxy_cache_path /x keys_zone=z:10m loader_nap=50ms;", "http", true),
+            ("limit_req_zone $host zone=z:1m rate=1r/s sync;", "http", false),
         ] {
             let (list, _) = super::super::syntax::parse(text, &std::rc::Rc::from(std::path::Path::new("/n")));
             assert_eq!(expected(&list[0], context, &[]).is_some(), bad, "{text}");
@@ -225,9 +248,14 @@ mod tests {
 
     #[test]
     fn entries_of_a_map_have_a_key_and_a_value() {
-        for (text, bad) in
-            [("map a $b { hostnames; x y; }", false), ("map a $b { x; }", true), ("map a $b { x y z; }", true), ("types { a b c; }", false)]
-        {
+        for (text, bad) in [
+            ("map a $b { hostnames; x y; }", false),
+            ("map a $b { x; }", true),
+            ("map a $b { x y z; }", true),
+            ("types { a b c; }", false),
+            ("geo $x { default 0; proxy 10.0.0.1; proxy_recursive; }", false),
+            ("geo $x { proxies; }", true),
+        ] {
             let (list, _) = super::super::syntax::parse(text, &std::rc::Rc::from(std::path::Path::new("/n")));
             assert_eq!(entry(&list[0]).is_some(), bad, "{text}");
         }

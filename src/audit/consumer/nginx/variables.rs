@@ -58,12 +58,12 @@ pub(super) fn judge(http: &[Directive], shapes: &Shapes, findings: &mut HostFind
     each(http, &made, findings);
 }
 
-/// Names that are made in these blocks; whether all of them are seen.
-fn collect<'a>(list: &'a [Directive], shapes: &Shapes, made: &mut BTreeSet<&'a str>) -> bool {
+/// Names that are made in these blocks, in small letters: nginx makes no difference. Whether all of them are seen.
+fn collect(list: &[Directive], shapes: &Shapes, made: &mut BTreeSet<String>) -> bool {
     list.iter().all(|directive| {
         let name = directive.name.as_str();
         // Those that make one name it as a word of its own; the first word of those that set one is that.
-        let whole = directive.args.iter().filter_map(|arg| arg.strip_prefix('$'));
+        let whole = directive.args.iter().filter_map(|arg| arg.strip_prefix('$')).map(str::to_ascii_lowercase);
         match name {
             "set" | "auth_request_set" => made.extend(whole.take(1)),
             _ if !TAKERS.contains(&name) && name != "if" => made.extend(whole),
@@ -83,16 +83,16 @@ fn collect<'a>(list: &'a [Directive], shapes: &Shapes, made: &mut BTreeSet<&'a s
 }
 
 /// `(?<name>…)` and its other forms in an expression.
-fn captures<'a>(word: &'a str, made: &mut BTreeSet<&'a str>) {
+fn captures(word: &str, made: &mut BTreeSet<String>) {
     for (at, _) in word.match_indices("(?") {
         let rest = word.get(at + 2..).unwrap_or_default().trim_start_matches('P');
         if let Some(rest) = rest.strip_prefix(['<', '\'']) {
-            made.extend(rest.split(['>', '\'']).next());
+            made.extend(rest.split(['>', '\'']).next().map(str::to_ascii_lowercase));
         }
     }
 }
 
-fn each(list: &[Directive], made: &BTreeSet<&str>, findings: &mut HostFindings) {
+fn each(list: &[Directive], made: &BTreeSet<String>, findings: &mut HostFindings) {
     for directive in list {
         for word in words(directive) {
             let Some(name) = fault(word, made) else { continue };
@@ -123,7 +123,7 @@ fn words(directive: &Directive) -> Vec<&str> {
 }
 
 /// The first name in a word that is no variable; an empty one where a `$` has none.
-fn fault<'a>(word: &'a str, made: &BTreeSet<&str>) -> Option<&'a str> {
+fn fault<'a>(word: &'a str, made: &BTreeSet<String>) -> Option<&'a str> {
     let mut rest = word;
     while let Some((_, after)) = rest.split_once('$') {
         let (inside, braces) = after.strip_prefix('{').map_or((after, false), |inside| (inside, true));
@@ -134,7 +134,7 @@ fn fault<'a>(word: &'a str, made: &BTreeSet<&str>) -> Option<&'a str> {
         }
         // A capture of an expression is one digit.
         let capture = name.starts_with(|c: char| ('1'..='9').contains(&c));
-        if !capture && !made.contains(name) && !is_own(name) {
+        if !capture && !made.contains(&name.to_ascii_lowercase()) && !is_own(name) {
             return Some(name);
         }
         rest = behind;
@@ -144,8 +144,7 @@ fn fault<'a>(word: &'a str, made: &BTreeSet<&str>) -> Option<&'a str> {
 
 fn is_own(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let mut own = OWN.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
-    own.any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
+    known::entries(OWN).any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
 }
 
 #[cfg(test)]
@@ -154,10 +153,11 @@ mod tests {
 
     #[test]
     fn a_variable_is_nginxs_own_or_made() {
-        let made = BTreeSet::from(["back"]);
+        let made = BTreeSet::from(["back".to_owned()]);
         for (word, expected) in [
             ("http://$back/x", None),
             ("${host}x$1", None),
+            ("http://$Back", None),
             ("$http_x_y$arg_a$HOST", None),
             ("a$nonesuch-b", Some("nonesuch")),
             ("${nonesuch}", Some("nonesuch")),
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn expressions_make_variables() {
         let mut made = BTreeSet::new();
-        captures("~^(?<one>.+)\\.(?P<two>x)(?'three'y)(?:z)$", &mut made);
-        assert_eq!(made, BTreeSet::from(["one", "two", "three"]));
+        captures("~^(?<One>.+)\\.(?P<two>x)(?'three'y)(?:z)$", &mut made);
+        assert_eq!(made, BTreeSet::from(["one", "two", "three"].map(str::to_owned)));
     }
 }

@@ -1,5 +1,5 @@
 //! Who besides root may change what is run: the file, and every directory and link on the way to it. It must never follow its own idea of
-//! owners: those of the host that is line at count.
+//! owners: those of the host that is looked at count.
 
 use std::path::Path;
 

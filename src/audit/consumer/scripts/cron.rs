@@ -185,7 +185,7 @@ fn table(view: &View, path: &Path, account: Option<String>, findings: &mut HostF
     Some(table)
 }
 
-/// A time that never comes, or comes once.
+/// A time that never comes, or comes once at a boot or in years.
 fn seldom(job: &Job, target: &Target, path: &Path) -> Option<NewFinding> {
     let location = Location::line(path, job.line.number);
     match &job.schedule {
@@ -194,8 +194,12 @@ fn seldom(job: &Job, target: &Target, path: &Path) -> Option<NewFinding> {
             Some(draft.expected("a time that comes again").found("@reboot"))
         }
         Some(schedule) if !schedule.comes_again() => {
-            let draft = NewFinding::at(&lints::CRON_MALFORMED, target.clone(), location).severity(Severity::High);
-            Some(draft.expected("a day that there is").found("a day that never comes, or comes once in years"))
+            let draft = NewFinding::at(&lints::CRON_MALFORMED, target.clone(), location).expected("a day that there is");
+            Some(if schedule.comes() {
+                draft.severity(Severity::Low).found("a day that comes once in years")
+            } else {
+                draft.severity(Severity::High).found("a day that never comes")
+            })
         }
         _ => None,
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::io::look::View;
 
-/// As many directory entries are line at.
+/// As many directory entries are looked at.
 const ENTRIES: usize = 20_000;
 
 /// Directories, and how far below them scripts are line for. In the first ones programs lie as well, so that a name need not tell.

@@ -122,7 +122,7 @@ fn absent(view: &View, runner: &Runner, path: &Path, findings: &mut HostFindings
     let left_out = view.is_elsewhere() && !view.is_directory(&top);
     let draft = draft(&lints::ABSENT, runner, path).expected(text).found("no such file");
     findings.add(if left_out {
-        draft.severity(Severity::Medium).evidence("the copy that was line at may have been made without it")
+        draft.severity(Severity::Medium).evidence("the copy that was looked at may have been made without it")
     } else {
         draft
     });

@@ -18,7 +18,7 @@ use crate::audit::facts::wiring::Wiring;
 use crate::judge::lint::Lint;
 use crate::model::audit::{Location, Target};
 
-/// As many lines of a text are line at.
+/// As many lines of a text are looked at.
 const LINES: usize = 20_000;
 
 /// What a text is judged by besides its lines.

@@ -1,5 +1,5 @@
 //! Scripts and cron tables in temporary roots: what is found in them, and what is not.
-#![expect(clippy::disallowed_methods, reason = "a test makes the files that are line at")]
+#![expect(clippy::disallowed_methods, reason = "a test makes the files that are looked at")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

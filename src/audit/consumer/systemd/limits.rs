@@ -32,7 +32,7 @@ pub(super) fn of(unit: &Unit, account: Option<String>) -> Confined {
     let read_only: &[&str] = match protect.map(|setting| setting.value.as_str()) {
         Some("strict") => &["/"],
         Some("full") => &["/usr", "/boot", "/efi", "/etc"],
-        Some("yes" | "true" | "1" | "on") => &["/usr", "/boot", "/efi"],
+        _ if protect.is_some_and(Setting::is_on) => &["/usr", "/boot", "/efi"],
         _ => &[],
     };
     let read_only = read_only.iter().map(PathBuf::from).chain(words("ReadOnlyPaths").into_iter().map(PathBuf::from)).collect();

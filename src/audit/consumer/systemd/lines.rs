@@ -70,17 +70,20 @@ fn value(setting: &Setting) -> Option<&'static str> {
     if value.is_empty() || value.contains('%') || !is_known(&setting.section, key) {
         return None;
     }
-    let lower = value.to_ascii_lowercase();
-    let flag = || matches!(lower.as_str(), "1" | "yes" | "y" | "true" | "t" | "on" | "0" | "no" | "n" | "false" | "f" | "off");
-    let span = || value == "infinity" || schedule::span(value).is_some();
+    let span = |value: &str| value == "infinity" || schedule::span(value).is_some();
     let (expected, sound) = match key {
-        _ if FLAGS.contains(&key) => ("yes or no", flag()),
+        _ if FLAGS.contains(&key) => ("yes or no", setting.boolean().is_some()),
         "Type" if setting.section == "Service" => ("a type of service", TYPES.contains(&value)),
         "Restart" => ("when to restart", RESTARTS.contains(&value)),
         "UMask" => ("a mode in octal digits", u32::from_str_radix(value, 8).is_ok_and(|mode| mode <= 0o7777)),
         "Environment" => ("NAME=VALUE, each with its quotes closed", is_closed(value)),
         _ if key.starts_with("Exec") => ("a command", command(value).is_none() || !value.starts_with('-')),
-        _ if key.ends_with("Sec") && setting.section != "Socket" => ("a time span", span()),
+        // Nanoseconds without a unit, and with units that are no others'.
+        "TimerSlackNSec" => ("a time span", span(value) || span(&value.replace("nsec", "us").replace("ns", "us"))),
+        "IODeviceLatencyTargetSec" => {
+            ("a device and a time span", value.split_once(char::is_whitespace).is_some_and(|(_, rest)| span(rest)))
+        }
+        _ if key.ends_with("Sec") && setting.section != "Socket" => ("a time span", span(value)),
         _ => return None,
     };
     (!sound).then_some(expected)
@@ -118,8 +121,31 @@ mod tests {
             ("Unit", "After", true),
             ("Mount", "Anything", true),
             ("Unit", "X-Own", true),
+            ("Unit", "WantsMountsFor", true),
+            ("Service", "MemoryKSM", true),
+            ("Service", "RefreshOnReload", true),
+            ("Socket", "PassRights", true),
         ] {
             assert_eq!(is_known(section, key), known, "[{section}] {key}");
+        }
+    }
+
+    #[test]
+    fn values_are_those_that_systemd_takes() {
+        for (key, text, bad) in [
+            ("TimerSlackNSec", "50ns", false),
+            ("TimerSlackNSec", "50nsec", false),
+            ("TimerSlackNSec", "1ms", false),
+            ("TimerSlackNSec", "soon", true),
+            ("IODeviceLatencyTargetSec", "/dev/sda 25ms", false),
+            ("IODeviceLatencyTargetSec", "25ms", true),
+            ("RestartSec", "1x", true),
+            ("RemainAfterExit", "Yes", false),
+            ("RemainAfterExit", "maybe", true),
+        ] {
+            let (section, file) = ("Service".to_owned(), std::rc::Rc::from(std::path::Path::new("/u")));
+            let setting = Setting { section, key: key.to_owned(), value: text.to_owned(), file, line: 1 };
+            assert_eq!(value(&setting).is_some(), bad, "{key}={text}");
         }
     }
 }

@@ -120,7 +120,7 @@ fn load_all(tree: &Tree<'_>, findings: &mut HostFindings) -> BTreeMap<String, Un
     all
 }
 
-/// By its name, its commands, or those of what it starts; what an administrator wrote on this host is line at in any case.
+/// By its name, its commands, or those of what it starts; what an administrator wrote on this host is looked at in any case.
 fn concerns(view: &View, unit: &Unit, all: &BTreeMap<String, Unit>, words: &[&str]) -> bool {
     if unit.file.starts_with("/etc") && view.link(&unit.file).is_none() {
         return true;
@@ -173,12 +173,14 @@ fn judge(view: &View, tree: &Tree<'_>, all: &BTreeMap<String, Unit>, chosen: &BT
         // A template is started through its instances.
         let stem = unit.name.strip_suffix("@.timer").map(|stem| format!("{stem}@"));
         let instances = stem.is_some_and(|stem| timers.iter().any(|(other, _)| other.name != unit.name && other.name.starts_with(&stem)));
-        if !instances && (timer.renews || is_public(&unit.name)) {
+        if instances {
+            continue;
+        }
+        if timer.renews || is_public(&unit.name) {
             let others = Others { enabled: others, service: all.get(&timer.runs) };
             timers::judge(tree, unit, timer, others, started(unit), findings);
         } else if !unit.masked {
-            // Whatever it starts, a time that is none is one.
-            timers::times(unit, all.get(&timer.runs), findings);
+            timers::unreadable(unit, findings);
         }
     }
     out.timers = timers.into_iter().map(|(_, timer)| timer).collect();

@@ -1,10 +1,11 @@
 //! Units that systemd does not load (`service_verify`, `timer_verify`, `config_parse_exec`): nothing starts them, whatever enables them.
 
-use super::command::{TYPES, command, signs};
+use super::command::{TYPES, command, is_several, signs};
 use super::lints;
 use super::unit::{Setting, Unit};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::model::audit::Location;
+use crate::model::finding::Severity;
 
 const COMMANDS: &[&str] = &["ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"];
 
@@ -30,6 +31,15 @@ pub(super) fn judge(unit: &Unit, findings: &mut HostFindings) {
     {
         add(setting.map_or_else(|| Location::file(&unit.file), Setting::location), expected, found.to_owned());
     }
+    if let Some(setting) = unit.get("Service", "RestartForceExitStatus").filter(|_| is_oneshot(unit)) {
+        let draft = NewFinding::at(&lints::REFUSED, unit.target(), setting.location()).severity(Severity::Medium);
+        let draft = draft.expected("no RestartForceExitStatus= beside Type=oneshot").found(setting.value.clone());
+        findings.add(draft.evidence("systemd up to 255 refuses it, newer ones take it"));
+    }
+}
+
+fn is_oneshot(unit: &Unit) -> bool {
+    unit.name.ends_with(".service") && unit.get("Service", "Type").is_some_and(|setting| setting.value == "oneshot")
 }
 
 /// What a service lacks, or has too much of.
@@ -46,7 +56,7 @@ fn service(unit: &Unit) -> Option<(Option<&Setting>, &'static str, &'static str)
         (None, None) => "simple",
     };
     let once = kind_word == "oneshot";
-    let stays = get("RemainAfterExit").is_some_and(|setting| matches!(setting.value.as_str(), "yes" | "true" | "1" | "on" | "y" | "t"));
+    let stays = get("RemainAfterExit").is_some_and(Setting::is_on);
     let ends = unit.get("Unit", "SuccessAction").is_some_and(|setting| setting.value != "none");
     if starts.is_empty() && stops.is_empty() && !ends {
         return Some((None, "ExecStart=", "no command at all"));
@@ -54,8 +64,7 @@ fn service(unit: &Unit) -> Option<(Option<&Setting>, &'static str, &'static str)
     if starts.is_empty() && (!once || !(stays || ends)) {
         return Some((kind, "ExecStart=, or Type=oneshot with RemainAfterExit=yes", "no ExecStart="));
     }
-    // A semicolon between blanks begins another command.
-    let more = starts.get(1).or_else(|| starts.iter().find(|setting| setting.value.contains(" ; ")));
+    let more = starts.get(1).or_else(|| starts.iter().find(|setting| is_several(&setting.value)));
     if let Some(second) = more.filter(|_| !once) {
         return Some((Some(*second), "one ExecStart=, or Type=oneshot", "a second command"));
     }
@@ -85,6 +94,7 @@ mod tests {
             ("RemainAfterExit=yes\nExecStop=/b", false),
             ("ExecStart=-./a\nExecStart=/b", false),
             ("ExecStart=/a ; /b", true),
+            ("ExecStart=/bin/sh -c 'cd /srv ; exec ./run'", false),
             ("Type=bogus\nExecStart=/a", false),
             ("User=x", true),
             ("Type=oneshot\nExecStart=/a\nRestart=always", true),

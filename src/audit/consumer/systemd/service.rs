@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::command::{signs, unprefixed};
 use super::unit::{self, Setting, Unit};
 use super::{account, limits, lines, lints, refused, told};
 use crate::audit::consumer::scripts::check::{self, ScriptLine};
@@ -70,7 +71,7 @@ struct Told {
 
 /// A reload after a renewal whose failure systemd is told to pass over.
 fn unheard(unit: &Unit, setting: &Setting, commands: &[shell::Command], findings: &mut HostFindings) {
-    let passed = setting.value.trim_start_matches(['@', ':', '+', '!', '|']).starts_with('-');
+    let passed = signs(&setting.value).contains('-');
     let renews = || unit.commands().any(|command| timer::renews(&command.value) || timer::is_public(&command.value));
     if passed && matches!(setting.key.as_str(), "ExecStart" | "ExecStartPost") && scripts::reloads_any(commands) && renews() {
         let draft = NewFinding::at(&lints::RELOAD_PASSED, unit.target(), setting.location());
@@ -88,11 +89,6 @@ fn own_signal(unit: &Unit, setting: &Setting, line: &Line, commands: &[shell::Co
     let line = ScriptLine { target: &target, location, raw, text: raw, deep: raw, commands, foreign: false };
     let starts: Vec<&str> = unit.all("Service", "ExecStart").iter().map(|start| start.value.as_str()).collect();
     check::exec_reload(&line, &format!("{} {}", unit.name, starts.join(" ")), findings)
-}
-
-/// `-`, `@`, `:`, `+`, `!` before a command say how it is run.
-fn unprefixed(command: &str) -> &str {
-    command.trim_start_matches(['-', '@', ':', '+', '!', '|'])
 }
 
 /// Secrets in `Environment=` and in files of variables.
@@ -189,7 +185,7 @@ fn absent(view: &View, unit: &Unit, setting: &Setting, path: &Path, findings: &m
     let draft =
         NewFinding::at(&lints::SOURCE_ABSENT, unit.target(), setting.location()).expected(path.display().to_string()).found("no such file");
     let draft = draft.severity(severity);
-    let copy = "the copy that was line at may have been made without it";
+    let copy = "the copy that was looked at may have been made without it";
     findings.add(if view.is_elsewhere() { draft.evidence(copy) } else { draft });
 }
 

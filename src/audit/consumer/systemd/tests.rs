@@ -1,5 +1,5 @@
 //! Unit directories in temporary roots: what is found in them, and what is not.
-#![expect(clippy::disallowed_methods, reason = "a test makes the files that are line at")]
+#![expect(clippy::disallowed_methods, reason = "a test makes the files that are looked at")]
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -159,6 +159,32 @@ fn a_timer_renews_by_what_its_script_does_whatever_it_is_called() {
         [("timer.disabled", "weekly-chores.timer")]
     );
     assert_eq!(units.timers.iter().filter(|timer| timer.renews).count(), 1);
+}
+
+#[test]
+fn a_timer_of_something_else_may_run_once_and_a_specifier_is_a_time() {
+    let (_, findings) = look(&[
+        ("/etc/systemd/system/warm-cache.timer", "[Timer]\nOnBootSec=2min\n"),
+        ("/etc/systemd/system/party.timer", "[Timer]\nOnCalendar=2027-01-01 00:00\n"),
+        ("/etc/systemd/system/at@.timer", "[Timer]\nOnCalendar=%i\n"),
+        ("/etc/systemd/system/timers.target.wants/at@daily.timer", "-> /etc/systemd/system/at@.timer"),
+        ("/etc/systemd/system/on@.timer", "[Timer]\nOnCalendar=%I\n"),
+        ("/etc/systemd/system/chores.service", "[Service]\nExecStart=/bin/sh -c 'cd /srv ; exec ./run'\n"),
+    ]);
+    let found: Vec<(&str, &str)> = findings
+        .iter()
+        .filter(|f| f.id.starts_with("timer") || f.id == "unit.refused")
+        .map(|f| (f.id.as_str(), f.target.name.as_str()))
+        .collect();
+    assert_eq!(found, []);
+    let (_, findings) = look(&[
+        ("/etc/systemd/system/at@.timer", "[Timer]\nOnCalendar=%i\n"),
+        ("/etc/systemd/system/timers.target.wants/at@dayly.timer", "-> /etc/systemd/system/at@.timer"),
+    ]);
+    assert_eq!(
+        findings.iter().map(|f| (f.id.as_str(), f.target.name.as_str())).collect::<Vec<_>>(),
+        [("timer.calendar", "at@dayly.timer")]
+    );
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn period(unit: &Unit) -> Option<Duration> {
     let calendars: Vec<Schedule> = unit.all("Timer", "OnCalendar").iter().filter_map(|setting| Schedule::systemd(&setting.value)).collect();
     let gap = schedule::longest_gap(&calendars);
     let step = STEPS.iter().flat_map(|key| unit.all("Timer", key)).filter_map(|setting| schedule::span(&setting.value)).min();
-    let fixed = unit.get("Timer", "FixedRandomDelay").is_some_and(|setting| matches!(setting.value.as_str(), "yes" | "true" | "1" | "on"));
+    let fixed = unit.get("Timer", "FixedRandomDelay").is_some_and(Setting::is_on);
     let delay = unit.get("Timer", "RandomizedDelaySec").and_then(|setting| schedule::span(&setting.value)).filter(|_| !fixed);
     [gap, step].into_iter().flatten().min().map(|period| period + delay.unwrap_or_default())
 }
@@ -76,7 +76,8 @@ pub(super) fn judge(tree: &Tree<'_>, unit: &Unit, timer: &Timer, others: Others<
         findings.add(if others.enabled { draft.severity(Severity::Low) } else { draft });
         return;
     }
-    times(unit, others.service, findings);
+    unreadable(unit, findings);
+    again(unit, others.service, findings);
     once(unit, others.service, findings);
     if unit.wanted_by.is_empty() && !started {
         let found = "no link in a .wants directory, and no unit that asks for it";
@@ -94,7 +95,7 @@ pub(super) fn judge(tree: &Tree<'_>, unit: &Unit, timer: &Timer, others: Others<
         let draft = add(&lints::TIMER_NOWHERE, location).expected(timer.runs.clone()).found("no unit of this name in any unit directory");
         let left_out = !tree.has_vendor() && VENDOR.iter().any(|start| timer.runs.starts_with(start));
         findings.add(if left_out {
-            draft.severity(Severity::Low).evidence("the copy that was line at may have been made without it")
+            draft.severity(Severity::Low).evidence("the copy that was looked at may have been made without it")
         } else {
             draft
         });
@@ -104,7 +105,7 @@ pub(super) fn judge(tree: &Tree<'_>, unit: &Unit, timer: &Timer, others: Others<
 /// A service that stays active once it ran: a timer does not start what is active.
 fn once(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
     let Some(setting) = service.and_then(|service| service.get("Service", "RemainAfterExit")) else { return };
-    if matches!(setting.value.as_str(), "yes" | "true" | "1" | "on") {
+    if setting.is_on() {
         let draft = NewFinding::at(&lints::TIMER_SILENT, unit.target(), setting.location()).file(Location::file(&unit.file));
         let draft = draft.expected("a service that ends").found(format!("RemainAfterExit={}", setting.value));
         findings.add(
@@ -115,51 +116,94 @@ fn once(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
     }
 }
 
-/// Calendars that all end with a year.
-fn ends(unit: &Unit, calendars: &[&Setting], steps: bool, findings: &mut HostFindings) {
-    let sound: Vec<(&&Setting, Schedule)> =
-        calendars.iter().filter_map(|setting| Some((setting, Schedule::systemd(&setting.value)?))).collect();
-    let last =
-        sound.iter().map(|(_, schedule)| schedule.last_year()).collect::<Option<Vec<u32>>>().and_then(|years| years.into_iter().max());
-    if let (Some((setting, _)), Some(year), false) = (sound.last(), last, steps) {
-        let draft = NewFinding::at(&lints::TIMER_SILENT, unit.target(), setting.location()).severity(Severity::Medium);
-        let draft = draft.expected("a time that comes again each year").found(format!("OnCalendar={}", setting.value));
-        findings.add(draft.evidence(format!("its last run is in the year {year}")));
+/// The times of a timer. What a specifier makes of one is known when it is loaded, and not judged.
+struct Times<'a> {
+    calendars: Vec<&'a Setting>,
+    steps: bool,
+    /// Those that count from a boot, or from when the timer was started.
+    first: bool,
+    changes: bool,
+}
+
+impl<'a> Times<'a> {
+    fn of(unit: &'a Unit) -> Self {
+        // What is no time span is ignored.
+        let is_time = |setting: &Setting| {
+            !setting.key.ends_with("Sec")
+                || has_specifier(setting)
+                || setting.value == "infinity"
+                || schedule::span(&setting.value).is_some()
+        };
+        let some = |keys: &[&str]| keys.iter().flat_map(|key| unit.all("Timer", key)).any(is_time);
+        let changes = some(&["OnClockChange", "OnTimezoneChange"]);
+        Self { calendars: unit.all("Timer", "OnCalendar"), steps: some(STEPS), first: some(ONCE), changes }
+    }
+
+    fn is_calendar(setting: &Setting) -> bool {
+        has_specifier(setting) || Schedule::systemd(&setting.value).is_some()
+    }
+
+    /// Whether one of its calendars is a time.
+    fn recurs(&self) -> bool {
+        self.calendars.iter().any(|setting| Self::is_calendar(setting))
+    }
+
+    /// Whether it has no time at all: systemd refuses it ("lacks value setting").
+    fn none(&self) -> bool {
+        !(self.recurs() || self.steps || self.first || self.changes)
     }
 }
 
-/// Times that are none.
-pub(super) fn times(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
-    let calendars = unit.all("Timer", "OnCalendar");
-    // What is no time span is ignored.
-    let is_time =
-        |setting: &Setting| !setting.key.ends_with("Sec") || setting.value == "infinity" || schedule::span(&setting.value).is_some();
-    let some = |keys: &[&str]| keys.iter().flat_map(|key| unit.all("Timer", key)).any(is_time);
-    let is_sound = |setting: &&&Setting| Schedule::systemd(&setting.value).is_some();
-    let sound = calendars.iter().filter(is_sound).count();
-    // Without another time systemd refuses the whole timer ("lacks value setting").
-    let alone = sound == 0 && !some(STEPS) && !some(ONCE) && !some(&["OnClockChange", "OnTimezoneChange"]);
-    for setting in calendars.iter().filter(|setting| !is_sound(setting)) {
+fn has_specifier(setting: &Setting) -> bool {
+    setting.value.contains('%')
+}
+
+/// Times that are none, and a timer that systemd refuses because it has no other: whatever it starts.
+pub(super) fn unreadable(unit: &Unit, findings: &mut HostFindings) {
+    let times = Times::of(unit);
+    let alone = times.none();
+    for setting in times.calendars.iter().filter(|setting| !Times::is_calendar(setting)) {
         let draft = NewFinding::at(&lints::TIMER_ODD, unit.target(), setting.location());
         let draft = draft.expected("a calendar expression").found(format!("OnCalendar={}", setting.value));
         findings.add(if alone { draft.severity(Severity::High).evidence("it is the timer's only time: it never runs") } else { draft });
     }
-    ends(unit, &calendars, some(STEPS), findings);
-    // A step counts from the last run: without a first one there is no second (systemd.timer(5)). Something else may start the service.
-    let begins = some(ONCE) || service.is_some_and(|service| !service.wanted_by.is_empty());
-    if sound == 0 && some(STEPS) && !begins {
+    if alone && times.calendars.is_empty() {
         let draft = NewFinding::at(&lints::TIMER_SILENT, unit.target(), Location::file(&unit.file));
-        let draft =
-            draft.expected("OnBootSec= or OnActiveSec= beside it, or OnCalendar=").found("OnUnitActiveSec= or OnUnitInactiveSec= alone");
+        findings.add(draft.expected("OnCalendar= or OnUnitActiveSec=").found("neither"));
+    }
+}
+
+/// Whether it runs again. What has nothing to do with certificates may run once on purpose.
+fn again(unit: &Unit, service: Option<&Unit>, findings: &mut HostFindings) {
+    let times = Times::of(unit);
+    ends(unit, &times, findings);
+    let draft = |lint: &'static Lint| NewFinding::at(lint, unit.target(), Location::file(&unit.file));
+    if times.recurs() {
+        return;
+    }
+    // A step counts from the last run: without a first one there is no second (systemd.timer(5)). Something else may start the service.
+    let begins = times.first || service.is_some_and(|service| !service.wanted_by.is_empty());
+    if times.steps && !begins {
+        let draft = draft(&lints::TIMER_SILENT).expected("OnBootSec= or OnActiveSec= beside it, or OnCalendar=");
+        let draft = draft.found("OnUnitActiveSec= or OnUnitInactiveSec= alone");
         findings.add(draft.evidence("it counts from the last run of the unit, and there is none"));
     }
-    if sound > 0 || some(STEPS) || some(&["OnClockChange", "OnTimezoneChange"]) {
-        return;
+    if times.first && !times.steps && !times.changes {
+        let draft = draft(&lints::TIMER_ONCE).expected("OnCalendar= or OnUnitActiveSec=");
+        findings.add(draft.found("OnBootSec= or its like alone"));
     }
-    let lint = if some(ONCE) { &lints::TIMER_ONCE } else { &lints::TIMER_SILENT };
-    if lint == &lints::TIMER_SILENT && !calendars.is_empty() {
-        return;
+}
+
+/// Calendars that all end with a year.
+fn ends(unit: &Unit, times: &Times<'_>, findings: &mut HostFindings) {
+    let sound: Vec<(&&Setting, Schedule)> =
+        times.calendars.iter().filter_map(|setting| Some((setting, Schedule::systemd(&setting.value)?))).collect();
+    let last =
+        sound.iter().map(|(_, schedule)| schedule.last_year()).collect::<Option<Vec<u32>>>().and_then(|years| years.into_iter().max());
+    let open = times.steps || times.calendars.iter().any(|setting| has_specifier(setting));
+    if let (Some((setting, _)), Some(year), false) = (sound.last(), last, open) {
+        let draft = NewFinding::at(&lints::TIMER_SILENT, unit.target(), setting.location()).severity(Severity::Medium);
+        let draft = draft.expected("a time that comes again each year").found(format!("OnCalendar={}", setting.value));
+        findings.add(draft.evidence(format!("its last run is in the year {year}")));
     }
-    let draft = NewFinding::at(lint, unit.target(), Location::file(&unit.file)).expected("OnCalendar= or OnUnitActiveSec=");
-    findings.add(draft.found(if some(ONCE) { "OnBootSec= or its like alone" } else { "neither" }));
 }

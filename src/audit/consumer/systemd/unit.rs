@@ -28,6 +28,22 @@ impl Setting {
         Location::line(&self.file, self.line)
     }
 
+    /// On or off, as systemd reads it (`parse_boolean`).
+    #[must_use]
+    pub fn boolean(&self) -> Option<bool> {
+        match self.value.to_ascii_lowercase().as_str() {
+            "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
+            "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Whether it is on.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.boolean() == Some(true)
+    }
+
     /// Its value as a line of text.
     #[must_use]
     pub fn as_line(&self) -> Line {
