@@ -56,6 +56,12 @@ mod tests {
     }
 
     #[test]
+    fn every_finding_has_a_remedy() {
+        let without: Vec<&str> = all().filter(|lint| lint.remedy.is_empty()).map(|lint| lint.id).collect();
+        assert_eq!(without, [""; 0]);
+    }
+
+    #[test]
     fn every_table_that_is_no_services_is_listed_behind_one_that_is_there() {
         for table in TABLES {
             assert!(table.after.is_none_or(|name| SERVICES.iter().any(|service| service.name == name)), "{:?}", table.after);

@@ -50,7 +50,7 @@ impl Waivers {
     /// # Errors
     /// What is wrong with it, with the place.
     pub fn parse(text: &str, file: &Path) -> Result<Self, String> {
-        let shape: Shape = toml::from_str(text).map_err(|error| format!("{}: {}", file.display(), error.to_string().trim()))?;
+        let shape: Shape = toml::from_str(text).map_err(|error| wrong(&error, text, file))?;
         let mut all = Vec::new();
         for (number, waiver) in (1..).zip(shape.waiver) {
             let at = |what: &str| format!("{}: waiver {number} ({}): {what}", file.display(), waiver.id);
@@ -78,6 +78,14 @@ impl Waivers {
             }
         }
     }
+}
+
+/// Where it is no TOML of ours, in one line. The file's own line is not repeated: it may be one of a key that was named by mistake.
+fn wrong(error: &toml::de::Error, toml: &str, file: &Path) -> String {
+    let before = error.span().and_then(|span| toml.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let said = one_line(&text::without_base64(error.message()), text::SERVER_TEXT);
+    format!("{}: line {line}: {said}", file.display())
 }
 
 fn is_about(finding: &Finding, object: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::judge::peers;
 use crate::model::code::Code;
 use crate::model::finding::Severity;
 use crate::model::report::RunError;
+use crate::model::text::{SERVER_TEXT, one_line};
 
 /// What `explain --json` prints.
 #[derive(Serialize)]
@@ -29,10 +30,8 @@ struct Document {
 
 pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Explain) -> u8 {
     let Some(lint) = catalogue::all().find(|lint| lint.id == arguments.id) else {
-        let near = catalogue::all().map(|lint| (strsim::osa_distance(lint.id, &arguments.id), lint.id)).min();
-        let hint = near.map_or_else(String::new, |(_, id)| format!("the nearest id is {id}; `omens chain-audit --list-findings` has all"));
-        let text = format!("there is no finding \"{}\"", arguments.id);
-        return session.refuse(command, RunError { code: Code::Usage, text, hint: Some(hint) });
+        let text = format!("there is no finding \"{}\"", one_line(&arguments.id, SERVER_TEXT));
+        return session.refuse(command, RunError { code: Code::Usage, text, hint: Some(hint(&arguments.id)) });
     };
     let document = of(lint);
     if session.global.json {
@@ -54,6 +53,17 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Expl
         session.output.text(&text);
     }
     OK
+}
+
+/// Where to look for a word that is no id: at the nearest one where it is near, for the words of outcomes, reasons and codes in their page.
+fn hint(word: &str) -> String {
+    // A third of a word may be mistyped; further away is another word.
+    let near = catalogue::all().map(|lint| (strsim::osa_distance(lint.id, word), lint.id)).min();
+    let near = near.filter(|(distance, _)| distance * 3 <= word.chars().count());
+    match near {
+        Some((_, id)) => format!("the nearest id is {id}; `omens chain-audit --list-findings` has all"),
+        None => "`omens chain-audit --list-findings` has all ids; outcomes, reasons and codes are in omens-words(7)".to_owned(),
+    }
 }
 
 fn of(lint: &'static Lint) -> Document {
@@ -79,5 +89,19 @@ const fn why(severity: Severity) -> &'static str {
         Severity::Medium => "it breaks some peers, or something soon",
         Severity::Low => "hygiene: nothing breaks by it",
         Severity::Info => "worth knowing",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_near_id_is_the_nearest() {
+        for (word, id) in [("eku.absnt", Some("eku.absent")), ("pem.bm", Some("pem.bom")), ("foo", None), ("renewed", None), ("", None)] {
+            let hint = hint(word);
+            assert_eq!(hint.contains("the nearest id is"), id.is_some(), "{word}: {hint}");
+            assert!(hint.contains(id.unwrap_or("omens-words(7)")) && hint.contains("--list-findings"), "{word}: {hint}");
+        }
     }
 }

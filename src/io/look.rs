@@ -50,7 +50,11 @@ impl View {
     /// It is no directory that may be entered, or `estate.toml` is not understood.
     pub fn root(directory: &Path) -> Result<Self, LostError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let unreadable = |errno| LostError::Root(LookError::of(directory, errno));
+        let unreadable = |errno| {
+            let is_there = errno == Errno::NOTDIR && rustix::fs::stat(directory).is_ok();
+            let kind = LookError::Kind { path: directory.to_path_buf(), expected: "a directory", found: "something else" };
+            LostError::Root(if is_there { kind } else { LookError::of(directory, errno) })
+        };
         let root = rustix::fs::openat(CWD, directory, flags, Mode::empty()).map_err(unreadable)?;
         let mut view = Self { root: Some(root), accounts: Accounts::default(), lost: Lost::default() }.with_accounts();
         match view.text(Path::new(lost::FILE)) {

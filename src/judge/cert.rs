@@ -8,6 +8,7 @@ use x509_parser::asn1_rs::{FromDer as _, oid};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::x509::{AlgorithmIdentifier, X509Name};
 
+use super::der;
 use super::oid::dotted;
 use super::pair::{self, PublicKey};
 use crate::model::anchor::{Fingerprint, hex};
@@ -157,7 +158,7 @@ impl Facts {
     /// # Errors
     /// What keeps the bytes from being a certificate.
     pub fn parse(der: &[u8]) -> Result<Self, Malformed> {
-        let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| Malformed::Der(error.to_string()))?;
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| Malformed::Der(der::instead(der)))?;
         if !rest.is_empty() {
             return Err(Malformed::Trailing(rest.len()));
         }

@@ -18,6 +18,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 pub use deliver::{deliverable, ends_soon, holds_until};
 
 use super::cert::Facts;
+use super::der;
 use super::lint::{Findings, Lint, audit};
 use super::parsed::Parsed;
 use super::path::{self, Way};
@@ -133,7 +134,7 @@ impl Lists {
 impl List {
     fn read(at: usize, der: &[u8]) -> Result<Self, (&'static Lint, String)> {
         let malformed = |found: String| (&audit::CRL_MALFORMED, found);
-        let (rest, crl) = CertificateRevocationList::from_der(der).map_err(|error| malformed(error.to_string()))?;
+        let (rest, crl) = CertificateRevocationList::from_der(der).map_err(|_| malformed(der::instead(der)))?;
         if !rest.is_empty() {
             return Err(malformed(format!("{} bytes after its end", rest.len())));
         }

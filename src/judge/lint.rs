@@ -18,7 +18,7 @@ pub struct Lint {
     pub fixed: bool,
     /// What is wrong, in words.
     pub title: &'static str,
-    /// What to do; `{role}` stands for the role that signed. Empty where there is nothing to do.
+    /// What to do; `{role}` stands for the role that signed.
     pub remedy: &'static str,
 }
 
@@ -123,42 +123,42 @@ const PIN: &str =
 const KEY_TYPE: &str = "set key_type and key_bits of role {role} to what the certificate asks for; the key itself is made on this host";
 
 catalogue! {
-    MALFORMED = "cert.malformed", High, fixed, "the certificate does not parse", "";
+    MALFORMED = "cert.malformed", High, fixed, "the certificate does not parse", "renew it; if it stays, look at what answers between this host and the PKI mount: openssl x509 -in FILE -noout says where it ends";
     VERSION = "cert.version", High, open, "not an X.509 v3 certificate", LEAF_ROLE;
-    UNIQUE_ID = "cert.unique-id", High, open, "issuer or subject unique identifier (RFC 5280 §4.1.2.8): webpki refuses it", "";
+    UNIQUE_ID = "cert.unique-id", High, open, "issuer or subject unique identifier (RFC 5280 §4.1.2.8): webpki refuses it", "have it issued again without issuerUniqueID and subjectUniqueID; OpenBao sets neither";
     SERIAL_ZERO = "serial.zero", High, open, "serial number zero (RFC 5280 §4.1.2.2)", LEAF_ROLE;
     SERIAL_NEGATIVE = "serial.negative", High, open, "negative serial number (RFC 5280 §4.1.2.2)", LEAF_ROLE;
     SERIAL_LONG = "serial.too-long", High, open, "serial number over 20 octets (RFC 5280 §4.1.2.2)", LEAF_ROLE;
-    SERIAL_SHORT = "serial.low-entropy", Low, open, "serial number under 64 bits", "";
+    SERIAL_SHORT = "serial.low-entropy", Low, open, "serial number under 64 bits", "renew it from an authority that draws serial numbers of 64 random bits and more, as OpenBao does";
     SIGNATURE_WEAK = "signature.weak", High, fixed, "signed with MD5 or SHA-1", "set signature_bits of role {role} to 256 or more, or 0";
-    SIGNATURE_DIFFERS = "signature.algorithm-differs", High, fixed, "inner and outer signature algorithm differ (RFC 5280 §4.1.1.2)", "";
+    SIGNATURE_DIFFERS = "signature.algorithm-differs", High, fixed, "inner and outer signature algorithm differ (RFC 5280 §4.1.1.2)", "have it issued again, and distrust where it came from: no authority signs so, and something changed it behind the signature";
     EXT_CRITICAL = "ext.unknown-critical", High, open, "critical extension that nobody here knows (RFC 5280 §4.2)",
         "remove the extension from role {role}: peers must refuse it";
-    EXT_DUPLICATE = "ext.duplicate", High, open, "extension present twice (RFC 5280 §4.2)", "";
-    EXT_MALFORMED = "ext.malformed", High, open, "extension that does not parse", "";
+    EXT_DUPLICATE = "ext.duplicate", High, open, "extension present twice (RFC 5280 §4.2)", "have it issued again with the extension once; look at what adds it a second time to the request or at role {role}";
+    EXT_MALFORMED = "ext.malformed", High, open, "extension that does not parse", "have it issued again with a well-formed extension; look at what the request or role {role} puts in by OID";
     CA_LEAF = "bc.ca-leaf", High, open, "the leaf is a certificate authority", "sign through role {role}, never sign-intermediate or sign-verbatim";
-    LEAF_PATH_LENGTH = "bc.path-length-on-leaf", Low, open, "pathLenConstraint without CA:TRUE (RFC 5280 §4.2.1.9)", "";
-    NC_LEAF = "nc.leaf", High, open, "name constraints on a leaf (RFC 5280 §4.2.1.10)", "";
-    AKI_ABSENT = "aki.absent", Medium, open, "no authority key identifier: strict Python refuses it (VERIFY_X509_STRICT)", "";
-    AKI_CRITICAL = "aki.critical", High, open, "critical authority key identifier (RFC 5280 §4.2.1.1): every peer refuses it", "";
-    SKI_CRITICAL = "ski.critical", High, open, "critical subject key identifier (RFC 5280 §4.2.1.2): every peer refuses it", "";
+    LEAF_PATH_LENGTH = "bc.path-length-on-leaf", Low, open, "pathLenConstraint without CA:TRUE (RFC 5280 §4.2.1.9)", "have it issued again without pathLenConstraint: it says something of an authority only";
+    NC_LEAF = "nc.leaf", High, open, "name constraints on a leaf (RFC 5280 §4.2.1.10)", "have it issued again without name constraints: they belong on the intermediate";
+    AKI_ABSENT = "aki.absent", Medium, open, "no authority key identifier: strict Python refuses it (VERIFY_X509_STRICT)", "have it issued again with an authority key identifier, for which the issuer needs a subject key identifier";
+    AKI_CRITICAL = "aki.critical", High, open, "critical authority key identifier (RFC 5280 §4.2.1.1): every peer refuses it", "have it issued again with the extension not critical";
+    SKI_CRITICAL = "ski.critical", High, open, "critical subject key identifier (RFC 5280 §4.2.1.2): every peer refuses it", "have it issued again with the extension not critical";
 
     PAIR_MISMATCH = "pair.mismatch", High, fixed, "the certificate is for another key than ours", "renew again; if it stays, something between this host and OpenBao mixes up answers";
     KEY_OTHER = "key.other-algorithm", High, fixed, "another kind of key than asked for", KEY_TYPE;
     KEY_OUTSIDE = "key.outside-profile", High, fixed, "a kind of key that the profile does not allow", KEY_TYPE;
-    KEY_UNSOUND = "key.unsound", High, fixed, "the public key is not a sound one", "";
+    KEY_UNSOUND = "key.unsound", High, fixed, "the public key is not a sound one", "make a new key and have it certified; replace what made this one";
 
     EKU_ABSENT = "eku.absent", High, fixed, "no extended key usage: good for everything", EKU_FLAGS;
     EKU_MISSING = "eku.missing", High, fixed, "a required extended key usage is missing", EKU_FLAGS;
     EKU_ANY = "eku.any", High, fixed, "anyExtendedKeyUsage", EKU_FLAGS;
     EKU_EXTRA = "eku.extra", High, fixed, "an extended key usage that the profile does not allow", EKU_FLAGS;
-    EKU_CRITICAL = "eku.critical", Medium, open, "critical extended key usage", "";
+    EKU_CRITICAL = "eku.critical", Medium, open, "critical extended key usage", "have it issued again with the extension not critical, as OpenBao writes it: some peers refuse what they do not know in it";
     KU_MISSING = "ku.missing", High, fixed, "a required key usage is missing", KEY_USAGE;
     KU_EXTRA = "ku.extra", High, fixed, "a key usage that the profile does not allow", KEY_USAGE;
     KU_CA = "ku.ca-on-leaf", High, fixed, "keyCertSign or cRLSign on a leaf", KEY_USAGE;
     KU_EC = "ku.ec-encipherment", Medium, open, "encipherment on an EC key (RFC 8813 §3)", EC_USAGE;
     KU_RSA = "ku.rsa-key-agreement", Medium, open, "keyAgreement on an RSA key (RFC 4055 §1.2)", RSA_USAGE;
-    KU_NOT_CRITICAL = "ku.not-critical", Low, open, "key usage is not critical (RFC 5280 §4.2.1.3)", "";
+    KU_NOT_CRITICAL = "ku.not-critical", Low, open, "key usage is not critical (RFC 5280 §4.2.1.3)", "have it issued again with keyUsage critical, as OpenBao writes it";
 
     NAME_MISSING = "name.missing", High, fixed, "a name that was asked for is missing", NAMES;
     NAME_EXTRA = "name.extra", High, fixed, "a name that nobody asked for", NAMES;
@@ -166,14 +166,14 @@ catalogue! {
     NAME_WILDCARD = "name.wildcard", High, fixed, "a wildcard that the profile forbids", "set allow_wildcard_certificates=false on role {role} and ask for plain names";
     NAME_CN_OTHER = "name.cn-other", High, fixed, "another common name than asked for", NAMES;
     NAME_CN_ABSENT = "name.cn-absent", High, fixed, "no common name although one was asked for", NAMES;
-    NAME_CN_SPELLING = "name.cn-spelling", Low, open, "the common name looks like a name or address and is not spelled like any of the names", "";
-    NAME_CN_WILDCARD = "name.cn-beside-wildcard", Low, open, "the common name is covered by a wildcard alone, and not spelled like any of the names", "";
-    NAME_TWICE = "name.twice", Low, open, "the same name twice", "";
+    NAME_CN_SPELLING = "name.cn-spelling", Low, open, "the common name looks like a name or address and is not spelled like any of the names", "ask for a common name that is one of the names, in the same spelling";
+    NAME_CN_WILDCARD = "name.cn-beside-wildcard", Low, open, "the common name is covered by a wildcard alone, and not spelled like any of the names", "ask for the common name among the names also, or for none";
+    NAME_TWICE = "name.twice", Low, open, "the same name twice", "name it once in the settings, and once in the request";
     NAME_SUBJECT = "name.subject-extra", Low, open, "subject attributes that nobody asked for",
         "clear organization, ou, country and the like on role {role}, or name them in `subject` of the certificate in the settings";
     NAME_SUBJECT_MISSING = "name.subject-missing", High, fixed, "a subject attribute that the settings name is missing", SUBJECT;
-    SAN_CRITICAL = "name.san-critical", Low, open, "critical subject alternative name beside a subject (RFC 5280 §4.2.1.6)", "";
-    SAN_NOT_CRITICAL = "name.san-not-critical", Medium, open, "subject alternative name not critical although the subject is empty: strict Python refuses it", "";
+    SAN_CRITICAL = "name.san-critical", Low, open, "critical subject alternative name beside a subject (RFC 5280 §4.2.1.6)", "have it issued again with the names not critical: only without a subject they have to be";
+    SAN_NOT_CRITICAL = "name.san-not-critical", Medium, open, "subject alternative name not critical although the subject is empty: strict Python refuses it", "ask for a common name, or have it issued again with the names critical";
 
     NOT_YET_VALID = "validity.not-yet-valid", High, fixed, "not valid yet", "compare this host's clock with OpenBao's";
     EXPIRED = "validity.expired", High, fixed, "expired", "renew it; if it was just signed, compare this host's clock with OpenBao's, and look at ttl and not_after_bound of role {role}";
@@ -222,23 +222,23 @@ catalogue! {
     ANCHOR_EKU = "anchor.eku", Low, open, "extended key usage on the root: OpenSSL applies it to everything below", CA_SHAPE;
     ANCHOR_AKI = "anchor.aki", Medium, open, "the root's authority key identifier does not name itself: OpenSSL refuses it", CA_SHAPE;
 
-    CHAIN_ROOT = "chain.root-included", Low, open, "the root is among the intermediates", "";
-    CHAIN_DUPLICATE = "chain.duplicate", Low, open, "a certificate is there twice", "";
-    CHAIN_LEAF = "chain.leaf-included", Low, open, "the leaf is among the intermediates", "";
-    CHAIN_SURPLUS = "chain.surplus", Low, open, "a certificate that is on no path of ours", "";
+    CHAIN_ROOT = "chain.root-included", Low, open, "the root is among the intermediates", "take the root out of the chain: who trusts it has it, and who does not gains nothing";
+    CHAIN_DUPLICATE = "chain.duplicate", Low, open, "a certificate is there twice", "take the second one out of the chain";
+    CHAIN_LEAF = "chain.leaf-included", Low, open, "the leaf is among the intermediates", "take the leaf out of the file of intermediates: it is sent once already";
+    CHAIN_SURPLUS = "chain.surplus", Low, open, "a certificate that is on no path of ours", "take it out of the chain, unless peers with another root need it";
     CHAIN_SAME_NAME = "chain.same-name", Medium, open, "another certificate of an issuer's name: OpenSSL cannot backtrack over it", CHAIN;
-    CHAIN_ORDER = "chain.order", Low, open, "intermediates out of order", "";
+    CHAIN_ORDER = "chain.order", Low, open, "intermediates out of order", "put each certificate behind the one that it signed, the leaf's issuer first";
     CHAIN_MALFORMED = "chain.malformed", Medium, open, "a certificate of the chain does not parse", CHAIN;
     CHAIN_TOO_MANY = "chain.too-many", High, fixed, "more certificates than any chain needs", CHAIN;
 
     PEM_PRIVATE_KEY = "pem.private-key", High, fixed, "a private key among the certificates",
         "sign a CSR with pki/sign/{role}, never pki/issue: the key is made on this host; treat the one that was sent as leaked";
-    PEM_NO_CERTIFICATE = "pem.no-certificate", High, fixed, "no certificate where one should be", "";
-    PEM_MALFORMED = "pem.malformed", Medium, open, "a CERTIFICATE block that does not decode", "";
-    PEM_OTHER_BLOCK = "pem.other-block", Low, open, "a block that is no certificate", "";
-    PEM_GARBAGE = "pem.garbage", Low, open, "text outside the blocks", "";
-    PEM_BOM = "pem.bom", Medium, open, "a byte order mark", "";
-    PEM_CRLF = "pem.crlf", Low, open, "lines that end in CR LF", "";
+    PEM_NO_CERTIFICATE = "pem.no-certificate", High, fixed, "no certificate where one should be", "write a PEM certificate there, or name the file that holds it";
+    PEM_MALFORMED = "pem.malformed", Medium, open, "a CERTIFICATE block that does not decode", "write the file again from its source, without the block that is damaged";
+    PEM_OTHER_BLOCK = "pem.other-block", Low, open, "a block that is no certificate", "take the block out of the file: some readers stop at it";
+    PEM_GARBAGE = "pem.garbage", Low, open, "text outside the blocks", "take the lines out, if something does not read the file: openssl x509 -in FILE writes the first block alone";
+    PEM_BOM = "pem.bom", Medium, open, "a byte order mark", "remove the first three bytes of the file: sed -i '1s/^\\xef\\xbb\\xbf//' FILE";
+    PEM_CRLF = "pem.crlf", Low, open, "lines that end in CR LF", "convert it: sed -i 's/\\r$//' FILE";
 }
 
 #[cfg(test)]

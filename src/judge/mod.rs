@@ -12,6 +12,7 @@ pub mod cert;
 pub mod chain;
 pub mod container;
 pub mod crl;
+pub mod der;
 pub mod form;
 mod gate;
 #[cfg(test)]

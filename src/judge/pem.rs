@@ -7,14 +7,15 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use super::lint::{self, Findings};
+use crate::model::text;
 
 const CERTIFICATE: &str = "CERTIFICATE";
 
 /// The certificates of a PEM text in their order, as DER that is not parsed yet; what else is there goes into the findings.
 #[must_use]
-pub fn read(text: &str, findings: &mut Findings<'_>) -> Vec<Vec<u8>> {
-    let plain = text.trim_start_matches('\u{feff}');
-    if plain.len() != text.len() {
+pub fn read(pem: &str, findings: &mut Findings<'_>) -> Vec<Vec<u8>> {
+    let plain = pem.trim_start_matches('\u{feff}');
+    if plain.len() != pem.len() {
         findings.add(&lint::PEM_BOM, "text that begins with a block", "U+FEFF");
     }
     if plain.contains("\r\n") {
@@ -32,6 +33,10 @@ pub fn read(text: &str, findings: &mut Findings<'_>) -> Vec<Vec<u8>> {
                 block = Some((label, opening(label)));
             }
             (Some((label, body)), None, Some(end)) if end == label => close(label, body, &mut certificates, findings),
+            (open, None, None) if flattened(line).is_some() => {
+                findings.add(&lint::PEM_MALFORMED, "BEGIN, base64 and END on lines of their own", FLATTENED);
+                block = open;
+            }
             (Some((label, mut body)), None, None) => {
                 if label == CERTIFICATE {
                     body.push_str(line);
@@ -52,9 +57,25 @@ pub fn read(text: &str, findings: &mut Findings<'_>) -> Vec<Vec<u8>> {
     certificates
 }
 
+/// What is said of a line that begins as a boundary and goes on as something else.
+pub const FLATTENED: &str = "a line that begins with \"-----BEGIN\" and is no PEM line (its line breaks are lost)";
+/// What mends it.
+pub const UNFLATTEN: &str = "give it its line breaks back: sed -E 's/ *-----(BEGIN|END) [A-Z0-9 ]+----- */\\n&\\n/g' FILE | \
+                             sed -E 's/^ +| +$//g; /^-----/!s/ /\\n/g; /^$/d' | fold -w 64 > FILE.new, of a key with mode 0600";
+
 /// The label of a `-----BEGIN LABEL-----` or `-----END LABEL-----` line.
-fn boundary<'a>(line: &'a str, which: &str) -> Option<&'a str> {
-    line.strip_prefix("-----")?.strip_prefix(which)?.strip_prefix(' ')?.strip_suffix("-----")
+#[must_use]
+pub fn boundary<'a>(line: &'a str, which: &str) -> Option<&'a str> {
+    let rest = line.strip_prefix("-----")?.strip_prefix(which)?.strip_prefix(' ')?.strip_suffix("-----")?;
+    text::pem_label(rest)
+}
+
+/// The label of a line that begins as `-----BEGIN LABEL-----` does and is not ended by it, empty where there is none: with its line breaks
+/// lost the whole block is one line, and that line may hold a private key.
+#[must_use]
+pub fn flattened(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("-----BEGIN ")?;
+    boundary(line, "BEGIN").is_none().then(|| rest.split_once("-----").and_then(|(label, _)| text::pem_label(label)).unwrap_or_default())
 }
 
 fn opening(label: &str) -> String {
@@ -160,6 +181,38 @@ mod tests {
             let (certificates, findings) = read_all(&text);
             assert_eq!((certificates.len(), ids(&findings)), (count, expected.to_vec()), "{what}");
             assert!(certificates.iter().all(|certificate| *certificate == der), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_short_and_ends_in_five_dashes() {
+        let long = ["WORD"; 14].join(" ");
+        for (line, label, flat) in [
+            ("-----BEGIN X509 CRL-----", Some("X509 CRL"), None),
+            ("-----BEGIN -----", None, Some("")),
+            ("-----BEGIN PRIVATE KEY-----MIGH-----END PRIVATE KEY-----", None, Some("PRIVATE KEY")),
+            ("-----BEGIN PRIVATE KEY----- MIGH -----END PRIVATE KEY-----", None, Some("PRIVATE KEY")),
+            ("-----BEGIN PRIVATE KEY-----MIGH", None, Some("PRIVATE KEY")),
+            ("-----BEGIN MIGHAgEAMBMGByqGSM49-----", None, Some("")),
+            ("-----BEGIN PRIVATE KEY", None, Some("")),
+            ("----BEGIN PRIVATE KEY-----", None, None),
+        ] {
+            assert_eq!((boundary(line, "BEGIN"), flattened(line)), (label, flat), "{line}");
+        }
+        assert_eq!(boundary(&format!("-----BEGIN {long}-----"), "BEGIN"), None);
+    }
+
+    #[test]
+    fn a_key_whose_line_breaks_are_lost_is_never_repeated() {
+        let good = write(&Pki::new().leaf());
+        let key = Pki::new().key.serialize_pem();
+        for lost in
+            [key.replace('\n', ""), key.replace('\n', " "), key.replacen('\n', "", 1), key.replace("-----\n", "").replace('\n', "-----\n")]
+        {
+            let (certificates, findings) = read_all(&format!("{good}{lost}\n{good}"));
+            assert_eq!(certificates.len(), 2, "{findings:?}");
+            let base64 = key.lines().nth(1).unwrap();
+            assert!(ids(&findings).contains(&"pem.malformed") && !format!("{findings:?}").contains(&base64[20..36]), "{findings:?}");
         }
     }
 

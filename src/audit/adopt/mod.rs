@@ -178,6 +178,13 @@ impl Skipped {
     }
 }
 
+/// Certificates and keys whose path is known at the handshake only.
+fn from_variables(findings: &HostFindings) -> impl Iterator<Item = Skipped> {
+    let lint = &crate::audit::consumer::nginx::lints::FROM_VARIABLE;
+    let own = findings.list().iter().filter(|finding| finding.id == lint.id);
+    own.filter_map(|finding| finding.files.first().map(|file| Skipped::at(file, Path::new(&finding.found), lint.title)))
+}
+
 /// Looks at a host. It starts nothing and changes nothing.
 #[must_use]
 pub fn gather(view: &View, drivers: Drivers, at: Time) -> Adoption {
@@ -187,6 +194,7 @@ pub fn gather(view: &View, drivers: Drivers, at: Time) -> Adoption {
     let told = run::told(view, &mut unheard);
     let read = material::read(view, &told.wiring);
     let mut skipped = read.skipped;
+    skipped.extend(from_variables(&unheard));
     let anchor = material::commonest_root(&read.pairs);
     let look = Look { view, told: &told, drivers, anchor: anchor.as_ref() };
     let mut taken = Taken::default();

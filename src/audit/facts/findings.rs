@@ -146,7 +146,7 @@ impl HostFindings {
     /// An empty one for a host at a time.
     #[must_use]
     pub fn new(at: Time, host: &str) -> Self {
-        let host = text::one_line(host, text::SERVER_TEXT);
+        let host = text::one_line(&text::without_base64(host), text::SERVER_TEXT);
         Self { at, host, findings: Vec::new(), chains: Vec::new(), anchors: Vec::new(), known: BTreeMap::new() }
     }
 
@@ -171,9 +171,16 @@ impl HostFindings {
     pub fn add(&mut self, draft: NewFinding) {
         let safe = |words: &str| text::one_line(words, WORDS);
         let key = draft.object.key(draft.lint.id);
-        let (expected, found) = (safe(&draft.expected), safe(&draft.found));
+        // A line of a file that is no configuration at all may be one of a key.
+        let quoted = |words: &str| safe(&text::without_base64(words));
+        // A place in a file is named by a word of the file.
+        let within = |object: &str| match object.split_once('#') {
+            Some((path, place)) => format!("{}#{}", safe(path), quoted(place)),
+            None => safe(object),
+        };
+        let (expected, found) = (safe(&draft.expected), quoted(&draft.found));
         let files = draft.files.into_iter().map(|location| Location { path: safe(&location.path), line: location.line });
-        let evidence = draft.evidence.iter().map(|line| safe(line));
+        let evidence = draft.evidence.iter().map(|line| quoted(line));
         // The same file may be wrong in several lines; a certificate is wrong once, wherever it lies.
         let line = if draft.object.is_shared() { None } else { draft.target.line };
         let same = (key.clone(), line.map_or(String::new(), |line| line.to_string()), format!("{expected}\0{found}"));
@@ -202,7 +209,7 @@ impl HostFindings {
             remedy: safe(&draft.remedy),
             breaks: draft.breaks.iter().map(|peer| safe(peer)).collect(),
             since: draft.since,
-            object: Some(draft.object.map(safe)),
+            object: Some(draft.object.map(within)),
             waived: None,
         });
     }

@@ -2,7 +2,7 @@
 
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::io::look::LookError;
-use crate::judge::lint::catalogue;
+use crate::judge::lint::{Lint, catalogue};
 use crate::model::audit::{Location, Target};
 use crate::model::finding::Severity;
 
@@ -15,17 +15,51 @@ catalogue! {
 /// Says that a file could not be read.
 pub fn unreadable(findings: &mut HostFindings, target: Target, location: Location, error: &LookError) {
     let lint = if error.is_absent() { &ABSENT } else { &UNREADABLE };
-    findings.add(NewFinding::at(lint, target, location).expected("a file that can be read").found(error.to_string()));
+    findings.add(draft(lint, target, location, error));
 }
 
 /// Says that what a person asked about could not be read: then there is no answer.
 pub fn asked_for(findings: &mut HostFindings, target: Target, location: Location, error: &LookError) {
-    let draft =
-        NewFinding::at(&UNREADABLE, target, location).severity(Severity::High).expected("a file that can be read").found(error.to_string());
-    findings.add(if error.is_absent() { draft.remedy("correct the path") } else { draft });
+    findings.add(draft(&UNREADABLE, target, location, error).severity(Severity::High));
+}
+
+fn draft(lint: &'static Lint, target: Target, location: Location, error: &LookError) -> NewFinding {
+    let draft = NewFinding::at(lint, target, location).expected("a file that can be read").found(error.to_string());
+    match remedy(error) {
+        Some(remedy) => draft.remedy(remedy),
+        None => draft,
+    }
+}
+
+/// What helps, where it is neither the rights of who runs this nor known.
+fn remedy(error: &LookError) -> Option<String> {
+    match error {
+        LookError::Denied(_) => None,
+        LookError::Absent(_) => Some("correct the path".to_owned()),
+        LookError::Kind { expected, found, .. } => Some(format!("name {expected}, not {found}: nothing else is opened")),
+        LookError::TooLarge { limit, .. } => {
+            Some(format!("name the file of certificates itself: what is larger than {limit} bytes holds more than they, and is not read"))
+        }
+        LookError::Other { .. } => {
+            Some("mend what the system says of the path; a loop of links ends where one of them names a file".to_owned())
+        }
+    }
 }
 
 /// Says that a file could not be parsed, and where.
 pub fn malformed(findings: &mut HostFindings, target: Target, location: Location, expected: &str, found: &str) {
-    findings.add(NewFinding::at(&MALFORMED, target, location).expected(expected).found(found));
+    malformed_with(findings, target, location, expected, found, None);
+}
+
+/// The same, with what mends it where that is known.
+pub fn malformed_with(
+    findings: &mut HostFindings,
+    target: Target,
+    location: Location,
+    expected: &str,
+    found: &str,
+    remedy: Option<&'static str>,
+) {
+    let draft = NewFinding::at(&MALFORMED, target, location).expected(expected).found(found);
+    findings.add(if let Some(remedy) = remedy { draft.remedy(remedy) } else { draft });
 }

@@ -3,7 +3,7 @@
 use crate::judge::lint::catalogue;
 
 catalogue! {
-    ACCEPTED = "probe.accepted", Info, open, "both sides accept each other", "";
+    ACCEPTED = "probe.accepted", Info, open, "both sides accept each other", "nothing to do";
     UNREACHABLE = "probe.unreachable", High, open, "nobody answers there", "start the service, or correct address and port; look at firewalls on the way";
     STALLED = "probe.stalled", High, open, "the connection stands, and the handshake does not come to an end", "look at the service: it hangs, or something on the way holds its packets back";
     PLAIN_HTTP = "probe.plain-http", High, open, "plain HTTP is spoken there, no TLS", "call it by http:// and its own port, or turn TLS on at that listener";
@@ -29,5 +29,5 @@ catalogue! {
     PROXY_LINE = "probe.proxy-protocol", High, open, "the listener wants a line of the PROXY protocol before TLS, and closes without one", "call it through the load balancer that it stands behind, or take proxy_protocol out of the listener";
     STARTTLS_WANTED = "probe.starttls-wanted", High, open, "another protocol is spoken there, which goes over to TLS when it is asked (STARTTLS)", "ask again with --starttls and the protocol";
     SERVER_REFUSED = "probe.server-refused", High, open, "the server ended the handshake", "see the server's log at this time";
-    WE_REFUSED = "probe.we-refused", High, open, "we ended the handshake", "";
+    WE_REFUSED = "probe.we-refused", High, open, "we ended the handshake", "look at what the server sends, which is in the text: openssl s_client -connect HOST:PORT -showcerts; if it is more than clients take, shorten the chain or the list of names, else mend the server";
 }

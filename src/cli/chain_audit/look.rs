@@ -23,6 +23,8 @@ use crate::judge::pem;
 use crate::model::audit::Document;
 use crate::model::code::Code;
 use crate::model::profile::Purpose;
+use crate::model::report::SettingsError;
+use crate::model::text;
 
 /// Profiles, where no settings name another directory.
 const POLICIES: &str = "/etc/omens/policies";
@@ -133,7 +135,9 @@ fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
     let profile = match &arguments.profile {
         None => None,
         Some(word) => Some(config::profile(word, Path::new(POLICIES)).map_err(|errors| {
-            let words: Vec<String> = errors.iter().map(|error| error.text.clone()).collect();
+            let line = |line: Option<usize>| line.map_or_else(String::new, |line| format!("line {line}: "));
+            let said = |error: &SettingsError| line(error.line) + &text::without_base64(&error.text);
+            let words: Vec<String> = errors.iter().map(said).collect();
             let hint = errors.iter().find_map(|error| error.suggestion.clone()).unwrap_or_default();
             refused(Code::Profile, format!("--profile {word}: {}", words.join("; ")), &hint)
         })?),

@@ -14,10 +14,11 @@ use super::session::Session;
 use crate::audit::waivers::{FILE, Waivers};
 use crate::audit::{catalogue, report, sources};
 use crate::io::read;
-use crate::model::audit::{Document, Verdict};
+use crate::model::audit::{Document, SCHEMA, Verdict};
 use crate::model::code::Code;
 use crate::model::finding::Severity;
 use crate::model::report::{Report, RunError};
+use crate::model::text::{SERVER_TEXT, one_line, without_base64};
 
 /// Why there is no report.
 type Refused = RunError;
@@ -111,11 +112,36 @@ fn merge(files: &[PathBuf]) -> Result<Document, Refused> {
     for file in files {
         let bytes = read::file(file, report::merge::LIMIT).map_err(|error| refused(Code::Unreadable, error.to_string(), &error.hint()))?;
         let document: Document = serde_json::from_slice(&bytes).map_err(|error| {
-            refused(Code::Malformed, format!("{}: {error}", file.display()), "give it what `omens chain-audit --format json` printed")
+            refused(
+                Code::Malformed,
+                no_report(file, &bytes, &error),
+                "give it what `omens chain-audit --format json` of this version printed",
+            )
         })?;
         documents.push(document);
     }
     Ok(report::merge::join(documents))
+}
+
+/// What a file is that is no report to be merged.
+fn no_report(file: &Path, bytes: &[u8], error: &serde_json::Error) -> String {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        schema: String,
+    }
+    let expected = format!("{}: expected a report of the schema {SCHEMA}, found", file.display());
+    let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+    // An array would be taken for the fields of it.
+    let head = serde_json::from_slice::<Head>(bytes).ok().filter(|_| bytes.trim_ascii_start().starts_with(b"{"));
+    match head {
+        Some(head) if head.schema == SCHEMA => {
+            let said = error.to_string();
+            format!("{expected} one that is damaged: {}", one_line(&without_base64(&said), SERVER_TEXT))
+        }
+        Some(head) => format!("{expected} one of the schema {}", one_line(&without_base64(&head.schema), 64)),
+        None if is_json => format!("{expected} JSON without a schema"),
+        None => format!("{expected} no JSON"),
+    }
 }
 
 fn refused(code: Code, text: String, hint: &str) -> Refused {

@@ -23,7 +23,7 @@ catalogue! {
 
     RENEWAL_DUE = "validity.renewal-due", Low, open, "less than a third of its life is left: renewal is due", "renew it, and look at why its timer has not";
     EXPIRES_SOON = "validity.expires-soon", Medium, open, "less than a tenth of its life is left", "renew it now, and look at why its timer has not";
-    DATE_ENCODING = "validity.encoding", Low, open, "a date before 2050 as GeneralizedTime (RFC 5280 §4.1.2.5)", "";
+    DATE_ENCODING = "validity.encoding", Low, open, "a date before 2050 as GeneralizedTime (RFC 5280 §4.1.2.5)", "have it issued again with UTCTime for dates before 2050: some readers refuse the other form";
 
     PATH_DEEP = "path.too-deep", High, fixed, "more intermediates than were allowed", "allow more with --max-depth, or shorten the chain";
     CA_EXPIRES_SOON = "ca.expires-soon", Medium, open, "an intermediate with less than a tenth of its life left",

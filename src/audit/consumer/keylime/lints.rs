@@ -53,7 +53,7 @@ catalogue! {
         "set uuid to a fixed one of this host's own, or to \"hash_ek\"";
     UUID_MALFORMED = "keylime.uuid-malformed", High, open, "a malformed agent UUID: the agent warns and makes a new one at every start",
         "set uuid to a UUID such as uuidgen prints, or to \"hash_ek\"";
-    UUID = "keylime.agent-uuid", Info, open, "the agent's UUID", "";
+    UUID = "keylime.agent-uuid", Info, open, "the agent's UUID", "nothing, where the verifier and the registrar know the agent by it";
     DIRECTORY = "keylime.dir-overridden", Low, open, "KEYLIME_DIR of the environment overrides keylime_dir",
         "remove one of the two, so that relative names lead where the file says";
     CONTACT = "keylime.contact-address", Medium, open, "the verifier cannot reach the agent at the address that it is given",

@@ -56,6 +56,6 @@ catalogue! {
     KEY_UNDER_ROOT = "nginx.key-under-root", High, open, "a private key lies below a directory that is served",
         "move the key to a directory that no root or alias names, and replace it: it may have been downloaded";
     KEY_INLINE = "nginx.key-inline", High, open, "a private key stands in the configuration itself", "write it to a file with mode 0600, name that, and replace the key";
-    KEY_ELSEWHERE = "nginx.key-elsewhere", Info, open, "the key is in an engine or store: whether it fits is seen at the handshake only", "";
-    FROM_VARIABLE = "nginx.path-from-variable", Info, open, "the path is made of variables: what it names is known at the handshake only", "";
+    KEY_ELSEWHERE = "nginx.key-elsewhere", Info, open, "the key is in an engine or store: whether it fits is seen at the handshake only", "look at the handshake: omens probe HOST:PORT, or chain-audit HOST:PORT";
+    FROM_VARIABLE = "nginx.path-from-variable", Info, open, "the path is made of variables: what it names is known at the handshake only", "look at the handshake for each name: omens probe HOST:PORT, or chain-audit of the files themselves";
 }

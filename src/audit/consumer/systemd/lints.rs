@@ -16,7 +16,7 @@ catalogue! {
     KEY_UNKNOWN = "unit.key-unknown", Medium, open, "a setting that systemd does not know: it is ignored", "correct the name of the setting";
     LINE_IGNORED = "unit.line-ignored", Medium, open, "a line of a unit that systemd does not understand: it is ignored", "write it as NAME=VALUE below the section that it belongs to";
     REFUSED = "unit.refused", High, open, "systemd does not load a unit as it is written: it never starts", "correct the line; systemd-analyze verify checks the unit";
-    OVERRIDDEN = "unit.overridden", Info, open, "a drop-in changes what the unit itself says", "";
+    OVERRIDDEN = "unit.overridden", Info, open, "a drop-in changes what the unit itself says", "nothing, where it is meant: systemctl cat UNIT shows both; else take the line out of the drop-in";
     TOKEN = "unit.token", High, open, "a token or secret in the environment of a unit: every user may read it (systemctl show)",
         "revoke it, and use LoadCredential= or LoadCredentialEncrypted= with a file of mode 0600";
     FILE_TOKEN = "unit.token-file", Medium, open, "a token or secret in a file of environment variables", "use LoadCredential=, or log in without a stored token";

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::blocks::{Body, Cert};
+use super::blocks::Cert;
 use super::form::{self, Meant};
 use super::host::{HostMaterial, about};
 use super::key::{self, Key};
@@ -86,7 +86,7 @@ fn surplus(
         return;
     }
     let fits = |label: &str| if wanted == "CERTIFICATE" { label == wanted } else { label.ends_with(wanted) };
-    let own = file.content.blocks.iter().filter(|block| !matches!(block.body, Body::Broken(_)));
+    let own = file.content.blocks.iter().filter(|block| block.fault().is_none());
     let labels: Vec<&str> = own.map(|block| block.label.as_str()).collect();
     let Some(odd) = labels.iter().find(|label| !fits(label)) else { return };
     if labels.iter().any(|label| fits(label)) {

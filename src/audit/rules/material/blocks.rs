@@ -1,18 +1,15 @@
 //! A file of certificates and keys taken apart: PEM blocks (RFC 7468) with their lines, or one DER value. Of a private key nothing is kept
 //! but its public half. It must never judge.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use x509_parser::asn1_rs::FromDer as _;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::certification_request::X509CertificationRequest;
 use zeroize::Zeroizing;
 
-use super::container::{self, Container, Crl, Form, decode};
+use super::container::{self, Crl, Form};
+pub(super) use super::decoded::{Block, Body, Known};
+use super::decoded::{body, whole};
 pub(super) use super::held::Cert;
 use super::key::{self, Key};
-use crate::judge::cert::Facts;
+use crate::judge::pem::{self, boundary};
+use crate::model::text;
 
 /// As many blocks of one file are looked at; the largest bundles of roots hold some hundreds.
 const BLOCKS: usize = 4_000;
@@ -25,44 +22,6 @@ pub(super) struct Content {
     /// How it is written.
     pub(super) form: Form,
 }
-
-/// One block.
-#[derive(Debug)]
-pub(super) struct Block {
-    /// What stands behind `BEGIN`.
-    pub(super) label: String,
-    /// The line of `BEGIN`.
-    pub(super) line: u32,
-    /// What it holds.
-    pub(super) body: Body,
-    /// OpenSSL does not read it as it is written: a boundary shares its line or does not begin it, or an empty line is inside.
-    pub(super) odd: bool,
-}
-
-/// What a block holds.
-#[derive(Debug)]
-pub(super) enum Body {
-    /// A certificate.
-    Certificate(Arc<Cert>),
-    /// A private key.
-    Key(Key),
-    /// A request to be signed (RFC 2986).
-    Request,
-    /// A revocation list.
-    Crl(Box<Crl>),
-    /// OpenSSL does not see it: it takes the block before, which does not end, for all of it.
-    Swallowed,
-    /// Something else.
-    Other,
-    /// It does not decode.
-    Broken(String),
-}
-
-/// Authorities that were read before: of thousands of files most hold the same ones.
-pub(super) type Known = HashMap<Vec<u8>, Arc<Cert>>;
-
-/// As many are kept.
-const KNOWN: usize = 4_000;
 
 impl Content {
     /// Takes the bytes of a file apart.
@@ -116,16 +75,24 @@ impl Content {
         content
     }
 
-    fn line<'t>(&mut self, text: &'t str, line: &'t str, at: At, open: &mut Option<Open<'t>>, known: &mut Known) {
+    fn line<'t>(&mut self, all: &'t str, line: &'t str, at: At, open: &mut Option<Open<'t>>, known: &mut Known) {
         let trimmed = line.trim_start().trim_start_matches('\u{feff}');
-        let within = |block: &Open<'_>| text.get(block.body..at.start).unwrap_or_default();
+        let within = |block: &Open<'_>| all.get(block.body..at.start).unwrap_or_default();
+        if let Some(label) = pem::flattened(trimmed) {
+            if let Some(block) = open.take() {
+                self.push(block, Body::Broken(format!("a line that begins with \"-----BEGIN\" inside the block {}", block.label)));
+            }
+            self.push(Open { label, line: at.number, body: at.end, lost: false, odd: true }, Body::Flattened);
+            return;
+        }
         // Two files that were joined without a newline between them.
         if let Some((end, begin)) = trimmed.split_once("----------BEGIN ") {
             self.form.glued = self.form.glued.or(Some(at.number));
             if let Some(block) = open.take().filter(|_| end.starts_with("-----END ")) {
                 self.push(Open { odd: true, ..block }, body(block.label, within(&block), known));
             }
-            *open = begin.strip_suffix("-----").map(|label| Open { label, line: at.number, body: at.end, lost: false, odd: true });
+            let label = begin.strip_suffix("-----").and_then(text::pem_label);
+            *open = label.map(|label| Open { label, line: at.number, body: at.end, lost: false, odd: true });
             return;
         }
         let (begin, end) = (boundary(trimmed, "BEGIN"), boundary(trimmed, "END"));
@@ -231,73 +198,10 @@ struct Open<'t> {
     odd: bool,
 }
 
-fn boundary<'a>(line: &'a str, which: &str) -> Option<&'a str> {
-    line.strip_prefix("-----")?.strip_prefix(which)?.strip_prefix(' ')?.strip_suffix("-----")
-}
-
-fn body(label: &str, text: &str, known: &mut Known) -> Body {
-    let is_key = label.ends_with("PRIVATE KEY");
-    // RFC 1421 headers: OpenSSL's own encryption of the older key formats.
-    if is_key && (label.starts_with("ENCRYPTED") || text.contains("Proc-Type: 4,ENCRYPTED")) {
-        return Body::Key(Key::Encrypted);
-    }
-    if label.starts_with("TSS2 ") {
-        return Body::Key(Key::Sealed);
-    }
-    let Some(der) = decode(text) else { return Body::Broken(format!("the block {label} is no base64")) };
-    match label {
-        "CERTIFICATE" | "X509 CERTIFICATE" => certificate(&der, known).unwrap_or_else(Body::Broken),
-        "TRUSTED CERTIFICATE" => match X509Certificate::from_der(&der) {
-            // OpenSSL's own form: a certificate and what it is trusted for.
-            Ok((rest, _)) => certificate(der.get(..der.len() - rest.len()).unwrap_or(&der), known).unwrap_or_else(Body::Broken),
-            Err(_) => Body::Broken(format!("the block {label} is no certificate")),
-        },
-        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Body::Request,
-        "X509 CRL" => container::crl(&der).map_or_else(|| Body::Broken("the block X509 CRL is no revocation list".to_owned()), Body::Crl),
-        _ if is_key => Body::Key(Key::open(label, &der)),
-        _ => Body::Other,
-    }
-}
-
-fn certificate(der: &[u8], known: &mut Known) -> Result<Body, String> {
-    if let Some(cert) = known.get(der) {
-        return Ok(Body::Certificate(Arc::clone(cert)));
-    }
-    let facts = Facts::parse(der).map_err(|fault| fault.to_string())?;
-    let cert = Arc::new(Cert { der: der.to_vec(), facts });
-    if cert.is_ca() && known.len() < KNOWN {
-        known.insert(cert.der.clone(), Arc::clone(&cert));
-    }
-    Ok(Body::Certificate(cert))
-}
-
-/// One DER value: whatever it can be read as.
-fn whole(der: &[u8], known: &mut Known) -> Block {
-    let block = |label: &str, body| Block { label: label.to_owned(), line: 1, body, odd: false };
-    if let Ok(body) = certificate(der, known) {
-        return block("CERTIFICATE", body);
-    }
-    for label in ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"] {
-        let key = Key::open(label, der);
-        if key.is_plain() && key != Key::Damaged {
-            return block(label, Body::Key(key));
-        }
-    }
-    if X509CertificationRequest::from_der(der).is_ok() {
-        return block("CERTIFICATE REQUEST", Body::Request);
-    }
-    if let Some(crl) = container::crl(der) {
-        return block("X509 CRL", Body::Crl(crl));
-    }
-    let words = container::of_der(der).map_or("binary data that is neither a certificate nor a key", Container::words);
-    block("DER", Body::Broken(words.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::judge::kit::Pki;
-    use crate::judge::pem;
 
     fn seen(content: &Content) -> Vec<(&str, u32)> {
         let word = |body: &Body| match body {
@@ -308,6 +212,7 @@ mod tests {
             Body::Swallowed => "swallowed",
             Body::Other => "other",
             Body::Broken(_) => "broken",
+            Body::Flattened => "flattened",
         };
         content.blocks.iter().map(|block| (word(&block.body), block.line)).collect()
     }

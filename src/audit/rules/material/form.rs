@@ -1,12 +1,14 @@
 //! How a file of certificates is written: encoding, debris, and what else lies in it.
 
-use super::blocks::{Block, Body};
+use super::blocks::{Block, Body, Content};
 use super::host::about;
+use super::key::Key;
 use super::lints;
 use super::pem_cache::PemFile;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::wiring::Consumer;
 use crate::judge::lint::{self, Lint};
+use crate::judge::pem;
 use crate::model::audit::Location;
 use crate::model::finding::Severity;
 
@@ -90,18 +92,14 @@ pub(super) fn boundaries(file: &PemFile, consumer: &Consumer, findings: &mut Hos
 }
 
 fn broken(block: &Block, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u32>) -> NewFinding, findings: &mut HostFindings) {
-    let Body::Broken(found) = &block.body else { return };
+    let Some((found, remedy)) = block.fault() else { return };
+    let mended = |draft: NewFinding| if let Some(remedy) = remedy { draft.remedy(remedy) } else { draft };
     if block.label.contains("CERTIFICATE") && !block.label.contains("REQUEST") {
         let lint = if meant == Meant::Trust { &lints::TRUST_BROKEN } else { &lints::CERTIFICATE_BROKEN };
-        findings.add(draft(lint, Some(block.line)).expected("a certificate in base64 between BEGIN and END").found(found));
+        findings.add(mended(draft(lint, Some(block.line)).expected("a certificate in base64 between BEGIN and END").found(found)));
     } else if !block.label.contains("PRIVATE KEY") && block.label != "DER" {
-        findings.add(
-            draft(&lint::PEM_MALFORMED, Some(block.line))
-                .severity(Severity::Low)
-                .expected("blocks that decode")
-                .found(found)
-                .remedy("write the file again from its source, without the block that is damaged"),
-        );
+        let draft = draft(&lint::PEM_MALFORMED, Some(block.line)).severity(Severity::Low).expected("blocks that decode").found(found);
+        findings.add(mended(draft.remedy("write the file again from its source, without the block that is damaged")));
     }
 }
 
@@ -111,29 +109,40 @@ fn present(file: &PemFile, meant: Meant, draft: &dyn Fn(&'static Lint, Option<u3
     if content.certificates().next().is_some() {
         return true;
     }
-    let is_said = content.blocks.iter().any(|block| matches!(&block.body, Body::Broken(_)) && block.label.contains("CERTIFICATE"));
+    let is_said = content.blocks.iter().any(|block| block.fault().is_some() && block.label.contains("CERTIFICATE"));
     if is_said {
         return false;
     }
-    let found = match content.blocks.first().map(|block| &block.body) {
-        None if content.form.empty => "an empty file".to_owned(),
-        None => "no block at all".to_owned(),
-        Some(Body::Request) => "a certificate signing request".to_owned(),
-        Some(Body::Key(_)) => "a private key".to_owned(),
-        Some(Body::Crl(_)) => "a revocation list".to_owned(),
-        Some(Body::Broken(why)) => why.clone(),
-        Some(_) => content.blocks.first().map(|block| format!("a block {}", block.label)).unwrap_or_default(),
-    };
     let lint = match meant {
         Meant::Trust => &lints::TRUST_EMPTY,
         Meant::Chain if content.form.empty => &lints::CERTIFICATE_EMPTY,
         Meant::Chain => &lints::CERTIFICATE_OTHER,
     };
+    let draft = draft(lint, None).expected("a PEM certificate").found(instead(content));
     findings.add(match content.form.container {
-        Some(container) => draft(lint, None).expected("a PEM certificate").found(container.words()).remedy(container.conversion()),
-        None => draft(lint, None).expected("a PEM certificate").found(found),
+        Some(container) => draft.remedy(container.conversion()),
+        None => draft,
     });
     false
+}
+
+/// What a file without a certificate holds.
+pub(super) fn instead(content: &Content) -> String {
+    if let Some(container) = content.form.container {
+        return container.words().to_owned();
+    }
+    let Some(first) = content.blocks.first() else {
+        return if content.form.empty { "an empty file" } else { "no block at all" }.to_owned();
+    };
+    match &first.body {
+        Body::Request => "a certificate signing request".to_owned(),
+        Body::Key(Key::Encrypted) => "an encrypted private key".to_owned(),
+        Body::Key(_) => "a private key".to_owned(),
+        Body::Crl(_) => "a revocation list".to_owned(),
+        Body::Broken(why) => why.clone(),
+        Body::Flattened => pem::FLATTENED.to_owned(),
+        _ => format!("a block {}", first.label),
+    }
 }
 
 /// Adds the line of the file itself.

@@ -109,7 +109,7 @@ catalogue! {
         "write the root into bundle_file_path, and the intermediates behind the authority in cert_file_path";
     AUTHORITY_BUNDLE = "authority.bundle-unset", High, open, "an authority below another needs a bundle: the service does not start", "set bundle_file_path to the root, or keep one self-signed certificate in cert_file_path";
     UNREAD_FOR_SERVICE = "file.unreadable-for-service", High, open, "the account that a service runs as may not read a file that it needs", "give the account the right to enter the directories on the way and to read the file";
-    KEY_KIND = "key.kind-unknown", Info, open, "a private key of a kind that is not opened here: whether it belongs to its certificate is not known", "";
+    KEY_KIND = "key.kind-unknown", Info, open, "a private key of a kind that is not opened here: whether it belongs to its certificate is not known", "compare by hand: openssl pkey -in KEY -pubout and openssl x509 -in CERTIFICATE -noout -pubkey print the same";
     KEY_GO = "key.unusable-for-go", High, open, "a private key of a kind that Go does not read: the service does not start", "use a key of P-256, P-384, Ed25519, or RSA without a restriction to PSS";
     KEY_DER = "pair.key-der", High, open, "a private key in DER where services read PEM", "convert it: openssl pkey -inform der -in FILE -out FILE.pem";
 }

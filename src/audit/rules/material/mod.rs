@@ -6,6 +6,7 @@ mod blocks;
 mod calls;
 mod ciphers;
 mod container;
+mod decoded;
 mod form;
 mod held;
 mod key;

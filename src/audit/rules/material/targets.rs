@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Basis;
-use super::blocks::{Body, Cert, Content, Known};
-use super::{host, key, lints};
+use super::blocks::{Cert, Content, Known};
+use super::{form, host, key, lints};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::{chains, unread};
 use crate::io::look::{Kind, LookError};
@@ -90,13 +90,11 @@ impl Run<'_> {
             Err(error) => return unreadable(path, &error, findings),
         };
         for block in &content.blocks {
-            if let Body::Broken(why) = &block.body {
-                unread::malformed(findings, target(path), Location::line(path, block.line), "a certificate", why);
+            if let Some((why, remedy)) = block.fault() {
+                unread::malformed_with(findings, target(path), Location::line(path, block.line), "a certificate", why, remedy);
             }
         }
-        if content.blocks.is_empty() && (self.named || !content.form.empty) {
-            unread::malformed(findings, target(path), Location::file(path), "a certificate", "none");
-        }
+        self.without_certificate(path, &content, findings);
         let form = &content.form;
         let faults = [
             (form.glued, &lints::PEM_GLUED, "each boundary on its own line"),
@@ -118,6 +116,26 @@ impl Run<'_> {
             let fits = self.pair(path, &content, leaf, findings);
             self.judge(path, leaf, sent, fits, findings);
         }
+    }
+
+    /// Of a file that was named and holds none there is no answer, which is said. In a directory keys, requests and lists lie beside
+    /// certificates.
+    fn without_certificate(&self, path: &Path, content: &Content, findings: &mut HostFindings) {
+        let is_said = content.blocks.iter().any(|block| block.fault().is_some());
+        let is_beside = !self.named && (content.form.empty || !content.blocks.is_empty());
+        if is_said || is_beside || content.certificates().next().is_some() {
+            return;
+        }
+        let is_key_or_list = content.keys().next().is_some() || content.crls().next().is_some();
+        let remedy = match content.form.container {
+            Some(container) => container.conversion(),
+            None if is_key_or_list => "name the certificate's file as TARGET; a key is given by --key, a revocation list by --crl",
+            None => "name the file of the certificate, in PEM or DER, the leaf first",
+        };
+        let draft = NewFinding::at(&unread::MALFORMED, target(path), Location::file(path)).expected("a certificate").remedy(remedy);
+        let draft = draft.found(form::instead(content));
+        // Of a key who may read it was looked at.
+        findings.add(if is_key_or_list { draft.severity(Severity::Medium) } else { draft });
     }
 
     /// The first certificate is the leaf; the others are sent with it. One that is not for its key is rejected.

@@ -70,12 +70,10 @@ fn none(file: &PemFile, draft: &dyn Fn(&'static Lint, Option<u32>) -> NewFinding
             .add(draft(&lints::KEY_NONE, None).expected("a private key in PEM").found(container.words()).remedy(container.conversion()));
         return;
     }
-    let broken = file.content.blocks.iter().find_map(|block| match &block.body {
-        Body::Broken(why) if block.label.contains("KEY") || block.label == "DER" => Some((why, block.line)),
-        _ => None,
-    });
-    if let Some((why, line)) = broken {
-        findings.add(draft(&lints::KEY_DAMAGED, Some(line)).expected("a private key in base64 between BEGIN and END").found(why));
+    let keys = file.content.blocks.iter().filter(|block| block.label.contains("KEY") || ["DER", ""].contains(&block.label.as_str()));
+    if let Some(((why, remedy), line)) = keys.filter_map(|block| Some((block.fault()?, block.line))).next() {
+        let draft = draft(&lints::KEY_DAMAGED, Some(line)).expected("a private key in base64 between BEGIN and END").found(why);
+        findings.add(if let Some(remedy) = remedy { draft.remedy(remedy) } else { draft });
         return;
     }
     let found = match file.content.blocks.first().map(|block| &block.body) {

@@ -88,3 +88,33 @@ fn damaged_files_never_break_the_audit() {
         assert!(silent.is_empty(), "{silent:?}");
     }
 }
+
+#[test]
+fn a_named_file_without_a_certificate_is_no_silence() {
+    let mut estate = Estate::new();
+    estate.anchors = vec![estate.pki.root.der.clone()];
+    let key = certs::key().serialize_pem();
+    let block = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+    let rows: [(&str, String, Severity, &str, &str); 8] = [
+        ("empty", String::new(), Severity::High, "an empty file", "name the file"),
+        ("blank", " \n\n".to_owned(), Severity::High, "an empty file", "name the file"),
+        ("request", block("CERTIFICATE REQUEST"), Severity::High, "a certificate signing request", "name the file"),
+        ("pkcs7", block("PKCS7"), Severity::High, "a PKCS#7 file", "openssl pkcs7"),
+        ("other", block("EC PARAMETERS"), Severity::High, "a block EC PARAMETERS", "name the file"),
+        ("encrypted", block("ENCRYPTED PRIVATE KEY"), Severity::Medium, "an encrypted private key", "--key"),
+        ("key", key.clone(), Severity::Medium, "a private key", "--key"),
+        ("flat", key.replace('\n', ""), Severity::High, "its line breaks are lost", "fold -w 64"),
+    ];
+    for (what, text, severity, words, remedy) in rows {
+        let path = format!("/etc/tls/{what}.pem");
+        estate.put(&path, text, 0o600);
+        let document = target(&estate, &path);
+        let said = |f: &&crate::model::audit::Finding| f.id == "input.malformed" && f.found.contains(words) && f.remedy.contains(remedy);
+        let finding = document.findings.iter().find(said).unwrap_or_else(|| panic!("{what}: {:?}", document.findings));
+        assert_eq!(finding.severity, severity, "{what}");
+    }
+    // Beside certificates they are where they belong.
+    let beside = target(&estate, "/etc/tls").findings;
+    let malformed = |name: &str| beside.iter().any(|f| f.id == "input.malformed" && f.files.iter().any(|file| file.path.ends_with(name)));
+    assert!(!["empty.pem", "request.pem", "key.pem", "encrypted.pem"].iter().any(|name| malformed(name)) && malformed("flat.pem"));
+}
