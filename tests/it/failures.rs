@@ -50,7 +50,10 @@ fn a_strange_file_of_one_certificate_leaves_the_others_their_report() {
     std::fs::remove_file(&state).unwrap();
     std::fs::create_dir(&state).unwrap();
     let plan = estate.omens(&["plan"]);
-    assert_eq!((plan.code, plan.reasons("web"), plan.reasons("second")), (0, vec!["unreadable"], vec!["fresh"]), "{plan}");
+    assert_eq!((plan.code, plan.reasons("web"), plan.reasons("second")), (0, vec!["debt"], vec!["fresh"]), "{plan}");
     let status = estate.omens(&["status"]);
     assert_eq!((status.code, &status.cert("second")["healthy"]), (1, &true.into()), "{status}");
+    // What consumers find is told all the same.
+    let web = status.cert("web");
+    assert!(web["serial"].is_string() && web["live"] == 1 && web["healthy"] == false, "{status}");
 }
