@@ -42,6 +42,7 @@ use crate::io::look::View;
 use crate::model::code::Code;
 use crate::model::profile::Profile;
 use crate::model::report::SettingsError;
+use crate::model::text::without_base64;
 use service::Drivers;
 use settings::{Faults, MetricsFile, Paths, Remains, Settings};
 use shape::Errors;
@@ -127,6 +128,12 @@ fn in_order(mut errors: Vec<SettingsError>, main: &str, broken: bool) -> Vec<Set
     if broken {
         let lines: Vec<_> = errors.iter().filter(|e| e.code == Code::Syntax).map(|e| (e.file.clone(), e.line)).collect();
         errors.retain(|e| e.code == Code::Syntax || (e.code != Code::Missing && !lines.contains(&(e.file.clone(), e.line))));
+    }
+    // A file that was named by mistake may be a key, and a line of it stands for a key of the settings.
+    for error in &mut errors {
+        error.text = without_base64(&error.text).into_owned();
+        error.key = error.key.as_deref().map(|key| without_base64(key).into_owned());
+        error.suggestion = error.suggestion.as_deref().map(|words| without_base64(words).into_owned());
     }
     errors.sort_by(|a, b| (a.file != main, &a.file, a.line, a.column).cmp(&(b.file != main, &b.file, b.line, b.column)));
     errors
