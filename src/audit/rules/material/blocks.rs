@@ -274,6 +274,15 @@ mod tests {
     }
 
     #[test]
+    fn line_ends_that_are_written_out_or_lost_are_told_apart() {
+        let good = pem::write(&Pki::new().leaf());
+        let written_out = Content::read(good.replace('\n', "\\n").as_bytes());
+        assert_eq!((seen(&written_out), written_out.form.container), (vec![], Some(container::Container::LiteralNewlines)));
+        let lost = Content::read(good.replace('\n', "").as_bytes());
+        assert_eq!((seen(&lost), lost.form.container), (vec![("flattened", 1)], None));
+    }
+
+    #[test]
     fn junk_is_broken_and_never_more() {
         for junk in [&b"0"[..], b"\x30\x80\xff", b"-----BEGIN ", b"-----BEGIN A----------BEGIN B-----\n-----END B-----", &[0xff; 64]] {
             let content = Content::read(junk);
