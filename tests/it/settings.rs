@@ -379,9 +379,10 @@ fn every_shipped_profile_can_be_used() {
 #[test]
 fn what_cannot_be_read_is_one_error_with_a_way_out() {
     let etc = Etc::new();
-    assert_eq!(etc.errors(), ["unreadable: omens.toml: no such file or directory | name the settings with --config FILE"]);
+    let hint = "`omens init` prints settings for what this host uses, and /usr/share/doc/omens/examples/omens.toml is an example; name settings elsewhere with --config FILE";
+    assert_eq!(etc.errors(), [format!("unreadable: omens.toml: no such file or directory | {hint}")]);
     fs::create_dir(etc.path("omens.toml")).unwrap();
-    assert_eq!(etc.errors(), ["unreadable: omens.toml is a directory, expected a regular file | name the settings with --config FILE"]);
+    assert_eq!(etc.errors(), [format!("unreadable: omens.toml is a directory, expected a regular file | {hint}")]);
     fs::remove_dir(etc.path("omens.toml")).unwrap();
     fs::write(etc.path("omens.toml"), vec![b'#'; 1024 * 1024 + 1]).unwrap();
     assert_eq!(
