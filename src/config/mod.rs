@@ -101,9 +101,14 @@ pub fn by_reach(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
 /// # Errors
 /// As [`by_reach`].
 pub fn as_runs_find_them(options: &LoadOptions) -> Result<Settings, Box<Remains>> {
+    let checked = by_reach(&LoadOptions { check_secrets: true, ..options.clone() });
+    // Nearly always there is nothing to tell apart, and thousands of certificates are read once.
+    if checked.as_ref().is_ok_and(|settings| settings.faults.errors.is_empty()) {
+        return checked;
+    }
     let settings = by_reach(&LoadOptions { check_secrets: false, ..options.clone() })?;
     let of_another = View::host().meta(&settings.paths.state).is_ok_and(|meta| meta.uid != account::own_user());
-    if of_another { Ok(settings) } else { by_reach(&LoadOptions { check_secrets: true, ..options.clone() }) }
+    if of_another { Ok(settings) } else { checked }
 }
 
 /// The profile of this name, as a certificate's `profile` would find it, or of this file where the word holds a slash.
