@@ -77,9 +77,6 @@ fn service(unit: &Unit) -> Option<(Option<&Setting>, &'static str, &'static str)
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::rc::Rc;
-
     use super::super::unit;
     use super::*;
 
@@ -101,16 +98,7 @@ mod tests {
             ("Type=oneshot\nExecStart=/a\nRestart=on-failure", false),
             ("Type=dbus\nExecStart=/a", true),
         ] {
-            let unit::Parsed { settings, ignored } = unit::parse(&format!("[Service]\n{text}\n"), &Rc::from(Path::new("/u.service")));
-            let unit = Unit {
-                name: "u.service".to_owned(),
-                file: "/u".into(),
-                masked: false,
-                settings,
-                ignored,
-                dropins: Vec::new(),
-                wanted_by: Vec::new(),
-            };
+            let unit = unit::unit(&format!("[Service]\n{text}\n"));
             assert_eq!(service(&unit).is_some(), refused, "{text}");
         }
     }

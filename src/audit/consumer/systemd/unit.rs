@@ -250,22 +250,16 @@ pub(super) fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// A unit of this text and no more, for tests.
+#[cfg(test)]
+pub(super) fn unit(text: &str) -> Unit {
+    let Parsed { settings, ignored } = parse(text, &Rc::from(Path::new("/u.service")));
+    Unit { name: "u.service".to_owned(), file: "/u".into(), masked: false, settings, ignored, dropins: Vec::new(), wanted_by: Vec::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn unit(text: &str) -> Unit {
-        let Parsed { settings, ignored } = parse(text, &Rc::from(Path::new("/u.service")));
-        Unit {
-            name: "u.service".to_owned(),
-            file: "/u".into(),
-            masked: false,
-            settings,
-            ignored,
-            dropins: Vec::new(),
-            wanted_by: Vec::new(),
-        }
-    }
 
     #[test]
     fn settings_have_their_section_and_line_and_an_empty_one_takes_back() {
