@@ -194,11 +194,17 @@ check_installed() {
   "$PY" -c 'import sys; sys.exit(sys.version_info < (3, 9))' || die 125 "missing: $PY is older than 3.9"
   env --default-signal=HUP true 2>/dev/null || die 125 "missing: env of coreutils 8.31 or newer"
 }
+# Labs that start at the same time share the environments: one installs, the others wait. The lock ends with the subshell, so that no
+# daemon of the lab inherits it.
 make_venv() { # DIR REQUIREMENTS...
+  mkdir -p "$(dirname "$1")"
+  (flock 9; install_venv "$@") 9>"$1.lock"
+}
+install_venv() { # DIR REQUIREMENTS...
   local v=$1; shift
   [ "$(cat "$v/.ready" 2>/dev/null)" = "$*" ] && return 0
   say "installing $1 into $v"
-  rm -rf "$v"; "$PY" -m venv "$v"
+  rm -rf "$v"; "$PY" -m venv "$v" || die 125 "missing: $PY -m venv failed"
   "$v/bin/pip" -q --disable-pip-version-check install "$@" >&2 || die 125 "missing: pip could not install: $*"
   # `import gpg` is unconditional in Keylime, but only PGP-signed policies use it; the binding is not on PyPI as a wheel.
   "$v/bin/python" -c 'import gpg' 2>/dev/null ||
