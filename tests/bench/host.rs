@@ -75,7 +75,7 @@ fn files(nginx: &Path) {
 /// A redirect, and the site itself behind TLS.
 fn of_site(site: usize) -> String {
     let (tenant, name) = (site / OF_ONE, format!("app{site}.t{}.funlab.casa", site / OF_ONE));
-    let inside = if site % 7 == 0 { "        include snippets/inside.conf;\n" } else { "" };
+    let inside = if site.is_multiple_of(7) { "        include snippets/inside.conf;\n" } else { "" };
     format!(
         "# {name}\nserver {{\n    listen 80;\n    listen [::]:80;\n    server_name {name};\n    include snippets/acme.conf;\n    \
          location / {{ return 301 https://$host$request_uri; }}\n}}\nserver {{\n    listen 443 ssl http2;\n    listen [::]:443 ssl http2;\n    \

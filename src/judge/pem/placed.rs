@@ -55,7 +55,8 @@ mod tests {
         let lines = u32::try_from(good.lines().count()).unwrap();
         let begin = b"-----BEGIN CERTIFICATE-----";
         let cut = good.replace("-----END CERTIFICATE-----\n", "");
-        let rows: [(&str, String, &[(u32, &[u8])]); 7] = [
+        type Row<'a> = (&'a str, String, &'a [(u32, &'a [u8])]);
+        let rows: [Row<'_>; 7] = [
             ("one", good.clone(), &[(1, &der)]),
             ("behind text", format!("text\n{good}"), &[(2, &der)]),
             ("windows", good.replace('\n', "\r\n"), &[(1, &der)]),
