@@ -17,29 +17,37 @@ pub struct Placed {
 #[must_use]
 pub fn placed(text: &str, label: &str) -> Vec<Placed> {
     let mut all = Vec::new();
-    let mut open: Option<(u32, String)> = None;
+    let mut open: Option<Open> = None;
     for (line, number) in text.trim_start_matches('\u{feff}').lines().map(str::trim).zip(1_u32..) {
         if let Some(begun) = boundary(line, "BEGIN") {
-            all.extend(open.take().map(closed));
-            open = (begun == label).then(|| (number, String::new()));
+            all.extend(open.take().map(Open::close));
+            open = (begun == label).then(|| Open { line: number, text: String::new() });
         }
         let ends = boundary(line, "END").is_some();
-        if let Some((_, block)) = &mut open {
-            block.push_str(line);
-            block.push('\n');
+        if let Some(block) = &mut open {
+            block.text.push_str(line);
+            block.text.push('\n');
         }
         if ends {
-            all.extend(open.take().map(closed));
+            all.extend(open.take().map(Open::close));
         }
     }
-    all.extend(open.map(closed));
+    all.extend(open.map(Open::close));
     all
 }
 
-fn closed((line, block): (u32, String)) -> Placed {
-    let decoded: Result<(SectionKind, Vec<u8>), _> = PemObject::from_pem_slice(block.as_bytes());
-    let first = || block.lines().next().unwrap_or_default().as_bytes().to_vec();
-    Placed { line, der: decoded.map_or_else(|_| first(), |(_, der)| der) }
+/// A block that was begun.
+struct Open {
+    line: u32,
+    text: String,
+}
+
+impl Open {
+    fn close(self) -> Placed {
+        let decoded: Result<(SectionKind, Vec<u8>), _> = PemObject::from_pem_slice(self.text.as_bytes());
+        let first = || self.text.lines().next().unwrap_or_default().as_bytes().to_vec();
+        Placed { line: self.line, der: decoded.map_or_else(|_| first(), |(_, der)| der) }
+    }
 }
 
 #[cfg(test)]
