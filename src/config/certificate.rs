@@ -11,7 +11,7 @@ use super::shape::{Errors, Shape, Wrong, boolean, one_of, parsed, placed, quoted
 use super::tables::certificate as tables;
 use super::tree::{Node, Place, Value};
 use super::{renew_at, resident, value, window};
-use crate::io::account::{self, AccountError};
+use crate::io::account::{AccountError, Lookups};
 use crate::io::look::View;
 use crate::model::code::Code;
 use crate::model::key::{Keep, KeyAlgorithm};
@@ -35,7 +35,7 @@ pub(super) fn certificate<'a>(node: &'a Node, around: &Neighbours<'a>, errors: &
     let ttl = shape.required("ttl", placed(parsed(value::duration)));
     let names = Names::read(&shape);
     let key = shape.or("key", Key { algorithm: None, keep: around.keep() }, |node, errors| key(node, errors, around));
-    let owner = owner(&shape);
+    let owner = owner(&shape, &around.accounts);
     let before = shape.optional("before", driver::before);
     let install = shape.get("install").map_or(Some(Vec::new()), |node| driver::install(node, errors));
     let reload = shape.get("reload").map_or(Some(Vec::new()), |node| around.reload(node, errors));
@@ -212,10 +212,9 @@ fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<
     read.into_iter().collect()
 }
 
-fn owner(shape: &Shape<'_>) -> Option<Owner> {
-    let here = View::host();
-    let uid = shape.optional("owner", parsed(|name| account::user(name).map_err(|why| no_account(&why, name, here.accounts().users()))));
-    let gid = shape.optional("group", parsed(|name| account::group(name).map_err(|why| no_account(&why, name, here.accounts().groups()))));
+fn owner(shape: &Shape<'_>, accounts: &Lookups) -> Option<Owner> {
+    let uid = shape.optional("owner", parsed(|name| accounts.user(name).map_err(|why| no_account(&why, name, View::host().accounts().users()))));
+    let gid = shape.optional("group", parsed(|name| accounts.group(name).map_err(|why| no_account(&why, name, View::host().accounts().groups()))));
     Some(Owner { uid: uid?, gid: gid? })
 }
 

@@ -13,6 +13,7 @@ use super::settings::{Install, InstallKind, Paths};
 use super::shape::{Errors, Wrong, parsed};
 use super::tree::{self, Node, Place};
 use super::value;
+use crate::io::account::Lookups;
 use crate::model::key::Keep;
 use crate::model::name::CertName;
 use crate::model::profile::Profile;
@@ -39,6 +40,8 @@ pub(super) struct Neighbours<'a> {
     /// What all certificates of the settings are called, also those that are not read yet.
     all_names: BTreeSet<&'a str>,
     earlier_names: RefCell<BTreeMap<CertName, &'a Place>>,
+    /// The owners of keys.
+    pub(super) accounts: Lookups,
 }
 
 impl<'a> Neighbours<'a> {
@@ -57,6 +60,7 @@ impl<'a> Neighbours<'a> {
             taken: RefCell::default(),
             all_names: certificates.iter().filter_map(|node| node.text_of("name")).collect(),
             earlier_names: RefCell::default(),
+            accounts: Lookups::default(),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Names of the user database as numbers.
 #![expect(clippy::disallowed_methods, reason = "the door to the user database")]
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use nix::unistd::{Group, User};
 
 /// Why a name has no number.
@@ -54,6 +57,41 @@ pub fn group(name: &str) -> Result<u32, AccountError> {
     look_up("group", name, |name| Group::from_name(name).map(|found| found.map(|g| g.gid.as_raw())))
 }
 
+/// Accounts that one reading of the settings names, each looked up once: a lookup may read a file or ask a daemon, and a thousand
+/// certificates have a few owners. Not for longer than that reading, since accounts change.
+#[derive(Debug, Default)]
+pub struct Lookups {
+    users: RefCell<BTreeMap<String, u32>>,
+    groups: RefCell<BTreeMap<String, u32>>,
+}
+
+impl Lookups {
+    /// As [`user()`].
+    ///
+    /// # Errors
+    /// As [`user()`]; what failed is asked again.
+    pub fn user(&self, name: &str) -> Result<u32, AccountError> {
+        once(&self.users, name, user)
+    }
+
+    /// As [`group()`].
+    ///
+    /// # Errors
+    /// As [`group()`]; what failed is asked again.
+    pub fn group(&self, name: &str) -> Result<u32, AccountError> {
+        once(&self.groups, name, group)
+    }
+}
+
+fn once(known: &RefCell<BTreeMap<String, u32>>, name: &str, ask: impl Fn(&str) -> Result<u32, AccountError>) -> Result<u32, AccountError> {
+    if let Some(id) = known.borrow().get(name) {
+        return Ok(*id);
+    }
+    let id = ask(name)?;
+    known.borrow_mut().insert(name.to_owned(), id);
+    Ok(id)
+}
+
 fn look_up(kind: &'static str, name: &str, ask: impl Fn(&str) -> nix::Result<Option<u32>>) -> Result<u32, AccountError> {
     let unknown = || AccountError::Unknown { kind, name: name.to_owned() };
     if !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()) {
@@ -76,6 +114,22 @@ mod tests {
         assert_eq!(user("root").ok(), Some(0));
         assert_eq!(group("0").ok(), Some(0));
         assert_eq!(user("65534").ok(), Some(65534));
+    }
+
+    #[test]
+    fn an_account_is_asked_for_once_and_an_unknown_one_again() {
+        let (known, asked) = (RefCell::default(), RefCell::new(Vec::new()));
+        let ask = |name: &str| {
+            asked.borrow_mut().push(name.to_owned());
+            user(name)
+        };
+        for _ in 0..2 {
+            assert_eq!(once(&known, "root", ask).ok(), Some(0));
+            assert!(once(&known, "no-such-account", ask).is_err());
+        }
+        assert_eq!(*asked.borrow(), ["root", "no-such-account", "no-such-account"]);
+        let lookups = Lookups::default();
+        assert_eq!((lookups.user("root").ok(), lookups.group("65534").ok()), (Some(0), Some(65534)));
     }
 
     #[test]

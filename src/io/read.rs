@@ -203,6 +203,8 @@ fn open(shown: &Path, real: &Path, more: OFlags) -> Result<(File, Metadata), Rea
 }
 
 fn read(file: File, meta: &Metadata, path: &Path, limit: u64, bytes: &mut Vec<u8>) -> Result<(), ReadError> {
+    // Room at once, so that a file is read in one call and a second one that finds its end.
+    bytes.reserve(usize::try_from(meta.len().min(limit)).unwrap_or_default().saturating_add(1));
     // One byte more than allowed shows that a file grew, or that it hides its size as files of /proc do.
     let count = if meta.len() > limit { Ok(usize::MAX) } else { file.take(limit.saturating_add(1)).read_to_end(bytes) };
     let count = count.map_err(|e| ReadError::io("read", path, e))?;

@@ -34,6 +34,12 @@ pub struct Lists {
     signed: Mutex<BTreeMap<(usize, Fingerprint), bool>>,
 }
 
+/// Why these bytes are no list that can be used, in the words in which a path's findings say it.
+#[must_use]
+pub fn fault(der: &[u8]) -> Option<(&'static Lint, String)> {
+    List::read(0, der).err()
+}
+
 #[derive(Debug)]
 struct List {
     at: usize,

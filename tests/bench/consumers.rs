@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -13,11 +13,13 @@ use crate::lab::child::{Server, run};
 use crate::lab::estate::{Cert, Estate};
 use crate::lab::nginx::Nginx;
 use crate::lab::openbao::{NAMES, OpenBao, Options, binary};
+use crate::lab::spire::Spire;
 use crate::lab::{self, free_port, place, tool, wait_for};
 
 const SERVICES: usize = 10;
 const EACH: usize = 5;
 const ROUNDS: usize = 5;
+const FORCE: [&str; 3] = ["renew", "--all", "--force"];
 
 /// The part by itself.
 pub fn consumers() {
@@ -27,6 +29,7 @@ pub fn consumers() {
     nginx(&bao);
     openbao(&bao);
     keylime(&bao);
+    spire(&bao);
 }
 
 /// Fifty certificates, five for each of ten nginx.
@@ -61,11 +64,10 @@ fn many(bao: &OpenBao) {
     }
     let asked = |nginx: &Nginx| std::fs::read_to_string(nginx.dir.join("error.log")).unwrap_or_default().matches(", reconfiguring").count();
     let before: Vec<usize> = servers.iter().map(asked).collect();
-    let force = ["renew", "--all", "--force"];
     let mut costs: [Vec<Cost>; 3] = std::array::from_fn(|_| Vec::new());
     for _ in 0..ROUNDS {
         for (estate, costs) in [&all, &alone, &bare].into_iter().zip(&mut costs) {
-            costs.push(measure(&estate.command(&force), None));
+            costs.push(measure(&estate.command(&FORCE), None));
         }
     }
     let once = servers.iter().zip(&before).all(|(nginx, before)| asked(nginx) - before == ROUNDS);
@@ -83,12 +85,12 @@ fn many(bao: &OpenBao) {
     beside("CPU: all 50, with ten children nginx -s reload", &ms(times(&costs[0], |cost| cost.cpu)));
 }
 
-/// Renews it so often, beside this by hand; `child` says whether that is what omens runs as its child.
-fn row(name: &str, estate: &Estate, hand: impl Fn() -> Cost, child: bool) {
+/// Renews by this command so often, beside this by hand; `child` says whether that is what omens runs as its child.
+fn row(name: &str, renew: &Command, mut hand: impl FnMut() -> Cost, child: bool) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         theirs.push(hand());
-        ours.push(measure(&estate.command(&["renew", "--all", "--force"]), None));
+        ours.push(measure(renew, None));
     }
     let cpu = |costs: &[Cost]| median(&costs.iter().map(|cost| cost.cpu).collect::<Vec<_>>());
     let own = cpu(&ours).saturating_sub(if child { cpu(&theirs) } else { Duration::ZERO });
@@ -112,7 +114,7 @@ fn nginx(bao: &OpenBao) {
     assert_eq!(estate.renew().outcome("web"), "settled");
     let mut reload = Command::new(lab::program("nginx").expect("nginx"));
     reload.arg("-p").arg(&nginx.dir).arg("-c").arg(nginx.conf()).args(["-s", "reload"]);
-    row("nginx: reload", &estate, || measure(&reload, None), true);
+    row("nginx: reload", &estate.command(&FORCE), || measure(&reload, None), true);
 }
 
 /// Another OpenBao, whose listener has its certificate from the first.
@@ -138,7 +140,7 @@ fn openbao(bao: &OpenBao) {
     assert_eq!(estate.renew().code, 0);
     let mut kill = Command::new(lab::program("kill").expect("kill (procps)"));
     kill.args(["-HUP", &server.pid().to_string()]);
-    row("openbao: SIGHUP", &estate, || measure(&kill, None), false);
+    row("openbao: SIGHUP", &estate.command(&FORCE), || measure(&kill, None), false);
 }
 
 /// Registrar and verifier, as far as Keylime is installed.
@@ -198,7 +200,7 @@ fn keylime(bao: &OpenBao) {
         assert_eq!(first.code, 0, "{first}");
         let mut restart = lab_command("restart", &state);
         restart.arg(name);
-        row(&format!("keylime_{name}: restart, and 3 s in which it must stay"), &estate, || measure(&restart, None), true);
+        row(&format!("keylime_{name}: restart, and 3 s in which it must stay"), &estate.command(&FORCE), || measure(&restart, None), true);
     }
     run(lab_command("down", &state), Duration::from_secs(30));
 }
@@ -207,4 +209,32 @@ fn lab_command(what: &str, state: &PathBuf) -> Command {
     let mut command = Command::new("/bin/bash");
     command.arg(tool("keylime-lab.sh")).arg(what).arg(state).env("OMENS_LAB_PARENT", std::process::id().to_string());
     command
+}
+
+/// Server and agent, where they are built. They are never started anew for a certificate, so what is by hand is what that would take.
+fn spire(bao: &OpenBao) {
+    let Some(mut spire) = Spire::new() else {
+        return println!("*** SPIRE is not built here (`./run lab spire`, where Go is): its figures are missing");
+    };
+    let mut estate = Estate::at(bao);
+    spire.attested_by_certificates(NAMES[0], &estate.run_dir());
+    estate.certs =
+        ["server", "agent"].into_iter().zip(spire.drivers("")).map(|(name, driver)| Cert::web(name).reloaded_by(&driver)).collect();
+    estate.write();
+    assert_eq!(estate.renew().code, 0);
+    spire.up();
+    let first = estate.force();
+    for part in ["server", "agent"] {
+        assert_eq!(first.cert(part)["proof"], "served", "{first}");
+        let renew = estate.command(&["renew", part, "--force"]);
+        row(&format!("spire_{part}: SIGUSR1 and its log; by hand a restart"), &renew, || restarted(&mut spire, part), false);
+    }
+}
+
+/// The wall time until it serves again; what it computes meanwhile is no part of any renewal.
+fn restarted(spire: &mut Spire, part: &str) -> Cost {
+    let start = Instant::now();
+    spire.start(part);
+    wait_for("SPIRE to serve again", Duration::from_secs(60), || spire.serves(part));
+    Cost { wall: start.elapsed(), cpu: Duration::ZERO, peak_kib: 0 }
 }

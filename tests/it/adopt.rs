@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::lab::estate::omens;
+use crate::lab::spire::binary;
 use crate::lab::{guest, tool};
-use crate::spire_consumer::binary;
 use crate::systemd::{KEYLIME, keylime};
 
 const EXPECTED: [&str; 16] = [

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::lab::child::run;
 use crate::lab::estate::omens;
+use crate::lab::spire::binary;
 use crate::lab::{guest, place, tool};
-use crate::spire_consumer::binary;
 
 /// Step, exit code, outcome, proof, error code, nginx.service: what the guest prints when everything is as it should be.
 const EXPECTED: [&str; 12] = [

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::lab::child::run;
 use crate::lab::estate::omens;
 use crate::lab::openbao;
-use crate::spire_consumer::binary;
+use crate::lab::spire::binary;
 use crate::systemd::{KEYLIME, keylime};
 
 /// What `tests/demo/estate.sh` has to say yes to.

@@ -14,6 +14,7 @@ pub mod nginx;
 pub mod openbao;
 pub mod pki;
 pub mod place;
+pub mod spire;
 pub mod swtpm;
 
 use std::net::TcpListener;
