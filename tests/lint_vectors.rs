@@ -1,6 +1,7 @@
 //! The certificates of zlint's own tests through the judge: where a lint of zlint's and one of ours are the same rule (`fixtures/zlint.toml`), we
-//! find what it finds and pass what it passes. Rules for public authorities do not bind a private PKI and are not compared.
-//! `./run test` fetches the data; without it the test says so and proves nothing.
+//! find what it finds and pass what it passes; and pkilint finds in each of them what we find (`fixtures/pkilint.toml`), whose own test cases no
+//! registry carries. Rules for public authorities do not bind a private PKI and are not compared.
+//! `./run test` fetches the data and pkilint; without them the test says so and proves nothing.
 
 #![expect(
     clippy::disallowed_methods,
@@ -9,6 +10,8 @@
     reason = "a test reads its data, says what it did, and stops where that is broken"
 )]
 
+#[path = "vectors/pkilint.rs"]
+mod pkilint;
 #[path = "vectors/skipped.rs"]
 mod skipped;
 #[path = "vectors/zlint.rs"]
@@ -23,9 +26,10 @@ use omens::judge::{chain, pem};
 use omens::model::clock::Time;
 use omens::model::finding::Finding;
 use omens::model::profile::Purpose;
+use pkilint::Among;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use skipped::skipped;
-use zlint::{Place, Rule, Table, data, files, lints};
+use zlint::{Place, Table, data, files, lints};
 
 /// A chain in which nothing is wrong, for every certificate to stand in.
 struct Good {
@@ -99,9 +103,20 @@ fn missing() {
     skipped(&format!("zlint: its test certificates are not at {} (./run test fetches them, which needs Go)", data().display()));
 }
 
-fn says(rule: &Rule, found: &BTreeMap<Place, Vec<Finding>>) -> bool {
-    let of_place = found.get(&rule.place).into_iter().flatten();
-    of_place.into_iter().any(|finding| rule.ours.contains(&finding.id) && finding.found.contains(&rule.found))
+/// Whether one of these was found in this place, with these words.
+fn says(place: Place, ids: &[String], words: &str, found: &BTreeMap<Place, Vec<Finding>>) -> bool {
+    found.get(&place).into_iter().flatten().any(|finding| ids.contains(&finding.id) && finding.found.contains(words))
+}
+
+impl Among {
+    fn holds(self, found: &BTreeMap<Place, Vec<Finding>>) -> bool {
+        let is_authority = says(Place::Leaf, &[lint::CA_LEAF.id.to_owned()], "", found);
+        self == Self::All || is_authority == (self == Self::Authorities)
+    }
+
+    fn place(self) -> Place {
+        if self == Self::Authorities { Place::Authority } else { Place::Leaf }
+    }
 }
 
 #[test]
@@ -116,7 +131,7 @@ fn what_zlint_finds_is_found_and_what_it_passes_is_not() {
                 faults.push(format!("{}: no certificate in {file}", rule.lint));
                 continue;
             };
-            match (says(rule, found) == theirs, rule.differs.contains_key(file)) {
+            match (says(rule.place, &rule.ours, &rule.found, found) == theirs, rule.differs.contains_key(file)) {
                 (true, false) => agreed += 1,
                 (false, true) => explained += 1,
                 (true, true) => faults.push(format!("{}: {file} differs no more", rule.lint)),
@@ -135,6 +150,37 @@ fn what_zlint_finds_is_found_and_what_it_passes_is_not() {
     println!("zlint {}: {} certificates, {rules} rules, {agreed} as expected, {explained} explained", table.made_with, judged.len());
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
     assert!(judged.len() > 1_200 && agreed > 200, "only {} certificates, {agreed} as expected", judged.len());
+}
+
+/// Both ways, over all that pkilint reads: what it finds and we do not, and what we find and it does not.
+#[test]
+fn pkilint_and_we_find_the_same() {
+    let Some(judged) = judged() else { return };
+    let Some(theirs) = pkilint::findings(&data().join("testdata")) else {
+        return skipped(&format!("pkilint: it is not at {} (./run test installs it from PyPI)", pkilint::place().display()));
+    };
+    let table = pkilint::Table::read();
+    let (mut agreed, mut explained, mut faults) = (0, 0, Vec::new());
+    for rule in &table.rule {
+        assert!(rule.ours.iter().all(|id| lint::find(id).is_some()), "no finding is one of {:?}", rule.ours);
+        let of_rule = |(code, at): &(String, String)| rule.codes.contains(code) && at.contains(&rule.at);
+        for (file, found) in &theirs {
+            let Some(ours) = judged.get(file).filter(|ours| rule.among.holds(ours)) else { continue };
+            let (we, they) = (says(rule.among.place(), &rule.ours, &rule.found, ours), found.iter().any(of_rule));
+            match (we == they, rule.differs.get(file)) {
+                (true, None) => agreed += usize::from(we),
+                (false, Some(why)) if !why.is_empty() => explained += 1,
+                (true, Some(_)) => faults.push(format!("{:?}: {file} differs no more", rule.codes)),
+                (false, _) => {
+                    faults.push(format!("{:?} or {:?}: {file} has only {}", rule.codes, rule.ours, if we { "ours" } else { "theirs" }))
+                }
+            }
+        }
+    }
+    let compared = theirs.len();
+    println!("pkilint {}: {compared} certificates, {agreed} findings of both, {explained} of one and explained", table.made_with);
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+    assert!(compared > 1_000 && agreed > 600, "only {compared} certificates and {agreed} findings");
 }
 
 #[test]

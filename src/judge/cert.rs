@@ -14,6 +14,7 @@ use super::pair::{self, PublicKey};
 use crate::model::anchor::{Fingerprint, hex};
 use crate::model::clock::Time;
 use form::Outline;
+pub use form::issuer_of_list;
 pub use names::{Name, Names};
 
 /// Why bytes are no certificate.
@@ -257,7 +258,7 @@ const ATTRIBUTES: [(&str, &str); 10] = [
 ];
 
 /// A name in words, as [`Name`] shows it.
-pub(super) fn name_words(parsed: &X509Name<'_>) -> String {
+fn name_words(parsed: &X509Name<'_>) -> String {
     distinguished_name(parsed.as_raw())
 }
 
