@@ -125,6 +125,10 @@ pub(super) fn parse(directive: &Directive, module: Module, version: Option<Versi
             }
         }
     }
+    let has = |word: &str| directive.args.iter().skip(1).any(|arg| arg == word);
+    if has("udp") && has("ssl") {
+        return Err("udp beside ssl: TLS of nginx is over TCP".to_owned());
+    }
     Ok(listen)
 }
 
@@ -207,6 +211,7 @@ mod tests {
             ("1 default_server", Stream, Some([1, 22, 1]), false),
             ("1 default_server", Stream, Some([1, 25, 5]), true),
             ("10.0.0.1", Stream, None, false),
+            ("1 udp ssl", Stream, None, false),
         ];
         for (text, module, version, taken) in rows {
             let (list, _) = super::super::syntax::parse(&format!("listen {text};"), &std::rc::Rc::from(std::path::Path::new("/n")));
