@@ -87,7 +87,7 @@ pub(super) fn wire(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope:
         quic(reader, server, scope);
     }
     for ((listen, line), tls) in server.listens.iter().zip(tls) {
-        let Some(port) = listen.port.filter(|_| !listen.quic) else { continue };
+        let Some(port) = listen.port.filter(|_| !listen.quic && !listen.udp) else { continue };
         let consumer = reader.consumer(&server.label, line.unwrap_or(server.directive));
         let (names, pairs) =
             (server.names.iter().filter(|name| is_name(name)).cloned().collect(), if *tls { pairs.clone() } else { Vec::new() });
