@@ -119,7 +119,7 @@ impl Session {
     }
 
     async fn fill(&self, state: &mut State, again: bool) -> Result<Arc<Grant>, Refusals> {
-        let Tried { granted, refused } = self.log_in(Until::Granted).await;
+        let Tried { granted, refused, .. } = self.log_in(Until::Granted).await;
         let refused: Vec<Failure> = refused.into_iter().map(|one| one.failure).collect();
         let Some(Granted { grant, method, .. }) = granted.into_iter().next() else {
             let refusals = Refusals(refused);
@@ -132,7 +132,8 @@ impl Session {
         Ok(grant)
     }
 
-    /// Logs in by every auth method of the settings, to see which work. Whoever asked ends each of the tokens.
+    /// Logs in by every auth method of the settings, to see which work; what a login uses up is only looked at. Whoever asked ends each of the
+    /// tokens.
     pub async fn try_every_method(&self) -> Tried {
         self.log_in(Until::AllTried).await
     }

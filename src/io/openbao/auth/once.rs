@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::super::{Grant, Problem, Server, answer, is_success, json, refusal};
 use super::{approle, refused, unreadable};
 use crate::io::read;
+use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::openbao::{AppRole, Once};
@@ -31,9 +32,7 @@ pub(super) async fn log_in(server: &Server, method: &Once, credentials: Option<&
             Ok(Grant::ours(token, lease, Vec::new()))
         }
         Once::WrappedSecretId(AppRole { mount, role_id, secret_id, .. }) => {
-            let (role, of_role) = (format!("auth/{mount}/role/"), "/secret-id");
-            let is_one = |path: &str| path.starts_with(&role) && (path.ends_with(of_role) || path.ends_with("/custom-secret-id"));
-            let answer = unwrapped(server, secret_id, credentials, &is_one).await?;
+            let answer = unwrapped(server, secret_id, credentials, &|path| makes_secret_ids(mount, path)).await?;
             let secret_id = answer::unwrapped_secret_id(&answer).map_err(|why| server.malformed("sys/wrapping/unwrap", &why))?;
             let role_id = read::token(role_id, credentials).map_err(|why| unreadable(&why))?;
             approle::by(server, mount, role_id, secret_id).await
@@ -41,7 +40,7 @@ pub(super) async fn log_in(server: &Server, method: &Once, credentials: Option<&
     }
 }
 
-fn carried(token: Token) -> Result<Token, Problem> {
+pub(super) fn carried(token: Token) -> Result<Token, Problem> {
     if answer::is_carried_by_a_header(token.expose()) {
         return Ok(token);
     }
@@ -56,7 +55,7 @@ async fn unwrapped(
     is_expected: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let wrapping = carried(read::token(source, credentials).map_err(|why| unreadable(&why))?)?;
-    let made_by = creation_path(server, &wrapping).await?;
+    let made_by = wrapped(server, &wrapping).await?.made_by;
     if !is_expected(&made_by) {
         let text = format!("the wrapping token was made by {made_by}, which gives nothing to log in with here");
         return Err(refused(
@@ -73,12 +72,29 @@ async fn unwrapped(
     Err(used(&refusal::of_call(path, &answer, &grant.secrets(), server.clock.now())))
 }
 
+/// Whether this path of the auth method gives secret ids.
+pub(super) fn makes_secret_ids(mount: &str, path: &str) -> bool {
+    let of_a_role = path.strip_prefix("auth/").and_then(|path| path.strip_prefix(mount)).is_some_and(|path| path.starts_with("/role/"));
+    of_a_role && (path.ends_with("/secret-id") || path.ends_with("/custom-secret-id"))
+}
+
 #[derive(Deserialize)]
 struct Lookup {
     creation_path: String,
+    creation_time: Option<String>,
+    creation_ttl: Option<i64>,
 }
 
-async fn creation_path(server: &Server, wrapping: &Token) -> Result<String, Problem> {
+/// What is known of a wrapping token that was not used yet.
+pub(super) struct Wrapped {
+    /// The path whose answer it holds.
+    pub(super) made_by: String,
+    /// When it ends.
+    pub(super) ends: Option<Time>,
+}
+
+/// Asks about a wrapping token, which needs no login and does not use it up.
+pub(super) async fn wrapped(server: &Server, wrapping: &Token) -> Result<Wrapped, Problem> {
     #[derive(serde::Serialize)]
     struct Body<'a> {
         token: &'a str,
@@ -90,7 +106,9 @@ async fn creation_path(server: &Server, wrapping: &Token) -> Result<String, Prob
     }
     let data = answer::data(&answer.body).map_err(|why| server.malformed(path, &why))?;
     let lookup: Lookup = serde_json::from_value(data).map_err(|_| server.malformed(path, "no creation_path"))?;
-    Ok(lookup.creation_path)
+    let made = lookup.creation_time.as_deref().and_then(Time::parse);
+    let ends = made.zip(lookup.creation_ttl).map(|(made, seconds)| made.plus(seconds));
+    Ok(Wrapped { made_by: lookup.creation_path, ends })
 }
 
 /// A refusal to unwrap; what is the server's matter stays that.
