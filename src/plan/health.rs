@@ -34,7 +34,8 @@ pub fn is_healthy(tree: &Tree, moment: &Moment) -> bool {
     let is_proven = proof_of_live(tree) != Some(Proof::None);
     let is_deployed = is_proven && debt_of(tree).is_none() && tree.unpublished.is_none() && tree.missing_link.is_none();
     let is_ours = !matches!(tree.state_file, StateFile::Newer(_)) && !matches!(tree.rename, Rename::Conflict(_));
-    is_valid && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()
+    let signs = tree.refused_key().is_none();
+    is_valid && signs && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()
 }
 
 /// The last error, as long as it counts: until a later run had no cause to repeat it, which leaves the error where it stands unless it is of

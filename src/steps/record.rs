@@ -6,7 +6,7 @@ mod owed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use outside::{certificate_dir, forget_failure, note_failure, note_logins, note_revoked, noted, outlive_failure};
+pub use outside::{certificate_dir, forget_failure, note_failure, note_logins, note_refused_key, note_revoked, noted, outlive_failure};
 pub use owed::Replaced;
 
 use super::commit::Committed;
@@ -179,6 +179,7 @@ impl Notes {
         state.previous = committed.previous().or(noted).or(state.previous);
         state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
         state.trust = self.place.trusted();
+        state.key_refused = None;
         if replaced == Replaced::Revoked && committed.proof().is_in_use() && !was_seen {
             owed::owe(&self.place, state, committed, now);
         }

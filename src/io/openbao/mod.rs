@@ -37,7 +37,7 @@ pub use login::{Granted, Refusals, Refused, Tried, Untried, is_the_servers_matte
 pub use means::{Carried, HostIdentity, Means};
 pub use refusal::Problem;
 pub use roles::known_roles;
-pub use session::{Session, Unrevoked, ask_health};
+pub use session::{RefusedKey, Session, Unrevoked, ask_health};
 pub use skew::Skew;
 
 /// One OpenBao server.
