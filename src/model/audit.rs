@@ -43,6 +43,9 @@ pub struct Summary {
     pub low: usize,
     /// Worth knowing.
     pub info: usize,
+    /// How many of all of these are waived, and do not count for `--fail-on`.
+    #[serde(default)]
+    pub waived: usize,
 }
 
 impl Summary {
@@ -50,7 +53,13 @@ impl Summary {
     #[must_use]
     pub fn of(findings: &[Finding]) -> Self {
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-        Self { high: count(Severity::High), medium: count(Severity::Medium), low: count(Severity::Low), info: count(Severity::Info) }
+        Self {
+            high: count(Severity::High),
+            medium: count(Severity::Medium),
+            low: count(Severity::Low),
+            info: count(Severity::Info),
+            waived: findings.iter().filter(|finding| finding.waived.is_some()).count(),
+        }
     }
 }
 
@@ -225,6 +234,12 @@ pub struct Waived {
     pub reason: String,
     /// From then on it counts again.
     pub until: Time,
+}
+
+impl fmt::Display for Waived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "until {}: {}", self.until, self.reason)
+    }
 }
 
 /// What a peer of each kind says ([Peers](crate::judge#peers)): `accept` or `reject`.
