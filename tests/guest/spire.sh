@@ -7,12 +7,13 @@ mkdir -p /etc/spire /var/lib/spire/server /var/lib/spire/agent
 bao_up
 log_in /etc/omens/secret-id
 
-# settings AGENT-MORE: what one step adds to the agent's certificate.
+# settings MORE: what one step adds to both certificates.
 settings() {
   {
     settings_head
     certificate server infrastructure file
     driver server a_cert a_key ', ca = "ca_bundle_path", data = { agent_path_template = "/x509pop/cn/{{ .Subject.CommonName }}" }'
+    printf '%s\n' "${1:-}"
     certificate agent infrastructure file
     driver agent certificate_path private_key_path ''
     printf '%s\n' "${1:-}"
@@ -104,12 +105,12 @@ step issued "$both"
 up
 step first "$both"
 step happy "$both" --force
-# The agent's attestor looks at its pair: a hook spoils what is about to be published.
-printf '#!/bin/sh\n: >"$OMENS_DIR/key.pem"\n' >/usr/local/bin/spoil && chmod 755 /usr/local/bin/spoil
+# The agent's attestor looks at its pair, the server's at its roots: a hook spoils what is about to be published.
+printf '#!/bin/sh\n: >"$OMENS_DIR/key.pem"\n[ $OMENS_NAME = agent ] || : >"$OMENS_DIR/anchors.pem"\n' >/usr/local/bin/spoil && chmod 755 /usr/local/bin/spoil
 settings 'before = { exec = { command = ["/usr/local/bin/spoil"] } }'
-step refused agent --force
+step refused "$both" --force
 settings
-step mended agent
+step mended "$both"
 systemctl stop spire-agent spire-server
 step stopped "$both" --force
 up
@@ -119,6 +120,11 @@ for name in $both; do systemctl kill -s STOP "spire-$name"; done
 step hung "$both" --force
 for name in $both; do systemctl kill -s CONT "spire-$name"; done
 step awake "$both"
+# Slow: it takes its signal two seconds later.
+for name in $both; do systemctl kill -s STOP "spire-$name"; done
+(sleep 2; systemctl kill -s CONT spire-server spire-agent) &
+step slow "$both" --force
+wait
 # A signal that is taken, and data that are read at the start only.
 agent_conf "plugin_data { certificate_path = \"/run/omens/agent/live/fullchain.pem\" private_key_path = \"/run/omens/agent/live/key.pem\" }"
 systemctl restart spire-agent
@@ -126,17 +132,24 @@ step inline agent --force
 agent_conf "plugin_data_file = \"$(data agent)\""
 systemctl restart spire-agent
 step outside agent
-# Crash-looping: nothing that it is given makes it start.
-mkdir -p $ETC/spire-agent.service.d
-printf '[Service]\nExecStart=\nExecStart=/bin/false\nRestart=always\nRestartSec=1\n' >$ETC/spire-agent.service.d/broken.conf
+# Crash-looping: nothing that it is given makes it start; then for want of a key, which is published again.
+looping() { # NAME MORE
+  mkdir -p $ETC/"spire-$1".service.d
+  printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=3\n%s\n' "${2:-}" >$ETC/"spire-$1".service.d/looping.conf
+  systemctl daemon-reload
+  systemctl restart "spire-$1" || true
+  for _ in {1..100}; do [ "$(systemctl show -P SubState "spire-$1")" != auto-restart ] || return 0; sleep .1; done
+}
+for name in $both; do looping "$name" $'ExecStart=\nExecStart=/bin/false'; done
+step looping "$both" --force
+for name in $both; do rm $ETC/"spire-$name".service.d/looping.conf; done
 systemctl daemon-reload
-systemctl restart spire-agent || true
-step looping agent --force
-rm $ETC/spire-agent.service.d/broken.conf
-systemctl daemon-reload
-systemctl reset-failed spire-agent || true
-systemctl restart spire-agent
-step recovered agent
+systemctl stop spire-agent spire-server
+up
+step recovered "$both"
+: >/run/omens/agent/live/key.pem
+looping agent
+step healed agent
 # Attested, after all of this, as the same node.
 server agent list | grep -o 'spiffe://.*'
 bao_down

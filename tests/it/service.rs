@@ -449,7 +449,7 @@ echo "$PPID systemctl $*" >> "$here/calls"
 take() { cp "$(cat "$dir/file")" "$dir/read" && echo active > "$dir/state"; }
 refused() { if [ -e "$dir/refuses" ]; then echo "Job for $unit failed." >&2; exit 1; fi; }
 case "$*" in
-"show --property=LoadState,ActiveState,Job -- $unit")
+"show --property=LoadState,ActiveState,SubState,Job -- $unit")
   if [ -d "$dir" ]; then echo LoadState=loaded; else echo LoadState=not-found; fi
   echo "ActiveState=$(cat "$dir/state" 2>/dev/null || echo inactive)";;
 "reset-failed -- $unit") ;;
