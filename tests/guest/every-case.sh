@@ -17,11 +17,8 @@ ${2:-}
 TOML
   } >/etc/omens/omens.toml
 }
-site() { # FILE CERTIFICATE
-  printf 'user www-data;\npid /run/nginx.pid;\nerror_log /var/log/nginx/error.log;\nevents { }\nhttp { server { listen 127.0.0.1:443 ssl; %s return 200 ok; } }\n' "$2" >"$1"
-}
-site /etc/nginx/nginx.conf 'include /run/omens/web/nginx.conf;'
-site /etc/nginx/old.conf "ssl_certificate $work/old.crt; ssl_certificate_key $work/old.key;"
+site
+site "ssl_certificate $work/old.crt; ssl_certificate_key $work/old.key;" '' /etc/nginx/old.conf
 script() { # FILE COMMAND
   printf '#!/bin/sh\n%s\n' "$2" >"$1" && chmod 755 "$1"
 }
@@ -31,7 +28,7 @@ drop_in() { # TEXT, or nothing to remove it
   if [ -n "${1:-}" ]; then printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\n%s\n' "$1" >$ETC/nginx.service.d/case.conf; else rm -f $ETC/nginx.service.d/case.conf; fi
   systemctl daemon-reload
 }
-again() { systemctl reset-failed nginx 2>/dev/null || true; systemctl restart nginx || true; }
+again() { systemctl reset-failed nginx 2>/dev/null || true; systemctl restart nginx 2>/dev/null || true; }
 sha() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
 wire() {
   local served
