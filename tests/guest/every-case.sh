@@ -71,11 +71,11 @@ one() {
   step lying --force
   $4 end
   step honest
-  # Started anew by systemd every second: whatever it is given, and for want of a key that is published again.
+  # Started anew by systemd every second, whatever it is given; and minutes later, for want of a key, which is published again.
   drop_in $'ExecStart=\nExecStart=/bin/false\nRestart=always\nRestartSec=1'
   again
   step looping --force
-  drop_in $'Restart=always\nRestartSec=1'
+  drop_in $'Restart=always\nRestartSec=150'
   again
   step recovered
   : >/run/omens/web/live/key.pem

@@ -455,6 +455,7 @@ case "$*" in
 "reset-failed -- $unit") ;;
 "show --property=SubState,ActiveState,InvocationID -- $unit")
   echo "ActiveState=$(cat "$dir/state" 2>/dev/null || echo inactive) InvocationID=one";;
+"show --property=SubState -- $unit") echo SubState=dead;;
 "show --property=MainPID -- $unit") echo MainPID=0;;
 "show --property=ExecStart -- $unit") echo "ExecStart={ path=/usr/bin/bao ; argv[]=/usr/bin/bao server -config=/nowhere.hcl }";;
 "kill --kill-who=main --signal=HUP -- $unit" | "kill --kill-who=main --signal=USR2 -- $unit")

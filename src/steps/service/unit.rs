@@ -51,10 +51,14 @@ fn is_on_its_way(shown: &str) -> bool {
     has(shown, "ActiveState=deactivating") || (has_job && (has(shown, "ActiveState=inactive") || has(shown, "ActiveState=failed")))
 }
 
+fn has_ended(shown: &str) -> bool {
+    ENDED.iter().any(|state| has(shown, state))
+}
+
 /// One that has ended and that systemd is about to start again by itself has failed too: nobody can ask it anything, and its new files may be
 /// what it lacks.
 fn standing(shown: &str) -> ServiceState {
-    if has(shown, "ActiveState=failed") || ENDED.iter().any(|state| has(shown, state)) {
+    if has(shown, "ActiveState=failed") || has_ended(shown) {
         ServiceState::Failed
     } else if has(shown, "ActiveState=inactive") || has(shown, "ActiveState=deactivating") {
         ServiceState::Stopped
@@ -86,6 +90,8 @@ fn not_asked(unit: &str, why: &NotRun) -> Failure {
 
 /// Asks systemd to do this with a unit: `reload`, `restart` or `start`.
 pub(super) async fn ask(unit: &str, verb: &str) -> Result<Reply, Failure> {
+    // Of one that has ended and is about to be started again, a start waits until that is due (`RestartSec=`), and a restart does not.
+    let verb = if verb == "start" && has_ended(&properties(unit, "SubState").await?) { "restart" } else { verb };
     if verb != "reload" {
         // A fifth start within 10 s is refused otherwise; a unit that has not failed has nothing to be reset.
         let arguments = ["reset-failed", "--", unit].map(OsStr::new);
