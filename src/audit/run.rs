@@ -23,6 +23,7 @@ pub fn files(view: &View, targets: &[AuditTarget], given: &Given, findings: &mut
 
 /// The same for these services.
 pub fn files_of(known: &[&'static Service], view: &View, targets: &[AuditTarget], given: &Given, findings: &mut HostFindings) -> Wiring {
+    given.untrusted.iter().cloned().for_each(|untrusted| findings.add(untrusted));
     let basis = Basis::new(view, given);
     let mut wiring = Wiring::default();
     let mut scheduled = Vec::new();

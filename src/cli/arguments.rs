@@ -314,6 +314,16 @@ mod tests {
     }
 
     #[test]
+    fn every_command_says_what_it_does_and_not_what_its_type_is() {
+        let mut program = Arguments::command();
+        program.build();
+        for command in program.get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(about.starts_with(char::is_uppercase), "{}: {about}", command.get_name());
+        }
+    }
+
+    #[test]
     fn global_options_stand_before_and_after_the_command() {
         for line in ["omens --config /x --json -v renew --all --color never", "omens --color never renew --json --all -v --config /x"] {
             let global = parse(line).unwrap().global;

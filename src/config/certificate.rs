@@ -213,9 +213,10 @@ fn endpoints(drafts: Vec<DraftEndpoint<'_>>, names: &Names<'_>, profile: Option<
 }
 
 fn owner(shape: &Shape<'_>, accounts: &Lookups) -> Option<Owner> {
-    let here = View::host();
-    let uid = shape.optional("owner", parsed(|name| accounts.user(name).map_err(|why| no_account(&why, name, here.accounts().users()))));
-    let gid = shape.optional("group", parsed(|name| accounts.group(name).map_err(|why| no_account(&why, name, here.accounts().groups()))));
+    let uid =
+        shape.optional("owner", parsed(|name| accounts.user(name).map_err(|why| no_account(&why, name, View::host().accounts().users()))));
+    let gid = shape
+        .optional("group", parsed(|name| accounts.group(name).map_err(|why| no_account(&why, name, View::host().accounts().groups()))));
     Some(Owner { uid: uid?, gid: gid? })
 }
 

@@ -12,6 +12,7 @@ use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -33,7 +34,7 @@ const MAX_LINKS: usize = 40;
 #[derive(Debug)]
 pub struct View {
     root: Option<OwnedFd>,
-    accounts: Accounts,
+    accounts: OnceLock<Accounts>,
     lost: Lost,
 }
 
@@ -41,7 +42,7 @@ impl View {
     /// The host that this runs on.
     #[must_use]
     pub fn host() -> Self {
-        Self { root: None, accounts: Accounts::default(), lost: Lost::default() }.with_accounts()
+        Self { root: None, accounts: OnceLock::new(), lost: Lost::default() }
     }
 
     /// The host whose root directory this is; its `estate.toml` says what a copy has lost.
@@ -56,19 +57,13 @@ impl View {
             LostError::Root(if is_there { kind } else { LookError::of(directory, errno) })
         };
         let root = rustix::fs::openat(CWD, directory, flags, Mode::empty()).map_err(unreadable)?;
-        let mut view = Self { root: Some(root), accounts: Accounts::default(), lost: Lost::default() }.with_accounts();
+        let mut view = Self { root: Some(root), accounts: OnceLock::new(), lost: Lost::default() };
         match view.text(Path::new(lost::FILE)) {
             Ok(text) => view.lost = Lost::parse(&text)?,
             Err(error) if error.is_absent() => {}
             Err(error) => return Err(LostError::Root(error)),
         }
         Ok(view)
-    }
-
-    fn with_accounts(mut self) -> Self {
-        let read = |path: &str| self.text(Path::new(path)).unwrap_or_default();
-        self.accounts = Accounts::parse(&read("/etc/passwd"), &read("/etc/group"));
-        self
     }
 
     /// Whether this is not the host that this runs on: then nothing on the network is its own either.
@@ -84,10 +79,11 @@ impl View {
         self.lost.host.clone().or_else(from_file)
     }
 
-    /// Its accounts.
+    /// Its accounts, read when they are first asked for.
     #[must_use]
-    pub const fn accounts(&self) -> &Accounts {
-        &self.accounts
+    pub fn accounts(&self) -> &Accounts {
+        let read = |path: &str| self.text(Path::new(path)).unwrap_or_default();
+        self.accounts.get_or_init(|| Accounts::parse(&read("/etc/passwd"), &read("/etc/group")))
     }
 
     /// The content of a regular file, wiped when dropped, since it may hold a key.
@@ -187,7 +183,7 @@ impl View {
             let here = at.join(&name);
             let fd = self.open(&here, OFlags::PATH | OFlags::NOFOLLOW).map_err(|error| renamed(error, path))?;
             let mut meta = meta_of(&here, &fd)?;
-            self.lost.correct(&here, &mut meta, &self.accounts);
+            self.lost.correct(&here, &mut meta, || self.accounts());
             let kind = meta.kind;
             steps.push(Step { path: here.clone(), meta });
             if kind != Kind::Link {
@@ -212,7 +208,7 @@ impl View {
     fn step(&self, path: &Path) -> Result<Step, LookError> {
         let fd = self.open(path, OFlags::PATH)?;
         let mut meta = meta_of(path, &fd)?;
-        self.lost.correct(path, &mut meta, &self.accounts);
+        self.lost.correct(path, &mut meta, || self.accounts());
         Ok(Step { path: path.to_path_buf(), meta })
     }
 

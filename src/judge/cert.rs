@@ -6,13 +6,15 @@ mod names;
 
 use x509_parser::asn1_rs::{FromDer as _, oid};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::x509::{AlgorithmIdentifier, X509Name};
+use x509_parser::x509::{AlgorithmIdentifier, AttributeTypeAndValue, X509Name};
 
 use super::der;
 use super::oid::dotted;
 use super::pair::{self, PublicKey};
 use crate::model::anchor::{Fingerprint, hex};
 use crate::model::clock::Time;
+use form::Outline;
+pub use form::issuer_of_list;
 pub use names::{Name, Names};
 
 /// Why bytes are no certificate.
@@ -49,6 +51,8 @@ pub struct Facts {
     pub not_after: Time,
     /// Whether a date before 2050 is a GeneralizedTime (RFC 5280 §4.1.2.5).
     pub odd_dates: bool,
+    /// Whether a date is without seconds or in another time zone than Z (RFC 5280 §4.1.2.5).
+    pub unreadable_dates: bool,
     /// DER of the SubjectPublicKeyInfo.
     pub spki: Vec<u8>,
     /// What kind of key that is.
@@ -97,6 +101,8 @@ pub struct Extensions {
     pub duplicate: Vec<String>,
     /// Extensions whose value does not parse, dotted.
     pub malformed: Vec<String>,
+    /// Extensions that list nothing where something has to be (`SIZE (1..MAX)`), and a key usage that allows nothing, dotted.
+    pub empty: Vec<String>,
 }
 
 /// A set of usages.
@@ -164,22 +170,24 @@ impl Facts {
         }
         let tbs = &certificate.tbs_certificate;
         let validity = tbs.validity();
-        if !(form::is_name(tbs.issuer.as_raw()) && form::is_name(tbs.subject.as_raw())) {
+        let outline = Outline::of(tbs.as_ref()).ok_or_else(|| Malformed::Der(der::instead(der)))?;
+        let (Some(issuer), Some(subject)) = (name(outline.issuer), name(outline.subject)) else {
             return Err(Malformed::Der("a distinguished name with other tags than X.501 has".to_owned()));
-        }
+        };
         Ok(Self {
             sha256: Fingerprint::of(der),
             version: tbs.version.0.saturating_add(1),
             serial: serial_text(tbs.raw_serial()),
             serial_octets: tbs.raw_serial().to_vec(),
             signature: signature(&tbs.signature, &certificate.signature_algorithm),
-            issuer: name(&tbs.issuer),
-            subject: name(&tbs.subject),
+            issuer,
+            subject,
             not_before: Time::from_unix(validity.not_before.timestamp()),
             not_after: Time::from_unix(validity.not_after.timestamp()),
             odd_dates: [validity.not_before, validity.not_after]
                 .iter()
                 .any(|date| date.is_generalizedtime() && date.to_datetime().year() < 2050),
+            unreadable_dates: !outline.has_plain_dates(),
             spki: tbs.subject_pki.raw.to_vec(),
             key: pair::public_key(&tbs.subject_pki),
             unique_ids: tbs.issuer_uid.is_some() || tbs.subject_uid.is_some(),
@@ -210,16 +218,19 @@ impl Facts {
 /// A distinguished name in words, from its DER, such as a TLS server names its clients' issuers by.
 #[must_use]
 pub fn distinguished_name(der: &[u8]) -> String {
-    X509Name::from_der(der).map_or_else(|_| format!("#{}", hex(der)), |(_, parsed)| name(&parsed).to_string())
+    name(der).map_or_else(|| format!("#{}", hex(der)), |name| name.to_string())
 }
 
 fn signature(inner: &AlgorithmIdentifier<'_>, outer: &AlgorithmIdentifier<'_>) -> Signature {
     Signature { inner: dotted(&inner.algorithm), outer: dotted(&outer.algorithm), agree: inner == outer }
 }
 
-fn name(name: &X509Name<'_>) -> Name {
+/// `None` where it is no name.
+fn name(der: &[u8]) -> Option<Name> {
     let (mut common_names, mut others) = (Vec::new(), Vec::new());
-    for attribute in name.iter_attributes() {
+    let parts = form::parts(der)?;
+    for attribute in parts.attributes {
+        let (_, attribute) = AttributeTypeAndValue::from_der(attribute).ok()?;
         let value = attribute.as_str().map_or_else(|_| format!("#{}", hex(attribute.as_slice())), str::to_owned);
         if *attribute.attr_type() == oid!(2.5.4.3) {
             common_names.push(value);
@@ -229,7 +240,7 @@ fn name(name: &X509Name<'_>) -> Name {
             others.push(format!("{}={value}", known.unwrap_or(&oid)));
         }
     }
-    Name { common_names, others, der: name.as_raw().to_vec() }
+    Some(Name { common_names, others, has_empty_part: parts.has_empty, der: der.to_vec() })
 }
 
 /// Short names of RFC 4514 §3 and of what is common besides.
@@ -247,8 +258,8 @@ const ATTRIBUTES: [(&str, &str); 10] = [
 ];
 
 /// A name in words, as [`Name`] shows it.
-pub(super) fn name_words(parsed: &X509Name<'_>) -> String {
-    name(parsed).to_string()
+fn name_words(parsed: &X509Name<'_>) -> String {
+    distinguished_name(parsed.as_raw())
 }
 
 /// As Go prints one: the absolute value without padding. A negative one looks like any other; `serial_octets` tell them apart.
@@ -339,6 +350,16 @@ mod tests {
             let facts = Facts::parse(&parts.sign(&pki.middle.key)).unwrap();
             assert_eq!(facts.extensions.malformed.len(), 1, "{oid:?}");
         }
+    }
+
+    #[test]
+    fn a_name_goes_on_behind_an_empty_part() {
+        let pki = Pki::new();
+        let mut parts = Parts::of(&pki.leaf());
+        parts.subject = tlv(0x30, &[tlv(0x31, &[]), content(&parts.subject).to_vec()].concat());
+        let facts = Facts::parse(&parts.sign(&pki.middle.key)).unwrap();
+        assert_eq!((facts.subject.to_string(), facts.subject.has_empty_part), ("CN=web.funlab.casa".to_owned(), true));
+        assert_eq!(facts.subject.der, parts.subject);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 pub use deliver::{deliverable, ends_soon, holds_until};
 
-use super::cert::Facts;
+use super::cert::{self, Facts};
 use super::der;
 use super::lint::{Findings, Lint, audit};
 use super::parsed::Parsed;
@@ -32,6 +32,12 @@ pub struct Lists {
     faults: Vec<(&'static Lint, String)>,
     /// Whether the list of this place was signed with the key of this fingerprint.
     signed: Mutex<BTreeMap<(usize, Fingerprint), bool>>,
+}
+
+/// Why these bytes are no list that can be used, in the words in which a path's findings say it.
+#[must_use]
+pub fn fault(der: &[u8]) -> Option<(&'static Lint, String)> {
+    List::read(0, der).err()
 }
 
 #[derive(Debug)]
@@ -139,6 +145,7 @@ impl List {
             return Err(malformed(format!("{} bytes after its end", rest.len())));
         }
         let list = OwnedCertRevocationList::from_der(der).map_err(|error| (unusable(&error), path::words(&error)))?;
+        let issuer = cert::issuer_of_list(&crl);
         let numbers = crl.extensions().iter().filter(|e| matches!(e.parsed_extension(), ParsedExtension::CRLNumber(_)));
         let is_of_a_point = |extension: &ParsedExtension<'_>| match extension {
             ParsedExtension::IssuingDistributionPoint(point) => point.distribution_point.is_some(),
@@ -148,8 +155,8 @@ impl List {
             at,
             der: der.to_vec(),
             list: list.into(),
-            issuer: crl.tbs_cert_list.issuer.as_raw().to_vec(),
-            words: super::cert::name_words(&crl.tbs_cert_list.issuer),
+            words: cert::distinguished_name(&issuer),
+            issuer,
             this_update: Time::from_unix(crl.last_update().timestamp()),
             next_update: crl.next_update().map(|time| Time::from_unix(time.timestamp())),
             of_a_point: crl.extensions().iter().any(|extension| is_of_a_point(extension.parsed_extension())),

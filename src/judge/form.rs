@@ -30,6 +30,14 @@ pub fn check(findings: &mut Findings<'_>, facts: &Facts, of: &str) {
     if facts.odd_dates {
         findings.add(&audit::DATE_ENCODING, "UTCTime", format!("GeneralizedTime{of}"));
     }
+    if facts.unreadable_dates {
+        findings.add(&audit::DATE_UNREADABLE, "dates that end in seconds and Z", format!("another form{of}"));
+    }
+    for (name, whose) in [(&facts.subject, "subject"), (&facts.issuer, "issuer")] {
+        if name.has_empty_part {
+            findings.add(&audit::NAME_EMPTY_PART, "an attribute in every part", format!("a part without any in the {whose}{of}"));
+        }
+    }
     if facts.unique_ids {
         findings.add(&lint::UNIQUE_ID, "none", format!("a unique identifier{of}"));
     }
@@ -45,6 +53,9 @@ pub fn extensions(findings: &mut Findings<'_>, facts: &Facts, of: &str) {
     }
     for oid in &facts.extensions.malformed {
         findings.add(&lint::EXT_MALFORMED, "extensions that parse", format!("{oid}{of}"));
+    }
+    for oid in &facts.extensions.empty {
+        findings.add(&audit::EXT_EMPTY, "at least one entry", format!("none in {oid}{of}"));
     }
     if facts.extensions.authority_key.as_ref().is_some_and(|key| key.critical) {
         findings.add(&lint::AKI_CRITICAL, "not critical", format!("critical{of}"));
@@ -94,5 +105,51 @@ fn signature(findings: &mut Findings<'_>, facts: &Facts, of: &str) {
             format!("{} inside and outside", signature.inner),
             format!("{} outside{of}", signature.outer),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::kit::*;
+    use super::*;
+
+    const AIA: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+
+    /// Another validity, both dates in this form.
+    fn dates(tag: u8, from: &str, to: &str) -> Vec<u8> {
+        tlv(0x30, &[tlv(tag, from.as_bytes()), tlv(tag, to.as_bytes())].concat())
+    }
+
+    fn put(parts: &mut Parts, oid: &[u8], value: &[u8]) {
+        parts.remove(oid);
+        parts.extensions.push(extension(oid, true, value));
+    }
+
+    #[test]
+    fn forms_that_few_readers_agree_on_are_said() {
+        type Change = fn(&mut Parts);
+        let rows: [(&str, Change, &[&str]); 11] = [
+            ("as it should be", |_| {}, &[]),
+            ("an empty part", |p| p.subject = tlv(0x30, &[tlv(0x31, &[]), content(&p.subject).to_vec()].concat()), &["name.empty-part"]),
+            ("one in the issuer", |p| p.issuer = tlv(0x30, &tlv(0x31, &[])), &["name.empty-part"]),
+            ("no seconds", |p| p.validity = dates(0x17, "2601010000Z", "2701010000Z"), &["validity.unreadable"]),
+            ("another zone", |p| p.validity = dates(0x17, "260101000000+0100", "270101000000Z"), &["validity.unreadable"]),
+            ("GeneralizedTime", |p| p.validity = dates(0x18, "20260101000000Z", "20270101000000Z"), &["validity.encoding"]),
+            ("of 2051", |p| p.validity = dates(0x18, "20510101000000Z", "20520101000000Z"), &[]),
+            ("no names in the extension", |p| put(p, SAN, &[0x30, 0]), &["ext.empty"]),
+            ("no usage", |p| put(p, KEY_USAGE, &[3, 1, 0]), &["ext.empty"]),
+            ("information of nothing", |p| p.extensions.push(extension(AIA, false, &[0x30, 0])), &["ext.empty"]),
+            ("no purpose", |p| put(p, EKU, &[0x30, 0]), &[]),
+        ];
+        let (pki, none) = (Pki::new(), BTreeMap::new());
+        for (what, change, expected) in rows {
+            let mut parts = Parts::of(&pki.leaf());
+            change(&mut parts);
+            let mut findings = Findings::new(&none);
+            check(&mut findings, &Facts::parse(&parts.sign(&pki.middle.key)).unwrap(), "");
+            assert_eq!(ids(&findings.into_vec()), expected, "{what}");
+        }
     }
 }

@@ -41,10 +41,10 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Sound, and of a kind that rustls and Go have no handshake for: RSA for PSS alone, Ed448.
+    /// Sound, and of a kind that rustls and Go have no handshake for: RSA for PSS alone or without NULL as parameters, Ed448.
     #[must_use]
     pub fn is_rare(&self) -> bool {
-        self.text.starts_with("rsa-pss-") || self.text == "ed448"
+        self.text.starts_with("rsa-pss-") || self.text.ends_with(NO_NULL) || self.text == "ed448"
     }
 }
 
@@ -154,6 +154,8 @@ fn loads(algorithm: &'static dyn VerificationAlgorithm, spki: &[u8], lacks: &'st
     ParsedPublicKey::new(algorithm, key).map(drop).map_err(|_| KeyFault::Unsound(lacks))
 }
 
+/// What follows the kind of an RSA key whose algorithm has other parameters than NULL.
+const NO_NULL: &str = " without NULL as parameters";
 const BAD_ML_DSA: &str = "the ML-DSA public key has another length than its kind";
 const OFF_CURVE: &str = "the point is not on its curve";
 const BAD_RSA: &str = "the RSA modulus or exponent is not one a key can have";
@@ -170,7 +172,10 @@ fn parse(spki: &[u8]) -> Result<SubjectPublicKeyInfo<'_>, KeyFault> {
 pub(super) fn public_key(spki: &SubjectPublicKeyInfo<'_>) -> PublicKey {
     let id = &spki.algorithm.algorithm;
     if *id == oid!(1.2.840.113549.1.1.1) {
-        return rsa_key(&spki.subject_public_key);
+        let key = rsa_key(&spki.subject_public_key);
+        // RFC 4055 §1.2: the parameters are NULL, and rustls and Go compare them.
+        let plain = spki.algorithm.parameters.as_ref().is_some_and(|any| any.tag() == Tag::Null);
+        return if plain { key } else { PublicKey { algorithm: None, text: format!("{}{NO_NULL}", key.text), ..key } };
     }
     // RFC 4055 §1.2: the same key, restricted to one way to sign.
     if *id == oid!(1.2.840.113549.1.1.10) {
@@ -228,7 +233,7 @@ fn rsa_parts(key: &BitString<'_>) -> Option<(usize, Option<u64>)> {
 mod tests {
     use rcgen::{KeyPair, PublicKeyData as _, RsaKeySize};
 
-    use super::super::kit::{rsa_spki, tlv};
+    use super::super::kit::{content, elements, rsa_spki, tlv};
     use super::*;
 
     fn keys() -> Vec<(KeyAlgorithm, KeyPair)> {
@@ -317,6 +322,18 @@ mod tests {
             assert!(matches!(sound(&rsa_spki(2048, exponent)), Err(KeyFault::Unsound(_))), "{exponent}");
         }
         assert_eq!(sound(&rsa_spki(2048, 65_539)), Ok(()));
+    }
+
+    /// RFC 4055 §1.2.
+    #[test]
+    fn an_rsa_key_without_null_as_parameters_is_rare() {
+        let bits = elements(content(&rsa_spki(2048, 65_537)))[1].to_vec();
+        for parameters in [&[][..], &[0x30, 0]] {
+            let algorithm = tlv(0x30, &[tlv(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1]), parameters.to_vec()].concat());
+            let key = public_key(&parse(&tlv(0x30, &[algorithm, bits.clone()].concat())).unwrap());
+            assert_eq!((key.algorithm, key.is_rare(), key.weak), (None, true, false));
+            assert_eq!(key.text, "rsa-2048 without NULL as parameters");
+        }
     }
 
     #[test]

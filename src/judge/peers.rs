@@ -24,6 +24,7 @@ pub fn breaks(id: &str) -> &'static [&'static str] {
         "eku.empty" | "crl.missing" | "crl.revoked" | "crl.expired" | "crl.signature" | "crl.malformed" | "crl.unsupported" => {
             &[RUSTLS, OPENSSL, PYTHON]
         }
+        "validity.unreadable" => &[RUSTLS, OPENSSL, PYTHON],
         "path.rustls-depth" => &[RUSTLS],
         "signature.weak" => &[RUSTLS, PYTHON, GO],
         "name.only-in-common-name" | "name.absent" | "name.partial-wildcard" => &[RUSTLS, GO],

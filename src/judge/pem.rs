@@ -1,6 +1,9 @@
 //! PEM text (RFC 7468) to certificates and back. Only CERTIFICATE blocks are taken; a private key is never decoded, kept or shown.
 
+mod placed;
 mod quick;
+
+pub use placed::{Placed, placed};
 
 use p256::pkcs8::der::pem::{LineEnding, encode_string};
 use rustls::pki_types::pem::PemObject as _;

@@ -8,7 +8,7 @@ use super::cert::{Facts, Names};
 use super::lint::{self, Findings, audit};
 use super::parsed::Parsed;
 use crate::model::profile::Purpose;
-use crate::model::request::is_host_name;
+use crate::model::request::{is_email, is_host_name};
 
 /// A name that the leaf must be for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,12 @@ pub(super) fn form(findings: &mut Findings<'_>, leaf: &Facts, purpose: Option<Pu
     for other in san.others.iter().filter(|other| other.starts_with("ip:#")) {
         findings.add(&lint::NAME_MALFORMED, "an address of 4 or 16 octets", other);
     }
+    for other in san.others.iter().filter(|other| other.starts_with("invalid[")) {
+        findings.add(&lint::NAME_MALFORMED, "a name in ASCII, as its kind asks", other);
+    }
+    for other in san.others.iter().filter(|other| !is_well_formed(other)) {
+        findings.add(&audit::NAME_OTHER_MALFORMED, "a URI with a scheme, or an e-mail address", other);
+    }
     if let Some(own) = loopback(san) {
         findings.add(&audit::NAME_LOCALHOST, "names of this host alone", own);
     }
@@ -64,6 +70,22 @@ fn dns(findings: &mut Findings<'_>, name: &str, wildcard: bool) {
         findings.add(&lint::NAME_MALFORMED, "a host name", found);
     } else if name.contains('*') && !wildcard {
         findings.add(&lint::NAME_WILDCARD, "no wildcard", found);
+    }
+}
+
+/// Whether a name of another kind is what its kind says, as far as that is known: a URI with a scheme and something behind it (RFC 3986 §3),
+/// an e-mail address.
+fn is_well_formed(other: &str) -> bool {
+    match other.split_once(':') {
+        Some(("uri", uri)) => uri.split_once(':').is_some_and(|(scheme, rest)| {
+            let letters = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+            uri.is_ascii()
+                && !rest.trim_start_matches('/').is_empty()
+                && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+                && scheme.bytes().all(letters)
+        }),
+        Some(("email", email)) => is_email(email),
+        _ => true,
     }
 }
 
@@ -163,6 +185,27 @@ mod tests {
         }
         for text in ["", "a", "256.0.0.1", "1.2.3.4.5", "127.0.0.256", "0x", "1..2", "127.16777216"] {
             assert_eq!(aton(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_uri_has_a_scheme_and_an_address_no_brackets() {
+        for good in ["uri:spiffe://funlab.casa/web", "uri:urn:uuid:5a1e", "email:web@funlab.casa", "directory:CN=web", "id:1.2.3"] {
+            assert!(is_well_formed(good), "{good}");
+        }
+        for bad in [
+            "uri:",
+            "uri:web",
+            "uri:/web",
+            "uri:spiffe:",
+            "uri:https://",
+            "uri:https://k\u{f6}ln.example",
+            "uri:1a:b",
+            "uri:a b://c",
+            "email:<web@funlab.casa>",
+            "email:web",
+        ] {
+            assert!(!is_well_formed(bad), "{bad}");
         }
     }
 

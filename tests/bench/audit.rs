@@ -1,4 +1,4 @@
-//! `chain-audit` beside bare rustls-webpki and `openssl verify` on the same chains, an estate of three hosts, and `probe` beside scanners.
+//! `chain-audit` beside bare rustls-webpki and `openssl verify` on the same chains, a host of many files, an estate of three hosts, and `probe` beside scanners.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::lab::nginx::Nginx;
 use crate::lab::pki::{Ca, CaKeys, INTERMEDIATE, Leaf, ROOT, ec_key};
 use crate::lab::{place, program};
 use crate::measure::{Cost, measure, median, ms};
-use crate::{CLIENT, beside, figure, part, times};
+use crate::{CLIENT, beside, figure, host, part, times};
 
 /// The argument that makes this program the bare verifier.
 pub const FLAG: &str = "--webpki";
@@ -31,6 +31,7 @@ pub fn audit() {
     std::fs::write(&anchor, &root.pem).expect("the root");
     std::fs::write(&between, &middle.pem).expect("the intermediate");
     chains(&dir, &middle, &anchor, &between);
+    host::host(&dir, &middle, &anchor);
     estate(&dir, &middle, &anchor);
     probes(&dir, &middle, &anchor);
 }

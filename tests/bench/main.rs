@@ -21,6 +21,7 @@ mod lab;
 mod audit;
 mod bare;
 mod consumers;
+mod host;
 mod login;
 mod look;
 mod measure;

@@ -2,6 +2,8 @@
 
 mod grammar;
 mod mistakes;
+mod modules;
+mod others;
 mod tree;
 
 use std::fs;
@@ -22,6 +24,8 @@ use crate::book::{Book, Difference, Way};
 use crate::choice::{Random, once};
 use crate::skipped::skipped;
 use crate::{Course, program, run, said};
+use modules::Module;
+use tree::Node;
 
 /// Where all of it lies in the host that is looked at.
 pub const DIRECTORY: &str = "etc/nginx";
@@ -57,9 +61,13 @@ fn files(directory: &Path) {
 
 /// The package whose version decides which directives there are.
 fn version_of(nginx: &Path, root: &Path) {
-    let said = said(&run(Command::new(nginx).arg("-v")));
-    let version = said.trim().rsplit('/').next().unwrap_or_default().split(' ').next().unwrap_or_default().to_owned();
-    let status = format!("Package: nginx\nStatus: install ok installed\nVersion: {version}-1\n\n");
+    let words = said(&run(Command::new(nginx).arg("-v")));
+    let version = words.trim().rsplit('/').next().unwrap_or_default().split(' ').next().unwrap_or_default().to_owned();
+    let mut status = format!("Package: nginx\nStatus: install ok installed\nVersion: {version}-1\n\n");
+    // Debian's has stream and mail as modules.
+    if said(&run(Command::new(nginx).arg("-V"))).contains("--with-stream=dynamic") {
+        status += &status.replace("Package: nginx\n", "Package: nginx-common\n");
+    }
     fs::create_dir_all(root.join("var/lib/dpkg")).expect("a directory");
     fs::write(root.join("var/lib/dpkg/status"), status).expect("a file");
 }
@@ -88,6 +96,68 @@ fn ours(root: &Path) -> String {
     words.join("; ")
 }
 
+/// One configuration, with what is wrong in it, in words.
+struct Made {
+    text: String,
+    mistakes: Vec<String>,
+}
+
+/// Each has a seed of its own, so that one more choice in one of them does not change all after it.
+fn random(course: Course, step: usize) -> Random {
+    Random::new(course.seed.wrapping_mul(1_000_003).wrapping_add(u64::try_from(step).expect("64 bits")))
+}
+
+fn of_http(course: Course, step: usize) -> Made {
+    let mut random = random(course, step);
+    let mut list = grammar::configuration(&mut random);
+    let mistakes = match () {
+        // The text alone, behind those of the directives.
+        () if step >= course.steps => vec!["text".to_owned()],
+        () if once(&mut random, 4) => Vec::new(),
+        () => mistakes::make(&mut list, &mut random, mistakes::HTTP),
+    };
+    Made { text: mistakes::in_text(tree::write(&list, &mut random), &mistakes, &mut random), mistakes }
+}
+
+/// `stream`, `mail` or both, seldom beside `http`. The lines that load them share the first one.
+fn of_others(course: Course, step: usize, loads: [&Module; 2]) -> Made {
+    let mut random = random(course, step);
+    let mut list = grammar::outer(&mut random);
+    let both = once(&mut random, 5);
+    let mail = once(&mut random, 2);
+    if once(&mut random, 10) {
+        list.push(Node::block("http", grammar::http(&mut random)));
+    }
+    let [stream_load, mail_load] = loads;
+    let there = |module: &Module| *module != Module::Absent;
+    if there(stream_load) && (both || !mail || !there(mail_load)) {
+        list.push(Node::block("stream", others::stream(&mut random)));
+    }
+    if there(mail_load) && (both || mail || !there(stream_load)) {
+        list.push(Node::block("mail", others::mail(&mut random)));
+    }
+    let mut mistakes = Vec::new();
+    if !once(&mut random, 4) {
+        mistakes = mistakes::make(&mut list, &mut random, mistakes::STREAM_AND_MAIL);
+    }
+    let text = mistakes::in_text(tree::write(&list, &mut random), &mistakes, &mut random);
+    let line = |module: &Module| if let Module::Loaded(line) = module { line.clone() } else { String::new() };
+    let mut lines = line(stream_load) + &line(mail_load);
+    if once(&mut random, 25) {
+        mistakes.push("a module that is not loaded".to_owned());
+        lines = if once(&mut random, 2) { line(stream_load) } else { line(mail_load) };
+    }
+    Made { text: lines + &text, mistakes }
+}
+
+/// What nginx says of the main file, where it refuses it.
+fn real(nginx: &Path, prefix: &Path) -> Option<String> {
+    let output = run(Command::new(nginx).args(["-t", "-e", "stderr", "-p"]).arg(prefix).arg("-c").arg(prefix.join(MAIN)));
+    let words = said(&output);
+    let line = words.lines().find(|line| line.contains("[emerg]")).unwrap_or(&words).replace(&prefix.display().to_string(), "");
+    (!output.status.success()).then_some(line)
+}
+
 #[test]
 fn configurations_are_nginxs() {
     let Some(nginx) = program("nginx") else {
@@ -99,31 +169,26 @@ fn configurations_are_nginxs() {
     let prefix = place.path().join(DIRECTORY);
     files(&prefix);
     version_of(&nginx, place.path());
-    let main = prefix.join(MAIN);
-    for step in 0..course.steps + course.steps / 2 {
-        // Each has a seed of its own, so that one more choice in one of them does not change all after it.
-        let mut random = Random::new(course.seed.wrapping_mul(1_000_003).wrapping_add(u64::try_from(step).expect("64 bits")));
-        let mut list = grammar::configuration(&mut random);
-        let made = match () {
-            // The text alone, behind those of the directives.
-            () if step >= course.steps => vec!["text".to_owned()],
-            () if once(&mut random, 4) => Vec::new(),
-            () => mistakes::make(&mut list, &mut random),
-        };
-        let text = mistakes::in_text(tree::write(&list, &mut random), &made, &mut random);
-        fs::write(&main, &text).expect("the configuration");
-        let output = run(Command::new(&nginx).args(["-t", "-e", "stderr", "-p"]).arg(&prefix).arg("-c").arg(&main));
-        let refused = !output.status.success();
-        let words = said(&output);
-        let real = words.lines().find(|line| line.contains("[emerg]")).unwrap_or(&words).replace(&prefix.display().to_string(), "");
+    let [stream, mail] = ["stream", "mail"].map(|name| modules::of(&nginx, name));
+    for (name, _) in [("stream", &stream), ("mail", &mail)].iter().filter(|(_, module)| **module == Module::Absent) {
+        skipped(&format!("servers of {name} beside nginx -t: this nginx has no such module (Debian: libnginx-mod-{name})"));
+    }
+    let has_others = [&stream, &mail].iter().any(|module| **module != Module::Absent);
+    let of_http_alone = course.steps + course.steps / 2;
+    let all = of_http_alone + if has_others { course.steps } else { 0 };
+    for step in 0..all {
+        let made = if step < of_http_alone { of_http(course, step) } else { of_others(course, step, [&stream, &mail]) };
+        fs::write(prefix.join(MAIN), &made.text).expect("the configuration");
+        let real = real(&nginx, &prefix);
         let ours = ours(place.path());
-        book.judged(refused);
-        let way = match (refused, ours.is_empty()) {
+        book.judged(real.is_some());
+        let way = match (real.is_some(), ours.is_empty()) {
             (true, true) => Way::Missed,
             (false, false) => Way::FalseAlarm,
             _ => continue,
         };
-        let input = format!("# number {step}, with: {}\n{}", made.join(", "), around(&text, &format!("{real} {ours}")));
+        let real = real.unwrap_or_default();
+        let input = format!("# number {step}, with: {}\n{}", made.mistakes.join(", "), around(&made.text, &format!("{real} {ours}")));
         book.differ(&Difference { way, real, ours, input });
     }
     let version = run(Command::new(&nginx).arg("-v"));

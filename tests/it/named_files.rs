@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::lab::pki::{Ca, CaKeys, Leaf, ROOT, ec_key};
 use crate::lab::{child, estate, place};
 
 fn json(arguments: &[&str]) -> (i32, Value) {
@@ -79,4 +80,40 @@ fn init_says_of_a_certificate_whose_path_is_a_variable_that_it_is_left_out() {
     let skipped = document["skipped"].as_array().unwrap();
     let one = skipped.iter().find(|one| one["what"] == "$ssl_name.pem").unwrap_or_else(|| panic!("{document:#}"));
     assert!(one["file"] == "/etc/nginx/nginx.conf" && one["line"] == 4 && one["why"].as_str().unwrap().contains("variables"), "{one:#}");
+}
+
+/// One block of each file of a flag is bad: which one is said.
+#[test]
+fn a_bad_block_of_a_file_that_a_flag_names_is_said_with_its_file_and_line() {
+    let dir = place::directory("bad-blocks");
+    let root = Ca::root(ROOT, CaKeys::Ec);
+    let leaf = root.leaf(&ec_key(), &Leaf::server("a.example", &["a.example"], &[], time::Duration::DAY));
+    let put = |name: &str, text: &str| -> String {
+        std::fs::write(dir.join(name), text).unwrap();
+        dir.join(name).to_str().unwrap().to_owned()
+    };
+    let block = |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+    let begins = |text: &str| u64::try_from(text.lines().count() + 1).unwrap();
+    let chain = put("leaf.pem", &leaf.pem());
+    let anchors = put("anchors.pem", &(root.pem.clone() + &block("CERTIFICATE", "MAMCAQE=")));
+    let beside = put("beside.pem", &(root.pem.clone() + &block("CERTIFICATE", "!!")));
+    let list = put("list.pem", &(block("X509 CRL", "MAMCAQE=") + "note\n" + &block("X509 CRL", "!!")));
+    let whole = put("list.der", "no list");
+    let arguments =
+        ["chain-audit", "--no-config", "--anchor", &anchors, "--intermediates", &beside, "--crl", &list, "--crl", &whole, &chain];
+    let (_, document) = json(&arguments);
+    let place = |path: &str, line: Option<u64>| serde_json::json!({ "path": path, "line": line });
+    let lines = begins(&root.pem);
+    for (id, places) in [
+        ("input.malformed", vec![place(&anchors, Some(lines))]),
+        ("chain.malformed", vec![place(&beside, Some(lines))]),
+        ("crl.malformed", vec![place(&list, Some(1)), place(&list, Some(5)), place(&whole, None)]),
+    ] {
+        let found: Vec<&Value> = document["findings"].as_array().unwrap().iter().filter(|finding| finding["id"] == id).collect();
+        let files: Vec<&Value> =
+            found.iter().flat_map(|finding| finding["files"].as_array().unwrap()).filter(|file| file["path"] != *chain).collect();
+        assert_eq!(files, places.iter().collect::<Vec<_>>(), "{id}: {document:#}");
+    }
+    let (_, document) = json(&["chain-audit", "--no-config", "--anchor", &put("root.pem", &root.pem), "--crl", &list, &chain]);
+    assert_eq!(document["chains"][0]["verdict"], "reject", "a list that cannot be read is no list that revokes nothing");
 }

@@ -193,7 +193,7 @@ fn judge(check: &EndpointCheck, seen: &Seen, given: &Given, findings: &mut HostF
     let object = assessment.facts.as_ref().map_or_else(|| check.object.clone(), |facts| Object::certificate(&facts.sha256));
     for finding in &assessment.findings {
         if let Some(draft) = NewFinding::of(finding, target_of(check), object.clone()) {
-            findings.add(draft);
+            findings.add(given.placed(finding, draft));
         }
     }
     findings.chain(chains::chain(target_of(check), &assessment, findings.at()));

@@ -1,6 +1,5 @@
 //! What `chain-audit` looks at: settings, targets and flags of the command line, made into one audit.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::super::arguments::{AuditPurpose, AuditVerdict, ChainAudit};
@@ -9,7 +8,7 @@ use super::{Refused, network, refused};
 use crate::audit::consumer::own;
 use crate::audit::consumer::own::mounted::{self, Mounted};
 use crate::audit::facts::findings::HostFindings;
-use crate::audit::facts::given::Given;
+use crate::audit::facts::given::{Broken, Given, Meant};
 use crate::audit::rules::material;
 use crate::audit::run;
 use crate::audit::target::AuditTarget;
@@ -18,9 +17,8 @@ use crate::config::settings::{Remains, Settings};
 use crate::io::look::{self, View};
 use crate::io::read;
 use crate::judge::assess::Requirements;
-use crate::judge::lint::Findings;
 use crate::judge::pem;
-use crate::model::audit::Document;
+use crate::model::audit::{Document, Location};
 use crate::model::code::Code;
 use crate::model::profile::Purpose;
 use crate::model::report::SettingsError;
@@ -150,14 +148,12 @@ fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
     };
     let path_only = arguments.verdict == AuditVerdict::Path;
     let asked = Requirements { profile, purpose, names: arguments.name.clone(), max_depth: arguments.max_depth, path_only, strict: false };
-    Ok(Given {
-        anchors: ders(view, &arguments.anchor, certificates)?,
-        intermediates: ders(view, &arguments.intermediates, certificates)?,
-        crls: ders(view, &arguments.crl, pem::lists)?,
-        keys: keys(&arguments.key)?,
-        files: Vec::new(),
-        asked,
-    })
+    let (anchors, untrusted) = ders(view, &arguments.anchor, Meant::Certificate)?;
+    let (intermediates, mut broken) = ders(view, &arguments.intermediates, Meant::Certificate)?;
+    let (crls, lists) = ders(view, &arguments.crl, Meant::List)?;
+    broken.extend(lists);
+    let untrusted = untrusted.into_iter().map(Broken::untrusted).collect();
+    Ok(Given { anchors, intermediates, crls, broken, untrusted, keys: keys(&arguments.key)?, files: Vec::new(), asked })
 }
 
 /// The public halves of the keys of `--key`.
@@ -175,28 +171,23 @@ fn keys(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refused> {
     Ok(all)
 }
 
-/// The blocks of a PEM text, as DER.
-type Blocks = fn(&str) -> Vec<Vec<u8>>;
-
-fn certificates(text: &str) -> Vec<Vec<u8>> {
-    pem::read(text, &mut Findings::new(&BTreeMap::new()))
-}
-
-/// What the files of a flag hold, as DER: PEM blocks, or the file as it is. They are this host's, or else those of `--root`. A file without
-/// such a block is kept as it is: then the judge says that it is none.
-fn ders(view: &View, files: &[PathBuf], blocks: Blocks) -> Result<Vec<Vec<u8>>, Refused> {
-    let mut all = Vec::new();
+/// What the files of a flag hold, as DER: PEM blocks, or the file as it is; and what of it is not what it is meant to be. They are this
+/// host's, or else those of `--root`. A file without such a block is kept as it is: then the judge says that it is none.
+fn ders(view: &View, files: &[PathBuf], meant: Meant) -> Result<(Vec<Vec<u8>>, Vec<Broken>), Refused> {
+    let (mut all, mut broken) = (Vec::new(), Vec::new());
     for file in files {
         let read = read::file(file, look::LIMIT).or_else(|error| match view.bytes(file) {
             Ok(bytes) if view.is_elsewhere() => Ok(bytes.to_vec()),
             _ => Err(refused(Code::Unreadable, error.to_string(), &error.hint())),
         });
         let bytes = read?;
-        let found = std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN ")).map(blocks);
-        match found {
-            Some(found) if !found.is_empty() => all.extend(found),
-            _ => all.push(bytes),
+        let blocks = std::str::from_utf8(&bytes).map(|text| pem::placed(text, meant.label())).unwrap_or_default();
+        let whole = blocks.is_empty().then(|| (bytes, Location::file(file)));
+        let blocks = blocks.into_iter().map(|block| (block.der, Location::line(file, block.line)));
+        for (der, place) in blocks.chain(whole) {
+            broken.extend(Broken::new(meant, &der, place));
+            all.push(der);
         }
     }
-    Ok(all)
+    Ok((all, broken))
 }

@@ -116,8 +116,9 @@ impl Lost {
     }
 
     /// Puts right what the copy says wrongly.
-    pub(super) fn correct(&self, path: &Path, meta: &mut Meta, accounts: &Accounts) {
+    pub(super) fn correct<'a>(&self, path: &Path, meta: &mut Meta, accounts: impl FnOnce() -> &'a Accounts) {
         let Some(entry) = self.files.get(path) else { return };
+        let accounts = accounts();
         // A name that the copy's own passwd does not know belongs to somebody who is not root.
         let somebody = u32::MAX - 1;
         if let Some(owner) = &entry.owner {

@@ -22,6 +22,22 @@ const KEY_USAGES: [&str; 9] = [
     "decipherOnly",
 ];
 
+/// Extensions that are a list of one and more (RFC 5280 §4.2.1, §4.2.2), but for those whose emptiness has a name of its own: subject directory
+/// attributes, subject and issuer alternative names, where revocation lists are, policies, their mappings and constraints, the newest
+/// revocation list, information of authority and subject.
+const LISTS: [&str; 10] = [
+    "2.5.29.9",
+    "2.5.29.17",
+    "2.5.29.18",
+    "2.5.29.31",
+    "2.5.29.32",
+    "2.5.29.33",
+    "2.5.29.36",
+    "2.5.29.46",
+    "1.3.6.1.5.5.7.1.1",
+    "1.3.6.1.5.5.7.1.11",
+];
+
 pub(super) fn read(extensions: &[X509Extension<'_>]) -> Extensions {
     let mut all = Extensions::default();
     let mut seen = std::collections::BTreeSet::new();
@@ -35,6 +51,9 @@ pub(super) fn read(extensions: &[X509Extension<'_>]) -> Extensions {
             all.malformed.push(oid);
             continue;
         }
+        if lists_nothing(extension, &oid) {
+            all.empty.push(oid.clone());
+        }
         one(&mut all, extension, oid);
     }
     all
@@ -42,6 +61,13 @@ pub(super) fn read(extensions: &[X509Extension<'_>]) -> Extensions {
 
 fn is_known(extension: &X509Extension<'_>) -> bool {
     !matches!(extension.parsed_extension(), ParsedExtension::UnsupportedExtension { .. })
+}
+
+fn lists_nothing(extension: &X509Extension<'_>, oid: &str) -> bool {
+    match extension.parsed_extension() {
+        ParsedExtension::KeyUsage(usage) => key_usages(*usage).is_empty(),
+        _ => extension.value == [0x30, 0] && LISTS.contains(&oid),
+    }
 }
 
 fn one(all: &mut Extensions, extension: &X509Extension<'_>, oid: String) {
@@ -114,7 +140,7 @@ fn names(into: &mut Names, critical: bool, general_names: &[GeneralName<'_>]) {
             },
             GeneralName::RFC822Name(email) => into.others.push(format!("email:{email}")),
             GeneralName::URI(uri) => into.others.push(format!("uri:{uri}")),
-            GeneralName::DirectoryName(name) => into.others.push(format!("directory:{}", super::name(name))),
+            GeneralName::DirectoryName(name) => into.others.push(format!("directory:{}", super::name_words(name))),
             GeneralName::OtherName(oid, value) => into.others.push(format!("other:{}#{}", dotted(oid), hex(value))),
             GeneralName::RegisteredID(oid) => into.others.push(format!("id:{}", dotted(oid))),
             GeneralName::X400Address(any) => into.others.push(format!("x400:#{}", hex(any.data))),

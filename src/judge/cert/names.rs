@@ -12,6 +12,8 @@ pub struct Name {
     pub common_names: Vec<String>,
     /// Every other attribute as `OID=value`.
     pub others: Vec<String>,
+    /// Whether a RelativeDistinguishedName of it is empty (RFC 5280 §4.1.2.4 asks for one attribute and more).
+    pub has_empty_part: bool,
     /// DER, for comparison.
     pub der: Vec<u8>,
 }

@@ -150,7 +150,17 @@ const SEVERAL: &[&str] = &["limit_conn", "mirror", "proxy_cookie_path", "proxy_r
 /// One of these is enough in a location.
 const HANDLERS: &[&str] = &["proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "alias", "root", "return", "stub_status", "empty_gif"];
 
+/// What may stand behind an upstream's server.
+pub const UPSTREAM: &[&str] = &["", "weight=5", "max_fails=3 fail_timeout=30s", "down", "max_conns=10"];
+
 pub fn configuration(random: &mut Random) -> Vec<Node> {
+    let mut list = outer(random);
+    list.push(Node::block("http", http(random)));
+    list
+}
+
+/// What stands outside of the modules' blocks.
+pub fn outer(random: &mut Random) -> Vec<Node> {
     let mut list = vec![Node::line("pid nginx.pid"), Node::line("error_log stderr")];
     for line in [
         "worker_processes 1",
@@ -170,7 +180,6 @@ pub fn configuration(random: &mut Random) -> Vec<Node> {
         events.push(Node::line(pick(random, &["multi_accept on", "use epoll", "accept_mutex off"])));
     }
     list.push(Node::block("events", events));
-    list.push(Node::block("http", http(random)));
     list
 }
 
@@ -200,7 +209,7 @@ fn lines(random: &mut Random, kind: char, most: usize) -> Vec<Node> {
     list
 }
 
-fn http(random: &mut Random) -> Vec<Node> {
+pub fn http(random: &mut Random) -> Vec<Node> {
     let mut list: Vec<Node> = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|name| Node::line(&format!("{name}_temp_path tmp/{name}")))
@@ -256,7 +265,7 @@ fn upstream(random: &mut Random) -> Vec<Node> {
         list.push(Node::line(method));
     }
     for at in 1..=number(random, 1, 3) {
-        let more = pick(random, &["", "weight=5", "max_fails=3 fail_timeout=30s", "down", "max_conns=10"]);
+        let more = pick(random, UPSTREAM);
         list.push(Node::line(&format!("server {}:80{at} {more}", pick(random, &["127.0.0.1", "[::1]", "localhost"]))));
     }
     if once(random, 3) {

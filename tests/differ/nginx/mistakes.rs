@@ -168,6 +168,65 @@ const LINES: &[&str] = &[
     "set_real_ip_from 10.0.0.0/8",
     "set_real_ip_from x",
 ];
+/// The same of `stream` and `mail`.
+const OTHERS: &[&str] = &[
+    "proxy_ssl on",
+    "proxy_ssl yes",
+    "proxy_ssl_verify on",
+    "proxy_ssl_trusted_certificate absent.pem",
+    "proxy_ssl_certificate one.crt",
+    "ssl_preread on",
+    "ssl_preread maybe",
+    "ssl_certificate one.crt",
+    "ssl_certificate_key two.key",
+    "ssl_certificate absent.pem",
+    "ssl_verify_client on",
+    "ssl_client_certificate garbage.pem",
+    "ssl_stapling on",
+    "ssl_reject_handshake on",
+    "ssl on",
+    "listen 127.0.0.1:9998 ssl",
+    "listen 127.0.0.1:9997 udp ssl",
+    "listen 127.0.0.1:9996 udp",
+    "listen 127.0.0.1:9995 default_server",
+    "listen 127.0.0.1:9994 http2",
+    "listen 127.0.0.1",
+    "proxy_pass 127.0.0.1:1",
+    "proxy_pass http://127.0.0.1:1",
+    "proxy_pass 127.0.0.1",
+    "proxy_pass back",
+    "proxy_pass $nonesuch",
+    "proxy_timeout 10",
+    "proxy_protocol on",
+    "proxy_next_upstream error",
+    "return 200 hello",
+    "return $host",
+    "server_name x.example",
+    "server 127.0.0.1:1",
+    "server 127.0.0.1",
+    "add_header X y",
+    "starttls on",
+    "starttls only",
+    "starttls yes",
+    "protocol imap",
+    "protocol imaps",
+    "auth_http 127.0.0.1:1/x",
+    "auth_http https://127.0.0.1:1/x",
+    "imap_auth ntlm",
+    "smtp_auth login none",
+    "proxy_smtp_auth on",
+    "xclient maybe",
+    "timeout 5x",
+    "limit_conn absent 1",
+    "limit_conn_log_level debug",
+    "log_format other '$host'",
+    "access_log /dev/null absent",
+    "include absent.conf",
+    "resolver 127.0.0.1",
+    "upstream more { server 127.0.0.1:1; }",
+    "root html",
+    "location / { }",
+];
 
 /// What is written behind an address.
 const PARAMETERS: &[&str] = &[
@@ -184,13 +243,21 @@ const PARAMETERS: &[&str] = &[
 ];
 
 /// Puts one mistake, seldom two, into a configuration; what they are, in words.
-pub fn make(list: &mut Vec<Node>, random: &mut Random) -> Vec<String> {
+pub fn make(list: &mut Vec<Node>, random: &mut Random, lines: Lines) -> Vec<String> {
     let mut made = Vec::new();
     for _ in 0..if once(random, 6) { 2 } else { 1 } {
-        made.push(one(list, random));
+        made.push(one(list, random, lines));
     }
     made
 }
+
+/// Lines that are put where they may be wrong.
+pub type Lines = &'static [&'static str];
+
+/// Those of `http`.
+pub const HTTP: Lines = LINES;
+/// Those of `stream` and `mail`.
+pub const STREAM_AND_MAIL: Lines = OTHERS;
 
 /// A block somewhere, with the directives in it.
 fn somewhere<'a>(list: &'a mut Vec<Node>, random: &mut Random) -> &'a mut Vec<Node> {
@@ -202,11 +269,11 @@ fn somewhere<'a>(list: &'a mut Vec<Node>, random: &mut Random) -> &'a mut Vec<No
     somewhere(list[at].block.as_mut().expect("a block"), random)
 }
 
-fn one(list: &mut Vec<Node>, random: &mut Random) -> String {
+fn one(list: &mut Vec<Node>, random: &mut Random, lines: Lines) -> String {
     let kind = random.below(16);
     let inside = somewhere(list, random);
     if inside.is_empty() {
-        inside.push(Node::line(pick(random, LINES)));
+        inside.push(Node::line(pick(random, lines)));
         return "a line".to_owned();
     }
     let at = random.below(inside.len());
@@ -216,11 +283,11 @@ fn one(list: &mut Vec<Node>, random: &mut Random) -> String {
         somewhere(list, random).push(node);
         return format!("{name} elsewhere");
     }
-    here(inside, at, kind, random)
+    here(inside, at, kind, random, lines)
 }
 
 /// A mistake at one place of a block.
-fn here(inside: &mut Vec<Node>, at: usize, kind: usize, random: &mut Random) -> String {
+fn here(inside: &mut Vec<Node>, at: usize, kind: usize, random: &mut Random, lines: Lines) -> String {
     let taken = inside[at].clone();
     let name = taken.name.clone();
     match kind {
@@ -264,7 +331,7 @@ fn here(inside: &mut Vec<Node>, at: usize, kind: usize, random: &mut Random) -> 
         }
         9 => "text".to_owned(),
         _ => {
-            let line = pick(random, LINES);
+            let line = pick(random, lines);
             inside.insert(at, Node::line(line));
             format!("the line {line}")
         }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Where each directive may stand, with how many words, and of which kind they are: asked of an nginx by `nginx -t`.
 
-Usage: shapes.py NGINX < names   (names: src/audit/consumer/nginx/directives.txt)
-Writes the lines of src/audit/consumer/nginx/shapes.txt: NAME PLACES WORDS KIND TIMES.
+Usage: shapes.py NGINX [stream|mail] < names   (names: src/audit/consumer/nginx/directives.txt)
+Writes the lines of src/audit/consumer/nginx/shapes.txt, or of shapes-stream.txt or shapes-mail.txt: NAME PLACES WORDS KIND TIMES.
 """
 import os
 import re
@@ -11,24 +11,48 @@ import sys
 import tempfile
 
 NGINX = sys.argv[1]
+MODULE = sys.argv[2] if len(sys.argv) > 2 else "http"
 HERE = tempfile.mkdtemp()
+os.mkdir(os.path.join(HERE, "logs"))
 CONF = os.path.join(HERE, "nginx.conf")
 PLACES = {
-    "m": "%s\nevents {}\n",
-    "e": "events {\n%s\n}\n",
-    "h": "events {}\nhttp {\n%s\n}\n",
-    "s": "events {}\nhttp { server {\n%s\n} }\n",
-    "l": "events {}\nhttp { server { location / {\n%s\n} } }\n",
-    "u": "events {}\nhttp { upstream u {\n%s\n} }\n",
-    "i": "events {}\nhttp { server { if ($host) {\n%s\n} } }\n",
-    "j": "events {}\nhttp { server { location / { if ($host) {\n%s\n} } } }\n",
-    "x": "events {}\nhttp { server { location / { limit_except GET {\n%s\n} } } }\n",
-}
+    "http": {
+        "m": "%s\nevents {}\n",
+        "e": "events {\n%s\n}\n",
+        "h": "events {}\nhttp {\n%s\n}\n",
+        "s": "events {}\nhttp { server {\n%s\n} }\n",
+        "l": "events {}\nhttp { server { location / {\n%s\n} } }\n",
+        "u": "events {}\nhttp { upstream u { server 127.0.0.1:1;\n%s\n} }\n",
+        "i": "events {}\nhttp { server { if ($host) {\n%s\n} } }\n",
+        "j": "events {}\nhttp { server { location / { if ($host) {\n%s\n} } } }\n",
+        "x": "events {}\nhttp { server { location / { limit_except GET {\n%s\n} } } }\n",
+    },
+    "stream": {
+        "h": "events {}\nstream {\n%s\n}\n",
+        "s": "events {}\nstream { server {\n%s\n} }\n",
+        "u": "events {}\nstream { upstream u { server 127.0.0.1:1;\n%s\n} }\n",
+    },
+    "mail": {
+        "h": "events {}\nmail {\n%s\n}\n",
+        "s": "events {}\nmail { server {\n%s\n} }\n",
+    },
+}[MODULE]
+
+
+def built():
+    """What loads the modules that are not a part of the program."""
+    said = subprocess.run([NGINX, "-V"], capture_output=True, text=True, check=True).stderr
+    loaded = [name for name in ("stream", "mail") if f"--with-{name}=dynamic" in said]
+    modules = re.search(r"--modules-path=(\S+)", said)[1] if loaded else ""
+    return "".join(f"load_module {modules}/ngx_{name}_module.so;\n" for name in loaded)
+
+
+LOAD = built()
 
 
 def ask(place, statement):
     with open(CONF, "w", encoding="utf-8") as file:
-        file.write("pid p;\nerror_log stderr;\n" + PLACES[place] % statement)
+        file.write(LOAD + "pid p;\nerror_log stderr;\n" + PLACES[place] % statement)
     ran = subprocess.run([NGINX, "-t", "-e", "stderr", "-p", HERE, "-c", CONF], capture_output=True, text=True, check=False)
     for line in ran.stderr.splitlines():
         # What is said of the line that was asked about.
@@ -66,8 +90,8 @@ def kind_of(place, name):
 
 
 def is_fine(words):
-    # A zone that no other line makes is missed at the end alone.
-    return not words or "zero size" in words
+    # A zone or a variable that no other line makes is missed at the end alone.
+    return not words or "zero size" in words or 'unknown "memcached_key" variable' in words
 
 
 def is_once(place, name, kind, arity):
@@ -77,7 +101,7 @@ def is_once(place, name, kind, arity):
              for count in arity if 0 < count <= 3 for word, other in (("a", "b"), ("/a", "/b"), ("$host", "$uri"))]
     pairs += [("a 1", "b 2"), ("a secure", "b secure"), ("http://a/ /a", "http://b/ /b"), ("1", "2"), ("1 1", "2 2"), ("2 8k", "4 8k"),
               ("max=1", "max=2"), ("127.0.0.1", "127.0.0.2"), ("http://127.0.0.1:1", "http://127.0.0.1:2"), ("127.0.0.1:1", "127.0.0.1:2"),
-              ("one", "two"), ("off", "on"), ("clean", "on"), ("exact", "before"), ("always", "on"), ("one.conf", "nginx.conf"), ("/dev/null", "/dev/zero"), ("$host $host", "$uri $uri"), ("", "")]
+              ("one", "two"), ("off", "on"), ("epoll", "poll"), ("auto", "1"), ("clean", "on"), ("exact", "before"), ("always", "on"), ("one.conf", "nginx.conf"), ("/dev/null", "/dev/zero"), ("$host $host", "$uri $uri"), ("", "")]
     pairs = {"flag": [("on", "off")], "number": [("12", "13")], "size": [("12k", "13k")], "time": [("12s", "13s")]}.get(kind, pairs)
     asked = twice = False
     for one, other in pairs:
@@ -96,7 +120,7 @@ def is_once(place, name, kind, arity):
 def times_of(place, name, kind, arity):
     if is_once(place, name, kind, arity):
         return "once"
-    refused = ("is duplicate", "cannot be used with")
+    refused = ("is duplicate", "cannot be used with", "duplicate \"")
     for words, lines in (("off", ("off", "off")), ("first", ("a 1", "a 2"))):
         lines = [f"{name} {line};" for line in lines]
         both = ask(place, "\n".join(lines))

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::shapes::{MEASURED, Shapes, Times};
+use super::module::Module;
+use super::shapes::{MEASURED, Place, Shapes};
 use super::source::at;
 use super::syntax::Directive;
+use super::table::Times;
 use super::{known, lints, values, versions};
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::package::{Version, words};
@@ -23,34 +25,15 @@ pub(super) struct Build {
 }
 
 impl Build {
-    /// What the table of one version says counts less where another one may read the configuration.
+    /// What the tables of some versions say counts less where another one may read the configuration.
     fn by_table(&self, draft: NewFinding) -> NewFinding {
-        if self.version == Some(MEASURED) {
+        let [oldest, newest] = MEASURED;
+        if self.version.is_some_and(|version| (oldest..=newest).contains(&version)) {
             return draft;
         }
         let here =
             self.version.map_or_else(|| "which version there is here is not known".to_owned(), |here| format!("here is {}", words(here)));
-        draft.severity(Severity::Low).evidence(format!("nginx {} does not take it; {here}", words(MEASURED)))
-    }
-}
-
-/// A block, and where it stands.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    context: &'a str,
-    /// What the block itself is in.
-    outer: &'a str,
-    /// In `stream` or `mail`, whose directives take other words under the same names: no table is of them.
-    foreign: bool,
-}
-
-impl<'a> Place<'a> {
-    pub(super) const fn outermost(context: &'a str) -> Self {
-        Self { context, outer: "", foreign: false }
-    }
-
-    fn inside(self, block: &'a str) -> Self {
-        Self { context: block, outer: self.context, foreign: self.foreign || matches!(block, "stream" | "mail") }
+        draft.severity(Severity::Low).evidence(format!("nginx {} to {} do not take it; {here}", words(oldest), words(newest)))
     }
 }
 
@@ -85,8 +68,7 @@ fn again<'a>(
 ) {
     let times = match known::is_once(&directive.name) {
         true => Times::Once,
-        false if place.foreign => Times::Any,
-        false => build.shapes.times(&directive.name),
+        false => build.shapes.of(place.module).times(&directive.name),
     };
     let key = [directive.name.as_str(), if times == Times::EachFirst { directive.arg() } else { "" }];
     if times == Times::Any {
@@ -114,12 +96,10 @@ fn value(directive: &Directive, before: &[Directive], place: Place<'_>, build: &
         findings.add(draft(expected));
         return;
     }
-    if place.foreign {
-        return;
-    }
-    if let Some(expected) = build.shapes.count(directive) {
+    let shapes = build.shapes.of(place.module);
+    if let Some(expected) = shapes.count(directive) {
         findings.add(build.by_table(draft(expected)));
-    } else if let Some(expected) = build.shapes.expected(directive).or_else(|| values::expected(directive, place.context, before)) {
+    } else if let Some(expected) = shapes.expected(directive).or_else(|| values::expected(directive, &place, before)) {
         findings.add(draft(expected));
     }
 }
@@ -136,7 +116,7 @@ fn repeated(directive: &Directive, places: &mut BTreeMap<String, u32>, findings:
 }
 
 fn name(directive: &Directive, place: Place<'_>, build: &Build, findings: &mut HostFindings) {
-    let Place { context, outer, .. } = place;
+    let Place { context, outer, module } = place;
     let name = directive.name.as_str();
     if let Some((version, other)) = build.version.and_then(|version| Some((version, versions::of_another(name, version)?))) {
         let draft = at(&lints::DIRECTIVE_UNKNOWN, directive).expected(format!("a directive of nginx {}", words(version)));
@@ -159,15 +139,15 @@ fn name(directive: &Directive, place: Place<'_>, build: &Build, findings: &mut H
     }
     let inner = matches!(context, "location" | "if" | "limit_except" | "upstream");
     let called = known::is_of_call(name) && matches!(context, "if" | "limit_except" | "upstream");
-    let passed = name == "proxy_pass" && (context == "http" || (context == "server" && outer == "http"));
+    let passed = module == Module::Http && name == "proxy_pass" && (context == "http" || (context == "server" && outer == "http"));
     let misplaced =
         (inner && known::is_of_server(name)) || (name == "listen" && context != "server" && !context.is_empty()) || called || passed;
-    let by_table = !misplaced && build.shapes.is_misplaced(name, context, outer, build.version);
+    let by_table = !misplaced && build.shapes.is_misplaced(name, &place, build.version);
     if misplaced || by_table {
         let expected = match () {
             () if called || passed => format!("{name} in a location"),
             () if known::is_of_server(name) || name == "listen" => format!("{name} in a server block"),
-            () => build.shapes.places(name),
+            () => build.shapes.places(name, module),
         };
         let found = if context == "main" { "outside of any block".to_owned() } else { format!("in a block {context}") };
         let draft = at(&lints::DIRECTIVE_MISPLACED, directive).expected(expected).found(found);

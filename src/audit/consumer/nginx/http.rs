@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::lints;
+use super::module::Module;
+use super::must_have;
 use super::passing;
-use super::proxy::{self, Module};
+use super::proxy;
 use super::reader::NginxReader;
 use super::scope::Scope;
 use super::server::{self, Server};
 use super::source::at;
 use super::syntax::Directive;
+use crate::audit::facts::package::Version;
 use crate::model::finding::Severity;
 
 /// What nginx knows of an address after all its lines.
@@ -27,8 +30,7 @@ type Addresses<'a> = BTreeMap<String, Address<'a>>;
 /// Reads a whole `http`, `stream` or `mail` block.
 pub(super) fn read(reader: &mut NginxReader<'_>, list: &[Directive], module: Module) {
     let scope = Scope::new(None, list);
-    let default_port = if module == Module::Http { Some(80) } else { None };
-    let mut servers: Vec<Server<'_>> = scope.own("server").iter().map(|line| Server::read(line, default_port, reader)).collect();
+    let mut servers: Vec<Server<'_>> = scope.own("server").iter().map(|line| Server::read(line, module, reader)).collect();
     let addresses = addresses(reader, &servers, module);
     unset(reader, &servers, &addresses, &scope);
     let shared = proxy::Shared::new(&scope, module);
@@ -46,13 +48,15 @@ pub(super) fn read(reader: &mut NginxReader<'_>, list: &[Directive], module: Mod
             }
         }
         let (listeners, connections) = (reader.wiring.listeners.len(), reader.wiring.connections.len());
-        server::wire(reader, server, &inner, &tls);
+        let loads = tls.iter().any(|tls| *tls) || opens(module, reader.version);
+        server::wire(reader, server, &inner, &tls, loads);
+        must_have::judge(reader, server, &inner, module);
         if module == Module::Http {
             plain(reader, server, &inner, &tls);
         }
         defaults(reader, server, index, &inner, &addresses, &tls);
         // Without a certificate nginx reads none of these.
-        if !inner.all("ssl_certificate").is_empty() {
+        if loads && !inner.all("ssl_certificate").is_empty() {
             reader.must_exist(&inner, FILES);
         }
         proxy::walk(reader, server, &shared, &inner, &tls);
@@ -61,9 +65,20 @@ pub(super) fn read(reader: &mut NginxReader<'_>, list: &[Directive], module: Mod
         }
     }
     passing::one_address_one_set(&mut reader.wiring, first);
-    let shown = servers.iter().any(|server| !Scope::new(Some(&scope), server.directive.inside()).all("ssl_certificate").is_empty());
+    let shown = module == Module::Http
+        && servers.iter().any(|server| !Scope::new(Some(&scope), server.directive.inside()).all("ssl_certificate").is_empty());
     if shown {
         reader.must_exist(&scope, FILES);
+    }
+}
+
+/// Whether a server that speaks no TLS opens its certificates all the same: in `stream` it does since there are names of servers
+/// (ngx_stream_ssl_module.c, `ngx_stream_ssl_merge_srv_conf`), in `mail` it does not (ngx_mail_ssl_module.c, `ngx_mail_ssl_merge_conf`).
+fn opens(module: Module, version: Option<Version>) -> bool {
+    match module {
+        Module::Http => true,
+        Module::Stream => version.is_none_or(|version| version >= [1, 25, 5]),
+        Module::Mail => false,
     }
 }
 

@@ -19,6 +19,8 @@ catalogue! {
         "keep one of the two lines";
     VALUE_INVALID = "nginx.value-invalid", High, open, "a value that nginx does not take: it does not start", "correct the value";
     BLOCK_ABSENT = "nginx.block-absent", High, open, "a block that nginx must have is not there: it does not start", "write events { } outside of any block";
+    SERVER_INCOMPLETE = "nginx.server-incomplete", High, open, "a server of stream or mail without what it must have: nginx does not start",
+        "add the directive to the server block, or remove the block";
     FILE_ABSENT = "nginx.file-absent", High, open, "a file that nginx opens at its start does not exist: nginx does not start",
         "create the file, or correct the path";
     KEY_ABSENT = "nginx.key-unset", High, open, "a certificate without a key: nginx does not start",

@@ -1,7 +1,9 @@
 //! `listen`: addresses, ports and what is said behind them.
 
-use super::shapes;
+use super::module::Module;
 use super::syntax::Directive;
+use super::table;
+use crate::audit::facts::package::Version;
 
 /// One address that is listened on, as a `listen` line says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +43,65 @@ pub(super) fn unset() -> Listen {
     Listen { host: "0.0.0.0".to_owned(), port: Some(80), tls: false, quic: false, default: false, proxy_line: false, options: false }
 }
 
-/// Reads a `listen` line; a range of ports gives its first. `default_port` is 80 in `http`, none in `stream`.
-pub(super) fn parse(directive: &Directive, default_port: Option<u16>) -> Result<Listen, String> {
+/// What may stand behind an address, in which modules, and since when in `stream` (`ngx_*_core_listen`); with a `=` it has a value.
+const PARAMETERS: &[Parameter] = &[
+    within("ssl", EACH),
+    within("quic", HTTP),
+    within("default_server", TWO),
+    within("default", HTTP),
+    within("proxy_protocol", EACH),
+    within("http2", HTTP),
+    within("http3", HTTP),
+    within("spdy", HTTP),
+    within("udp", &[Module::Stream]),
+    within("multipath", EACH),
+    within("bind", EACH),
+    within("deferred", TWO),
+    within("reuseport", TWO),
+    within("backlog=", EACH),
+    within("rcvbuf=", EACH),
+    within("sndbuf=", EACH),
+    within("setfib=", TWO),
+    within("fastopen=", TWO),
+    within("so_keepalive=", EACH),
+    within("ipv6only=", EACH),
+    within("accept_filter=", TWO),
+];
+const EACH: &[Module] = &Module::ALL;
+const TWO: &[Module] = &[Module::Http, Module::Stream];
+const HTTP: &[Module] = &[Module::Http];
+/// Those that `stream` took over from `http`, and since when (nginx.org, CHANGES).
+const LATER: &[&str] = &["default_server", "deferred", "setfib=", "accept_filter="];
+const IN_STREAM: Version = [1, 25, 5];
+
+struct Parameter {
+    name: &'static str,
+    modules: &'static [Module],
+}
+
+const fn within(name: &'static str, modules: &'static [Module]) -> Parameter {
+    Parameter { name, modules }
+}
+
+/// Whether a module of this version takes a parameter.
+fn is_taken(option: &str, module: Module, version: Option<Version>) -> bool {
+    let fits =
+        |parameter: &&Parameter| if parameter.name.ends_with('=') { option.starts_with(parameter.name) } else { option == parameter.name };
+    let Some(parameter) = PARAMETERS.iter().find(fits) else { return false };
+    let too_old = module == Module::Stream && LATER.contains(&parameter.name) && version.is_some_and(|version| version < IN_STREAM);
+    parameter.modules.contains(&module) && !too_old
+}
+
+/// Reads a `listen` line; a range of ports gives its first. Without a port it is 80 in `http`.
+pub(super) fn parse(directive: &Directive, module: Module, version: Option<Version>) -> Result<Listen, String> {
     let address = directive.arg();
+    let default_port = if module == Module::Http { Some(80) } else { None };
     let (host, port) = split(address, default_port).ok_or_else(|| format!("{address:?} is no address and no port"))?;
     let mut listen = Listen { host, port, ..unset() };
     for option in directive.args.iter().skip(1) {
+        if !is_taken(option, module, version) {
+            return Err(format!("the parameter {option:?} is not known in {}", module.block()));
+        }
         match option.as_str() {
             "ssl" => listen.tls = true,
             "quic" => (listen.tls, listen.quic) = (true, true),
@@ -55,16 +110,11 @@ pub(super) fn parse(directive: &Directive, default_port: Option<u16>) -> Result<
             "http2" | "http3" | "spdy" | "udp" | "multipath" => {}
             "bind" | "deferred" | "reuseport" => listen.options = true,
             other => {
-                const VALUED: &[&str] = &["backlog", "rcvbuf", "sndbuf", "setfib", "fastopen", "so_keepalive", "ipv6only", "accept_filter"];
-                let name = other.split('=').next().unwrap_or_default();
-                if !other.contains('=') || !VALUED.contains(&name) {
-                    return Err(format!("the parameter {other:?} is not known"));
-                }
-                let value = other.split_once('=').map_or("", |(_, value)| value);
+                let (name, value) = other.split_once('=').unwrap_or((other, ""));
                 let sound = match name {
                     "backlog" => value.parse::<i32>().is_ok(),
                     "setfib" | "fastopen" => value.parse::<u32>().is_ok(),
-                    "rcvbuf" | "sndbuf" => shapes::is_size(value),
+                    "rcvbuf" | "sndbuf" => table::is_size(value),
                     "ipv6only" => matches!(value, "on" | "off"),
                     _ => true,
                 };
@@ -120,7 +170,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Listen, String> {
         let (list, _) = super::super::syntax::parse(&format!("listen {text};"), &std::rc::Rc::from(std::path::Path::new("/n")));
-        parse(&list[0], Some(80))
+        parse(&list[0], Module::Http, None)
     }
 
     #[test]
@@ -142,6 +192,26 @@ mod tests {
             assert_eq!((listen.address().as_str(), listen.tls), (address, tls), "{text}");
         }
         assert!(read("443 default_server").unwrap().default && read("443 backlog=5").unwrap().options);
+    }
+
+    #[test]
+    fn each_module_and_version_takes_parameters_of_its_own() {
+        use Module::{Http, Mail, Stream};
+        let rows = [
+            ("1 udp", Stream, None, true),
+            ("1 udp", Http, None, false),
+            ("1 http2", Stream, None, false),
+            ("1 ssl proxy_protocol backlog=5", Mail, None, true),
+            ("1 reuseport", Mail, None, false),
+            ("1 reuseport", Stream, Some([1, 22, 1]), true),
+            ("1 default_server", Stream, Some([1, 22, 1]), false),
+            ("1 default_server", Stream, Some([1, 25, 5]), true),
+            ("10.0.0.1", Stream, None, false),
+        ];
+        for (text, module, version, taken) in rows {
+            let (list, _) = super::super::syntax::parse(&format!("listen {text};"), &std::rc::Rc::from(std::path::Path::new("/n")));
+            assert_eq!(parse(&list[0], module, version).is_ok(), taken, "{text} in {module:?} {version:?}");
+        }
     }
 
     #[test]

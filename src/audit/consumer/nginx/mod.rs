@@ -8,6 +8,8 @@ mod http;
 mod known;
 pub mod lints;
 mod listen;
+mod module;
+mod must_have;
 mod named;
 mod passing;
 pub mod program;
@@ -19,6 +21,7 @@ mod server;
 mod shapes;
 mod source;
 mod syntax;
+mod table;
 mod upstream;
 mod values;
 mod variables;
@@ -33,7 +36,7 @@ use crate::audit::facts::unread;
 use crate::audit::facts::wiring::Wiring;
 use crate::io::look::View;
 use crate::model::audit::{Location, Target};
-use proxy::Module;
+use module::Module;
 use reader::NginxReader;
 use source::{Expansion, Source};
 use syntax::Directive;
@@ -124,7 +127,7 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
     let version = package::version(source.view(), &["nginx", "nginx-core", "nginx-light", "nginx-full", "nginx-extras", "nginx-common"]);
     // A file of another name may hold one block of the whole.
     let named = main.file_name().is_some_and(|name| name == MAIN_NAME) || matches!(source, Source::Dump(..));
-    let extended = part || has("load_module") || !(named || has("events"));
+    let extended = part || list.iter().any(module::is_of_others) || !(named || has("events"));
     let build = check::Build { extended, version, shapes: shapes::Shapes::new() };
     let whole = has("http") || has("stream") || has("mail") || has("events");
     // Of some lines alone nobody knows where they are included.
@@ -133,15 +136,16 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
         (false, true) => "main",
         (false, false) => "",
     };
-    check::block(&list, check::Place::outermost(context), &build, findings);
+    check::block(&list, shapes::Place::outermost(context), &build, findings);
+    unloaded(source.view(), &list, findings);
     if whole && named && !has("events") && !has("include") {
         let draft = NewFinding::at(&lints::BLOCK_ABSENT, Target::new("nginx", "events"), Location::file(main));
         findings.add(draft.expected("a block events").found("none"));
     }
     if !build.extended {
-        list.iter().filter(|line| line.name == "http").for_each(|http| variables::judge(http.inside(), &build.shapes, findings));
+        list.iter().for_each(|block| variables::judge(block, &build.shapes, findings));
     }
-    let mut reader = NginxReader::new(source.view(), prefix, findings);
+    let mut reader = NginxReader::new(source.view(), prefix, version, findings);
     let mut roots = root::Roots::default();
     let worker = list.iter().find(|line| line.name == "user").map(Directive::arg);
     if part {
@@ -149,18 +153,31 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
         roots.collect(&list, prefix);
     }
     for block in &list {
-        let module = match block.name.as_str() {
-            "http" if !part => Module::Http,
-            "stream" => Module::Stream,
-            "mail" => Module::Mail,
-            _ => continue,
-        };
+        let Some(module) = Module::of(&block.name).filter(|module| !part || *module != Module::Http) else { continue };
         http::read(&mut reader, block.inside(), module);
         roots.collect(block.inside(), prefix);
     }
     root::judge(&mut reader, &roots, worker.unwrap_or("www-data"));
     reader.wiring.files = files;
     reader.wiring
+}
+
+/// Debian's nginx, and Ubuntu's, have neither `stream` nor `mail` in the program: a package brings each, with the line that loads it. Nobody
+/// knows what an include that led nowhere would have loaded.
+fn unloaded(view: &View, list: &[Directive], findings: &mut HostFindings) {
+    if package::version(view, &["nginx-common"]).is_none_or(|version| version < [1, 10, 0])
+        || list.iter().any(|line| line.name == "include")
+    {
+        return;
+    }
+    if let Some(block) = module::not_loaded(list) {
+        let draft = source::at(&lints::DIRECTIVE_UNKNOWN, block).expected(format!("load_module modules/ngx_{}_module.so", block.name));
+        let draft = draft.found(format!("{}, and no line that loads its module", block.name));
+        findings.add(draft.remedy(format!(
+            "apt install libnginx-mod-{}, and keep the line include /etc/nginx/modules-enabled/*.conf at the top of nginx.conf",
+            block.name
+        )));
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ciphers;
 use super::guard::{self, Guard};
+use super::module::Module;
 use super::reader::{NginxReader, Side};
 use super::scope::Scope;
 use super::server::Server;
@@ -15,14 +16,6 @@ use crate::audit::facts::findings::NewFinding;
 use crate::audit::facts::wiring::{CallTerms, Connection};
 use crate::model::finding::Severity;
 use crate::model::profile::Purpose;
-
-/// Which of nginx's worlds a server block is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Module {
-    Http,
-    Stream,
-    Mail,
-}
 
 /// What all servers of a module share.
 #[derive(Debug)]
@@ -62,6 +55,10 @@ fn block(reader: &mut NginxReader<'_>, server: &Server<'_>, shared: &Shared, sco
     reader.must_exist(scope, &["proxy_ssl_password_file", "proxy_ssl_crl", "grpc_ssl_password_file", "uwsgi_ssl_password_file"]);
     for start in ["proxy_", "grpc_", "uwsgi_"] {
         for line in scope.own(&format!("{start}pass")) {
+            if let Some(expected) = shared.groups.expected(line.arg()).filter(|_| shared.module == Module::Stream) {
+                reader.findings.add(at(&lints::VALUE_INVALID, line).expected(expected).found(line.arg()));
+                continue;
+            }
             let bare = shared.module == Module::Stream && scope.is_on("proxy_ssl");
             let pass = upstream::pass(line.arg(), scope, &shared.groups, bare);
             let label = format!("{} to {}", server.label, shown(&pass, line));

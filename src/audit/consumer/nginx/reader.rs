@@ -10,6 +10,7 @@ use super::scope::Scope;
 use super::source::{at, is_left_out};
 use super::syntax::Directive;
 use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::package::Version;
 use crate::audit::facts::wiring::{Consumer, DepthLimit, Needs, Pair, Trust, TrustTerms, Wiring};
 use crate::io::look::View;
 use crate::judge::lint::Lint;
@@ -24,6 +25,8 @@ pub(super) struct NginxReader<'a> {
     pub(super) prefix: PathBuf,
     pub(super) findings: &'a mut HostFindings,
     pub(super) wiring: Wiring,
+    /// Of the nginx that is here, where it is known.
+    pub(super) version: Option<Version>,
     trusts: BTreeMap<Vec<PathBuf>, Vec<usize>>,
 }
 
@@ -36,8 +39,8 @@ pub(super) struct Side<'a> {
 }
 
 impl<'a> NginxReader<'a> {
-    pub(super) fn new(view: &'a View, prefix: &Path, findings: &'a mut HostFindings) -> Self {
-        Self { view, prefix: prefix.to_path_buf(), findings, wiring: Wiring::default(), trusts: BTreeMap::new() }
+    pub(super) fn new(view: &'a View, prefix: &Path, version: Option<Version>, findings: &'a mut HostFindings) -> Self {
+        Self { view, prefix: prefix.to_path_buf(), findings, wiring: Wiring::default(), version, trusts: BTreeMap::new() }
     }
 
     /// The file that a value names; relative ones are relative to where the main file lies.

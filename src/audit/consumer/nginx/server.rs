@@ -3,6 +3,7 @@
 use super::ciphers;
 use super::lints;
 use super::listen::{self, Listen};
+use super::module::Module;
 use super::passing;
 use super::reader::{NginxReader, Side};
 use super::scope::Scope;
@@ -27,18 +28,18 @@ pub(super) struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    /// Reads addresses and names; `default_port` as in [`listen::parse`].
-    pub(super) fn read(directive: &'a Directive, default_port: Option<u16>, reader: &mut NginxReader<'_>) -> Self {
+    /// Reads addresses and names.
+    pub(super) fn read(directive: &'a Directive, module: Module, reader: &mut NginxReader<'_>) -> Self {
         let inside = directive.inside();
         let mut listens = Vec::new();
         for line in inside.iter().filter(|line| line.name == "listen") {
-            match listen::parse(line, default_port) {
+            match listen::parse(line, module, reader.version) {
                 Ok(listen) => listens.push((listen, Some(line))),
                 Err(why) => reader.findings.add(at(&lints::VALUE_INVALID, line).expected("an address or port, then parameters").found(why)),
             }
         }
         let said = inside.iter().any(|line| line.name == "listen");
-        if !said && default_port.is_some() {
+        if !said && module == Module::Http {
             listens.push((listen::unset(), None));
         }
         let lines = inside.iter().filter(|line| line.name == "server_name");
@@ -71,13 +72,14 @@ fn is_name(name: &str) -> bool {
     !odd && name.parse::<std::net::IpAddr>().is_err()
 }
 
-/// What a server shows and asks: its pairs and listeners go into the wiring. `tls` says which of its addresses speak TLS.
-pub(super) fn wire(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope: &Scope<'_>, tls: &[bool]) {
+/// What a server shows and asks: its pairs and listeners go into the wiring. `tls` says which of its addresses speak TLS, `loads` whether
+/// nginx opens its certificates and lists at all.
+pub(super) fn wire(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope: &Scope<'_>, tls: &[bool], loads: bool) {
     let speaks = tls.iter().any(|tls| *tls);
     let names = if speaks { server.host_names() } else { Vec::new() };
     let side = Side { start: "", purpose: Purpose::Server };
-    let pairs = reader.pairs(scope, side, &server.label, &names);
-    let shown = !scope.all("ssl_certificate").is_empty();
+    let pairs = if loads { reader.pairs(scope, side, &server.label, &names) } else { Vec::new() };
+    let shown = loads && !scope.all("ssl_certificate").is_empty();
     // nginx asks for the list wherever there is a certificate, on plain addresses too.
     let trust = if speaks || shown { asks(reader, server, scope, shown) } else { None };
     if speaks {

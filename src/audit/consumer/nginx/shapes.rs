@@ -1,33 +1,34 @@
-//! Where each directive may stand, with how many words, of which kind, and whether once (shapes.txt), as nginx's modules declare them. It must
-//! never judge what the table does not name: directives of newer versions and of modules that others make.
+//! Where each directive may stand, by module and version, as nginx's modules declare them (shapes*.txt). It must never judge what no table
+//! names: directives of newer versions and of modules that others make.
 
-use std::collections::BTreeMap;
-
-use super::syntax::Directive;
+use super::module::Module;
+use super::table::Table;
 use crate::audit::facts::package::Version;
 
 /// One line for each directive.
-const TABLE: &str = include_str!("shapes.txt");
-/// The version that answered.
-pub(super) const MEASURED: Version = [1, 22, 1];
-/// Where a newer version lets one stand besides (nginx.org, CHANGES).
-const LATER: &[(&str, char, Version)] = &[("resolver", 'u', [1, 27, 3]), ("resolver_timeout", 'u', [1, 27, 3])];
-/// Where the first word is no plain number, size or time, or more than that.
-const MIXED: &[&str] = &[
-    "listen",
-    "return",
-    "expires",
-    "worker_processes",
-    "worker_cpu_affinity",
-    "userid_expires",
-    "userid_service",
-    "gzip_comp_level",
-    "worker_priority",
-    "worker_aio_requests",
-    "epoll_events",
-    "map_hash_bucket_size",
+const HTTP: &str = include_str!("shapes.txt");
+const STREAM: &str = include_str!("shapes-stream.txt");
+const MAIL: &str = include_str!("shapes-mail.txt");
+/// The oldest and the newest version that answered: what both say holds between them.
+pub(super) const MEASURED: [Version; 2] = [[1, 22, 1], [1, 28, 3]];
+/// Since when one may stand somewhere, where older versions do not take it there (nginx.org, CHANGES); no place is all of them.
+const LATER: &[Later] = &[
+    Later { name: "resolver", module: Module::Http, place: Some('u'), since: [1, 27, 3] },
+    Later { name: "resolver_timeout", module: Module::Http, place: Some('u'), since: [1, 27, 3] },
+    Later { name: "resolver", module: Module::Stream, place: Some('u'), since: [1, 27, 3] },
+    Later { name: "resolver_timeout", module: Module::Stream, place: Some('u'), since: [1, 27, 3] },
+    in_stream("server_name", [1, 25, 5]),
+    in_stream("server_names_hash_bucket_size", [1, 25, 5]),
+    in_stream("server_names_hash_max_size", [1, 25, 5]),
+    in_stream("ssl_reject_handshake", [1, 25, 5]),
+    in_stream("ssl_ocsp", [1, 27, 2]),
+    in_stream("ssl_ocsp_cache", [1, 27, 2]),
+    in_stream("ssl_ocsp_responder", [1, 27, 2]),
+    in_stream("ssl_stapling", [1, 27, 2]),
+    in_stream("ssl_stapling_file", [1, 27, 2]),
+    in_stream("ssl_stapling_responder", [1, 27, 2]),
+    in_stream("ssl_stapling_verify", [1, 27, 2]),
 ];
-
 const PLACES: &[(char, &str)] = &[
     ('m', "the main file outside of any block"),
     ('e', "events"),
@@ -40,243 +41,146 @@ const PLACES: &[(char, &str)] = &[
     ('x', "limit_except"),
 ];
 
-/// Of what kind the words of a directive are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// `on` or `off`.
-    Flag,
-    Number,
-    /// `8k`.
-    Size,
-    /// `1h 30m`.
-    Time,
-    /// A block follows.
-    Block,
-    Any,
+/// A directive that came to a module or a block of it with a version.
+struct Later {
+    name: &'static str,
+    module: Module,
+    place: Option<char>,
+    since: Version,
 }
 
-/// How often a directive may stand in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Times {
-    Once,
-    /// None may stand beside one that says `off`.
-    NotBesideOff,
-    /// Once with each first word.
-    EachFirst,
-    Any,
+const fn in_stream(name: &'static str, since: Version) -> Later {
+    Later { name, module: Module::Stream, place: None, since }
 }
 
-/// What is known of one directive.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    places: &'static str,
-    least: usize,
-    most: Option<usize>,
-    kind: Kind,
-    times: Times,
-}
-
-/// What is known of all of them.
+/// What is known of the directives of each module.
 #[derive(Debug)]
-pub(super) struct Shapes(BTreeMap<&'static str, Shape>);
+pub(super) struct Shapes {
+    http: Table,
+    stream: Table,
+    mail: Table,
+}
 
 impl Shapes {
-    /// Reads the table.
+    /// Reads the tables.
     pub(super) fn new() -> Self {
-        Self(TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(shape).collect())
+        Self { http: Table::new(HTTP), stream: Table::new(STREAM), mail: Table::new(MAIL) }
     }
 
-    /// Whether a directive may not stand in a block, as far as the version is known.
-    pub(super) fn is_misplaced(&self, name: &str, context: &str, outer: &str, version: Option<Version>) -> bool {
-        let Some((shape, place)) = self.0.get(name).zip(place(context, outer)) else { return false };
-        let later = LATER.iter().find(|(known, letter, _)| *known == name && *letter == place);
-        !shape.places.contains(place) && later.is_none_or(|(.., since)| version.is_some_and(|version| version < *since))
+    /// Those of a module; what stands outside of any is in that of http.
+    pub(super) const fn of(&self, module: Module) -> &Table {
+        match module {
+            Module::Http => &self.http,
+            Module::Stream => &self.stream,
+            Module::Mail => &self.mail,
+        }
     }
 
-    /// Whether the table names it.
+    /// Whether any of the tables names it.
     pub(super) fn knows(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        Module::ALL.iter().any(|module| self.of(*module).knows(name))
+    }
+
+    /// Whether a directive may not stand in a block, as far as the version is known. One that is known to other modules alone may not either.
+    pub(super) fn is_misplaced(&self, name: &str, place: &Place<'_>, version: Option<Version>) -> bool {
+        let (Some(letter), true) = (place.letter(), self.knows(name)) else { return false };
+        let fits = |later: &&Later| later.name == name && later.module == place.module && later.place.is_none_or(|at| at == letter);
+        let before = LATER.iter().find(fits).is_some_and(|later| version.is_some_and(|version| version < later.since));
+        before || !self.of(place.module).places(name).contains(letter)
     }
 
     /// In which blocks it may stand, in words.
-    pub(super) fn places(&self, name: &str) -> String {
-        let places = self.0.get(name).map_or("", |shape| shape.places);
-        let words = PLACES.iter().filter(|(letter, _)| places.contains(*letter)).map(|(_, words)| *words);
-        format!("{name} in {}", words.collect::<Vec<_>>().join(", "))
-    }
-
-    /// How often it may be said in a block.
-    pub(super) fn times(&self, name: &str) -> Times {
-        self.0.get(name).map_or(Times::Any, |shape| shape.times)
-    }
-
-    /// How many words it takes, where there are not as many.
-    pub(super) fn count(&self, directive: &Directive) -> Option<String> {
-        let shape = self.0.get(directive.name.as_str())?;
-        let count = directive.args.len();
-        (count < shape.least || shape.most.is_some_and(|most| count > most)).then(|| words(shape.least, shape.most))
-    }
-
-    /// What nginx expects of its words, where they are not that.
-    pub(super) fn expected(&self, directive: &Directive) -> Option<String> {
-        let shape = self.0.get(directive.name.as_str())?;
-        let count = directive.args.len();
-        if directive.name != "server" && (shape.kind == Kind::Block) != directive.block.is_some() {
-            return Some(if directive.block.is_some() { "a ; at its end".to_owned() } else { "a block behind it".to_owned() });
-        }
-        let value = directive.arg();
-        // Rates may come from a variable, and nothing else of these.
-        let rate = directive.name.contains("limit_rate") && value.contains('$');
-        let flexible = MIXED.contains(&directive.name.as_str()) || count != 1 || rate;
-        let sound = match shape.kind {
-            Kind::Flag => value.eq_ignore_ascii_case("on") || value.eq_ignore_ascii_case("off"),
-            _ if flexible => true,
-            Kind::Size | Kind::Time if value == "off" => true,
-            Kind::Number => !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()),
-            Kind::Size => is_size(value),
-            Kind::Time => is_time(value),
-            Kind::Block | Kind::Any => true,
+    pub(super) fn places(&self, name: &str, module: Module) -> String {
+        let of = |module: Module| {
+            let places = self.of(module).places(name);
+            let words = PLACES.iter().filter(move |(letter, _)| places.contains(*letter));
+            words.map(move |(letter, words)| match (letter, module) {
+                ('h', module) => module.block().to_owned(),
+                (_, Module::Http) => (*words).to_owned(),
+                (_, module) => format!("{words} of {}", module.block()),
+            })
         };
-        let words = match shape.kind {
-            Kind::Flag => "on or off",
-            Kind::Number => "a number",
-            Kind::Size => "a size, such as 8k",
-            _ => "a time, such as 10m",
-        };
-        (!sound).then(|| words.to_owned())
-    }
-}
-
-/// The letter of a block that a directive stands in; those of other modules than `http` have none.
-fn place(context: &str, outer: &str) -> Option<char> {
-    Some(match (context, outer) {
-        ("main", _) => 'm',
-        ("events", _) => 'e',
-        ("http", _) => 'h',
-        ("server", "http") => 's',
-        ("location", _) => 'l',
-        ("upstream", "http") => 'u',
-        ("if", "server") => 'i',
-        ("if", "location") => 'j',
-        ("limit_except", _) => 'x',
-        _ => return None,
-    })
-}
-
-fn shape(line: &'static str) -> Option<(&'static str, Shape)> {
-    let mut words = line.split(' ');
-    let (name, places, span, kind, times) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
-    let (least, most) = span.split_once('-')?;
-    let kind = match kind {
-        "flag" => Kind::Flag,
-        "number" => Kind::Number,
-        "size" => Kind::Size,
-        "time" => Kind::Time,
-        "block" => Kind::Block,
-        _ => Kind::Any,
-    };
-    let times = match times {
-        "once" => Times::Once,
-        "off" => Times::NotBesideOff,
-        "first" => Times::EachFirst,
-        _ => Times::Any,
-    };
-    Some((name, Shape { places, least: least.parse().ok()?, most: most.parse().ok(), kind, times }))
-}
-
-fn words(least: usize, most: Option<usize>) -> String {
-    match (least, most) {
-        (0, Some(0)) => "nothing behind it".to_owned(),
-        (1, Some(1)) => "one value".to_owned(),
-        (least, Some(most)) if least == most => format!("{least} values"),
-        (least, Some(most)) => format!("{least} to {most} values"),
-        (least, None) => format!("{least} values or more"),
-    }
-}
-
-/// Digits, and one letter at most.
-pub(super) fn is_size(value: &str) -> bool {
-    let digits = value.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']).unwrap_or(value);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// `10m`, `1d12h`, `300`, `500ms`: the larger unit first, each once (`ngx_parse_time`).
-pub(super) fn is_time(value: &str) -> bool {
-    const UNITS: &[&str] = &["y", "M", "w", "d", "h", "m", "s", "ms"];
-    let mut rest = value.trim_matches(' ');
-    let mut next = 0;
-    let mut any = false;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at_checked(digits).unwrap_or_default();
-        let unit = if after.starts_with("ms") { 2 } else { usize::from(after.starts_with(|c: char| c.is_ascii_alphabetic())) };
-        let (unit, after) = after.split_at_checked(unit).unwrap_or_default();
-        let found = UNITS.iter().skip(next).position(|known| *known == unit);
-        if number.is_empty() || (found.is_none() && !(unit.is_empty() && after.is_empty())) {
-            return false;
+        let mut words: Vec<String> = of(module).collect();
+        if words.is_empty() {
+            words = Module::ALL.into_iter().flat_map(of).collect();
         }
-        next += found.map_or(UNITS.len(), |found| found + 1);
-        any = true;
-        rest = after.trim_start_matches(' ');
+        format!("{name} in {}", words.join(", "))
     }
-    any
+}
+
+/// A block that directives stand in, and what that is in.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) context: &'a str,
+    pub(super) outer: &'a str,
+    pub(super) module: Module,
+}
+
+impl<'a> Place<'a> {
+    pub(super) const fn outermost(context: &'a str) -> Self {
+        Self { context, outer: "", module: Module::Http }
+    }
+
+    pub(super) fn inside(self, block: &'a str) -> Self {
+        Self { context: block, outer: self.context, module: Module::of(block).unwrap_or(self.module) }
+    }
+
+    /// Its letter in the tables.
+    fn letter(&self) -> Option<char> {
+        Some(match (self.context, self.outer) {
+            ("main", _) => 'm',
+            ("events", _) => 'e',
+            ("server", outer) if outer == self.module.block() => 's',
+            ("upstream", outer) if outer == self.module.block() => 'u',
+            ("location", _) => 'l',
+            ("if", "server") => 'i',
+            ("if", "location") => 'j',
+            ("limit_except", _) => 'x',
+            (context, _) if context == self.module.block() => 'h',
+            _ => return None,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn directive(text: &str) -> Directive {
-        super::super::syntax::parse(text, &std::rc::Rc::from(std::path::Path::new("/n"))).0.remove(0)
-    }
-
     #[test]
     fn every_line_of_the_table_is_read() {
-        let lines = TABLE.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(Shapes::new().0.len(), lines);
+        let shapes = Shapes::new();
+        for (table, text) in [(&shapes.http, HTTP), (&shapes.stream, STREAM), (&shapes.mail, MAIL)] {
+            assert_eq!(table.len(), text.lines().filter(|line| !line.starts_with('#')).count());
+        }
     }
 
     #[test]
-    fn words_and_places_are_those_that_nginx_takes() {
+    fn a_directive_stands_in_blocks_of_its_module_since_some_version() {
         let shapes = Shapes::new();
-        for (text, bad) in [
-            ("sendfile on;", false),
-            ("sendfile maybe;", true),
-            ("keepalive_timeout 65 60;", false),
-            ("keepalive_timeout 65 60 55;", true),
-            ("client_max_body_size 10mb;", true),
-            ("client_max_body_size 1G;", false),
-            ("proxy_read_timeout 1h 30m;", true),
-            ("proxy_read_timeout '1h 30m';", false),
-            ("proxy_read_timeout 30m1h;", true),
-            ("types_hash_max_size 2k;", true),
-            ("limit_rate $rate;", false),
-            ("map $a $b;", true),
-            ("root { }", true),
-            ("no_such_directive x y z;", false),
+        let place = |path: &'static str| path.split('/').fold(Place::outermost("main"), Place::inside);
+        let (old, new) = (Some(MEASURED[0]), Some(MEASURED[1]));
+        for (name, path, version, bad) in [
+            ("root", "http/server/location", None, false),
+            ("root", "http/upstream", None, true),
+            ("worker_connections", "http", None, true),
+            ("server", "http/upstream", None, false),
+            ("rewrite", "http/server/if", None, false),
+            ("proxy_pass", "http/server/if", None, true),
+            ("proxy_pass", "stream/server", None, false),
+            ("proxy_pass", "stream", None, true),
+            ("add_header", "stream/server", None, true),
+            ("starttls", "http/server", None, true),
+            ("starttls", "mail/server", None, false),
+            ("no_such_directive", "mail/server", None, false),
+            ("resolver", "http/upstream", old, true),
+            ("resolver", "http/upstream", new, false),
+            ("resolver", "http/upstream", None, false),
+            ("server_name", "stream/server", old, true),
+            ("server_name", "stream/server", new, false),
+            ("server_name", "stream/upstream", new, true),
         ] {
-            let directive = directive(text);
-            let expected = shapes.count(&directive).or_else(|| shapes.expected(&directive));
-            assert_eq!(expected.is_some(), bad, "{text}");
+            assert_eq!(shapes.is_misplaced(name, &place(path), version), bad, "{name} in {path}, {version:?}");
         }
-        let newer = [1, 27, 3];
-        assert!(shapes.is_misplaced("resolver", "upstream", "http", Some(MEASURED)));
-        for version in [Some(newer), None] {
-            assert!(!shapes.is_misplaced("resolver", "upstream", "http", version), "{version:?}");
-        }
-        for name in ["limit_conn", "proxy_redirect", "proxy_cookie_flags", "mirror", "http2_push"] {
-            assert_ne!(shapes.times(name), Times::Once, "{name}");
-        }
-        for (name, context, outer, bad) in [
-            ("root", "location", "server", false),
-            ("root", "upstream", "http", true),
-            ("worker_connections", "http", "main", true),
-            ("server", "upstream", "http", false),
-            ("rewrite", "if", "server", false),
-            ("proxy_pass", "if", "server", true),
-            ("proxy_pass", "server", "stream", false),
-        ] {
-            assert_eq!(shapes.is_misplaced(name, context, outer, None), bad, "{name} in {context}");
-        }
+        assert_eq!(shapes.places("starttls", Module::Http), "starttls in mail, server of mail");
     }
 }

@@ -180,8 +180,10 @@ fn what_newer_versions_other_modules_and_parts_hold_is_no_alarm() {
         main("events {} stream { upstream b { server 127.0.0.1:1; } server { listen 1; proxy_pass b; proxy_next_upstream on; } }"),
         main("events {} stream { server { listen 1; return \"OK\\n\"; } }"),
         main("events {} stream { limit_conn_zone $binary_remote_addr zone=a:1m; server { listen 1; limit_conn a 1; return x; } }"),
-        main("events {} mail { server { listen 25; protocol smtp; smtp_auth login plain; timeout 60s; } }"),
+        main("events {} mail { auth_http 127.0.0.1:9000; server { listen 25; protocol smtp; smtp_auth login plain; timeout 60s; } }"),
         main("events {} error_log stderr debug_mail;"),
+        main("load_module modules/ngx_stream_module.so; events {} stream { server { listen 1; js_access main.access; js_filter main.filter; } }"),
+        main("events {} stream { server { listen 1 default_server; server_name a.example; ssl_preread on; proxy_pass $ssl_preread_server_name:443; } }"),
         http("upstream b { zone b 64k; resolver 10.0.0.1; resolver_timeout 5s; server app.example resolve; }").1,
         http("map $host $Backend { default 127.0.0.1:80; } server { listen 80; location / { proxy_pass http://$backend; } }").1,
         http("server { listen 80; limit_conn perip 10; limit_conn perserver 100; location / { mirror /a; mirror /b; proxy_pass http://10.0.0.1; proxy_cookie_path / /a; proxy_cookie_path /x /b; } }").1,
@@ -191,9 +193,9 @@ fn what_newer_versions_other_modules_and_parts_hold_is_no_alarm() {
         let stops: Vec<&Finding> = findings.iter().filter(|f| f.severity > Severity::Low).collect();
         assert!(stops.is_empty(), "{stops:#?}");
     }
-    // What the table of one version says counts in full for that version.
+    // What the table says counts in full for the versions that answered, and those between them.
     let wrong = "events {}\nhttp { upstream b { server 127.0.0.1; root /x; } server { listen 80; root /a /b; } }";
-    for (version, severity) in [("1.22.1-9", Severity::High), ("1.27.3-1", Severity::Low)] {
+    for (version, severity) in [("1.22.1-9", Severity::High), ("1.27.3-1", Severity::High), ("1.29.3-1", Severity::Low)] {
         let status = format!("Package: nginx\nStatus: install ok installed\nVersion: {version}\n\n");
         let (_, findings) = look(&[(MAIN, wrong), ("/var/lib/dpkg/status", &status)], MAIN);
         let found: Vec<(&str, Severity)> = findings

@@ -33,6 +33,19 @@ impl Groups {
     }
 }
 
+impl Groups {
+    /// What `stream` expects of the value of its `proxy_pass`, where it is not that.
+    pub(super) fn expected(&self, value: &str) -> Option<&'static str> {
+        if value.contains('$') || self.0.contains_key(&value.to_ascii_lowercase()) {
+            return None;
+        }
+        if value.contains("://") {
+            return Some("an address without a scheme: what is passed on are bytes");
+        }
+        (!has_port(value)).then_some("an address with its port, or a group of servers")
+    }
+}
+
 /// Reads the value of a `proxy_pass`, `grpc_pass` or `uwsgi_pass`. `bare_tls` says what a value without a scheme speaks.
 pub(super) fn pass(value: &str, scope: &Scope<'_>, groups: &Groups, bare_tls: bool) -> Pass {
     let value = substituted(value, scope);
@@ -56,6 +69,11 @@ pub(super) fn pass(value: &str, scope: &Scope<'_>, groups: &Groups, bare_tls: bo
     let Some((host, port)) = split(authority) else { return nothing };
     let default = if scheme && tls { 443 } else { 80 };
     Pass { name: host.clone(), ends: vec![(host, port.unwrap_or(default))], unknown: false, ..nothing }
+}
+
+/// Whether an address says its port, as `stream` wants it (ngx_stream_upstream.c); a socket of the file system has none.
+pub(super) fn has_port(address: &str) -> bool {
+    address.starts_with("unix:") || split(address).is_some_and(|(_, port)| port.is_some())
 }
 
 /// Host and port; IPv6 without its brackets. `None` for a Unix socket.

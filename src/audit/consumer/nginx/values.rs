@@ -1,9 +1,10 @@
 //! Words that directives take and no others (`ngx_conf_enum_t`, `ngx_conf_bitmask_t` and the modules' own parsers), and addresses, codes and
-//! entries of maps. It must never judge a word with a variable in it, what a newer version may have added to an open list, nor the directives
-//! of `stream` and `mail`, which take other words under the same names.
+//! entries of maps. It must never judge a word with a variable in it, nor what a newer version may have added to an open list.
 
+use super::module::Module;
+use super::shapes::Place;
 use super::syntax::Directive;
-use super::{known, shapes};
+use super::{known, table, upstream};
 
 /// The words of a directive, where each of them must be one of these.
 const WORDS: &[(&str, &[&str])] = &[
@@ -22,7 +23,19 @@ const WORDS: &[(&str, &[&str])] = &[
     ("lingering_close", &["off", "on", "always"]),
     ("gzip_static", &["off", "on", "always"]),
     ("use", &["epoll", "poll", "select", "kqueue", "eventport", "/dev/poll"]),
+    ("limit_conn_log_level", &["info", "notice", "warn", "error"]),
 ];
+/// The same in `mail`.
+const MAIL: &[(&str, &[&str])] = &[
+    ("protocol", &["imap", "pop3", "smtp"]),
+    ("starttls", &["off", "on", "only"]),
+    ("imap_auth", &["plain", "login", "cram-md5", "external"]),
+    ("pop3_auth", &["plain", "apop", "cram-md5", "external"]),
+    ("smtp_auth", &["plain", "login", "cram-md5", "external", "none"]),
+];
+/// What `stream` and `mail` read as `http` does; others take other words there under the same names.
+const SHARED: &[&str] =
+    &["set", "map", "geo", "split_clients", "server", "zone", "allow", "deny", "error_log", "resolver", "limit_conn_zone"];
 const NEXT: &[&str] = &[
     "error",
     "timeout",
@@ -94,13 +107,22 @@ const MODIFIERS: &[&str] = &["=", "~", "~*", "^~"];
 /// What is passed to, and the schemes of it.
 const PASS: &[(&str, &[&str])] = &[("proxy_pass", &["http://", "https://"])];
 
-/// What nginx expects of the words of a directive, where they are not that; `context` is the block that it stands in.
-pub(super) fn expected(directive: &Directive, context: &str, before: &[Directive]) -> Option<String> {
+/// What nginx expects of the words of a directive, where they are not that.
+pub(super) fn expected(directive: &Directive, place: &Place<'_>, before: &[Directive]) -> Option<String> {
     let args: Vec<&str> = directive.args.iter().map(String::as_str).collect();
-    let name = directive.name.as_str();
-    if let Some((_, known)) = WORDS.iter().find(|(known, _)| *known == name) {
+    let (name, context) = (directive.name.as_str(), place.context);
+    let lists = match place.module {
+        Module::Mail => MAIL,
+        Module::Http => WORDS,
+        Module::Stream if name == "limit_conn_log_level" => WORDS,
+        Module::Stream => &[],
+    };
+    if let Some((_, known)) = lists.iter().find(|(known, _)| *known == name) {
         let strange = args.iter().any(|arg| !arg.contains('$') && !known.iter().any(|known| known.eq_ignore_ascii_case(arg)));
         return strange.then(|| known.join(", "));
+    }
+    if place.module != Module::Http && !SHARED.contains(&name) {
+        return None;
     }
     if let Some(strange) = parameter(name, &args) {
         return Some(format!("its parameters, not {strange:?}"));
@@ -112,18 +134,21 @@ pub(super) fn expected(directive: &Directive, context: &str, before: &[Directive
         ("set", [variable, _]) | ("map", [_, variable]) | ("geo" | "split_clients", [.., variable]) if !variable.starts_with('$') => {
             Some("a name that begins with $".to_owned())
         }
-        ("server", words) if context == "http" && (directive.block.is_none() || !words.is_empty()) => {
+        ("server", words) if context == place.module.block() && (directive.block.is_none() || !words.is_empty()) => {
             Some("a block right behind it".to_owned())
         }
         ("expires", [.., time]) if !is_expiry(time) => Some("a time such as 10d, epoch, max or off".to_owned()),
         ("access_log", ["off", _, ..]) => Some("off alone".to_owned()),
-        ("zone", [_, size]) if context == "upstream" && !shapes::is_size(size) => Some("a size, such as 64k".to_owned()),
+        ("zone", [_, size]) if context == "upstream" && !table::is_size(size) => Some("a size, such as 64k".to_owned()),
         ("add_header", [_, _, always]) if *always != "always" => Some("always, or nothing".to_owned()),
         ("allow" | "deny", [address]) if !is_network(address) => Some("an address, a network, unix: or all".to_owned()),
         ("error_log", [_, level]) if !LEVELS.contains(level) => Some(LEVELS.get(..8).unwrap_or(LEVELS).join(", ")),
         ("worker_processes", [count]) if *count != "auto" && !is_number(count) => Some("a number, or auto".to_owned()),
         ("return", [code, _]) if !is_code(code) => Some("a status code".to_owned()),
         ("return", [code]) if !is_code(code) && !is_url(code) => Some("a status code, or a URL".to_owned()),
+        ("server", [address, ..]) if context == "upstream" && place.module == Module::Stream && !upstream::has_port(address) => {
+            Some("an address with its port".to_owned())
+        }
         ("server", [_, rest @ ..]) if context == "upstream" => {
             let strange = rest.iter().find(|word| !is_of_server(word))?;
             Some(format!("parameters of an upstream's server, not {strange}"))
@@ -179,7 +204,7 @@ fn is_url(word: &str) -> bool {
 }
 
 fn is_expiry(word: &str) -> bool {
-    matches!(word, "epoch" | "max" | "off") || word.starts_with('$') || shapes::is_time(word.trim_start_matches(['+', '-', '@']))
+    matches!(word, "epoch" | "max" | "off") || word.starts_with('$') || table::is_time(word.trim_start_matches(['+', '-', '@']))
 }
 
 fn is_of_server(word: &str) -> bool {
@@ -217,11 +242,23 @@ mod tests {
             ("return 99999;", "location", true),
             ("return 301 /x;", "location", false),
             ("return https://$host/;", "location", false),
-            ("server 10.0.0.1 weight=x;", "upstream", true),
-            ("server 10.0.0.1 weight=5 backup;", "upstream", false),
+            ("server 10.0.0.1 weight=x;", "http/upstream", true),
+            ("server 10.0.0.1 weight=5 backup;", "http/upstream", false),
             ("proxy_pass 10.0.0.1:80;", "location", true),
             ("proxy_pass $back;", "location", false),
-            ("proxy_pass 10.0.0.1:80;", "server", false),
+            ("proxy_pass 10.0.0.1:80;", "stream/server", false),
+            ("proxy_next_upstream on;", "stream/server", false),
+            ("server 10.0.0.1:80 weight=x;", "stream/upstream", true),
+            ("server 10.0.0.1:80;", "stream", true),
+            ("server 10.0.0.1;", "stream/upstream", true),
+            ("server [::1]:1;", "stream/upstream", false),
+            ("server unix:/x;", "stream/upstream", false),
+            ("server 10.0.0.1;", "http/upstream", false),
+            ("starttls required;", "mail/server", true),
+            ("starttls ONLY;", "mail/server", false),
+            ("smtp_auth login none;", "mail", false),
+            ("imap_auth login none;", "mail", true),
+            ("protocol imaps;", "mail/server", true),
             ("proxy_redirect default;", "location", true),
             ("limit_req_zone $host zone=z rate=1r/s;", "http", true),
             ("limit_req_zone $host zone=z:1m rate=1r/s;", "http", false),
@@ -242,7 +279,8 @@ mod tests {
             ("limit_req_zone $host zone=z:1m rate=1r/s sync;", "http", false),
         ] {
             let (list, _) = super::super::syntax::parse(text, &std::rc::Rc::from(std::path::Path::new("/n")));
-            assert_eq!(expected(&list[0], context, &[]).is_some(), bad, "{text}");
+            let place = context.split('/').fold(Place::outermost(""), Place::inside);
+            assert_eq!(expected(&list[0], &place, &[]).is_some(), bad, "{text}");
         }
     }
 

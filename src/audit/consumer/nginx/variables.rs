@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 
 use super::known;
 use super::lints;
+use super::module::Module;
 use super::shapes::Shapes;
 use super::source::at;
 use super::syntax::Directive;
 use crate::audit::facts::findings::HostFindings;
 
-/// All of nginx's own.
+/// All of nginx's own in `http`.
 const OWN: &str = include_str!("variables.txt");
+/// Those in `stream`.
+const STREAM: &str = include_str!("variables-stream.txt");
 /// Directives in whose words variables stand; of the others it differs from word to word.
 const TAKERS: &[&str] = &[
     "access_log",
@@ -24,6 +27,7 @@ const TAKERS: &[&str] = &[
     "error_page",
     "fastcgi_param",
     "grpc_set_header",
+    "hash",
     "index",
     "limit_conn_zone",
     "limit_rate",
@@ -32,10 +36,12 @@ const TAKERS: &[&str] = &[
     "proxy_bind",
     "proxy_cache_bypass",
     "proxy_cache_key",
+    "proxy_download_rate",
     "proxy_no_cache",
     "proxy_pass",
     "proxy_set_header",
     "proxy_ssl_name",
+    "proxy_upload_rate",
     "return",
     "root",
     "scgi_param",
@@ -48,14 +54,26 @@ const TAKERS: &[&str] = &[
 /// Directives whose blocks hold no directives.
 const RAW: &[&str] = &["map", "geo", "split_clients", "types", "charset_map"];
 
-/// Judges every variable of an `http` block.
-pub(super) fn judge(http: &[Directive], shapes: &Shapes, findings: &mut HostFindings) {
-    let mut made = BTreeSet::new();
+/// Names that are variables in a block.
+struct Known {
+    /// The module's, small.
+    own: &'static str,
+    /// Those that the configuration makes, small.
+    made: BTreeSet<String>,
+}
+
+/// Judges every variable of an `http` or `stream` block; `mail` has none.
+pub(super) fn judge(block: &Directive, shapes: &Shapes, findings: &mut HostFindings) {
+    let own = match Module::of(&block.name) {
+        Some(Module::Http) => OWN,
+        Some(Module::Stream) => STREAM,
+        _ => return,
+    };
+    let mut known = Known { own, made: BTreeSet::new() };
     // What is not there, or what others' modules do, may make variables too.
-    if !collect(http, shapes, &mut made) {
-        return;
+    if collect(block.inside(), shapes, &mut known.made) {
+        each(block.inside(), &known, findings);
     }
-    each(http, &made, findings);
 }
 
 /// Names that are made in these blocks, in small letters: nginx makes no difference. Whether all of them are seen.
@@ -92,15 +110,15 @@ fn captures(word: &str, made: &mut BTreeSet<String>) {
     }
 }
 
-fn each(list: &[Directive], made: &BTreeSet<String>, findings: &mut HostFindings) {
+fn each(list: &[Directive], known: &Known, findings: &mut HostFindings) {
     for directive in list {
         for word in words(directive) {
-            let Some(name) = fault(word, made) else { continue };
+            let Some(name) = fault(word, known) else { continue };
             let expected = if name.is_empty() { "a name behind each $" } else { "a variable that nginx or this configuration makes" };
             findings.add(at(&lints::VALUE_INVALID, directive).expected(expected).found(format!("${name} in {}", directive.name)));
         }
         if !RAW.contains(&directive.name.as_str()) {
-            each(directive.inside(), made, findings);
+            each(directive.inside(), known, findings);
         }
     }
 }
@@ -123,7 +141,7 @@ fn words(directive: &Directive) -> Vec<&str> {
 }
 
 /// The first name in a word that is no variable; an empty one where a `$` has none.
-fn fault<'a>(word: &'a str, made: &BTreeSet<String>) -> Option<&'a str> {
+fn fault<'a>(word: &'a str, known: &Known) -> Option<&'a str> {
     let mut rest = word;
     while let Some((_, after)) = rest.split_once('$') {
         let (inside, braces) = after.strip_prefix('{').map_or((after, false), |inside| (inside, true));
@@ -134,7 +152,7 @@ fn fault<'a>(word: &'a str, made: &BTreeSet<String>) -> Option<&'a str> {
         }
         // A capture of an expression is one digit.
         let capture = name.starts_with(|c: char| ('1'..='9').contains(&c));
-        if !capture && !made.contains(&name.to_ascii_lowercase()) && !is_own(name) {
+        if !capture && !known.has(&name.to_ascii_lowercase()) {
             return Some(name);
         }
         rest = behind;
@@ -142,9 +160,11 @@ fn fault<'a>(word: &'a str, made: &BTreeSet<String>) -> Option<&'a str> {
     None
 }
 
-fn is_own(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    known::entries(OWN).any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
+impl Known {
+    fn has(&self, name: &str) -> bool {
+        let own = |known: &str| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start));
+        self.made.contains(name) || known::entries(self.own).any(own)
+    }
 }
 
 #[cfg(test)]
@@ -153,7 +173,10 @@ mod tests {
 
     #[test]
     fn a_variable_is_nginxs_own_or_made() {
-        let made = BTreeSet::from(["back".to_owned()]);
+        let http = Known { own: OWN, made: BTreeSet::from(["back".to_owned()]) };
+        let stream = Known { own: STREAM, made: BTreeSet::new() };
+        assert_eq!(fault("$ssl_preread_server_name:$server_port", &stream), None);
+        assert_eq!(fault("$host", &stream), Some("host"));
         for (word, expected) in [
             ("http://$back/x", None),
             ("${host}x$1", None),
@@ -165,7 +188,7 @@ mod tests {
             ("${host", Some("")),
             ("plain", None),
         ] {
-            assert_eq!(fault(word, &made), expected, "{word}");
+            assert_eq!(fault(word, &http), expected, "{word}");
         }
     }
 

@@ -155,7 +155,7 @@ pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 /// Reads a revocation list.
 pub(super) fn crl(der: &[u8]) -> Option<Box<Crl>> {
     let (_, list) = CertificateRevocationList::from_der(der).ok()?;
-    let issuer = list.issuer().as_raw().to_vec();
+    let issuer = cert::issuer_of_list(&list);
     Some(Box::new(Crl {
         issuer_words: cert::distinguished_name(&issuer),
         issuer,

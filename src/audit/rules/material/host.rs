@@ -6,6 +6,7 @@ use super::blocks::Cert;
 use super::pem_cache::{self, PemCache};
 use super::{Basis, key};
 use crate::audit::facts::findings::NewFinding;
+use crate::audit::facts::given::Given;
 use crate::audit::facts::wiring::{Consumer, Pair, Trust, Wiring};
 use crate::judge::cert::Facts;
 use crate::judge::lint::{self, Lint};
@@ -154,14 +155,15 @@ pub(super) fn about(lint: &'static Lint, consumer: &Consumer, path: &Path) -> Ne
 
 /// What a check of a certificate found, as a finding of the audit. Lints that mean a certificate before it is stored have no remedy of their own;
 /// here it lies in a file, so there is something to do: write the file anew, or have the certificate issued anew.
-pub(super) fn judged(finding: &Finding, target: Target, object: Object) -> Option<NewFinding> {
+pub(super) fn judged(given: &Given, finding: &Finding, target: Target, object: Object) -> Option<NewFinding> {
     let draft = NewFinding::of(finding, target, object)?;
     let known = lint::find(&finding.id).is_some_and(|lint| !lint.remedy.is_empty());
-    Some(match finding.id.split_once('.') {
+    let draft = match finding.id.split_once('.') {
         _ if known => draft,
         Some(("chain", _)) => {
             draft.remedy("write the file anew: the leaf, then its intermediates in the order of their issuers, without the root")
         }
         _ => draft.remedy("have the certificate issued anew by a role that does not do this"),
-    })
+    };
+    Some(given.placed(finding, draft))
 }

@@ -144,7 +144,7 @@ impl Run<'_> {
         candidates.extend(self.basis.given.intermediates.iter().cloned());
         let assessment = self.judge.assess(&leaf.der, &candidates, None, findings.at());
         for finding in &assessment.findings {
-            if let Some(draft) = host::judged(finding, target(path), Object::certificate(&leaf.facts.sha256)) {
+            if let Some(draft) = host::judged(self.basis.given, finding, target(path), Object::certificate(&leaf.facts.sha256)) {
                 findings.add(draft.file(Location::file(path)));
             }
         }

@@ -24,11 +24,12 @@ pub(super) fn judge(host: &HostMaterial<'_>, case: &Case<'_>, leaf: &Cert, findi
     // Where the leaf is sent alone its peers hold the intermediates themselves (audit/keylime.md, "TLS"): `host.sent` is empty then.
     let sent = host.sent(pair, leaf);
     let judged = paths::judge(host, leaf, &sent, pair);
-    let target = pair.consumer.target.clone().at_line(pair.consumer.location.line);
-    findings.chain(chains::chain(target.clone(), &judged.assessment, host.at));
+    findings.chain(chains::chain(target(case), &judged.assessment, host.at));
     let end = way(host, &judged, leaf, sent.is_empty() && !pair.leaf_only);
     for finding in judged.assessment.findings.iter().filter(|finding| holds(host, case, &judged, finding, &end)) {
-        add(case, leaf, &judged, finding, &target, findings);
+        if let Some(draft) = draft(host, case, leaf, &judged, finding) {
+            findings.add(draft);
+        }
     }
     match end {
         End::Judged => {}
@@ -94,8 +95,13 @@ fn holds(host: &HostMaterial<'_>, case: &Case<'_>, judged: &Judged, finding: &Fi
     !(OWN.contains(&id) || said || no_pin || by_peers)
 }
 
+fn target(case: &Case<'_>) -> Target {
+    let consumer = &case.pair.consumer;
+    consumer.target.clone().at_line(consumer.location.line)
+}
+
 /// The judge's finding, with the file to change.
-fn add(case: &Case<'_>, leaf: &Cert, judged: &Judged, finding: &Finding, target: &Target, findings: &mut HostFindings) {
+fn draft(host: &HostMaterial<'_>, case: &Case<'_>, leaf: &Cert, judged: &Judged, finding: &Finding) -> Option<NewFinding> {
     let path = &case.pair.certificate;
     let authority = judged.chain.iter().skip(1).find(|facts| finding.found.contains(&format!(" of {}", facts.subject)));
     let of_file = ["chain.", "pem.", "path."].iter().any(|area| finding.id.starts_with(area));
@@ -104,14 +110,14 @@ fn add(case: &Case<'_>, leaf: &Cert, judged: &Judged, finding: &Finding, target:
         _ if of_file => Object::file(path),
         _ => Object::certificate(&leaf.facts.sha256),
     };
-    let Some(draft) = host::judged(finding, target.clone(), object) else { return };
+    let draft = host::judged(host.basis.given, finding, target(case), object)?;
     let draft = match finding.id.as_str() {
         id if id == lint::EXPIRED.id => draft.since(leaf.facts.not_after).remedy("renew it now, then look at why its renewal did not run"),
         _ => draft,
     };
     let draft =
         draft.file(Location::file(path)).file(case.pair.consumer.location.clone()).evidence(format!("certificate {}", leaf.words()));
-    findings.add(case.everybody(draft));
+    Some(case.everybody(draft))
 }
 
 /// No root is known: the path cannot be judged.
