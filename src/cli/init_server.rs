@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::exit::OK;
+use super::exit::{OK, REFUSED};
 use super::session::Session;
 use crate::config::settings::{Certificate, Settings};
+use crate::io::look::View;
 use crate::model::openbao::{AuthMethod, JwtSvid};
 use crate::model::profile::Purpose;
+use crate::model::report::Report;
 use crate::model::request::SUBJECT_KEYS;
 
 const LOGIN: &str = include_str!("../../policies/openbao/omens-login.hcl");
@@ -36,7 +38,10 @@ struct Document<'a> {
 }
 
 pub(super) fn run(session: &mut Session<'_>) -> u8 {
-    let settings = session.settings(false).ok();
+    let settings = match settings(session) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
     let script = Script::of(settings.as_ref()).text();
     if session.global.json {
         let host = settings.as_ref().map(|settings| settings.host.as_str()).unwrap_or_default();
@@ -45,6 +50,24 @@ pub(super) fn run(session: &mut Session<'_>) -> u8 {
         session.output.text(&script);
     }
     OK
+}
+
+/// The settings that the script is made from. A host without any may see what it would look like; what is wrong in them, or is not where it
+/// was said to be, would go into roles and policies.
+fn settings(session: &mut Session<'_>) -> Result<Option<Settings>, u8> {
+    let errors = match session.settings(false) {
+        Ok(settings) if settings.faults.errors.is_empty() => return Ok(Some(settings)),
+        Ok(settings) => settings.faults.errors,
+        Err(remains) => remains.errors,
+    };
+    let file = &session.global.config;
+    if !session.environment.names_config() && View::host().meta(file).is_err_and(|error| error.is_absent()) {
+        let text = format!("there is no {}: the script is for a host HOST with the usual names\n", file.display());
+        session.screen.print(&text);
+        return Ok(None);
+    }
+    let report = Report { errors, ..session.empty("init-server", REFUSED) };
+    Err(session.report(&report))
 }
 
 /// What the script is about; without settings the usual names.
@@ -75,6 +98,10 @@ impl<'a> Script<'a> {
 
     fn text(&self) -> String {
         let mut out = HEAD.replace("HOST", &self.host);
+        if let Some(namespace) = self.namespace() {
+            say(&mut out, &format!("All of it is written into the namespace {namespace} (openbao.namespace of the settings)."));
+            line(&mut out, &format!("export BAO_NAMESPACE={namespace}"));
+        }
         self.mounts(&mut out);
         policy(&mut out, "omens-login", &LOGIN.replace("MOUNT", self.mount));
         policy(&mut out, "omens-enroll", &ENROLL.replace("MOUNT", self.mount));
@@ -86,6 +113,11 @@ impl<'a> Script<'a> {
         self.of_host(&mut out);
         self.enrolling(&mut out);
         out
+    }
+
+    /// As a word of the shell.
+    fn namespace(&self) -> Option<String> {
+        self.settings?.openbao.namespace.as_deref().map(quoted)
     }
 
     fn mounts(&self, out: &mut String) {
@@ -200,9 +232,12 @@ impl<'a> Script<'a> {
             ),
         );
         say(out, "To be done for each enrolment, and its answer taken to the host as a file:");
+        let within = self.namespace().map(|namespace| format!("BAO_NAMESPACE={namespace} ")).unwrap_or_default();
         say(
             out,
-            &format!("  bao token create -role={role} -entity-alias={entity} -policy=omens-enroll -wrap-ttl=10m -field=wrapping_token"),
+            &format!(
+                "  {within}bao token create -role={role} -entity-alias={entity} -policy=omens-enroll -wrap-ttl=10m -field=wrapping_token"
+            ),
         );
         say(out, "  omens enroll --wrapping-token file:FILE");
     }
