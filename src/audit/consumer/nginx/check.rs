@@ -104,14 +104,17 @@ fn value(directive: &Directive, before: &[Directive], place: Place<'_>, build: &
     }
 }
 
-/// A location that is there twice; of expressions the first that fits counts.
+/// A location or a group of servers that is there twice; of expressions the first that fits counts.
 fn repeated(directive: &Directive, places: &mut BTreeMap<String, u32>, findings: &mut HostFindings) {
-    if directive.name != "location" || directive.arg().starts_with('~') {
-        return;
-    }
-    if let Some(first) = places.insert(directive.args.join(" "), directive.line) {
-        let draft = at(&lints::DIRECTIVE_TWICE, directive).expected("one location of this path");
-        findings.add(draft.found(format!("location {} also in line {first}", directive.args.join(" "))));
+    let expected = match directive.name.as_str() {
+        "location" if !directive.arg().starts_with('~') => "one location of this path",
+        "upstream" => "one group of this name",
+        _ => return,
+    };
+    let name = format!("{} {}", directive.name, directive.args.join(" "));
+    if let Some(first) = places.insert(name.clone(), directive.line) {
+        let draft = at(&lints::DIRECTIVE_TWICE, directive).expected(expected);
+        findings.add(draft.found(format!("{name} also in line {first}")));
     }
 }
 

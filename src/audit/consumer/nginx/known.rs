@@ -118,6 +118,8 @@ const ONCE: &[&str] = &[
     "gzip",
     "http2",
     "http",
+    "stream",
+    "mail",
     "events",
     "pid",
 ];

@@ -15,6 +15,8 @@ pub(super) struct Listen {
     /// `ssl`, or `quic`, which always is.
     pub(super) tls: bool,
     pub(super) quic: bool,
+    /// Datagrams, of `stream`: another socket than that of connections.
+    pub(super) udp: bool,
     pub(super) default: bool,
     /// `proxy_protocol`.
     pub(super) proxy_line: bool,
@@ -25,7 +27,7 @@ pub(super) struct Listen {
 impl Listen {
     /// The key by which nginx takes two lines for the same address; QUIC is UDP.
     pub(super) fn address(&self) -> String {
-        let kind = if self.quic { "udp " } else { "" };
+        let kind = if self.quic || self.udp { "udp " } else { "" };
         match self.port {
             Some(port) => format!("{kind}{}:{port}", self.host),
             None => format!("{kind}{}", self.host),
@@ -40,7 +42,16 @@ impl Listen {
 
 /// What stands where there is no `listen` line at all.
 pub(super) fn unset() -> Listen {
-    Listen { host: "0.0.0.0".to_owned(), port: Some(80), tls: false, quic: false, default: false, proxy_line: false, options: false }
+    Listen {
+        host: "0.0.0.0".to_owned(),
+        port: Some(80),
+        tls: false,
+        quic: false,
+        udp: false,
+        default: false,
+        proxy_line: false,
+        options: false,
+    }
 }
 
 /// What may stand behind an address, in which modules, and since when in `stream` (`ngx_*_core_listen`); with a `=` it has a value.
@@ -107,7 +118,8 @@ pub(super) fn parse(directive: &Directive, module: Module, version: Option<Versi
             "quic" => (listen.tls, listen.quic) = (true, true),
             "default_server" | "default" => listen.default = true,
             "proxy_protocol" => listen.proxy_line = true,
-            "http2" | "http3" | "spdy" | "udp" | "multipath" => {}
+            "udp" => listen.udp = true,
+            "http2" | "http3" | "spdy" | "multipath" => {}
             "bind" | "deferred" | "reuseport" => listen.options = true,
             other => {
                 let (name, value) = other.split_once('=').unwrap_or((other, ""));
@@ -124,6 +136,10 @@ pub(super) fn parse(directive: &Directive, module: Module, version: Option<Versi
                 listen.options = true;
             }
         }
+    }
+    let has = |word: &str| directive.args.iter().skip(1).any(|arg| arg == word);
+    if has("udp") && has("ssl") {
+        return Err("udp beside ssl: TLS of nginx is over TCP".to_owned());
     }
     Ok(listen)
 }
@@ -207,6 +223,7 @@ mod tests {
             ("1 default_server", Stream, Some([1, 22, 1]), false),
             ("1 default_server", Stream, Some([1, 25, 5]), true),
             ("10.0.0.1", Stream, None, false),
+            ("1 udp ssl", Stream, None, false),
         ];
         for (text, module, version, taken) in rows {
             let (list, _) = super::super::syntax::parse(&format!("listen {text};"), &std::rc::Rc::from(std::path::Path::new("/n")));

@@ -6,11 +6,14 @@ use super::reader::NginxReader;
 use super::scope::Scope;
 use super::server::Server;
 use super::source::at;
+use crate::model::finding::Severity;
 
 /// Ports by which `mail` knows what is spoken there (`ngx_mail_protocol_t` of its modules).
 const MAIL_PORTS: &[u16] = &[25, 465, 587, 110, 995, 143, 993];
 /// What answers a connection of `stream`; another module's directive may do it too.
 const HANDLERS: &[&str] = &["proxy_pass", "return", "pass"];
+
+const HANDLER: &str = "proxy_pass or return";
 
 /// Says what a server lacks; one with an include that led nowhere may have it there.
 pub(super) fn judge(reader: &mut NginxReader<'_>, server: &Server<'_>, scope: &Scope<'_>, module: Module) {
@@ -19,7 +22,7 @@ pub(super) fn judge(reader: &mut NginxReader<'_>, server: &Server<'_>, scope: &S
     }
     let missing = match module {
         _ if scope.own("listen").is_empty() => Some("listen"),
-        Module::Stream if !handles(server) => Some("proxy_pass or return"),
+        Module::Stream if !handles(server) => Some(HANDLER),
         Module::Mail if scope.own("protocol").is_empty() && !is_usual(server) => {
             Some("protocol imap, pop3 or smtp, since its port is none of theirs")
         }
@@ -28,7 +31,14 @@ pub(super) fn judge(reader: &mut NginxReader<'_>, server: &Server<'_>, scope: &S
     };
     if let Some(missing) = missing {
         let draft = at(&lints::SERVER_INCOMPLETE, server.directive).expected(missing);
-        reader.findings.add(draft.found(format!("none in {} of {}", server.label, module.block())));
+        let draft = draft.found(format!("none in {} of {}", server.label, module.block()));
+        // ngx_stream_core_module.c, `ngx_stream_core_content_phase`.
+        let starts = missing == HANDLER && reader.version.is_some_and(|version| version >= [1, 27, 1]);
+        reader.findings.add(if starts {
+            draft.severity(Severity::Medium).evidence("this nginx starts, and closes every connection to it at once")
+        } else {
+            draft
+        });
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn wire(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope:
         quic(reader, server, scope);
     }
     for ((listen, line), tls) in server.listens.iter().zip(tls) {
-        let Some(port) = listen.port.filter(|_| !listen.quic) else { continue };
+        let Some(port) = listen.port.filter(|_| !listen.quic && !listen.udp) else { continue };
         let consumer = reader.consumer(&server.label, line.unwrap_or(server.directive));
         let (names, pairs) =
             (server.names.iter().filter(|name| is_name(name)).cloned().collect(), if *tls { pairs.clone() } else { Vec::new() });
@@ -141,8 +141,8 @@ fn asks(reader: &mut NginxReader<'_>, server: &mut Server<'_>, scope: &Scope<'_>
     if client.is_none() && shown && !scope.lacks_include() {
         let draft =
             at(&lints::CLIENT_CA_UNSET, verify).expected("ssl_client_certificate").found(format!("none in force for {}", server.label));
-        // Newer versions take ssl_trusted_certificate for it.
-        let newer = trusted.is_some();
+        // Newer versions take ssl_trusted_certificate for it: some of 1.27 and all later ones.
+        let newer = trusted.is_some() && reader.version.is_none_or(|version| version >= [1, 27, 0]);
         reader.findings.add(if newer {
             draft.severity(Severity::Medium).evidence("ssl_trusted_certificate is enough for newer versions only")
         } else {

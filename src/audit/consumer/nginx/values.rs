@@ -118,8 +118,13 @@ pub(super) fn expected(directive: &Directive, place: &Place<'_>, before: &[Direc
         Module::Stream => &[],
     };
     if let Some((_, known)) = lists.iter().find(|(known, _)| *known == name) {
-        let strange = args.iter().any(|arg| !arg.contains('$') && !known.iter().any(|known| known.eq_ignore_ascii_case(arg)));
+        // In mail there are no variables.
+        let open = |arg: &str| arg.contains('$') && place.module != Module::Mail;
+        let strange = args.iter().any(|arg| !open(arg) && !known.iter().any(|known| known.eq_ignore_ascii_case(arg)));
         return strange.then(|| known.join(", "));
+    }
+    if place.module == Module::Mail && name == "auth_http" && args.first().is_some_and(|url| url.starts_with("https://")) {
+        return Some("http:// and an address: it is asked without TLS".to_owned());
     }
     if place.module != Module::Http && !SHARED.contains(&name) {
         return None;
@@ -146,6 +151,7 @@ pub(super) fn expected(directive: &Directive, place: &Place<'_>, before: &[Direc
         ("worker_processes", [count]) if *count != "auto" && !is_number(count) => Some("a number, or auto".to_owned()),
         ("return", [code, _]) if !is_code(code) => Some("a status code".to_owned()),
         ("return", [code]) if !is_code(code) && !is_url(code) => Some("a status code, or a URL".to_owned()),
+        ("server", []) if context == "upstream" => Some("an address".to_owned()),
         ("server", [address, ..]) if context == "upstream" && place.module == Module::Stream && !upstream::has_port(address) => {
             Some("an address with its port".to_owned())
         }
@@ -259,6 +265,9 @@ mod tests {
             ("smtp_auth login none;", "mail", false),
             ("imap_auth login none;", "mail", true),
             ("protocol imaps;", "mail/server", true),
+            ("protocol $what;", "mail/server", true),
+            ("auth_http https://10.0.0.1/x;", "mail", true),
+            ("server;", "http/upstream", true),
             ("proxy_redirect default;", "location", true),
             ("limit_req_zone $host zone=z rate=1r/s;", "http", true),
             ("limit_req_zone $host zone=z:1m rate=1r/s;", "http", false),

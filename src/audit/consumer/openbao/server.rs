@@ -30,7 +30,9 @@ pub(super) fn read(reader: &mut OpenBaoReader<'_>, body: &Body) {
     }
 }
 
-/// Where clients of a standby, and those who ask for the leader, are sent.
+/// Where clients of a standby, and those who ask for the leader, are sent. Of `cluster_addr` peers use host and port alone: they look for the
+/// name of a certificate that the leader makes for itself and hands out through the storage, never for one of the listener's (openbao
+/// vault/cluster.go `setupCluster`, vault/request_forwarding.go `ServerName`).
 fn advertised(reader: &mut OpenBaoReader<'_>, body: &Body) {
     if let Some((url, line)) = text(body, "api_addr").filter(|(url, _)| url.to_ascii_lowercase().starts_with("https://"))
         && let Some((host, port)) = address::of_url(&url).filter(|(host, _)| !host.contains('{'))

@@ -7,18 +7,19 @@ const SERVER: &str = "\
     admin_ids agent_ttl audit_log_enabled bind_address bind_port ca_key_type ca_subject ca_ttl data_dir default_jwt_svid_ttl \
     default_x509_svid_ttl disable_jwt_svids experimental federation jwt_issuer jwt_key_type log_file log_format log_level \
     log_source_location max_attested_node_info_staleness named_pipe_name profiling_enabled profiling_freq profiling_names \
-    profiling_port proxy_protocol_trusted_cidrs prune_attested_nodes_expired_for prune_tofu_nodes ratelimit socket_path trust_domain \
+    profiling_port proxy_protocol_trusted_cidrs prune_attested_nodes_expired_for prune_attested_nodes_batch_size prune_tofu_nodes ratelimit socket_path tls_config trust_domain \
     use_legacy_downstream_x509_ca_ttl";
 const AGENT: &str = "\
     admin_socket_path allow_unauthenticated_verifiers allowed_foreign_jwt_claims authorized_delegates availability_target data_dir \
     experimental insecure_bootstrap join_token join_token_file jwt_svid_cache_max_size log_file log_format log_level \
-    log_source_location profiling_enabled profiling_freq profiling_names profiling_port rebootstrap_delay rebootstrap_mode sds \
+    log_source_location profiling_enabled profiling_freq profiling_names profiling_port ratelimit rebootstrap_delay rebootstrap_mode sds \
     server_address server_port socket_path trust_bundle_format trust_bundle_path trust_bundle_unix_socket trust_bundle_url \
     trust_domain workload_x509_svid_key_type x509_svid_cache_max_size";
 const HEALTH: &str = "bind_address bind_port listener_enabled live_path ready_path";
 const FEDERATION: &str = "bundle_endpoint federates_with";
 const ENDPOINT: &str = "acme address port profile refresh_hint";
 const SUBJECT: &str = "country organization common_name";
+const TLS: &str = "cipher_suites curve_preferences min_tls_version";
 
 /// Of every plugin block.
 pub(super) const BLOCK: &str = "plugin_cmd plugin_args plugin_checksum plugin_data plugin_data_file enabled";
@@ -33,6 +34,7 @@ pub(super) fn section(side: Side, path: &[&str]) -> Option<Vec<&'static str>> {
         (Side::Server, ["server", "federation"]) => FEDERATION,
         (Side::Server, ["server", "federation", "bundle_endpoint"]) => ENDPOINT,
         (Side::Server, ["server", "ca_subject"]) => SUBJECT,
+        (Side::Server, ["server", "tls_config"]) => TLS,
         _ => return None,
     };
     Some(table.split_whitespace().collect())

@@ -98,7 +98,9 @@ impl<'a> HostMaterial<'a> {
         let top = parts.next().map(|part| Path::new("/").join(part)).unwrap_or_default();
         // Of /var a copy often has the one directory that somebody was after.
         let below = parts.next().filter(|_| top == Path::new("/var")).map(|part| top.join(part));
-        self.basis.view.is_elsewhere() && (nothing(&top) || below.is_some_and(|below| nothing(&below)))
+        // What lies in memory is made anew with each boot, and a copy holds what somebody put there.
+        let volatile = top == Path::new("/run") && self.lacks_directory(path);
+        self.basis.view.is_elsewhere() && (volatile || nothing(&top) || below.is_some_and(|below| nothing(&below)))
     }
 
     /// Whether this copy of a host was made without the directory of a path.
