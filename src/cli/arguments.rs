@@ -87,7 +87,7 @@ pub enum Command {
     /// Go back to the generation before the current one
     #[command(long_about = help::ROLLBACK, after_long_help = help::ROLLBACK_AFTER)]
     Rollback(Rollback),
-    /// Have a certificate revoked at the CA: the one that was replaced, or another
+    /// Have a certificate revoked at the CA: the one that was replaced, the one that serves, or another
     #[command(long_about = help::REVOKE, after_long_help = help::REVOKE_AFTER)]
     Revoke(Revoke),
     /// Let a certificate ask the CA again at once, after its signing requests were lost or wasted

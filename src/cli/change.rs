@@ -105,21 +105,34 @@ pub(super) fn revoke(session: &mut Session<'_>, command: &Command, arguments: &R
         let error = RunError { code: Code::Missing, text: text.to_owned(), hint: Some(hint.to_owned()) };
         return session.refuse(command, error);
     }
-    let what = arguments.serial.as_deref().unwrap_or("what was replaced last");
-    let question = format!("have the CA revoke {what} of {}? That cannot be taken back", arguments.name);
-    if let Err(code) = confirmed(session, command, arguments.yes, &question) {
+    let (name, wait) = (arguments.name.clone(), arguments.wait.wait);
+    let mut request =
+        revoking::Request { name, serial: arguments.serial.clone(), reason: arguments.reason.clone(), live: arguments.live, wait };
+    let subject = revoking::subject(&settings, &request).ok();
+    if let Err(code) = confirmed(session, command, arguments.yes, &asked_to_revoke(&request, subject.as_ref())) {
         return code;
+    }
+    if !arguments.yes {
+        // What a person said yes to, whatever another run has put in its place meanwhile.
+        request.serial = request.serial.or(subject.map(|subject| subject.serial));
     }
     let progress = session.progress();
     let world = World::of(&settings, session.clock, &progress);
-    let (name, wait) = (arguments.name.clone(), arguments.wait.wait);
-    let request =
-        revoking::Request { name, serial: arguments.serial.clone(), reason: arguments.reason.clone(), live: arguments.live, wait };
     let report = revoking::revoke(&settings, &request, &world);
     drop(world);
     drop(progress);
     metrics::leave(&settings, &report, session.clock);
     session.report(&report)
+}
+
+fn asked_to_revoke(request: &revoking::Request, subject: Option<&revoking::Subject>) -> String {
+    let what = match (subject, request.live && request.serial.is_none()) {
+        (Some(subject), true) => format!("{subject}, which serves,"),
+        (Some(subject), false) => subject.to_string(),
+        (None, true) => "what serves".to_owned(),
+        (None, false) => "what was replaced last".to_owned(),
+    };
+    format!("have the CA revoke {what} of {}? That cannot be taken back", request.name)
 }
 
 pub(super) fn unblock(session: &mut Session<'_>, command: &Command, arguments: &Unblock) -> u8 {

@@ -179,10 +179,14 @@ Exit codes:
 
 pub(super) const REVOKE: &str = "\
 Has the CA revoke a certificate by its serial number, with `openbao.revoke_login`: a login of its own, since a token that may \
-revoke can revoke any certificate of the mount. Without --serial it is the one that was committed before the one that serves; \
-that one only with --live, and it is due from then on. The private key is not sent.
+revoke can revoke any certificate of the mount. The private key is not sent.
 
-Asks on a terminal, and does nothing elsewhere without --yes. The ledger tells of it, with --reason.";
+Without --serial and --live it is the certificate that was replaced last: the one committed before the one that serves. With --live it is \
+the one that serves, which is due from then on. With --serial it is the one of that serial number; should that be the one that serves, \
+--live has to be said too.
+
+Asks on a terminal, and does nothing elsewhere without --yes. The result names generation and serial number of what was revoked, and so does \
+the ledger, with --reason.";
 
 pub(super) const REVOKE_AFTER: &str = "\
 Examples:

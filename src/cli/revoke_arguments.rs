@@ -12,13 +12,13 @@ pub struct Revoke {
     /// The certificate, by its name in the settings
     #[arg(value_name = "NAME", value_parser = cert_name)]
     pub name: CertName,
-    /// Serial number of what is to be revoked (default: the one that was replaced last)
+    /// Serial number of what is to be revoked (default: that of the one that was replaced last, or with --live of the one that serves)
     #[arg(long, value_name = "SERIAL", value_parser = serial)]
     pub serial: Option<String>,
     /// Why, for the ledger
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
-    /// Revoke also the one that serves; the next renewal replaces it
+    /// Revoke the one that serves; the next renewal replaces it
     #[arg(long)]
     pub live: bool,
     /// Do not ask

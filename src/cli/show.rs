@@ -69,7 +69,9 @@ pub fn certificate(report: &CertReport, style: Style) -> String {
     if let Some(error) = &report.error {
         text.push_str(&format!(": {}", failure(error)));
     }
-    if let Some(served) = served(report) {
+    if report.outcome == Outcome::Revoked {
+        text.push_str(&revoked(report));
+    } else if let Some(served) = served(report) {
         text.push_str(if report.error.is_some() { "; serves " } else { ": " });
         text.push_str(&served);
     }
@@ -140,6 +142,14 @@ pub(super) fn general_warning(warning: &Warning, style: Style) -> String {
 
 fn failure(failure: &Failure) -> String {
     one_line(&format!("{}: {}: {}", failure.stage, failure.code, failure.text), LINE)
+}
+
+/// What the CA has revoked. Of what consumers find more is known than which one it is.
+fn revoked(report: &CertReport) -> String {
+    let generation = report.generation.map_or(String::new(), |generation| format!("{generation}, "));
+    let serial = report.serial.as_deref().unwrap_or("unknown");
+    let serves = if report.sha256.is_some() { "; it still serves, and is due: `omens renew` replaces it" } else { "" };
+    format!(": {generation}serial number {serial}{serves}")
 }
 
 /// What consumers read at the end, and how that is known.

@@ -1,5 +1,5 @@
-//! `revoke NAME`: a person has a certificate revoked at the CA, by its serial number: the one that was replaced last, or another one. The one
-//! that serves only where that was said; it is due then by itself.
+//! `revoke NAME`: a person has a certificate revoked at the CA, by its serial number: the one that was replaced last, or, where that was said,
+//! the one that serves or another one. The one that serves is due then by itself.
 
 use std::time::Duration;
 
@@ -25,11 +25,11 @@ use crate::plan::inventory;
 pub struct Request {
     /// The certificate.
     pub name: CertName,
-    /// The serial number; without it the one of the generation that was committed before.
+    /// The serial number; without it that of what serves where `live` is set, else that of the generation that was committed before.
     pub serial: Option<String>,
     /// Why, for the ledger.
     pub reason: Option<String>,
-    /// Whether it may be the one that serves.
+    /// Whether it is, or with a serial number may be, the one that serves.
     pub live: bool,
     /// How long to wait for another run's lock.
     pub wait: Duration,
@@ -46,20 +46,21 @@ pub fn revoke(settings: &Settings, request: &Request, world: &World<'_>) -> Repo
         let reports = faulty::named(&run, settings, std::slice::from_ref(&request.name));
         return run.end(reports);
     }
-    let mut report = CertReport::new(request.name.clone(), Outcome::Failed);
-    let ended = match serial_of(settings, run.state(), request, &mut report) {
+    let report = CertReport::new(request.name.clone(), Outcome::Failed);
+    let ended = match allowed(settings, run.state(), request) {
         Err(refused) => run.refused(report, refused),
-        Ok(serial) => {
+        Ok(subject) => {
+            let Subject { generation, serial } = subject;
             let asked = within(world.issuer.revoke(std::slice::from_ref(&serial))).and_then(|asked| asked);
-            report.serial = Some(serial.clone());
             match asked.and_then(|asked| asked.answers.into_iter().collect::<Result<Vec<()>, _>>().map(|_| asked.warnings)) {
-                Err(failure) => run.failed(report, failure),
+                // What a person asked for and did not get says nothing of the certificate.
+                Err(failure) => run.failed_unnoted(CertReport { serial: Some(serial), ..report }, failure),
                 Ok(warnings) => {
                     if let Err(why) = note_revoked(run.state(), &request.name, &serial) {
                         tracing::warn!(%why, "that a certificate was revoked is not noted");
                     }
-                    report.warnings.extend(warnings);
-                    run.revoked(CertReport { outcome: Outcome::Revoked, ..report }, request.reason.clone())
+                    let done = CertReport { outcome: Outcome::Revoked, generation, serial: Some(serial), warnings, ..report };
+                    run.revoked(done, request.reason.clone())
                 }
             }
         }
@@ -67,15 +68,65 @@ pub fn revoke(settings: &Settings, request: &Request, world: &World<'_>) -> Repo
     run.end(vec![ended])
 }
 
-/// Which one it is. What lies on this host is said in the report.
-fn serial_of(settings: &Settings, state: &Dir, request: &Request, report: &mut CertReport) -> Result<String, Failure> {
-    let Known { live, previous } = known(state, &request.name).map_err(|why| disk_failure(Stage::Plan, &why))?;
-    let serial = request.serial.clone().or(previous).ok_or_else(|| {
-        Failure::new(Stage::Plan, Code::NothingToGoBackTo, format!("{} has no generation before the committed one", request.name))
-            .hint("name the serial number with --serial")
-    })?;
-    report.serial = live;
-    match serving(settings, state, &serial) {
+/// One certificate that was issued for a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Which generation it is, where that is still here.
+    pub generation: Option<Generation>,
+    /// Its serial number.
+    pub serial: String,
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(generation) = self.generation {
+            write!(f, "{generation}, ")?;
+        }
+        write!(f, "serial number {}", self.serial)
+    }
+}
+
+/// What a request is about, by what lies on this host now.
+///
+/// # Errors
+/// There is no such certificate, or it cannot be read.
+pub fn subject(settings: &Settings, request: &Request) -> Result<Subject, Failure> {
+    let state = Dir::open(&settings.paths.state).map_err(|why| disk_failure(Stage::Plan, &why))?;
+    let known =
+        state.map_or_else(|| Ok(Vec::new()), |state| known(&state, &request.name)).map_err(|why| disk_failure(Stage::Plan, &why))?;
+    chosen(settings, &known, request)
+}
+
+fn chosen(settings: &Settings, known: &[Known], request: &Request) -> Result<Subject, Failure> {
+    let by = |is_it: &dyn Fn(&Known) -> bool| known.iter().find(|one| is_it(one)).map(|one| one.subject.clone());
+    if let Some(serial) = &request.serial {
+        return Ok(by(&|one| one.subject.serial == *serial).unwrap_or_else(|| Subject { generation: None, serial: serial.clone() }));
+    }
+    let none = |text| Failure::new(Stage::Plan, Code::NothingToGoBackTo, text);
+    if request.live {
+        let published = published(settings, &request.name);
+        return published.or_else(|| by(&|one| one.is_live)).ok_or_else(|| {
+            none(format!("no certificate of {} serves on this host", request.name)).hint("name the serial number with --serial")
+        });
+    }
+    by(&|one| one.is_previous).ok_or_else(|| {
+        let failure = none(format!("{} has no generation before the committed one", request.name));
+        failure.hint("name the serial number with --serial; or say --live for the one that serves, which makes it due by itself")
+    })
+}
+
+/// What consumers find.
+fn published(settings: &Settings, name: &CertName) -> Option<Subject> {
+    let published = inventory::published(&settings.paths.run, name).ok()?;
+    Some(Subject { generation: published.generation, serial: published.facts?.serial })
+}
+
+/// Which one it is, once it is known that it may be revoked.
+fn allowed(settings: &Settings, state: &Dir, request: &Request) -> Result<Subject, Failure> {
+    let known = known(state, &request.name).map_err(|why| disk_failure(Stage::Plan, &why))?;
+    let subject = chosen(settings, &known, request)?;
+    let serial = &subject.serial;
+    match serving(settings, state, serial) {
         Some(name) if *name != request.name => {
             let text = format!("{serial} is the certificate of {name} that serves, and none of {}", request.name);
             Err(Failure::new(Stage::Plan, Code::Usage, text).hint(format!("name that one: `omens revoke {name} --serial {serial} --live`")))
@@ -85,32 +136,39 @@ fn serial_of(settings: &Settings, state: &Dir, request: &Request, report: &mut C
             Err(Failure::new(Stage::Plan, Code::Usage, text)
                 .hint("renew it first; or say --live, which makes it due by itself: `omens renew` replaces it"))
         }
-        _ => Ok(serial),
+        _ => Ok(subject),
     }
 }
 
 /// The certificate of this host that serves by this serial number: what is committed, or what consumers were given and is not proven yet.
 fn serving<'a>(settings: &'a Settings, state: &Dir, serial: &str) -> Option<&'a CertName> {
     let is_it = |name: &&CertName| {
-        let committed = known(state, name).ok().and_then(|known| known.live);
-        let published = inventory::published(&settings.paths.run, name).ok().and_then(|published| published.facts);
-        committed.as_deref() == Some(serial) || published.is_some_and(|facts| facts.serial == serial)
+        let committed = known(state, name).unwrap_or_default().iter().any(|one| one.is_live && one.subject.serial == serial);
+        committed || published(settings, name).is_some_and(|published| published.serial == serial)
     };
     settings.certificates.iter().map(Certificate::name).find(is_it)
 }
 
-/// Serial numbers of what lies on this host.
+/// A generation that lies on this host.
 struct Known {
-    live: Option<String>,
-    previous: Option<String>,
+    subject: Subject,
+    /// Whether it is the committed one.
+    is_live: bool,
+    /// Whether it is the one that was committed before.
+    is_previous: bool,
 }
 
-fn known(state: &Dir, name: &CertName) -> Result<Known, DiskError> {
-    let Some(var) = certificate_dir(state, name)? else { return Ok(Known { live: None, previous: None }) };
-    let noted = noted(&var)?.unwrap_or_default();
-    let serial = |generation: Option<Generation>| -> Result<Option<String>, DiskError> {
-        Ok(generation.map(|generation| Kept::read(&var, generation)).transpose()?.and_then(|kept| kept.facts).map(|facts| facts.serial))
-    };
+fn known(state: &Dir, name: &CertName) -> Result<Vec<Known>, DiskError> {
+    let Some(mut var) = certificate_dir(state, name)? else { return Ok(Vec::new()) };
+    let previous = noted(&var)?.unwrap_or_default().previous;
     let live = var.link(layout::LIVE)?.as_deref().and_then(Generation::parse);
-    Ok(Known { live: serial(live)?, previous: serial(noted.previous)? })
+    let mut generations = Vec::new();
+    var.each_name(|name, can_be_directory| generations.extend(Generation::parse(name).filter(|_| can_be_directory)))?;
+    let mut known = Vec::new();
+    for generation in generations {
+        let Some(facts) = Kept::read(&var, generation)?.facts else { continue };
+        let subject = Subject { generation: Some(generation), serial: facts.serial };
+        known.push(Known { subject, is_live: live == Some(generation), is_previous: previous == Some(generation) });
+    }
+    Ok(known)
 }

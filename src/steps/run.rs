@@ -208,7 +208,7 @@ impl Run {
     #[must_use]
     pub fn revoked(&self, report: CertReport, reason: Option<String>) -> CertReport {
         let entry = line(&self.id, &report.name, Stage::Issue, Outcome::Revoked, self.clock.now());
-        self.note(&Entry { serial: report.serial.clone(), reason, ..entry });
+        self.note(&Entry { generation: report.generation, serial: report.serial.clone(), reason, ..entry });
         report
     }
 

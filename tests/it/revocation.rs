@@ -75,11 +75,6 @@ fn what_is_replaced_is_revoked_by_a_login_of_its_own_and_what_is_revoked_is_repl
         run.cert("web")["error"]["text"].as_str().unwrap().contains("the certificate of api that serves") && !is_revoked(&api),
         "{run}"
     );
-    // A number that the CA does not know is said as that, and not as a matter of roles.
-    let run = web.estate.omens(&["revoke", "web", "--serial", "01:02:03", "--yes"]);
-    run.expect(1, "web", "failed");
-    let hint = run.cert("web")["error"]["hint"].as_str().unwrap();
-    assert!(hint.starts_with("pki_int keeps no certificate of that serial number: compare it with `serial`"), "{run}");
     web.estate.omens(&["revoke", "web", "--serial", &live.to_uppercase(), "--live", "--yes"]).expect(0, "web", "revoked");
     assert_eq!(web.estate.omens(&["plan"]).reasons("web"), ["revoked"]);
     let renewed = web.estate.renew();
@@ -112,6 +107,46 @@ fn listener(estate: &Estate) -> std::path::PathBuf {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::write(estate.dir.join("code"), "0").unwrap();
     program
+}
+
+#[test]
+fn the_first_certificate_of_all_is_revoked_where_that_is_said() {
+    let bao = OpenBao::shared();
+    bao.api("PUT", "sys/policies/acl/omens-revoke", Some(json!({ "policy": "path \"pki_int/revoke\" { capabilities = [\"update\"] }" })));
+    let web = Web::serving();
+    settings(&web, "omens-revoke", "");
+    let refused = web.estate.omens(&["revoke", "web", "--yes"]);
+    refused.expect(1, "web", "refused").because("web", "plan/nothing-to-go-back-to");
+    let live = serial(&refused);
+    assert!(!is_revoked(&live));
+    let run = web.estate.omens(&["revoke", "web", "--live", "--yes"]);
+    run.expect(0, "web", "revoked");
+    assert_eq!((serial(&run), &run.cert("web")["generation"]), (live.clone(), &1.into()), "{run}");
+    assert!(is_revoked(&live));
+    // A number that the CA does not know is said as that, and not as a matter of roles.
+    let run = web.estate.omens(&["revoke", "web", "--serial", "01:02:03", "--yes"]);
+    run.expect(1, "web", "failed");
+    let hint = run.cert("web")["error"]["hint"].as_str().unwrap();
+    assert!(hint.starts_with("pki_int keeps no certificate of that serial number: compare it with `serial`"), "{run}");
+    assert_eq!(
+        web.estate.omens(&["status"]).cert("web")["last_error"],
+        Value::Null,
+        "the question of a person, and not the certificate's state"
+    );
+    // So it is where there is one before it; and what was revoked is named.
+    let renewed = web.estate.renew();
+    renewed.expect(0, "web", "renewed");
+    let live = serial(&renewed);
+    let before = renewed.cert("web")["generation"].clone();
+    let question = web.estate.plain(&["revoke", "web", "--live"]);
+    assert!(question.stderr.contains(&format!("gen-{before}, serial number {live}, which serves, of web")), "{question:?}");
+    let run = web.estate.omens(&["revoke", "web", "--live", "--yes"]);
+    run.expect(0, "web", "revoked");
+    assert_eq!((serial(&run), &run.cert("web")["generation"], is_revoked(&live)), (live.clone(), &before, true), "{run}");
+    assert_eq!(web.estate.ledger().pop().unwrap()["generation"], before);
+    let again = web.estate.plain(&["revoke", "web", "--live", "--yes"]);
+    assert!(again.stdout.contains(&format!("web: revoked: gen-{before}, serial number {live}; it still serves")), "{again:?}");
+    assert_eq!(web.estate.omens(&["plan"]).reasons("web"), ["revoked"]);
 }
 
 #[test]
