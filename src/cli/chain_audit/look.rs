@@ -114,7 +114,7 @@ fn usable(read: Option<Result<Settings, Box<Remains>>>, findings: &mut HostFindi
 fn of_mounted(session: &Session<'_>, arguments: &ChainAudit, view: &View, findings: &mut HostFindings) -> Option<Mounted> {
     let inside = word_inside(arguments.root.as_deref(), &session.global.config.display().to_string());
     let wanted = view.is_elsewhere() && !arguments.no_config;
-    wanted.then(|| mounted::read(view, Path::new(&inside), findings)).flatten()
+    wanted.then(|| mounted::read(view, Path::new(&inside), session.drivers, findings)).flatten()
 }
 
 /// A target below `--root` may be given with that directory's own path in front.
