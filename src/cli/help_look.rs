@@ -90,7 +90,8 @@ What only a person knows is \"FILL IN: what\", the pin of the root too: nothing 
 
 With --server: what OpenBao needs so that a login is worth something, as a script of its own command line (policies/openbao/ in the \
 sources): policies, roles that take the name that they sign from the login, auth mounts, this host's entity, and a token for \
-`omens enroll`. It is printed, and applied by nobody.";
+`omens enroll`, all in the namespace of the settings. It is printed, and applied by nobody. Settings with an error, or a file of --config that \
+is not there, are exit 2; on a host without settings it is for the host HOST, which is said on stderr.";
 
 pub(super) const INIT_AFTER: &str = "\
 Examples:

@@ -1,16 +1,19 @@
 //! `init --server`: what OpenBao needs so that a login is worth something, as a script of its own command line. It prints and applies nothing.
 
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::exit::OK;
+use super::exit::{OK, REFUSED};
 use super::session::Session;
-use crate::config::settings::{Certificate, Settings};
+use crate::config::settings::Settings;
+use crate::io::look::View;
 use crate::model::openbao::{AuthMethod, JwtSvid};
-use crate::model::profile::Purpose;
-use crate::model::request::SUBJECT_KEYS;
+use crate::model::report::Report;
+use names::Names;
 
 const LOGIN: &str = include_str!("../../policies/openbao/omens-login.hcl");
 const ENROLL: &str = include_str!("../../policies/openbao/omens-enroll.hcl");
@@ -36,7 +39,10 @@ struct Document<'a> {
 }
 
 pub(super) fn run(session: &mut Session<'_>) -> u8 {
-    let settings = session.settings(false).ok();
+    let settings = match settings(session) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
     let script = Script::of(settings.as_ref()).text();
     if session.global.json {
         let host = settings.as_ref().map(|settings| settings.host.as_str()).unwrap_or_default();
@@ -45,6 +51,24 @@ pub(super) fn run(session: &mut Session<'_>) -> u8 {
         session.output.text(&script);
     }
     OK
+}
+
+/// The settings that the script is made from. A host without any may see what it would look like; what is wrong in them, or is not where it
+/// was said to be, would go into roles and policies.
+fn settings(session: &mut Session<'_>) -> Result<Option<Settings>, u8> {
+    let errors = match session.settings(false) {
+        Ok(settings) if settings.faults.errors.is_empty() => return Ok(Some(settings)),
+        Ok(settings) => settings.faults.errors,
+        Err(remains) => remains.errors,
+    };
+    let file = &session.global.config;
+    if !session.environment.names_config() && View::host().meta(file).is_err_and(|error| error.is_absent()) {
+        let text = format!("there is no {}: the script is for a host HOST with the usual names\n", file.display());
+        session.screen.print(&text);
+        return Ok(None);
+    }
+    let report = Report { errors, ..session.empty("init-server", REFUSED) };
+    Err(session.report(&report))
 }
 
 /// What the script is about; without settings the usual names.
@@ -75,6 +99,10 @@ impl<'a> Script<'a> {
 
     fn text(&self) -> String {
         let mut out = HEAD.replace("HOST", &self.host);
+        if let Some(namespace) = self.namespace() {
+            say(&mut out, &format!("All of it is written into the namespace {namespace} (openbao.namespace of the settings)."));
+            line(&mut out, &format!("export BAO_NAMESPACE={namespace}"));
+        }
         self.mounts(&mut out);
         policy(&mut out, "omens-login", &LOGIN.replace("MOUNT", self.mount));
         policy(&mut out, "omens-enroll", &ENROLL.replace("MOUNT", self.mount));
@@ -86,6 +114,11 @@ impl<'a> Script<'a> {
         self.of_host(&mut out);
         self.enrolling(&mut out);
         out
+    }
+
+    /// As a word of the shell.
+    fn namespace(&self) -> Option<String> {
+        self.settings?.openbao.namespace.as_deref().map(quoted)
     }
 
     fn mounts(&self, out: &mut String) {
@@ -159,7 +192,7 @@ impl<'a> Script<'a> {
                     "A closed list of names for {host} alone, and it takes the place of a role of this name: one that several hosts share needs a name for each host."
                 ),
             );
-            write_json(out, &format!("{}/roles/{role}", self.mount), &names.role());
+            write_json(out, &format!("{}/roles/{role}", self.mount), &names.role(SERVER));
         }
         say(out, &format!("{host}: all its logins are one entity, and no login of another host is."));
         let (alias, entity, own) = (quoted(host), quoted(&format!("omens-{host}")), quoted(&format!("omens-host-{host}")));
@@ -200,60 +233,14 @@ impl<'a> Script<'a> {
             ),
         );
         say(out, "To be done for each enrolment, and its answer taken to the host as a file:");
+        let within = self.namespace().map(|namespace| format!("BAO_NAMESPACE={namespace} ")).unwrap_or_default();
         say(
             out,
-            &format!("  bao token create -role={role} -entity-alias={entity} -policy=omens-enroll -wrap-ttl=10m -field=wrapping_token"),
+            &format!(
+                "  {within}bao token create -role={role} -entity-alias={entity} -policy=omens-enroll -wrap-ttl=10m -field=wrapping_token"
+            ),
         );
         say(out, "  omens enroll --wrapping-token file:FILE");
-    }
-}
-
-/// The names that one role signs for a host, and how.
-#[derive(Default)]
-struct Names {
-    names: BTreeSet<String>,
-    addresses: BTreeSet<String>,
-    uris: BTreeSet<String>,
-    /// By the role's fields.
-    subject: BTreeMap<&'static str, BTreeSet<String>>,
-    server: bool,
-    client: bool,
-    rsa: bool,
-}
-
-impl Names {
-    fn add(&mut self, certificate: &Certificate) {
-        let request = &certificate.request;
-        self.names.insert(request.common_name.clone());
-        self.names.extend(request.dns.iter().cloned());
-        self.addresses.extend(request.ip.iter().map(|ip| format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })));
-        self.names.extend(request.email.iter().cloned());
-        self.uris.extend(request.uri.iter().cloned());
-        for field in &request.subject {
-            for key in SUBJECT_KEYS.iter().filter(|key| key.attribute == field.attribute) {
-                self.subject.entry(key.key).or_default().insert(field.value.clone());
-            }
-        }
-        self.server |= matches!(request.profile.purpose, Purpose::Server | Purpose::Both);
-        self.client |= matches!(request.profile.purpose, Purpose::Client | Purpose::Both);
-        self.rsa |= request.algorithm.is_rsa();
-    }
-
-    /// As a role: what is closed in the others, with a list of names.
-    fn role(&self) -> String {
-        let mut role: serde_json::Value = serde_json::from_str(SERVER).unwrap_or_default();
-        let key = if self.rsa { ("rsa", 2048, vec!["DigitalSignature", "KeyEncipherment"]) } else { ("ec", 256, vec!["DigitalSignature"]) };
-        let (key_type, bits, usage) = key;
-        let own = serde_json::json!({
-            "allowed_domains": self.names, "allowed_domains_template": false, "allow_localhost": self.names.contains("localhost"),
-            "allow_ip_sans": !self.addresses.is_empty(), "allowed_ip_sans_cidr": self.addresses,
-            "allowed_uri_sans": self.uris, "server_flag": self.server, "client_flag": self.client, "key_type": key_type, "key_bits": bits, "key_usage": usage,
-        });
-        if let (Some(role), Some(own)) = (role.as_object_mut(), own.as_object()) {
-            role.extend(own.clone());
-            role.extend(self.subject.iter().map(|(key, values)| ((*key).to_owned(), serde_json::json!(values))));
-        }
-        serde_json::to_string_pretty(&role).unwrap_or_default()
     }
 }
 

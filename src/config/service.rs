@@ -155,7 +155,7 @@ impl Default for Rank {
 /// Whether a service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceState {
-    /// It failed; it gets one start.
+    /// It failed, or ends again and again; it gets one start.
     Failed,
     /// It runs.
     Running,

@@ -187,6 +187,12 @@ impl Dir {
         Ok((uid != rustix::process::geteuid().as_raw()).then_some(uid))
     }
 
+    /// What is told of it where it belongs to the user `found`: whoever owns a directory can put something else in the place of what lies in it.
+    #[must_use]
+    pub fn told_foreign(&self, found: u32, expected: impl std::fmt::Display) -> String {
+        format!("{} belongs to the user {found}, expected {expected}: its owner can exchange what lies in it", self.path.display())
+    }
+
     /// Whether what is written here stays in memory: tmpfs or ramfs, by the word of the kernel about this open directory.
     ///
     /// # Errors

@@ -69,6 +69,17 @@ impl Trusted {
         self.chains.put(name, Some(chain));
     }
 
+    /// Takes these revocation lists.
+    pub fn set_lists(&mut self, lists: BTreeMap<String, String>) {
+        self.lists = lists;
+    }
+
+    /// Whether anything is committed that says who issues.
+    #[must_use]
+    pub fn has_chains(&self) -> bool {
+        !self.chains.distinct().is_empty()
+    }
+
     /// The files.
     #[must_use]
     pub fn files(&self) -> TrustFiles {
@@ -107,6 +118,12 @@ pub fn kept_lists(settings: &Settings, state: Option<&Dir>) -> BTreeMap<String, 
     settings.crls.iter().filter_map(|source| Some((source.file.clone(), kept_list(state?, &source.file)?))).collect()
 }
 
+/// Whether the directory of `trust` holds this file, where it holds these lists.
+#[must_use]
+pub fn is_ours(name: &str, lists: &BTreeMap<String, String>) -> bool {
+    FILES.contains(&name) || lists.contains_key(name)
+}
+
 /// The names of the files that are made of roots and intermediates.
 const FILES: [&str; 4] = [layout::ANCHOR, layout::ANCHORS, layout::BUNDLE, layout::INTERMEDIATES];
 
@@ -141,6 +158,12 @@ impl TrustFiles {
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().chain(&self.lists).map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
+    /// Whether this revocation list is one of them.
+    #[must_use]
+    pub fn has_list(&self, file: &str) -> bool {
+        self.lists.contains_key(file)
     }
 
     /// What a part of `install` names.

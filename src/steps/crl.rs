@@ -34,6 +34,13 @@ pub enum Which {
     All,
 }
 
+/// What came of asking for a list.
+#[derive(Debug)]
+pub struct Fetched {
+    source: CrlSource,
+    bytes: Result<Vec<u8>, String>,
+}
+
 /// What came of the lists of the settings.
 #[derive(Debug, Default)]
 pub struct Refreshed {
@@ -47,50 +54,58 @@ pub struct Refreshed {
 /// state is not vouched for where that is required.
 #[must_use]
 pub fn refresh(settings: &Settings, run: &Run, trust: &TrustFiles, gate: &AttestationGate, which: Which) -> Refreshed {
-    let mut refreshed = Refreshed::default();
     let now = run.clock().now();
     let is_wanted = |source: &&CrlSource| which == Which::All || ends_soon(kept_list(run.state(), &source.file).as_deref(), now);
-    let wanted: Vec<&CrlSource> = settings.crls.iter().filter(is_wanted).collect();
-    // Before anything was committed nobody reads a list, and its issuer is not known.
-    if wanted.is_empty() || trust.file(Part::Bundle) == trust.file(Part::Anchors) {
-        return refreshed;
+    let wanted: Vec<CrlSource> = settings.crls.iter().filter(is_wanted).cloned().collect();
+    if wanted.is_empty() {
+        return Refreshed::default();
     }
-    let fetched = match within(fetch_all(settings, &wanted, gate, run.clock())) {
-        Ok(fetched) => fetched,
-        Err(failure) => {
-            refreshed.warnings.push(Warning::new(Code::CrlNotDelivered, failure.text));
-            return refreshed;
-        }
-    };
+    match within(fetch_all(settings, wanted, gate, run.clock())) {
+        Ok(fetched) => take_up(run.state(), fetched, trust, now),
+        Err(failure) => Refreshed { is_new: false, warnings: vec![Warning::new(Code::CrlNotDelivered, failure.text)] },
+    }
+}
+
+/// The lists of the settings that consumers have none of.
+#[must_use]
+pub fn missing(settings: &Settings, trust: &TrustFiles) -> Vec<CrlSource> {
+    settings.crls.iter().filter(|source| !trust.has_list(&source.file)).cloned().collect()
+}
+
+/// Keeps what is good of what was fetched: signed by an authority that consumers are to trust.
+#[must_use]
+pub fn take_up(state: &Dir, fetched: Vec<Fetched>, trust: &TrustFiles, now: Time) -> Refreshed {
+    let mut refreshed = Refreshed::default();
     let issuers = trust.file(Part::Bundle).map(|bundle| certificates(bundle.as_bytes())).unwrap_or_default();
-    for (source, bytes) in wanted.into_iter().zip(fetched) {
-        let kept = kept_list(run.state(), &source.file);
+    for Fetched { source, bytes } in fetched {
+        let kept = kept_list(state, &source.file);
         let judged = bytes.and_then(|bytes| deliverable(&bytes, &issuers, kept.as_deref(), now));
         let done = judged.and_then(|list| {
             if kept.as_ref() == Some(&list) {
                 return Ok(false);
             }
-            keep(run.state(), source, &list).map(|()| true).map_err(|why| why.to_string())
+            keep(state, &source, &list).map(|()| true).map_err(|why| why.to_string())
         });
         match done {
             Ok(is_new) => refreshed.is_new |= is_new,
-            Err(why) => refreshed.warnings.push(said(source, kept.as_deref(), &why, now)),
+            Err(why) => refreshed.warnings.push(said(&source, kept.as_deref(), &why, now)),
         }
     }
     refreshed
 }
 
-async fn fetch_all(settings: &Settings, wanted: &[&CrlSource], gate: &AttestationGate, clock: Clock) -> Vec<Result<Vec<u8>, String>> {
+/// Asks for these lists, all at once.
+pub async fn fetch_all(settings: &Settings, wanted: Vec<CrlSource>, gate: &AttestationGate, clock: Clock) -> Vec<Fetched> {
     if let Err(failure) = gate.pass(clock).await {
         let why = format!("nothing is asked for without a pass of this host's state: {}", failure.text);
-        return wanted.iter().map(|_| Err(why.clone())).collect();
+        return wanted.into_iter().map(|source| Fetched { source, bytes: Err(why.clone()) }).collect();
     }
     let late = || format!("no answer within {} s", LIMIT.as_secs());
-    let one = |from: &CrlFrom| {
-        let from = from.clone();
-        async move { tokio::time::timeout(LIMIT, fetch(settings, &from, clock)).await.unwrap_or_else(|_| Err(late())) }
+    let one = |source: CrlSource| async move {
+        let bytes = tokio::time::timeout(LIMIT, fetch(settings, &source.from, clock)).await.unwrap_or_else(|_| Err(late()));
+        Fetched { source, bytes }
     };
-    join_all(wanted.iter().map(|source| one(&source.from))).await
+    join_all(wanted.into_iter().map(one)).await
 }
 
 fn said(source: &CrlSource, kept: Option<&str>, why: &str, now: Time) -> Warning {

@@ -5,6 +5,7 @@
 # is not as it was before.
 work=/var/lib/lab
 . /opt/guest/ca.sh
+. /opt/guest/manifest.sh
 stop() { echo "$*"; exit 1; }
 
 # ---- the host as it was before omens
@@ -34,7 +35,7 @@ local_too=',"alt_names":"localhost","ip_sans":"127.0.0.1"'
 for name in verifier registrar; do issue keylime-services $name.keylime.funlab.casa /etc/keylime/tls/$name root:keylime 640 "$local_too"; done
 for name in verifier-client tenant; do issue keylime-services tenant.keylime.funlab.casa /etc/keylime/tls/$name root:keylime 640; done
 if [ "${SPIRE:-}" = yes ]; then
-  mkdir -p /etc/spire
+  . /opt/guest/spire-conf.sh
   for part in server agent; do issue nodes spire.funlab.casa /etc/spire/$part root: 600; done
 fi
 
@@ -72,26 +73,7 @@ services="openbao keylime_registrar keylime_verifier"
 
 if [ "${SPIRE:-}" = yes ]; then
   services+=" spire-server spire-agent"
-  mkdir -p /var/lib/spire/server /var/lib/spire/agent
-  for part in server agent; do
-    printf '[Service]\nExecStart=/usr/local/bin/spire-%s run -config /etc/spire/%s.conf\nTimeoutStopSec=5\n' $part $part >$ETC/spire-$part.service
-  done
-  cat >/etc/spire/server.conf <<CONF
-server {
-  bind_address = "127.0.0.1"
-  bind_port = "8081"
-  socket_path = "/run/spire-server.sock"
-  trust_domain = "funlab.casa"
-  data_dir = "/var/lib/spire/server"
-  log_level = "INFO"
-}
-plugins {
-  DataStore "sql" { plugin_data {
-    database_type = "sqlite3"
-    connection_string = "/var/lib/spire/server/data.sqlite3"
-  } }
-  KeyManager "disk" { plugin_data { keys_path = "/var/lib/spire/server/keys.json" } }
-  NodeAttestor "x509pop" { plugin_data { ca_bundle_path = "/etc/ssl/root.pem" } }
+  spire_conf server '  NodeAttestor "x509pop" { plugin_data { ca_bundle_path = "/etc/ssl/root.pem" } }
   NodeAttestor "keylime" {
     plugin_cmd = "/usr/local/bin/keylime-attestor"
     plugin_args = ["server"]
@@ -102,30 +84,14 @@ plugins {
       keylime_tls_cert_file = "/etc/spire/server.crt"
       keylime_tls_key_file = "/etc/spire/server.key"
     }
-  }
-}
-CONF
-  cat >/etc/spire/agent.conf <<CONF
-agent {
-  server_address = "127.0.0.1"
-  server_port = "8081"
-  socket_path = "/run/spire-agent.sock"
-  trust_domain = "funlab.casa"
-  data_dir = "/var/lib/spire/agent"
-  log_level = "INFO"
-  trust_bundle_path = "/var/lib/spire/bundle.pem"
-}
-plugins {
-  KeyManager "disk" { plugin_data { directory = "/var/lib/spire/agent" } }
-  WorkloadAttestor "unix" { plugin_data {} }
-  NodeAttestor "x509pop" {
+  }'
+  spire_conf agent '  NodeAttestor "x509pop" {
     plugin_data {
       certificate_path = "/etc/spire/agent.crt"
       private_key_path = "/etc/spire/agent.key"
     }
-  }
-}
-CONF
+  }'
+  spire_units
 fi
 systemctl daemon-reload
 
@@ -134,14 +100,6 @@ declare -A PORT=([openbao]=$port [keylime_registrar]=8891 [keylime_verifier]=888
 sha() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
 wire() { timeout 5 openssl s_client -connect "127.0.0.1:$1" </dev/null 2>/dev/null | sha || echo "nothing at $1"; }
 serves() { [ "$(wire "$1")" != "nothing at $1" ]; }
-until_so() { for _ in {1..300}; do "$@" >/dev/null 2>&1 && return; sleep .1; done; stop "waited in vain: $*"; }
-spire() { /usr/local/bin/spire-server "$@" -socketPath /run/spire-server.sock; }
-attested() { spire agent list 2>/dev/null | grep x509pop >/dev/null; }
-spire_up() {
-  systemctl restart spire-server && until_so spire healthcheck
-  spire bundle show >/var/lib/spire/bundle.pem
-  systemctl restart spire-agent && until_so attested
-}
 systemctl start openbao keylime_registrar keylime_verifier
 until_so curl -sS --cacert /etc/ssl/root.pem -o /dev/null "$address/v1/sys/seal-status"
 curl -sS --fail --cacert /etc/ssl/root.pem -X PUT -d "{\"key\":\"$(cat $work/bao/admin/unseal.key)\"}" "$address/v1/sys/unseal" >/dev/null
@@ -149,17 +107,6 @@ until_so admin GET sys/health
 for service in keylime_registrar keylime_verifier; do until_so serves "${PORT[$service]}"; done
 [ "${SPIRE:-}" != yes ] || spire_up
 
-# Every file of the host by its bytes, mode and owner; of programs by mode, owner, size and the time of the last change of any
-# of these. Not what services and the lab write themselves.
-manifest() {
-  local own=(-path "$work" -o -path /var/lib/apt -o -path /var/lib/spire -o -path /var/lib/keylime -o -path /var/lib/systemd)
-  find /etc /var/lib -xdev \( "${own[@]}" \) -prune -o -printf '%p %y %m %U:%G %l\n'
-  find /etc /var/lib -xdev \( "${own[@]}" \) -prune -o -type f -exec sha256sum {} + | awk '{ print $2, $1 }'
-  find /usr /opt /srv /boot -xdev -printf '%p %y %m %U:%G %l %s %T@ %C@\n'
-}
-changes() { # BEFORE AFTER: the paths that differ; what is of omens alone as one
-  comm -3 <(sort "$1") <(sort "$2") | sed 's/^\t//' | cut -d' ' -f1 | sed 's|^\(/var/lib/omens\)/.*|\1|' | sort -u
-}
 pids() { systemctl show '*.service' -p Id,MainPID,NRestarts | paste -sd, | sed 's/,,/\n/g' | grep -v 'MainPID=0' | sort; }
 declare -A OLD=() PID=()
 for service in $services; do

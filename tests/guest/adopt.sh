@@ -1,7 +1,9 @@
 #!/bin/bash
 # Runs as root under a systemd of its own (tests/it/adopt.rs): Debian's nginx.service with a certificate that a script asks of a real OpenBao,
-# as before omens came; then `omens init`, a person's five answers, and the steps that its output names. Prints a line a step.
+# as before omens came; then `omens init`, a person's five answers, and the steps that its output names. Prints a line a step, and what of the host's files
+# is not as it was before.
 . /opt/guest/ca.sh
+. /opt/guest/manifest.sh
 mkdir -p /etc/nginx/tls /usr/local/sbin
 bao_up
 log_in /etc/omens/secret-id
@@ -41,11 +43,12 @@ http {
 CONF
 systemctl restart nginx
 serial() { openssl s_client -connect 127.0.0.1:443 -servername spire.funlab.casa </dev/null 2>/dev/null | openssl x509 -noout -serial; }
-everything() { find /etc /var/lib /run/omens -xdev -type f -newer $work/mark 2>/dev/null | grep -v -e '^/etc/omens/omens.toml$' -e '^/var/lib/systemd' | sort; }
-touch $work/mark
+manifest >$work/before
 rc=0
-$OMENS init >/etc/omens/omens.toml || rc=$?
-echo "init $rc changed:$(everything | tr '\n' ' ')"
+$OMENS init >$work/omens.toml || rc=$?
+manifest >$work/after
+echo "init $rc changed:$(changes $work/before $work/after | tr '\n' ' ')"
+cp $work/omens.toml /etc/omens/omens.toml
 $OMENS --json check-config >$work/check.json || true
 jq -r '"open " + ([.errors[].code] | unique | join(",")) + " " + (.errors | length | tostring)' $work/check.json
 grep -q 'systemctl disable --now renew-web.timer' /etc/omens/omens.toml && echo "named the timer"
@@ -66,7 +69,8 @@ steps renew --all | cut -d' ' -f4
 steps install
 steps renew --all
 [ "$before" != "$(serial)" ] && echo "nginx serves the new one"
-ls /etc/nginx/tls
+manifest >$work/after
+changes $work/before $work/after
 systemctl disable --quiet --now renew-web.timer
 steps renew --all
 bao_down

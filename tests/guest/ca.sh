@@ -1,4 +1,4 @@
-# What every guest begins with: a real OpenBao, a login at it, and the head of settings that name both. Sourced, as root.
+# What every guest begins with: a real OpenBao, a login at it, the head of settings that name both, and the settings of an nginx. Sourced, as root.
 # LAB_JSON: what openbao-lab.sh printed; work: where a guest keeps its own.
 # shellcheck shell=bash
 set -euo pipefail
@@ -6,6 +6,8 @@ LAB=${LAB:-/opt/lab} OMENS=/usr/bin/omens ETC=/etc/systemd/system work=${work:-/
 LAB_JSON=${LAB_JSON:-$work/lab.json}
 export LC_ALL=C
 value() { jq -er "$1" "$LAB_JSON"; }
+# until_so COMMAND...: for half a minute.
+until_so() { for _ in {1..300}; do "$@" >/dev/null 2>&1 && return; sleep .1; done; echo "waited in vain: $*"; exit 1; }
 
 # An OpenBao of this guest; 125 where it cannot run.
 bao_up() {
@@ -47,4 +49,16 @@ certificate() {
   else
     printf 'profile = "mtls-service"\nrole = "keylime-services"\ncommon_name = "%s.keylime.funlab.casa"\nkey = { algorithm = "ec-p256", keep = "%s" }\n' "$2" "$3"
   fi
+}
+
+# site [PAIR [DIRECTIVE [FILE]]]: nginx's settings, one TLS server; by default its pair is what is published of the certificate `web`.
+site() {
+  cat >"${3:-/etc/nginx/nginx.conf}" <<CONF
+user www-data;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
+${2:-}
+events { }
+http { server { listen 127.0.0.1:443 ssl; server_name spire.funlab.casa; ${1:-include /run/omens/web/nginx.conf;} return 200 ok; } }
+CONF
 }

@@ -15,16 +15,6 @@ verify = [ { tls = { address = "127.0.0.1:443", server_name = "spire.funlab.casa
 TOML
   } >/etc/omens/omens.toml
 }
-site() { # EXTRA-LINE
-  cat >/etc/nginx/nginx.conf <<CONF
-user www-data;
-pid /run/nginx.pid;
-error_log /var/log/nginx/error.log;
-$1
-events { }
-http { server { listen 127.0.0.1:443 ssl; server_name spire.funlab.casa; include /run/omens/web/nginx.conf; return 200 ok; } }
-CONF
-}
 step() { # WHAT COMMAND...
   local what=$1 rc=0 unit=nginx.service
   shift
@@ -33,15 +23,15 @@ step() { # WHAT COMMAND...
     '.certificates[0] | [$what, $rc, .outcome, (.proof // "-"), (.error.code // "-"), $unit] | join(" ")' $work/out.json
 }
 settings '{ nginx = { unit = "nginx.service" } }'
-site ''
+site
 step first renew --all
 step sleeping renew --all
 systemctl start nginx
 step started renew --all
 step forced renew --all --force
-site 'this_is_no_directive on;'
+site '' 'this_is_no_directive on;'
 step broken renew --all --force
-site ''
+site
 step mended renew --all
 settings '{ systemd = { unit = "nginx.service", action = "restart" } }'
 before=$(systemctl show -P MainPID nginx)
@@ -53,9 +43,9 @@ step stopped renew --all --force
 settings '{ systemd = { unit = "nginx.service", action = "reload", start = true } }'
 step wanted renew --all
 settings '{ systemd = { unit = "nginx.service", action = "reload" } }'
-site 'this_is_no_directive on;'
+site '' 'this_is_no_directive on;'
 systemctl restart nginx 2>/dev/null || true
-site ''
+site
 step failed renew --all --force
 settings '{ systemd = { unit = "no-such.service", action = "reload" } }'
 step unknown renew --all --force

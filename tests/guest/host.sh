@@ -33,13 +33,7 @@ TOML
     [ $# -lt 2 ] || { certificate other verifier "$KEEP" && printf '%s\n' "$2"; }
   } >/etc/omens/omens.toml
 }
-cat >/etc/nginx/nginx.conf <<CONF
-user www-data;
-pid /run/nginx.pid;
-error_log /var/log/nginx/error.log;
-events { }
-http { server { listen 127.0.0.1:443 ssl; server_name spire.funlab.casa; include /run/omens/web/nginx.conf; return 200 ok; } }
-CONF
+site
 
 # drop_in FILE: as shipped.
 drop_in() { install -D -m 644 -t "$ETC/${1%/*}" "$UNITS/$1" && systemctl daemon-reload; }

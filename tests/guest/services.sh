@@ -61,7 +61,7 @@ drop_in() { # UNIT TEXT, or nothing to remove it
   if [ -n "${2:-}" ]; then printf '[Service]\n%s\n' "$2" >$ETC/"$1".service.d/broken.conf; else rm -f $ETC/"$1".service.d/broken.conf; fi
   systemctl daemon-reload
 }
-all="openbao registrar verifier"
+parts="registrar verifier" all="openbao registrar verifier"
 settings
 "$OMENS" renew --all >/dev/null 2>&1 || true
 "$OMENS" install >/dev/null 2>$work/err || { cat $work/err; exit 1; }
@@ -102,39 +102,45 @@ step happy "$all" --force
 # A pair that does not fit, from a hook that spoils what is about to be published: OpenBao says nothing and keeps the old one, Keylime dies.
 printf '#!/bin/sh\n: >"$OMENS_DIR/key.pem"\n' >/usr/local/bin/spoil && chmod 755 /usr/local/bin/spoil
 hook='before = { exec = { command = ["/usr/local/bin/spoil"] } }'
-settings '' "$hook" "$hook"
-step refused "openbao registrar" --force
+settings "$hook" "$hook" "$hook"
+step refused "$all" --force
 settings
-step mended "openbao registrar"
-systemctl stop openbao keylime_registrar
-step stopped "openbao registrar" --force
-systemctl start openbao keylime_registrar
+step mended "$all"
+systemctl stop openbao keylime_registrar keylime_verifier
+step stopped "$all" --force
+systemctl start openbao keylime_registrar keylime_verifier
 for _ in {1..50}; do api seal-status >/dev/null 2>&1 && break; sleep .1; done
-step started "openbao registrar"
+step started "$all"
 # Hung: stopped by SIGSTOP. OpenBao cannot be restarted for that, and is not; Keylime is restarted anyway.
-for name in openbao registrar; do systemctl kill -s STOP --kill-whom=all "${UNIT[$name]}"; done
-step hung "openbao registrar" --force
+for name in $all; do systemctl kill -s STOP --kill-whom=all "${UNIT[$name]}"; done
+step hung "$all" --force
 systemctl kill -s CONT --kill-whom=all openbao
 step awake openbao
+# Slow: it takes its signal a second later; six seconds before it even begins.
+systemctl kill -s STOP --kill-whom=all openbao
+(sleep 1; systemctl kill -s CONT --kill-whom=all openbao) &
+for part in $parts; do drop_in keylime_$part 'ExecStartPre=/bin/sleep 6'; done
+step slow "$all" --force
+wait
 # The old leaf after a restart that claims success: the unit goes on with copies of its own.
-cp -L /etc/keylime/certs/registrar.crt $work/old.crt && cp -L /etc/keylime/certs/registrar.key $work/old.key
-drop_in keylime_registrar "Environment=KEYLIME_REGISTRAR_SERVER_CERT=$work/old.crt KEYLIME_REGISTRAR_SERVER_KEY=$work/old.key"
-step lying registrar --force
-drop_in keylime_registrar
-step honest registrar
-# Slow: ten seconds before it even begins.
-drop_in keylime_verifier 'ExecStartPre=/bin/sleep 6'
-step slow verifier --force
-drop_in keylime_verifier
+for part in $parts; do
+  cp -L /etc/keylime/certs/$part.crt $work/$part.crt && cp -L /etc/keylime/certs/$part.key $work/$part.key
+  drop_in keylime_$part "Environment=KEYLIME_${part^^}_SERVER_CERT=$work/$part.crt KEYLIME_${part^^}_SERVER_KEY=$work/$part.key"
+done
+step lying "$parts" --force
+for part in $parts; do drop_in keylime_$part; done
+step honest "$parts"
 # Crash-looping: nothing that it is given makes it start, and nothing is said to be well.
-drop_in keylime_verifier 'ExecStart=
+for part in $parts; do
+  drop_in keylime_$part 'ExecStart=
 ExecStart=/bin/false
 Restart=always
 RestartSec=1'
-systemctl restart keylime_verifier || true
-step looping verifier --force
-drop_in keylime_verifier
-step recovered verifier
+  systemctl restart keylime_$part || true
+done
+step looping "$parts" --force
+for part in $parts; do drop_in keylime_$part; done
+step recovered "$parts"
 # Killed anywhere in a renewal whose service is restarted: the next run, with no help, ends with one generation everywhere.
 bad=0
 for after in .2 .8 2 4; do

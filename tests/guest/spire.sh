@@ -3,16 +3,17 @@
 # for them. Prints one line a certificate and step: what was done, outcome, proof, error code, state of the unit, whether it is still the same
 # process, and the generation whose data file SPIRE said to have read last.
 . /opt/guest/ca.sh
-mkdir -p /etc/spire /var/lib/spire/server /var/lib/spire/agent
+. /opt/guest/spire-conf.sh
 bao_up
 log_in /etc/omens/secret-id
 
-# settings AGENT-MORE: what one step adds to the agent's certificate.
+# settings MORE: what one step adds to both certificates.
 settings() {
   {
     settings_head
     certificate server infrastructure file
     driver server a_cert a_key ', ca = "ca_bundle_path", data = { agent_path_template = "/x509pop/cn/{{ .Subject.CommonName }}" }'
+    printf '%s\n' "${1:-}"
     certificate agent infrastructure file
     driver agent certificate_path private_key_path ''
     printf '%s\n' "${1:-}"
@@ -22,47 +23,10 @@ driver() { # PART CERT KEY MORE
   printf 'reload = [ { spire_%s = { unit = "spire-%s.service", plugin = { kind = "NodeAttestor", name = "x509pop", cert = "%s", key = "%s"%s } } } ]\n' "$1" "$1" "$2" "$3" "$4"
 }
 data() { echo "/run/omens/$1/spire-NodeAttestor-x509pop.json"; }
-cat >/etc/spire/server.conf <<CONF
-server {
-  bind_address = "127.0.0.1"
-  bind_port = "8081"
-  socket_path = "/run/spire-server.sock"
-  trust_domain = "funlab.casa"
-  data_dir = "/var/lib/spire/server"
-  log_level = "INFO"
-}
-plugins {
-  DataStore "sql" { plugin_data {
-    database_type = "sqlite3"
-    connection_string = "/var/lib/spire/server/data.sqlite3"
-  } }
-  KeyManager "disk" { plugin_data { keys_path = "/var/lib/spire/server/keys.json" } }
-  NodeAttestor "x509pop" { plugin_data_file = "$(data server)" }
-}
-CONF
-agent_conf() { # what its attestor is told
-  cat >/etc/spire/agent.conf <<CONF
-agent {
-  server_address = "127.0.0.1"
-  server_port = "8081"
-  socket_path = "/run/spire-agent.sock"
-  trust_domain = "funlab.casa"
-  data_dir = "/var/lib/spire/agent"
-  log_level = "INFO"
-  trust_bundle_path = "/etc/spire/bundle.pem"
-}
-plugins {
-  KeyManager "disk" { plugin_data { directory = "/var/lib/spire/agent" } }
-  WorkloadAttestor "unix" { plugin_data {} }
-  NodeAttestor "x509pop" { $1 }
-}
-CONF
-}
+agent_conf() { spire_conf agent "  NodeAttestor \"x509pop\" { $1 }"; } # what its attestor is told
+spire_conf server "  NodeAttestor \"x509pop\" { plugin_data_file = \"$(data server)\" }"
 agent_conf "plugin_data_file = \"$(data agent)\""
-for part in server agent; do
-  printf '[Service]\nExecStart=/usr/local/bin/spire-%s run -config /etc/spire/%s.conf\nTimeoutStopSec=5\n' $part $part >$ETC/spire-$part.service
-done
-systemctl daemon-reload
+spire_units
 
 declare -A PID=()
 # The generation that the last line about the plugin means, by the hash that SPIRE gives of its data file.
@@ -90,35 +54,32 @@ step() { # WHAT NAMES OPTIONS...
     PID[$name]=$now
   done
 }
-server() { /usr/local/bin/spire-server "$@" -socketPath /run/spire-server.sock; }
-up() { # starts both, the agent once there is a bundle, and waits for its identity
-  systemctl start spire-server
-  for _ in {1..100}; do server healthcheck >/dev/null 2>&1 && break; sleep .1; done
-  server bundle show >/etc/spire/bundle.pem
-  systemctl start spire-agent
-  for _ in {1..100}; do server agent list 2>/dev/null | grep -q x509pop && break; sleep .1; done
-}
 both="server agent"
 settings
 step issued "$both"
-up
+spire_up
 step first "$both"
 step happy "$both" --force
-# The agent's attestor looks at its pair: a hook spoils what is about to be published.
-printf '#!/bin/sh\n: >"$OMENS_DIR/key.pem"\n' >/usr/local/bin/spoil && chmod 755 /usr/local/bin/spoil
+# The agent's attestor looks at its pair, the server's at its roots: a hook spoils what is about to be published.
+printf '#!/bin/sh\n: >"$OMENS_DIR/key.pem"\n[ $OMENS_NAME = agent ] || : >"$OMENS_DIR/anchors.pem"\n' >/usr/local/bin/spoil && chmod 755 /usr/local/bin/spoil
 settings 'before = { exec = { command = ["/usr/local/bin/spoil"] } }'
-step refused agent --force
+step refused "$both" --force
 settings
-step mended agent
+step mended "$both"
 systemctl stop spire-agent spire-server
 step stopped "$both" --force
-up
+spire_up
 step started "$both"
 # Hung: it takes no signal, and its log, which tells of each one, says nothing. It is not started anew for that.
 for name in $both; do systemctl kill -s STOP "spire-$name"; done
 step hung "$both" --force
 for name in $both; do systemctl kill -s CONT "spire-$name"; done
 step awake "$both"
+# Slow: it takes its signal two seconds later.
+for name in $both; do systemctl kill -s STOP "spire-$name"; done
+(sleep 2; systemctl kill -s CONT spire-server spire-agent) &
+step slow "$both" --force
+wait
 # A signal that is taken, and data that are read at the start only.
 agent_conf "plugin_data { certificate_path = \"/run/omens/agent/live/fullchain.pem\" private_key_path = \"/run/omens/agent/live/key.pem\" }"
 systemctl restart spire-agent
@@ -126,17 +87,23 @@ step inline agent --force
 agent_conf "plugin_data_file = \"$(data agent)\""
 systemctl restart spire-agent
 step outside agent
-# Crash-looping: nothing that it is given makes it start.
-mkdir -p $ETC/spire-agent.service.d
-printf '[Service]\nExecStart=\nExecStart=/bin/false\nRestart=always\nRestartSec=1\n' >$ETC/spire-agent.service.d/broken.conf
+# Crash-looping: nothing that it is given makes it start; then for want of a key, which is published again.
+looping() { # NAME MORE
+  mkdir -p $ETC/"spire-$1".service.d
+  printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=3\n%s\n' "${2:-}" >$ETC/"spire-$1".service.d/looping.conf
+  systemctl daemon-reload
+  systemctl restart "spire-$1" || true
+  for _ in {1..100}; do [ "$(systemctl show -P SubState "spire-$1")" != auto-restart ] || return 0; sleep .1; done
+}
+for name in $both; do looping "$name" $'ExecStart=\nExecStart=/bin/false'; done
+step looping "$both" --force
+for name in $both; do rm $ETC/"spire-$name".service.d/looping.conf; done
 systemctl daemon-reload
-systemctl restart spire-agent || true
-step looping agent --force
-rm $ETC/spire-agent.service.d/broken.conf
-systemctl daemon-reload
-systemctl reset-failed spire-agent || true
-systemctl restart spire-agent
-step recovered agent
+spire_up
+step recovered "$both"
+: >/run/omens/agent/live/key.pem
+looping agent
+step healed agent
 # Attested, after all of this, as the same node.
-server agent list | grep -o 'spiffe://.*'
+spire agent list | grep -o 'spiffe://.*'
 bao_down

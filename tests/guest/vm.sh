@@ -34,13 +34,7 @@ set_up() {
   echo 'z /dev/tpmrm0 0660 tss tss' >/etc/tmpfiles.d/tss-device.conf
   systemd-sysusers
   systemd-tmpfiles --create omens.conf tss-device.conf
-  cat >/etc/nginx/nginx.conf <<CONF
-user www-data;
-pid /run/nginx.pid;
-error_log /var/log/nginx/error.log;
-events { }
-http { server { listen 127.0.0.1:443 ssl; server_name spire.funlab.casa; include /run/omens/web/nginx.conf; return 200 ok; } }
-CONF
+  site
   # What is started at a power-on: the lab's target, and with it nginx, which wants restore by its drop-in.
   mkdir -p $ETC/vmlab.target.wants /etc/omens
   ln -s /lib/systemd/system/nginx.service $ETC/vmlab.target.wants/nginx.service

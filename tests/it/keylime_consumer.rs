@@ -129,13 +129,13 @@ impl Keylime {
 
     /// The same for the agent, without waiting: the lab comes back when the agent has attested again, and it is the driver that has to wait for
     /// that. Python runs it by a module's name, so its pid tells nobody what it is.
-    fn runs_agent(&self) -> String {
+    pub(crate) fn runs_agent(&self) -> String {
         let restart =
             format!("setsid bash {} restart {} agent </dev/null >/dev/null 2>&1 &", tool("keylime-lab.sh").display(), self.state.display());
         format!("start = [\"/bin/bash\", \"-c\", \"{restart}\"], stop = [\"/bin/true\"]")
     }
 
-    fn port(&self, pointer: &str) -> u16 {
+    pub(crate) fn port(&self, pointer: &str) -> u16 {
         u16::try_from(self.json.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer} in {}", self.json))).unwrap()
     }
 
@@ -160,21 +160,21 @@ impl Keylime {
         json["results"].clone()
     }
 
-    fn served(&self, name: &str) -> Option<String> {
+    pub(crate) fn served(&self, name: &str) -> Option<String> {
         served_leaf(self.port(&format!("/{name}/port")), NAMES[0])
     }
 
-    fn pid(&self, name: &str) -> String {
+    pub(crate) fn pid(&self, name: &str) -> String {
         std::fs::read_to_string(self.state.join("run").join(format!("{name}.pid"))).unwrap_or_default()
     }
 
     #[track_caller]
-    fn agrees(&self, name: &str) {
+    pub(crate) fn agrees(&self, name: &str) {
         assert_eq!(self.served(name), self.estate.published_leaf(name), "{name}");
     }
 
     /// Breaks what a hook is shown before it is published, where `name` is in this file.
-    fn break_new_pairs_of(&mut self, name: &str) {
+    pub(crate) fn break_new_pairs_of(&mut self, name: &str) {
         let script = self.estate.dir.join("break");
         std::fs::write(&script, "#!/bin/sh\n: > \"$OMENS_DIR/key.pem\"\n").unwrap();
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -277,73 +277,4 @@ fn a_polled_agent_is_seen_to_attest_again_and_a_silent_one_is_named() {
     silent.expect(0, "verifier", "renewed");
     assert_eq!(warnings(&silent, "verifier"), ["verdict-frozen"], "{silent}");
     assert!(silent.cert("verifier")["warnings"][0]["text"].as_str().unwrap().contains(&uuid), "{silent}");
-}
-
-#[test]
-fn an_agent_that_derives_a_pcr_from_its_tls_key_gets_no_new_one() {
-    let mut estate = Estate::at_openbao();
-    let dir = place::directory("agents");
-    let agent = dir.join("keylime_agent");
-    let version = |number: &str| {
-        std::fs::write(&agent, format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo keylime_agent {number}; fi\n")).unwrap();
-        std::fs::set_permissions(&agent, std::fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    version("0.2.8");
-    let driver = format!("{{ keylime_agent = {{ start = [\"{}\"], stop = [\"/bin/true\"] }} }}", agent.display());
-    estate.certs = vec![Cert::web("agent").reloaded_by(&driver)];
-    estate.write();
-    let checked = estate.omens(&["check-config"]);
-    assert_eq!((checked.code, checked.json["errors"][0]["code"].as_str()), (2, Some("agent-too-old")), "{checked}");
-    let refused = estate.renew();
-    refused.expect(1, "agent", "failed").because("agent", "reload/agent-too-old");
-    assert_eq!((estate.published("agent"), estate.signed()), (None, 0), "nothing was signed for it");
-    version("0.2.9");
-    assert_eq!(estate.omens(&["check-config"]).code, 0);
-    let good = estate.renew();
-    good.expect(0, "agent", "renewed");
-    assert_eq!(warnings(&good, "agent"), Vec::<String>::new(), "{good}");
-    version("of another kind");
-    let unknown = estate.force();
-    unknown.expect(0, "agent", "renewed");
-    assert_eq!(warnings(&unknown, "agent"), ["agent-version-unknown"], "{unknown}");
-}
-
-#[test]
-fn a_polled_agent_takes_a_pair_up_and_passes_with_a_new_quote() {
-    let Some(mut keylime) = Keylime::up_with(&["--mode", "pull"], true) else { return };
-    let uuid = keylime.text("/agent/uuid").to_owned();
-    for _ in 0..2 {
-        let (pid, before) = (keylime.pid("agent"), keylime.verdict(&uuid)["last_successful_attestation"].as_i64().unwrap());
-        let run = keylime.estate.omens(&["renew", "agent", "--force"]);
-        run.expect(0, "agent", "renewed");
-        assert_ne!(keylime.pid("agent"), pid, "it was not started anew");
-        let after = keylime.verdict(&uuid);
-        assert_eq!(after["attestation_status"], "PASS", "{after}");
-        assert!(after["last_successful_attestation"].as_i64().unwrap() > before, "{after}");
-        // It is no agent written in Rust, so nobody can tell its version by a question.
-        assert_eq!(warnings(&run, "agent"), ["agent-version-unknown"], "{run}");
-    }
-
-    // What serves the new pair and attests nothing: the verifier has no quote of it since, and calls it PASS until it gives up.
-    let (script, port) = (keylime.estate.dir.join("mute"), keylime.port("/agent/port"));
-    let (pair, pid) = (|file: &str| keylime.text(&format!("/agent/{file}")), keylime.state.join("run/agent.pid"));
-    let text = format!(
-        "#!/bin/bash\nkill -KILL -- -$(cat {0}) 2>/dev/null\nkill $(cat {1}) 2>/dev/null\n\
-         timeout 60 openssl s_server -accept {port} -cert {2} -cert_chain {2} -key {3} -www </dev/null >/dev/null 2>&1 &\necho $! >{1}\n",
-        pid.display(),
-        keylime.estate.dir.join("mute.pid").display(),
-        pair("cert"),
-        pair("key")
-    );
-    std::fs::write(&script, text).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let runs = keylime.runs_agent();
-    let mute = format!("start = [\"{}\"], stop = [\"/bin/true\"]", script.display());
-    let agent = keylime.estate.certs.last_mut().unwrap();
-    agent.reload[0] = agent.reload[0].replace(&runs, &mute).replace("\"40s\"", "\"3s\"");
-    keylime.estate.write();
-    let silent = keylime.estate.omens(&["renew", "agent", "--force"]);
-    silent.expect(1, "agent", "rolled-back");
-    let why = silent.error("agent");
-    assert!(["verify/verdict-stale", "verify/verdict-failed"].contains(&why.as_str()), "{silent}");
 }

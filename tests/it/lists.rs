@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::json;
 
-use crate::lab::estate::{Authority, Estate, Run};
+use crate::lab::estate::{Authority, Cert, Estate, Run};
 use crate::lab::impostor::{Impostor, impostor};
 use crate::lab::openbao::OpenBao;
 use crate::lab::pki::{Ca, CaKeys, Leaf, ec_key, pem_blocks, serial_of};
@@ -65,7 +65,9 @@ fn revocation_lists_of_openbao_are_delivered_and_taken_up_and_a_bad_one_takes_no
     let bao = OpenBao::shared();
     let mut web = host("pki_lists");
     with_list(&web, "pki_lists", "mount = \"pki_lists\"");
-    web.estate.renew().expect(0, "web", "renewed");
+    let run = web.estate.renew();
+    run.expect(0, "web", "renewed");
+    assert_eq!((undelivered(&run), list(&web.estate).1), (None, Vec::new()), "with the first certificate: {run}");
     assert_eq!(web.estate.omens(&["install"]).code, 0);
     web.nginx.start();
     web.estate.renew().expect(0, "web", "settled");
@@ -115,6 +117,29 @@ fn revocation_lists_of_openbao_are_delivered_and_taken_up_and_a_bad_one_takes_no
     web.estate.omens(&["restore"]).expect(0, "web", "restored");
     assert_eq!(list(&web.estate).0, second);
     assert_ne!(first, second);
+}
+
+#[test]
+fn a_first_list_lies_there_before_the_first_service_is_asked_and_one_that_is_not_named_any_more_goes() {
+    let (mut web, bao) = (host("pki_first_lists"), OpenBao::shared());
+    let pin = root("anchor", &web.estate.anchor(), &bao.root.pem);
+    // A service that cannot begin without its list.
+    let (seen, wanted) = (web.estate.dir.join("seen"), web.estate.run_dir().join("trust/crl.pem"));
+    let needs = format!("{{ exec = {{ command = [\"/bin/cp\", \"{}\", \"{}\"] }} }}", wanted.display(), seen.display());
+    web.estate.certs = vec![Cert::web("web").reloaded_by(&needs)];
+    let lists = "crl = [ { mount = \"pki_first_lists\", file = \"crl.pem\" }, { mount = \"no_such_mount\", file = \"none.pem\" } ]\n";
+    settings(&web, &format!("{pin}{lists}"), "pki_first_lists");
+    let run = web.estate.renew();
+    run.expect(0, "web", "renewed");
+    assert_eq!(std::fs::read(&seen).unwrap(), list(&web.estate).0, "{run}");
+    let text = undelivered(&run).unwrap_or_else(|| panic!("{run}"));
+    assert!(text.contains("none.pem") && text.contains("consumers have none"), "{text}");
+
+    // Nobody keeps it up to date any more.
+    settings(&web, &pin, "pki_first_lists");
+    web.estate.renew().expect(0, "web", "not-due");
+    assert!(!web.estate.run_dir().join("trust/crl.pem").exists(), "consumers");
+    assert!(!web.estate.state().join("crl/crl.pem").exists(), "a boot");
 }
 
 /// What a server does with a request for a list.
@@ -197,11 +222,10 @@ fn served(mount: &str) -> (Web, Site, Vec<u8>) {
     let body = list.clone();
     site.does(move |out| drop(out.write_all(&ok(&body))));
     with_list(&web, mount, &site.url());
-    web.estate.renew().expect(0, "web", "renewed");
-    assert_eq!(site.asked(), 0, "before anything is committed nobody knows whose list it would be");
     let run = web.estate.renew();
-    run.expect(0, "web", "not-due");
-    assert_eq!((undelivered(&run), site.asked()), (None, 1), "{run}");
+    run.expect(0, "web", "renewed");
+    assert_eq!((undelivered(&run), site.asked()), (None, 1), "once its issuer is known: {run}");
+    web.estate.renew().expect(0, "web", "not-due");
     (web, site, list)
 }
 

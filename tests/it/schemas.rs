@@ -311,7 +311,7 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         (&["attest", "--print-policy", "--foo"], "attest-policy", 2),
         (&["init", "--root", &gone], "init", 2),
         (&["init", "--root", &host], "init", 0),
-        (&["init", "--server"], "init-server", 0),
+        (&["init", "--server"], "init-server", 2),
         (&["init", "--server", "--foo"], "init-server", 2),
         (&["explain", "eku.absent"], "explain", 0),
         (&["explain", "no.such"], "explain", 2),

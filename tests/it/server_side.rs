@@ -102,6 +102,55 @@ fn a_name_that_a_host_chose_is_a_word_and_no_command() {
     assert!(script.stdout.contains("$(touch"), "the name is in it: {}", script.stdout);
 }
 
+#[test]
+fn what_is_printed_for_the_server_goes_into_the_namespace_of_the_settings() {
+    let bao = OpenBao::start(Options::QUICK);
+    bao.api("POST", "sys/namespaces/team", None);
+    bao.api("POST", "team/sys/mounts/pki_int", Some(json!({ "type": "pki" })));
+    bao.api("POST", "team/pki_int/root/generate/internal", Some(json!({ "common_name": "team", "key_type": "ec" })));
+    let estate = Estate::new("team", Authority::approle(bao.address(), &bao.root.pem, "none", "none")).with(service());
+    let text = estate.settings_text().replacen("mount = ", "namespace = \"team\"\nmount = ", 1);
+    std::fs::write(estate.settings(), text).unwrap();
+    apply(&bao, &estate, &[]);
+    let policies = |at: &str| {
+        let answer = bao.api("LIST", &format!("{at}sys/policies/acl"), None);
+        let names = answer["data"]["keys"].as_array().unwrap();
+        names.iter().filter_map(Value::as_str).any(|name| name == "omens-login")
+    };
+    assert!(policies("team/") && !policies(""), "in the namespace, and in the root one nothing");
+    let script = estate.plain(&["init", "--server"]).stdout;
+    assert!(script.contains("into the namespace team") && script.contains("#   BAO_NAMESPACE=team bao token create"), "{script}");
+}
+
+#[test]
+fn settings_that_are_not_there_or_wrong_give_no_script_for_the_server() {
+    let estate = Estate::at_openbao().with(service());
+    let gone = estate.dir.join("gone.toml");
+    for what in ["absent", "broken", "a certificate is wrong"] {
+        let text = estate.settings_text();
+        let file = if what == "absent" { &gone } else { &estate.settings() };
+        match what {
+            "broken" => std::fs::write(file, "[host").unwrap(),
+            "a certificate is wrong" => std::fs::write(file, text.replace("profile = \"mtls-service\"", "profile = \"mtls\"")).unwrap(),
+            _ => {}
+        }
+        for json in [false, true] {
+            let mut command = Command::new(crate::lab::estate::omens());
+            command.arg("--config").arg(file).args(["init", "--server"]).args(json.then_some("--json"));
+            let done = run(command, Duration::from_secs(30));
+            assert_eq!(done.code, 2, "{what}: {}{}", done.stdout, done.stderr);
+            assert!(done.stderr.contains(&file.display().to_string()), "{what}: {}", done.stderr);
+            if json {
+                let document: Value = serde_json::from_str(&done.stdout).unwrap();
+                let errors = document["errors"].as_array().map_or(0, Vec::len);
+                assert_eq!((&document["script"], &document["exit"], errors > 0), (&"".into(), &2.into(), true), "{document}");
+            } else {
+                assert_eq!(done.stdout, "", "{what}");
+            }
+        }
+    }
+}
+
 /// The token that an administrator makes for one enrolment.
 fn enrolment(host: &str) -> serde_json::Value {
     json!({ "entity_alias": format!("omens-{host}"), "policies": ["omens-enroll"] })

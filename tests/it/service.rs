@@ -449,12 +449,13 @@ echo "$PPID systemctl $*" >> "$here/calls"
 take() { cp "$(cat "$dir/file")" "$dir/read" && echo active > "$dir/state"; }
 refused() { if [ -e "$dir/refuses" ]; then echo "Job for $unit failed." >&2; exit 1; fi; }
 case "$*" in
-"show --property=LoadState,ActiveState,Job -- $unit")
+"show --property=LoadState,ActiveState,SubState,Job -- $unit")
   if [ -d "$dir" ]; then echo LoadState=loaded; else echo LoadState=not-found; fi
   echo "ActiveState=$(cat "$dir/state" 2>/dev/null || echo inactive)";;
 "reset-failed -- $unit") ;;
 "show --property=SubState,ActiveState,InvocationID -- $unit")
   echo "ActiveState=$(cat "$dir/state" 2>/dev/null || echo inactive) InvocationID=one";;
+"show --property=SubState -- $unit") echo SubState=dead;;
 "show --property=MainPID -- $unit") echo MainPID=0;;
 "show --property=ExecStart -- $unit") echo "ExecStart={ path=/usr/bin/bao ; argv[]=/usr/bin/bao server -config=/nowhere.hcl }";;
 "kill --kill-who=main --signal=HUP -- $unit" | "kill --kill-who=main --signal=USR2 -- $unit")

@@ -52,8 +52,7 @@ pub fn outlet_differs(outlet: &Outlet, run: &Dir, live: &Kept) -> Result<Option<
 pub(super) fn foreign(roots: Roots<'_>) -> Result<Option<String>, DiskError> {
     let (Some(run), Some(certs)) = (roots.run, roots.certs) else { return Ok(None) };
     let ((_, found, _), (_, ours, _)) = (run.owner()?, certs.owner()?);
-    let text = || format!("{} belongs to the user {found}, expected {ours}: its owner can exchange what lies in it", run.path().display());
-    Ok((found != ours).then(text))
+    Ok((found != ours).then(|| run.told_foreign(found, ours)))
 }
 
 pub(super) fn differs(

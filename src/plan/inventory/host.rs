@@ -10,7 +10,7 @@ use crate::model::layout;
 use crate::model::name::CertName;
 use crate::plan::rename::Rename;
 use crate::plan::sealing::SealingKeys;
-use crate::plan::trust::{TrustFiles, kept_lists};
+use crate::plan::trust::{TrustFiles, is_ours, kept_lists};
 
 /// What the certificates of a host share.
 #[derive(Debug)]
@@ -21,7 +21,8 @@ pub struct Host {
     pub unnamed: Vec<String>,
     /// Certificates that consumers still find, and that the settings no longer name.
     pub still_published: Vec<String>,
-    /// Whether a file of what consumers are to trust is missing or another one, or a killed run left something half-made beside it.
+    /// Whether a file of what consumers are to trust is missing or another one, or something else lies beside it: half-made by a killed run, or a list that the
+    /// settings named.
     pub half_made: bool,
     /// The sealing keys.
     pub sealing: SealingKeys,
@@ -50,7 +51,7 @@ pub(super) struct Found {
     pub(super) files: Arc<TrustFiles>,
     /// The revocation lists that they should find.
     pub(super) lists: BTreeMap<String, String>,
-    /// Whether something was left half-made beside it, or nothing is there.
+    /// Whether something lies beside it, half-made or of settings that were, or nothing is there.
     pub(super) is_half_made: bool,
 }
 
@@ -65,7 +66,7 @@ impl Found {
         let names = trust.as_ref().map(Dir::names).transpose()?;
         // Whoever asks for this holds the lock: nobody else is at work.
         let is_working = run.kind(layout::WORKING)?.is_some();
-        let is_half_made = is_working || names.is_none_or(|names| names.iter().any(|name| name.starts_with('.')));
+        let is_half_made = is_working || names.is_none_or(|names| names.iter().any(|name| !is_ours(name, &lists)));
         Ok(Self { files, lists, is_half_made })
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::block;
 use super::ending::Ending;
+use super::first_lists::FirstLists;
 use super::world::World;
 use crate::config::service::{Service, ServiceId};
 use crate::config::settings::Settings;
@@ -48,6 +49,8 @@ pub(super) struct Context<'a> {
     shares_intermediates: bool,
     /// The chains that are about to be published.
     announced: Mutex<Vec<Announced>>,
+    /// Revocation lists that consumers have none of.
+    pub(super) first_lists: FirstLists,
 }
 
 impl<'a> Context<'a> {
@@ -68,6 +71,7 @@ impl<'a> Context<'a> {
             unprepared: watch::Sender::new(0),
             shares_intermediates: trees.settings().certificates.iter().any(reads_intermediates),
             announced: Mutex::default(),
+            first_lists: FirstLists::new(trees),
         }
     }
 
@@ -87,13 +91,15 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Lets consumers find what the chains of this run need, before they are published.
+    /// Lets consumers find what the chains of this run need, before they are published: intermediates, and the
+    /// first revocation lists.
     ///
     /// # Errors
     /// Stage `publish`: a file cannot be written.
     pub(super) async fn announce(&self) -> Result<(), Failure> {
         let (trees, chains) = (self.trees.clone(), self.announced.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        block(Stage::Publish, move || trees.announce(chains.into_iter()).map_err(|why| disk_failure(Stage::Publish, &why))).await
+        block(Stage::Publish, move || trees.announce(chains.into_iter()).map_err(|why| disk_failure(Stage::Publish, &why))).await?;
+        self.first_lists.fetch(&self.trees, &self.world.gate, self.clock).await
     }
 
     /// Notes that a service has failed, for those that wait for its like.

@@ -13,6 +13,7 @@ mod context;
 mod end;
 pub(in crate::steps) mod faulty;
 pub mod ending;
+mod first_lists;
 mod found;
 mod groups;
 mod journal;
@@ -236,7 +237,8 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>, resting: &[Numbered]) -> V
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
     context.run.note_logins(&context.world.issuer.logins().await);
     note_refused_keys(&context, &ended);
-    let warnings = context.world.issuer.close().await;
+    let mut warnings = context.world.issuer.close().await;
+    warnings.extend(context.first_lists.warnings().await);
     for report in ended.iter_mut().filter(|report| report.outcome != Outcome::NotDue) {
         report.warnings.extend_from_slice(&warnings);
     }

@@ -25,7 +25,7 @@ use crate::plan::links;
 use crate::plan::sealing::plaintext_warning;
 use crate::plan::window::Hold;
 use crate::steps::attest::AttestationGate;
-use crate::steps::crl::{self, Which};
+use crate::steps::crl::{self, Refreshed, Which};
 use crate::steps::key::Stores;
 use crate::steps::run::Run;
 use crate::steps::swap::{Place, Trees, disk_failure, is_whole, withdrawn};
@@ -42,6 +42,17 @@ pub(super) enum Found {
     Waits(Box<CertReport>),
     /// Something is.
     Due { decision: Box<Decision>, tree: Box<Tree> },
+}
+
+impl Found {
+    /// Whether a generation of it is committed.
+    fn is_committed(&self) -> bool {
+        match self {
+            Self::Unreadable(_) | Self::Newer { .. } => false,
+            Self::Rests { report, .. } | Self::Waits(report) => report.generation.is_some(),
+            Self::Due { tree, .. } => tree.live.is_some(),
+        }
+    }
 }
 
 /// What was found of the certificates of a run.
@@ -68,7 +79,9 @@ pub(super) fn look(
     let (host, found) = look_once(settings, wanted, now, wishes)?;
     // Where something is to be signed the lists come along.
     let which = if wishes.check_revoked || signs(&found) { Which::All } else { Which::Ending };
-    let lists = crl::refresh(settings, run, &host.trust, gate, which);
+    // Who issues is known from what is committed; before that they come with the first chains (`first_lists.rs`).
+    let lists =
+        if found.iter().any(Found::is_committed) { crl::refresh(settings, run, &host.trust, gate, which) } else { Refreshed::default() };
     // A new list is one more thing that consumers are to take up.
     let (host, found) = if lists.is_new { look_once(settings, wanted, now, wishes)? } else { (host, found) };
     Ok(Looked { host, found, unlisted: lists.warnings })

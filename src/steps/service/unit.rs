@@ -18,10 +18,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How often it is looked at: for as long as a restart may take.
 const LOOKS: u32 = 600;
 
+/// Between an end and the start that systemd makes by itself (`Restart=`).
+const ENDED: [&str; 2] = ["SubState=auto-restart", "SubState=auto-restart-queued"];
+
 /// What systemd knows of a unit. One that is being stopped is waited for: where a run was killed in a restart, systemd goes on with it, and the
 /// unit is not one that somebody stopped.
 pub(super) async fn state(unit: &str) -> Result<ServiceState, Failure> {
-    let arguments = ["show", "--property=LoadState,ActiveState,Job", "--", unit].map(OsStr::new);
+    let arguments = ["show", "--property=LoadState,ActiveState,SubState,Job", "--", unit].map(OsStr::new);
     let mut looks = 0;
     loop {
         let ended = process::run("systemctl", &arguments).await.map_err(|why| not_asked(unit, &why))?;
@@ -48,8 +51,14 @@ fn is_on_its_way(shown: &str) -> bool {
     has(shown, "ActiveState=deactivating") || (has_job && (has(shown, "ActiveState=inactive") || has(shown, "ActiveState=failed")))
 }
 
+fn has_ended(shown: &str) -> bool {
+    ENDED.iter().any(|state| has(shown, state))
+}
+
+/// One that has ended and that systemd is about to start again by itself has failed too: nobody can ask it anything, and its new files may be
+/// what it lacks.
 fn standing(shown: &str) -> ServiceState {
-    if has(shown, "ActiveState=failed") {
+    if has(shown, "ActiveState=failed") || has_ended(shown) {
         ServiceState::Failed
     } else if has(shown, "ActiveState=inactive") || has(shown, "ActiveState=deactivating") {
         ServiceState::Stopped
@@ -81,6 +90,8 @@ fn not_asked(unit: &str, why: &NotRun) -> Failure {
 
 /// Asks systemd to do this with a unit: `reload`, `restart` or `start`.
 pub(super) async fn ask(unit: &str, verb: &str) -> Result<Reply, Failure> {
+    // Of one that has ended and is about to be started again, a start waits until that is due (`RestartSec=`), and a restart does not.
+    let verb = if verb == "start" && has_ended(&properties(unit, "SubState").await?) { "restart" } else { verb };
     if verb != "reload" {
         // A fifth start within 10 s is refused otherwise; a unit that has not failed has nothing to be reset.
         let arguments = ["reset-failed", "--", unit].map(OsStr::new);
@@ -143,7 +154,11 @@ mod tests {
         for (shown, on_its_way, state) in [
             ("ActiveState=active\nJob=0", false, ServiceState::Running),
             ("ActiveState=activating\nJob=17", false, ServiceState::Running),
+            ("ActiveState=activating\nSubState=start\nJob=17", false, ServiceState::Running),
             ("ActiveState=reloading\nJob=17", false, ServiceState::Running),
+            // It ends again and again, and systemd waits before it starts it once more.
+            ("ActiveState=activating\nSubState=auto-restart\nJob=0", false, ServiceState::Failed),
+            ("ActiveState=activating\nSubState=auto-restart-queued\nJob=17", false, ServiceState::Failed),
             ("ActiveState=inactive\n", false, ServiceState::Stopped),
             ("ActiveState=inactive\nJob=", false, ServiceState::Stopped),
             ("ActiveState=failed\nJob=0", false, ServiceState::Failed),

@@ -1,22 +1,10 @@
 //! Directories of ours that belong to somebody else are used for nothing.
 
-use std::path::Path;
-
 use crate::config::settings::Paths;
 use crate::io::dir::Dir;
 use crate::io::write;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
-
-/// Whoever owns a directory can put something else in the place of what lies in it.
-fn foreign(path: &Path, uid: u32) -> Failure {
-    let text = format!(
-        "{} belongs to the user {uid}, expected the one that omens runs as: its owner can exchange what lies in it",
-        path.display()
-    );
-    let hint = format!("give it back with chown, after a look at what lies in {}", path.display());
-    Failure::new(Stage::Publish, Code::ForeignOwner, text).hint(hint)
-}
 
 /// Refuses a directory of ours that belongs to somebody else; asked of the opened one, before anything is written into it.
 ///
@@ -24,7 +12,11 @@ fn foreign(path: &Path, uid: u32) -> Failure {
 /// Stage `publish`, code `foreign-owner`.
 pub fn refuse_foreign(dir: &Dir) -> Result<(), Failure> {
     match dir.foreign_owner().map_err(|why| why.failure(Stage::Publish))? {
-        Some(uid) => Err(foreign(dir.path(), uid)),
+        Some(uid) => {
+            let text = dir.told_foreign(uid, "the one that omens runs as");
+            let hint = format!("give it back with chown, after a look at what lies in {}", dir.path().display());
+            Err(Failure::new(Stage::Publish, Code::ForeignOwner, text).hint(hint))
+        }
         None => Ok(()),
     }
 }

@@ -61,6 +61,7 @@ impl Trees {
             write::sync(state)?;
         }
         trust::keep(state, &settings.anchors())?;
+        trust::drop_unnamed_lists(state, settings)?;
         let trust = Mutex::new(Trust::open(settings, &certs, &run)?);
         Ok(Self { settings: settings.clone(), certs, run, stores, trust })
     }
@@ -85,6 +86,19 @@ impl Trees {
     /// When a file cannot be written.
     pub fn settle_trust(&self) -> Result<(), DiskError> {
         self.lock_trust().settle(&self.settings, &self.certs, &self.run)
+    }
+
+    /// Lets consumers find the revocation lists that are kept by now.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub(in crate::steps) fn take_lists(&self) -> Result<(), DiskError> {
+        self.lock_trust().take_lists(&self.settings, &self.run)
+    }
+
+    /// Whether anything is committed or announced that says who issues.
+    pub(in crate::steps) fn has_chains(&self) -> bool {
+        self.lock_trust().has_chains()
     }
 
     fn lock_trust(&self) -> MutexGuard<'_, Trust> {

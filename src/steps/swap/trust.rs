@@ -11,7 +11,7 @@ use crate::judge::pem;
 use crate::model::anchor::Anchor;
 use crate::model::layout;
 use crate::model::name::CertName;
-use crate::plan::trust::{TrustFiles, Trusted};
+use crate::plan::trust::{TrustFiles, Trusted, kept_lists};
 
 /// What consumers are to trust, as it lies in the run directory.
 #[derive(Debug)]
@@ -57,6 +57,17 @@ impl Trust {
         self.write(run)
     }
 
+    /// Takes up the lists that are kept by now.
+    pub(super) fn take_lists(&mut self, settings: &Settings, run: &Dir) -> Result<(), DiskError> {
+        self.trusted.set_lists(kept_lists(settings, Dir::open(&settings.paths.state)?.as_ref()));
+        self.write(run)
+    }
+
+    /// Whether anything is committed or announced that says who issues.
+    pub(super) fn has_chains(&self) -> bool {
+        self.trusted.has_chains()
+    }
+
     fn write(&mut self, run: &Dir) -> Result<(), DiskError> {
         let files = self.trusted.files();
         if files != *self.files {
@@ -81,6 +92,18 @@ pub fn keep(state: &Dir, anchors: &[&Anchor]) -> Result<(), DiskError> {
         return Ok(());
     }
     write::replace_file(state, layout::ANCHOR, text.as_bytes(), 0o644)
+}
+
+/// Removes revocation lists that the settings no longer name: nobody keeps them up to date, and a boot with broken settings would show them.
+///
+/// # Errors
+/// When one cannot be removed.
+pub(super) fn drop_unnamed_lists(state: &Dir, settings: &Settings) -> Result<(), DiskError> {
+    let Some(lists) = state.child(layout::CRL)? else { return Ok(()) };
+    for name in lists.names()?.iter().filter(|name| settings.crls.iter().all(|source| source.file != **name)) {
+        write::remove(&lists, name)?;
+    }
+    Ok(())
 }
 
 /// Writes the files where consumers find them, as far as they are not there. Everybody may read them.

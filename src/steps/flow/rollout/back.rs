@@ -1,13 +1,14 @@
 //! The moves of a rollout that take back, try alone, look again and end.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
 use super::look::{put_fallback_back, serves};
 use super::next::{Refusal, Seen};
 use super::{Answers, Holds, Reads, Restarted, Rollout};
-use crate::config::service::{Deployed, Question, Reply, ServiceId, ServiceState};
+use crate::config::service::{Deployed, Question, Reply, Service, ServiceId, ServiceState};
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::state::Proof;
@@ -87,9 +88,13 @@ impl Rollout<'_, '_> {
             let place = entry.task.place.clone();
             let restarted = std::mem::take(&mut entry.back);
             let deployed = entry.deployed(Reads::Fallback);
+            let services = entry.task.services.clone();
             looks.push(async move {
                 let Some(deployed) = deployed else { return (*number, end, None, None) };
-                let unseen = serves(context, &place, &deployed).await.err();
+                let unseen = match serves(context, &place, &deployed).await {
+                    Ok(()) => failed_one(&services).await,
+                    Err(failure) => Some(failure),
+                };
                 let down = is_down(&restarted, &deployed, unseen.as_ref()).await;
                 (*number, end, unseen, down)
             });
@@ -173,6 +178,17 @@ impl Rollout<'_, '_> {
     pub(super) async fn lost(&mut self, number: usize) {
         self.finish(number, End::failed(lost())).await;
     }
+}
+
+/// The first of these services that has failed: whatever it read last, it is not in use.
+async fn failed_one(services: &[Arc<dyn Service>]) -> Option<Failure> {
+    for service in services {
+        if service.state().await == Ok(ServiceState::Failed) {
+            let text = format!("{} does not run with its previous files either", service.name());
+            return Some(Failure::new(Stage::Verify, Code::NotRunning, text).hint("its own log says why"));
+        }
+    }
+    None
 }
 
 /// The first of these services that does not run with its previous files either. Where those were not seen on the wire, there is no need to
