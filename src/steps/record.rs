@@ -178,8 +178,7 @@ impl Notes {
         let noted = state.proven.as_ref().map(|proven| proven.generation).filter(|noted| *noted < generation);
         state.previous = committed.previous().or(noted).or(state.previous);
         state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
-        state.trust = self.place.trusted();
-        state.key_refused = None;
+        (state.trust, state.key_refused) = (self.place.trusted(), None);
         if replaced == Replaced::Revoked && committed.proof().is_in_use() && !was_seen {
             owed::owe(&self.place, state, committed, now);
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::super::{Grant, Problem, Server, answer, is_success, json, refusal};
-use super::once::{self, Wrapped};
+use super::wrapping::{self, Wrapped};
 use super::{refused, unreadable};
 use crate::io::read;
 use crate::model::clock::Time;
@@ -32,12 +32,12 @@ async fn unwrapped(server: &Server, wrapping: Token) -> Result<Token, Problem> {
 /// Asks about the wrapping token of a secret id, and does not use it: when it ends, where that is said.
 pub(super) async fn looked_at(server: &Server, method: &AppRole, credentials: Option<&Path>) -> Result<Option<Time>, Problem> {
     read::token(&method.role_id, credentials).map_err(|why| unreadable(&why))?;
-    let wrapping = once::carried(read::token(&method.secret_id, credentials).map_err(|why| unreadable(&why))?)?;
-    let Wrapped { made_by, ends } = once::wrapped(server, &wrapping).await.map_err(|problem| match problem.failure.code {
+    let token = wrapping::carried(read::token(&method.secret_id, credentials).map_err(|why| unreadable(&why))?)?;
+    let Wrapped { made_by, ends } = wrapping::wrapped(server, &token).await.map_err(|problem| match problem.failure.code {
         Code::WrappingTokenUsed => refused(problem.failure.text, USED),
         _ => problem,
     })?;
-    if once::makes_secret_ids(&method.mount, &made_by) {
+    if wrapping::makes_secret_ids(&method.mount, &made_by) {
         return Ok(ends);
     }
     let text = format!("the wrapping token was made by {made_by}, which gives no secret id of auth/{}", method.mount);

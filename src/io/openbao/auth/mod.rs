@@ -16,6 +16,7 @@ mod jwt_svid;
 mod once;
 mod token;
 mod tpm_identity;
+mod wrapping;
 
 use super::means::Means;
 use super::{Grant, Problem, Server};
