@@ -101,6 +101,7 @@ mod units;
 mod usage;
 mod vm;
 mod vm_attested;
+mod waivers;
 mod web;
 mod windows;
 mod writes;

@@ -153,7 +153,10 @@ fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
     let (crls, lists) = ders(view, &arguments.crl, Meant::List)?;
     broken.extend(lists);
     let untrusted = untrusted.into_iter().map(Broken::untrusted).collect();
-    Ok(Given { anchors, intermediates, crls, broken, untrusted, keys: keys(&arguments.key)?, files: Vec::new(), asked })
+    let is_of_leaf = asked.profile.is_some() || asked.purpose.is_some() || !asked.names.is_empty();
+    let verdict_is_asked = is_of_leaf || path_only || asked.max_depth.is_some() || !anchors.is_empty();
+    let keys = keys(&arguments.key)?;
+    Ok(Given { anchors, intermediates, crls, broken, untrusted, keys, files: Vec::new(), asked, verdict_is_asked })
 }
 
 /// The public halves of the keys of `--key`.
