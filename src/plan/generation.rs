@@ -100,8 +100,7 @@ impl Kept {
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
         let sealed_as = sealed.as_ref().and_then(|sealed| earlier_name(certificate, &sealed.name));
         let name = sealed_as.as_ref().map_or_else(|| name_of(certificate), CertName::as_str);
-        let leaf = pem::first(&files.cert).or_else(|| certificates(&files.cert).into_iter().next());
-        let facts = leaf.as_deref().map(Facts::parse);
+        let facts = leaf_of(&files.cert).as_deref().map(Facts::parse);
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
             Some(Err(why)) => Condition::Unreadable(format!("{}: {why}", dir.join(layout::CERT).display())),
@@ -158,6 +157,20 @@ impl Kept {
         }
         files
     }
+}
+
+/// What the certificate of a generation says, where it parses; its key is not asked for.
+///
+/// # Errors
+/// Only where reading itself fails, such as for lack of permission.
+pub fn leaf(certificate: &Dir, generation: Generation) -> Result<Option<Facts>, DiskError> {
+    let Some(dir) = certificate.child(&generation.to_string())? else { return Ok(None) };
+    Ok(public(&dir, layout::CERT)?.and_then(|bytes| leaf_of(&bytes)).and_then(|der| Facts::parse(&der).ok()))
+}
+
+/// The first certificate of one of our own PEM files.
+fn leaf_of(bytes: &[u8]) -> Option<Vec<u8>> {
+    pem::first(bytes).or_else(|| certificates(bytes).into_iter().next())
 }
 
 /// A file of a generation. What is there and is no file of ours (a directory, a pipe, a link) makes the generation unreadable; only

@@ -75,6 +75,22 @@ fn what_is_replaced_is_revoked_by_a_login_of_its_own_and_what_is_revoked_is_repl
         run.cert("web")["error"]["text"].as_str().unwrap().contains("the certificate of api that serves") && !is_revoked(&api),
         "{run}"
     );
+    // However little of that can be read: what serves is not certain to be another one then.
+    std::fs::remove_dir_all(web.estate.run_dir()).unwrap();
+    let other = web.estate.state().join("certs/api");
+    for (file, content, words) in [
+        ("state.json", "not JSON", "the certificate of api that serves"),
+        ("live/cert.pem", "no certificate", "is the certificate of api that serves is not known"),
+    ] {
+        let before = std::fs::read(other.join(file)).unwrap();
+        std::fs::write(other.join(file), content).unwrap();
+        let run = web.estate.omens(&["revoke", "web", "--serial", &api, "--yes"]);
+        run.expect(1, "web", "refused");
+        let text = run.cert("web")["error"]["text"].as_str().unwrap();
+        assert!(text.contains(words) && !is_revoked(&api), "{file}: {run}");
+        std::fs::write(other.join(file), before).unwrap();
+    }
+    assert_eq!(web.estate.omens(&["restore"]).code, 0);
     web.estate.omens(&["revoke", "web", "--serial", &live.to_uppercase(), "--live", "--yes"]).expect(0, "web", "revoked");
     assert_eq!(web.estate.omens(&["plan"]).reasons("web"), ["revoked"]);
     let renewed = web.estate.renew();
@@ -115,6 +131,10 @@ fn the_first_certificate_of_all_is_revoked_where_that_is_said() {
     bao.api("PUT", "sys/policies/acl/omens-revoke", Some(json!({ "policy": "path \"pki_int/revoke\" { capabilities = [\"update\"] }" })));
     let web = Web::serving();
     settings(&web, "omens-revoke", "");
+    // Where there is nothing to revoke nobody is asked for a yes first.
+    let lines = web.estate.ledger().len();
+    web.estate.omens(&["revoke", "web"]).expect(1, "web", "refused").because("web", "plan/nothing-to-go-back-to");
+    assert_eq!(web.estate.ledger().len(), lines + 1);
     let refused = web.estate.omens(&["revoke", "web", "--yes"]);
     refused.expect(1, "web", "refused").because("web", "plan/nothing-to-go-back-to");
     let live = serial(&refused);
