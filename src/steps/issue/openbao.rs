@@ -258,7 +258,8 @@ impl Issuer for OpenBaoIssuer {
 
 /// Who has this host's own certificates, where a login of the settings shows one.
 fn means_of_tpm(settings: &Settings, tpm: Option<Connection>) -> Option<Arc<dyn HostIdentity>> {
-    let sealing = settings.sealing.as_ref().filter(|_| settings.openbao.login.iter().any(|login| login.identity().is_some()))?;
+    let mut logins = settings.openbao.login.iter().chain(&settings.openbao.revoke_login);
+    let sealing = settings.sealing.as_ref().filter(|_| logins.any(|login| login.identity().is_some()))?;
     let tpm = tpm.unwrap_or_else(|| Connection::new(&sealing.tcti, Unanswered::default()));
     Some(Arc::new(OfHost::new(&settings.paths.state, tpm)))
 }
