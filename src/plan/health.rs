@@ -36,7 +36,9 @@ pub fn is_healthy(tree: &Tree, moment: &Moment) -> bool {
     let is_proven = proof_of_live(tree) != Some(Proof::None);
     let is_deployed = is_proven && debt_of(tree).is_none() && tree.unpublished.is_none() && tree.missing_link.is_none();
     let is_ours = !matches!(tree.state_file, StateFile::Newer(_)) && !matches!(tree.rename, Rename::Conflict(_));
-    is_valid && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()
+    // Whoever can read the key can be the host.
+    let is_safe = tree.loose.is_none();
+    is_valid && is_safe && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()
 }
 
 /// Whether consumers may show a certificate to others: valid at this time, by this host's clock, and not known to be revoked.

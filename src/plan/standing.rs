@@ -192,6 +192,7 @@ fn warnings(name: &CertName, tree: &Tree, unwritable: Option<&str>) -> Vec<Warni
         let hint = conflict.hint.unwrap_or_default();
         Warning::new(conflict.code, format!("{}; {hint}", conflict.text))
     }));
+    warnings.extend(tree.loose.as_ref().map(|text| Warning::new(Code::Permissions, format!("{text}; the next run sets it right"))));
     warnings.extend(unwritable.map(|text| Warning::new(Code::StateNotWritten, text)));
     warnings
 }
