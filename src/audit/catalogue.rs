@@ -40,6 +40,13 @@ pub fn of(services: &[&'static Service]) -> impl Iterator<Item = &'static Lint> 
     behind(None).chain(services.iter().flat_map(move |service| service.lints.iter().chain(behind(Some(service.name)))))
 }
 
+/// The id that was meant by a word: a third of it may be mistyped; further away is another word.
+#[must_use]
+pub fn nearest(word: &str) -> Option<&'static str> {
+    let (distance, id) = all().map(|lint| (strsim::osa_distance(lint.id, word), lint.id)).min()?;
+    (distance * 3 <= word.chars().count()).then_some(id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

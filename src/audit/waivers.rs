@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::model::audit::{Document, Finding, Object, Waived};
+use super::catalogue;
+use crate::model::audit::{Document, Finding, Object, Summary, Waived};
 use crate::model::clock::Time;
 use crate::model::text::{self, one_line};
 
@@ -53,7 +54,11 @@ impl Waivers {
         let shape: Shape = toml::from_str(text).map_err(|error| wrong(&error, text, file))?;
         let mut all = Vec::new();
         for (number, waiver) in (1..).zip(shape.waiver) {
-            let at = |what: &str| format!("{}: waiver {number} ({}): {what}", file.display(), waiver.id);
+            let at = |what: &str| format!("{}: waiver {number} ({}): {what}", file.display(), one_line(&waiver.id, text::SERVER_TEXT));
+            if catalogue::all().all(|lint| lint.id != waiver.id) {
+                let meant = catalogue::nearest(&waiver.id).map_or_else(String::new, |id| format!("; did you mean {id}?"));
+                return Err(at(&format!("there is no finding of this id{meant}")));
+            }
             if waiver.reason.trim().is_empty() {
                 return Err(at("expected a reason, found none"));
             }
@@ -67,15 +72,27 @@ impl Waivers {
     /// Marks the findings of a document that are waived at its time.
     pub fn apply(&self, document: &mut Document) {
         let now = document.at;
+        let mut unused: Vec<&Read> = self.0.iter().collect();
         for finding in &mut document.findings {
             let found = self.0.iter().find(|read| read.waiver.id == finding.id && is_about(finding, &read.waiver.object));
-            let Some(Read { waiver, until }) = found else { continue };
+            let Some(found) = found else { continue };
+            unused.retain(|read| !std::ptr::eq(*read, found));
+            let Read { waiver, until } = found;
             let reason = one_line(&waiver.reason, text::SERVER_TEXT);
             if now < *until {
                 finding.waived = Some(Waived { reason, until: *until });
             } else {
                 finding.evidence.push(format!("a waiver for it ended on {until}: {reason}"));
             }
+        }
+        document.summary = Summary::of(&document.findings);
+        // Not a fault where one file serves many hosts.
+        for Read { waiver, .. } in unused {
+            tracing::info!(
+                "the waiver of {} for {} is about nothing in this report",
+                waiver.id,
+                one_line(&waiver.object, text::SERVER_TEXT)
+            );
         }
     }
 }
@@ -116,6 +133,7 @@ mod tests {
     fn a_waiver_holds_for_its_object_until_its_end() {
         let waived = |document: &Document| document.findings.iter().filter(|finding| finding.waived.is_some()).count();
         assert_eq!(waived(&marked("2026-12-01", "/etc/x.pem")), 1);
+        assert_eq!(marked("2026-12-01", "/etc/x.pem").summary.waived, 1);
         assert_eq!(waived(&marked("2026-12-01", "/etc/y.pem")), 0);
         let over = marked("2026-11-24T11:00:00Z", "/etc/x.pem");
         assert_eq!(waived(&over), 0);
@@ -126,9 +144,10 @@ mod tests {
     fn what_is_wrong_with_a_file_is_said() {
         for (text, words) in [
             ("[[waiver]]\nid = \"a.b\"\n", "missing field"),
-            ("[[waiver]]\nid=\"a.b\"\nobject=\"x\"\nreason=\"\"\nuntil=\"2027-01-01\"\n", "expected a reason"),
-            ("[[waiver]]\nid=\"a.b\"\nobject=\"x\"\nreason=\"y\"\nuntil=\"soon\"\n", "expected a day"),
+            ("[[waiver]]\nid=\"pem.bom\"\nobject=\"x\"\nreason=\"\"\nuntil=\"2027-01-01\"\n", "expected a reason"),
+            ("[[waiver]]\nid=\"pem.bom\"\nobject=\"x\"\nreason=\"y\"\nuntil=\"soon\"\n", "expected a day"),
             ("[[waivers]]\n", "unknown field"),
+            ("[[waiver]]\nid=\"pem.bm\"\nobject=\"x\"\nreason=\"y\"\nuntil=\"2027-01-01\"\n", "did you mean pem.bom?"),
         ] {
             let error = Waivers::parse(text, Path::new("/w")).unwrap_err();
             assert!(error.contains(words) && error.starts_with("/w: "), "{error}");

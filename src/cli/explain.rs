@@ -39,7 +39,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Expl
     } else {
         let mut text = format!("{}  {}\n\n{}\n", document.id, document.severity.as_str(), document.title);
         for (name, words) in [
-            ("why", document.why.to_owned()),
+            ("means", document.why.to_owned()),
             ("breaks", document.breaks.join(", ")),
             ("remedy", document.remedy.clone()),
             ("bad", document.bad.to_owned()),
@@ -57,11 +57,8 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Expl
 
 /// Where to look for a word that is no id: at the nearest one where it is near, for the words of outcomes, reasons and codes in their page.
 fn hint(word: &str) -> String {
-    // A third of a word may be mistyped; further away is another word.
-    let near = catalogue::all().map(|lint| (strsim::osa_distance(lint.id, word), lint.id)).min();
-    let near = near.filter(|(distance, _)| distance * 3 <= word.chars().count());
-    match near {
-        Some((_, id)) => format!("the nearest id is {id}; `omens chain-audit --list-findings` has all"),
+    match catalogue::nearest(word) {
+        Some(id) => format!("the nearest id is {id}; `omens chain-audit --list-findings` has all"),
         None => "`omens chain-audit --list-findings` has all ids; outcomes, reasons and codes are in omens-words(7)".to_owned(),
     }
 }

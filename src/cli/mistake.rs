@@ -84,7 +84,10 @@ impl Mistake<'_> {
             );
         }
         let option = found.split('=').next().unwrap_or_default();
-        let alike = self.options_like(option);
+        let mut alike = self.options_like(option);
+        // The command has it, and the part of the command that was named has not.
+        let is_outside = alike.iter().any(|best| best == option);
+        alike.retain(|best| best != option);
         let everywhere: Vec<&str> = self.program.get_arguments().filter_map(Arg::get_long).collect();
         let is_for_one = alike.first().is_none_or(|best| !everywhere.contains(&best.trim_start_matches('-')));
         let place = |wanted: &str| self.words.iter().position(|word| word.split('=').next() == Some(wanted));
@@ -97,6 +100,7 @@ impl Mistake<'_> {
             );
         }
         let meant = match self.commands_with(option).as_slice() {
+            _ if is_outside => "what the command is divided into does not take it; ".to_owned(),
             _ if !best.is_empty() => format!("did you mean {best}? "),
             [] => String::new(),
             commands => format!("it is an option of {}, and stands behind that; ", commands.join(", ")),

@@ -37,13 +37,18 @@ pub(super) fn read(file: &Path, errors: &Errors) -> Option<Merged> {
             (merged.broken, merged.hides) = (true, true);
             continue;
         };
-        merged.broken |= document.broken;
-        merged.hides |= document.broken;
-        for entry in document.entries {
-            add(&mut merged.entries, entry, errors);
-        }
+        join(&mut merged, document, errors);
     }
     Some(merged)
+}
+
+/// Adds a file of `omens.d`.
+pub(super) fn join(merged: &mut Merged, document: Document, errors: &Errors) {
+    merged.broken |= document.broken;
+    merged.hides |= document.broken;
+    for entry in document.entries {
+        add(&mut merged.entries, entry, errors);
+    }
 }
 
 fn document(file: &Path, errors: &Errors, otherwise: &str) -> Option<Document> {

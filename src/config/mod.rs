@@ -9,6 +9,7 @@ mod driver;
 mod faults;
 pub mod endpoint;
 mod files;
+pub mod form;
 mod host;
 pub mod install;
 pub mod keys;

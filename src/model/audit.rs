@@ -1,13 +1,15 @@
 //! The document of `chain-audit`: findings with what they are about, judged chains, and how many there are of what. It must never decide
 //! whether something is wrong.
 
+mod object;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::anchor::{Fingerprint, hex};
 use super::clock::Time;
 use super::finding::Severity;
+pub use object::Object;
 
 /// The `schema` of a document.
 pub const SCHEMA: &str = "omens.chain-audit/1";
@@ -43,6 +45,9 @@ pub struct Summary {
     pub low: usize,
     /// Worth knowing.
     pub info: usize,
+    /// How many of all of these are waived, and do not count for `--fail-on`.
+    #[serde(default)]
+    pub waived: usize,
 }
 
 impl Summary {
@@ -50,7 +55,13 @@ impl Summary {
     #[must_use]
     pub fn of(findings: &[Finding]) -> Self {
         let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
-        Self { high: count(Severity::High), medium: count(Severity::Medium), low: count(Severity::Low), info: count(Severity::Info) }
+        Self {
+            high: count(Severity::High),
+            medium: count(Severity::Medium),
+            low: count(Severity::Low),
+            info: count(Severity::Info),
+            waived: findings.iter().filter(|finding| finding.waived.is_some()).count(),
+        }
     }
 }
 
@@ -123,64 +134,6 @@ impl fmt::Display for Location {
     }
 }
 
-/// What a finding is about, for its `key`: what stays the same from report to report.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", content = "value", rename_all = "lowercase")]
-pub enum Object {
-    /// A certificate by the SHA-256 of its DER: the same thing wherever it lies.
-    Certificate(String),
-    /// A path within the host: another thing on every host.
-    File(String),
-    /// Address and server name: the same thing from wherever it is looked at, unless it is a loopback address.
-    Endpoint(String),
-    /// The path of an OpenBao role.
-    Role(String),
-}
-
-impl Object {
-    /// The certificate of this fingerprint.
-    #[must_use]
-    pub fn certificate(sha256: &Fingerprint) -> Self {
-        Self::Certificate(sha256.as_str().to_owned())
-    }
-
-    /// The file of this path.
-    #[must_use]
-    pub fn file(path: impl AsRef<std::path::Path>) -> Self {
-        Self::File(path.as_ref().display().to_string())
-    }
-
-    /// The same with what it says changed.
-    #[must_use]
-    pub fn map(self, change: impl Fn(&str) -> String) -> Self {
-        match self {
-            Self::Certificate(value) => Self::Certificate(change(&value)),
-            Self::File(value) => Self::File(change(&value)),
-            Self::Endpoint(value) => Self::Endpoint(change(&value)),
-            Self::Role(value) => Self::Role(change(&value)),
-        }
-    }
-
-    /// What `merge` may join: the same object may be seen from several hosts.
-    #[must_use]
-    pub const fn is_shared(&self) -> bool {
-        matches!(self, Self::Certificate(_) | Self::Endpoint(_) | Self::Role(_))
-    }
-
-    /// SHA-256 of the finding's id and this object.
-    #[must_use]
-    pub fn key(&self, id: &str) -> String {
-        let (kind, value) = match self {
-            Self::Certificate(value) => ("certificate", value),
-            Self::File(value) => ("file", value),
-            Self::Endpoint(value) => ("endpoint", value),
-            Self::Role(value) => ("role", value),
-        };
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{id}\0{kind}\0{value}").as_bytes());
-        hex(digest.as_ref())
-    }
-}
-
 /// One finding: what is wrong, where, by which evidence, and what mends it. All texts are safe to print.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -225,6 +178,12 @@ pub struct Waived {
     pub reason: String,
     /// From then on it counts again.
     pub until: Time,
+}
+
+impl fmt::Display for Waived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "until {}: {}", self.until, self.reason)
+    }
 }
 
 /// What a peer of each kind says ([Peers](crate::judge#peers)): `accept` or `reject`.

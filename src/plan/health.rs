@@ -38,7 +38,8 @@ pub fn is_healthy(tree: &Tree, moment: &Moment) -> bool {
     let is_ours = !matches!(tree.state_file, StateFile::Newer(_)) && !matches!(tree.rename, Rename::Conflict(_));
     // Whoever can read the key can be the host.
     let is_safe = tree.loose.is_none();
-    is_valid && is_safe && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()
+    let signs = tree.refused_key().is_none();
+    is_valid && is_safe && signs && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()
 }
 
 /// Whether consumers may show a certificate to others: valid at this time, by this host's clock, and not known to be revoked.

@@ -24,7 +24,7 @@ use crate::model::failure::Failure;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::state::{State, UnderWay};
+use crate::model::state::{KeyRefused, State, UnderWay};
 use committed::committed;
 use consumers::{differs, foreign, published_leaf};
 pub use consumers::{outlet_differs, published, unpublished};
@@ -78,6 +78,15 @@ impl Tree {
     pub fn demand_ours(&self, name: &CertName) -> Result<(), Failure> {
         self.rename.demand_done(name)?;
         self.state_file.demand_ours(name)
+    }
+}
+
+impl Tree {
+    /// What is known of the committed key not signing any more: a run that learnt it has noted it, so that nobody has to ask the TPM.
+    #[must_use]
+    pub fn refused_key(&self) -> Option<&KeyRefused> {
+        let live = self.live.as_ref().filter(|live| live.keep == Keep::Resident)?;
+        self.state.key_refused.as_ref().filter(|refused| refused.generation == live.generation)
     }
 }
 

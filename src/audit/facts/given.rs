@@ -39,6 +39,8 @@ pub struct Given {
     pub files: Vec<NamedFile>,
     /// What is asked of every chain.
     pub asked: Requirements,
+    /// Whether a person asked for a verdict on a chain, and not for a look at files alone.
+    pub verdict_is_asked: bool,
 }
 
 /// What a block of a file that was given is meant to be.

@@ -84,7 +84,7 @@ fn say(out: &mut String, document: &Document, entry: &Entry<'_>) {
     if finding.hosts != [document.host.as_str()] {
         row("hosts", "", &[finding.hosts.join(", ")]);
     }
-    let waived = finding.waived.as_ref().map(|waived| format!("until {}: {}", waived.until, waived.reason));
+    let waived = finding.waived.as_ref().map(ToString::to_string);
     row("waived", "", &waived.into_iter().collect::<Vec<_>>());
     row("remedy", "remedy", std::slice::from_ref(&finding.remedy));
     out.push_str("</dl>\n");

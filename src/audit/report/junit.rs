@@ -1,4 +1,5 @@
-//! JUnit XML as CI systems read it: one test case for each finding, and for each chain that was accepted. It must never hide a failure.
+//! JUnit XML as CI systems read it: one test case for each finding, and for each chain that was accepted. It must never hide a failure: what
+//! is waived is a skipped case with the reason.
 
 use super::escape;
 use crate::model::audit::{Document, Finding, Verdict};
@@ -9,12 +10,13 @@ use crate::model::finding::Severity;
 pub fn write(document: &Document) -> String {
     let accepted: Vec<_> = document.chains.iter().filter(|chain| chain.verdict == Verdict::Accept).collect();
     let failures = document.findings.iter().filter(|finding| fails(finding)).count();
+    let skipped = document.summary.waived;
     let tests = document.findings.len() + accepted.len();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let (host, at) = (escape(&document.host), document.at);
     put!(
         out,
-        "<testsuites name=\"omens chain-audit\" tests=\"{tests}\" failures=\"{failures}\">\n <testsuite name=\"{host}\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\">\n"
+        "<testsuites name=\"omens chain-audit\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\">\n <testsuite name=\"{host}\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\">\n"
     );
     for chain in accepted {
         put_line!(out, "  <testcase classname=\"chain\" name=\"{}\"/>", escape(&chain.target.to_string()));
@@ -27,7 +29,7 @@ pub fn write(document: &Document) -> String {
 }
 
 fn fails(finding: &Finding) -> bool {
-    finding.severity >= Severity::Medium
+    finding.severity >= Severity::Medium && finding.waived.is_none()
 }
 
 fn case(out: &mut String, finding: &Finding) {
@@ -41,6 +43,9 @@ fn case(out: &mut String, finding: &Finding) {
         .chain(finding.evidence.iter().map(|line| format!("evidence: {line}")))
         .collect();
     let body = escape(&body.join("\n"));
+    if let Some(waived) = &finding.waived {
+        put_line!(out, "   <skipped message=\"{}\"/>", escape(&format!("waived {waived}")));
+    }
     if fails(finding) {
         let (kind, title) = (finding.severity.as_str(), escape(&finding.title));
         put_line!(out, "   <failure type=\"{kind}\" message=\"{title}\">{body}</failure>");

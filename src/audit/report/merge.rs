@@ -17,7 +17,14 @@ const LONGEST: usize = 4_000;
 /// Joins documents. The host of the result names all of theirs.
 #[must_use]
 pub fn join(documents: Vec<Document>) -> Document {
-    let documents: Vec<Document> = documents.into_iter().map(clean).collect();
+    let mut cleaned: Vec<Document> = Vec::new();
+    for document in documents.into_iter().map(clean) {
+        // One that was given twice counts once.
+        if !cleaned.contains(&document) {
+            cleaned.push(document);
+        }
+    }
+    let documents = cleaned;
     let at = documents.iter().map(|document| document.at).max().unwrap_or(Time::from_unix(0));
     let hosts: BTreeSet<&str> = documents.iter().map(|document| document.host.as_str()).collect();
     let host = hosts.iter().copied().collect::<Vec<_>>().join(",");
@@ -139,6 +146,7 @@ mod tests {
         assert_eq!((eku.len(), eku[0].hosts.clone()), (1, vec!["auth".to_owned(), "ca".to_owned()]));
         assert_eq!(joined.findings.iter().filter(|finding| finding.id == "pem.crlf").count(), 2);
         assert_eq!((joined.host.as_str(), joined.chains.len()), ("auth,ca", 2));
+        assert_eq!(join(vec![on("auth"), on("ca"), on("auth")]), joined);
     }
 
     #[test]

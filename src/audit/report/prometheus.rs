@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::audit::{Document, Verdict};
+use crate::model::audit::{Document, Finding, Verdict};
+use crate::model::finding::Severity;
 
 /// Writes it.
 #[must_use]
@@ -12,16 +13,22 @@ pub fn write(document: &Document) -> String {
     let host = label(&document.host);
     head(&mut out, "omens_audit_time_seconds", "Time that the audit judged by.");
     put_line!(out, "omens_audit_time_seconds{{host=\"{host}\"}} {}", document.at.unix());
-    head(&mut out, "omens_audit_findings", "Findings by severity.");
-    let summary = document.summary;
-    for (severity, count) in [("high", summary.high), ("medium", summary.medium), ("low", summary.low), ("info", summary.info)] {
-        put_line!(out, "omens_audit_findings{{host=\"{host}\",severity=\"{severity}\"}} {count}");
+    let (waived, counting): (Vec<&Finding>, Vec<&Finding>) = document.findings.iter().partition(|finding| finding.waived.is_some());
+    for (name, help, findings) in [
+        ("omens_audit_findings", "Findings by severity, without those that are waived.", &counting),
+        ("omens_audit_findings_waived", "Findings that are waived, by severity.", &waived),
+    ] {
+        head(&mut out, name, help);
+        for severity in [Severity::High, Severity::Medium, Severity::Low, Severity::Info] {
+            let count = findings.iter().filter(|finding| finding.severity == severity).count();
+            put_line!(out, "{name}{{host=\"{host}\",severity=\"{}\"}} {count}", severity.as_str());
+        }
     }
     let mut ids: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for finding in &document.findings {
+    for finding in counting {
         *ids.entry((finding.id.as_str(), finding.severity.as_str())).or_default() += 1;
     }
-    head(&mut out, "omens_audit_finding", "Findings by id.");
+    head(&mut out, "omens_audit_finding", "Findings by id, without those that are waived.");
     for ((id, severity), count) in ids {
         put_line!(out, "omens_audit_finding{{host=\"{host}\",id=\"{}\",severity=\"{severity}\"}} {count}", label(id));
     }

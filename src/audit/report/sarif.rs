@@ -70,14 +70,19 @@ fn result(finding: &Finding) -> Value {
             json!({"physicalLocation": physical})
         })
         .collect();
-    json!({
+    let mut result = json!({
         "ruleId": finding.id,
         "level": level(finding.severity),
         "message": {"text": words},
         "locations": locations,
         "partialFingerprints": {"omensKey/v1": finding.key},
         "properties": {"severity": finding.severity.as_str(), "hosts": finding.hosts, "breaks": finding.breaks, "evidence": finding.evidence},
-    })
+    });
+    // Suppressed by somebody outside of the sources, and not for ever (SARIF §3.27.23, §3.35).
+    if let (Some(waived), Some(result)) = (&finding.waived, result.as_object_mut()) {
+        result.insert("suppressions".to_owned(), json!([{"kind": "external", "status": "accepted", "justification": waived.to_string()}]));
+    }
+    result
 }
 
 /// A path as a URI reference (RFC 3986 §2.3, §3.3).

@@ -21,7 +21,10 @@ pub fn write(document: &Document, colors: bool) -> String {
     let paint = Paint(colors);
     let mut out = String::new();
     let summary = document.summary;
-    let counts = format!("{} high, {} medium, {} low, {} info", summary.high, summary.medium, summary.low, summary.info);
+    let mut counts = format!("{} high, {} medium, {} low, {} info", summary.high, summary.medium, summary.low, summary.info);
+    if summary.waived > 0 {
+        counts.push_str(&format!(", {} of them waived", summary.waived));
+    }
     line(&mut out, &format!("{}  {}  {counts}", paint.bold(&document.host), document.at));
     if !document.chains.is_empty() {
         line(&mut out, "");
@@ -82,7 +85,7 @@ fn say(out: &mut String, entry: &Entry<'_>, host: &str, paint: Paint) {
     if finding.hosts != [host] {
         row("hosts", &finding.hosts.join(", "));
     }
-    let waived = finding.waived.as_ref().map(|waived| format!("until {}: {}", waived.until, waived.reason));
+    let waived = finding.waived.as_ref().map(ToString::to_string);
     row("waived", &waived.unwrap_or_default());
     row("remedy", &finding.remedy);
 }

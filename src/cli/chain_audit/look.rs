@@ -114,7 +114,7 @@ fn usable(read: Option<Result<Settings, Box<Remains>>>, findings: &mut HostFindi
 fn of_mounted(session: &Session<'_>, arguments: &ChainAudit, view: &View, findings: &mut HostFindings) -> Option<Mounted> {
     let inside = word_inside(arguments.root.as_deref(), &session.global.config.display().to_string());
     let wanted = view.is_elsewhere() && !arguments.no_config;
-    wanted.then(|| mounted::read(view, Path::new(&inside), findings)).flatten()
+    wanted.then(|| mounted::read(view, Path::new(&inside), session.drivers, findings)).flatten()
 }
 
 /// A target below `--root` may be given with that directory's own path in front.
@@ -153,7 +153,10 @@ fn given(view: &View, arguments: &ChainAudit) -> Result<Given, Refused> {
     let (crls, lists) = ders(view, &arguments.crl, Meant::List)?;
     broken.extend(lists);
     let untrusted = untrusted.into_iter().map(Broken::untrusted).collect();
-    Ok(Given { anchors, intermediates, crls, broken, untrusted, keys: keys(&arguments.key)?, files: Vec::new(), asked })
+    let is_of_leaf = asked.profile.is_some() || asked.purpose.is_some() || !asked.names.is_empty();
+    let verdict_is_asked = is_of_leaf || path_only || asked.max_depth.is_some() || !anchors.is_empty();
+    let keys = keys(&arguments.key)?;
+    Ok(Given { anchors, intermediates, crls, broken, untrusted, keys, files: Vec::new(), asked, verdict_is_asked })
 }
 
 /// The public halves of the keys of `--key`.

@@ -1,5 +1,5 @@
 //! The settings of a host that is looked at from outside (`--root`): what they ask of each certificate against the files that lie there. It
-//! must never open a file of this host, nor judge the settings themselves: the parser does that where they are used.
+//! must never open a file of this host, nor judge what of the settings depends on the host: of them the form alone is judged here.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,13 @@ use crate::audit::facts::chains;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::wiring::Wiring;
 use crate::config;
+use crate::config::form::{self, Written};
+use crate::config::service::Drivers;
 use crate::io::look::View;
 use crate::judge::assess::{Question, Requirements, assess};
 use crate::judge::lint::Findings;
 use crate::judge::{Gate, cert::Facts, gate, lint, pem};
-use crate::model::anchor::Anchor;
+use crate::model::anchor::{Anchor, Fingerprint};
 use crate::model::audit::{Location, Object, Target};
 use crate::model::key::KeyAlgorithm;
 use crate::model::layout;
@@ -53,54 +55,49 @@ struct Asked {
     services: Vec<String>,
 }
 
-/// Reads them; `None` where there are none.
+/// Reads them and says what is wrong with them; `None` where there are none.
 #[must_use]
-pub fn read(view: &View, file: &Path, findings: &mut HostFindings) -> Option<Mounted> {
-    let main = table(view, file, findings)?;
+pub fn read(view: &View, file: &Path, drivers: Drivers, findings: &mut HostFindings) -> Option<Mounted> {
     let directory = file.parent().unwrap_or(Path::new("/")).join("omens.d");
     let names = view.list(&directory).unwrap_or_default();
     let drop_ins = names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.')).take(FILES);
-    let mut all = vec![(file.to_path_buf(), main)];
-    for path in drop_ins.map(|name| directory.join(name)) {
-        if let Some(more) = table(view, &path, findings) {
-            all.push((path, more));
-        }
-    }
-    let main = &all.first()?.1.value;
-    let place = |key: &str, default: &str| PathBuf::from(text(main, &["paths", key]).unwrap_or(default));
+    let written = |path: PathBuf| Some(Written { bytes: view.bytes(&path).ok()?.to_vec(), file: path });
+    let main = written(file.to_path_buf())?;
+    let drop_ins: Vec<Written> = drop_ins.filter_map(|name| written(directory.join(name))).collect();
+    let all: Vec<Read> = std::iter::once(&main).chain(&drop_ins).map(Read::new).collect();
+    let main_table = all.first()?.value.clone();
+    let place = |key: &str, default: &str| PathBuf::from(text(&main_table, &["paths", key]).unwrap_or(default));
     let policies = place("policies", "/etc/omens/policies");
-    let has_tpm = main.contains_key("tpm");
+    let has_profile = |name: &str| profile(view, name, &policies).is_some();
+    super::settings_are_wrong(&form::faults(main, drop_ins, drivers, &has_profile), findings);
+    pinned(view, &main_table, file, findings);
+    let has_tpm = main_table.contains_key("tpm");
     let mut mounted = Mounted {
-        anchors: anchors(view, main),
+        anchors: anchors(view, &main_table),
         certificates: Vec::new(),
         state: place("state", "/var/lib/omens"),
         run: place("run", "/run/omens"),
     };
-    for (path, read) in &all {
+    for read in &all {
         let Some(Value::Array(entries)) = read.value.get("certificate") else { continue };
-        let asked = entries.iter().filter_map(Value::as_table).filter_map(|entry| asked(view, entry, &policies, has_tpm, path, &read.text));
+        let asked =
+            entries.iter().filter_map(Value::as_table).filter_map(|entry| asked(view, entry, &policies, has_tpm, &read.file, &read.text));
         mounted.certificates.extend(asked);
     }
     Some(mounted)
 }
 
-/// A file of settings.
+/// A file of settings, as far as it is TOML.
 struct Read {
+    file: PathBuf,
     value: Table,
     text: String,
 }
 
-fn table(view: &View, file: &Path, findings: &mut HostFindings) -> Option<Read> {
-    let text = view.text(file).ok()?;
-    match text.parse::<Table>() {
-        Ok(value) => Some(Read { value, text }),
-        Err(error) => {
-            let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
-            let location = Location { path: file.display().to_string(), line: line.and_then(|line| u32::try_from(line).ok()) };
-            let draft = NewFinding::at(&lints::SETTINGS, Target::new("settings", file.display().to_string()), location);
-            findings.add(draft.expected("TOML").found(error.message().to_owned()));
-            None
-        }
+impl Read {
+    fn new(written: &Written) -> Self {
+        let text = String::from_utf8_lossy(&written.bytes).into_owned();
+        Self { file: written.file.clone(), value: text.parse().unwrap_or_default(), text }
     }
 }
 
@@ -127,6 +124,19 @@ fn anchors(view: &View, main: &Table) -> Vec<Vec<u8>> {
     files.filter_map(|file| view.text(Path::new(file)).ok()).flat_map(|text| ders(&text)).collect()
 }
 
+/// The root that lies there is the one that is pinned, where it lies there at all.
+fn pinned(view: &View, main: &Table, file: &Path, findings: &mut HostFindings) {
+    let (Some(path), Some(pin)) = (text(main, &["trust", "anchor"]), text(main, &["trust", "anchor_sha256"])) else { return };
+    let held = view.text(Path::new(path)).map(|text| ders(&text)).unwrap_or_default();
+    let wanted = Fingerprint::parse(pin);
+    let (true, Some(first)) = (held.iter().all(|der| Some(Fingerprint::of(der)) != wanted), held.first()) else { return };
+    let draft = NewFinding::at(&lints::SETTINGS, Target::new("settings", file.display().to_string()), Location::file(file));
+    let draft = draft.file(Location::file(path)).expected(format!("anchor_sha256 = \"{}\"", Fingerprint::of(first)));
+    findings.add(
+        draft.found(pin.to_owned()).remedy("compare the file with the root of the PKI on a machine you trust, then write its SHA-256"),
+    );
+}
+
 /// The profile of a certificate: of the host's own policies, or the shipped one.
 fn profile(view: &View, name: &str, policies: &Path) -> Option<Arc<Profile>> {
     let file = policies.join("certificates").join(format!("{name}.toml"));
@@ -144,7 +154,8 @@ fn asked(view: &View, entry: &Table, policies: &Path, has_tpm: bool, file: &Path
     let keep = text(entry, &["key", "keep"]).unwrap_or(if has_tpm { "sealed" } else { "file" });
     let request = Request {
         name: CertName::parse(name).ok()?,
-        ttl: text(entry, &["ttl"]).and_then(|ttl| span::parse(ttl).ok()).unwrap_or(profile.lifetime_max),
+        // One that is wrong was said.
+        ttl: span::parse(text(entry, &["ttl"])?).ok()?,
         profile,
         common_name: text(entry, &["common_name"]).unwrap_or_default().to_owned(),
         dns: texts(entry.get("dns")),

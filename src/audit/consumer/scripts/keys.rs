@@ -139,8 +139,10 @@ impl Habits {
     fn outputs(&mut self, line: &ScriptLine<'_>, command: &Command, findings: &mut HostFindings) {
         let number = line.location.line.unwrap_or_default();
         let files = written(command);
+        // A key has whatever name its file has: `combined.pem`, `mx.pem`.
+        let takes = command.words.iter().any(|word| word.contains(".private_key"));
         for file in command.outputs() {
-            if is_key(file) && !self.umask && file != "/dev/null" && !is_temporary(file) {
+            if (takes || is_key(file)) && !self.umask && file != "/dev/null" && !is_temporary(file) {
                 let draft = line.draft(&lints::KEY_UMASK).expected("umask 077 before it");
                 findings.add(draft.found(format!("{file} is written with the umask of whoever runs the script")));
             }

@@ -176,9 +176,11 @@ fn is_secret(view: &View, setting: &Setting, path: &Path) -> bool {
 }
 
 fn absent(view: &View, unit: &Unit, setting: &Setting, path: &Path, findings: &mut HostFindings) {
-    let top: PathBuf = path.components().take(2).collect();
-    let severity = match (view.is_elsewhere(), view.is_directory(&top) && path.starts_with("/etc")) {
+    let top = |depth: usize| path.components().take(depth).collect::<PathBuf>();
+    let severity = match (view.is_elsewhere(), view.is_directory(&top(2)) && path.starts_with("/etc")) {
         (false, _) => Severity::High,
+        // A copy that has the program's own directory has what was in it.
+        (true, true) if path.components().count() > 3 && view.is_directory(&top(3)) => Severity::High,
         (true, true) => Severity::Medium,
         (true, false) => Severity::Low,
     };

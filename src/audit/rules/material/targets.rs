@@ -38,7 +38,8 @@ struct Run<'a> {
 pub fn file(basis: &Basis<'_>, path: &Path, findings: &mut HostFindings) {
     let kind = match basis.view.meta(path) {
         Ok(meta) => meta.kind,
-        Err(error) => return unreadable(path, &error, findings),
+        Err(error) if error.is_absent() => return unreadable(path, &error, findings),
+        Err(error) => return unread::asked_for(findings, target(path), Location::file(path), &error),
     };
     let named = kind != Kind::Directory;
     // A chain that was named itself is judged as strictly as it can be.
@@ -87,6 +88,7 @@ impl Run<'_> {
             Ok(bytes) => Content::read_with(&bytes, &mut self.known),
             // A directory named like a file, a socket, a pipe: not what was asked about.
             Err(LookError::Kind { .. }) if !self.named => return,
+            Err(error) if self.named => return unread::asked_for(findings, target(path), Location::file(path), &error),
             Err(error) => return unreadable(path, &error, findings),
         };
         for block in &content.blocks {
@@ -134,8 +136,9 @@ impl Run<'_> {
         };
         let draft = NewFinding::at(&unread::MALFORMED, target(path), Location::file(path)).expected("a certificate").remedy(remedy);
         let draft = draft.found(form::instead(content));
-        // Of a key who may read it was looked at.
-        findings.add(if is_key_or_list { draft.severity(Severity::Medium) } else { draft });
+        // Of a key who may read it was looked at, which may be all that was asked.
+        let is_enough = is_key_or_list && !self.basis.given.verdict_is_asked;
+        findings.add(if is_enough { draft.severity(Severity::Medium) } else { draft });
     }
 
     /// The first certificate is the leaf; the others are sent with it. One that is not for its key is rejected.
