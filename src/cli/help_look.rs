@@ -8,7 +8,8 @@ once with file, line, column and what would be right.
 
 With --online it also asks OpenBao: whether it is reachable, whether the root pin holds, whether the login works, and \
 which paths the login may use, also those that it should not; where the login may read the role, whether that allows the names, addresses, \
-key and ttl; and on this host whether the endpoints of `verify` answer, the units of `reload` are installed, and the PCRs have values.";
+key and ttl. A login that one use would use up (`wrapped = true`) is not tried: its wrapping token is looked at. Of a secret id whose uses \
+are counted, which cannot be known before, the check takes one, and says so as an error where that was the last. And on this host it says whether the endpoints of `verify` answer, the units of `reload` are installed, and the PCRs have values.";
 
 pub(super) const CHECK_CONFIG_AFTER: &str = "\
 Examples:

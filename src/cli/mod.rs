@@ -33,6 +33,7 @@ mod mistake;
 pub mod online;
 mod online_evidence;
 mod online_here;
+mod online_logins;
 mod online_names;
 mod online_roles;
 mod output;

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check::{Check, Severity};
-use super::{online_evidence, online_here, online_names, online_roles};
+use super::{online_evidence, online_here, online_logins, online_names, online_roles};
 use crate::config::settings::{Sealing, Settings};
 use crate::io::identity::OfHost;
 use crate::io::openbao::{
-    Grant, Granted, Health, HealthState, HostIdentity, Means, Refused, Server, Session, Tried, Unrevoked, advisory, ask_health,
-    known_roles, sign_path,
+    Grant, Granted, Health, HealthState, HostIdentity, Means, Server, Session, Tried, Unrevoked, advisory, ask_health, known_roles,
+    sign_path,
 };
 use crate::io::tpm::Tpm;
 use crate::io::tpm::connection::Connection;
@@ -76,29 +76,20 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
         return checks;
     }
     checks.push(pin(settings, &format!("https://{}", session.server().name()), clock).await);
-    let Tried { granted, refused } = session.try_every_method().await;
-    checks.extend(refused.into_iter().map(|Refused { entry, failure }| {
-        let place = settings.written.logins.get(entry).unwrap_or(&settings.written.login);
-        Check::failed(Severity::Warning, failure).at(place.clone())
-    }));
-    if granted.is_empty() {
-        // Each reason is listed above; none of them is harmless now.
-        checks.iter_mut().filter(|check| check.code == Code::LoginRefused).for_each(|check| check.severity = Severity::Error);
-        checks.push(
-            Check::new(Code::Login, Severity::Error, "no login of the settings is granted")
-                .hint("correct one of openbao.login")
-                .at(settings.written.login.clone()),
-        );
-    }
-    if let [first, others @ ..] = granted.as_slice() {
-        let others: Vec<&str> = others.iter().map(|granted| granted.method).collect();
-        let also = if others.is_empty() { String::new() } else { format!(", so do {}", others.join(", ")) };
-        checks.push(Check::new(Code::Login, Severity::Info, format!("login by {} works{also}", first.method)));
-    }
+    let Tried { granted, refused, untried } = session.try_every_method().await;
+    // A login before the one that is granted, by a certificate that this host does not have yet, or cannot use any more.
+    let lacks_identity = |before: usize| {
+        let is_identity = |entry: usize| settings.openbao.login.get(entry).is_some_and(|login| login.identity().is_some());
+        refused.iter().any(|refused| refused.entry < before && is_identity(refused.entry))
+    };
+    let is_first_lacking = granted.first().is_some_and(|first| lacks_identity(first.entry));
+    checks.extend(online_logins::of(settings, &granted, refused, &untried));
     // Every question takes a use of a token whose uses are counted, which a renewal needs.
     let (counted, granted): (Vec<Granted>, Vec<Granted>) = granted.into_iter().partition(|one| one.grant.uses_left().is_some());
     if let Some(first) = granted.first() {
-        checks.extend(names(settings, session.server(), &first.grant).await);
+        checks.extend(
+            names(settings, session.server(), Asking { grant: &first.grant, method: first.method, lacks_identity: is_first_lacking }).await,
+        );
     } else if let Some(first) = counted.first() {
         let text = format!("what the login by {} may do was not asked: its uses are counted, and each question takes one", first.method);
         checks.push(Check::new(Code::CapabilitiesUnknown, Severity::Warning, text).hint("log in by what is not counted"));
@@ -106,7 +97,9 @@ pub async fn check(settings: &Settings, clock: Clock, credentials: Option<&Path>
     checks.extend(online_evidence::enforced(settings, session.server(), &granted).await);
     let mut lasting = Logins::none();
     for one in counted.iter().chain(&granted) {
-        lasting.add(one.method, one.lasts(session.server()).await, clock.now());
+        let lasts = one.lasts(session.server()).await;
+        checks.extend(online_logins::used_up(one.method, &lasts));
+        lasting.add(one.method, lasts, clock.now());
     }
     checks.extend(online_here::logins(settings, lasting, clock.now()));
     for Granted { method, grant, .. } in &granted {
@@ -180,25 +173,38 @@ fn roots(settings: &Settings) -> String {
     settings.anchors().into_iter().map(|anchor| anchor.sha256.to_string()).collect::<Vec<_>>().join(" or ")
 }
 
+/// The login that questions are asked by.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    grant: &'a Grant,
+    method: &'static str,
+    /// Whether this host should log in by a certificate of its own before it, and has none that works.
+    lacks_identity: bool,
+}
+
 /// Mount, roles and paths of the settings. What there is not is said alone: that it may not be used either is no news.
-async fn names(settings: &Settings, server: &Server, grant: &Grant) -> Vec<Check> {
+async fn names(settings: &Settings, server: &Server, asking: Asking<'_>) -> Vec<Check> {
+    let grant = asking.grant;
     if let Some(unknown) = online_names::mount(settings, server, grant).await {
         return vec![unknown];
     }
     let known = known_roles(server, &settings.openbao.mount, grant).await;
-    let mut checks = paths(settings, server, grant, known.as_deref()).await;
+    let mut checks = paths(settings, server, asking, known.as_deref()).await;
     checks.extend(online_roles::roles(settings, server, grant, known.as_deref()).await);
     checks
 }
 
 /// What the login is allowed: all that is needed, and nothing that is dangerous.
-async fn paths(settings: &Settings, server: &Server, grant: &Grant, known: Option<&[String]>) -> Vec<Check> {
-    let mount = &settings.openbao.mount;
+async fn paths(settings: &Settings, server: &Server, asking: Asking<'_>, known: Option<&[String]>) -> Vec<Check> {
+    let (mount, grant) = (&settings.openbao.mount, asking.grant);
     let is_known = |role: &&str| known.is_none_or(|known| known.iter().any(|one| one == role));
     let roles: BTreeSet<&str> = settings.certificates.iter().map(|certificate| certificate.issuer.role()).filter(is_known).collect();
-    let needed: Vec<String> = roles.iter().map(|role| sign_path(mount, role)).collect();
+    let others = || settings.certificates.iter().filter(|certificate| !settings.is_identity(certificate.name()));
+    let is_of_identity = |role: &str| asking.lacks_identity && others().all(|certificate| certificate.issuer.role() != role);
+    let of = |role: &&str| if is_of_identity(role) { For::Enrolment(asking.method) } else { For::Renewal };
+    let needed: Vec<Needed> = roles.iter().map(|role| Needed { path: sign_path(mount, role), by: of(role) }).collect();
     let dangerous: Vec<(Vec<String>, &str)> = DANGEROUS.iter().map(|(templates, why)| (expand(templates, mount, &roles), *why)).collect();
-    let asked: Vec<String> = needed.iter().chain(dangerous.iter().flat_map(|(paths, _)| paths)).cloned().collect();
+    let asked: Vec<String> = needed.iter().map(|one| &one.path).chain(dangerous.iter().flat_map(|(paths, _)| paths)).cloned().collect();
     match server.capabilities_self(grant, &asked).await {
         Ok(allowed) => judge(&needed, &dangerous, &allowed),
         Err(problem) if problem.token_not_accepted => {
@@ -224,17 +230,51 @@ fn expand(templates: &[&str], mount: &str, roles: &BTreeSet<&str>) -> Vec<String
     expanded.collect()
 }
 
-fn judge(needed: &[String], dangerous: &[(Vec<String>, &str)], allowed: &BTreeMap<String, Vec<String>>) -> Vec<Check> {
+/// A path that has to be allowed.
+struct Needed {
+    path: String,
+    by: For,
+}
+
+/// What a path is needed for.
+#[derive(Clone, Copy)]
+enum For {
+    /// A renewal by the login that is asked about.
+    Renewal,
+    /// The certificate that this host is to log in by, which need not be issued by the login of this word: it can be copied.
+    Enrolment(&'static str),
+}
+
+impl Needed {
+    fn denied(&self) -> Check {
+        let path = &self.path;
+        match self.by {
+            For::Renewal => {
+                let text = format!("`update` on {path} is not allowed, and a renewal needs it");
+                Check::new(Code::PermissionDenied, Severity::Error, text)
+                    .hint("add it to the policy of the login, with allowed_parameters csr, ttl and format")
+            }
+            For::Enrolment(method) => {
+                let text = format!(
+                    "the login by {method} has nothing signed on {path}, as it should be: it can be copied. The certificate that this host \
+                     logs in by before that is still to be issued"
+                );
+                Check::new(Code::PermissionDenied, Severity::Warning, text).hint("`omens enroll` with a login that is used once issues it")
+            }
+        }
+    }
+}
+
+fn judge(needed: &[Needed], dangerous: &[(Vec<String>, &str)], allowed: &BTreeMap<String, Vec<String>>) -> Vec<Check> {
     let may =
         |path: &str, wanted: &[&str]| allowed.get(path).is_some_and(|granted| granted.iter().any(|one| wanted.contains(&one.as_str())));
     let mut checks = Vec::new();
-    for path in needed {
+    for one in needed {
+        let path = &one.path;
         checks.push(if may(path, &["update", "root"]) {
             Check::new(Code::PathAllowed, Severity::Info, format!("`update` on {path} is allowed"))
         } else {
-            let text = format!("`update` on {path} is not allowed, and a renewal needs it");
-            Check::new(Code::PermissionDenied, Severity::Error, text)
-                .hint("add it to the policy of the login, with allowed_parameters csr, ttl and format")
+            one.denied()
         });
     }
     for (paths, why) in dangerous {
@@ -259,11 +299,14 @@ mod tests {
 
     #[test]
     fn a_needed_path_without_update_is_an_error() {
-        let needed = ["pki_int/sign/web".to_owned(), "pki_int/sign/db".to_owned()];
+        let needed = ["pki_int/sign/web", "pki_int/sign/db"].map(|path| Needed { path: path.to_owned(), by: For::Renewal });
         let checks = judge(&needed, &[], &allowed(&[("pki_int/sign/web", "update"), ("pki_int/sign/db", "read")]));
         let found: Vec<_> = checks.iter().map(|check| (check.code.as_str(), check.severity)).collect();
         assert_eq!(found, [("path-allowed", Severity::Info), ("permission-denied", Severity::Error)]);
         assert_eq!(judge(&needed, &[], &BTreeMap::new()).iter().filter(|check| !check.ok).count(), 2);
+        let identity = [Needed { path: "pki_int/sign/host-identity".to_owned(), by: For::Enrolment("approle") }];
+        let found = judge(&identity, &[], &BTreeMap::new()).remove(0);
+        assert_eq!((found.severity, found.hint.is_some_and(|hint| hint.contains("omens enroll"))), (Severity::Warning, true));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) async fn enforced(settings: &Settings, server: &Server, granted: &[Gr
     let roles: BTreeSet<&str> = settings.certificates.iter().map(|certificate| certificate.issuer.role()).collect();
     let paths: Vec<String> = roles.iter().map(|role| sign_path(&settings.openbao.mount, role)).collect();
     let mut reaches = Vec::new();
-    for Granted { method, is_evidence, grant } in granted {
+    for Granted { method, is_evidence, grant, .. } in granted {
         let allowed = server.capabilities_self(grant, &paths).await.ok();
         let may = |allowed: &BTreeMap<String, Vec<String>>, path: &String| {
             allowed.get(path).is_some_and(|granted| granted.iter().any(|one| one == "update" || one == "root"))

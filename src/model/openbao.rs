@@ -70,6 +70,12 @@ impl AuthMethod {
         matches!(self, Self::TpmIdentity(_) | Self::JwtSvid(_))
     }
 
+    /// Whether one login uses it up, and looking at it does not: a wrapping token.
+    #[must_use]
+    pub const fn is_used_up_by_a_login(&self) -> bool {
+        matches!(self, Self::AppRole(AppRole { wrapped: true, .. }))
+    }
+
     /// The certificate that it shows, where that is one of ours.
     #[must_use]
     pub const fn identity(&self) -> Option<&TpmIdentity> {

@@ -95,6 +95,27 @@ pub struct ToRevoke {
     pub ends: Time,
 }
 
+/// A key in the TPM that was seen not to sign any more, by a login or because another TPM was taken for its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRefused {
+    /// The generation whose key it is: of another one this says nothing.
+    pub generation: Generation,
+    /// When that was seen.
+    pub at: Time,
+    /// Why it does not sign, and what makes a new one.
+    pub failure: Failure,
+}
+
+impl KeyRefused {
+    /// Why, and what to do, in one text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Failure { text, hint, .. } = &self.failure;
+        hint.as_ref().map_or_else(|| text.clone(), |hint| format!("{text}; {hint}"))
+    }
+}
+
 /// A run that is at work on a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnderWay {
@@ -142,6 +163,9 @@ pub struct State {
     /// What took the place of these was proven, and the settings want them revoked: kept until the CA has done so, or they have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to_revoke: Vec<ToRevoke>,
+    /// The key of a generation that rests in the TPM and does not sign any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_refused: Option<KeyRefused>,
     /// The run that acts on it now.
     #[serde(default)]
     pub begun: Option<Begun>,
@@ -177,6 +201,7 @@ impl Default for State {
             trust: BTreeMap::new(),
             revoked: Vec::new(),
             to_revoke: Vec::new(),
+            key_refused: None,
             begun: None,
             last_error: None,
         }

@@ -160,6 +160,7 @@ impl Judged<'_> {
             Condition::Unreadable(text) => Some(Reason::new(ReasonCode::Unreadable, text.clone())),
         };
         let mut reasons: Vec<Reason> = files.into_iter().collect();
+        reasons.extend(self.tree.refused_key().map(|refused| Reason::new(ReasonCode::Unreadable, refused.text())));
         if let Some(facts) = &live.facts {
             let changed = settings_changed(self.settings, self.certificate, live, facts);
             reasons.extend(changed.map(|text| Reason::new(ReasonCode::SettingsChanged, text)));

@@ -24,7 +24,7 @@ use crate::model::failure::Failure;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
-use crate::model::state::{State, UnderWay};
+use crate::model::state::{KeyRefused, State, UnderWay};
 use committed::committed;
 use consumers::{differs, foreign, published_leaf};
 pub use consumers::{outlet_differs, published, unpublished};
@@ -81,6 +81,15 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// What is known of the committed key not signing any more: a run that learnt it has noted it, so that nobody has to ask the TPM.
+    #[must_use]
+    pub fn refused_key(&self) -> Option<&KeyRefused> {
+        let live = self.live.as_ref().filter(|live| live.keep == Keep::Resident)?;
+        self.state.key_refused.as_ref().filter(|refused| refused.generation == live.generation)
+    }
+}
+
 /// Both trees of one certificate.
 #[derive(Debug, Default)]
 pub struct Tree {
@@ -110,6 +119,8 @@ pub struct Tree {
     pub missing_link: Option<String>,
     /// What its consumers are to trust and did not take up yet, in words.
     pub trust_changed: Option<String>,
+    /// Why others than its owner may read a key where that rests, in words.
+    pub loose: Option<String>,
     /// A run that is at work on it; what that has done so far is not in here then.
     pub under_way: Option<UnderWay>,
     /// Whether a killed run left something half-made.

@@ -125,8 +125,17 @@ impl Needs {
     pub fn warnings(self, logins: &[LoginEnd], now: Time) -> Vec<Warning> {
         let needed = |login: &LoginEnd| if login.renews { self.next } else { self.after };
         let is_short = |login: &&LoginEnd| login.expires < needed(login) || has_too_few(login);
+        // The first that it is not there for any more.
+        let misses = |login: &LoginEnd| {
+            let misses_next = login.renews || login.expires < self.next || login.uses_left == Some(0);
+            if misses_next {
+                Missed { which: "the next renewal", at: self.next }
+            } else {
+                Missed { which: "the next renewal but one", at: self.after }
+            }
+        };
         let short = logins.iter().filter(is_short);
-        short.map(|login| Warning::new(Code::LoginEnds, text(login, needed(login), now))).collect()
+        short.map(|login| Warning::new(Code::LoginEnds, text(login, misses(login), now))).collect()
     }
 }
 
@@ -145,9 +154,15 @@ fn has_too_few(login: &LoginEnd) -> bool {
     login.uses_left.is_some_and(|uses| uses < needed)
 }
 
-fn text(login: &LoginEnd, needed: Time, now: Time) -> String {
+/// A renewal that a login does not last for.
+struct Missed {
+    which: &'static str,
+    at: Time,
+}
+
+fn text(login: &LoginEnd, missed: Missed, now: Time) -> String {
     let LoginEnd { method, expires, uses_left, .. } = login;
-    let until = if login.renews { "the next renewal" } else { "the next renewal but one" };
+    let Missed { which: until, at: needed } = missed;
     let remedy = "bring a new one, or a login that lasts or renews itself";
     if let Some(uses) = uses_left.filter(|_| has_too_few(login)) {
         let times = if uses == 1 { "time" } else { "times" };
@@ -174,8 +189,12 @@ mod tests {
             let warnings = needs.warnings(std::slice::from_ref(&login), at(0));
             assert_eq!(warnings.len(), usize::from(warned), "{login:?}: {warnings:?}");
             assert!(warnings.iter().all(|warning| warning.code == Code::LoginEnds && warning.text.contains("by token")));
+            // What ends before the very next one is not said to be there for it.
+            let names_next = warnings.iter().all(|warning| warning.text.contains("the next renewal needs it"));
+            assert_eq!(names_next, !warned || expires < 16, "{warnings:?}");
         }
     }
+
     #[test]
     fn a_secret_id_that_is_used_up_before_it_ends_is_warned_of() {
         let at = |hours: i64| Time::from_unix(1_800_000_000 + hours * 3600);

@@ -6,7 +6,7 @@ mod owed;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use outside::{certificate_dir, forget_failure, note_failure, note_logins, note_revoked, noted, outlive_failure};
+pub use outside::{certificate_dir, forget_failure, note_failure, note_logins, note_refused_key, note_revoked, noted, outlive_failure};
 pub use owed::Replaced;
 
 use super::commit::Committed;
@@ -178,7 +178,7 @@ impl Notes {
         let noted = state.proven.as_ref().map(|proven| proven.generation).filter(|noted| *noted < generation);
         state.previous = committed.previous().or(noted).or(state.previous);
         state.proven = Some(Proven { generation, proof: committed.proof(), at: now, stopped });
-        state.trust = self.place.trusted();
+        (state.trust, state.key_refused) = (self.place.trusted(), None);
         if replaced == Replaced::Revoked && committed.proof().is_in_use() && !was_seen {
             owed::owe(&self.place, state, committed, now);
         }

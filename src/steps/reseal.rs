@@ -18,6 +18,7 @@ use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::key::Keep;
+use crate::model::name::{CertName, Generation};
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::report::{CertReport, Report, RunError, Unwatched};
 use crate::model::secret::Material;
@@ -80,14 +81,6 @@ fn with_warning(mut report: CertReport, other_tpm: Option<bool>) -> CertReport {
     report
 }
 
-/// Nothing is sealed anew for it. A key that stays in its TPM is worth a word: other PCRs take a renewal.
-fn left(mut report: CertReport, reason: Reason, tree: &Tree) -> CertReport {
-    if tree.live.as_ref().is_some_and(|live| live.keep == Keep::Resident) {
-        report.warnings.push(Warning::new(Code::Resident, reason.text.clone()));
-    }
-    CertReport { outcome: Outcome::Kept, reasons: vec![reason], ..report }
-}
-
 /// What all certificates of a run share.
 struct Sealing<'a> {
     run: &'a Run,
@@ -121,7 +114,7 @@ impl Sealing<'_> {
         }
         let again = match plan::reseal(certificate.name(), &tree) {
             Ok(Reseal::Again(again)) => again,
-            Ok(Reseal::Leave(reason)) => return left(report, reason, &tree),
+            Ok(Reseal::Leave(reason)) => return self.left(report, reason, &tree),
             Err(failure) => return self.run.failed(report, failure),
         };
         match self.ready(certificate, &tree, again) {
@@ -133,6 +126,39 @@ impl Sealing<'_> {
             }
             Err(failure) => self.run.failed(report, failure),
         }
+    }
+
+    /// Nothing is sealed anew for it. Of a key that stays in its TPM it is said whether that is still so: other PCRs, and another TPM, take a
+    /// renewal.
+    fn left(&self, mut report: CertReport, reason: Reason, tree: &Tree) -> CertReport {
+        let mut reason = reason;
+        if let Some(live) = tree.live.as_ref().filter(|live| live.keep == Keep::Resident) {
+            let gone = self.has_other_tpm.then(|| self.gone(&report.name, live.generation));
+            let known = tree.refused_key().map(|refused| &refused.failure).filter(|failure| failure.code == Code::TpmReplaced);
+            if let Some(failure) = gone.as_ref().or(known) {
+                self.run.note_refused_key(&report.name, failure.clone());
+                let warning = Warning { hint: failure.hint.clone(), ..Warning::new(failure.code, failure.text.clone()) };
+                report.warnings.push(warning);
+                reason = Reason::new(ReasonCode::Unreadable, failure.text.clone());
+            } else {
+                report.warnings.push(Warning::new(Code::Resident, reason.text.clone()));
+            }
+        }
+        CertReport { outcome: Outcome::Kept, reasons: vec![reason], ..report }
+    }
+
+    /// A key of the TPM that was pinned before.
+    fn gone(&self, name: &CertName, generation: Generation) -> Failure {
+        let text = format!("the key of {name} {generation} was made in the TPM before this one, and is gone with it");
+        let logs_in = self.trees.settings().is_identity(name);
+        let hint = if logs_in {
+            format!(
+                "the next run makes {name} anew by the next login of the list, where that may, and `omens enroll` by a login that is used once"
+            )
+        } else {
+            format!("`omens renew {name}` makes a new one")
+        };
+        Failure::new(Stage::Seal, Code::TpmReplaced, text).hint(hint)
     }
 
     /// Everything that may fail before anything is written.

@@ -219,6 +219,13 @@ impl Run {
         }
     }
 
+    /// Keeps that the committed key of a certificate does not sign any more, so that it is due.
+    pub(super) fn note_refused_key(&self, name: &CertName, failure: Failure) {
+        if let Err(why) = record::note_refused_key(&self.state, name, failure, self.clock.now()) {
+            tracing::warn!(%why, certificate = %name, "that its key does not sign was not noted");
+        }
+    }
+
     fn note_renamed(&self) {
         for one in &self.renamed {
             self.note(&renamed(&self.id, one, self.clock.now()));

@@ -3,6 +3,8 @@
 use crate::lab::estate::{Authority, Cert, Estate};
 use crate::lab::hostile::{Hostile, Login};
 use crate::lab::openbao::OpenBao;
+use crate::lab::place::write_secret;
+use serde_json::json;
 
 #[test]
 fn every_mistake_is_said_at_once_with_its_place() {
@@ -102,6 +104,42 @@ fn the_online_check_names_what_is_allowed_and_what_is_too_much() {
     let hostile = Hostile::start();
     let estate = Estate::new("elsewhere", Authority::token(bao.address(), hostile.root_pem(), "hvs.x")).with(Cert::web("web"));
     assert_eq!(estate.omens(&["check-config", "--online"]).code, 2);
+}
+
+#[test]
+fn the_online_check_uses_no_wrapped_secret_id_up_and_says_where_it_took_the_last_use_of_one() {
+    let bao = OpenBao::shared();
+    let mut estate = Estate::at_openbao().with(Cert::web("web"));
+    let role = format!("auth/approle/role/{}", estate.login);
+    let wrapped = bao.wrapped(&format!("{role}/secret-id"), &json!({}));
+    write_secret(&estate.dir.join("secret-id"), &wrapped);
+    let plain = estate.authority.login.clone();
+    estate.authority.login = plain.replace("secret_id = ", "wrapped = true, secret_id = ");
+    estate.write();
+    for _ in 0..2 {
+        let checked = estate.omens(&["check-config", "--online"]);
+        assert_eq!(checked.code, 0, "{checked}");
+        assert!(checked.stdout.contains("was not tried, since trying uses it up") && !checked.stdout.contains("works"), "{checked}");
+        assert!(!checked.stdout.contains(&wrapped), "{checked}");
+    }
+    estate.renew().expect(0, "web", "renewed");
+    let checked = estate.omens(&["check-config", "--online"]);
+    assert_eq!(checked.code, 2, "{checked}");
+    assert!(checked.json["errors"].to_string().contains("login-refused"), "it was used by the run: {checked}");
+
+    // Uses that are counted: the role may be asked about, and this was the last one.
+    let policy = format!("omens-look-{}", estate.login);
+    let text = format!("path \"{role}/secret-id/lookup\" {{ capabilities = [\"update\"] }}");
+    bao.api("PUT", &format!("sys/policies/acl/{policy}"), Some(json!({ "policy": text })));
+    bao.api("POST", &role, Some(json!({ "token_policies": ["omens-renew", policy], "secret_id_num_uses": 1 })));
+    let made = bao.api("POST", &format!("{role}/secret-id"), Some(json!({})));
+    write_secret(&estate.dir.join("secret-id"), made["data"]["secret_id"].as_str().unwrap());
+    estate.authority.login = plain;
+    estate.write();
+    let checked = estate.omens(&["check-config", "--online"]);
+    assert_eq!(checked.code, 2, "{checked}");
+    let last = checked.json["errors"].as_array().unwrap().iter().find(|error| error["code"] == "login-ends").cloned().unwrap_or_default();
+    assert!(last["text"].as_str().is_some_and(|text| text.contains("that was the last use of its secret id")), "{checked}");
 }
 
 #[test]

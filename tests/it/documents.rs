@@ -15,9 +15,8 @@ use omens::model::meta::{Copies, Meta, NotedContainer};
 use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
-use omens::model::state::{self, Begun, DebtState, LastError, Proof, Proven, State, ToRevoke, UnderWay};
-use omens::model::window::Opening;
-use omens::plan::view::{Action, End, PlanDocument, Planned, Standing, StatusDocument};
+use omens::model::state::{self, Begun, DebtState, KeyRefused, LastError, Proof, Proven, State, ToRevoke, UnderWay};
+use omens::plan::view::{Action, End, Keeps, PlanDocument, Planned, Standing, StatusDocument, Wait};
 use omens::steps::notify;
 
 fn at(second: i64) -> Time {
@@ -94,7 +93,7 @@ fn planned() -> Planned {
         expires: Some(at(86_340)),
         reasons: vec![Reason::new(ReasonCode::Debt, "gen-3 was issued but not taken up")],
         action: Action::Settle(Generation(3)),
-        waits_for: Some(Opening { opens: at(60_000), ends: at(70_000) }),
+        waits_for: Some(Wait { opens: at(60_000), ends: Some(at(70_000)), why: Keeps::Window }),
         next_request: None,
     }
 }
@@ -205,6 +204,7 @@ fn what_lies_on_disk_is_pinned_and_can_be_read_again() {
         trust: [("anchors.pem".to_owned(), Fingerprint::of(b"anchors.pem"))].into(),
         revoked: vec!["0a:fe".to_owned()],
         to_revoke: vec![ToRevoke { serial: "0b:fe".to_owned(), ends: at(3600) }],
+        key_refused: Some(KeyRefused { generation: Generation(2), at: at(9), failure: failure() }),
         begun: Some(Begun { run: "2026-11-18T11:06:40Z-0011223344556677".to_owned(), at: at(0) }),
         last_error: Some(LastError { at: at(9), failure: failure() }),
     };

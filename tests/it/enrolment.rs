@@ -138,7 +138,22 @@ fn a_login_without_evidence_that_signs_too_is_said_to_bypass_it() {
     let bao = OpenBao::shared();
     auth_role("of-bypass", "git.funlab.casa");
     let mut estate = host("of-bypass", "git.funlab.casa", &swtpm.direct(), &[], APPROLE);
+    // Before it is enrolled, a login that can be copied need not be allowed the path of the identity.
+    let (role_id, secret_id) = bao.approle("for-web-alone", &["omens-web-alone"]);
+    bao.policy("omens-web-alone", &["web-ec"]);
+    for (name, secret) in [("role-id", &role_id), ("secret-id", &secret_id)] {
+        crate::lab::place::write_secret(&estate.dir.join(name), secret);
+    }
+    let online = estate.omens(&["check-config", "--online"]);
+    assert_eq!(online.code, 0, "{online}");
+    let lacks = online.json["warnings"].as_array().unwrap().iter().find(|one| one["code"] == "permission-denied").cloned().unwrap();
+    assert!(lacks["text"].as_str().unwrap().contains("pki_int/sign/hosts-login"), "{lacks}");
+    assert!(lacks["hint"].as_str().unwrap().contains("omens enroll") && !lacks["hint"].as_str().unwrap().contains("policy"), "{lacks}");
+    for (name, secret) in &estate.authority.secrets {
+        crate::lab::place::write_secret(&estate.dir.join(name), secret);
+    }
     estate.omens(&["enroll"]).expect(0, "host-identity", "renewed");
+    assert!(estate.omens(&["check-config", "--online"]).stdout.contains("the logins by tpm_identity and approle work"));
     let codes = |estate: &Estate| {
         let online = estate.omens(&["check-config", "--online"]);
         let all = online.json["warnings"].as_array().unwrap().clone();

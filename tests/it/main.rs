@@ -35,6 +35,7 @@ mod consumers;
 mod copies;
 mod crash;
 mod damaged_keys;
+mod dead_key;
 mod debt;
 mod disk;
 mod documents;

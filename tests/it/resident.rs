@@ -24,6 +24,7 @@ fn a_resident_key_signs_its_request_and_rests_in_its_tpm() {
     assert_eq!(swtpm.loaded(), Vec::<String>::new());
     let status = estate.omens(&["status"]);
     assert_eq!((status.code, status.json["certificates"][0]["keep"].as_str()), (0, Some("resident")), "{status}");
+    crate::schemas::fits("status", &status.json);
 
     // The run directory is gone, as after a boot, and the TPM is not needed to publish it again.
     std::fs::remove_dir_all(estate.run_dir().join("web")).unwrap();

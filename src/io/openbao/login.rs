@@ -2,6 +2,7 @@
 
 use super::means::Means;
 use super::{Grant, Problem, Server, auth, lasting, pause};
+use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::login_end::Lasts;
@@ -12,13 +13,15 @@ use crate::model::openbao::AuthMethod;
 pub(super) enum Until {
     /// Until one grants a token, or the server itself cannot: the next method would meet the same.
     Granted,
-    /// All of them, whatever comes of each.
+    /// All of them, whatever comes of each, but those that a login uses up: those are looked at.
     AllTried,
 }
 
 /// A token, and the auth method that granted it.
 #[derive(Debug)]
 pub struct Granted {
+    /// Which of those of the settings, from 0.
+    pub entry: usize,
     /// The word of the auth method.
     pub method: &'static str,
     /// Whether that is granted by evidence.
@@ -41,6 +44,17 @@ pub struct Tried {
     pub granted: Vec<Granted>,
     /// Why the others did not.
     pub refused: Vec<Refused>,
+    /// Those that a login would have used up, and which the server knows.
+    pub untried: Vec<Untried>,
+}
+
+/// An auth method that was not tried, since that uses it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untried {
+    /// The word of the auth method.
+    pub method: &'static str,
+    /// When its wrapping token ends, where that is said.
+    pub ends: Option<Time>,
 }
 
 /// An auth method that granted no token.
@@ -54,11 +68,18 @@ pub struct Refused {
 
 /// Tries the auth methods in order.
 pub(super) async fn log_in(server: &Server, methods: &[AuthMethod], means: &Means, until: Until) -> Tried {
-    let mut tried = Tried { granted: Vec::new(), refused: Vec::new() };
+    let mut tried = Tried { granted: Vec::new(), refused: Vec::new(), untried: Vec::new() };
     for (entry, method) in methods.iter().enumerate() {
+        if until == Until::AllTried && method.is_used_up_by_a_login() {
+            match looked_at(server, method, means).await {
+                Ok(ends) => tried.untried.push(Untried { method: method.word(), ends }),
+                Err(failure) => tried.refused.push(Refused { entry, failure }),
+            }
+            continue;
+        }
         let ends = match by(server, method, means).await {
             Ok(grant) => {
-                tried.granted.push(Granted { method: method.word(), is_evidence: method.is_evidence(), grant });
+                tried.granted.push(Granted { entry, method: method.word(), is_evidence: method.is_evidence(), grant });
                 true
             }
             Err(failure) => {
@@ -88,10 +109,24 @@ async fn by(server: &Server, method: &AuthMethod, means: &Means) -> Result<Grant
         }
         other => other,
     };
-    last.map_err(|Problem { failure, .. }| {
-        let hint = failure.hint.clone().map(|hint| with_source(hint, method, failure.code));
-        Failure { text: format!("login by {}: {}", method.word(), failure.text), hint, ..failure }
-    })
+    last.map_err(|problem| of_method(problem, method))
+}
+
+/// Asks about what a login by this method would use up, with one more try where that can help.
+async fn looked_at(server: &Server, method: &AuthMethod, means: &Means) -> Result<Option<Time>, Failure> {
+    let last = match auth::looked_at(server, method, means).await {
+        Err(Problem { again: Some(wait), .. }) => {
+            pause(wait).await;
+            auth::looked_at(server, method, means).await
+        }
+        other => other,
+    };
+    last.map_err(|problem| of_method(problem, method))
+}
+
+fn of_method(Problem { failure, .. }: Problem, method: &AuthMethod) -> Failure {
+    let hint = failure.hint.clone().map(|hint| with_source(hint, method, failure.code));
+    Failure { text: format!("login by {}: {}", method.word(), failure.text), hint, ..failure }
 }
 
 /// What to do about a refused login, with the files that this one reads and the role that it names.

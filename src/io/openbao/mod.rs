@@ -33,11 +33,11 @@ use crate::model::secret::Token;
 
 pub use answer::{Health, HealthState};
 pub use grant::Grant;
-pub use login::{Granted, Refusals, Refused, Tried, is_the_servers_matter};
+pub use login::{Granted, Refusals, Refused, Tried, Untried, is_the_servers_matter};
 pub use means::{Carried, HostIdentity, Means};
 pub use refusal::Problem;
 pub use roles::known_roles;
-pub use session::{Session, Unrevoked, ask_health};
+pub use session::{RefusedKey, Session, Unrevoked, ask_health};
 pub use skew::Skew;
 
 /// One OpenBao server.

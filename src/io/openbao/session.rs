@@ -16,7 +16,7 @@ use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::login_end::Logins;
-use crate::model::name::Generation;
+use crate::model::name::{CertName, Generation};
 use crate::model::openbao::{AuthMethod, OpenBao, TpmIdentity};
 
 /// An open session. Any number of tasks may use it at a time.
@@ -30,6 +30,7 @@ pub struct Session {
     passed_over: Mutex<Vec<Failure>>,
     /// What was learnt of logins that ended before the session.
     ended: Mutex<Logins>,
+    refused_keys: Mutex<Vec<RefusedKey>>,
     /// Why addresses before the one that answered did not.
     skipped: Vec<Failure>,
 }
@@ -60,6 +61,15 @@ pub struct Unrevoked {
     pub lease: Option<std::time::Duration>,
 }
 
+/// A key of this host that is of no use any more: what it should sign, the TPM refuses for good.
+#[derive(Clone, Debug)]
+pub struct RefusedKey {
+    /// Whose key it is.
+    pub name: CertName,
+    /// Why it does not sign.
+    pub failure: Failure,
+}
+
 impl Session {
     /// Asks a server for its health, and nothing else.
     ///
@@ -76,6 +86,7 @@ impl Session {
             login: AsyncMutex::new(State::NotYet),
             passed_over: Mutex::default(),
             ended: Mutex::new(Logins::none()),
+            refused_keys: Mutex::default(),
         })
     }
 
@@ -119,7 +130,7 @@ impl Session {
     }
 
     async fn fill(&self, state: &mut State, again: bool) -> Result<Arc<Grant>, Refusals> {
-        let Tried { granted, refused } = self.log_in(Until::Granted).await;
+        let Tried { granted, refused, .. } = self.log_in(Until::Granted).await;
         let refused: Vec<Failure> = refused.into_iter().map(|one| one.failure).collect();
         let Some(Granted { grant, method, .. }) = granted.into_iter().next() else {
             let refusals = Refusals(refused);
@@ -132,13 +143,20 @@ impl Session {
         Ok(grant)
     }
 
-    /// Logs in by every auth method of the settings, to see which work. Whoever asked ends each of the tokens.
+    /// Logs in by every auth method of the settings, to see which work; what a login uses up is only looked at. Whoever asked ends each of the
+    /// tokens.
     pub async fn try_every_method(&self) -> Tried {
         self.log_in(Until::AllTried).await
     }
 
     async fn log_in(&self, until: Until) -> Tried {
-        login::log_in(&self.server, &self.settings.login, &self.means, until).await
+        let tried = login::log_in(&self.server, &self.settings.login, &self.means, until).await;
+        let refused = tried.refused.iter().filter(|refused| is_of_a_dead_key(refused.failure.code)).filter_map(|refused| {
+            let name = self.settings.login.get(refused.entry)?.identity()?.certificate.clone();
+            Some(RefusedKey { name, failure: refused.failure.clone() })
+        });
+        self.refused_keys.lock().unwrap_or_else(PoisonError::into_inner).extend(refused);
+        tried
     }
 
     /// Logs in with this generation of a certificate of ours, or the committed one, and goes on with what that grants; the login before it ends.
@@ -164,6 +182,12 @@ impl Session {
     #[must_use]
     pub fn passed_over(&self) -> Vec<Failure> {
         self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keys of this host that did not sign for a login.
+    #[must_use]
+    pub fn refused_keys(&self) -> Vec<RefusedKey> {
+        self.refused_keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How long the logins go on that granted the session's tokens. The server is asked where it alone knows.
@@ -208,6 +232,11 @@ impl Session {
             State::NotYet | State::Refused(_) => None,
         }
     }
+}
+
+/// What a TPM says of a key that it will not use again: other PCRs, another TPM, or no key of its own. What it may do at the next try is none.
+const fn is_of_a_dead_key(code: Code) -> bool {
+    matches!(code, Code::PcrChanged | Code::TpmReplaced | Code::BlobDamaged)
 }
 
 /// The server of a session, and what came before it in the list.

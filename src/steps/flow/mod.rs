@@ -45,6 +45,7 @@ use self::prepare::Prepared;
 use self::revocation::Numbered;
 use self::task::{Task, lost};
 use self::world::World;
+use super::issue::RefusedKey;
 use super::run::{Begun, Command, Run, runtime};
 use super::swap::{Announced, Staged, Trees, disk_failure};
 use crate::config::settings::{Certificate, Settings};
@@ -82,10 +83,11 @@ pub(in crate::steps) struct Due<'a> {
 
 impl<'a> Due<'a> {
     fn new(certificate: &'a Certificate, decision: Decision, tree: Tree) -> Self {
-        let warnings = match &decision.hold {
+        let mut warnings = match &decision.hold {
             Hold::Overridden(why) => vec![Warning::new(Code::WindowOverridden, format!("renewed outside of its windows: {why}"))],
             Hold::None | Hold::Until(_) => Vec::new(),
         };
+        warnings.extend(tree.refused_key().map(|refused| Warning::new(refused.failure.code, refused.failure.text.clone())));
         Self { certificate, decision, tree, warnings }
     }
 }
@@ -234,12 +236,21 @@ async fn all(context: Context<'_>, due: Vec<Due<'_>>, resting: &[Numbered]) -> V
     }
     // What the authority said about the run as a whole is said of every certificate that was asked for in it.
     context.run.note_logins(&context.world.issuer.logins().await);
+    note_refused_keys(&context, &ended);
     let mut warnings = context.world.issuer.close().await;
     warnings.extend(context.first_lists.warnings().await);
     for report in ended.iter_mut().filter(|report| report.outcome != Outcome::NotDue) {
         report.warnings.extend_from_slice(&warnings);
     }
     ended
+}
+
+/// Keys that did not sign when this run was to log in by them are known not to, until their certificates are replaced.
+fn note_refused_keys(context: &Context<'_>, ended: &[CertReport]) {
+    let is_replaced = |name: &CertName| ended.iter().any(|report| report.name == *name && report.outcome == Outcome::Renewed);
+    for RefusedKey { name, failure } in context.world.issuer.refused_keys().into_iter().filter(|refused| !is_replaced(&refused.name)) {
+        context.run.note_refused_key(&name, failure);
+    }
 }
 
 async fn in_groups(context: &Context<'_>, due: Vec<Due<'_>>, ended: &mut Vec<CertReport>) {

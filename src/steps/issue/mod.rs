@@ -33,6 +33,7 @@ use crate::model::request::{Request, Signed};
 use crate::steps::attest::Attested;
 use crate::steps::key::Key;
 
+pub use crate::io::openbao::RefusedKey;
 pub use openbao::OpenBaoIssuer;
 pub use roles::placed;
 
@@ -90,6 +91,11 @@ pub trait Issuer: std::fmt::Debug + Send + Sync {
     /// What became known in this run of how long its logins go on, asked before it is closed. Never fails a run.
     fn logins(&self) -> BoxFuture<'_, Logins> {
         Box::pin(std::future::ready(Logins::none()))
+    }
+
+    /// Keys of this host's own certificates that did not sign when the authority was to be logged in at by them.
+    fn refused_keys(&self) -> Vec<RefusedKey> {
+        Vec::new()
     }
 
     /// Ends what was begun there, such as a login, and gives what is worth saying about the run as a whole. Never fails a run.

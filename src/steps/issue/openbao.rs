@@ -12,7 +12,7 @@ use super::unrevoked::not_revoked;
 use super::{Issuer, Order, Revocations, revoke, roles, too_slow};
 use crate::config::settings::{IssuerSettings, Settings};
 use crate::io::identity::OfHost;
-use crate::io::openbao::{Health, HealthState, HostIdentity, Means, Problem, Session, is_the_servers_matter, pause};
+use crate::io::openbao::{Health, HealthState, HostIdentity, Means, Problem, RefusedKey, Session, is_the_servers_matter, pause};
 use crate::io::tpm::connection::Connection;
 use crate::io::tpm::limit::Unanswered;
 use crate::model::clock::{Clock, Time};
@@ -212,6 +212,13 @@ impl Issuer for OpenBaoIssuer {
             }
         }
         .boxed()
+    }
+
+    fn refused_keys(&self) -> Vec<RefusedKey> {
+        match self.opened.get() {
+            Some(Ok(Opened { session, .. })) => session.refused_keys(),
+            Some(Err(_)) | None => Vec::new(),
+        }
     }
 
     fn close(&self) -> BoxFuture<'_, Vec<Warning>> {

@@ -6,8 +6,8 @@ use crate::model::clock::Time;
 use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::login_end::Logins;
-use crate::model::name::CertName;
-use crate::model::state::{LastError, State, VERSION, newer_version};
+use crate::model::name::{CertName, Generation};
+use crate::model::state::{KeyRefused, LastError, State, VERSION, newer_version};
 
 /// Leaves a failure in the state of a certificate whose place could not be opened, as far as that can be written.
 ///
@@ -46,6 +46,20 @@ pub fn note_revoked(state: &Dir, name: &CertName, serial: &str) -> Result<(), Di
         let surplus = known.revoked.len().saturating_sub(REVOKED_KEPT);
         known.revoked.drain(..surplus);
         Some(known)
+    })
+}
+
+/// Notes that the committed key of a certificate, which rests in the TPM, does not sign any more.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub fn note_refused_key(state: &Dir, name: &CertName, failure: Failure, now: Time) -> Result<(), DiskError> {
+    let live = certificate_dir(state, name)?.map_or(Ok(None), |var| var.link(layout::LIVE))?;
+    let Some(generation) = live.as_deref().and_then(Generation::parse) else { return Ok(()) };
+    change(state, name, |known| {
+        let is_known = |noted: &KeyRefused| noted.generation == generation && noted.failure.code == failure.code;
+        let is_new = !known.key_refused.as_ref().is_some_and(is_known);
+        is_new.then_some(State { key_refused: Some(KeyRefused { generation, at: now, failure }), ..known })
     })
 }
 

@@ -6,8 +6,10 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::super::{Grant, Problem, Server, answer, is_success, json, refusal};
+use super::wrapping::{self, Wrapped};
 use super::{refused, unreadable};
 use crate::io::read;
+use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::openbao::AppRole;
 use crate::model::secret::Token;
@@ -25,6 +27,21 @@ async fn unwrapped(server: &Server, wrapping: Token) -> Result<Token, Problem> {
         return Err(refused(problem.failure.text, USED));
     }
     answer::unwrapped_secret_id(&answer.body).map_err(|why| server.malformed(path, &why))
+}
+
+/// Asks about the wrapping token of a secret id, and does not use it: when it ends, where that is said.
+pub(super) async fn looked_at(server: &Server, method: &AppRole, credentials: Option<&Path>) -> Result<Option<Time>, Problem> {
+    read::token(&method.role_id, credentials).map_err(|why| unreadable(&why))?;
+    let token = wrapping::carried(read::token(&method.secret_id, credentials).map_err(|why| unreadable(&why))?)?;
+    let Wrapped { made_by, ends } = wrapping::wrapped(server, &token).await.map_err(|problem| match problem.failure.code {
+        Code::WrappingTokenUsed => refused(problem.failure.text, USED),
+        _ => problem,
+    })?;
+    if wrapping::makes_secret_ids(&method.mount, &made_by) {
+        return Ok(ends);
+    }
+    let text = format!("the wrapping token was made by {made_by}, which gives no secret id of auth/{}", method.mount);
+    Err(refused(text, "have a secret id wrapped: bao write -wrap-ttl=1h -f auth/MOUNT/role/ROLE/secret-id"))
 }
 
 /// What to do where nothing comes out of it.

@@ -16,11 +16,13 @@ mod jwt_svid;
 mod once;
 mod token;
 mod tpm_identity;
+mod wrapping;
 
 use super::means::Means;
 use super::{Grant, Problem, Server};
 use crate::io::read::ReadError;
 use crate::io::runtime::runtime;
+use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::openbao::AuthMethod;
@@ -36,6 +38,14 @@ pub(super) async fn log_in(server: &Server, method: &AuthMethod, means: &Means) 
         AuthMethod::Once(method) => once::log_in(server, method, credentials).await,
         AuthMethod::TpmIdentity(method) => tpm_identity::log_in(server, method, means).await,
         AuthMethod::Token(method) => token::log_in(server, method, credentials).await,
+    }
+}
+
+/// Asks about what one login would use up, without that login: when it ends, where that is said.
+pub(super) async fn looked_at(server: &Server, method: &AuthMethod, means: &Means) -> Result<Option<Time>, Problem> {
+    match method {
+        AuthMethod::AppRole(method) => approle::looked_at(server, method, means.credentials.as_deref()).await,
+        _ => Ok(None),
     }
 }
 

@@ -3,20 +3,14 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::super::{Grant, Problem, Server, answer, is_success, json, refusal};
+use super::super::{Grant, Problem, Server, answer, is_success, refusal};
+use super::wrapping::{carried, makes_secret_ids, used, wrapped};
 use super::{approle, refused, unreadable};
 use crate::io::read;
-use crate::model::code::Code;
-use crate::model::failure::{Failure, Stage};
 use crate::model::openbao::{AppRole, Once};
-use crate::model::secret::{SecretSource, Token};
-
-/// What to do where nothing comes out of a wrapping token.
-const USED: &str = "it was unwrapped before, has expired, or was never one: find out who used it if it was not this host, and revoke what it \
-                    held; then have a new one made";
+use crate::model::secret::SecretSource;
 
 pub(super) async fn log_in(server: &Server, method: &Once, credentials: Option<&Path>) -> Result<Grant, Problem> {
     match method {
@@ -31,21 +25,12 @@ pub(super) async fn log_in(server: &Server, method: &Once, credentials: Option<&
             Ok(Grant::ours(token, lease, Vec::new()))
         }
         Once::WrappedSecretId(AppRole { mount, role_id, secret_id, .. }) => {
-            let (role, of_role) = (format!("auth/{mount}/role/"), "/secret-id");
-            let is_one = |path: &str| path.starts_with(&role) && (path.ends_with(of_role) || path.ends_with("/custom-secret-id"));
-            let answer = unwrapped(server, secret_id, credentials, &is_one).await?;
+            let answer = unwrapped(server, secret_id, credentials, &|path| makes_secret_ids(mount, path)).await?;
             let secret_id = answer::unwrapped_secret_id(&answer).map_err(|why| server.malformed("sys/wrapping/unwrap", &why))?;
             let role_id = read::token(role_id, credentials).map_err(|why| unreadable(&why))?;
             approle::by(server, mount, role_id, secret_id).await
         }
     }
-}
-
-fn carried(token: Token) -> Result<Token, Problem> {
-    if answer::is_carried_by_a_header(token.expose()) {
-        return Ok(token);
-    }
-    Err(refused("the token holds characters that no token has".to_owned(), "write the plain token into the file"))
 }
 
 /// What a wrapping token holds, once it is known that it was made for that: somebody else may have put his own in its place.
@@ -56,7 +41,7 @@ async fn unwrapped(
     is_expected: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let wrapping = carried(read::token(source, credentials).map_err(|why| unreadable(&why))?)?;
-    let made_by = creation_path(server, &wrapping).await?;
+    let made_by = wrapped(server, &wrapping).await?.made_by;
     if !is_expected(&made_by) {
         let text = format!("the wrapping token was made by {made_by}, which gives nothing to log in with here");
         return Err(refused(
@@ -71,33 +56,4 @@ async fn unwrapped(
         return Ok(answer.body);
     }
     Err(used(&refusal::of_call(path, &answer, &grant.secrets(), server.clock.now())))
-}
-
-#[derive(Deserialize)]
-struct Lookup {
-    creation_path: String,
-}
-
-async fn creation_path(server: &Server, wrapping: &Token) -> Result<String, Problem> {
-    #[derive(serde::Serialize)]
-    struct Body<'a> {
-        token: &'a str,
-    }
-    let path = "sys/wrapping/lookup";
-    let answer = server.post(path, json(&Body { token: wrapping.expose() })?).await.map_err(|why| why.without(&[wrapping.expose()]))?;
-    if !is_success(&answer) {
-        return Err(used(&refusal::of_call(path, &answer, &[wrapping.expose()], server.clock.now())));
-    }
-    let data = answer::data(&answer.body).map_err(|why| server.malformed(path, &why))?;
-    let lookup: Lookup = serde_json::from_value(data).map_err(|_| server.malformed(path, "no creation_path"))?;
-    Ok(lookup.creation_path)
-}
-
-/// A refusal to unwrap; what is the server's matter stays that.
-fn used(problem: &Problem) -> Problem {
-    if problem.failure.code != Code::RoleRefused {
-        return problem.clone();
-    }
-    let text = format!("the wrapping token is of no use: {}", problem.failure.text);
-    Problem::definite(Failure::new(Stage::Issue, Code::WrappingTokenUsed, text).hint(USED))
 }

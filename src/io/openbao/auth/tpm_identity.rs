@@ -47,8 +47,12 @@ fn of_key(name: &str, why: Failure) -> Failure {
     let text = format!("{}: the key of {name} does not sign: {}", why.code, why.text);
     let hint = match why.code {
         Code::PcrChanged => format!(
-            "a change of firmware, boot loader or kernel does this, and so does an attack: find out which; then `omens renew {name} --force` \
-             by another login, or `omens enroll` with a login that is used once"
+            "a change of firmware, boot loader or kernel does this, and so does an attack: find out which; the next run makes {name} anew by the \
+             next login of the list, where that may, and `omens enroll` by a login that is used once"
+        ),
+        Code::TpmReplaced => format!(
+            "if the TPM was cleared or replaced on purpose, `omens reseal --new-tpm`; after that the next run makes {name} anew by the next login \
+             of the list, where that may, and `omens enroll` by a login that is used once"
         ),
         _ => why.hint.unwrap_or_else(|| "see to the TPM".to_owned()),
     };
