@@ -111,7 +111,7 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
     let planned = planned(settings, certificate, &tree, now, period);
     // What waits for its window is not late.
     let committed = tree.live.as_ref().and_then(|live| live.facts.as_ref());
-    let ends = committed.map(|facts| facts.not_after).filter(|_| planned.waits_for.is_none());
+    let ends = committed.map(|facts| facts.not_after).filter(|_| !planned.waits_for_window());
     let deadline = planned.due_at.zip(ends).map(|(due, expires)| Deadline { due, expires, period });
     let moment = Moment { is_due: planned.due, deadline, last_run, is_writable: unwritable.is_none(), now };
     let debt = debt_of(&tree);
@@ -193,6 +193,7 @@ fn warnings(host: &OfHost<'_>, certificate: &Certificate, tree: &Tree) -> Vec<Wa
         let hint = conflict.hint.unwrap_or_default();
         Warning::new(conflict.code, format!("{}; {hint}", conflict.text))
     }));
+    warnings.extend(tree.loose.as_ref().map(|text| Warning::new(Code::Permissions, format!("{text}; the next run sets it right"))));
     warnings.extend(unwritable.map(|text| Warning::new(Code::StateNotWritten, text)));
     warnings.extend(owed_revocations(host, certificate, tree));
     warnings

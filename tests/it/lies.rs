@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::lab::estate::{Estate, Run};
 use crate::lab::hostile::{Health, Hostile, Lie, Listener, Login, RetryAfter, SECRET_ID, TOKEN};
 use crate::lab::pki::pem_blocks;
@@ -306,6 +308,16 @@ fn refused_answers_use_the_budget_up_and_definite_refusals_do_not() {
     assert!(hint.contains("the next request is possible at 20") && hint.contains("`omens unblock web`"), "{hint}");
     estate.force().expect(1, "web", "exhausted");
     assert_eq!(hostile.sign_requests(), 5, "--force counts too");
+    // What plan and status say is what the run did.
+    let next = hint.split_once("the next request is possible at ").unwrap().1.split([' ', ',', ';']).next().unwrap();
+    for arguments in [&["plan"][..], &["status"]] {
+        let waits = &estate.omens(arguments).json["certificates"][0]["waits_for"];
+        assert_eq!((&waits["opens"], &waits["ends"], &waits["why"]), (&next.into(), &Value::Null, &"budget".into()), "{arguments:?}");
+    }
+    for arguments in [&["plan"][..], &["plan", "-v"], &["status"], &["status", "-v"]] {
+        let text = estate.plain(arguments).stdout;
+        assert!(text.contains(&format!("the CA is asked again from {next} on")), "{arguments:?}: {text}");
+    }
 
     let hostile = Hostile::start();
     let estate = hostile.estate();

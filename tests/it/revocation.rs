@@ -77,6 +77,8 @@ fn what_is_replaced_is_revoked_by_a_login_of_its_own_and_what_is_revoked_is_repl
     );
     web.estate.omens(&["revoke", "web", "--serial", &live.to_uppercase(), "--live", "--yes"]).expect(0, "web", "revoked");
     assert_eq!(web.estate.omens(&["plan"]).reasons("web"), ["revoked"]);
+    let status = web.estate.omens(&["status"]);
+    assert_eq!((status.code, &status.cert("web")["healthy"]), (1, &false.into()), "it serves, and it is revoked: {status}");
     let renewed = web.estate.renew();
     renewed.expect(0, "web", "renewed");
 
