@@ -93,8 +93,8 @@ Exit codes:
   2  wrong settings or wrong usage; nothing was attempted";
 
 pub(super) const PLAN: &str = "\
-Reads the settings and what lies on disk, and prints a line for every certificate: whether it is due, and the reason that counts most. \
-What is due comes first. With -v all reasons, in the order in which they count. Changes nothing, asks nobody.";
+Reads the settings and what lies on disk, and prints a line for every certificate: whether it is due, the reason that counts most, \
+and what a run would wait for: its window, or the pause of the budget. What is due comes first. With -v all reasons, in the order in which they count. Changes nothing, asks nobody.";
 
 pub(super) const PLAN_AFTER: &str = "\
 Examples:
@@ -121,7 +121,7 @@ Examples:
   omens status --due nginx        for ExecCondition= of a unit
 
 Exit codes:
-  0  healthy: consumers have what was committed, nothing expired or overdue, nothing waits, the last run was without error
+  0  healthy: consumers have what was committed, nothing revoked, expired, not yet valid or overdue, nothing waits, the last run was without error
   1  not healthy, or the settings are wrong, or a secret that a run needs
   2  wrong settings or usage, or a file that may not be read
 

@@ -4,7 +4,7 @@ use super::arguments::{Command, Status, StatusFormat};
 use super::exit::{FAILED, OK, REFUSED, UNKNOWN};
 use super::services;
 use super::session::Session;
-use super::standing::{self, Of, SHORT, due, reasons};
+use super::standing::{self, Of, SHORT, due, reasons, waits};
 use super::style::Style;
 use crate::config::settings::{Certificate, Faulty, Paths, Remains};
 use crate::io::dir::DiskError;
@@ -123,7 +123,8 @@ fn plan_text(document: &PlanDocument, style: Style, verbose: bool) -> String {
     }
     let mut sorted: Vec<&Planned> = document.certificates.iter().collect();
     sorted.sort_by_key(|planned| (!planned.due, planned.expires, planned.due_at));
-    let whole = |p: &Planned| format!("{}: {} ({})\n", style.name(p.name.as_str()), due(p, style), reasons(&p.reasons));
+    let waits = |p: &Planned| waits(p).map_or_else(String::new, |waits| format!("; {waits}"));
+    let whole = |p: &Planned| format!("{}: {} ({}){}\n", style.name(p.name.as_str()), due(p, style), reasons(&p.reasons), waits(p));
     if verbose {
         return sorted.into_iter().map(whole).collect();
     }
@@ -133,7 +134,7 @@ fn plan_text(document: &PlanDocument, style: Style, verbose: bool) -> String {
         let more = p.reasons.len().saturating_sub(1);
         let others = if more == 0 { String::new() } else { format!(" (and {more} more)") };
         let first = p.reasons.get(..1).map(reasons).unwrap_or_default();
-        format!("{}  {}{pad}  {}{others}\n", style.name(&name), due(p, style), one_line(&first, SHORT))
+        format!("{}  {}{pad}  {}{others}{}\n", style.name(&name), due(p, style), one_line(&first, SHORT), waits(p))
     };
     let lines: String = sorted.iter().map(|planned| line(planned)).collect();
     let is_due = sorted.iter().filter(|planned| planned.due).count();

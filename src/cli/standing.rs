@@ -9,7 +9,7 @@ use crate::model::layout;
 use crate::model::reason::{Reason, ReasonCode};
 use crate::model::span;
 use crate::model::text::one_line;
-use crate::plan::view::{Action, Planned, Standing, StatusDocument};
+use crate::plan::view::{Keeps, Planned, Standing, StatusDocument, Wait};
 
 /// Longer than any text we make; a bound for those we only pass on.
 const LINE: usize = 2000;
@@ -122,7 +122,7 @@ fn what(standing: &Standing, now: Time) -> String {
     // No run makes a link, so that no error of one is about it.
     let by_a_run = telling(standing).is_none_or(|reason| reason.code != ReasonCode::LinkMissing);
     if let Some(last) = standing.last_error.as_ref().filter(|_| !standing.healthy && by_a_run) {
-        let pause = pause(planned, now).filter(|_| planned.action == Action::Issue).map_or(String::new(), |pause| format!("; {pause}"));
+        let pause = waits(planned).map_or(String::new(), |waits| format!("; {waits}"));
         let hint = last.failure.hint.as_ref().map_or(String::new(), |hint| format!("; {hint}"));
         return format!("{}: {}: {}{pause}{hint}", last.failure.stage, last.failure.code, last.failure.text);
     }
@@ -134,15 +134,24 @@ fn what(standing: &Standing, now: Time) -> String {
     }
     match planned.due_at {
         Some(due) if due > now => format!("due in {}", span::about(due.since(now))),
-        Some(_) => "due".to_owned(),
+        Some(_) => waits(planned).map_or_else(|| "due".to_owned(), |waits| format!("due, and {waits}")),
         None => String::new(),
     }
 }
 
-/// That signing requests are sent with pauses, while one lasts.
-fn pause(planned: &Planned, now: Time) -> Option<String> {
-    let next = planned.next_request.filter(|next| *next > now)?;
-    Some(format!("the CA is asked again from {next} on, or at once after `omens unblock {}`", planned.name))
+/// What a run waits for before it does what is due.
+pub(super) fn waits(planned: &Planned) -> Option<String> {
+    let Wait { opens, ends, why } = planned.waits_for?;
+    Some(match why {
+        Keeps::Window => {
+            let ends = ends.map_or(String::new(), |ends| format!(" and ends at {ends}"));
+            format!("waits for its window, which opens at {opens}{ends}")
+        }
+        Keeps::Budget => format!(
+            "five signing requests brought no certificate: the CA is asked again from {opens} on, or at once after `omens unblock {}`",
+            planned.name
+        ),
+    })
 }
 
 pub(super) fn reasons(reasons: &[Reason]) -> String {
@@ -169,16 +178,8 @@ fn whole(standing: &Standing, now: Time, style: Style) -> String {
         text.push_str(&format!(": {generation}, {left} until {expires}, proof {proof}"));
     }
     text.push_str(&format!("\n  {} ({})\n", due(planned, style), reasons(&planned.reasons)));
-    if let Some(window) = &planned.waits_for {
-        text.push_str(&format!(
-            "  {}: waits for its window, which opens at {} and ends at {}\n",
-            style.warn("note"),
-            window.opens,
-            window.ends
-        ));
-    }
-    if let Some(pause) = pause(planned, now) {
-        text.push_str(&format!("  {}: five signing requests brought no certificate: {pause}\n", style.warn("note")));
+    if let Some(waits) = waits(planned) {
+        text.push_str(&format!("  {}: {waits}\n", style.warn("note")));
     }
     if let Some(subject) = &standing.subject {
         text.push_str(&format!("  subject: {}\n  names: {}\n", one_line(subject, LINE), one_line(&standing.names.join(", "), LINE)));

@@ -169,6 +169,18 @@ impl Dir {
         Ok(self.stat(name)?.map(|stat| stat.st_mtime))
     }
 
+    /// The mode bits of the regular file `name`, `None` where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn mode(&self, name: &str) -> Result<Option<u32>, DiskError> {
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(Some(stat.st_mode & 0o7777)),
+            Ok(_) | Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(DiskError::new("look at", self.join(name), errno)),
+        }
+    }
+
     /// Mode bits and owner of this directory itself.
     ///
     /// # Errors

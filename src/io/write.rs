@@ -2,16 +2,19 @@
 //! It never follows a link, never rewrites a file in place and never removes what it was not asked to.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which files are changed")]
 
+mod mode;
 mod wipe;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::dir::{Dir, DiskError, Kind};
 use crate::model::anchor::hex;
+use mode::give;
+pub use mode::set_mode;
 pub use wipe::wipe;
 
 /// Who owns a new file, where that is not simply us.
@@ -72,13 +75,6 @@ pub fn make_dir(parent: &Dir, name: &str, mode: u32, owner: Ownership) -> Result
         give(&dir, mode, other).map_err(|errno| DiskError::new("set mode and owner of", parent.join(name), errno))?;
     }
     Ok((dir, made))
-}
-
-/// Mode first: with CAP_CHOWN alone a chmod after the chown fails ([Owners](crate::io#owners)).
-fn give(fd: impl std::os::fd::AsFd + Copy, mode: u32, owner: Ownership) -> Result<(), Errno> {
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(mode))?;
-    let (uid, gid) = (owner.uid.map(Uid::from_raw), owner.gid.map(Gid::from_raw));
-    if owner == Ownership::default() { Ok(()) } else { rustix::fs::fchown(fd, uid, gid) }
 }
 
 /// Writes a file that must not exist yet and flushes it; its directory is the caller's to flush.

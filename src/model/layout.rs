@@ -38,6 +38,8 @@ pub const CHAIN: &str = "chain.pem";
 pub const FULLCHAIN: &str = "fullchain.pem";
 /// The private key: PKCS#8 PEM.
 pub const KEY: &str = "key.pem";
+/// The mode of what holds a private key in the state directory.
+pub const SECRET_MODE: u32 = 0o600;
 /// The private key, sealed (`model::sealed`); in place of [`KEY`] in the state directory.
 pub const SEALED_KEY: &str = "key.sealed";
 /// A private key that stays in its TPM (`model::resident`); in place of [`KEY`] in the state directory.

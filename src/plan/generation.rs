@@ -2,6 +2,7 @@
 
 pub mod container;
 mod published;
+mod rest;
 
 use std::borrow::Cow;
 
@@ -53,6 +54,8 @@ pub struct Kept {
     pub condition: Condition,
     /// What was noted when it was staged.
     pub meta: Option<Meta>,
+    /// Why others than its owner may read its key where that rests, in words.
+    pub loose: Option<String>,
     files: Files,
 }
 
@@ -87,6 +90,7 @@ impl Kept {
                 (keep, key) = (other, file(&dir, other.file())?);
             }
         }
+        let loose = key.as_ref().map_or(Ok(None), |_| rest::loose(&dir, keep.file()))?;
         let (cert, chain, fullchain) = (public(&dir, layout::CERT)?, chain_in(&dir)?, public(&dir, layout::FULLCHAIN)?);
         let has_chain = chain.is_some();
         let chain = chain.unwrap_or_default();
@@ -106,11 +110,21 @@ impl Kept {
             Some(Err(why)) => Condition::Unreadable(format!("{}: {why}", dir.join(layout::CERT).display())),
             Some(Ok(facts)) => files.condition(meta.as_ref(), name, generation, keep, &facts.spki),
         };
-        Ok(Self { generation, keep, sealed_as, sealed, facts: facts.and_then(Result::ok), condition, meta, files })
+        Ok(Self { generation, keep, sealed_as, sealed, facts: facts.and_then(Result::ok), condition, meta, loose, files })
     }
 
     fn unusable(generation: Generation, condition: Condition, meta: Option<Meta>) -> Self {
-        Self { generation, keep: Keep::File, sealed_as: None, sealed: None, facts: None, condition, meta, files: Files::default() }
+        Self {
+            generation,
+            keep: Keep::File,
+            sealed_as: None,
+            sealed: None,
+            facts: None,
+            condition,
+            meta,
+            loose: None,
+            files: Files::default(),
+        }
     }
 
     /// The leaf's PEM.

@@ -1,7 +1,7 @@
 //! When a process that goes on (`omens run`) looks at a certificate again: when it is due, when its window opens, and, where a run could not
 //! renew it and it ends before the next tick, within the budget's pauses. Pure.
 
-use super::planned::{Action, Planned};
+use super::planned::{Action, Keeps, Planned};
 use crate::model::clock::Time;
 
 /// Between two tries, this part of what is left, like the pauses of the budget.
@@ -29,8 +29,8 @@ pub fn wakes(planned: &[Planned], now: Time) -> Vec<Wake> {
 
 fn wake(planned: &Planned, now: Time) -> Option<Wake> {
     let later = |at: Time| Some(Wake { at, ends: None }).filter(|wake| wake.at > now);
-    if let Some(opening) = &planned.waits_for {
-        return later(opening.opens);
+    if let Some(window) = planned.waits_for.filter(|wait| wait.why == Keeps::Window) {
+        return later(window.opens);
     }
     if planned.action == Action::Nothing {
         return planned.due_at.and_then(later);
@@ -47,7 +47,7 @@ fn wake(planned: &Planned, now: Time) -> Option<Wake> {
 mod tests {
     use super::*;
     use crate::model::name::{CertName, Generation};
-    use crate::model::window::Opening;
+    use crate::plan::planned::Wait;
 
     fn at(seconds: i64) -> Time {
         Time::from_unix(1_800_000_000 + seconds)
@@ -84,7 +84,7 @@ mod tests {
             let expected = expected.map(|(wake, ends): (i64, Option<i64>)| Wake { at: at(wake), ends: ends.map(at) });
             assert_eq!(wake(&planned, at(0)), expected, "{what}");
             // Nothing is done outside of a window: it is looked at when that opens.
-            let waits = Planned { waits_for: Some(Opening { opens: at(777), ends: at(999) }), ..planned };
+            let waits = Planned { waits_for: Some(Wait { opens: at(777), ends: Some(at(999)), why: Keeps::Window }), ..planned };
             assert_eq!(wake(&waits, at(0)), Some(Wake { at: at(777), ends: None }), "{what}");
         }
     }

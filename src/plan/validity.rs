@@ -19,7 +19,7 @@ pub fn time_reason(renewal: &Renewal<'_>, facts: &Facts, now: Time) -> Option<Re
         return Some(Reason::new(ReasonCode::NotYetValid, format!("valid only from {}; is this host's clock right?", facts.not_before)));
     }
     let left = || format!("{} left until {}", span::about(facts.not_after.since(now)), facts.not_after);
-    (now >= due).then(|| Reason::new(ReasonCode::InWindow, format!("due since {due}, {}", left())))
+    (now >= due).then(|| Reason::new(ReasonCode::InWindow, format!("due since {due} by its lifetime, {}", left())))
 }
 
 /// The reason to leave a certificate alone.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::inventory::{Inventory, StateFile, Tree};
 use super::login;
 use super::logins::{self, Needs};
-pub use super::planned::{Action, Planned};
+pub use super::planned::{Action, Keeps, Planned, Wait};
 use super::planned::{planned, strange};
 pub use super::standing::Standing;
 use super::standing::{OfHost, standing};

@@ -78,7 +78,10 @@ pub fn early(windows: &Windows, renewal: &Renewal<'_>, live: Life, staged: Optio
     (due < next.ends && !renewed).then(|| {
         Reason::new(
             ReasonCode::InWindow,
-            format!("due at {due}, before the next window ends at {}; this one ends at {}", next.ends, this.ends),
+            format!(
+                "due at {due} by its lifetime, before its next window ends at {}; the one that is open ends at {}",
+                next.ends, this.ends
+            ),
         )
     })
 }

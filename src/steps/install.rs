@@ -60,6 +60,7 @@ fn entries(settings: &Arc<Settings>, certificate: &Certificate, report: &mut Cer
     for install in &certificate.install {
         dirs.push(open(install)?);
     }
+    report.warnings.extend(certificate.install.iter().zip(&dirs).filter_map(|(install, dir)| open_to_others(install, dir)));
     let mut changed = false;
     for (install, dir) in certificate.install.iter().zip(&dirs) {
         changed |= entry(&place, install, dir, report)?;
@@ -86,6 +87,17 @@ fn open(install: &Install) -> Result<Dir, Failure> {
         return Err(Failure::new(Stage::Publish, Code::Unwritable, why).hint("nothing was changed"));
     }
     Ok(dir)
+}
+
+/// A directory in which others may exchange the key that a service reads.
+fn open_to_others(install: &Install, dir: &Dir) -> Option<Warning> {
+    let (mode, ..) = dir.owner().ok()?;
+    let holds_key = install.files.iter().any(|(part, _)| part.holds_key());
+    let path = install.dir.display();
+    let text = format!(
+        "{path} may be written by others (mode {mode:04o}), who can put another key and certificate in the place of these: chmod go-w {path}"
+    );
+    (holds_key && mode & 0o022 != 0).then(|| Warning::new(Code::Permissions, text))
 }
 
 fn entry(place: &Place, install: &Install, dir: &Dir, report: &mut CertReport) -> Result<bool, Failure> {

@@ -16,8 +16,7 @@ use omens::model::name::{CertName, Generation};
 use omens::model::reason::{Reason, ReasonCode};
 use omens::model::report::{CertReport, Debt, Report, RunError, SettingsError};
 use omens::model::state::{self, Begun, DebtState, KeyRefused, LastError, Proof, Proven, State, ToRevoke, UnderWay};
-use omens::model::window::Opening;
-use omens::plan::view::{Action, End, PlanDocument, Planned, Standing, StatusDocument};
+use omens::plan::view::{Action, End, Keeps, PlanDocument, Planned, Standing, StatusDocument, Wait};
 use omens::steps::notify;
 
 fn at(second: i64) -> Time {
@@ -94,7 +93,7 @@ fn planned() -> Planned {
         expires: Some(at(86_340)),
         reasons: vec![Reason::new(ReasonCode::Debt, "gen-3 was issued but not taken up")],
         action: Action::Settle(Generation(3)),
-        waits_for: Some(Opening { opens: at(60_000), ends: at(70_000) }),
+        waits_for: Some(Wait { opens: at(60_000), ends: Some(at(70_000)), why: Keeps::Window }),
         next_request: None,
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::lab::estate::{Estate, Run};
 use crate::lab::hostile::{Health, Hostile, Lie, Listener, Login, RetryAfter, SECRET_ID, TOKEN};
 use crate::lab::pki::pem_blocks;
@@ -130,7 +132,7 @@ fn an_answer_that_is_none_leaves_the_old_certificate_serving() {
         (Lie::Status(404), &["issue/role-refused", "issue/permission-denied", "issue/server-error", "issue/answer-malformed"], 1),
         (Lie::Sealed, &["issue/server-sealed"], 1),
         (Lie::SealedHtml, SERVER, 2),
-        (Lie::TokenDenied, &["issue/login-refused", "issue/permission-denied"], 2),
+        (Lie::TokenDenied, &["issue/login-refused", "issue/permission-denied"], 1),
         (Lie::PolicyDenied, &["issue/permission-denied"], 1),
         (Lie::RoleRefused, &["issue/role-refused"], 1),
         (Lie::Echo, &["issue/role-refused"], 1),
@@ -306,6 +308,16 @@ fn refused_answers_use_the_budget_up_and_definite_refusals_do_not() {
     assert!(hint.contains("the next request is possible at 20") && hint.contains("`omens unblock web`"), "{hint}");
     estate.force().expect(1, "web", "exhausted");
     assert_eq!(hostile.sign_requests(), 5, "--force counts too");
+    // What plan and status say is what the run did.
+    let next = hint.split_once("the next request is possible at ").unwrap().1.split([' ', ',', ';']).next().unwrap();
+    for arguments in [&["plan"][..], &["status"]] {
+        let waits = &estate.omens(arguments).json["certificates"][0]["waits_for"];
+        assert_eq!((&waits["opens"], &waits["ends"], &waits["why"]), (&next.into(), &Value::Null, &"budget".into()), "{arguments:?}");
+    }
+    for arguments in [&["plan"][..], &["plan", "-v"], &["status"], &["status", "-v"]] {
+        let text = estate.plain(arguments).stdout;
+        assert!(text.contains(&format!("the CA is asked again from {next} on")), "{arguments:?}: {text}");
+    }
 
     let hostile = Hostile::start();
     let estate = hostile.estate();

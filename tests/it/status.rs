@@ -1,5 +1,6 @@
 //! What `status`, `plan` and the audit say of a host nobody renews, of links that are gone, and of a run that is under way.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -37,6 +38,56 @@ fn a_certificate_that_nobody_renews_is_overdue_everywhere() {
     estate.renew().expect(0, "web", "renewed");
     let status = estate.omens(&["status"]);
     assert_eq!((status.code, &status.cert("web")["overdue"]), (0, &false.into()), "{status}");
+}
+
+#[test]
+fn what_others_may_exchange_or_read_is_not_healthy_and_the_next_run_closes_it() {
+    if !rustix::process::geteuid().is_root() {
+        return crate::skipped("needs root (files of another user)");
+    }
+    let (_hostile, estate) = issued();
+    let mode = |path: &Path, mode: u32| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let nobody = |path: &Path| std::os::unix::fs::chown(path, Some(65_534), None).unwrap();
+    type Row<'a> = (&'a str, std::path::PathBuf, &'a dyn Fn(&Path), &'a str);
+    let (run, key) = (estate.run_dir().join("web"), estate.state().join("certs/web/gen-1/key.pem"));
+    let rows: [Row; 5] = [
+        ("a directory of somebody else", run.clone(), &nobody, "belongs to the user 65534, expected 0"),
+        ("a generation of somebody else", run.join("gen-1"), &nobody, "belongs to the user 65534, expected 0"),
+        ("a generation that others may write", run.join("gen-1"), &|path| mode(path, 0o777), "may be written by others: mode 0777"),
+        ("a key that others may read", run.join("gen-1/key.pem"), &|path| mode(path, 0o644), "mode 0644, expected user 0"),
+        ("a key that others may read where it rests", key.clone(), &|path| mode(path, 0o644), "key.pem has mode 0644, expected 0600"),
+    ];
+    for mend in [&["renew", "--all"][..], &["restore"]] {
+        for (what, path, loosen, words) in &rows {
+            // What lies in the state directory is not what `restore` writes to.
+            if mend == ["restore"] && *path == key {
+                continue;
+            }
+            let before = std::fs::metadata(path).unwrap();
+            loosen(path);
+            let status = estate.omens(&["status"]);
+            assert_eq!((status.code, healthy(&status, "web")), (1, false), "{what}: {status}");
+            let text = estate.plain(&["status", "-v"]).stdout;
+            assert!(text.contains(words) && !text.contains("differs from what is committed"), "{what}: {text}");
+            assert_eq!(estate.omens(mend).code, 0, "{what}");
+            let status = estate.omens(&["status"]);
+            assert_eq!((status.code, healthy(&status, "web")), (0, true), "{what}: {status}");
+            let after = std::fs::metadata(path).unwrap();
+            assert_eq!((after.mode(), after.uid()), (before.mode(), before.uid()), "{what}");
+        }
+    }
+}
+
+#[test]
+fn install_says_where_others_may_exchange_what_it_makes() {
+    let (_hostile, estate) = issued();
+    let estate = with_links(estate, "link");
+    let dir = estate.dir.join("consumer");
+    for (mode, is_said) in [(0o755, false), (0o777, true), (0o775, true)] {
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(mode)).unwrap();
+        let run = estate.omens(&["install"]);
+        assert_eq!((run.code, warned(&run, "permissions")), (0, is_said), "{mode:o}: {run}");
+    }
 }
 
 /// A host with a consumer's directory of links.

@@ -27,7 +27,12 @@ fn what_is_due_waits_for_its_window_unless_a_person_says_otherwise() {
     let status = estate.omens(&["status"]);
     let waits = &status.json["certificates"][0]["waits_for"];
     assert!(waits["opens"].as_str() < waits["ends"].as_str() && waits["opens"].is_string(), "{status}");
-    assert!(estate.plain(&["status", "-v"]).stdout.contains("waits for its window, which opens at"));
+    assert_eq!((&waits["why"], &estate.omens(&["plan"]).json["certificates"][0]["waits_for"]), (&"window".into(), waits));
+    for arguments in [&["status", "-v"][..], &["plan"], &["plan", "-v"]] {
+        let text = estate.plain(arguments).stdout;
+        let opens = format!("waits for its window, which opens at {}", waits["opens"].as_str().unwrap());
+        assert!(text.contains(&opens), "{arguments:?}: {text}");
+    }
     assert_eq!(estate.omens(&["renew", "--all", "--ignore-window"]).expect(0, "web", "renewed").cert("web")["generation"], 1);
     // What a boot takes away is given back at any time.
     std::fs::remove_dir_all(estate.run_dir().join("web")).unwrap();

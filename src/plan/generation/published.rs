@@ -3,6 +3,7 @@
 use super::{Kept, container, key_mode, key_of_pem};
 use crate::config::service::Rendered;
 use crate::config::settings::{Container, Owner};
+use crate::io::account::own_user;
 use crate::io::dir::{Buffer, Content, Dir, DiskError, Glance};
 use crate::model::key::Keep;
 use crate::model::layout;
@@ -38,11 +39,27 @@ pub(in crate::plan) fn difference(
             return Ok(Some(format!("{} is gone", published.join(&file.name).display())));
         }
     }
-    let (mode, ..) = published.owner()?;
-    if mode & 0o022 != 0 {
-        return Ok(Some(format!("{} may be written by others: mode {mode:04o}", published.path().display())));
+    if let Some(text) = exchangeable(published, published, expected.owner)? {
+        return Ok(Some(text));
     }
     contents_differ(published, kept, expected, buffer)
+}
+
+/// Why somebody else could exchange what lies in a directory of a certificate's in the run tree: who writes the run directory is who should
+/// own it, or whom the settings let in.
+fn exchangeable(dir: &Dir, published: &Dir, owner: Owner) -> Result<Option<String>, DiskError> {
+    let (mode, found, _) = dir.owner()?;
+    let path = dir.path().display();
+    if mode & 0o022 != 0 {
+        return Ok(Some(format!("{path} may be written by others: mode {mode:04o}")));
+    }
+    let expected = match (owner.uid.filter(|_| owner.gid.is_none()), published.child("..")?) {
+        (Some(named), _) => named,
+        (None, Some(run)) => run.owner()?.1,
+        (None, None) => return Ok(None),
+    };
+    let text = || format!("{path} belongs to the user {found}, expected {expected}: its owner can exchange what lies in it");
+    Ok((found != expected).then(text))
 }
 
 /// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
@@ -59,6 +76,9 @@ fn contents_differ(published: &Dir, kept: &Kept, expected: Expected<'_>, buffer:
     let Some(dir) = published.child(&name)? else {
         return Ok(Some(format!("{} is gone", published.join(&name).display())));
     };
+    if let Some(text) = exchangeable(&dir, published, owner)? {
+        return Ok(Some(text));
+    }
     // In clear a sealed key lies in memory or not at all (swap/ondisk.md, "Sealing").
     if kept.keep.is_only_in_memory() && !dir.is_memory_backed()? {
         return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
@@ -70,16 +90,18 @@ fn contents_differ(published: &Dir, kept: &Kept, expected: Expected<'_>, buffer:
         }
     }
     let Some(key) = kept.wants_key().then(|| dir.read(layout::KEY)).transpose()? else { return Ok(None) };
-    let Some(key) = key.filter(|key| mode_is_right(key.as_glance(), owner) && kept.is_key(&key.bytes)) else {
-        return Ok(differs(layout::KEY));
-    };
+    let Some(key) = key.filter(|key| kept.is_key(&key.bytes)) else { return Ok(differs(layout::KEY)) };
+    let open_to_others = |file: &str, found: Glance<'_>| format!("{} {}", dir.join(file).display(), access(found, owner));
+    if !mode_is_right(key.as_glance(), owner) {
+        return Ok(Some(open_to_others(layout::KEY, key.as_glance())));
+    }
     if kept.keep == Keep::Resident {
         return Ok(None);
     }
     let combined = dir.glance(layout::COMBINED, buffer)?;
-    let right = combined.is_some_and(|found| kept.is_combined(found.bytes, &key.bytes) && mode_is_right(found, owner));
-    if !right {
-        return Ok(differs(layout::COMBINED));
+    let Some(combined) = combined.filter(|found| kept.is_combined(found.bytes, &key.bytes)) else { return Ok(differs(layout::COMBINED)) };
+    if !mode_is_right(combined, owner) {
+        return Ok(Some(open_to_others(layout::COMBINED, combined)));
     }
     for container in containers {
         if let Some(text) = container_differs(&dir, container, kept, &key, owner)? {
@@ -94,13 +116,26 @@ fn container_differs(dir: &Dir, wanted: &Container, kept: &Kept, key: &Content, 
     let path = dir.join(file);
     let Some(found) = dir.read(file)? else { return Ok(Some(format!("{} is gone", path.display()))) };
     if !mode_is_right(found.as_glance(), owner) {
-        return Ok(Some(format!("{} has another owner or mode than the key", path.display())));
+        return Ok(Some(format!("{} {}", path.display(), access(found.as_glance(), owner))));
     }
     Ok(match container::is_right(wanted, &found.bytes, kept, &key.bytes) {
         Ok(true) => None,
         Ok(false) => Some(format!("{} differs from what is committed, or has another password", path.display())),
         Err(why) => Some(format!("{} cannot be looked into: {}", path.display(), why.text)),
     })
+}
+
+/// Who may read a file, and who should.
+fn access(found: Glance<'_>, owner: Owner) -> String {
+    format!(
+        "is of user {}, group {} and mode {:04o}, expected user {}, group {} and mode {:04o}",
+        found.uid,
+        found.gid,
+        found.mode,
+        owner.uid.unwrap_or_else(own_user),
+        owner.gid.unwrap_or(found.gid),
+        key_mode(owner.gid),
+    )
 }
 
 fn mode_is_right(content: Glance<'_>, owner: Owner) -> bool {
@@ -132,7 +167,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::account::{own_group, own_user};
+    use crate::io::account::own_group;
 
     #[test]
     fn a_key_is_right_for_those_whom_the_settings_name_and_for_us_where_they_name_nobody() {

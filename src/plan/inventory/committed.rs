@@ -37,6 +37,9 @@ pub(super) fn committed(
     withdraw(tree, &marked);
     choose_debt(tree, var)?;
     tree.live.iter_mut().chain(&mut tree.debt).for_each(|kept| keys.judge(kept));
+    tree.loose = tree.live.iter().chain(&tree.debt).find_map(|kept| kept.loose.clone());
+    // Opening its place puts that right, as it removes what was left half-made.
+    tree.leftovers |= tree.loose.is_some();
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::foreign::{refuse_foreign, run_root};
-use super::leftovers::clean;
+use super::leftovers::{clean, close_to_others};
 use super::site::{Site, directory_owner};
 use super::trust::{self, Announced, Trust};
 use super::withdrawn;
@@ -167,6 +167,7 @@ impl Place {
             write::sync(&trees.certs)?;
         }
         clean(&var)?;
+        close_to_others(&var)?;
         withdrawn::clean(&var)?;
         run_directory(&trees.run, name, certificate.owner)?;
         Ok(Self { trees: trees.clone(), index })
