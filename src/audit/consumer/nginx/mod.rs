@@ -127,7 +127,8 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
     let version = package::version(source.view(), &["nginx", "nginx-core", "nginx-light", "nginx-full", "nginx-extras", "nginx-common"]);
     // A file of another name may hold one block of the whole.
     let named = main.file_name().is_some_and(|name| name == MAIN_NAME) || matches!(source, Source::Dump(..));
-    let extended = part || list.iter().any(module::is_of_others) || hides_modules(source.view(), prefix) || !(named || has("events"));
+    let seen_whole = named || has("events");
+    let extended = part || list.iter().any(module::is_of_others) || hides_modules(source.view(), prefix) || !seen_whole;
     let build = check::Build { extended, version, shapes: shapes::Shapes::new() };
     let whole = has("http") || has("stream") || has("mail") || has("events");
     // Of some lines alone nobody knows where they are included.
@@ -137,7 +138,10 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
         (false, false) => "",
     };
     check::block(&list, shapes::Place::outermost(context), &build, findings);
-    unloaded(source.view(), prefix, &list, findings);
+    // What includes a part may load its module.
+    if seen_whole {
+        unloaded(source.view(), prefix, &list, findings);
+    }
     if whole && named && !has("events") && !has("include") {
         let draft = NewFinding::at(&lints::BLOCK_ABSENT, Target::new("nginx", "events"), Location::file(main));
         findings.add(draft.expected("a block events").found("none"));
