@@ -9,6 +9,10 @@ use crate::model::name::Generation;
 /// ([Owners and modes](crate::steps::swap#owners-and-modes)).
 pub(super) fn close_to_others(var: &Dir) -> Result<(), DiskError> {
     for generation in var.names()?.iter().filter(|name| Generation::parse(name).is_some()) {
+        // A stray file by such a name is somebody else's.
+        if var.kind(generation)? != Some(Kind::Directory) {
+            continue;
+        }
         let Some(dir) = var.child(generation)? else { continue };
         for file in [layout::KEY, layout::SEALED_KEY, layout::RESIDENT_KEY] {
             if dir.mode(file)?.is_some_and(|mode| mode & 0o077 != 0) {
