@@ -1,6 +1,7 @@
 //! One generation as it lies in the state directory, and whether what consumers read equals it. Only reads.
 
 pub mod container;
+mod leaf;
 mod published;
 mod rest;
 
@@ -22,6 +23,8 @@ use crate::model::name::{CertName, Generation};
 use crate::model::resident::ResidentKeyFile;
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::{Material, PlainKey};
+pub use leaf::leaf;
+use leaf::leaf_of;
 pub(super) use published::difference;
 pub use published::{Expected, files_differ};
 
@@ -171,20 +174,6 @@ impl Kept {
         }
         files
     }
-}
-
-/// What the certificate of a generation says, where it parses; its key is not asked for.
-///
-/// # Errors
-/// Only where reading itself fails, such as for lack of permission.
-pub fn leaf(certificate: &Dir, generation: Generation) -> Result<Option<Facts>, DiskError> {
-    let Some(dir) = certificate.child(&generation.to_string())? else { return Ok(None) };
-    Ok(public(&dir, layout::CERT)?.and_then(|bytes| leaf_of(&bytes)).and_then(|der| Facts::parse(&der).ok()))
-}
-
-/// The first certificate of one of our own PEM files.
-fn leaf_of(bytes: &[u8]) -> Option<Vec<u8>> {
-    pem::first(bytes).or_else(|| certificates(bytes).into_iter().next())
 }
 
 /// A file of a generation. What is there and is no file of ours (a directory, a pipe, a link) makes the generation unreadable; only
