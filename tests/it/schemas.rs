@@ -247,6 +247,16 @@ fn adoptable() -> std::path::PathBuf {
     root
 }
 
+/// What every document of a command has, whatever became of it.
+#[track_caller]
+pub fn says_how_it_ended(document: &Value, code: i32) {
+    for key in ["started", "finished"] {
+        assert!(document[key].as_str().is_some_and(|time| time.ends_with('Z')), "{key}: {document}");
+    }
+    assert_eq!(document["exit"], code, "{document}");
+    assert!(document.get("error").is_some() && document["errors"].is_array(), "{document}");
+}
+
 #[test]
 fn what_init_and_the_audit_print_has_one_shape_at_every_exit_code() {
     let (host, empty) = (adoptable(), place::directory("nothing-to-adopt"));
@@ -267,6 +277,7 @@ fn what_init_and_the_audit_print_has_one_shape_at_every_exit_code() {
         let output = run(command, Duration::from_secs(60));
         let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
         assert_eq!(output.code, code, "{arguments:?}: {document}");
+        says_how_it_ended(&document, code);
         assert_eq!(Validator::faults(&schema(name), &document), Vec::<String>::new(), "{arguments:?}: {document}");
         assert_eq!(document["schema"], format!("omens.{name}/1"), "{arguments:?}");
         assert_eq!(document["error"]["text"].is_string(), code == 2, "{arguments:?}: {document}");
@@ -281,6 +292,7 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
     let at = |name: &str| dir.join(name).display().to_string();
     std::fs::write(dir.join("omens.toml"), "[host]\nnme = 1\n").unwrap();
     std::fs::write(dir.join("bad.json"), "{").unwrap();
+    std::fs::write(dir.join("report.json"), include_str!("../../fixtures/documents/chain-audit.json")).unwrap();
     let gone = at("gone");
     // A host with something to take over.
     let (ca, key) = (Ca::root("Eye of Thundera", CaKeys::Ec), ec_key());
@@ -297,6 +309,9 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         (&["chain-audit", "--no-config", "--root", &gone][..], "chain-audit", 2),
         (&["chain-audit", "--fail-on", "x"], "chain-audit", 2),
         (&["chain-audit", "merge", &at("bad.json")], "chain-audit", 2),
+        (&["chain-audit", "--no-config", "--root", &host, "--fail-on", "none"], "chain-audit", 0),
+        (&["chain-audit", "merge", &at("report.json")], "chain-audit", 0),
+        (&["probe", "127.0.0.1:1"], "probe", 1),
         (&["probe", "x"], "probe", 2),
         (&["probe", "127.0.0.1:1", "--cert", &gone], "probe", 2),
         (&["check-config", "--foo"], "check-config", 2),
@@ -328,6 +343,7 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         let output = run(command, Duration::from_secs(60));
         let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
         assert_eq!(output.code, code, "{arguments:?}: {document}");
+        says_how_it_ended(&document, code);
         fits(name, &document);
         is_described(&document, &output.stderr);
         // What a run reports lists certificates; no other document becomes one of those where nothing was attempted.
