@@ -310,7 +310,7 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         (&["chain-audit", "--fail-on", "x"], "chain-audit", 2),
         (&["chain-audit", "merge", &at("bad.json")], "chain-audit", 2),
         (&["chain-audit", "--no-config", "--root", &host, "--fail-on", "none"], "chain-audit", 0),
-        (&["chain-audit", "merge", &at("report.json")], "chain-audit", 0),
+        (&["chain-audit", "merge", &at("report.json")], "chain-audit", 1),
         (&["probe", "127.0.0.1:1"], "probe", 1),
         (&["probe", "x"], "probe", 2),
         (&["probe", "127.0.0.1:1", "--cert", &gone], "probe", 2),
