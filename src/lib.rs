@@ -93,6 +93,7 @@
 //! | fallback | the generation that is published again where the new one is not deployed |
 //! | revert | publish the fallback again, by itself; a *rollback* is the same asked for by a person |
 //! | withdrawn | must never be published again |
+//! | waiver | a person's word that a finding is lived with until a day; a suppression in SARIF, a skipped case in JUnit |
 //! | due | to be worked on in this run, for a reason that `plan` prints |
 //! | budget | the signing requests that a certificate may still send |
 //! | gate | everything that an answer has to pass before it is staged |

@@ -79,11 +79,8 @@ impl Waivers {
             unused.retain(|read| !std::ptr::eq(*read, found));
             let Read { waiver, until } = found;
             let reason = one_line(&waiver.reason, text::SERVER_TEXT);
-            if now < *until {
-                finding.waived = Some(Waived { reason, until: *until });
-            } else {
-                finding.evidence.push(format!("a waiver for it ended on {until}: {reason}"));
-            }
+            finding.waived = Some(Waived { reason, until: *until });
+            finding.end_waiver(now);
         }
         document.summary = Summary::of(&document.findings);
         // Not a fault where one file serves many hosts.

@@ -53,7 +53,8 @@ pub struct ChainAudit {
     /// Judge as if it were this time (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Time>,
-    /// Findings that are lived with: they do not count for --fail-on until each one's end
+    /// Findings that are lived with: they do not count for --fail-on until each one's end [default: /etc/omens/waivers.toml of the host
+    /// that is looked at; with --root and --no-config none]
     #[arg(long, value_name = "FILE")]
     pub waivers: Option<PathBuf>,
     /// Print the id, severity and title of every finding there can be

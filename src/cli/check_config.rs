@@ -57,6 +57,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     let examined = settings.as_ref().map(examine).unwrap_or_default();
     warnings.extend(settings.as_ref().and_then(|settings| services::no_systemd(settings, &View::host())));
     warnings.extend(settings.as_ref().map(key_kinds::warnings).unwrap_or_default());
+    warnings.extend(settings.as_ref().and_then(no_revoke_login));
     let period = scheduler::period(&View::host()).unwrap_or(scheduler::EVERY);
     warnings.extend(settings.as_ref().and_then(|settings| scheduler::too_seldom(settings, period)));
     let checks = settings.filter(|_| arguments.online).map(|settings| ask(session, &settings));
@@ -106,6 +107,16 @@ fn examine(settings: &Settings) -> Vec<Check> {
         return Vec::new();
     }
     runtime().map(|runtime| runtime.block_on(services::examine(settings))).unwrap_or_default()
+}
+
+/// Certificates whose predecessors are to be revoked, and nobody may.
+fn no_revoke_login(settings: &Settings) -> Option<Warning> {
+    let asks =
+        settings.certificates.iter().filter(|certificate| certificate.revoke_replaced).map(|certificate| certificate.name().as_str());
+    let asks: Vec<&str> = asks.filter(|_| settings.openbao.revoke_login.is_empty()).collect();
+    let text = || format!("revoke_replaced = true of {}, and there is no openbao.revoke_login: nothing is revoked", asks.join(", "));
+    let hint = "set openbao.revoke_login to a login of its own that may use MOUNT/revoke and nothing else, or take revoke_replaced out";
+    (!asks.is_empty()).then(|| Warning::new(Code::NotRevoked, text()).hint(hint))
 }
 
 /// Roots that the settings drop while something on this host still serves a certificate that ends there.

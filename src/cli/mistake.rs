@@ -100,7 +100,7 @@ impl Mistake<'_> {
             );
         }
         let meant = match self.commands_with(option).as_slice() {
-            _ if is_outside => "what the command is divided into does not take it; ".to_owned(),
+            _ if is_outside => "its subcommand does not take it; ".to_owned(),
             _ if !best.is_empty() => format!("did you mean {best}? "),
             [] => String::new(),
             commands => format!("it is an option of {}, and stands behind that; ", commands.join(", ")),

@@ -148,8 +148,8 @@ impl Draft {
 
 /// The certificates that logins show.
 fn identities(openbao: Option<&OpenBao>) -> Vec<CertName> {
-    let logins = openbao.map(|openbao| openbao.login.as_slice()).unwrap_or_default();
-    logins.iter().filter_map(AuthMethod::identity).map(|identity| identity.certificate.clone()).collect()
+    let logins = openbao.into_iter().flat_map(|openbao| openbao.login.iter().chain(&openbao.revoke_login));
+    logins.filter_map(AuthMethod::identity).map(|identity| identity.certificate.clone()).collect()
 }
 
 /// Logins that show a certificate which no entry is about.

@@ -35,7 +35,11 @@ pub fn check(findings: &mut Findings<'_>, facts: &Facts, of: &str) {
     }
     for (name, whose) in [(&facts.subject, "subject"), (&facts.issuer, "issuer")] {
         if name.has_empty_part {
-            findings.add(&audit::NAME_EMPTY_PART, "an attribute in every part", format!("a part without any in the {whose}{of}"));
+            findings.add(
+                &audit::NAME_EMPTY_PART,
+                "an attribute in every RelativeDistinguishedName",
+                format!("an empty one in the {whose}{of}"),
+            );
         }
     }
     if facts.unique_ids {

@@ -171,6 +171,15 @@ pub struct Finding {
     pub waived: Option<Waived>,
 }
 
+impl Finding {
+    /// Lets it count again where its waiver is over at this time.
+    pub fn end_waiver(&mut self, at: Time) {
+        if let Some(waived) = self.waived.take_if(|waived| waived.until <= at) {
+            self.evidence.push(format!("a waiver for it ended on {}: {}", waived.until, waived.reason));
+        }
+    }
+}
+
 /// Why a finding is lived with, and how long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waived {

@@ -19,10 +19,10 @@ use crate::model::code::Code;
 use crate::model::entry::Outcome;
 use crate::model::failure::{Stage, Warning};
 use crate::model::key::Keep;
-use crate::model::name::{CertName, Generation};
+use crate::model::name::Generation;
 use crate::model::pcr;
 use crate::model::report::Debt;
-use crate::model::state::{LastError, Proof, UnderWay};
+use crate::model::state::{LastError, Proof, ToRevoke, UnderWay};
 
 /// What sealing cannot do (README, "Threat model").
 const KEEP_BEYOND: &str = "while it is in use a sealed key is in clear in memory: in the run directory, in its consumer and for a moment in \
@@ -145,7 +145,7 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
         last_error: health::last_error(&tree, &moment).cloned(),
         last_run,
         copies: copies(&certificate.install),
-        warnings: warnings(certificate.name(), &tree, unwritable),
+        warnings: warnings(host, certificate, &tree),
         in_progress: tree.under_way.take(),
         planned,
     }
@@ -182,7 +182,8 @@ fn last_outcome(tree: &Tree, moment: &Moment) -> Outcome {
     }
 }
 
-fn warnings(name: &CertName, tree: &Tree, unwritable: Option<&str>) -> Vec<Warning> {
+fn warnings(host: &OfHost<'_>, certificate: &Certificate, tree: &Tree) -> Vec<Warning> {
+    let (name, unwritable) = (certificate.name(), host.unwritable);
     let mut warnings: Vec<Warning> = plaintext_warning(&tree.in_clear).into_iter().collect();
     warnings.extend(tree.missing_link.as_ref().map(|text| Warning::new(Code::LinkMissing, links::with_remedy(text))));
     warnings.extend(tree.state_file.problem().map(|text| {
@@ -195,7 +196,18 @@ fn warnings(name: &CertName, tree: &Tree, unwritable: Option<&str>) -> Vec<Warni
     }));
     warnings.extend(tree.loose.as_ref().map(|text| Warning::new(Code::Permissions, format!("{text}; the next run sets it right"))));
     warnings.extend(unwritable.map(|text| Warning::new(Code::StateNotWritten, text)));
+    warnings.extend(owed_revocations(host, certificate, tree));
     warnings
+}
+
+/// Certificates that were replaced, and that the CA has not revoked yet although the settings want it.
+fn owed_revocations(host: &OfHost<'_>, certificate: &Certificate, tree: &Tree) -> Vec<Warning> {
+    let has_login = !host.settings.openbao.revoke_login.is_empty();
+    let when =
+        if has_login { "the next run in which something is due asks for it again" } else { "the settings have no openbao.revoke_login" };
+    let owed = tree.state.to_revoke.iter().filter(|owed| certificate.revoke_replaced && owed.ends > host.now);
+    let text = |owed: &ToRevoke| format!("{}, which was replaced, is not revoked, and is valid until {}: {when}", owed.serial, owed.ends);
+    owed.map(|owed| Warning::new(Code::NotRevoked, text(owed))).collect()
 }
 
 /// What the sealed key of `live` is bound to, or what the next one will be.

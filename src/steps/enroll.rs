@@ -65,7 +65,9 @@ pub fn enroll(settings: &Arc<Settings>, enrolment: &Enrolment, world: World<'_>)
     }
     let left = enrolment.login.as_ref().and_then(|login| match outcome(&report) {
         Some(Outcome::Renewed) => forget(settings, login),
-        Some(Outcome::Kept) => unused(settings, login),
+        Some(Outcome::Settled) if issuer.has_ended_once() => forget(settings, login),
+        Some(Outcome::Kept | Outcome::Settled) => unused(settings, login),
+        _ if issuer.has_ended_once() => ended(settings, login),
         _ => None,
     });
     report.certificates.iter_mut().for_each(|one| one.warnings.extend(left.clone()));
@@ -123,6 +125,17 @@ fn forget(settings: &Settings, login: &AuthMethod) -> Option<Warning> {
     let (parent, name) = file.parent().zip(file.file_name().and_then(|name| name.to_str()))?;
     let why = Dir::open(parent).and_then(|dir| dir.map_or(Ok(()), |dir| write::remove(&dir, name))).err()?;
     Some(Warning::new(Code::TokenNotRevoked, format!("the {word} was used; its file stays: {why}")))
+}
+
+/// A login that was used, and brought no certificate into use: what lies there is of no use any more.
+fn ended(settings: &Settings, login: &AuthMethod) -> Option<Warning> {
+    let (word, file) = given(settings, login)?;
+    let text = format!(
+        "the {word} in {} was used and has ended with this run, although no certificate came into use: remove it, and have a new one made",
+        file.display()
+    );
+    let code = if matches!(login, AuthMethod::Once(Once::Token(_))) { Code::LoginEnds } else { Code::WrappingTokenUsed };
+    Some(Warning::new(code, text))
 }
 
 /// A login that was not needed still lets somebody in.

@@ -173,3 +173,51 @@ fn a_login_without_evidence_that_signs_too_is_said_to_bypass_it() {
     estate.write();
     assert_eq!(codes(&estate), (false, true));
 }
+
+/// Whether a token is still accepted.
+fn lives(token: &str) -> bool {
+    OpenBao::shared().ask("GET", "auth/token/lookup-self", None, Some(token)).unwrap().0 == 200
+}
+
+#[test]
+fn a_token_that_brought_nothing_is_left_to_be_given_again_and_what_was_used_is_said_to_have_ended() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let bao = OpenBao::shared();
+    auth_role("of-nothing", "git.funlab.casa");
+    let estate = host("of-nothing", "git.funlab.casa", &swtpm.direct(), &[], "");
+    let policy = |roles: &[&str]| bao.policy("omens-enrolling", roles);
+    policy(&["web-ec"]);
+    let token = bao.token("enrol-in-vain", &["omens-enrolling"]);
+    let (file, argument) = given(&estate, "token", &token);
+    let denied = estate.omens(&["enroll", "--token", &argument]);
+    denied.expect(1, "host-identity", "failed").because("host-identity", "issue/permission-denied");
+    assert!(lives(&token) && file.exists() && warned(&denied, "host-identity", "login-ends").is_empty(), "{denied}");
+    // The cause mended, the same token does.
+    policy(&["web-ec", "hosts-login"]);
+    estate.omens(&["enroll", "--token", &argument]).expect(0, "host-identity", "renewed");
+    assert!(!lives(&token) && !file.exists());
+
+    // A token in a wrapping token is known to nobody else, so it ends, and that is said.
+    policy(&["web-ec"]);
+    let estate = host("of-nothing", "git.funlab.casa", &swtpm.direct(), &[], "");
+    let ask = json!({ "policies": ["omens-enrolling"], "no_parent": true, "no_default_policy": true, "ttl": "30m" });
+    let (_, argument) = given(&estate, "wrapped", &bao.wrapped("auth/token/create", &ask));
+    let denied = estate.omens(&["enroll", "--wrapping-token", &argument]);
+    denied.expect(1, "host-identity", "failed").because("host-identity", "issue/permission-denied");
+    assert!(warned(&denied, "host-identity", "wrapping-token-used").contains("has ended with this run"), "{denied}");
+    // A token that there is none of does not live on.
+    let (_, argument) = given(&estate, "none", "hvs.nobody-ever-made-this-one");
+    let unknown = estate.omens(&["enroll", "--token", &argument]);
+    unknown.expect(1, "host-identity", "failed");
+    assert!(!unknown.stdout.contains("lives on") && warned(&unknown, "host-identity", "token-not-revoked").is_empty(), "{unknown}");
+    // Signed, and refused by the gate: it was used, and its file is of no use.
+    policy(&["web-ec", "hosts-login"]);
+    let mut estate = host("of-nothing", "git.funlab.casa", &swtpm.direct(), &[], "");
+    "web-ec".clone_into(&mut estate.certs[0].role);
+    estate.write();
+    let token = bao.token("enrol-refused", &["omens-enrolling"]);
+    let (_, argument) = given(&estate, "token", &token);
+    let refused = estate.omens(&["enroll", "--token", &argument]);
+    refused.expect(1, "host-identity", "refused");
+    assert!(!lives(&token) && warned(&refused, "host-identity", "login-ends").contains("has ended with this run"), "{refused}");
+}

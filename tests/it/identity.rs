@@ -260,3 +260,30 @@ fn a_login_costs_the_tpm_one_load_and_one_signature_whatever_number_of_certifica
     assert!(private["private"].is_string() && !bytes.is_empty());
     assert!(!bytes.windows(4).any(|window| window == b"hvs."), "no token of OpenBao is among it");
 }
+
+#[test]
+fn what_revokes_may_log_in_by_the_tpm_as_well() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let bao = OpenBao::shared();
+    let policy = "path \"pki_int/revoke\" { capabilities = [\"update\"] }";
+    bao.api("PUT", "sys/policies/acl/omens-revoke", Some(json!({ "policy": policy })));
+    let role = json!({
+        "certificate": bao.intermediate, "allowed_common_names": ["git.funlab.casa"], "token_policies": ["omens-revoke"],
+        "token_no_default_policy": true, "token_ttl": "10m"
+    });
+    bao.api("POST", "auth/cert/certs/of-revoker", Some(role));
+    // Renewals log in otherwise: only what revokes shows the certificate.
+    let mut estate = host("of-revoker", "git.funlab.casa", &swtpm.direct(), &[], "");
+    let own = estate.authority.login.clone();
+    estate.authority.login = format!("[ {} ]\nrevoke_login = {own}", APPROLE.trim_start_matches(", "));
+    estate.write();
+    let renewed = estate.renew();
+    renewed.expect(0, "host-identity", "renewed").expect(0, "web", "renewed");
+    let serial = renewed.cert("web")["serial"].as_str().unwrap().to_owned();
+    estate.omens(&["revoke", "web", "--live", "--yes"]).expect(0, "web", "revoked");
+    assert!(bao.api("GET", &format!("pki_int/cert/{serial}"), None)["data"]["revocation_time"].as_i64().unwrap() > 0);
+    // A certificate that there is none of is a mistake there too.
+    let text = estate.settings_text().replace("certificate = \"host-identity\", mount", "certificate = \"another\", mount");
+    std::fs::write(estate.settings(), text).unwrap();
+    assert_eq!(estate.omens(&["check-config"]).code, 2);
+}

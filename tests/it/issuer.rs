@@ -245,6 +245,23 @@ fn an_issuer_that_nobody_opened_is_closed_in_silence() {
     assert_eq!((warnings, hostile.requests().len()), (Vec::new(), 0));
 }
 
+/// A token that is refused as soon as it was granted is refused for a reason that another login does not cure.
+#[test]
+fn a_token_that_was_never_accepted_is_not_replaced() {
+    let hostile = Hostile::start();
+    let settings = settings(&hostile.estate());
+    let issuer = OpenBaoIssuer::new(&settings, clock());
+    hostile.lie(Lie::TokenDenied);
+    runtime().block_on(async {
+        let budget = FakeBudget::of(3);
+        let why = certify(&issuer, &FileStore, &settings.certificates[0], &budget, Instant::now() + SECONDS).await.unwrap_err();
+        assert_eq!((why.code, budget.taken(), budget.given_back()), (Code::PermissionDenied, 1, 1));
+        issuer.close().await;
+    });
+    let count = |part: &str| hostile.requests().iter().filter(|request| request.path.contains(part)).count();
+    assert_eq!((count("/login"), count("/sign/")), (1, 1));
+}
+
 /// The one repetition of a login belongs to the session, whichever of its tasks finds the token refused.
 #[test]
 fn a_refused_token_is_replaced_once_for_all_tasks() {
@@ -253,11 +270,13 @@ fn a_refused_token_is_replaced_once_for_all_tasks() {
     let certificate = &settings.certificates[0];
     assert!(matches!(&certificate.issuer, IssuerSettings::OpenBao { role } if role == "web-ec"));
     let issuer = OpenBaoIssuer::new(&settings, clock());
-    hostile.lies(&[Lie::TokenDenied, Lie::Nothing]);
+    hostile.lies(&[Lie::Nothing, Lie::TokenDenied, Lie::Nothing]);
     runtime().block_on(async {
-        let budget = FakeBudget::of(3);
+        let budget = FakeBudget::of(4);
         certify(&issuer, &FileStore, certificate, &budget, Instant::now() + SECONDS).await.unwrap();
-        assert_eq!((budget.taken(), budget.given_back()), (2, 1));
+        assert_eq!((budget.taken(), budget.given_back()), (1, 0));
+        certify(&issuer, &FileStore, certificate, &budget, Instant::now() + SECONDS).await.unwrap();
+        assert_eq!((budget.taken(), budget.given_back()), (3, 1));
         hostile.lie(Lie::TokenDenied);
         let why = certify(&issuer, &FileStore, certificate, &budget, Instant::now() + SECONDS).await.unwrap_err();
         assert_eq!(why.code, Code::PermissionDenied);

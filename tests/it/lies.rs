@@ -132,7 +132,7 @@ fn an_answer_that_is_none_leaves_the_old_certificate_serving() {
         (Lie::Status(404), &["issue/role-refused", "issue/permission-denied", "issue/server-error", "issue/answer-malformed"], 1),
         (Lie::Sealed, &["issue/server-sealed"], 1),
         (Lie::SealedHtml, SERVER, 2),
-        (Lie::TokenDenied, &["issue/login-refused", "issue/permission-denied"], 2),
+        (Lie::TokenDenied, &["issue/login-refused", "issue/permission-denied"], 1),
         (Lie::PolicyDenied, &["issue/permission-denied"], 1),
         (Lie::RoleRefused, &["issue/role-refused"], 1),
         (Lie::Echo, &["issue/role-refused"], 1),

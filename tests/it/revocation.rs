@@ -98,6 +98,38 @@ fn what_is_replaced_is_revoked_by_a_login_of_its_own_and_what_is_revoked_is_repl
     assert!(warned(&web.estate.force(), "not-revoked"));
 }
 
+#[test]
+fn a_revocation_that_is_owed_is_told_until_it_is_done_and_each_login_of_the_list_is_tried() {
+    let bao = OpenBao::shared();
+    let policy = "path \"pki_int/revoke\" { capabilities = [\"update\"] }";
+    bao.api("PUT", "sys/policies/acl/omens-revoke", Some(json!({ "policy": policy })));
+    let mut web = Web::serving();
+    web.estate.certs[0].extra = "revoke_replaced = true\n".to_owned();
+    web.estate.write();
+    let checked = web.estate.omens(&["check-config"]);
+    let warnings = checked.json["warnings"].to_string();
+    assert!(checked.code == 0 && warnings.contains("not-revoked") && warnings.contains("no openbao.revoke_login"), "{checked}");
+    let first = serial(&web.estate.renew());
+    assert!(warned(&web.estate.force(), "not-revoked"));
+    let status = web.estate.omens(&["status"]);
+    assert_eq!(status.code, 0, "no failure of what serves: {status}");
+    assert!(warned(&status, "not-revoked") && status.cert("web")["warnings"].to_string().contains(&first), "{status}");
+
+    // The first login is granted, and may not; the second may.
+    settings(&web, "omens-revoke", "");
+    write_secret(&web.estate.dir.join("renewer"), &bao.token("renewer-only", &["omens-renew"]));
+    let renewer = format!("revoke_login = [ {{ token = {{ token = \"file:{}/renewer\" }} }}, ", web.estate.dir.display());
+    let text = std::fs::read_to_string(web.estate.settings()).unwrap().replacen("revoke_login = [ ", &renewer, 1);
+    std::fs::write(web.estate.settings(), text).unwrap();
+    web.estate.renew().expect(0, "web", "not-due");
+    assert!(!is_revoked(&first), "a run with nothing due asks nobody");
+    assert!(warned(&web.estate.omens(&["status"]), "not-revoked"));
+    let renewed = web.estate.force();
+    renewed.expect(0, "web", "renewed");
+    assert!(is_revoked(&first) && !warned(&renewed, "not-revoked"), "{renewed}");
+    assert!(!warned(&web.estate.omens(&["status"]), "not-revoked"));
+}
+
 /// A program that appends its standard input, and then ends with the code that a file holds.
 fn listener(estate: &Estate) -> std::path::PathBuf {
     let (program, dir) = (estate.dir.join("told"), estate.dir.display().to_string());

@@ -84,6 +84,18 @@ fn what_is_waived_counts_in_no_format_and_is_seen_in_each() {
     };
     assert_eq!((count_of("omens_audit_findings{"), count_of("omens_audit_finding{")), (0, 0), "{metrics}");
     assert_eq!(count_of("omens_audit_findings_waived{"), count, "{metrics}");
+    // What one waiver is not about still counts, and says that it is not suppressed.
+    let text = std::fs::read_to_string(&waivers).unwrap();
+    let one = text.split_inclusive("until = \"2999-01-01\"\n").next().unwrap();
+    std::fs::write(&waivers, one).unwrap();
+    let some = |format: &str| case.asks(&["--waivers", &waivers, "--format", format]);
+    let sarif: Value = serde_json::from_str(&some("sarif").stdout).unwrap();
+    let suppressed = |result: &Value| result["suppressions"].as_array().map(Vec::len);
+    let counts: Vec<_> = sarif["runs"][0]["results"].as_array().unwrap().iter().map(suppressed).collect();
+    assert!(counts.contains(&Some(1)) && counts.contains(&Some(0)) && !counts.contains(&None), "{counts:?}");
+    let junit = some("junit");
+    assert!(junit.code == 1 && junit.stdout.contains("skipped=\"1\""), "{junit:?}");
+    case.waive_all();
     assert!(with("text").contains(&format!(", {count} of them waived")));
 }
 
@@ -146,4 +158,27 @@ fn a_report_that_is_given_twice_counts_once_and_merge_has_its_own_options() {
     command.args(["chain-audit", "merge", report, "--root", "r"]);
     let output = run(command, Duration::from_secs(30));
     assert!(output.code == 2 && !output.stderr.contains("did you mean"), "{output:?}");
+}
+
+/// A copy's waivers are read inside of the copy, and not at all where its settings are not.
+#[test]
+fn a_copy_waives_by_its_own_file_and_not_by_this_host_s() {
+    let case = Case::new();
+    let root = case.dir.join("copy");
+    std::fs::create_dir_all(root.join("etc/omens")).unwrap();
+    std::fs::copy(&case.file, root.join("a.pem")).unwrap();
+    let text = std::fs::read_to_string(case.waive_all()).unwrap().replace(&case.file, "/a.pem");
+    let outside = case.dir.join("outside.toml");
+    std::fs::write(&outside, &text).unwrap();
+    let asks = |more: &[&str]| {
+        let mut command = Command::new(estate::omens());
+        command.args(["chain-audit", "--root", root.to_str().unwrap(), "/a.pem", "--anchor", &case.root, "--name", "dns:b.example"]);
+        command.args(more);
+        run(command, Duration::from_secs(30)).code
+    };
+    std::fs::write(root.join("etc/omens/waivers.toml"), &text).unwrap();
+    assert_eq!((asks(&[]), asks(&["--no-config"])), (0, 1));
+    std::fs::remove_file(root.join("etc/omens/waivers.toml")).unwrap();
+    std::os::unix::fs::symlink(&outside, root.join("etc/omens/waivers.toml")).unwrap();
+    assert_eq!(asks(&[]), 1, "a link leads out of the copy");
 }

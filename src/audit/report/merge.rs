@@ -47,6 +47,9 @@ pub fn join(documents: Vec<Document>) -> Document {
         }
     }
     all.append(&mut new);
+    for finding in &mut all {
+        finding.end_waiver(at);
+    }
     all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| (&a.id, &a.hosts, &a.files).cmp(&(&b.id, &b.hosts, &b.files))));
     Document { schema: SCHEMA.to_owned(), at, host, summary: Summary::of(&all), anchors: Vec::new(), chains, findings: all }
 }
@@ -107,6 +110,11 @@ fn take(finding: Finding, all: &mut Vec<Finding>, known: &mut BTreeMap<(String, 
         return all.push(finding);
     };
     first.severity = first.severity.max(finding.severity);
+    // What one host lives with still counts on the other.
+    first.waived = match (first.waived.take(), finding.waived) {
+        (Some(a), Some(b)) => Some(if a.until <= b.until { a } else { b }),
+        _ => None,
+    };
     first.since = match (first.since, finding.since) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
@@ -147,6 +155,32 @@ mod tests {
         assert_eq!(joined.findings.iter().filter(|finding| finding.id == "pem.crlf").count(), 2);
         assert_eq!((joined.host.as_str(), joined.chains.len()), ("auth,ca", 2));
         assert_eq!(join(vec![on("auth"), on("ca"), on("auth")]), joined);
+    }
+
+    #[test]
+    fn what_one_host_waives_counts_where_another_does_not_and_when_its_time_is_over() {
+        let waiving = |host: &str, until: &str| {
+            let mut document = on(host);
+            for finding in &mut document.findings {
+                finding.waived = Some(Waived { reason: "known".to_owned(), until: Time::parse(until).unwrap() });
+            }
+            document
+        };
+        let shared = |documents: Vec<Document>| -> Option<Time> {
+            let joined = join(documents);
+            let finding = joined.findings.into_iter().find(|finding| finding.id == "eku.absent").unwrap();
+            finding.waived.map(|waived| waived.until)
+        };
+        let (soon, late) = ("2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z");
+        assert_eq!(shared(vec![waiving("auth", soon), on("ca")]), None);
+        assert_eq!(shared(vec![on("auth"), waiving("ca", soon)]), None);
+        for documents in [vec![waiving("auth", soon), waiving("ca", late)], vec![waiving("auth", late), waiving("ca", soon)]] {
+            assert_eq!(shared(documents), Time::parse(soon));
+        }
+        let mut later = on("ca");
+        later.at = Time::parse(late).unwrap();
+        later.findings.clear();
+        assert_eq!(shared(vec![waiving("auth", soon), later]), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::audit::catalogue;
-use crate::model::audit::{Document, Finding};
+use crate::model::audit::{Document, Finding, Waived};
 use crate::model::finding::Severity;
 
 /// Writes it, one line.
@@ -13,7 +13,7 @@ use crate::model::finding::Severity;
 pub fn write(document: &Document) -> String {
     let used: BTreeSet<&str> = document.findings.iter().map(|finding| finding.id.as_str()).collect();
     let rules: Vec<Value> = catalogue::all().filter(|lint| used.contains(lint.id)).map(rule).collect();
-    let results: Vec<Value> = document.findings.iter().map(result).collect();
+    let results: Vec<Value> = document.findings.iter().map(|finding| result(finding, document.summary.waived > 0)).collect();
     let driver = json!({
         "name": "omens chain-audit",
         "version": env!("CARGO_PKG_VERSION"),
@@ -51,7 +51,8 @@ const fn level(severity: Severity) -> &'static str {
     }
 }
 
-fn result(finding: &Finding) -> Value {
+/// One result; `any_is_suppressed` is of the whole run, whose results all say so, or none does (SARIF §3.27.23).
+fn result(finding: &Finding, any_is_suppressed: bool) -> Value {
     let mut words = format!("{}: {}", finding.target, finding.title);
     for (name, value) in [("expected", &finding.expected), ("found", &finding.found), ("remedy", &finding.remedy)] {
         if !value.is_empty() {
@@ -78,9 +79,11 @@ fn result(finding: &Finding) -> Value {
         "partialFingerprints": {"omensKey/v1": finding.key},
         "properties": {"severity": finding.severity.as_str(), "hosts": finding.hosts, "breaks": finding.breaks, "evidence": finding.evidence},
     });
-    // Suppressed by somebody outside of the sources, and not for ever (SARIF §3.27.23, §3.35).
-    if let (Some(waived), Some(result)) = (&finding.waived, result.as_object_mut()) {
-        result.insert("suppressions".to_owned(), json!([{"kind": "external", "status": "accepted", "justification": waived.to_string()}]));
+    // By somebody outside of the sources, and not for ever (SARIF §3.35).
+    let suppression = |waived: &Waived| json!({"kind": "external", "status": "accepted", "justification": waived.to_string()});
+    if let Some(result) = result.as_object_mut().filter(|_| any_is_suppressed) {
+        let suppressions: Vec<Value> = finding.waived.iter().map(suppression).collect();
+        result.insert("suppressions".to_owned(), json!(suppressions));
     }
     result
 }

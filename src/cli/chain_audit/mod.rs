@@ -13,6 +13,7 @@ use super::refused::{Asked, print as print_refused};
 use super::session::Session;
 use crate::audit::waivers::{FILE, Waivers};
 use crate::audit::{catalogue, report, sources};
+use crate::io::look::View;
 use crate::io::read;
 use crate::model::audit::{Document, SCHEMA, Verdict};
 use crate::model::code::Code;
@@ -57,28 +58,37 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &ChainAudit) -> u8 {
     }
 }
 
-/// Marks what is waived: by the file that was named, or by this host's own where there is one.
+/// Marks what is waived: by the file that was named, or by the own of the host that is looked at, where there is one.
 fn waived(arguments: &ChainAudit, mut document: Document) -> Result<Document, Refused> {
-    let file = arguments.waivers.as_deref().map_or_else(
-        || match &arguments.root {
-            None => PathBuf::from(FILE),
-            Some(root) => root.join(FILE.trim_start_matches('/')),
+    let unreadable = |text: String, hint: String| refused(Code::Unreadable, text, &hint);
+    let read = match (&arguments.waivers, &arguments.root) {
+        // Who may write it decides what counts.
+        (Some(file), _) => read::trusted(file).map(Some).map_err(|error| unreadable(error.to_string(), error.hint())),
+        (None, None) => match read::trusted(Path::new(FILE)) {
+            Err(error) if error.is_not_found() => Ok(None),
+            read => read.map(Some).map_err(|error| unreadable(error.to_string(), error.hint())),
         },
-        Path::to_path_buf,
-    );
-    // Who may write it decides what counts. Owner and mode of a copy say nothing.
-    let is_of_copy = arguments.waivers.is_none() && arguments.root.is_some();
-    let read = if is_of_copy { read::file(&file, read::LIMIT) } else { read::trusted(&file) };
-    let bytes = match read {
-        Ok(bytes) => bytes,
-        Err(error) if arguments.waivers.is_none() && error.is_not_found() => return Ok(document),
-        Err(error) => return Err(refused(Code::Unreadable, error.to_string(), &error.hint())),
+        // What a copy says of itself is not taken where its settings are not.
+        (None, Some(_)) if arguments.no_config => Ok(None),
+        (None, Some(root)) => of_copy(root).map_err(|text| unreadable(text, "make it readable, or name another with --waivers".to_owned())),
     };
+    let Some(bytes) = read? else { return Ok(document) };
+    let file = arguments.waivers.as_deref().unwrap_or(Path::new(FILE));
     let text = String::from_utf8_lossy(&bytes);
-    let waivers = Waivers::parse(&text, &file)
-        .map_err(|text| refused(Code::Malformed, text, "write [[waiver]] with id, object, reason and until"))?;
+    let waivers =
+        Waivers::parse(&text, file).map_err(|text| refused(Code::Malformed, text, "write [[waiver]] with id, object, reason and until"))?;
     waivers.apply(&mut document);
     Ok(document)
+}
+
+/// The waivers of the host whose root directory this is. Owner and mode of a copy say nothing; its links lead nowhere else.
+fn of_copy(root: &Path) -> Result<Option<Vec<u8>>, String> {
+    let view = View::root(root).map_err(|error| error.to_string())?;
+    match view.bytes(Path::new(FILE)) {
+        Ok(bytes) => Ok(Some(bytes.to_vec())),
+        Err(error) if error.is_absent() => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn exit(document: &Document, fail_on: FailOn, verdict: AuditVerdict) -> u8 {

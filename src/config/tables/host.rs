@@ -104,11 +104,11 @@ pub(in crate::config) static OPENBAO: Table = Table {
         ),
         Key::or(
             "revoke_login",
-            Kind::Entries(&[&APPROLE, &CERT, &JWT, &TOKEN]),
+            Kind::Entries(&[&TPM_IDENTITY, &JWT_SVID, &APPROLE, &CERT, &JWT, &TOKEN]),
             "[]",
             "[ { token = { token = \"credential:revoker\" } } ]",
-            "A login of its own that may use `MOUNT/revoke` and nothing else: such a token can revoke every certificate of the mount. Without it \
-             nothing is revoked.",
+            "A login of its own that may use `MOUNT/revoke` and nothing else: such a token can revoke every certificate of the mount. Several \
+             are tried in order, also where one that is granted may not revoke. Without it nothing is revoked.",
         ),
     ],
 };

@@ -152,6 +152,12 @@ pub const fn is_the_servers_matter(code: Code) -> bool {
 pub struct Refusals(pub(super) Vec<Failure>);
 
 impl Refusals {
+    /// These, in the order in which they were met.
+    #[must_use]
+    pub const fn of(failures: Vec<Failure>) -> Self {
+        Self(failures)
+    }
+
     /// All of it in one failure. What is the server's matter stands alone. Where no login was refused as such (a quota, an error of the
     /// server), the first one's code stays.
     #[must_use]

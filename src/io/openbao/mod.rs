@@ -5,6 +5,7 @@
 
 pub mod advisory;
 pub mod answer;
+mod answering;
 mod auth;
 mod grant;
 mod lasting;
@@ -32,12 +33,13 @@ use crate::model::request::Signed;
 use crate::model::secret::Token;
 
 pub use answer::{Health, HealthState};
+pub use answering::ask_health;
 pub use grant::Grant;
 pub use login::{Granted, Refusals, Refused, Tried, Untried, is_the_servers_matter};
 pub use means::{Carried, HostIdentity, Means};
 pub use refusal::Problem;
 pub use roles::known_roles;
-pub use session::{RefusedKey, Session, Unrevoked, ask_health};
+pub use session::{RefusedKey, Session, Unrevoked};
 pub use skew::Skew;
 
 /// One OpenBao server.

@@ -5,16 +5,16 @@
 //! it says of it, is its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
 
+use super::answering::{Answering, first_that_serves};
 use super::login::{self, Granted, Refusals, Tried, Until};
 use super::means::Means;
-use super::{Grant, Health, HealthState, Problem, Server, lasting, pause};
+use super::{Grant, Health, Problem, Server, lasting, pause};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
-use crate::model::failure::{Failure, Stage};
+use crate::model::failure::Failure;
 use crate::model::login_end::Logins;
 use crate::model::name::{CertName, Generation};
 use crate::model::openbao::{AuthMethod, OpenBao, TpmIdentity};
@@ -40,10 +40,21 @@ pub struct Session {
 enum State {
     /// Nobody needed it yet.
     NotYet,
-    /// Granted, by the auth method of this word; `again` after the one repetition.
-    Granted { grant: Arc<Grant>, method: &'static str, again: bool },
+    /// Granted, by the auth method of this word.
+    Granted { grant: Arc<Grant>, method: &'static str, worth: Worth },
     /// Refused, for all who ask.
     Refused(Refusals),
+}
+
+/// What a token was seen to be worth, and with that whether a refusal of it can be cured by another login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Worth {
+    /// Nothing was done by it yet. Where the server does not accept it, it does not accept the next one either.
+    Fresh,
+    /// The server has signed for it: should it not accept it any more, it has ended since, or its uses are used up.
+    Proven,
+    /// It took the place of one that had ended: there is no third.
+    Again,
 }
 
 /// The session's token and what granted it.
@@ -111,11 +122,22 @@ impl Session {
         match &*state {
             State::Granted { grant, .. } => Ok(Arc::clone(grant)),
             State::Refused(refusals) => Err(refusals.clone()),
-            State::NotYet => self.fill(&mut state, false).await,
+            State::NotYet => self.fill(&mut state, Worth::Fresh).await,
         }
     }
 
-    /// Another login in place of a token that is no longer accepted: once a session, whoever asks first. `None` after that.
+    /// Notes that the server has signed for this token.
+    pub async fn proven(&self, proven: &Arc<Grant>) {
+        if let State::Granted { grant, worth, .. } = &mut *self.login.lock().await
+            && Arc::ptr_eq(grant, proven)
+            && *worth == Worth::Fresh
+        {
+            *worth = Worth::Proven;
+        }
+    }
+
+    /// Another login in place of a token that is no longer accepted: once a session, whoever asks first. `None` after that, and of a token that
+    /// never was accepted.
     ///
     /// # Errors
     /// As [`Session::grant`].
@@ -124,12 +146,12 @@ impl Session {
         match &*state {
             State::Granted { grant, .. } if !Arc::ptr_eq(grant, stale) => Ok(Some(Arc::clone(grant))),
             State::Refused(refusals) => Err(refusals.clone()),
-            State::Granted { again: true, .. } => Ok(None),
-            State::Granted { .. } | State::NotYet => self.fill(&mut state, true).await.map(Some),
+            State::Granted { worth: Worth::Fresh | Worth::Again, .. } => Ok(None),
+            State::Granted { worth: Worth::Proven, .. } | State::NotYet => self.fill(&mut state, Worth::Again).await.map(Some),
         }
     }
 
-    async fn fill(&self, state: &mut State, again: bool) -> Result<Arc<Grant>, Refusals> {
+    async fn fill(&self, state: &mut State, worth: Worth) -> Result<Arc<Grant>, Refusals> {
         let Tried { granted, refused, .. } = self.log_in(Until::Granted).await;
         let refused: Vec<Failure> = refused.into_iter().map(|one| one.failure).collect();
         let Some(Granted { grant, method, .. }) = granted.into_iter().next() else {
@@ -139,7 +161,7 @@ impl Session {
         };
         self.passed_over.lock().unwrap_or_else(PoisonError::into_inner).extend(refused);
         let grant = Arc::new(grant);
-        *state = State::Granted { grant: Arc::clone(&grant), method, again };
+        *state = State::Granted { grant: Arc::clone(&grant), method, worth };
         Ok(grant)
     }
 
@@ -167,7 +189,8 @@ impl Session {
         let means = Means { generation, ..self.means.clone() };
         let mut state = self.login.lock().await;
         let grant = login::log_in_by(&self.server, &AuthMethod::TpmIdentity(identity.clone()), &means).await?;
-        let before = std::mem::replace(&mut *state, State::Granted { grant: Arc::new(grant), method: TpmIdentity::WORD, again: false });
+        let before =
+            std::mem::replace(&mut *state, State::Granted { grant: Arc::new(grant), method: TpmIdentity::WORD, worth: Worth::Fresh });
         match before {
             State::Granted { grant, method, .. } => {
                 let now = self.server.clock.now();
@@ -209,6 +232,16 @@ impl Session {
         &self.skipped
     }
 
+    /// Whether a login was granted, and its token is not ended.
+    pub async fn is_logged_in(&self) -> bool {
+        matches!(&*self.login.lock().await, State::Granted { .. })
+    }
+
+    /// Forgets the session's token, and leaves it as it is at the server.
+    pub async fn leave(&self) {
+        *self.login.lock().await = State::NotYet;
+    }
+
     /// Revokes a token, if it is ours.
     pub async fn end(&self, grant: &Grant) -> Option<Unrevoked> {
         if !grant.is_ours() {
@@ -221,7 +254,8 @@ impl Session {
             }
             problem => problem,
         };
-        Some(Unrevoked { problem, lease: grant.lease() })
+        // What the server does not accept does not live on.
+        Some(Unrevoked { problem, lease: grant.lease() }).filter(|unrevoked| !unrevoked.problem.token_not_accepted)
     }
 
     /// Revokes the token of the session's login, if there was one and it is ours.
@@ -237,63 +271,4 @@ impl Session {
 /// What a TPM says of a key that it will not use again: other PCRs, another TPM, or no key of its own. What it may do at the next try is none.
 const fn is_of_a_dead_key(code: Code) -> bool {
     matches!(code, Code::PcrChanged | Code::TpmReplaced | Code::BlobDamaged)
-}
-
-/// The server of a session, and what came before it in the list.
-struct Answering {
-    server: Server,
-    health: Health,
-    skipped: Vec<Failure>,
-}
-
-/// Tries the addresses in order: the first that can serve, else the first that answers at all. A second try is made only once all of them
-/// were tried.
-async fn first_that_serves(settings: &OpenBao, clock: Clock) -> Result<Answering, Failure> {
-    if let [only] = settings.addresses.as_slice() {
-        let server = Server::new(only, &settings.ca, clock)?.in_namespace(settings.namespace.as_deref());
-        let health = ask_health(&server).await?;
-        return Ok(Answering { server, health, skipped: Vec::new() });
-    }
-    let mut sealed: Option<Answering> = None;
-    let mut skipped: Vec<Failure> = Vec::new();
-    for again in [false, true] {
-        for address in &settings.addresses {
-            let server = Server::new(address, &settings.ca, clock)?.in_namespace(settings.namespace.as_deref());
-            match server.health().await {
-                Ok(health) if matches!(health.state, HealthState::Sealed | HealthState::Uninitialised) => {
-                    let failure = Failure::new(Stage::Issue, Code::ServerSealed, format!("{} is sealed or not initialised", server.name()));
-                    sealed.get_or_insert(Answering { server, health, skipped: Vec::new() });
-                    skipped.push(failure);
-                }
-                Ok(health) => return Ok(Answering { server, health, skipped }),
-                Err(Problem { failure, .. }) if !again => skipped.push(failure),
-                Err(_) => {}
-            }
-        }
-        if let Some(answering) = sealed {
-            return Ok(answering);
-        }
-        if !again {
-            pause(Duration::from_secs(1)).await;
-        }
-    }
-    let text = skipped.iter().map(|failure| failure.text.as_str()).collect::<Vec<_>>().join("; ");
-    let first = skipped.into_iter().next();
-    Err(first
-        .map_or_else(|| Failure::new(Stage::Issue, Code::Unreachable, "the settings name no address"), |first| Failure { text, ..first }))
-}
-
-/// Health, asked twice where the connection is lost.
-///
-/// # Errors
-/// There is no answer.
-pub async fn ask_health(server: &Server) -> Result<Health, Failure> {
-    let asked = match server.health().await {
-        Err(Problem { again: Some(wait), .. }) => {
-            pause(wait).await;
-            server.health().await
-        }
-        other => other,
-    };
-    asked.map_err(|problem| problem.failure)
 }

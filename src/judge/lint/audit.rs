@@ -16,13 +16,13 @@ catalogue! {
     EKU_EMPTY = "eku.empty", High, fixed, "an extended key usage that names no purpose: rustls, OpenSSL and Python refuse it",
         "have the certificate signed again with the purposes it is used for, or without the extension";
 
-    EXT_EMPTY = "ext.empty", Low, open, "an extension that lists nothing, or a key usage that allows nothing (RFC 5280 §4.2)", "have it issued again with something in it, or without the extension";
+    EXT_EMPTY = "ext.empty", Low, open, "an extension with an empty list, where at least one entry is due, or a key usage without a bit (RFC 5280 §4.2)", "have it issued again with something in it, or without the extension";
 
     NAME_ABSENT = "name.absent", High, fixed, "a server's certificate without any subject alternative name", NAME;
     NAME_ONLY_CN = "name.only-in-common-name", High, fixed, "the name is in the common name only: rustls and Go do not look there", NAME;
     NAME_PARTIAL = "name.partial-wildcard", High, fixed, "a wildcard that is no whole first label: rustls and Go refuse it", NAME;
     NAME_OTHER_MALFORMED = "name.other-malformed", Low, open, "a URI without a scheme, or an e-mail address that is none, among the names (RFC 5280 §4.2.1.6)", "have it signed with the whole URI, such as spiffe://DOMAIN/PATH, or the bare address, such as web@funlab.casa";
-    NAME_EMPTY_PART = "name.empty-part", Low, open, "an empty part of a distinguished name (RFC 5280 §4.1.2.4): OpenSSL and Go read over it, others read no further", "have it issued again with an attribute in every part of issuer and subject";
+    NAME_EMPTY_PART = "name.empty-part", Low, open, "an empty RelativeDistinguishedName (RFC 5280 §4.1.2.4): OpenSSL and Go read over it, others read no further", "have it issued again with an attribute in every RelativeDistinguishedName of issuer and subject";
     NAME_LOCALHOST = "name.localhost", Low, open, "localhost or a loopback address among the names: good for a man in the middle on any host", "have it signed without localhost, where no service on this host is called by that name";
 
     RENEWAL_DUE = "validity.renewal-due", Low, open, "less than a third of its life is left: renewal is due", "renew it, and look at why its timer has not";

@@ -59,8 +59,9 @@ pub(super) async fn replaced(context: &Context<'_>, reports: &mut [CertReport]) 
             note(context.run, name, &serial);
         }
         let refused = answer.err().map(|failure| {
-            let text = format!("{serial}, which was replaced, is not revoked, and is asked about again: {}", failure.text);
-            Warning::new(Code::NotRevoked, text)
+            let again = "the next run in which something is due asks for it again";
+            let text = format!("{serial}, which was replaced, is not revoked ({again}): {}", failure.text);
+            Warning { hint: failure.hint, ..Warning::new(Code::NotRevoked, text) }
         });
         let Some(report) = report else {
             if let Some(warning) = refused {

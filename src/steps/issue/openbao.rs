@@ -2,6 +2,7 @@
 //! budget does not allow, nor ask again what a second try cannot cure.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
@@ -20,7 +21,7 @@ use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::login_end::Logins;
 use crate::model::name::{CertName, Generation};
-use crate::model::openbao::{AuthMethod, OpenBao, TpmIdentity};
+use crate::model::openbao::{AuthMethod, Once, OpenBao, TpmIdentity};
 use crate::model::request::Signed;
 
 /// The PKI secrets engine of one OpenBao server.
@@ -37,6 +38,10 @@ pub struct OpenBaoIssuer {
     in_vain: Mutex<Vec<Failure>>,
     /// What is worth saying of logins that ended before the run did.
     left: Mutex<Vec<Warning>>,
+    /// Whether anything was signed.
+    has_signed: AtomicBool,
+    /// Whether a login that was given for one use has ended.
+    has_ended_once: AtomicBool,
 }
 
 /// A session, and what its health is worth saying about the run.
@@ -79,7 +84,20 @@ impl OpenBaoIssuer {
             opened: OnceCell::new(),
             in_vain: Mutex::default(),
             left: Mutex::default(),
+            has_signed: AtomicBool::new(false),
+            has_ended_once: AtomicBool::new(false),
         }
+    }
+
+    /// The login that a person gave for one use.
+    fn once(&self) -> Option<&Once> {
+        if let [AuthMethod::Once(once)] = self.settings.login.as_slice() { Some(once) } else { None }
+    }
+
+    /// Whether the login that a person gave for one use was used and has ended. A token by which nothing was signed is left as it was.
+    #[must_use]
+    pub fn has_ended_once(&self) -> bool {
+        self.has_ended_once.load(Ordering::Relaxed)
     }
 
     async fn opened(&self) -> Result<&Opened, Failure> {
@@ -126,14 +144,18 @@ impl OpenBaoIssuer {
             order.budget.take().await.map_err(|stop| refused.take().unwrap_or(stop))?;
             let Problem { failure, again, definite, token_not_accepted } =
                 match session.server().sign(&grant, &self.settings.mount, role, order.csr, order.request.ttl).await {
-                    Ok(signed) => return Ok(signed),
+                    Ok(signed) => {
+                        self.has_signed.store(true, Ordering::Relaxed);
+                        session.proven(&grant).await;
+                        return Ok(signed);
+                    }
                     Err(problem) => problem,
                 };
             if definite {
                 order.budget.give_back().await;
             }
             if token_not_accepted {
-                // Ends: the second refusal of a run comes back as it is.
+                // Ends: the second refusal of a run comes back as it is, and so does that of a token which was never accepted.
                 let other = session.grant_instead_of(&grant).await.map_err(|refusals| refusals.together())?;
                 grant = other.ok_or_else(|| failure.clone())?;
                 refused = Some(failure);
@@ -152,6 +174,7 @@ impl OpenBaoIssuer {
         let identity = self.identity.as_ref().filter(|identity| identity.certificate == *name).ok_or_else(none)?;
         let Opened { session, .. } = self.opened().await?;
         let unrevoked = session.log_in_with(identity, Some(generation)).await?;
+        self.has_ended_once.store(self.once().is_some(), Ordering::Relaxed);
         lock(&self.left).extend(unrevoked.as_ref().and_then(not_revoked));
         Ok(())
     }
@@ -173,6 +196,13 @@ impl OpenBaoIssuer {
         let skipped = session.skipped().iter().map(|failure| Warning::new(failure.code, failure.text.as_str()));
         let mut warnings: Vec<Warning> = skipped.chain(warnings.iter().cloned()).chain(passed_over).collect();
         warnings.append(&mut lock(&self.left));
+        if matches!(self.once(), Some(Once::Token(_))) && !self.has_signed.load(Ordering::Relaxed) {
+            session.leave().await;
+            return warnings;
+        }
+        if self.once().is_some() && session.is_logged_in().await {
+            self.has_ended_once.store(true, Ordering::Relaxed);
+        }
         warnings.extend(session.close().await.as_ref().and_then(not_revoked));
         warnings
     }
@@ -228,7 +258,8 @@ impl Issuer for OpenBaoIssuer {
 
 /// Who has this host's own certificates, where a login of the settings shows one.
 fn means_of_tpm(settings: &Settings, tpm: Option<Connection>) -> Option<Arc<dyn HostIdentity>> {
-    let sealing = settings.sealing.as_ref().filter(|_| settings.openbao.login.iter().any(|login| login.identity().is_some()))?;
+    let mut logins = settings.openbao.login.iter().chain(&settings.openbao.revoke_login);
+    let sealing = settings.sealing.as_ref().filter(|_| logins.any(|login| login.identity().is_some()))?;
     let tpm = tpm.unwrap_or_else(|| Connection::new(&sealing.tcti, Unanswered::default()));
     Some(Arc::new(OfHost::new(&settings.paths.state, tpm)))
 }

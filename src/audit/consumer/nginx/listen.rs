@@ -54,11 +54,11 @@ pub(super) fn unset() -> Listen {
     }
 }
 
-/// What may stand behind an address, in which modules, and since when in `stream` (`ngx_*_core_listen`); with a `=` it has a value.
+/// What may stand behind an address, and in which modules (`ngx_*_core_listen`); with a `=` it has a value.
 const PARAMETERS: &[Parameter] = &[
     within("ssl", EACH),
     within("quic", HTTP),
-    within("default_server", TWO),
+    since("default_server", IN_STREAM),
     within("default", HTTP),
     within("proxy_protocol", EACH),
     within("http2", HTTP),
@@ -67,31 +67,37 @@ const PARAMETERS: &[Parameter] = &[
     within("udp", &[Module::Stream]),
     within("multipath", EACH),
     within("bind", EACH),
-    within("deferred", TWO),
+    since("deferred", IN_STREAM),
     within("reuseport", TWO),
     within("backlog=", EACH),
     within("rcvbuf=", EACH),
     within("sndbuf=", EACH),
-    within("setfib=", TWO),
+    since("setfib=", IN_STREAM),
     within("fastopen=", TWO),
     within("so_keepalive=", EACH),
     within("ipv6only=", EACH),
-    within("accept_filter=", TWO),
+    since("accept_filter=", IN_STREAM),
 ];
 const EACH: &[Module] = &Module::ALL;
 const TWO: &[Module] = &[Module::Http, Module::Stream];
 const HTTP: &[Module] = &[Module::Http];
-/// Those that `stream` took over from `http`, and since when (nginx.org, CHANGES).
-const LATER: &[&str] = &["default_server", "deferred", "setfib=", "accept_filter="];
+/// When `stream` took over parameters of `http` (nginx.org, CHANGES).
 const IN_STREAM: Version = [1, 25, 5];
 
 struct Parameter {
     name: &'static str,
     modules: &'static [Module],
+    /// The first version whose `stream` takes it, where others have it for longer.
+    since: Option<Version>,
 }
 
 const fn within(name: &'static str, modules: &'static [Module]) -> Parameter {
-    Parameter { name, modules }
+    Parameter { name, modules, since: None }
+}
+
+/// One that `stream` took over from `http`.
+const fn since(name: &'static str, version: Version) -> Parameter {
+    Parameter { name, modules: TWO, since: Some(version) }
 }
 
 /// Whether a module of this version takes a parameter.
@@ -99,7 +105,7 @@ fn is_taken(option: &str, module: Module, version: Option<Version>) -> bool {
     let fits =
         |parameter: &&Parameter| if parameter.name.ends_with('=') { option.starts_with(parameter.name) } else { option == parameter.name };
     let Some(parameter) = PARAMETERS.iter().find(fits) else { return false };
-    let too_old = module == Module::Stream && LATER.contains(&parameter.name) && version.is_some_and(|version| version < IN_STREAM);
+    let too_old = module == Module::Stream && parameter.since.zip(version).is_some_and(|(since, version)| version < since);
     parameter.modules.contains(&module) && !too_old
 }
 

@@ -127,7 +127,8 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
     let version = package::version(source.view(), &["nginx", "nginx-core", "nginx-light", "nginx-full", "nginx-extras", "nginx-common"]);
     // A file of another name may hold one block of the whole.
     let named = main.file_name().is_some_and(|name| name == MAIN_NAME) || matches!(source, Source::Dump(..));
-    let extended = part || list.iter().any(module::is_of_others) || !(named || has("events"));
+    let seen_whole = named || has("events");
+    let extended = part || list.iter().any(module::is_of_others) || hides_modules(source.view(), prefix) || !seen_whole;
     let build = check::Build { extended, version, shapes: shapes::Shapes::new() };
     let whole = has("http") || has("stream") || has("mail") || has("events");
     // Of some lines alone nobody knows where they are included.
@@ -137,7 +138,10 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
         (false, false) => "",
     };
     check::block(&list, shapes::Place::outermost(context), &build, findings);
-    unloaded(source.view(), &list, findings);
+    // What includes a part may load its module.
+    if seen_whole {
+        unloaded(source.view(), prefix, &list, findings);
+    }
     if whole && named && !has("events") && !has("include") {
         let draft = NewFinding::at(&lints::BLOCK_ABSENT, Target::new("nginx", "events"), Location::file(main));
         findings.add(draft.expected("a block events").found("none"));
@@ -162,15 +166,25 @@ fn whole(source: &Source<'_>, main: &Path, prefix: &Path, findings: &mut HostFin
     reader.wiring
 }
 
+/// Whether a link to what loads a module leads nowhere, as in a copy without /usr: nobody knows which directives it brings.
+fn hides_modules(view: &View, prefix: &Path) -> bool {
+    let directory = prefix.join("modules-enabled");
+    let own = |name: &str| name.contains("mod-stream") || name.contains("mod-mail");
+    view.list(&directory).unwrap_or_default().iter().any(|name| !own(name) && view.meta(&directory.join(name)).is_err())
+}
+
 /// Debian's nginx, and Ubuntu's, have neither `stream` nor `mail` in the program: a package brings each, with the line that loads it. Nobody
 /// knows what an include that led nowhere would have loaded.
-fn unloaded(view: &View, list: &[Directive], findings: &mut HostFindings) {
+fn unloaded(view: &View, prefix: &Path, list: &[Directive], findings: &mut HostFindings) {
     if package::version(view, &["nginx-common"]).is_none_or(|version| version < [1, 10, 0])
         || list.iter().any(|line| line.name == "include")
     {
         return;
     }
-    if let Some(block) = module::not_loaded(list) {
+    // The links there lead below /usr, which a copy is often made without.
+    let linked = view.list(&prefix.join("modules-enabled")).unwrap_or_default();
+    let is_linked = |block: &str| linked.iter().any(|name| name.contains(&format!("mod-{block}")));
+    if let Some(block) = module::not_loaded(list).filter(|block| !is_linked(&block.name)) {
         let draft = source::at(&lints::DIRECTIVE_UNKNOWN, block).expected(format!("load_module modules/ngx_{}_module.so", block.name));
         let draft = draft.found(format!("{}, and no line that loads its module", block.name));
         findings.add(draft.remedy(format!(

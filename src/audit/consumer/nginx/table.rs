@@ -21,6 +21,19 @@ const MIXED: &[&str] = &[
     "map_hash_bucket_size",
 ];
 
+/// Which of the sizes may be a variable: those of `http` and `stream` take one in 1.22 or since 1.27.0 (nginx.org, CHANGES). No other number,
+/// size, time or flag does.
+const VARIABLE: &[&str] = &[
+    "limit_rate",
+    "limit_rate_after",
+    "proxy_limit_rate",
+    "fastcgi_limit_rate",
+    "scgi_limit_rate",
+    "uwsgi_limit_rate",
+    "proxy_download_rate",
+    "proxy_upload_rate",
+];
+
 /// Of what kind the words of a directive are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -102,9 +115,8 @@ impl Table {
             return Some(if directive.block.is_some() { "a ; at its end".to_owned() } else { "a block behind it".to_owned() });
         }
         let value = directive.arg();
-        // Rates may come from a variable, and nothing else of these.
-        let rate = directive.name.ends_with("_rate") && value.contains('$');
-        let flexible = MIXED.contains(&directive.name.as_str()) || count != 1 || rate;
+        let variable = VARIABLE.contains(&directive.name.as_str()) && value.contains('$');
+        let flexible = MIXED.contains(&directive.name.as_str()) || count != 1 || variable;
         let sound = match shape.kind {
             Kind::Flag => value.eq_ignore_ascii_case("on") || value.eq_ignore_ascii_case("off"),
             _ if flexible => true,
@@ -206,6 +218,10 @@ mod tests {
             ("proxy_read_timeout 30m1h;", true),
             ("types_hash_max_size 2k;", true),
             ("limit_rate $rate;", false),
+            ("limit_rate_after $after;", false),
+            ("limit_rate_after often;", true),
+            ("proxy_limit_rate $rate;", false),
+            ("client_max_body_size $rate;", true),
             ("map $a $b;", true),
             ("root { }", true),
             ("no_such_directive x y z;", false),

@@ -208,6 +208,26 @@ fn what_newer_versions_other_modules_and_parts_hold_is_no_alarm() {
 }
 
 #[test]
+fn a_module_that_nobody_loads_is_missed_where_the_whole_is_seen() {
+    let stream = "stream { server { listen 1; proxy_pass 10.0.0.1:1; } }";
+    let whole = format!("load_module modules/ngx_stream_module.so;\nevents {{}}\ninclude {PART};\n");
+    let status = "Package: nginx-common\nStatus: install ok installed\nVersion: 1.22.1-9\n\n";
+    const PART: &str = "/etc/nginx/stream.conf";
+    for (main, text, start, missed) in [
+        (format!("events {{}}\n{stream}"), "", MAIN, true),
+        (stream.to_owned(), "", MAIN, true),
+        (String::new(), &*format!("events {{}}\n{stream}"), PART, true),
+        // What includes it loads the module.
+        (whole.clone(), stream, PART, false),
+        (whole, stream, MAIN, false),
+    ] {
+        let (_, findings) = look(&[(MAIN, &main), (PART, text), ("/var/lib/dpkg/status", status)], start);
+        let found = findings.iter().any(|finding| finding.id == "nginx.directive-unknown");
+        assert_eq!(found, missed, "{main} {text} {start}: {findings:#?}");
+    }
+}
+
+#[test]
 fn a_dump_is_read_like_the_files_it_is_of() {
     let text = "# configuration file /etc/nginx/nginx.conf:\nhttp {\ninclude conf.d/*.conf;\n}\n\n# configuration file /etc/nginx/conf.d/a.conf:\nserver {\nlisten 443 ssl;\nssl_certificate a.crt; ssl_certificate_key a.key; }\n";
     let top = tempfile::tempdir().unwrap();

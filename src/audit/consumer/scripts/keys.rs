@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::Answers;
 use super::check::ScriptLine;
+use super::fields::{Half, half, kept, names};
 use super::lints;
 use super::python::Names;
 use super::shell::Command;
@@ -29,15 +30,6 @@ pub(super) struct Habits {
     moved: BTreeSet<String>,
     answers: Answers,
     names: Names,
-}
-
-/// Which half of a pair a text speaks of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Half {
-    Certificate,
-    Key,
-    Both,
-    Neither,
 }
 
 impl Habits {
@@ -140,7 +132,7 @@ impl Habits {
         let number = line.location.line.unwrap_or_default();
         let files = written(command);
         // A key has whatever name its file has: `combined.pem`, `mx.pem`.
-        let takes = command.words.iter().any(|word| word.contains(".private_key"));
+        let takes = command.words.iter().any(|word| names(&kept(word), ".private_key"));
         for file in command.outputs() {
             if (takes || is_key(file)) && !self.umask && file != "/dev/null" && !is_temporary(file) {
                 let draft = line.draft(&lints::KEY_UMASK).expected("umask 077 before it");
@@ -201,26 +193,6 @@ fn issue_path(text: &str) -> Option<String> {
     // An address stands before it where curl is used.
     let path = path.split_once("/v1/").map_or(path, |(_, path)| path);
     (!path.ends_with("/issue/")).then(|| path.trim_start_matches('/').to_owned())
-}
-
-/// What a line takes of an answer: what is said by a field counts before any other word.
-fn half(text: &str) -> Half {
-    let field = ["-field=", "-field ", ".data."].iter().flat_map(|mark| text.match_indices(mark).map(move |(at, mark)| at + mark.len()));
-    let said: Vec<&str> = field.filter_map(|at| text.get(at..)).map(|rest| rest.trim_start_matches(['"', '\''])).collect();
-    let of = |words: &[&str]| {
-        let has = |name: &str| words.iter().any(|word| word.starts_with(name));
-        match (has("certificate"), has("private_key")) {
-            (true, true) => Half::Both,
-            (true, false) => Half::Certificate,
-            (false, true) => Half::Key,
-            (false, false) => Half::Neither,
-        }
-    };
-    if !said.is_empty() {
-        return of(&said);
-    }
-    let words: Vec<&str> = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
-    of(&words)
 }
 
 /// Whether a umask leaves nothing to others.
@@ -297,21 +269,6 @@ pub(super) fn is_live(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_half_that_a_line_takes_is_what_its_field_says() {
-        for (text, expected) in [
-            ("bao write -field=certificate pki_int/issue/x > c", Half::Certificate),
-            ("bao write -field=private_key pki_int/issue/x > certificate.key", Half::Key),
-            ("curl x/v1/pki/issue/r | jq -r .data.private_key > k", Half::Key),
-            ("jq -r '.data.certificate, .data.private_key'", Half::Both),
-            ("bao write -format=json pki/issue/x", Half::Neither),
-            ("r.json()[\"data\"][\"certificate\"]", Half::Certificate),
-            ("bao write -field=\"$1\" pki/issue/x", Half::Neither),
-        ] {
-            assert!(half(text) == expected, "{text}");
-        }
-    }
 
     #[test]
     fn the_issuing_path_is_found_in_both_ways_to_call_it() {

@@ -9,6 +9,7 @@ mod command;
 mod confined;
 mod cron;
 mod errors;
+mod fields;
 mod flow;
 mod keys;
 pub mod lints;

@@ -99,6 +99,24 @@ fn every_defect_of_a_script_is_found_at_its_line() {
     }
 }
 
+/// A field whose name goes on after the key's, and an answer that the key is taken out of, are no key.
+#[test]
+fn a_key_is_written_where_its_field_is_taken() {
+    for (text, is_key) in [
+        ("jq -r .data.private_key a > /var/lib/a/x", true),
+        ("jq -r '.data.private_key, .data.certificate' a > /var/lib/a/x", true),
+        ("jq -r '.data.private_key|@text' a > /var/lib/a/x", true),
+        ("jq -r .data.private_key_type a > /var/lib/a/x", false),
+        ("jq 'del(.data.private_key)' a > /var/lib/a/x", false),
+        ("jq 'del(.data.private_key, .x[(1)]) | .data' a > /var/lib/a/x", false),
+        ("jq 'del(.data.serial_number) | .data.private_key' a > /var/lib/a/x", true),
+        ("jq 'model(.data.private_key)' a > /var/lib/a/x", true),
+    ] {
+        let (_, findings) = look(&[(RENEW, &format!("#!/bin/sh\n{text}\n")), CRON]);
+        assert_eq!(findings.iter().any(|finding| finding.id == "script.key-umask"), is_key, "{text}\n{findings:#?}");
+    }
+}
+
 #[test]
 fn what_cron_runs_is_there_and_nobody_elses() {
     let (scripts, findings) = look(&[

@@ -28,7 +28,11 @@ pub(super) async fn log_in(server: &Server, method: &Once, credentials: Option<&
             let answer = unwrapped(server, secret_id, credentials, &|path| makes_secret_ids(mount, path)).await?;
             let secret_id = answer::unwrapped_secret_id(&answer).map_err(|why| server.malformed("sys/wrapping/unwrap", &why))?;
             let role_id = read::token(role_id, credentials).map_err(|why| unreadable(&why))?;
-            approle::by(server, mount, role_id, secret_id).await
+            let granted = approle::by(server, mount, role_id, secret_id).await;
+            granted.map_err(|mut problem| {
+                problem.failure.text.push_str("; the wrapping token was used for that, and gives nothing more");
+                problem
+            })
         }
     }
 }
