@@ -3,6 +3,7 @@
 
 pub mod lints;
 pub mod mounted;
+mod roots;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -264,3 +265,6 @@ fn by_profile(settings: &Settings, certificate: &Certificate, live: &Kept, findi
     let chain = chains::chain(target(certificate), &assess(&question), findings.at());
     findings.chain(chain);
 }
+
+#[cfg(test)]
+mod tests;
