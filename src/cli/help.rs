@@ -152,7 +152,8 @@ What an update of firmware or boot loader will measure is known after the reboot
 Before it, set `pcrs = []` and reseal; after the reboot, set `pcrs` again and reseal.
 
 With --new-tpm the TPM that is there now is trusted from here on. Nothing but this command does that: find out first why it \
-is another one.";
+is another one. A resident key went with the TPM before: its certificate is due then, and `omens enroll` makes a new one of a certificate \
+that this host logs in with.";
 
 pub(super) const RESEAL_AFTER: &str = "\
 Examples:

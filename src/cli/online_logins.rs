@@ -33,7 +33,7 @@ pub(super) fn of(settings: &Settings, granted: &[Granted], refused: Vec<Refused>
         let text = format!("what the login by {} may do was not asked: that takes the login, which can be made once", first.method);
         checks.push(
             Check::new(Code::CapabilitiesUnknown, Severity::Warning, text)
-                .hint("compare its policy with the settings by hand; the login after it, which lasts, is checked once it is granted"),
+                .hint("compare its policy with the settings by hand; a login that can be made again is checked whole"),
         );
     }
     checks

@@ -94,7 +94,7 @@ codes! {
     Login = "login",
     /// When a login ends that may end is not known.
     LoginEndUnknown = "login-end-unknown",
-    /// A login ends before it is needed the time after next.
+    /// A login ends, or is used up, before it is needed the time after next; or one that was given for one use has ended.
     LoginEnds = "login-ends",
     /// No auth method granted a token.
     LoginRefused = "login-refused",
@@ -258,7 +258,7 @@ codes! {
     Usage = "usage",
     /// A verifier's policy compares nothing that a boot measures.
     WeakPolicy = "weak-policy",
-    /// A wrapping token that gives nothing: it was unwrapped before, or has expired.
+    /// A wrapping token that gives nothing: it was unwrapped before or in this run, or has expired.
     WrappingTokenUsed = "wrapping-token-used",
     /// A value of the settings has another type.
     WrongType = "wrong-type",

@@ -65,7 +65,8 @@ pub fn enroll(settings: &Arc<Settings>, enrolment: &Enrolment, world: World<'_>)
     }
     let left = enrolment.login.as_ref().and_then(|login| match outcome(&report) {
         Some(Outcome::Renewed) => forget(settings, login),
-        Some(Outcome::Kept) => unused(settings, login),
+        Some(Outcome::Settled) if issuer.has_ended_once() => forget(settings, login),
+        Some(Outcome::Kept | Outcome::Settled) => unused(settings, login),
         _ if issuer.has_ended_once() => ended(settings, login),
         _ => None,
     });
