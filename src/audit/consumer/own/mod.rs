@@ -1,6 +1,7 @@
 //! Certificates that omens keeps itself: policy, files, key and what the plan says of them, for the report. It must never decide what the
 //! plan decides: it reads the plan.
 
+mod files;
 pub mod lints;
 pub mod mounted;
 mod roots;

@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use toml::{Table, Value};
 
+use super::files::{drop_ins, written};
 use super::lints;
 use super::roots::{self, ders};
 use crate::audit::facts::chains;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
-use crate::audit::facts::unread;
 use crate::audit::facts::wiring::Wiring;
 use crate::config;
 use crate::config::form::{self, Written};
 use crate::config::service::Drivers;
-use crate::io::look::{LookError, View};
+use crate::io::look::View;
 use crate::judge::assess::{Question, Requirements, assess};
 use crate::judge::{Gate, cert::Facts, gate, lint};
 use crate::model::anchor::Anchor;
@@ -27,9 +27,6 @@ use crate::model::name::CertName;
 use crate::model::profile::Profile;
 use crate::model::request::{Request, SUBJECT_KEYS, SubjectField, SubjectKey};
 use crate::model::span;
-
-/// As many files of `omens.d` are read.
-const FILES: usize = 1_000;
 
 /// What the settings of another host ask for.
 #[derive(Debug, Default)]
@@ -86,37 +83,6 @@ pub fn read(view: &View, file: &Path, drivers: Drivers, findings: &mut HostFindi
         mounted.certificates.extend(asked);
     }
     Some(mounted)
-}
-
-/// The files of `omens.d`. That there is no such directory is usual.
-fn drop_ins(view: &View, directory: &Path, findings: &mut HostFindings) -> Vec<String> {
-    let listed = if view.is_file(directory) {
-        Err(LookError::Kind { path: directory.to_path_buf(), expected: "a directory", found: "a regular file" })
-    } else {
-        view.list(directory)
-    };
-    let names = listed.unwrap_or_else(|error| {
-        if !error.is_absent() {
-            unread::unreadable(findings, settings(directory), Location::file(directory), &error);
-        }
-        Vec::new()
-    });
-    names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.')).take(FILES).collect()
-}
-
-/// A file of settings; that it cannot be read is said, as nobody knows what it asks for.
-fn written(view: &View, file: PathBuf, findings: &mut HostFindings) -> Option<Written> {
-    match view.bytes(&file) {
-        Ok(bytes) => Some(Written { bytes: bytes.to_vec(), file }),
-        Err(error) => {
-            unread::unreadable(findings, settings(&file), Location::file(&file), &error);
-            None
-        }
-    }
-}
-
-fn settings(path: &Path) -> Target {
-    Target::new("settings", path.display().to_string())
 }
 
 /// A file of settings, as far as it is TOML.
