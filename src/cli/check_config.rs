@@ -19,6 +19,7 @@ use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
+use crate::plan::view::End;
 use crate::plan::{scheduler, trust};
 
 #[derive(Serialize)]
@@ -32,6 +33,8 @@ struct Document {
     /// With `--online`: everything that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<Vec<Check>>,
+    #[serde(flatten)]
+    end: End,
 }
 
 pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
@@ -69,8 +72,8 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     // What stands in a line is the cause, and what OpenBao denies as a whole its consequence.
     errors.sort_by_key(|error| error.line.is_none());
     let ok = errors.is_empty();
-    let document = Document { schema: "omens.check-config/1", file, ok, errors, certificates, warnings, checks };
-    let exit = if document.ok { OK } else { REFUSED };
+    let exit = if ok { OK } else { REFUSED };
+    let document = Document { schema: "omens.check-config/1", file, ok, errors, certificates, warnings, checks, end: session.end(exit) };
     if session.global.json {
         session.output.document(&document);
     } else {

@@ -35,7 +35,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Expl
     };
     let document = of(lint);
     if session.global.json {
-        session.output.document(&document);
+        session.ended(&document, OK);
     } else {
         let mut text = format!("{}  {}\n\n{}\n", document.id, document.severity.as_str(), document.title);
         for (name, words) in [

@@ -2,6 +2,7 @@
 
 use super::arguments::{Command, Forget};
 use super::confirm::confirmed;
+use super::exit::FAILED;
 use super::session::Session;
 use crate::config::settings::Settings;
 use crate::io::dir::{Dir, DiskError};
@@ -21,6 +22,8 @@ pub(super) fn forget(session: &mut Session<'_>, command: &Command, arguments: &F
     };
     let found = match may(&settings, &arguments.name) {
         Ok(found) => found,
+        // It was a right question, and what is left stays.
+        Err(error) if matches!(error.code, Code::Permission | Code::Disk) => return session.refuse_with(command, error, FAILED),
         Err(error) => return session.refuse(command, error),
     };
     let question = format!("remove for good what is left of {}{}?", arguments.name, told(&found));

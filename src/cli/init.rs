@@ -24,8 +24,9 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &Init) -> u8 {
         }
     };
     let adoption = adopt::gather(&view, session.drivers, session.clock.now());
+    let exit = if adoption.certificates.is_empty() { FAILED } else { OK };
     if session.global.json {
-        session.output.document(&adoption);
+        session.ended(&adoption, exit);
     } else {
         session.output.text(&write::settings(&adoption));
     }
@@ -35,7 +36,6 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &Init) -> u8 {
             _ => "each that is in use was left out, for the reason that is said",
         };
         session.screen.print(&format!("no certificate to take over: {why}\n"));
-        return FAILED;
     }
-    OK
+    exit
 }

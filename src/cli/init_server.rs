@@ -46,7 +46,7 @@ pub(super) fn run(session: &mut Session<'_>) -> u8 {
     let script = Script::of(settings.as_ref()).text();
     if session.global.json {
         let host = settings.as_ref().map(|settings| settings.host.as_str()).unwrap_or_default();
-        session.output.document(&Document { schema: "omens.init-server/1", host, script: &script });
+        session.ended(&Document { schema: "omens.init-server/1", host, script: &script }, OK);
     } else {
         session.output.text(&script);
     }

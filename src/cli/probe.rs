@@ -36,7 +36,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Prob
     let document = probe::judge(&asking, &heard, known.as_ref(), session.clock.now());
     let exit = if document.refused_by == Side::Nobody { OK } else { FAILED };
     if session.global.json {
-        session.output.document(&document);
+        session.ended(&document, exit);
     } else {
         let text = text(&document, session.style);
         session.result(&text, exit);

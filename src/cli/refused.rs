@@ -34,14 +34,14 @@ pub(super) fn document<'a>(command: &'a str, words: &[&str]) -> &'a str {
     }
 }
 
-/// A document whose command says how it ended only where it could not do anything.
+/// A document and how its command ended: one shape at every exit code.
 #[derive(Serialize)]
-struct Refused<T> {
+pub(super) struct Ended<T> {
     #[serde(flatten)]
-    document: T,
+    pub(super) document: T,
     #[serde(flatten)]
-    end: End,
-    errors: Vec<SettingsError>,
+    pub(super) end: End,
+    pub(super) errors: Vec<SettingsError>,
 }
 
 /// Prints this report as the document of its command, where that is another than a report; says whether it is.
@@ -51,22 +51,20 @@ pub(super) fn print(output: &mut Output, report: &Report, asked: Asked<'_>) -> b
     match report.schema.as_str() {
         "omens.plan/1" => output.document(&PlanDocument::refused(host, end, errors)),
         "omens.status/1" => output.document(&StatusDocument::refused(host, end, errors)),
-        "omens.init/1" => output.document(&Refused { document: Adoption::empty(), end, errors }),
+        "omens.init/1" => output.document(&Ended { document: Adoption::empty(), end, errors }),
         "omens.check-config/1" => {
             let file = asked.config;
             output.document(&Settings { schema, file, ok: false, errors, certificates: 0, warnings: [], end });
         }
-        "omens.probe/1" => output.document(&Refused { document: Endpoint::refused(report, asked.object), end, errors }),
-        "omens.attest/1" => output.document(&Refused { document: Attested::refused(report), end, errors }),
+        "omens.probe/1" => output.document(&Ended { document: Endpoint::refused(report, asked.object), end, errors }),
+        "omens.attest/1" => output.document(&Ended { document: Attested::refused(report), end, errors }),
         "omens.attest-policy/1" => {
-            output.document(&Refused { document: Policy { schema, host: &report.host, ..Policy::default() }, end, errors })
+            output.document(&Ended { document: Policy { schema, host: &report.host, ..Policy::default() }, end, errors })
         }
-        "omens.explain/1" => {
-            output.document(&Refused { document: Finding { schema, id: asked.object, ..Finding::default() }, end, errors })
-        }
-        "omens.init-server/1" => output.document(&Refused { document: Server { schema, host: &report.host, script: "" }, end, errors }),
-        "omens.schema/1" => output.document(&Refused { document: Names { schema, names: [] }, end, errors }),
-        audit::SCHEMA => output.document(&Refused { document: no_audit(host, report), end, errors }),
+        "omens.explain/1" => output.document(&Ended { document: Finding { schema, id: asked.object, ..Finding::default() }, end, errors }),
+        "omens.init-server/1" => output.document(&Ended { document: Server { schema, host: &report.host, script: "" }, end, errors }),
+        "omens.schema/1" => output.document(&Ended { document: Names { schema, names: [] }, end, errors }),
+        audit::SCHEMA => output.document(&Ended { document: no_audit(host, report), end, errors }),
         _ => return false,
     }
     true
@@ -137,6 +135,7 @@ struct Policy<'a> {
     ak_name: Option<&'a str>,
     registered: bool,
     tpm_policy: BTreeMap<u32, [String; 1]>,
+    unmeasured: [u32; 0],
     command: &'a str,
 }
 

@@ -17,7 +17,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &Schema) -> u8 {
     let wanted = ALL.iter().find(|described| Some(described.name) == arguments.name.as_deref());
     match wanted {
         Some(described) => session.output.text(described.text),
-        None if session.global.json => session.output.document(&Document { schema: "omens.schema/1", names: names() }),
+        None if session.global.json => session.ended(&Document { schema: "omens.schema/1", names: names() }, OK),
         None => session.output.text(&names().iter().map(|name| format!("{name}\n")).collect::<String>()),
     }
     OK

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 
+use serde::Serialize;
+
 use super::arguments::{Command, Global, StatusFormat};
 use super::environment::Environment;
 use super::exit::{OK, REFUSED, UNKNOWN};
 use super::journal;
 use super::output::Output;
 use super::progress::Progress;
-use super::refused::{self, Asked};
+use super::refused::{self, Asked, Ended};
 use super::screen::Screen;
 use super::show;
 use super::style::Style;
@@ -20,6 +22,7 @@ use crate::model::clock::{Clock, Time};
 use crate::model::code::Code;
 use crate::model::name::CertName;
 use crate::model::report::{Report, RunError, SettingsError};
+use crate::plan::view::End;
 
 /// Writes what others read of a run that had no settings.
 pub(super) type Leave = fn(&Command, &Remains, &Report, Clock);
@@ -188,6 +191,17 @@ impl<'a> Session<'a> {
         }
         self.errors(report);
         report.exit
+    }
+
+    /// Prints a document of a command that has no report, with how it ended.
+    pub(super) fn ended(&mut self, document: &impl Serialize, exit: u8) {
+        let end = self.end(exit);
+        self.output.document(&Ended { document, end, errors: Vec::new() });
+    }
+
+    /// How a command ends that has done what it was asked for.
+    pub(super) fn end(&self, exit: u8) -> End {
+        End { started: self.started, finished: self.clock.now(), exit, error: None }
     }
 
     /// Prints a result for people, and gives its exit code. With --quiet only one that is not well is told, on stderr.

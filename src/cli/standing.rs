@@ -147,10 +147,7 @@ pub(super) fn waits(planned: &Planned) -> Option<String> {
             let ends = ends.map_or(String::new(), |ends| format!(" and ends at {ends}"));
             format!("waits for its window, which opens at {opens}{ends}")
         }
-        Keeps::Budget => format!(
-            "five signing requests brought no certificate: the CA is asked again from {opens} on, or at once after `omens unblock {}`",
-            planned.name
-        ),
+        Keeps::Budget => format!("the CA is asked again from {opens} on, or at once after `omens unblock {}`", planned.name),
     })
 }
 
@@ -179,7 +176,8 @@ fn whole(standing: &Standing, now: Time, style: Style) -> String {
     }
     text.push_str(&format!("\n  {} ({})\n", due(planned, style), reasons(&planned.reasons)));
     if let Some(waits) = waits(planned) {
-        text.push_str(&format!("  {}: {waits}\n", style.warn("note")));
+        let why = if planned.waits_for_window() { "" } else { "five signing requests brought no certificate: " };
+        text.push_str(&format!("  {}: {why}{waits}\n", style.warn("note")));
     }
     if let Some(subject) = &standing.subject {
         text.push_str(&format!("  subject: {}\n  names: {}\n", one_line(subject, LINE), one_line(&standing.names.join(", "), LINE)));

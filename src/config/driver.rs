@@ -148,7 +148,7 @@ fn install_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftInstall<
     let kind = shape.or("as", InstallKind::Link, one_of(&InstallKind::ALL.map(|kind| (kind.as_str(), kind))));
     let order = shape.or("order", Part::Combined, one_of(&ORDERS));
     let password = shape.optional("password", placed(parsed(password)));
-    let part = |part: Part| shape.optional(part.as_str(), placed(parsed(value::file_name))).map(|file| file.map(|f| (part, f)));
+    let part = |part: Part| shape.optional(part.as_str(), placed(parsed(installed))).map(|file| file.map(|f| (part, f)));
     let files: Vec<Option<Option<_>>> = Part::KEYS.into_iter().map(part).collect();
     shape.finish();
     let (files, order) = (files.into_iter().collect::<Option<Vec<_>>>()?, order?);
@@ -204,4 +204,9 @@ fn password(text: &str) -> Result<PathBuf, Wrong> {
         SecretSource::Credential(_) => Err(Wrong::value("the password of a file is needed by every command that looks at it")
             .suggest("put it into a file and write \"file:PATH\"")),
     }
+}
+
+/// The name of a file that `install` makes.
+fn installed(text: &str) -> Result<String, Wrong> {
+    value::file_name(text).map_err(|wrong| wrong.suggest("put the directory into \"dir\" and the name alone here"))
 }

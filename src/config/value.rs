@@ -1,5 +1,7 @@
 //! The values of single settings, each from its text: paths, names, addresses, lengths of time.
 
+mod nearly;
+
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use crate::model::name::CertName;
 use crate::model::request::is_host_name;
 use crate::model::secret::SecretSource;
 use crate::model::span;
+use nearly::{in_ascii, without_zeros};
 
 /// Upper bound of a common name (RFC 5280, Appendix A.1, ub-common-name).
 const COMMON_NAME_MAX: usize = 64;
@@ -41,8 +44,7 @@ pub fn path(text: &str) -> Result<PathBuf, Wrong> {
 pub fn file_name(text: &str) -> Result<String, Wrong> {
     let plain = !matches!(text, "" | "." | "..") && text.len() <= 255 && !text.chars().any(|c| c == '/' || c.is_control());
     plain.then(|| text.to_owned()).ok_or_else(|| {
-        Wrong::value(format!("expected a plain file name, found {}", quoted(text)))
-            .suggest("put the directory into \"dir\" and the name alone here")
+        Wrong::value(format!("expected a plain file name, found {}", quoted(text))).suggest("write the name alone, without a directory")
     })
 }
 
@@ -58,7 +60,8 @@ pub(crate) fn host_name(text: &str) -> Result<String, Wrong> {
     if is_host_name(relative) && !relative.starts_with("*.") {
         return Ok(relative.to_owned());
     }
-    Err(Wrong::value(format!("expected a host name, found {}", quoted(text))).suggest("write it like \"web1.example.net\""))
+    let wrong = Wrong::value(format!("expected a host name, found {}", quoted(text)));
+    Err(wrong.suggest(in_ascii(text).unwrap_or_else(|| "write it like \"web1.example.net\"".to_owned())))
 }
 
 /// A DNS name as in a SAN; a wildcard is the profile's matter.
@@ -67,6 +70,9 @@ pub(crate) fn dns_name(text: &str) -> Result<String, Wrong> {
         return Ok(without_root(text).to_owned());
     }
     let wrong = Wrong::value(format!("expected a DNS name, found {}", quoted(text)));
+    if let Some(ascii) = in_ascii(text) {
+        return Err(wrong.suggest(ascii));
+    }
     Err(wrong.suggest(match text.parse::<IpAddr>() {
         Ok(_) => "put addresses into \"ip\"",
         Err(_) if text.contains("://") => "put URIs into \"uri\"",
@@ -79,6 +85,9 @@ pub(crate) fn dns_name(text: &str) -> Result<String, Wrong> {
 pub(crate) fn ip(text: &str) -> Result<IpAddr, Wrong> {
     text.parse().map_err(|_| {
         let wrong = Wrong::value(format!("expected an IP address, found {}", quoted(text)));
+        if let Some(plain) = without_zeros(text) {
+            return wrong.suggest(format!("write it without leading zeros, \"{plain}\": some programs read 010 as 8"));
+        }
         wrong.suggest(if is_host_name(text) {
             "put names into \"dns\""
         } else {
@@ -316,6 +325,23 @@ mod tests {
             assert!(!format!("{result:?}").contains("pw"), "a password is not repeated");
         }
         assert_eq!(https("https://bao.example:8200/").ok().as_deref(), Some("https://bao.example:8200"));
+    }
+
+    #[test]
+    fn what_was_meant_is_said_where_it_can_be_known() {
+        let said = |wrong: Wrong| format!("{wrong:?}");
+        for (why, words) in [
+            (said(ip("010.0.0.1").unwrap_err()), "10.0.0.1"),
+            (said(ip("10.0.00.1").unwrap_err()), "10.0.0.1"),
+            (said(ip("web.example").unwrap_err()), "put names into"),
+            (said(dns_name("b\u{fc}cher.example").unwrap_err()), "xn--bcher-kva.example"),
+            (said(host_name("b\u{fc}cher.example").unwrap_err()), "xn--bcher-kva.example"),
+            (said(dns_name("a_b.example").unwrap_err()), "an underscore"),
+            (said(file_name("a/crl.pem").unwrap_err()), "without a directory"),
+            (said(secret("credential:../x").unwrap_err()), "without a directory"),
+        ] {
+            assert!(why.contains(words), "{words}: {why}");
+        }
     }
 
     #[test]

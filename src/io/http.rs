@@ -233,7 +233,7 @@ impl Client {
         }
         let lost = if why.is_connect() { Lost::BeforeSending } else { Lost::AfterSending };
         let text = match (why.is_timeout(), lost) {
-            (true, Lost::BeforeSending) => format!("{server}: no connection within {} s", CONNECT.as_secs()),
+            (true, Lost::BeforeSending) => format!("{server}: TCP and TLS were not there within {} s", CONNECT.as_secs()),
             (true, Lost::AfterSending) => format!("{server}: no whole answer within {} s", REQUEST.as_secs()),
             (false, Lost::BeforeSending) => format!("{server}: no connection: {cause}"),
             (false, Lost::AfterSending) => format!("{server}: connection lost before the answer was whole: {cause}"),

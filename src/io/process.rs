@@ -2,8 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "this is the door through which processes are started")]
 
 mod call;
+mod how;
 
 use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -41,6 +43,8 @@ const COMM: usize = 15;
 pub struct Ended {
     /// Its exit code; `None` where a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
     /// Its standard output; of [`run`] in one line.
     pub stdout: String,
     /// Its standard error; of [`run`] in one line.
@@ -107,13 +111,7 @@ pub async fn run_within(program: &str, arguments: &[&OsStr], limit: Duration) ->
 impl Ended {
     fn in_lines(self) -> Self {
         let line = |text: &str| text::one_line(text, SAID);
-        Self { code: self.code, stdout: line(&self.stdout), stderr: line(&self.stderr) }
-    }
-
-    /// How it ended, in words.
-    #[must_use]
-    pub fn how(&self) -> String {
-        self.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"))
+        Self { stdout: line(&self.stdout), stderr: line(&self.stderr), ..self }
     }
 }
 
@@ -188,7 +186,7 @@ async fn to_the_end(child: &mut Child, input: &[u8], end_all: impl FnOnce()) -> 
         }
     };
     let (stdout, stderr) = output.map_or((Ok(String::new()), Ok(String::new())), |((), stdout, stderr)| (stdout, stderr));
-    Ok(Ended { code: status.code(), stdout: stdout?, stderr: stderr? })
+    Ok(Ended { code: status.code(), signal: status.signal(), stdout: stdout?, stderr: stderr? })
 }
 
 /// The first of what comes, as one line; the rest is read and dropped, so that nobody waits for room in a pipe.

@@ -96,7 +96,7 @@ pub fn verdict(said: &Said, sent: Option<&Sent<'_>>, now: Time) -> Verdict {
 }
 
 const CLOCKS: &str = "compare the clocks of this host and of the verifier (timedatectl)";
-const VERIFIER: &str = "look at the verifier's log; the certificate in use keeps serving";
+const VERIFIER: &str = "look at the verifier's log; a certificate that is in use keeps serving";
 const STATE: &str = "compare `omens attest --print-policy` with the policy that the verifier has for this agent, and find out what changed; \
                      then an administrator enrols the agent anew (keylime_tenant -c delete, then the printed command)";
 const EARLIER: &str = "a quote that failed before counts until an administrator enrols the agent anew (keylime_tenant -c delete, then what \

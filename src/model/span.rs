@@ -8,7 +8,7 @@ use std::time::Duration;
 /// What is expected, when the text is no such length.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected a number with its unit, such as \"90s\", \"10m\", \"24h\" or \"7d\", found \"{text}\"");
-    let too_long = || format!("expected at most {} of a unit, found \"{text}\"", u32::MAX);
+    let too_long = || format!("expected no more than centuries, found \"{text}\"");
     let mut rest = text.trim();
     if rest.starts_with('-') {
         return Err(format!("expected no length of time below zero, found \"{text}\""));

@@ -6,6 +6,7 @@ use super::debt::{debt_is_void, debt_text, is_in_doubt, is_unasked, proof_of_liv
 use super::due::Renewal;
 use super::generation::{Condition, Kept};
 use super::inventory::{StateFile, Tree};
+use super::links;
 use super::overdue::Deadline;
 use super::validity::{fresh, is_valid, time_reason};
 use super::window::{self, Hold, Life};
@@ -208,7 +209,7 @@ impl Judged<'_> {
         reasons.extend(tree.unpublished.iter().map(|text| Reason::new(ReasonCode::Unpublished, text.clone())));
         reasons.extend(tree.trust_changed.iter().map(|text| Reason::new(ReasonCode::TrustChanged, text.clone())));
         if let Some(text) = &tree.missing_link {
-            reasons.push(Reason::new(ReasonCode::LinkMissing, format!("{text}; `omens install` makes it")));
+            reasons.push(Reason::new(ReasonCode::LinkMissing, links::with_remedy(text)));
         }
         if let Some(under_way) = &tree.under_way {
             let since = under_way.since.map_or(String::new(), |since| format!(" since {since}"));

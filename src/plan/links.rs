@@ -24,16 +24,33 @@ pub fn missing(settings: &Settings, certificate: &Certificate) -> Option<String>
     links.filter_map(|install| missing_of(settings, certificate.name(), install)).next()
 }
 
+/// What ends the text about a directory that nobody made: `install` makes links, and no directories of others.
+const NO_DIRECTORY: &str = "does not exist";
+
 /// What is said of a certificate that was published while a link is missing.
 #[must_use]
 pub fn not_installed(missing: &str) -> String {
-    format!("{missing}: its services do not read these files yet and were not asked; `omens install` makes the links")
+    format!("{missing}: its services do not read these files yet and were not asked; {}", remedy(missing, "makes the links"))
+}
+
+/// A link that is missing, with what to do about it.
+#[must_use]
+pub fn with_remedy(missing: &str) -> String {
+    format!("{missing}; {}", remedy(missing, "makes it"))
+}
+
+fn remedy(missing: &str, install: &str) -> String {
+    if missing.ends_with(NO_DIRECTORY) {
+        "make it with the owner and mode that its service wants, then `omens install` makes the links in it".to_owned()
+    } else {
+        format!("`omens install` {install}")
+    }
 }
 
 fn missing_of(settings: &Settings, name: &CertName, install: &Install) -> Option<String> {
     let dir = match Dir::open(&install.dir) {
         Ok(Some(dir)) => dir,
-        Ok(None) => return Some(format!("the directory {} does not exist", install.dir.display())),
+        Ok(None) => return Some(format!("the directory {} {NO_DIRECTORY}", install.dir.display())),
         Err(why) => return Some(why.to_string()),
     };
     install.files.iter().find_map(|(part, file)| {
@@ -58,5 +75,17 @@ const fn in_words(kind: Kind) -> &'static str {
         Kind::File => "a file",
         Kind::Link => "a link",
         Kind::Other => "a device, socket or pipe",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn install_is_said_to_make_what_it_makes() {
+        assert_eq!(with_remedy("the link /etc/web/a is missing"), "the link /etc/web/a is missing; `omens install` makes it");
+        let absent = with_remedy(&format!("the directory /etc/web {NO_DIRECTORY}"));
+        assert!(absent.contains("does not exist; make it with the owner") && absent.ends_with("makes the links in it"), "{absent}");
     }
 }

@@ -6,6 +6,7 @@ use super::budget;
 use super::debt::{debt_of, proof_of_live};
 use super::health::{self, Moment};
 use super::inventory::{StateFile, Tree};
+use super::links;
 use super::overdue::Deadline;
 use super::planned::{Planned, planned};
 use super::sealing::{SealingKeys, plaintext_warning};
@@ -184,7 +185,7 @@ fn last_outcome(tree: &Tree, moment: &Moment) -> Outcome {
 fn warnings(host: &OfHost<'_>, certificate: &Certificate, tree: &Tree) -> Vec<Warning> {
     let (name, unwritable) = (certificate.name(), host.unwritable);
     let mut warnings: Vec<Warning> = plaintext_warning(&tree.in_clear).into_iter().collect();
-    warnings.extend(tree.missing_link.as_ref().map(|text| Warning::new(Code::LinkMissing, format!("{text}; `omens install` makes it"))));
+    warnings.extend(tree.missing_link.as_ref().map(|text| Warning::new(Code::LinkMissing, links::with_remedy(text))));
     warnings.extend(tree.state_file.problem().map(|text| {
         let code = if matches!(tree.state_file, StateFile::Newer(_)) { Code::StateNewer } else { Code::StateBroken };
         Warning::new(code, text)

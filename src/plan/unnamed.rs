@@ -31,11 +31,14 @@ impl Unnamed {
     /// When something that is there cannot be read.
     pub fn look(paths: &Paths, name: &CertName) -> Result<Option<Self>, DiskError> {
         let certs = Dir::open(&paths.state)?.map_or(Ok(None), |state| state.child(layout::CERTS))?;
-        let (var, run) = (directory(certs.as_ref(), name)?, directory(Dir::open(&paths.run)?.as_ref(), name)?);
-        if var.is_none() && run.is_none() {
+        let run_root = Dir::open(&paths.run)?;
+        let (var, run) = (directory(certs.as_ref(), name)?, directory(run_root.as_ref(), name)?);
+        let strays = [stray(certs.as_ref(), name)?, stray(run_root.as_ref(), name)?];
+        let goes: Vec<String> = strays.into_iter().flatten().collect();
+        if var.is_none() && run.is_none() && goes.is_empty() {
             return Ok(None);
         }
-        let mut found = Self { name: name.clone(), live: None, facts: None, goes: Vec::new(), stays: Vec::new() };
+        let mut found = Self { name: name.clone(), live: None, facts: None, goes, stays: Vec::new() };
         if let Some(var) = &var {
             found.committed(var)?;
         }
@@ -81,6 +84,17 @@ impl Unnamed {
 fn directory(parent: Option<&Dir>, name: &CertName) -> Result<Option<Dir>, DiskError> {
     let Some(parent) = parent else { return Ok(None) };
     if parent.kind(name.as_str())? == Some(Kind::Directory) { parent.child(name.as_str()) } else { Ok(None) }
+}
+
+/// What somebody else put in the place of a certificate's directory.
+fn stray(parent: Option<&Dir>, name: &CertName) -> Result<Option<String>, DiskError> {
+    let Some(parent) = parent else { return Ok(None) };
+    let path = parent.join(name.as_str());
+    Ok(match parent.kind(name.as_str())? {
+        Some(Kind::Link) => Some(format!("{}: a link, which is not followed", path.display())),
+        Some(Kind::File | Kind::Other) => Some(format!("{}: no directory", path.display())),
+        Some(Kind::Directory) | None => None,
+    })
 }
 
 /// A copy that nobody can look at is named all the same.

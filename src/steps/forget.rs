@@ -82,7 +82,8 @@ fn remove_tree(parent: &Dir, name: &CertName, before_last: impl FnOnce()) -> Res
         write::sync(&dir)?;
     }
     before_last();
-    if parent.kind(name.as_str())? == Some(Kind::Directory) {
+    // A link that somebody put in its place goes as well, and what it leads to stays.
+    if parent.kind(name.as_str())?.is_some() {
         write::remove(parent, name.as_str())?;
         write::sync(parent)?;
     }

@@ -20,10 +20,6 @@ use crate::model::layout;
 use crate::model::name::CertName;
 use crate::model::program::Program;
 use crate::model::report::{CertReport, Report, RunError, SettingsError};
-use crate::model::text;
-
-/// What of a program's words stands in a warning; the log has more.
-const SAID: usize = 300;
 
 /// Another run's note takes milliseconds; one that never comes to its end is not waited for.
 const NOTING: Duration = Duration::from_secs(5);
@@ -117,8 +113,7 @@ fn deliver(program: &Program, state: Option<&Dir>, report: &mut Report, clock: C
         if ended.code == Some(0) {
             return Ok(());
         }
-        let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
-        Err(format!("{} ended with {}: {}", program.path.display(), ended.how(), text::one_line(said, SAID)))
+        Err(format!("{} ended with {}: {}", program.path.display(), ended.how(), ended.said()))
     });
     let Some(state) = state else {
         return sent.unwrap_or_else(|why| tracing::warn!(%why, "the notice of this run was not delivered"));

@@ -89,6 +89,17 @@ fn forget_removes_what_the_settings_no_longer_name_and_nothing_else() {
     assert_eq!((&line["outcome"], &line["certificate"], &line["serial"]), (&json!("forgotten"), &json!("old"), &serial));
     assert_eq!((estate.omens(&["status"]).json["unnamed"].clone(), estate.committed("web")), (json!([]), Some(1)));
     assert_eq!(estate.omens(&["forget", "old", "--yes"]).code, 2, "there is nothing left to forget");
+
+    // What somebody put in the place of a certificate goes as a link, and what it leads to stays.
+    let (elsewhere, stray) = (estate.dir.join("elsewhere"), estate.state().join("certs/evil"));
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::write(elsewhere.join("kept"), "kept").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &stray).unwrap();
+    assert!(estate.plain(&["status"]).stdout.contains("`omens forget evil` removes it"));
+    let run = estate.omens(&["forget", "evil", "--yes"]);
+    run.expect(0, "evil", "forgotten");
+    assert!(run.cert("evil")["removed"][0].as_str().unwrap().contains("a link, which is not followed"), "{run}");
+    assert!(stray.symlink_metadata().is_err() && elsewhere.join("kept").exists());
 }
 
 #[test]

@@ -247,6 +247,16 @@ fn adoptable() -> std::path::PathBuf {
     root
 }
 
+/// What every document of a command has, whatever became of it.
+#[track_caller]
+pub fn says_how_it_ended(document: &Value, code: i32) {
+    for key in ["started", "finished"] {
+        assert!(document[key].as_str().is_some_and(|time| time.ends_with('Z')), "{key}: {document}");
+    }
+    assert_eq!(document["exit"], code, "{document}");
+    assert!(document.get("error").is_some() && document["errors"].is_array(), "{document}");
+}
+
 #[test]
 fn what_init_and_the_audit_print_has_one_shape_at_every_exit_code() {
     let (host, empty) = (adoptable(), place::directory("nothing-to-adopt"));
@@ -267,11 +277,33 @@ fn what_init_and_the_audit_print_has_one_shape_at_every_exit_code() {
         let output = run(command, Duration::from_secs(60));
         let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
         assert_eq!(output.code, code, "{arguments:?}: {document}");
+        says_how_it_ended(&document, code);
         assert_eq!(Validator::faults(&schema(name), &document), Vec::<String>::new(), "{arguments:?}: {document}");
         assert_eq!(document["schema"], format!("omens.{name}/1"), "{arguments:?}");
         assert_eq!(document["error"]["text"].is_string(), code == 2, "{arguments:?}: {document}");
         let is_adopted = (name, code) == ("init", 0);
         assert!(!is_adopted || output.stdout.contains("\"plugin\":{\"kind\":\"NodeAttestor\""), "{document}");
+    }
+}
+
+#[test]
+fn what_has_looked_says_how_it_ended_as_what_could_not_does() {
+    let dir = place::directory("looked");
+    let (empty, report) = (dir.display().to_string(), dir.join("report.json").display().to_string());
+    std::fs::write(&report, include_str!("../../fixtures/documents/chain-audit.json")).unwrap();
+    for (arguments, name, code) in [
+        (&["chain-audit", "--no-config", "--root", &empty, "--fail-on", "none"][..], "chain-audit", 0),
+        (&["chain-audit", "merge", &report], "chain-audit", 1),
+        (&["probe", "127.0.0.1:1"], "probe", 1),
+        (&["explain", "eku.absent"], "explain", 0),
+    ] {
+        let mut command = Command::new(omens());
+        command.arg("--json").args(arguments);
+        let output = run(command, Duration::from_secs(60));
+        let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
+        assert_eq!(output.code, code, "{arguments:?}: {document}");
+        assert_eq!(Validator::faults(&schema(name), &document), Vec::<String>::new(), "{arguments:?}: {document}");
+        says_how_it_ended(&document, code);
     }
 }
 
@@ -313,7 +345,6 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         (&["init", "--root", &host], "init", 0),
         (&["init", "--server"], "init-server", 2),
         (&["init", "--server", "--foo"], "init-server", 2),
-        (&["explain", "eku.absent"], "explain", 0),
         (&["explain", "no.such"], "explain", 2),
         (&["explain"], "explain", 2),
         (&["chain-audit", "--list-findings"], "chain-audit-findings", 0),
@@ -328,6 +359,7 @@ fn what_a_command_prints_where_it_does_nothing_or_only_tells_passes_too() {
         let output = run(command, Duration::from_secs(60));
         let document: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {}", output.stdout));
         assert_eq!(output.code, code, "{arguments:?}: {document}");
+        says_how_it_ended(&document, code);
         fits(name, &document);
         is_described(&document, &output.stderr);
         // What a run reports lists certificates; no other document becomes one of those where nothing was attempted.

@@ -118,6 +118,10 @@ fn what_is_printed_for_the_server_goes_into_the_namespace_of_the_settings() {
         names.iter().filter_map(Value::as_str).any(|name| name == "omens-login")
     };
     assert!(policies("team/") && !policies(""), "in the namespace, and in the root one nothing");
+    for (arguments, code) in [(&["init", "--server"][..], 0), (&["check-config"], 0)] {
+        let document = estate.omens(arguments);
+        crate::schemas::says_how_it_ended(&document.json, code);
+    }
     let script = estate.plain(&["init", "--server"]).stdout;
     assert!(script.contains("into the namespace team") && script.contains("#   BAO_NAMESPACE=team bao token create"), "{script}");
 }

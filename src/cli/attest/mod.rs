@@ -41,7 +41,6 @@ struct Document<'a> {
     verdict: Shown<'a>,
     next: Option<u64>,
     warnings: Vec<Warning>,
-    exit: u8,
 }
 
 /// A verdict, or in its place why the TPM gave no evidence.
@@ -65,6 +64,8 @@ struct Policy<'a> {
     ak_name: String,
     registered: bool,
     tpm_policy: BTreeMap<u32, [String; 1]>,
+    /// PCRs of it into which nothing was ever measured.
+    unmeasured: Vec<u32>,
     command: String,
 }
 
@@ -123,9 +124,8 @@ fn show(session: &mut Session<'_>, settings: &Settings, ended: &Attestatum) -> u
             verdict: shown,
             next: ended.next,
             warnings: weak.into_iter().collect(),
-            exit,
         };
-        session.output.document(&document);
+        session.ended(&document, exit);
     } else {
         let text = text(session, &shown, identity, weak.as_ref());
         session.output.text(&text);
@@ -192,8 +192,9 @@ fn print(session: &mut Session<'_>, command: &Command, settings: &Settings, atte
     let tpm_policy = named(&values);
     let policy = serde_json::to_string(&tpm_policy).unwrap_or_default();
     let enrol = format!("keylime_tenant -c add --push-model -u {} --tpm_policy '{policy}'", identity.agent_id);
+    let unmeasured = values.unmeasured();
     if session.global.json {
-        session.output.document(&Policy {
+        let document = Policy {
             schema: "omens.attest-policy/1",
             host: &settings.host,
             agent_id: &identity.agent_id,
@@ -201,14 +202,16 @@ fn print(session: &mut Session<'_>, command: &Command, settings: &Settings, atte
             ak_name: hex(&identity.ak.name),
             registered: identity.registered,
             tpm_policy,
+            unmeasured,
             command: enrol,
-        });
+        };
+        session.ended(&document, OK);
     } else {
-        let unmeasured = values.unmeasured();
+        let them = if unmeasured.len() == 1 { "it" } else { "them" };
         let note = if unmeasured.is_empty() {
             String::new()
         } else {
-            format!("# {}: nothing was ever measured into it\n", crate::model::pcr::named(&unmeasured))
+            format!("# {}: nothing was ever measured into {them}\n", crate::model::pcr::named(&unmeasured))
         };
         let unregistered = if identity.registered { "" } else { "# not registered yet: `omens attest --once` does that\n" };
         let text = format!(

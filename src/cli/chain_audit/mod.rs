@@ -106,7 +106,7 @@ fn exit(document: &Document, fail_on: FailOn, verdict: AuditVerdict) -> u8 {
 fn print(session: &mut Session<'_>, options: AuditReport, document: &Document, exit: u8) {
     let format = if session.global.json { AuditFormat::Json } else { options.format };
     let text = match format {
-        AuditFormat::Json => return session.output.document(document),
+        AuditFormat::Json => return session.ended(document, exit),
         AuditFormat::Text => {
             let text = report::text::write(document, session.style.colors());
             session.result(&text, exit);
@@ -186,7 +186,7 @@ fn list(session: &mut Session<'_>, options: AuditReport) -> u8 {
     };
     let rows: Vec<Row> = catalogue::all().map(row).collect();
     if session.global.json || options.format == AuditFormat::Json {
-        session.output.document(&Listed { schema: "omens.chain-audit-findings/1", findings: rows });
+        session.ended(&Listed { schema: "omens.chain-audit-findings/1", findings: rows }, OK);
     } else {
         let wide = rows.iter().map(|row| row.id.len()).max().unwrap_or_default();
         let text: String = rows.iter().map(|row| format!("{:wide$}  {:6}  {}\n", row.id, row.severity.as_str(), row.title)).collect();

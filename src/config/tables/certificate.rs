@@ -14,7 +14,7 @@ pub(in crate::config) static CERTIFICATE: Table = Table {
             "profile",
             Kind::Text("the name of a profile"),
             "\"tls-server\"",
-            "What it has to look like. With omens come infrastructure-rsa, keylime-agent, mtls-client, mtls-service and tls-server.",
+            "What it has to look like. With omens come host-identity, infrastructure-rsa, keylime-agent, mtls-client, mtls-service and tls-server.",
         ),
         Key::required("role", Kind::Text("the name of a role"), "\"web\"", "The role of the PKI mount that signs it."),
         Key::required(
@@ -231,7 +231,7 @@ pub(in crate::config) static INSTALL: Table = Table {
             Kind::Text("file:PATH"),
             "none",
             "\"file:/etc/web/password\"",
-            "Where the password of `pkcs12` and `jks` stands, alone: printable ASCII, six characters or more.",
+            "Where the password of `pkcs12` and `jks` stands, alone: printable ASCII without spaces, six characters or more.",
         ),
     ],
 };

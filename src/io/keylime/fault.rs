@@ -127,7 +127,7 @@ impl Fault {
                 "the server's certificate must hold its name in the settings and lead to `ca` of attestation.by (default: trust.anchor)",
             ),
             Self::Unreachable(text) | Self::Later { text, .. } | Self::Again(text) => {
-                verdict(Conclusion::Unreachable, text, "see whether Keylime runs there; the certificate in use keeps serving")
+                verdict(Conclusion::Unreachable, text, "see whether Keylime runs there; a certificate that is in use keeps serving")
             }
             Self::LogIn(text) | Self::Malformed(text) => {
                 verdict(Conclusion::Malformed, text, "see whether the address is that of Keylime 7.14 in push mode, and its log")

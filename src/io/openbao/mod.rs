@@ -228,7 +228,7 @@ impl Server {
         let failure = |code| Failure::new(Stage::Issue, code, why.to_string());
         match why {
             HttpError::Unreachable { .. } => {
-                let hint = "check that OpenBao runs and that openbao.address is right and reachable from here; the certificate in use keeps serving";
+                let hint = "check that OpenBao runs and that openbao.address is right and reachable from here; a certificate that is in use keeps serving";
                 Problem::lost(failure(Code::Unreachable).hint(hint))
             }
             HttpError::Untrusted(distrust) => Problem::last(untrusted::failure(self.name(), distrust, &self.roots)),

@@ -242,7 +242,7 @@ fn general(class: Class, text: String, answer: &Answer, now: Time) -> Problem {
     match class {
         Class::Sealed => Problem::definite(failure(
             SEALED,
-            "an operator must unseal OpenBao (bao operator unseal); the certificate in use keeps serving",
+            "an operator must unseal OpenBao (bao operator unseal); a certificate that is in use keeps serving",
         )),
         Class::RateLimited => {
             let again = Some(retry_after(answer.retry_after.as_deref(), now));

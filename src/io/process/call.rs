@@ -1,6 +1,7 @@
 //! One call of a program: to its end, or as a service that outlives us.
 #![expect(clippy::disallowed_methods, reason = "a part of the door through which processes are started")]
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -59,7 +60,7 @@ impl Call {
             heard = tokio::time::timeout(LAST_WORDS, said).await.ok();
         }
         let (stdout, stderr) = heard.unwrap_or_default();
-        Ok(Ended { code: status.code(), stdout, stderr })
+        Ok(Ended { code: status.code(), signal: status.signal(), stdout, stderr })
     }
 
     /// Starts it as a service that outlives us: it has its own process group and none of our streams. Where it ends before `grace` is over, as
@@ -72,7 +73,9 @@ impl Call {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|why| self.broken(&why))?;
         match tokio::time::timeout(grace, child.wait()).await {
-            Ok(Ok(status)) => Ok(Some(Ended { code: status.code(), stdout: String::new(), stderr: String::new() })),
+            Ok(Ok(status)) => {
+                Ok(Some(Ended { code: status.code(), signal: status.signal(), stdout: String::new(), stderr: String::new() }))
+            }
             Ok(Err(why)) => Err(self.broken(&why)),
             Err(_) => Ok(None),
         }

@@ -73,7 +73,7 @@ pub enum TpmError {
 
 const SLOTS: &str = "a killed program left its slots in use, or the TPM is shared without a resource manager: use device:/dev/tpmrm0; \
                      on a software TPM `tpm2_flushcontext` with -t, -l and -s frees them";
-const AGAIN: &str = "try again; the certificate in use keeps serving";
+const AGAIN: &str = "try again; a certificate that is in use keeps serving";
 
 impl TpmError {
     /// The word of the contract.

@@ -234,7 +234,7 @@ impl Attester for KeylimeAttester {
 
 fn out_of_time(clock: Clock) -> Ended {
     let verdict = Verdict::new(Conclusion::Unreachable, clock.now(), format!("no verdict within {} s", LIMIT.as_secs()));
-    Ended { verdict: verdict.hint("see whether Keylime answers; the certificate in use keeps serving"), next: None }
+    Ended { verdict: verdict.hint("see whether Keylime answers; a certificate that is in use keeps serving"), next: None }
 }
 
 fn held_up(clock: Clock) -> Ended {

@@ -160,7 +160,7 @@ pub fn weak(verdict: &Verdict) -> Option<Warning> {
 }
 
 fn blocked(code: Code, text: String, hint: Option<&str>) -> Failure {
-    let hint = hint.unwrap_or("look at the verifier's log and at this host's agent; the certificate in use keeps serving");
+    let hint = hint.unwrap_or("look at the verifier's log and at this host's agent; a certificate that is in use keeps serving");
     Failure::new(Stage::Attest, code, text).hint(hint)
 }
 

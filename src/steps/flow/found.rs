@@ -8,6 +8,7 @@ use crate::model::report::CertReport;
 use crate::plan::debt::{debt_of, proof_of_live};
 use crate::plan::decide::Decision;
 use crate::plan::inventory::{StateFile, Tree};
+use crate::plan::links;
 
 /// The report of a certificate as it is found.
 pub(in crate::steps) fn report_of(decision: &Decision, tree: &Tree) -> CertReport {
@@ -22,7 +23,7 @@ pub(in crate::steps) fn report_of(decision: &Decision, tree: &Tree) -> CertRepor
         report.warnings.push(Warning::new(Code::StateBroken, text));
     }
     if let Some(text) = &tree.missing_link {
-        report.warnings.push(Warning::new(Code::LinkMissing, format!("{text}; `omens install` makes it")));
+        report.warnings.push(Warning::new(Code::LinkMissing, links::with_remedy(text)));
     }
     report.debt = debt_of(tree);
     report

@@ -274,7 +274,7 @@ fn judge_health(name: &str, health: &Health) -> Result<Vec<Warning>, Failure> {
     match &health.state {
         HealthState::Active => {}
         HealthState::Sealed => {
-            let hint = "an operator must unseal OpenBao (bao operator unseal); the certificate in use keeps serving";
+            let hint = "an operator must unseal OpenBao (bao operator unseal); a certificate that is in use keeps serving";
             return Err(Failure::new(Stage::Issue, Code::ServerSealed, format!("{name} is sealed")).hint(hint));
         }
         HealthState::Uninitialised => {

@@ -52,11 +52,7 @@ async fn until_passed(check: &Check, deployed: &Deployed, clock: Clock) -> Resul
 
 fn failed(program: &Program, ended: Result<Ended, NotRun>) -> Failure {
     let text = match ended {
-        Ok(Ended { code, stdout, stderr }) => {
-            let code = code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-            let said = if stderr.is_empty() { stdout } else { stderr };
-            format!("{} ended with {code}: {}", program.path.display(), if said.is_empty() { "it said nothing" } else { &said })
-        }
+        Ok(ended) => format!("{} ended with {}: {}", program.path.display(), ended.how(), ended.said()),
         Err(why) => why.to_string(),
     };
     Failure::new(Stage::Verify, Code::CheckFailed, text).hint("run it by hand with OMENS_DIR set to the new generation's directory")

@@ -16,10 +16,6 @@ use crate::io::process;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::program::Program;
-use crate::model::text;
-
-/// What of a program's words stands in a failure; the log has more.
-const SAID: usize = 300;
 
 /// `{ exec = { command, timeout } }`.
 pub(super) static KIND: DriverKind = DriverKind { name: "exec", table: &TABLE, parse, always: None };
@@ -57,8 +53,7 @@ impl Exec {
         if ended.code == Some(0) {
             return Ok(());
         }
-        let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
-        let text = format!("{} ended with {}: {}", self.program.path.display(), ended.how(), text::one_line(said, SAID));
+        let text = format!("{} ended with {}: {}", self.program.path.display(), ended.how(), ended.said());
         Err(Failure::new(Stage::Reload, Code::ReloadFailed, text)
             .hint("what it said is in the log; run it by hand with the same variables"))
     }

@@ -185,8 +185,8 @@ impl Process {
         if says_stopped(&ended.stderr) {
             return Ok(Reply::Stopped);
         }
-        let code = ended.code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
-        Err(Failure::new(Stage::Reload, Code::ReloadFailed, format!("nginx -s reload ended with {code}: {}", ended.stderr))
+        let text = format!("nginx -s reload ended with {}: {}", ended.how(), ended.said());
+        Err(Failure::new(Stage::Reload, Code::ReloadFailed, text)
             .hint("`nginx -t` with the same -c and -p says where; nginx goes on with what it had"))
     }
 

@@ -22,7 +22,6 @@ use crate::io::process::{self, Call};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage, Warning};
-use crate::model::text;
 
 /// `{ spire_server = { unit | pid | start, stop; plugin, log, evict, agent, socket } }`.
 pub(super) static KIND: DriverKind = DriverKind { name: "spire_server", table: &TABLE, parse, always: None };
@@ -122,7 +121,7 @@ impl SpireServer {
         let call = Call { program: own.unwrap_or_else(|| "spire-server".into()), arguments, limit: LIMIT };
         let ended = call.run(SAID).await.map_err(|why| why.to_string())?;
         if ended.code != Some(0) {
-            return Err(format!("spire-server agent {verb} ended with {}: {}", ended.how(), text::one_line(&ended.stderr, 200)));
+            return Err(format!("spire-server agent {verb} ended with {}: {}", ended.how(), ended.said()));
         }
         Ok(serde_json::from_str(&ended.stdout).unwrap_or_default())
     }

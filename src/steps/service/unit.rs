@@ -139,8 +139,7 @@ fn done(ended: &Ended, what: &str, unit: &str) -> Result<Reply, Failure> {
     if ended.code == Some(0) {
         return Ok(Reply::done());
     }
-    let said = if ended.stderr.is_empty() { "it said nothing" } else { ended.stderr.as_str() };
-    let failure = Failure::new(Stage::Reload, Code::ReloadFailed, format!("{what} ended with {}: {said}", ended.how()))
+    let failure = Failure::new(Stage::Reload, Code::ReloadFailed, format!("{what} ended with {}: {}", ended.how(), ended.said()))
         .hint(format!("`systemctl status {unit}` and `journalctl -u {unit}` say why; the service goes on with what it had"));
     Err(cause(unit, failure))
 }

@@ -9,10 +9,15 @@ use crate::model::name::Generation;
 /// ([Owners and modes](crate::steps::swap#owners-and-modes)).
 pub(super) fn close_to_others(var: &Dir) -> Result<(), DiskError> {
     for generation in var.names()?.iter().filter(|name| Generation::parse(name).is_some()) {
-        let Some(dir) = var.child(generation)? else { continue };
+        // What is no directory is none of ours.
+        let dir = if var.kind(generation)? == Some(Kind::Directory) { var.child(generation)? } else { None };
+        let Some(dir) = dir else { continue };
         for file in [layout::KEY, layout::SEALED_KEY, layout::RESIDENT_KEY] {
             if dir.mode(file)?.is_some_and(|mode| mode & 0o077 != 0) {
-                write::set_mode(&dir, file, layout::SECRET_MODE)?;
+                // One of another user stays as it is, and `status` goes on saying so: that is no reason not to renew.
+                if let Err(why) = write::set_mode(&dir, file, layout::SECRET_MODE) {
+                    tracing::warn!(%why, "others may read a private key");
+                }
             }
         }
     }

@@ -151,6 +151,5 @@ pub(super) async fn before(task: &Task<'_>, staged: &Staged) -> Result<(), Failu
     if ended.code == Some(0) {
         return Ok(());
     }
-    let said = if ended.stderr.is_empty() { &ended.stdout } else { &ended.stderr };
-    Err(refused(format!("{path} refused {} with {}: {}", deployed.generation, ended.how(), crate::model::text::one_line(said, 300))))
+    Err(refused(format!("{path} refused {} with {}: {}", deployed.generation, ended.how(), ended.said())))
 }
