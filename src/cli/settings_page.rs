@@ -125,8 +125,13 @@ fn facts(key: &Key) -> String {
 fn kind(kind: Kind) -> String {
     let words = |tables: &[&Table]| tables.iter().map(|table| table.word()).collect::<Vec<_>>().join(", ");
     match kind {
+        Kind::Name => "1 to 64 of a-z, 0-9, '.', '_', '-', the first a letter or digit".to_owned(),
         Kind::Text(what) => what.to_owned(),
         Kind::Texts(what) => format!("a list, each {what}"),
+        Kind::Word(words) => match words().as_slice() {
+            [before @ .., last] if !before.is_empty() => format!("{} or {last}", before.join(", ")),
+            words => words.join(", "),
+        },
         Kind::Flag => "true or false".to_owned(),
         Kind::Span => "a length of time with its unit: s, m, h or d".to_owned(),
         Kind::Numbers(what) => format!("a list of numbers: {what}"),

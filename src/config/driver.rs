@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::install::ORDERS;
 use super::program::program;
 use super::service::{Drivers, Service};
 use super::settings::{Check, ClientPair, Endpoint, Install, InstallKind, Part};
@@ -144,8 +145,8 @@ pub(super) fn install<'a>(node: &'a Node, errors: &'a Errors) -> Option<Vec<Draf
 fn install_entry<'a>(node: &'a Node, errors: &'a Errors) -> Option<DraftInstall<'a>> {
     let shape = Shape::of(&INSTALL, node, errors)?;
     let dir = shape.required("dir", placed(parsed(value::path)));
-    let kind = shape.or("as", InstallKind::Link, one_of(&[("link", InstallKind::Link), ("copy", InstallKind::Copy)]));
-    let order = shape.or("order", Part::Combined, one_of(&[("cert-first", Part::Combined), ("key-first", Part::CombinedKeyFirst)]));
+    let kind = shape.or("as", InstallKind::Link, one_of(&InstallKind::ALL.map(|kind| (kind.as_str(), kind))));
+    let order = shape.or("order", Part::Combined, one_of(&ORDERS));
     let password = shape.optional("password", placed(parsed(password)));
     let part = |part: Part| shape.optional(part.as_str(), placed(parsed(installed))).map(|file| file.map(|f| (part, f)));
     let files: Vec<Option<Option<_>>> = Part::KEYS.into_iter().map(part).collect();

@@ -1,5 +1,5 @@
-//! The form of settings that lie on another host: keys, types, lengths of time and kinds of entries, by the descriptions that the parser
-//! reads by. It must never open a file: what they name is on that host.
+//! The form of settings that lie on another host: keys, types, lengths of time, names, closed sets of words and kinds of entries, by the
+//! descriptions that the parser reads by. It must never open a file: what they name is on that host.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use super::files::{self, Merged};
 use super::in_order;
 use super::keys::{Key, Kind, Otherwise, Table};
 use super::service::Drivers;
-use super::shape::{Errors, Shape, Wrong, boolean, list, parsed, quoted, tagged, wrong_type};
+use super::shape::{Errors, Shape, Wrong, boolean, list, one_of, parsed, quoted, tagged, wrong_type};
 use super::tables;
 use super::tree::{self, Node, Value};
 use super::value;
@@ -115,6 +115,7 @@ impl Form {
                     wrong_type("a table", node, errors)
                 }
             }
+            Kind::Name => parsed(value::cert_name)(node, errors).map(|_| ()),
             Kind::Numbers(_) => {
                 if let Value::Array(_) = node.value {
                     Some(())
@@ -127,6 +128,10 @@ impl Form {
             Kind::Tables(table) => each(list(|node, errors| self.table(table, node, errors))(node, errors)),
             Kind::Text(_) => text(node, errors),
             Kind::Texts(_) => each(list(text)(node, errors)),
+            Kind::Word(words) => {
+                let words: Vec<(&str, ())> = words().into_iter().map(|word| (word, ())).collect();
+                one_of(&words)(node, errors)
+            }
         }
     }
 }
@@ -161,6 +166,16 @@ mod tests {
             ("token = { token", "tocken = { token", "omens.toml:9 "),
             ("[openbao]", "[opanbao]", "omens.toml:6 "),
             ("common_name", "dns = \"b\"\ncommon_name", "omens.toml:15 expected an array, found a string"),
+            ("common_name", "key = { algorithm = \"ec-p265\" }\ncommon_name", "omens.toml:15 expected one of ec-p256, "),
+            ("common_name", "key = { keep = \"flie\" }\ncommon_name", "omens.toml:15 expected one of "),
+            ("name = \"a\"", "name = \"A\"", "omens.toml:11 a name starts with"),
+            ("common_name", "renamed_from = \"a/b\"\ncommon_name", "omens.toml:15 a name consists of"),
+            ("common_name", "install = [{ dir = \"/x\", as = \"move\" }]\ncommon_name", "omens.toml:15 expected one of link, copy"),
+            (
+                "common_name",
+                "verify = [{ tls = { address = \"a:1\", starttls = \"SMTP\" } }]\ncommon_name",
+                "omens.toml:15 expected one of smtp,",
+            ),
             ("common_name", "reload = [{ ngnix = {} }]\ncommon_name", "omens.toml:15 "),
         ] {
             let found = said(&SOUND.replace(from, to), &[]);

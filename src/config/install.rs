@@ -43,6 +43,23 @@ pub enum InstallKind {
     Link,
 }
 
+impl InstallKind {
+    /// Both of them, the usual one first.
+    pub const ALL: [Self; 2] = [Self::Link, Self::Copy];
+
+    /// The word in settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Link => "link",
+        }
+    }
+}
+
+/// What may stand first in a file of everything, and the word for it in settings.
+pub const ORDERS: [(&str, Part); 2] = [("cert-first", Part::Combined), ("key-first", Part::CombinedKeyFirst)];
+
 /// A part of a generation a consumer can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {

@@ -60,6 +60,8 @@ pub enum Kind {
     Flag,
     /// A table whose keys are somebody else's: what they are.
     Free(&'static str),
+    /// The name of a certificate.
+    Name,
     /// A list of whole numbers: what they are.
     Numbers(&'static str),
     /// One entry of one of these kinds: `{ KIND = { … } }`.
@@ -74,6 +76,8 @@ pub enum Kind {
     Text(&'static str),
     /// A list of strings: what each holds.
     Texts(&'static str),
+    /// One of a closed set of words: which they are.
+    Word(fn() -> Vec<&'static str>),
 }
 
 /// What holds where a key is left out.

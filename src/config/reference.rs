@@ -55,7 +55,7 @@ fn add(sections: &mut Vec<Section>, way: Vec<Step>, table: &'static Table, drive
             Kind::Table(inner) | Kind::Tables(inner) => within(inner, None),
             Kind::Entries(tables) | Kind::One(tables) => tables.iter().for_each(|table| within(table, Some(table.word()))),
             Kind::Drivers => drivers.iter().for_each(|driver| within(driver.table, Some(driver.name))),
-            Kind::Flag | Kind::Free(_) | Kind::Numbers(_) | Kind::Span | Kind::Text(_) | Kind::Texts(_) => {}
+            Kind::Flag | Kind::Free(_) | Kind::Name | Kind::Numbers(_) | Kind::Span | Kind::Text(_) | Kind::Texts(_) | Kind::Word(_) => {}
         }
     }
 }

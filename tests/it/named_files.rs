@@ -82,6 +82,20 @@ fn init_says_of_a_certificate_whose_path_is_a_variable_that_it_is_left_out() {
     assert!(one["file"] == "/etc/nginx/nginx.conf" && one["line"] == 4 && one["why"].as_str().unwrap().contains("variables"), "{one:#}");
 }
 
+/// Nobody has to have settings, but those that are named have to be there.
+#[test]
+fn settings_of_another_host_that_are_named_have_to_be_there() {
+    let dir = place::directory("named-settings");
+    std::fs::create_dir_all(dir.join("etc/omens")).unwrap();
+    let root = dir.to_str().unwrap();
+    let named = "/etc/omens/other.toml";
+    for (more, expected) in [(vec![], None), (vec!["--config", named], Some(named)), (vec!["--config", named, "--no-config"], None)] {
+        let (_, document) = json(&[&["chain-audit", "--root", root][..], more.as_slice()].concat());
+        let found = document["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == "input.unreadable");
+        assert_eq!(found.map(|finding| finding["files"][0]["path"].as_str().unwrap()), expected, "{document:#}");
+    }
+}
+
 /// One block of each file of a flag is bad: which one is said.
 #[test]
 fn a_bad_block_of_a_file_that_a_flag_names_is_said_with_its_file_and_line() {
@@ -114,6 +128,11 @@ fn a_bad_block_of_a_file_that_a_flag_names_is_said_with_its_file_and_line() {
             found.iter().flat_map(|finding| finding["files"].as_array().unwrap()).filter(|file| file["path"] != *chain).collect();
         assert_eq!(files, places.iter().collect::<Vec<_>>(), "{id}: {document:#}");
     }
-    let (_, document) = json(&["chain-audit", "--no-config", "--anchor", &put("root.pem", &root.pem), "--crl", &list, &chain]);
-    assert_eq!(document["chains"][0]["verdict"], "reject", "a list that cannot be read is no list that revokes nothing");
+    let anchor = put("root.pem", &root.pem);
+    let verdict = |more: &[&str]| {
+        let (_, document) = json(&[&["chain-audit", "--no-config", "--anchor", &anchor], more, &[&chain]].concat());
+        document["chains"][0]["verdict"].clone()
+    };
+    assert_eq!(verdict(&[]), "accept");
+    assert_eq!(verdict(&["--crl", &list]), "reject", "a list that cannot be read is no list that revokes nothing");
 }

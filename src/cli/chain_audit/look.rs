@@ -9,6 +9,7 @@ use crate::audit::consumer::own;
 use crate::audit::consumer::own::mounted::{self, Mounted};
 use crate::audit::facts::findings::HostFindings;
 use crate::audit::facts::given::{Broken, Given, Meant};
+use crate::audit::facts::unread;
 use crate::audit::rules::material;
 use crate::audit::run;
 use crate::audit::target::AuditTarget;
@@ -18,7 +19,7 @@ use crate::io::look::{self, View};
 use crate::io::read;
 use crate::judge::assess::Requirements;
 use crate::judge::pem;
-use crate::model::audit::{Document, Location};
+use crate::model::audit::{Document, Location, Target};
 use crate::model::code::Code;
 use crate::model::profile::Purpose;
 use crate::model::report::SettingsError;
@@ -113,8 +114,17 @@ fn usable(read: Option<Result<Settings, Box<Remains>>>, findings: &mut HostFindi
 /// The settings of the host that is looked at from outside.
 fn of_mounted(session: &Session<'_>, arguments: &ChainAudit, view: &View, findings: &mut HostFindings) -> Option<Mounted> {
     let inside = word_inside(arguments.root.as_deref(), &session.global.config.display().to_string());
-    let wanted = view.is_elsewhere() && !arguments.no_config;
-    wanted.then(|| mounted::read(view, Path::new(&inside), session.drivers, findings)).flatten()
+    let file = Path::new(&inside);
+    if !view.is_elsewhere() || arguments.no_config {
+        return None;
+    }
+    // Nobody has to have any, but those that were named have to be there.
+    let is_named = session.global.config.as_path() != Path::new(super::super::arguments::CONFIG);
+    if let Some(error) = view.meta(file).err().filter(|error| is_named && error.is_absent()) {
+        unread::asked_for(findings, Target::new("settings", inside.clone()), Location::file(file), &error);
+        return None;
+    }
+    mounted::read(view, file, session.drivers, findings)
 }
 
 /// A target below `--root` may be given with that directory's own path in front.

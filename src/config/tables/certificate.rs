@@ -1,17 +1,15 @@
 //! `[[certificate]]` and what stands in it.
 
+use crate::config::install::{InstallKind, ORDERS};
 use crate::config::keys::{Key, Kind, Table};
+use crate::model::key::{Keep, KeyAlgorithm};
+use crate::model::starttls::StartTls;
 
 pub(in crate::config) static CERTIFICATE: Table = Table {
     title: "[[certificate]]",
     about: "One certificate: what is asked of the CA, who reads it, and where it can be seen. Write one such table for each, with two brackets.",
     keys: &[
-        Key::required(
-            "name",
-            Kind::Text("1 to 64 of a-z, 0-9, '.', '_', '-', the first a letter or digit"),
-            "\"web\"",
-            "What it is called in commands and reports; its directories are called so too.",
-        ),
+        Key::required("name", Kind::Name, "\"web\"", "What it is called in commands and reports; its directories are called so too."),
         Key::required(
             "profile",
             Kind::Text("the name of a profile"),
@@ -99,7 +97,7 @@ pub(in crate::config) static CERTIFICATE: Table = Table {
         ),
         Key::optional(
             "renamed_from",
-            Kind::Text("the name that it had before"),
+            Kind::Name,
             "it never had another name",
             "\"www\"",
             "What is on disk under that name is carried over: generations, budget and state. It may stay there or go afterwards.",
@@ -172,14 +170,14 @@ pub(in crate::config) static KEY: Table = Table {
     keys: &[
         Key::optional(
             "algorithm",
-            Kind::Text("ec-p256, ec-p384, ed25519, ml-dsa-44, ml-dsa-65, rsa-2048, rsa-3072 or rsa-4096"),
+            Kind::Word(|| KeyAlgorithm::ALL.map(KeyAlgorithm::as_str).to_vec()),
             "the profile's first",
             "\"ec-p256\"",
             "Its algorithm; the profile has to allow it. ML-DSA needs OpenBao 2.7 and consumers with OpenSSL 3.5.",
         ),
         Key::optional(
             "keep",
-            Kind::Text("sealed, resident or file"),
+            Kind::Word(|| Keep::ALL.map(Keep::as_str).to_vec()),
             "sealed where there is a [tpm], else file",
             "\"sealed\"",
             "How it rests: sealed to the TPM and in clear only in memory, resident in the TPM (ec-p256 or rsa-2048), which it never leaves, or in a file of mode 0600.",
@@ -194,7 +192,7 @@ pub(in crate::config) static INSTALL: Table = Table {
         Key::required("dir", Kind::Text("a directory"), "\"/etc/ssl/web\"", "The directory."),
         Key::or(
             "as",
-            Kind::Text("link or copy"),
+            Kind::Word(|| InstallKind::ALL.map(InstallKind::as_str).to_vec()),
             "\"link\"",
             "\"copy\"",
             "Copies are for consumers that refuse links; never of a sealed key.",
@@ -215,7 +213,7 @@ pub(in crate::config) static INSTALL: Table = Table {
         Key::optional("key", Kind::Text("a file name"), "none", "\"web.key\"", "The private key."),
         Key::or(
             "order",
-            Kind::Text("cert-first or key-first"),
+            Kind::Word(|| ORDERS.map(|(word, _)| word).to_vec()),
             "\"cert-first\"",
             "\"key-first\"",
             "What stands first in `combined`; Postfix wants the key.",
@@ -275,7 +273,7 @@ pub(in crate::config) static VERIFY_TLS: Table = Table {
         Key::or("deadline", Kind::Span, "\"15s\"", "\"1m\"", "How long the new certificate may take to appear, at most 10m."),
         Key::optional(
             "starttls",
-            Kind::Text("smtp, imap, pop3, ldap, postgres or mysql"),
+            Kind::Word(|| StartTls::ALL.map(StartTls::as_str).to_vec()),
             "TLS from the first byte",
             "\"smtp\"",
             "What is spoken in clear before TLS.",

@@ -167,7 +167,7 @@ pub(in crate::config) static TPM_IDENTITY: Table = Table {
         Key::required("role", Kind::Text("the name of a role"), "\"hosts\"", "The role of the auth method."),
         Key::required(
             "certificate",
-            Kind::Text("the name of a certificate"),
+            Kind::Name,
             "\"host-identity\"",
             "Which certificate is shown. Its key is `keep = \"resident\"`, its profile `host-identity`; it has no `reload` and no `install`.",
         ),

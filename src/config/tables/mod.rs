@@ -83,10 +83,12 @@ const fn inner(kind: Kind) -> Option<&'static Table> {
         | Kind::Entries(_)
         | Kind::Flag
         | Kind::Free(_)
+        | Kind::Name
         | Kind::Numbers(_)
         | Kind::One(_)
         | Kind::Span
         | Kind::Text(_)
-        | Kind::Texts(_) => None,
+        | Kind::Texts(_)
+        | Kind::Word(_) => None,
     }
 }

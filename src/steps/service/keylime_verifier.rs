@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
-use super::keys;
+use super::keys::{self, Agents};
 use super::running::Running;
 use super::runs::{By, Runs};
 use super::served::{Admin, Spot};
@@ -28,27 +28,6 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks at them.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is done about agents that were fresh before the restart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Agents {
-    /// Nothing.
-    Ignore,
-    /// They are looked at once.
-    Report,
-    /// They are waited for until the deadline.
-    Wait,
-}
-
-impl Agents {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ignore => "ignore",
-            Self::Report => "report",
-            Self::Wait => "wait",
-        }
-    }
-}
-
 #[derive(Debug)]
 struct KeylimeVerifier {
     runs: Runs,
@@ -62,7 +41,7 @@ fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
     let shape = Shape::of(&keys::KEYLIME_VERIFIER, node, errors)?;
     let runs = Runs::parse(&shape, node, errors, By::Restart, &["keylime_verifier"]);
     let address = shape.optional("address", parsed(value::address));
-    let agents = shape.optional("agents", one_of(&[Agents::Wait, Agents::Report, Agents::Ignore].map(|word| (word.as_str(), word))));
+    let agents = shape.optional("agents", one_of(&Agents::ALL.map(|word| (word.as_str(), word))));
     let deadline = shape.or("deadline", DEADLINE, parsed(program::timeout));
     let admin = shape.optional("admin", Admin::parse);
     shape.finish();

@@ -2,6 +2,43 @@
 
 use crate::config::keys::{Key, Kind, Table};
 
+/// What SPIRE calls its kinds of plugin that can read certificates.
+pub(super) const KINDS: [&str; 9] = [
+    "BundlePublisher",
+    "CredentialComposer",
+    "DataStore",
+    "KeyManager",
+    "NodeAttestor",
+    "Notifier",
+    "SVIDStore",
+    "UpstreamAuthority",
+    "WorkloadAttestor",
+];
+
+/// What is done about agents that were fresh before the restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Agents {
+    /// Nothing.
+    Ignore,
+    /// They are looked at once.
+    Report,
+    /// They are waited for until the deadline.
+    Wait,
+}
+
+impl Agents {
+    /// All of them, the most careful first.
+    pub(super) const ALL: [Self; 3] = [Self::Wait, Self::Report, Self::Ignore];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Report => "report",
+            Self::Wait => "wait",
+        }
+    }
+}
+
 /// The keys that say where a service runs: `unit`, or without systemd the others.
 pub(super) const UNIT: Key = Key::optional(
     "unit",
@@ -64,7 +101,7 @@ pub(super) static PLUGIN_TABLE: Table = Table {
     title: "plugin",
     about: "A plugin of SPIRE that reads certificates. omens writes its data file.",
     keys: &[
-        Key::required("kind", Kind::Text("a kind of plugin, as SPIRE calls it"), "\"UpstreamAuthority\"", "Its kind."),
+        Key::required("kind", Kind::Word(|| KINDS.to_vec()), "\"UpstreamAuthority\"", "Its kind."),
         Key::required("name", Kind::Text("letters, digits, '_' and '-'"), "\"vault\"", "Its name."),
         Key::required(
             "cert",
@@ -108,7 +145,7 @@ pub(super) static KEYLIME_VERIFIER: Table = Table {
         ),
         Key::optional(
             "agents",
-            Kind::Text("wait, report or ignore"),
+            Kind::Word(|| Agents::ALL.map(Agents::as_str).to_vec()),
             "wait where there is `admin`, else ignore",
             "\"report\"",
             "What is done about agents that were fresh before: waited for, looked at once, nothing.",

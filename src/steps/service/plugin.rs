@@ -34,18 +34,6 @@ const PAUSE: Duration = Duration::from_millis(150);
 const HASH: usize = 32;
 /// Hexadecimal digits of the SHA-256 of roots that the blanks behind a data file tell.
 const BLANKS: usize = 16;
-/// What SPIRE calls its kinds of plugin that can read certificates.
-const KINDS: [&str; 9] = [
-    "BundlePublisher",
-    "CredentialComposer",
-    "DataStore",
-    "KeyManager",
-    "NodeAttestor",
-    "Notifier",
-    "SVIDStore",
-    "UpstreamAuthority",
-    "WorkloadAttestor",
-];
 
 /// `plugin = { kind, name, cert, key, ca, data }`.
 #[derive(Clone, Debug)]
@@ -63,7 +51,7 @@ pub(super) struct Plugin {
 impl Plugin {
     pub(super) fn parse(node: &Node, errors: &Errors) -> Option<Self> {
         let shape = Shape::of(&keys::PLUGIN_TABLE, node, errors)?;
-        let kind = shape.required("kind", one_of(&KINDS.map(|kind| (kind, kind))));
+        let kind = shape.required("kind", one_of(&keys::KINDS.map(|kind| (kind, kind))));
         let name = shape.required("name", parsed(word));
         let (cert, key) = (shape.required("cert", parsed(option)), shape.required("key", parsed(option)));
         let ca = shape.optional("ca", parsed(option));

@@ -15,13 +15,16 @@ use crate::io::process::Ask;
 /// `{ signal = { unit, signal = "HUP" | "USR1" | "USR2" } }`.
 pub(super) static KIND: DriverKind = DriverKind { name: "signal", table: &TABLE, parse, always: None };
 
+/// What it may get.
+const SIGNALS: [Ask; 3] = [Ask::Hup, Ask::Usr1, Ask::Usr2];
+
 /// What the settings may say of it.
 static TABLE: Table = Table {
     title: "reload driver signal",
     about: "A unit whose main process gets a signal. Only `verify` sees what came of it.",
     keys: &[
         Key::required("unit", Kind::Text("a unit of systemd"), "\"haproxy.service\"", "The unit."),
-        Key::required("signal", Kind::Text("HUP, USR1 or USR2"), "\"USR2\"", "The signal."),
+        Key::required("signal", Kind::Word(|| SIGNALS.map(Ask::as_str).to_vec()), "\"USR2\"", "The signal."),
     ],
 };
 
@@ -35,7 +38,7 @@ struct Signal {
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
     let shape = Shape::of(&TABLE, node, errors)?;
     let unit = shape.required("unit", parsed(value::unit));
-    let signal = shape.required("signal", one_of(&[Ask::Hup, Ask::Usr1, Ask::Usr2].map(|ask| (ask.as_str(), ask))));
+    let signal = shape.required("signal", one_of(&SIGNALS.map(|ask| (ask.as_str(), ask))));
     shape.finish();
     Some(Arc::new(Signal { unit: unit?, signal: signal? }))
 }

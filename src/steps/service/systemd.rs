@@ -15,13 +15,16 @@ use crate::config::value;
 /// `{ systemd = { unit, action, start } }`.
 pub(super) static KIND: DriverKind = DriverKind { name: "systemd", table: &TABLE, parse, always: None };
 
+/// What it may be asked for.
+const ACTIONS: [&str; 2] = ["reload", "restart"];
+
 /// What the settings may say of it.
 static TABLE: Table = Table {
     title: "reload driver systemd",
     about: "Any unit, reloaded or restarted by systemd.",
     keys: &[
         Key::required("unit", Kind::Text("a unit of systemd"), "\"postgresql@15-main.service\"", "The unit."),
-        Key::or("action", Kind::Text("reload or restart"), "\"reload\"", "\"restart\"", "What is asked of systemd."),
+        Key::or("action", Kind::Word(|| ACTIONS.to_vec()), "\"reload\"", "\"restart\"", "What is asked of systemd."),
         Key::or("start", Kind::Flag, "false", "true", "Whether it is started where it is stopped."),
     ],
 };
@@ -40,7 +43,7 @@ struct Systemd {
 fn parse(node: &Node, errors: &Errors) -> Option<Arc<dyn Service>> {
     let shape = Shape::of(&TABLE, node, errors)?;
     let unit = shape.required("unit", parsed(value::unit));
-    let action = shape.or("action", "reload", one_of(&[("reload", "reload"), ("restart", "restart")]));
+    let action = shape.or("action", "reload", one_of(&ACTIONS.map(|action| (action, action))));
     let start = shape.or("start", false, boolean);
     shape.finish();
     let unit = unit?;

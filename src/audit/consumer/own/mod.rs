@@ -1,8 +1,10 @@
 //! Certificates that omens keeps itself: policy, files, key and what the plan says of them, for the report. It must never decide what the
 //! plan decides: it reads the plan.
 
+mod files;
 pub mod lints;
 pub mod mounted;
+mod roots;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -264,3 +266,6 @@ fn by_profile(settings: &Settings, certificate: &Certificate, live: &Kept, findi
     let chain = chains::chain(target(certificate), &assess(&question), findings.at());
     findings.chain(chain);
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use toml::{Table, Value};
 
+use super::files::{drop_ins, written};
 use super::lints;
+use super::roots::{self, ders};
 use crate::audit::facts::chains;
 use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::audit::facts::wiring::Wiring;
@@ -16,9 +18,8 @@ use crate::config::form::{self, Written};
 use crate::config::service::Drivers;
 use crate::io::look::View;
 use crate::judge::assess::{Question, Requirements, assess};
-use crate::judge::lint::Findings;
-use crate::judge::{Gate, cert::Facts, gate, lint, pem};
-use crate::model::anchor::{Anchor, Fingerprint};
+use crate::judge::{Gate, cert::Facts, gate, lint};
+use crate::model::anchor::Anchor;
 use crate::model::audit::{Location, Object, Target};
 use crate::model::key::KeyAlgorithm;
 use crate::model::layout;
@@ -26,9 +27,6 @@ use crate::model::name::CertName;
 use crate::model::profile::Profile;
 use crate::model::request::{Request, SUBJECT_KEYS, SubjectField, SubjectKey};
 use crate::model::span;
-
-/// As many files of `omens.d` are read.
-const FILES: usize = 1_000;
 
 /// What the settings of another host ask for.
 #[derive(Debug, Default)]
@@ -59,21 +57,21 @@ struct Asked {
 #[must_use]
 pub fn read(view: &View, file: &Path, drivers: Drivers, findings: &mut HostFindings) -> Option<Mounted> {
     let directory = file.parent().unwrap_or(Path::new("/")).join("omens.d");
-    let names = view.list(&directory).unwrap_or_default();
-    let drop_ins = names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.')).take(FILES);
-    let written = |path: PathBuf| Some(Written { bytes: view.bytes(&path).ok()?.to_vec(), file: path });
-    let main = written(file.to_path_buf())?;
-    let drop_ins: Vec<Written> = drop_ins.filter_map(|name| written(directory.join(name))).collect();
+    if view.meta(file).is_err_and(|error| error.is_absent()) {
+        return None;
+    }
+    let main = written(view, file.to_path_buf(), findings)?;
+    let names = drop_ins(view, &directory, findings);
+    let drop_ins: Vec<Written> = names.into_iter().filter_map(|name| written(view, directory.join(name), findings)).collect();
     let all: Vec<Read> = std::iter::once(&main).chain(&drop_ins).map(Read::new).collect();
     let main_table = all.first()?.value.clone();
     let place = |key: &str, default: &str| PathBuf::from(text(&main_table, &["paths", key]).unwrap_or(default));
     let policies = place("policies", "/etc/omens/policies");
     let has_profile = |name: &str| profile(view, name, &policies).is_some();
     super::settings_are_wrong(&form::faults(main, drop_ins, drivers, &has_profile), findings);
-    pinned(view, &main_table, file, findings);
     let has_tpm = main_table.contains_key("tpm");
     let mut mounted = Mounted {
-        anchors: anchors(view, &main_table),
+        anchors: roots::pinned(view, &main_table, file, findings),
         certificates: Vec::new(),
         state: place("state", "/var/lib/omens"),
         run: place("run", "/run/omens"),
@@ -112,35 +110,15 @@ fn texts(value: Option<&Value>) -> Vec<String> {
     all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn ders(text: &str) -> Vec<Vec<u8>> {
-    pem::read(text, &mut Findings::new(&std::collections::BTreeMap::new()))
-}
-
-/// The roots that are pinned, as far as their files lie there.
-fn anchors(view: &View, main: &Table) -> Vec<Vec<u8>> {
-    let also = main.get("trust").and_then(Value::as_table).and_then(|trust| trust.get("also")).and_then(Value::as_array);
-    let more = also.into_iter().flatten().filter_map(|entry| entry.as_table()?.get("anchor")?.as_str());
-    let files = text(main, &["trust", "anchor"]).into_iter().chain(more);
-    files.filter_map(|file| view.text(Path::new(file)).ok()).flat_map(|text| ders(&text)).collect()
-}
-
-/// The root that lies there is the one that is pinned, where it lies there at all.
-fn pinned(view: &View, main: &Table, file: &Path, findings: &mut HostFindings) {
-    let (Some(path), Some(pin)) = (text(main, &["trust", "anchor"]), text(main, &["trust", "anchor_sha256"])) else { return };
-    let held = view.text(Path::new(path)).map(|text| ders(&text)).unwrap_or_default();
-    let wanted = Fingerprint::parse(pin);
-    let (true, Some(first)) = (held.iter().all(|der| Some(Fingerprint::of(der)) != wanted), held.first()) else { return };
-    let draft = NewFinding::at(&lints::SETTINGS, Target::new("settings", file.display().to_string()), Location::file(file));
-    let draft = draft.file(Location::file(path)).expected(format!("anchor_sha256 = \"{}\"", Fingerprint::of(first)));
-    findings.add(
-        draft.found(pin.to_owned()).remedy("compare the file with the root of the PKI on a machine you trust, then write its SHA-256"),
-    );
-}
-
 /// The profile of a certificate: of the host's own policies, or the shipped one.
 fn profile(view: &View, name: &str, policies: &Path) -> Option<Arc<Profile>> {
     let file = policies.join("certificates").join(format!("{name}.toml"));
-    let own = view.bytes(&file).ok().map(|bytes| (file.display().to_string(), bytes.to_vec()));
+    let own = match view.bytes(&file) {
+        Ok(bytes) => Some((file.display().to_string(), bytes.to_vec())),
+        Err(error) if error.is_absent() => None,
+        // The shipped one of this name is not what that host goes by.
+        Err(_) => return None,
+    };
     config::profile_of(name, own)
 }
 
