@@ -106,15 +106,26 @@ pub(super) fn revoke(session: &mut Session<'_>, command: &Command, arguments: &R
         return session.refuse(command, error);
     }
     let (name, wait) = (arguments.name.clone(), arguments.wait.wait);
-    let mut request =
-        revoking::Request { name, serial: arguments.serial.clone(), reason: arguments.reason.clone(), live: arguments.live, wait };
-    let subject = revoking::subject(&settings, &request).ok();
-    if let Err(code) = confirmed(session, command, arguments.yes, &asked_to_revoke(&request, subject.as_ref())) {
-        return code;
-    }
+    let mut request = revoking::Request {
+        name,
+        serial: arguments.serial.clone(),
+        reason: arguments.reason.clone(),
+        live: arguments.live,
+        refused: None,
+        wait,
+    };
     if !arguments.yes {
-        // What a person said yes to, whatever another run has put in its place meanwhile.
-        request.serial = request.serial.or(subject.map(|subject| subject.serial));
+        match revoking::subject(&settings, &request) {
+            Ok(subject) => {
+                if let Err(code) = confirmed(session, command, false, &asked_to_revoke(&request, &subject)) {
+                    return code;
+                }
+                // What a person said yes to, whatever another run has put in its place meanwhile.
+                request.serial = Some(subject.serial);
+            }
+            // Nobody is asked for a yes to nothing: the run says why.
+            Err(why) => request.refused = Some(why),
+        }
     }
     let progress = session.progress();
     let world = World::of(&settings, session.clock, &progress);
@@ -125,13 +136,8 @@ pub(super) fn revoke(session: &mut Session<'_>, command: &Command, arguments: &R
     session.report(&report)
 }
 
-fn asked_to_revoke(request: &revoking::Request, subject: Option<&revoking::Subject>) -> String {
-    let what = match (subject, request.live && request.serial.is_none()) {
-        (Some(subject), true) => format!("{subject}, which serves,"),
-        (Some(subject), false) => subject.to_string(),
-        (None, true) => "what serves".to_owned(),
-        (None, false) => "what was replaced last".to_owned(),
-    };
+fn asked_to_revoke(request: &revoking::Request, subject: &revoking::Subject) -> String {
+    let what = if request.live && request.serial.is_none() { format!("{subject}, which serves,") } else { subject.to_string() };
     format!("have the CA revoke {what} of {}? That cannot be taken back", request.name)
 }
 

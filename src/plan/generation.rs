@@ -1,6 +1,7 @@
 //! One generation as it lies in the state directory, and whether what consumers read equals it. Only reads.
 
 pub mod container;
+mod leaf;
 mod published;
 mod rest;
 
@@ -22,6 +23,8 @@ use crate::model::name::{CertName, Generation};
 use crate::model::resident::ResidentKeyFile;
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::{Material, PlainKey};
+pub use leaf::leaf;
+use leaf::leaf_of;
 pub(super) use published::difference;
 pub use published::{Expected, files_differ};
 
@@ -104,8 +107,7 @@ impl Kept {
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
         let sealed_as = sealed.as_ref().and_then(|sealed| earlier_name(certificate, &sealed.name));
         let name = sealed_as.as_ref().map_or_else(|| name_of(certificate), CertName::as_str);
-        let leaf = pem::first(&files.cert).or_else(|| certificates(&files.cert).into_iter().next());
-        let facts = leaf.as_deref().map(Facts::parse);
+        let facts = leaf_of(&files.cert).as_deref().map(Facts::parse);
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
             Some(Err(why)) => Condition::Unreadable(format!("{}: {why}", dir.join(layout::CERT).display())),

@@ -1,6 +1,7 @@
 //! `revoke NAME`: a person has a certificate revoked at the CA, by its serial number: the one that was replaced last, or, where that was said,
 //! the one that serves or another one. The one that serves is due then by itself.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::flow::faulty;
@@ -17,7 +18,7 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::report::{CertReport, Report};
-use crate::plan::generation::Kept;
+use crate::plan::generation::leaf;
 use crate::plan::inventory;
 
 /// What is to be revoked.
@@ -31,6 +32,8 @@ pub struct Request {
     pub reason: Option<String>,
     /// Whether it is, or with a serial number may be, the one that serves.
     pub live: bool,
+    /// Why there was nothing to revoke before a person could be asked for a yes: that is the answer then, whatever lies there by now.
+    pub refused: Option<Failure>,
     /// How long to wait for another run's lock.
     pub wait: Duration,
 }
@@ -123,10 +126,13 @@ fn published(settings: &Settings, name: &CertName) -> Option<Subject> {
 
 /// Which one it is, once it is known that it may be revoked.
 fn allowed(settings: &Settings, state: &Dir, request: &Request) -> Result<Subject, Failure> {
+    if let Some(refused) = &request.refused {
+        return Err(refused.clone());
+    }
     let known = known(state, &request.name).map_err(|why| disk_failure(Stage::Plan, &why))?;
     let subject = chosen(settings, &known, request)?;
     let serial = &subject.serial;
-    match serving(settings, state, serial) {
+    match serving(settings, state, request, &subject)? {
         Some(name) if *name != request.name => {
             let text = format!("{serial} is the certificate of {name} that serves, and none of {}", request.name);
             Err(Failure::new(Stage::Plan, Code::Usage, text).hint(format!("name that one: `omens revoke {name} --serial {serial} --live`")))
@@ -141,12 +147,54 @@ fn allowed(settings: &Settings, state: &Dir, request: &Request) -> Result<Subjec
 }
 
 /// The certificate of this host that serves by this serial number: what is committed, or what consumers were given and is not proven yet.
-fn serving<'a>(settings: &'a Settings, state: &Dir, serial: &str) -> Option<&'a CertName> {
-    let is_it = |name: &&CertName| {
-        let committed = known(state, name).unwrap_or_default().iter().any(|one| one.is_live && one.subject.serial == serial);
-        committed || published(settings, name).is_some_and(|published| published.serial == serial)
+/// What was issued for one certificate is no other one's: the others are asked about only where nothing of its own has that number.
+///
+/// # Errors
+/// By which number one of them serves cannot be read: it may be this one.
+fn serving<'a>(settings: &'a Settings, state: &Dir, request: &'a Request, subject: &Subject) -> Result<Option<&'a CertName>, Failure> {
+    let faulty = settings.faults.certificates.iter().map(|faulty| &faulty.name);
+    let others = settings.certificates.iter().map(Certificate::name).chain(faulty);
+    let others = others.filter(|name| subject.generation.is_none() && **name != request.name);
+    for name in std::iter::once(&request.name).chain(others) {
+        if serves_by(settings, state, name, &subject.serial)? {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+fn serves_by(settings: &Settings, state: &Dir, name: &CertName, serial: &str) -> Result<bool, Failure> {
+    let disk = |why: DiskError| {
+        let failure = disk_failure(Stage::Plan, &why);
+        let text = format!("whether {serial} is the certificate of {name} that serves is not known: {}", failure.text);
+        Failure { text, ..failure }
     };
-    settings.certificates.iter().map(Certificate::name).find(is_it)
+    let published = inventory::published(&settings.paths.run, name).map_err(disk)?;
+    let Some(var) = certificate_dir(state, name).map_err(disk)? else { return Ok(published.facts.is_some_and(|it| it.serial == serial)) };
+    let live = var.link(layout::LIVE).map_err(disk)?.as_deref().and_then(Generation::parse);
+    let mut wanted = BTreeSet::from_iter(live);
+    match &published.facts {
+        Some(facts) if facts.serial == serial => return Ok(true),
+        Some(_) => {}
+        // What consumers were given is damaged there; here it may not be.
+        None => wanted.extend(published.generation),
+    }
+    for generation in wanted {
+        match leaf(&var, generation).map_err(disk)? {
+            Some(facts) if facts.serial == serial => return Ok(true),
+            Some(_) => {}
+            None => {
+                let file = var.join(&generation.to_string()).join(layout::CERT);
+                let text = format!(
+                    "whether {serial} is the certificate of {name} that serves is not known: {} holds no certificate",
+                    file.display()
+                );
+                let hint = format!("`omens renew {name}` replaces what is damaged; then repeat this");
+                return Err(Failure::new(Stage::Plan, Code::Unreadable, text).hint(hint));
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// A generation that lies on this host.
@@ -166,7 +214,7 @@ fn known(state: &Dir, name: &CertName) -> Result<Vec<Known>, DiskError> {
     var.each_name(|name, can_be_directory| generations.extend(Generation::parse(name).filter(|_| can_be_directory)))?;
     let mut known = Vec::new();
     for generation in generations {
-        let Some(facts) = Kept::read(&var, generation)?.facts else { continue };
+        let Some(facts) = leaf(&var, generation)? else { continue };
         let subject = Subject { generation: Some(generation), serial: facts.serial };
         known.push(Known { subject, is_live: live == Some(generation), is_previous: previous == Some(generation) });
     }

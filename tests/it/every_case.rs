@@ -24,8 +24,8 @@ const CASES: [(&str, &str); 13] = [
     // It claims success, and serves what it served before.
     ("lying", "1 rolled-back served old-leaf active agrees same"),
     ("honest", "0 settled served - active agrees same"),
-    // Nothing that it is given makes it start.
-    ("looping", "1 rolled-back none reload-failed activating silent same"),
+    // Nothing that it is given makes it start: it is down, and not only without its new files.
+    ("looping", "1 failed none service-down activating silent same"),
     ("recovered", "0 settled served - active agrees same"),
     // It ends again and again for want of a key: with the key published again it is started.
     ("healed", "0 settled served - active agrees new"),
@@ -43,12 +43,11 @@ const OTHERWISE: [(&str, &str, &str); 14] = [
     ("restart", "slow", "0 renewed served - active agrees new"),
     ("restart", "lying", "1 rolled-back served old-leaf active agrees new"),
     ("restart", "honest", "0 settled served - active agrees new"),
-    // What we have started anew and does not run with its old files either is down.
-    ("restart", "looping", "1 failed none service-down activating silent same"),
     ("restart", "recovered", "0 settled served - active agrees new"),
     // nginx reads a pair that does not fit, says so in its log and goes on.
     ("signal", "refused", "1 rolled-back served old-leaf active agrees same"),
     // Whether it runs is for the program to see: this one fails where there is nothing to reload.
+    ("exec", "looping", "1 rolled-back none reload-failed activating silent same"),
     ("exec", "stopped", "1 rolled-back none reload-failed inactive silent same"),
     ("exec", "healed", "1 failed none reload-failed activating silent same"),
 ];

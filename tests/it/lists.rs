@@ -37,7 +37,11 @@ fn with_list(web: &Web, mount: &str, from: &str) {
 }
 
 fn undelivered(run: &Run) -> Option<String> {
-    let warnings = run.cert("web")["warnings"].as_array().unwrap();
+    undelivered_of(run, "web")
+}
+
+fn undelivered_of(run: &Run, name: &str) -> Option<String> {
+    let warnings = run.cert(name)["warnings"].as_array().unwrap();
     let warning = warnings.iter().find(|warning| warning["code"] == "crl-not-delivered")?;
     Some(warning["text"].as_str().unwrap().to_owned())
 }
@@ -140,6 +144,29 @@ fn a_first_list_lies_there_before_the_first_service_is_asked_and_one_that_is_not
     web.estate.renew().expect(0, "web", "not-due");
     assert!(!web.estate.run_dir().join("trust/crl.pem").exists(), "consumers");
     assert!(!web.estate.state().join("crl/crl.pem").exists(), "a boot");
+}
+
+#[test]
+fn a_certificate_that_comes_to_others_finds_the_lists_before_its_service_is_asked() {
+    let (mut web, bao) = (host("pki_second"), OpenBao::shared());
+    let pin = root("anchor", &web.estate.anchor(), &bao.root.pem);
+    web.estate.certs = vec![Cert::web("web")];
+    settings(&web, &pin, "pki_second");
+    web.estate.renew().expect(0, "web", "renewed");
+    // A list and a service that cannot begin without it, in one change of the settings; a person asks for the new certificate alone.
+    let (seen, wanted) = (web.estate.dir.join("seen"), web.estate.run_dir().join("trust/crl.pem"));
+    let needs = format!("{{ exec = {{ command = [\"/bin/cp\", \"{}\", \"{}\"] }} }}", wanted.display(), seen.display());
+    web.estate.certs.push(Cert::web("api").reloaded_by(&needs));
+    settings(&web, &format!("{pin}crl = [ {{ mount = \"pki_second\", file = \"crl.pem\" }} ]\n"), "pki_second");
+    let run = web.estate.omens(&["renew", "api"]);
+    run.expect(0, "api", "renewed");
+    assert_eq!(std::fs::read(&seen).unwrap(), list(&web.estate).0, "{run}");
+    // What does not come is said, also where only a new certificate is asked about.
+    web.estate.certs.push(Cert::web("more"));
+    settings(&web, &format!("{pin}crl = [ {{ mount = \"no_such_mount\", file = \"none.pem\" }} ]\n"), "pki_second");
+    let run = web.estate.omens(&["renew", "more"]);
+    run.expect(0, "more", "renewed");
+    assert!(undelivered_of(&run, "more").is_some(), "{run}");
 }
 
 /// What a server does with a request for a list.

@@ -130,6 +130,32 @@ fn a_revocation_that_is_owed_is_told_until_it_is_done_and_each_login_of_the_list
     assert!(!warned(&web.estate.omens(&["status"]), "not-revoked"));
 }
 
+#[test]
+fn what_may_serve_for_another_certificate_is_not_revoked_however_little_can_be_read() {
+    let bao = OpenBao::shared();
+    bao.api("PUT", "sys/policies/acl/omens-revoke", Some(json!({ "policy": "path \"pki_int/revoke\" { capabilities = [\"update\"] }" })));
+    let mut web = Web::stopped(Estate::at_openbao());
+    web.estate.certs.push(Cert::web("api"));
+    settings(&web, "omens-revoke", "");
+    let api = web.estate.omens(&["renew", "api"]).cert("api")["serial"].as_str().unwrap().to_owned();
+    // As after a boot.
+    std::fs::remove_dir_all(web.estate.run_dir()).unwrap();
+    let other = web.estate.state().join("certs/api");
+    for (file, content, words) in [
+        ("state.json", "not JSON", "the certificate of api that serves"),
+        ("live/cert.pem", "no certificate", "is the certificate of api that serves is not known"),
+    ] {
+        let before = std::fs::read(other.join(file)).unwrap();
+        std::fs::write(other.join(file), content).unwrap();
+        let run = web.estate.omens(&["revoke", "web", "--serial", &api, "--yes"]);
+        run.expect(1, "web", "refused");
+        let text = run.cert("web")["error"]["text"].as_str().unwrap();
+        assert!(text.contains(words) && !is_revoked(&api), "{file}: {run}");
+        std::fs::write(other.join(file), before).unwrap();
+    }
+    web.estate.omens(&["restore"]).expect(0, "api", "restored");
+}
+
 /// A program that appends its standard input, and then ends with the code that a file holds.
 fn listener(estate: &Estate) -> std::path::PathBuf {
     let (program, dir) = (estate.dir.join("told"), estate.dir.display().to_string());
@@ -149,6 +175,10 @@ fn the_first_certificate_of_all_is_revoked_where_that_is_said() {
     bao.api("PUT", "sys/policies/acl/omens-revoke", Some(json!({ "policy": "path \"pki_int/revoke\" { capabilities = [\"update\"] }" })));
     let web = Web::serving();
     settings(&web, "omens-revoke", "");
+    // Where there is nothing to revoke nobody is asked for a yes first.
+    let lines = web.estate.ledger().len();
+    web.estate.omens(&["revoke", "web"]).expect(1, "web", "refused").because("web", "plan/nothing-to-go-back-to");
+    assert_eq!(web.estate.ledger().len(), lines + 1);
     let refused = web.estate.omens(&["revoke", "web", "--yes"]);
     refused.expect(1, "web", "refused").because("web", "plan/nothing-to-go-back-to");
     let live = serial(&refused);

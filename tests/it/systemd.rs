@@ -175,8 +175,8 @@ const SPIRE: [&str; 28] = [
     // A signal that is taken, by a plugin whose data are read at the start only.
     "agent inline rolled-back served reload-failed active new live",
     "agent outside settled served - active new live",
-    "server looping rolled-back none not-running activating new live",
-    "agent looping rolled-back none not-running activating new live",
+    "server looping failed none service-down activating new live",
+    "agent looping failed none service-down activating new live",
     "server recovered settled served - active new live",
     "agent recovered settled served - active new live",
     // It ends again and again for want of a key: with the key published again it is started, and reads its data without a word in its log.

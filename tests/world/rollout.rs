@@ -87,12 +87,24 @@ fn a_service_that_fails_its_one_start_is_not_started_for_what_goes_back() {
     host.daemons[0].set(ServiceState::Failed);
     host.daemons[0].be(Manner::Refuses);
     let report = host.renew();
-    assert_eq!((told(&report)[0].1, told(&report)[0].3), (Outcome::RolledBack, Some("reload-failed")));
+    assert_eq!(told(&report)[0], ("web".to_owned(), Outcome::Failed, Some(Proof::None), Some("service-down")));
+    let text = &report.certificates[0].error.as_ref().expect("an error").text;
+    assert!(text.contains("does not run with its previous files either") && text.contains("the new ones: "), "{text}");
     assert_eq!(count(&host, "start 0"), 1);
     assert_eq!(host.live("run", "web").as_deref(), Some("gen-1"));
     // Another run is another start.
     host.renew();
     assert_eq!(count(&host, "start 0"), 1);
+}
+
+#[test]
+fn a_service_of_which_nobody_can_say_whether_it_runs_is_not_said_to_serve_what_is_back() {
+    let (_turn, host) = due(&[WEB]);
+    host.daemons[0].be(Manner::Hides);
+    let report = host.renew();
+    assert_eq!(told(&report)[0], ("web".to_owned(), Outcome::RolledBack, Some(Proof::None), Some("reload-failed")));
+    host.heal();
+    assert_eq!(host.renew().exit, 0);
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub enum Manner {
     Ends,
     /// The run dies while it is asked.
     Dies,
+    /// Nobody can say whether it runs.
+    Hides,
 }
 
 #[derive(Debug)]
@@ -164,7 +166,12 @@ impl Service for Named {
     }
 
     fn state(&self) -> Answer<'_, ServiceState> {
-        Box::pin(async { Ok(*self.0.state.lock().expect("state")) })
+        Box::pin(async {
+            match *self.0.manner.lock().expect("manner") {
+                Manner::Hides => Err(refused("nobody knows whether it runs")),
+                _ => Ok(*self.0.state.lock().expect("state")),
+            }
+        })
     }
 
     fn ask<'a>(&'a self, _: &'a [Deployed]) -> Answer<'a, Reply> {
@@ -189,6 +196,7 @@ impl Service for Named {
                 }
                 Manner::EndsByTheNew(name) => self.0.begin_anew(Some(&name)),
                 Manner::Ends => self.0.end("it ends at once"),
+                Manner::Hides => Err(refused("nobody answers")),
             }
         })
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::host::{Found, Host, Places, host};
+use super::host::{Found, Host, Places, ToTrust, host};
 use super::{Roots, Tree, look_at};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, DiskError};
@@ -32,17 +32,19 @@ pub fn each<T: Send>(
     let Found { files: found, lists, is_half_made } = Found::of(settings, &places)?;
     let look = |wanted: &[&Certificate], trust| Look { settings, places: &places, sealing: &sealing, trust }.at(wanted, &judge);
     let (mut all, chains) = look(wanted, &found);
-    let wanted_files = Trusted::seen(settings, lists, places.certs.as_ref(), chains).files();
+    let trusted = Trusted::seen(settings, lists, places.certs.as_ref(), chains);
+    let (wanted_files, has_chains) = (trusted.files(), trusted.has_chains());
     if wanted_files == *found {
-        return Ok((host(settings, &places, sealing, found, is_half_made)?, all));
+        let trust = ToTrust { files: found, has_chains, is_half_made };
+        return Ok((host(settings, &places, sealing, trust)?, all));
     }
     let trust = Arc::new(wanted_files);
     let readers: Vec<&Certificate> = wanted.iter().copied().filter(|certificate| reads_any(certificate)).collect();
     let (again, _) = look(&readers, &trust);
     let of_readers = all.iter_mut().zip(wanted).filter(|(_, certificate)| reads_any(certificate)).map(|(one, _)| one);
     of_readers.zip(again).for_each(|(one, again)| *one = again);
-    let is_half_made = is_half_made || places.run.is_some();
-    Ok((host(settings, &places, sealing, trust, is_half_made)?, all))
+    let trust = ToTrust { files: trust, has_chains, is_half_made: is_half_made || places.run.is_some() };
+    Ok((host(settings, &places, sealing, trust)?, all))
 }
 
 /// A look at many trees.

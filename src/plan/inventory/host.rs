@@ -28,6 +28,8 @@ pub struct Host {
     pub sealing: SealingKeys,
     /// What consumers are to trust.
     pub trust: Arc<TrustFiles>,
+    /// Whether a certificate of the settings is committed, whichever were asked about, so that it is known who issues.
+    pub has_chains: bool,
 }
 
 /// Where what is asked about lies.
@@ -71,20 +73,24 @@ impl Found {
     }
 }
 
+/// What consumers are to trust, once that is known.
+pub(super) struct ToTrust {
+    pub(super) files: Arc<TrustFiles>,
+    /// Whether a chain says who issues.
+    pub(super) has_chains: bool,
+    /// Whether something else lies there.
+    pub(super) is_half_made: bool,
+}
+
 /// What the certificates share, once it is known what consumers are to trust, and whether that lies there.
-pub(super) fn host(
-    settings: &Settings,
-    places: &Places,
-    sealing: SealingKeys,
-    trust: Arc<TrustFiles>,
-    is_half_made: bool,
-) -> Result<Host, DiskError> {
+pub(super) fn host(settings: &Settings, places: &Places, sealing: SealingKeys, trust: ToTrust) -> Result<Host, DiskError> {
     let Places { state, certs, run } = places;
+    let ToTrust { files: trust, has_chains, is_half_made } = trust;
     let last_run = state.as_ref().map_or(Ok(None), |state| state.modified(layout::LOCK))?.map(Time::from_unix);
     let half_made = is_half_made || state.as_ref().map_or(Ok(false), state_is_half_made)?;
     let unnamed = certs.as_ref().map_or(Ok(Vec::new()), |certs| unnamed(certs, settings))?;
     let still_published = run.as_ref().map_or(Ok(Vec::new()), |run| still_published(run, settings))?;
-    Ok(Host { last_run, unnamed, still_published, half_made, sealing, trust })
+    Ok(Host { last_run, unnamed, still_published, half_made, sealing, trust, has_chains })
 }
 
 fn state_is_half_made(state: &Dir) -> Result<bool, DiskError> {

@@ -28,7 +28,7 @@ struct Tried {
 }
 
 impl FirstLists {
-    /// At the start of a run: where anything is committed, its planning has asked already.
+    /// At the start of a run: where anything is committed of the certificates of the settings, its planning has asked already.
     pub(super) fn new(trees: &Trees) -> Self {
         let issuers = trees.has_chains().then(|| issuers(&trees.trust())).flatten();
         Self(Mutex::new(Tried { issuers, warnings: Vec::new() }))

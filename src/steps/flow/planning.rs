@@ -44,17 +44,6 @@ pub(super) enum Found {
     Due { decision: Box<Decision>, tree: Box<Tree> },
 }
 
-impl Found {
-    /// Whether a generation of it is committed.
-    fn is_committed(&self) -> bool {
-        match self {
-            Self::Unreadable(_) | Self::Newer { .. } => false,
-            Self::Rests { report, .. } | Self::Waits(report) => report.generation.is_some(),
-            Self::Due { tree, .. } => tree.live.is_some(),
-        }
-    }
-}
-
 /// What was found of the certificates of a run.
 pub(super) struct Looked {
     pub(super) host: Host,
@@ -79,9 +68,8 @@ pub(super) fn look(
     let (host, found) = look_once(settings, wanted, now, wishes)?;
     // Where something is to be signed the lists come along.
     let which = if wishes.check_revoked || signs(&found) { Which::All } else { Which::Ending };
-    // Who issues is known from what is committed; before that they come with the first chains (`first_lists.rs`).
-    let lists =
-        if found.iter().any(Found::is_committed) { crl::refresh(settings, run, &host.trust, gate, which) } else { Refreshed::default() };
+    // Who issues is known from what is committed of any certificate, as `first_lists.rs` takes it; before that they come with the first chains.
+    let lists = if host.has_chains { crl::refresh(settings, run, &host.trust, gate, which) } else { Refreshed::default() };
     // A new list is one more thing that consumers are to take up.
     let (host, found) = if lists.is_new { look_once(settings, wanted, now, wishes)? } else { (host, found) };
     Ok(Looked { host, found, unlisted: lists.warnings })

@@ -91,11 +91,14 @@ impl Rollout<'_, '_> {
             let services = entry.task.services.clone();
             looks.push(async move {
                 let Some(deployed) = deployed else { return (*number, end, None, None) };
-                let unseen = match serves(context, &place, &deployed).await {
-                    Ok(()) => failed_one(&services).await,
-                    Err(failure) => Some(failure),
+                let unseen = serves(context, &place, &deployed).await.err();
+                let (unseen, failed) = match standing(&services).await {
+                    Standing::Stands => (unseen, None),
+                    // Whatever was seen on the wire, nobody can say that it is this service's.
+                    Standing::Unknown(why) => (unseen.or(Some(why)), None),
+                    Standing::Failed(why) => (unseen.or_else(|| Some(why.clone())), Some(why)),
                 };
-                let down = is_down(&restarted, &deployed, unseen.as_ref()).await;
+                let down = is_down(&restarted, &deployed, unseen.as_ref()).await.or(failed);
                 (*number, end, unseen, down)
             });
         }
@@ -180,15 +183,31 @@ impl Rollout<'_, '_> {
     }
 }
 
-/// The first of these services that has failed: whatever it read last, it is not in use.
-async fn failed_one(services: &[Arc<dyn Service>]) -> Option<Failure> {
+/// What is known of the services of a certificate that went back.
+enum Standing {
+    /// None of them has failed.
+    Stands,
+    /// One of them cannot be asked about.
+    Unknown(Failure),
+    /// One of them has failed: whatever it read last, it is not in use.
+    Failed(Failure),
+}
+
+async fn standing(services: &[Arc<dyn Service>]) -> Standing {
+    let mut standing = Standing::Stands;
     for service in services {
-        if service.state().await == Ok(ServiceState::Failed) {
-            let text = format!("{} does not run with its previous files either", service.name());
-            return Some(Failure::new(Stage::Verify, Code::NotRunning, text).hint("its own log says why"));
+        match service.state().await {
+            Ok(ServiceState::Failed) => return Standing::Failed(down(service.as_ref(), "it has failed")),
+            Ok(ServiceState::Running | ServiceState::Stopped) => {}
+            Err(why) => standing = Standing::Unknown(why),
         }
     }
-    None
+    standing
+}
+
+fn down(service: &dyn Service, why: &str) -> Failure {
+    let text = format!("{} does not run with its previous files either: {why}", service.name());
+    Failure::new(Stage::Reload, Code::ServiceDown, text).hint("its own log says why; start it by hand once that is mended")
 }
 
 /// The first of these services that does not run with its previous files either. Where those were not seen on the wire, there is no need to
@@ -207,10 +226,7 @@ async fn is_down(restarted: &[Restarted], deployed: &Deployed, unseen: Option<&F
         };
         let Some(why) = why else { continue };
         if why.code == Code::NotRunning || service.state().await != Ok(ServiceState::Running) {
-            let text = format!("{} does not run with its previous files either: {}", service.name(), why.text);
-            return Some(
-                Failure::new(Stage::Reload, Code::ServiceDown, text).hint("its own log says why; start it by hand once that is mended"),
-            );
+            return Some(down(service.as_ref(), &why.text));
         }
     }
     None
