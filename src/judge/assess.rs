@@ -206,7 +206,7 @@ impl Judge {
         for der in candidates.iter().take(MAX_BESIDE) {
             match self.keep(der) {
                 Ok(parsed) => all.push(parsed),
-                Err(fault) => findings.add(&lint::CHAIN_MALFORMED, "a certificate", fault),
+                Err(fault) => findings.add_about(&Fingerprint::of(der), &lint::CHAIN_MALFORMED, "a certificate", fault),
             }
         }
         all
@@ -229,7 +229,7 @@ impl Judge {
 
 /// Judges the key of a leaf: its kind, whether it is one, and whether it is the one it should be.
 fn key(findings: &mut Findings<'_>, leaf: &Facts, profile: Option<&Profile>, spki: Option<&[u8]>) {
-    if leaf.key.is_rare() {
+    if leaf.key.kind.is_rare() {
         findings.add(&audit::KEY_RARE, "a key of P-256, P-384, Ed25519 or RSA", &leaf.key.text);
     }
     if leaf.key.weak {

@@ -6,7 +6,7 @@ use super::form;
 use super::lint::{self, Findings, audit};
 use super::oid;
 use super::parsed::Parsed;
-use crate::model::anchor::hex;
+use crate::model::anchor::{Fingerprint, hex};
 use crate::model::clock::Time;
 
 /// Judges a path: every authority, every edge, the anchor, and dates from the leaf upwards. `authorities` are the intermediates, leaf side first.
@@ -168,7 +168,7 @@ pub fn usable<'a>(findings: &mut Findings<'_>, candidates: &'a [Vec<u8>], leaf: 
         let parsed = match Parsed::new(der) {
             Ok(parsed) => parsed,
             Err(fault) => {
-                findings.add(&lint::CHAIN_MALFORMED, "a certificate", fault.to_string());
+                findings.add_about(&Fingerprint::of(der), &lint::CHAIN_MALFORMED, "a certificate", fault.to_string());
                 continue;
             }
         };

@@ -29,9 +29,17 @@ use crate::model::clock::Time;
 #[derive(Debug, Default)]
 pub struct Lists {
     known: Vec<List>,
-    faults: Vec<(&'static Lint, String)>,
+    faults: Vec<Fault>,
     /// Whether the list of this place was signed with the key of this fingerprint.
     signed: Mutex<BTreeMap<(usize, Fingerprint), bool>>,
+}
+
+/// Bytes that are no list that can be used.
+#[derive(Debug)]
+struct Fault {
+    lint: &'static Lint,
+    found: String,
+    input: Fingerprint,
 }
 
 /// Why these bytes are no list that can be used, in the words in which a path's findings say it.
@@ -63,7 +71,7 @@ impl Lists {
         for (at, der) in ders.iter().enumerate() {
             match List::read(at, der) {
                 Ok(list) => all.known.push(list),
-                Err(fault) => all.faults.push(fault),
+                Err((lint, found)) => all.faults.push(Fault { lint, found, input: Fingerprint::of(der) }),
             }
         }
         all
@@ -77,8 +85,8 @@ impl Lists {
 
     /// Says what is wrong with the lists themselves.
     pub(super) fn faults(&self, findings: &mut Findings<'_>) {
-        for (lint, found) in &self.faults {
-            findings.add(lint, "a full revocation list", found);
+        for Fault { lint, found, input } in &self.faults {
+            findings.add_about(input, lint, "a full revocation list", found);
         }
     }
 

@@ -4,6 +4,7 @@ pub mod audit;
 
 use std::collections::BTreeMap;
 
+use crate::model::anchor::Fingerprint;
 use crate::model::finding::{Finding, Severity};
 use crate::model::text;
 
@@ -64,6 +65,14 @@ impl<'a> Findings<'a> {
         let severity = configured.copied().unwrap_or(lint.severity);
         let safe = |words: &str| text::one_line(words, text::SERVER_TEXT);
         self.list.push(Finding::new(lint.id, severity, safe(expected.as_ref()), safe(found.as_ref())));
+    }
+
+    /// The same about one of several inputs.
+    pub(super) fn add_about(&mut self, input: &Fingerprint, lint: &Lint, expected: impl AsRef<str>, found: impl AsRef<str>) {
+        self.add(lint, expected, found);
+        if let Some(last) = self.list.last_mut() {
+            last.input = Some(input.clone());
+        }
     }
 
     /// Whether one of them blocks.

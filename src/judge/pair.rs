@@ -1,6 +1,8 @@
 //! Keys: the public half of a private key, computed from the private half, and what kind of key a certificate holds.
 //! It must never sign, and what it reads of a private key is wiped.
 
+mod kind;
+
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_44,
@@ -12,6 +14,8 @@ use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey a
 use x509_parser::asn1_rs::{BitString, FromDer as _, Tag, oid};
 use x509_parser::public_key::RSAPublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
+
+pub use kind::{KeyKind, RsaForm};
 
 use super::oid::dotted;
 use crate::model::key::KeyAlgorithm;
@@ -34,17 +38,17 @@ const MIN_RSA_BITS: usize = 2_048;
 pub struct PublicKey {
     /// The algorithm, where it is one a certificate of ours may have.
     pub algorithm: Option<KeyAlgorithm>,
-    /// In words: `ec-p256`, `rsa-1024`, `dsa` …
+    /// Of which kind it is.
+    pub kind: KeyKind,
+    /// The same in words: `ec-p256`, `rsa-1024`, `dsa` …
     pub text: String,
     /// Too weak to sign certificates with, or of a kind that nobody should trust.
     pub weak: bool,
 }
 
 impl PublicKey {
-    /// Sound, and of a kind that rustls and Go have no handshake for: RSA for PSS alone or without NULL as parameters, Ed448.
-    #[must_use]
-    pub fn is_rare(&self) -> bool {
-        self.text.starts_with("rsa-pss-") || self.text.ends_with(NO_NULL) || self.text == "ed448"
+    fn new(kind: KeyKind, weak: bool) -> Self {
+        Self { algorithm: kind.algorithm(), text: kind.to_string(), kind, weak }
     }
 }
 
@@ -154,8 +158,6 @@ fn loads(algorithm: &'static dyn VerificationAlgorithm, spki: &[u8], lacks: &'st
     ParsedPublicKey::new(algorithm, key).map(drop).map_err(|_| KeyFault::Unsound(lacks))
 }
 
-/// What follows the kind of an RSA key whose algorithm has other parameters than NULL.
-const NO_NULL: &str = " without NULL as parameters";
 const BAD_ML_DSA: &str = "the ML-DSA public key has another length than its kind";
 const OFF_CURVE: &str = "the point is not on its curve";
 const BAD_RSA: &str = "the RSA modulus or exponent is not one a key can have";
@@ -172,49 +174,43 @@ fn parse(spki: &[u8]) -> Result<SubjectPublicKeyInfo<'_>, KeyFault> {
 pub(super) fn public_key(spki: &SubjectPublicKeyInfo<'_>) -> PublicKey {
     let id = &spki.algorithm.algorithm;
     if *id == oid!(1.2.840.113549.1.1.1) {
-        let key = rsa_key(&spki.subject_public_key);
-        // RFC 4055 §1.2: the parameters are NULL, and rustls and Go compare them.
         let plain = spki.algorithm.parameters.as_ref().is_some_and(|any| any.tag() == Tag::Null);
-        return if plain { key } else { PublicKey { algorithm: None, text: format!("{}{NO_NULL}", key.text), ..key } };
+        return rsa_key(&spki.subject_public_key, if plain { RsaForm::Plain } else { RsaForm::NoNull });
     }
-    // RFC 4055 §1.2: the same key, restricted to one way to sign.
     if *id == oid!(1.2.840.113549.1.1.10) {
-        let key = rsa_key(&spki.subject_public_key);
-        return PublicKey { algorithm: None, text: key.text.replace("rsa-", "rsa-pss-"), ..key };
+        return rsa_key(&spki.subject_public_key, RsaForm::Pss);
     }
     let named = spki.algorithm.parameters.as_ref().filter(|any| any.tag() == Tag::Oid);
     let curve = named.and_then(|any| any.as_oid().ok()).map(|oid| dotted(&oid));
     let uncompressed = spki.subject_public_key.data.first() == Some(&4);
-    let known = |text: &str, algorithm, weak| PublicKey { algorithm, text: text.to_owned(), weak };
+    let own = |algorithm| PublicKey::new(KeyKind::Own(algorithm), false);
     match (dotted(id).as_str(), curve.as_deref()) {
-        ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) if uncompressed => known("ec-p256", Some(KeyAlgorithm::EcP256), false),
-        ("1.2.840.10045.2.1", Some("1.3.132.0.34")) if uncompressed => known("ec-p384", Some(KeyAlgorithm::EcP384), false),
-        ("1.2.840.10045.2.1", Some("1.3.132.0.35")) => known("ec-p521", None, false),
-        ("1.2.840.10045.2.1", None) => known("ec with explicit parameters instead of a named curve", None, true),
-        ("1.2.840.10045.2.1", Some(curve)) => known(&format!("ec on curve {curve}"), None, true),
-        ("1.3.101.113", _) => known("ed448", None, false),
-        ("1.3.101.112", _) => known("ed25519", Some(KeyAlgorithm::Ed25519), false),
-        ("2.16.840.1.101.3.4.3.17", _) => known("ml-dsa-44", Some(KeyAlgorithm::MlDsa44), false),
-        ("2.16.840.1.101.3.4.3.18", _) => known("ml-dsa-65", Some(KeyAlgorithm::MlDsa65), false),
-        ("2.16.840.1.101.3.4.3.19", _) => known("ml-dsa-87", None, false),
-        ("1.2.840.10040.4.1", _) => known("dsa", None, true),
-        (other, _) => known(other, None, true),
+        ("1.2.840.10045.2.1", Some("1.2.840.10045.3.1.7")) if uncompressed => own(KeyAlgorithm::EcP256),
+        ("1.2.840.10045.2.1", Some("1.3.132.0.34")) if uncompressed => own(KeyAlgorithm::EcP384),
+        ("1.2.840.10045.2.1", Some("1.3.132.0.35")) => PublicKey::new(KeyKind::P521, false),
+        ("1.2.840.10045.2.1", None) => PublicKey::new(KeyKind::UnnamedCurve, true),
+        ("1.2.840.10045.2.1", Some(curve)) => PublicKey::new(KeyKind::OtherCurve(curve.to_owned()), true),
+        ("1.3.101.113", _) => PublicKey::new(KeyKind::Ed448, false),
+        ("1.3.101.112", _) => own(KeyAlgorithm::Ed25519),
+        ("2.16.840.1.101.3.4.3.17", _) => own(KeyAlgorithm::MlDsa44),
+        ("2.16.840.1.101.3.4.3.18", _) => own(KeyAlgorithm::MlDsa65),
+        ("2.16.840.1.101.3.4.3.19", _) => PublicKey::new(KeyKind::MlDsa87, false),
+        ("1.2.840.10040.4.1", _) => PublicKey::new(KeyKind::Dsa, true),
+        (other, _) => PublicKey::new(KeyKind::Other(other.to_owned()), true),
     }
 }
 
-fn rsa_key(key: &BitString<'_>) -> PublicKey {
-    let Some((bits, exponent)) = rsa_parts(key) else {
-        return PublicKey { algorithm: None, text: "rsa, unreadable".to_owned(), weak: true };
-    };
-    let algorithm = match bits {
-        2048 => Some(KeyAlgorithm::Rsa2048),
-        3072 => Some(KeyAlgorithm::Rsa3072),
-        4096 => Some(KeyAlgorithm::Rsa4096),
-        _ => None,
+fn rsa_key(key: &BitString<'_>, form: RsaForm) -> PublicKey {
+    let Some((bits, exponent)) = rsa_parts(key) else { return PublicKey::new(KeyKind::Rsa { bits: None, form }, true) };
+    let kind = match (form, bits) {
+        (RsaForm::Plain, 2048) => KeyKind::Own(KeyAlgorithm::Rsa2048),
+        (RsaForm::Plain, 3072) => KeyKind::Own(KeyAlgorithm::Rsa3072),
+        (RsaForm::Plain, 4096) => KeyKind::Own(KeyAlgorithm::Rsa4096),
+        _ => KeyKind::Rsa { bits: Some(bits), form },
     };
     // An authority may keep the exponent 3 of its day; 1 and even ones are no keys.
     let exponent_is_bad = exponent.is_some_and(|e| e < 3 || e % 2 == 0);
-    PublicKey { algorithm, text: format!("rsa-{bits}"), weak: bits < MIN_RSA_BITS || bits % 8 != 0 || exponent_is_bad }
+    PublicKey::new(kind, bits < MIN_RSA_BITS || bits % 8 != 0 || exponent_is_bad)
 }
 
 /// Modulus length in bits, and the exponent where it fits.
@@ -331,7 +327,7 @@ mod tests {
         for parameters in [&[][..], &[0x30, 0]] {
             let algorithm = tlv(0x30, &[tlv(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1]), parameters.to_vec()].concat());
             let key = public_key(&parse(&tlv(0x30, &[algorithm, bits.clone()].concat())).unwrap());
-            assert_eq!((key.algorithm, key.is_rare(), key.weak), (None, true, false));
+            assert_eq!((key.algorithm, key.kind.is_rare(), key.weak), (None, true, false));
             assert_eq!(key.text, "rsa-2048 without NULL as parameters");
         }
     }

@@ -60,7 +60,7 @@ pub(super) fn judge(findings: &[Finding], leaf: Option<&Facts>, found: bool, now
             id if id == lint::EXPIRED.id && last_second => peer == OPENSSL || peer == PYTHON,
             id if SEEN_BY_WEBPKI.contains(&id) && peer == RUSTLS => !found,
             // RSA-1024 is fine for Go, small curves are not.
-            "key.weak" if peer == GO || peer == RUSTLS => leaf.key.text.starts_with("ec "),
+            "key.weak" if peer == GO || peer == RUSTLS => leaf.key.kind.is_of_other_curve(),
             id => breaks(id).contains(&peer),
         })
     };

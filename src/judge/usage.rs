@@ -130,8 +130,7 @@ fn unfit(findings: &mut Findings<'_>, leaf: &Facts, usage: &Usages, said: &[&str
     let present = |words: &[&str]| -> Vec<String> {
         usage.values.iter().filter(|value| words.contains(&value.as_str()) && !said.contains(&value.as_str())).cloned().collect()
     };
-    let is_rsa = leaf.key.text.starts_with("rsa");
-    if is_rsa && !present(&["keyAgreement"]).is_empty() {
+    if leaf.key.kind.is_rsa() && !present(&["keyAgreement"]).is_empty() {
         findings.add(
             &lint::KU_RSA,
             "no keyAgreement with an RSA key: key_usage=DigitalSignature,KeyEncipherment on the role",
@@ -139,7 +138,7 @@ fn unfit(findings: &mut Findings<'_>, leaf: &Facts, usage: &Usages, said: &[&str
         );
     }
     let enciphering = present(&["keyEncipherment", "dataEncipherment"]);
-    if leaf.key.text.starts_with("ec") && !enciphering.is_empty() {
+    if leaf.key.kind.is_ec() && !enciphering.is_empty() {
         findings.add(&lint::KU_EC, "no encipherment with an EC key: key_usage=DigitalSignature on the role", enciphering.join(", "));
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::anchor::Fingerprint;
 use super::words::words;
 
 words! {
@@ -38,13 +39,16 @@ pub struct Finding {
     pub expected: String,
     /// What is there; sanitised.
     pub found: String,
+    /// Which one of several inputs it is about, where it is about one: the SHA-256 of its bytes. No document has it.
+    #[serde(skip)]
+    pub input: Option<Fingerprint>,
 }
 
 impl Finding {
     /// A finding.
     #[must_use]
     pub fn new(id: &str, severity: Severity, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { id: id.to_owned(), severity, expected: expected.into(), found: found.into() }
+        Self { id: id.to_owned(), severity, expected: expected.into(), found: found.into(), input: None }
     }
 
     /// Whether it keeps a certificate from going further.

@@ -8,6 +8,7 @@ use crate::judge::assess::Requirements;
 use crate::judge::cert::Facts;
 use crate::judge::crl;
 use crate::judge::lint::{self, Lint};
+use crate::model::anchor::Fingerprint;
 use crate::model::audit::{Location, Target};
 use crate::model::finding::Finding;
 
@@ -69,6 +70,7 @@ pub struct Broken {
     lint: &'static Lint,
     found: String,
     place: Location,
+    input: Fingerprint,
 }
 
 impl Broken {
@@ -79,7 +81,7 @@ impl Broken {
             Meant::Certificate => (&lint::CHAIN_MALFORMED, Facts::parse(der).err()?.to_string()),
             Meant::List => crl::fault(der)?,
         };
-        Some(Self { lint, found, place })
+        Some(Self { lint, found, place, input: Fingerprint::of(der) })
     }
 
     /// Of a root that was given: one that cannot be read is not trusted, and no path misses it by name.
@@ -94,7 +96,8 @@ impl Given {
     /// Adds to a finding of the judge the files and lines that it speaks of, where it is about something that was given.
     #[must_use]
     pub fn placed(&self, finding: &Finding, draft: NewFinding) -> NewFinding {
-        let mut places = self.broken.iter().filter(|broken| broken.lint.id == finding.id && broken.found == finding.found).peekable();
+        let mut places =
+            self.broken.iter().filter(|broken| broken.lint.id == finding.id && finding.input.as_ref() == Some(&broken.input)).peekable();
         // A list has a remedy of its own: fetch it again. A certificate's speaks of what an issuer sends.
         let draft = match places.peek().filter(|broken| broken.lint.id == lint::CHAIN_MALFORMED.id) {
             Some(first) => {
@@ -103,5 +106,33 @@ impl Given {
             None => draft,
         };
         places.fold(draft, |draft, broken| draft.file(broken.place.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::assess::{Question, assess};
+    use crate::judge::kit;
+    use crate::model::audit::Object;
+
+    /// Two blocks that are wrong in the same words.
+    #[test]
+    fn a_place_is_named_for_the_bytes_that_lie_there() {
+        let pki = kit::Pki::new();
+        let (given, sent) = (vec![0x30, 3, 2, 1, 1], vec![0x30, 3, 2, 1, 2]);
+        let broken = Broken::new(Meant::Certificate, &given, Location::line("/beside.pem", 7)).unwrap();
+        let all = Given { broken: vec![broken], ..Given::default() };
+        for (candidate, places) in [(given, vec![Location::line("/beside.pem", 7)]), (sent, Vec::new())] {
+            let (leaf, candidates, asked) = (pki.leaf(), [candidate], Requirements::default());
+            let question =
+                Question { leaf: &leaf, candidates: &candidates, anchors: &[], crls: &[], spki: None, asked: &asked, at: kit::now() };
+            let assessment = assess(&question);
+            let finding = assessment.findings.iter().find(|finding| finding.id == lint::CHAIN_MALFORMED.id).unwrap();
+            let draft = NewFinding::new(&lint::CHAIN_MALFORMED, Target::new("file", "/x"), Object::File("/x".to_owned()));
+            let mut findings = crate::audit::facts::findings::HostFindings::new(kit::now(), "h");
+            findings.add(all.placed(finding, draft));
+            assert_eq!(findings.list()[0].files, places);
+        }
     }
 }

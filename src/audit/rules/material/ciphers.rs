@@ -5,7 +5,9 @@ use super::host::{HostMaterial, about};
 use super::lints;
 use crate::audit::facts::findings::HostFindings;
 use crate::audit::facts::wiring::Pair;
+use crate::judge::pair::KeyKind;
 use crate::model::finding::Severity;
+use crate::model::key::KeyAlgorithm;
 
 /// Judges every listener whose suites are named one by one.
 pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
@@ -16,7 +18,7 @@ pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
             .iter()
             .filter_map(|pair| {
                 let key = &host.leaf(pair)?.facts.key;
-                Some((*pair, is_ec(&key.text)?))
+                Some((*pair, is_ec(&key.kind)?))
             })
             .collect();
         let Some((pair, ec)) = keys.first().filter(|_| keys.len() == pairs.len()) else { continue };
@@ -31,11 +33,13 @@ pub(super) fn judge(host: &HostMaterial<'_>, findings: &mut HostFindings) {
     }
 }
 
-/// `ec-p256` and the like against `rsa-2048`.
-fn is_ec(key: &str) -> Option<bool> {
-    match key.split('-').next()? {
-        "ec" | "ed25519" => Some(true),
-        "rsa" => Some(false),
+/// Whether a key signs by suites for EC, and not by those for RSA; of other keys nothing is said.
+const fn is_ec(kind: &KeyKind) -> Option<bool> {
+    match kind {
+        KeyKind::P521 | KeyKind::Own(KeyAlgorithm::EcP256 | KeyAlgorithm::EcP384 | KeyAlgorithm::Ed25519) => Some(true),
+        KeyKind::Own(KeyAlgorithm::Rsa2048 | KeyAlgorithm::Rsa3072 | KeyAlgorithm::Rsa4096) | KeyKind::Rsa { bits: Some(_), .. } => {
+            Some(false)
+        }
         _ => None,
     }
 }

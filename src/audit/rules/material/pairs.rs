@@ -174,7 +174,7 @@ fn matches(host: &HostMaterial<'_>, case: &Case<'_>, leaf: &Cert, findings: &mut
 /// Kinds of key that Go has no handshake for (golang/go#48314).
 fn unusable(case: &Case<'_>, leaf: &Cert, findings: &mut HostFindings) {
     let program = case.pair.consumer.program;
-    if program.is_go() && leaf.facts.key.is_rare() {
+    if program.is_go() && leaf.facts.key.kind.is_rare() {
         let draft = case.about(&lints::KEY_GO, &case.pair.certificate).expected("a key of P-256, P-384, Ed25519 or RSA");
         findings.add(draft.found(leaf.facts.key.text.clone()).breaks(program.name));
     }
