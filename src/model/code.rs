@@ -22,6 +22,8 @@ codes! {
     BlobDamaged = "blob-damaged",
     /// A person had a certificate issued without a verdict.
     BreakGlass = "break-glass",
+    /// A revocation list that nothing keeps up to date any more was taken from consumers.
+    CrlRemoved = "crl-removed",
     /// A revocation list was not given to consumers: it is not there, not good, or older than the one they have.
     CrlNotDelivered = "crl-not-delivered",
     /// What the token may do could not be found out.

@@ -118,6 +118,12 @@ pub fn kept_lists(settings: &Settings, state: Option<&Dir>) -> BTreeMap<String, 
     settings.crls.iter().filter_map(|source| Some((source.file.clone(), kept_list(state?, &source.file)?))).collect()
 }
 
+/// Whether the settings name a revocation list so.
+#[must_use]
+pub fn names_list(settings: &Settings, file: &str) -> bool {
+    settings.crls.iter().any(|source| source.file == file)
+}
+
 /// Whether the directory of `trust` holds this file, where it holds these lists.
 #[must_use]
 pub fn is_ours(name: &str, lists: &BTreeMap<String, String>) -> bool {

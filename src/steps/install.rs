@@ -52,7 +52,9 @@ fn entries(settings: &Arc<Settings>, certificate: &Certificate, report: &mut Cer
             Failure::new(Stage::Publish, Code::Missing, text).hint(format!("`omens renew {name}` first, or `omens restore` after a boot"))
         );
     }
-    let place = Place::open(&Trees::open(settings)?, certificate.name())?;
+    let trees = Trees::open(settings)?;
+    report.warnings.extend(trees.removed_lists());
+    let place = Place::open(&trees, certificate.name())?;
     report.generation = place.published();
     report.previous = report.generation;
     // All targets of an entry are looked at before one of them is changed.

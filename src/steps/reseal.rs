@@ -58,6 +58,7 @@ pub fn reseal(settings: &Arc<Settings>, options: Options, clock: Clock) -> Repor
         Err(failure) => return without_a_key(*run, &sealed, &failure),
         Ok(other) => sealed.iter().map(|c| with_warning(sealing.one(c), other)).collect(),
     };
+    reports.iter_mut().for_each(|report| report.warnings.extend(trees.removed_lists()));
     reports.extend(faulty::all(&run, settings));
     collect_sealing_keys(&trees);
     run.end(reports)

@@ -61,7 +61,9 @@ fn one(settings: &Arc<Settings>, certificate: &Certificate, run: &Run, world: &W
         Err(failure) => return run.failed(unknown(), failure),
     };
     let due = Due { certificate, decision, tree, warnings: Vec::new() };
-    act(&trees, world, run, vec![due]).into_iter().next().unwrap_or_else(unknown)
+    let mut report = act(&trees, world, run, vec![due]).into_iter().next().unwrap_or_else(unknown);
+    report.warnings.extend(trees.removed_lists());
+    report
 }
 
 fn instead(name: &CertName) -> String {

@@ -14,7 +14,7 @@ use crate::lab::impostor::{Impostor, impostor};
 use crate::lab::openbao::OpenBao;
 use crate::lab::pki::{Ca, CaKeys, Leaf, ec_key, pem_blocks, serial_of};
 use crate::trust::{root, settings, signatures};
-use crate::web::Web;
+use crate::web::{Web, warned};
 
 /// A host whose nginx reads the root and lists, with a mount of its own; nothing runs yet.
 fn host(mount: &str) -> Web {
@@ -139,11 +139,36 @@ fn a_first_list_lies_there_before_the_first_service_is_asked_and_one_that_is_not
     let text = undelivered(&run).unwrap_or_else(|| panic!("{run}"));
     assert!(text.contains("none.pem") && text.contains("consumers have none"), "{text}");
 
-    // Nobody keeps it up to date any more.
+    // Nobody keeps it up to date any more, which whoever still names it has to know.
+    let gone = |run: &Run, what: &str| {
+        run.expect(0, "web", "not-due");
+        let warnings = run.cert("web")["warnings"].as_array().unwrap();
+        let removed: Vec<&str> =
+            warnings.iter().filter(|one| one["code"] == "crl-removed").map(|one| one["text"].as_str().unwrap()).collect();
+        assert!(removed.len() == 1 && removed[0].contains("crl.pem"), "{what}: {run}");
+        assert!(!wanted.exists(), "consumers, {what}");
+        assert!(!web.estate.state().join("crl/crl.pem").exists(), "a boot, {what}");
+    };
     settings(&web, &pin, "pki_first_lists");
+    gone(&web.estate.renew(), "in a run");
     web.estate.renew().expect(0, "web", "not-due");
-    assert!(!web.estate.run_dir().join("trust/crl.pem").exists(), "consumers");
-    assert!(!web.estate.state().join("crl/crl.pem").exists(), "a boot");
+    assert!(!warned(&web.estate.renew(), "crl-removed"), "said once");
+    // After a boot consumers do not find it anyway; the next boot must not find it either.
+    settings(&web, &format!("{pin}{lists}"), "pki_first_lists");
+    web.estate.force().expect(0, "web", "renewed");
+    assert!(wanted.exists());
+    settings(&web, &pin, "pki_first_lists");
+    std::fs::remove_dir_all(web.estate.run_dir()).unwrap();
+    web.estate.omens(&["restore"]).expect(0, "web", "restored");
+    gone(&web.estate.renew(), "after a boot");
+    // Something else in the place of the lists costs no certificate.
+    std::fs::remove_dir_all(web.estate.state().join("crl")).unwrap();
+    std::fs::write(web.estate.state().join("crl"), "no directory").unwrap();
+    web.estate.certs = vec![Cert::web("web")];
+    settings(&web, &pin, "pki_first_lists");
+    let run = web.estate.force();
+    run.expect(0, "web", "renewed");
+    assert!(warned(&run, "disk"), "{run}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::model::layout;
 use crate::model::name::CertName;
 use crate::plan::rename::Rename;
 use crate::plan::sealing::SealingKeys;
-use crate::plan::trust::{TrustFiles, is_ours, kept_lists};
+use crate::plan::trust::{TrustFiles, is_ours, kept_lists, names_list};
 
 /// What the certificates of a host share.
 #[derive(Debug)]
@@ -66,11 +66,19 @@ impl Found {
         let trust = run.child(layout::TRUST)?;
         let files = Arc::new(TrustFiles::found(settings, trust.as_ref(), &lists)?);
         let names = trust.as_ref().map(Dir::names).transpose()?;
+        // After a boot they are here alone.
+        let unnamed = places.state.as_ref().is_some_and(|state| keeps_others(settings, state));
         // Whoever asks for this holds the lock: nobody else is at work.
         let is_working = run.kind(layout::WORKING)?.is_some();
-        let is_half_made = is_working || names.is_none_or(|names| names.iter().any(|name| !is_ours(name, &lists)));
+        let is_half_made = is_working || unnamed || names.is_none_or(|names| names.iter().any(|name| !is_ours(name, &lists)));
         Ok(Self { files, lists, is_half_made })
     }
+}
+
+/// Whether revocation lists are kept that the settings do not name, or nobody can tell.
+fn keeps_others(settings: &Settings, state: &Dir) -> bool {
+    let names = state.child(layout::CRL).and_then(|dir| dir.as_ref().map_or(Ok(Vec::new()), Dir::names));
+    names.map_or(true, |names| names.iter().any(|name| !names_list(settings, name)))
 }
 
 /// What consumers are to trust, once that is known.

@@ -105,7 +105,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     let now = world.clock.now();
     let unasked = if request.wishes.check_revoked { revocation::check(settings, &wanted, world, &run) } else { None };
     let unknown = |certificate: &Certificate| CertReport::new(certificate.name().clone(), Outcome::Failed);
-    let Looked { host, found, unlisted } = match planning::look(settings, &wanted, request.wishes, &run, &world.gate) {
+    let Looked { host, found, mut unlisted } = match planning::look(settings, &wanted, request.wishes, &run, &world.gate) {
         Ok(found) => found,
         Err(why) => {
             let failure = disk_failure(Stage::Plan, &why);
@@ -137,7 +137,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
             }
         }
     }
-    planning::tidy_up(settings, &untidy);
+    unlisted.extend(planning::tidy_up(settings, &untidy));
     // A run that does something collects them at its end.
     if host.sealing.leftovers || (due.is_empty() && host.sealing.are_several()) {
         clean_sealing_keys(settings);
@@ -147,7 +147,8 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
         let resting = reports.values().filter(|report| report.outcome == Outcome::NotDue && !request.wishes.check_revoked);
         let resting: Vec<Numbered> =
             resting.filter_map(|report| Some(Numbered { name: report.name.clone(), serial: report.serial.clone()? })).collect();
-        let ended = renew_due(settings, &Asked { now, wishes: request.wishes, world }, &run, due, &resting);
+        let (ended, removed) = renew_due(settings, &Asked { now, wishes: request.wishes, world }, &run, due, &resting);
+        unlisted.extend(removed);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
     }
     let told = |certificate: &&Certificate| reports.remove(certificate.name()).unwrap_or_else(|| run.failed(unknown(certificate), lost()));
@@ -175,16 +176,26 @@ fn with_refused_identity<'a>(settings: &Settings, wanted: &[&'a Certificate], mu
     due
 }
 
-fn renew_due(settings: &Arc<Settings>, asked: &Asked<'_>, run: &Run, due: Vec<Due<'_>>, resting: &[Numbered]) -> Vec<CertReport> {
+/// What became of what was due, and what there is to say of all certificates.
+fn renew_due(
+    settings: &Arc<Settings>,
+    asked: &Asked<'_>,
+    run: &Run,
+    due: Vec<Due<'_>>,
+    resting: &[Numbered],
+) -> (Vec<CertReport>, Vec<Warning>) {
     let Asked { now, wishes, world } = *asked;
     let trees = match Trees::open_with(settings, world.stores.clone()) {
         Ok(trees) => trees,
-        Err(failure) => return due.iter().map(|due| run.failed(report_of(&due.decision, &due.tree), failure.clone())).collect(),
+        Err(failure) => {
+            let failed = due.iter().map(|due| run.failed(report_of(&due.decision, &due.tree), failure.clone()));
+            return (failed.collect(), Vec::new());
+        }
     };
     let Planned { due, mut ended } = planning::with_keys(&trees, run, now, wishes, due);
     ended.extend(act_beside(&trees, world, run, due, resting));
     collect_sealing_keys(&trees);
-    ended
+    (ended, trees.removed_lists())
 }
 
 /// Carries out what was planned. Only from here on is there a runtime, a network and whatever else a run needs.

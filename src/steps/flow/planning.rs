@@ -148,9 +148,10 @@ pub(super) struct Untidy<'a> {
 }
 
 /// Removes what a killed run left half-made where nothing is due: opening a place does that. What was withdrawn is marked.
-pub(super) fn tidy_up(settings: &Arc<Settings>, of: &[Untidy<'_>]) {
+/// Gives what there is to say of it.
+pub(super) fn tidy_up(settings: &Arc<Settings>, of: &[Untidy<'_>]) -> Vec<Warning> {
     if of.is_empty() {
-        return;
+        return Vec::new();
     }
     let stay = |why: Failure| tracing::warn!(%why, "the remains of a killed run stay");
     match Trees::open(settings) {
@@ -158,8 +159,12 @@ pub(super) fn tidy_up(settings: &Arc<Settings>, of: &[Untidy<'_>]) {
         Ok(trees) => {
             trees.ends_work();
             of.iter().filter_map(|one| tidy(&trees, one).err()).for_each(stay);
+            trees.removed_lists()
         }
-        Err(why) => stay(why),
+        Err(why) => {
+            stay(why);
+            Vec::new()
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::settings::{Certificate, Owner, Settings};
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::io::write::{self, Ownership};
 use crate::model::anchor::Fingerprint;
-use crate::model::failure::{Failure, Stage};
+use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::model::secret::Material;
@@ -61,8 +61,7 @@ impl Trees {
             write::sync(state)?;
         }
         trust::keep(state, &settings.anchors())?;
-        trust::drop_unnamed_lists(state, settings)?;
-        let trust = Mutex::new(Trust::open(settings, &certs, &run)?);
+        let trust = Mutex::new(Trust::open(settings, state, &certs, &run)?);
         Ok(Self { settings: settings.clone(), certs, run, stores, trust })
     }
 
@@ -94,6 +93,11 @@ impl Trees {
     /// When a file cannot be written.
     pub(in crate::steps) fn take_lists(&self) -> Result<(), DiskError> {
         self.lock_trust().take_lists(&self.settings, &self.run)
+    }
+
+    /// What there is to say of revocation lists that consumers do not find any more.
+    pub(in crate::steps) fn removed_lists(&self) -> Vec<Warning> {
+        self.lock_trust().removed().warnings()
     }
 
     /// Whether anything is committed or announced that says who issues.

@@ -1,6 +1,7 @@
 //! What consumers are to trust, written into the run directory: each file flushed and renamed, before what needs it is published
 //! ([Trust](crate::steps::swap#trust)).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::leftovers::clean;
@@ -9,15 +10,18 @@ use crate::io::dir::{Dir, DiskError};
 use crate::io::write::{self, Ownership};
 use crate::judge::pem;
 use crate::model::anchor::Anchor;
+use crate::model::code::Code;
+use crate::model::failure::Warning;
 use crate::model::layout;
 use crate::model::name::CertName;
-use crate::plan::trust::{TrustFiles, Trusted, kept_lists};
+use crate::plan::trust::{TrustFiles, Trusted, kept_lists, names_list};
 
 /// What consumers are to trust, as it lies in the run directory.
 #[derive(Debug)]
 pub(super) struct Trust {
     trusted: Trusted,
     files: Arc<TrustFiles>,
+    removed: Removed,
 }
 
 /// A chain that is about to be published.
@@ -34,11 +38,12 @@ impl Trust {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub(super) fn open(settings: &Settings, certs: &Dir, run: &Dir) -> Result<Self, DiskError> {
+    pub(super) fn open(settings: &Settings, state: &Dir, certs: &Dir, run: &Dir) -> Result<Self, DiskError> {
+        let mut removed = drop_unnamed_lists(state, settings);
         let trusted = Trusted::of_settings(settings, Some(certs));
         let files = Arc::new(trusted.files());
-        show(run, &files)?;
-        Ok(Self { trusted, files })
+        removed.add(show(run, &files)?);
+        Ok(Self { trusted, files, removed })
     }
 
     pub(super) const fn files(&self) -> &Arc<TrustFiles> {
@@ -63,6 +68,11 @@ impl Trust {
         self.write(run)
     }
 
+    /// The lists that were removed since.
+    pub(super) const fn removed(&self) -> &Removed {
+        &self.removed
+    }
+
     /// Whether anything is committed or announced that says who issues.
     pub(super) fn has_chains(&self) -> bool {
         self.trusted.has_chains()
@@ -71,7 +81,7 @@ impl Trust {
     fn write(&mut self, run: &Dir) -> Result<(), DiskError> {
         let files = self.trusted.files();
         if files != *self.files {
-            show(run, &files)?;
+            self.removed.add(show(run, &files)?);
             self.files = Arc::new(files);
         }
         Ok(())
@@ -94,23 +104,69 @@ pub fn keep(state: &Dir, anchors: &[&Anchor]) -> Result<(), DiskError> {
     write::replace_file(state, layout::ANCHOR, text.as_bytes(), 0o644)
 }
 
-/// Removes revocation lists that the settings no longer name: nobody keeps them up to date, and a boot with broken settings would show them.
-///
-/// # Errors
-/// When one cannot be removed.
-pub(super) fn drop_unnamed_lists(state: &Dir, settings: &Settings) -> Result<(), DiskError> {
-    let Some(lists) = state.child(layout::CRL)? else { return Ok(()) };
-    for name in lists.names()?.iter().filter(|name| settings.crls.iter().all(|source| source.file != **name)) {
-        write::remove(&lists, name)?;
-    }
-    Ok(())
+/// What came of revocation lists that nothing keeps up to date any more.
+#[derive(Clone, Debug, Default)]
+pub struct Removed {
+    names: BTreeSet<String>,
+    /// Why something stays.
+    stays: Vec<String>,
 }
 
-/// Writes the files where consumers find them, as far as they are not there. Everybody may read them.
+impl Removed {
+    /// Removes from a directory what is none of ours. What cannot be removed costs nobody a certificate.
+    fn remove(&mut self, dir: Result<Option<&Dir>, &DiskError>, is_ours: impl Fn(&str) -> bool) {
+        let names = match dir {
+            Ok(Some(dir)) => dir.names().map(|names| (dir, names)),
+            Ok(None) => return,
+            Err(why) => return self.stays.push(why.to_string()),
+        };
+        let (dir, names) = match names {
+            Ok(found) => found,
+            Err(why) => return self.stays.push(why.to_string()),
+        };
+        for name in names.into_iter().filter(|name| !is_ours(name)) {
+            match write::remove(dir, &name) {
+                Err(why) => self.stays.push(why.to_string()),
+                // What a killed run left half-written was nobody's list.
+                Ok(()) if name.starts_with('.') => {}
+                Ok(()) => drop(self.names.insert(name)),
+            }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.names.extend(other.names);
+        self.stays.extend(other.stays.into_iter().filter(|why| !self.stays.contains(why)).collect::<Vec<_>>());
+    }
+
+    /// What a person has to know of it: a service that still names such a list does not begin without it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let removed = self.names.iter().map(|name| {
+            let text = format!("{name} of {} was removed: nothing keeps that revocation list up to date any more", layout::TRUST);
+            Warning::new(Code::CrlRemoved, text)
+                .hint("a service that still names it fails at its next reload: take it out there, or name the list in trust.crl again")
+        });
+        let stays = self.stays.iter();
+        let stays = stays.map(|why| Warning::new(Code::Disk, format!("a revocation list that nothing keeps up to date stays: {why}")));
+        removed.chain(stays).collect()
+    }
+}
+
+/// Removes the kept revocation lists that the settings no longer name: nobody keeps them up to date, and a boot with broken settings would
+/// show them.
+fn drop_unnamed_lists(state: &Dir, settings: &Settings) -> Removed {
+    let mut removed = Removed::default();
+    removed.remove(state.child(layout::CRL).as_ref().map(Option::as_ref), |name| names_list(settings, name));
+    removed
+}
+
+/// Writes the files where consumers find them, as far as they are not there. Everybody may read them. Lists that nothing keeps up to date any
+/// more go.
 ///
 /// # Errors
 /// When one cannot be written.
-pub fn show(run_root: &Dir, files: &TrustFiles) -> Result<(), DiskError> {
+pub fn show(run_root: &Dir, files: &TrustFiles) -> Result<Removed, DiskError> {
     let (trust, _) = write::make_dir(run_root, layout::TRUST, 0o755, Ownership::default())?;
     clean(&trust)?;
     for (name, text) in files.iter() {
@@ -120,10 +176,9 @@ pub fn show(run_root: &Dir, files: &TrustFiles) -> Result<(), DiskError> {
         }
     }
     // A list that the settings name no more would be taken for one that is kept up to date.
-    for name in trust.names()?.iter().filter(|name| files.iter().all(|(own, _)| own != name.as_str())) {
-        write::remove(&trust, name)?;
-    }
-    Ok(())
+    let mut removed = Removed::default();
+    removed.remove(Ok(Some(&trust)), |name| files.iter().any(|(own, _)| own == name));
+    Ok(removed)
 }
 
 /// Everybody reads them, and nobody else writes.
