@@ -32,7 +32,6 @@ const ANYWHERE: &[(&str, &str, &[&str])] = &[
     ("log_not_found", "hsl", &["on", "off"]),
     ("open_file_cache", "hsl", &["off", "max=100 inactive=20s"]),
     ("limit_rate", "hsl", &["0", "100k", "$rate"]),
-    ("limit_rate_after", "hsl", &["0", "500k", "$rate"]),
     ("resolver", "hsl", &["127.0.0.1", "127.0.0.1:53 [::1] valid=30s ipv6=off"]),
     ("resolver_timeout", "hsl", &["5s"]),
     ("allow", "hsl", &["127.0.0.1", "10.0.0.0/8", "::1", "all", "unix:"]),
@@ -344,7 +343,7 @@ fn location(random: &mut Random, path: &str) -> Vec<Node> {
                 "(-d /srv)",
             ],
         );
-        let inside = pick(random, &["return 403", "set $kind 2", "rewrite ^ /x break", "add_header X y", "limit_rate 5k"]);
+        let inside = pick(random, &["return 403", "set $kind 2", "rewrite ^ /x break", "add_header X y", "limit_rate_after $rate"]);
         list.push(Node::block(&format!("if {condition}"), vec![Node::line("set $kind 0"), Node::line(inside)]));
         list.insert(0, Node::line("set $kind 1"));
     }
