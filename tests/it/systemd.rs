@@ -28,8 +28,8 @@ const EXPECTED: [&str; 12] = [
     "failed 0 renewed served - active",
     // Whether such a unit runs nobody can say.
     "unknown 1 rolled-back none reload-failed active",
-    // After a boot: /run is empty, and `restore` asks no service.
-    "restored 0 restored served - inactive",
+    // After a boot: /run is empty, and `restore` asks no service: what was last known of the proof stays.
+    "restored 0 restored none - inactive",
 ];
 
 #[test]
