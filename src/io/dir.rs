@@ -5,6 +5,7 @@
 mod buffer;
 mod content;
 mod error;
+mod owner;
 mod room;
 mod same;
 
@@ -179,30 +180,6 @@ impl Dir {
             Ok(_) | Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(DiskError::new("look at", self.join(name), errno)),
         }
-    }
-
-    /// Mode bits and owner of this directory itself.
-    ///
-    /// # Errors
-    /// When it cannot be looked at.
-    pub fn owner(&self) -> Result<(u32, u32, u32), DiskError> {
-        let stat = rustix::fs::fstat(&self.fd).map_err(|errno| DiskError::new("look at", &self.path, errno))?;
-        Ok((stat.st_mode & 0o7777, stat.st_uid, stat.st_gid))
-    }
-
-    /// The user that it belongs to, where that is not the one of this process.
-    ///
-    /// # Errors
-    /// When it cannot be looked at.
-    pub fn foreign_owner(&self) -> Result<Option<u32>, DiskError> {
-        let (_, uid, _) = self.owner()?;
-        Ok((uid != rustix::process::geteuid().as_raw()).then_some(uid))
-    }
-
-    /// What is told of it where it belongs to the user `found`: whoever owns a directory can put something else in the place of what lies in it.
-    #[must_use]
-    pub fn told_foreign(&self, found: u32, expected: impl std::fmt::Display) -> String {
-        format!("{} belongs to the user {found}, expected {expected}: its owner can exchange what lies in it", self.path.display())
     }
 
     /// Whether what is written here stays in memory: tmpfs or ramfs, by the word of the kernel about this open directory.

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use p256::pkcs8::SecretDocument;
 use zeroize::Zeroizing;
 
-use crate::io::dir::{Dir, DiskError, Kind};
+use crate::io::dir::{Content, Dir, DiskError, Kind};
 use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::{pair, pem};
@@ -90,10 +90,10 @@ impl Kept {
         let (mut keep, mut key) = (Keep::File, None);
         for other in search_order(meta.as_ref()) {
             if key.is_none() {
-                (keep, key) = (other, file(&dir, other.file())?);
+                (keep, key) = (other, content(&dir, other.file())?);
             }
         }
-        let loose = key.as_ref().map_or(Ok(None), |_| rest::loose(&dir, keep.file()))?;
+        let loose = key.as_ref().and_then(|key| rest::loose(&dir, keep.file(), key.mode));
         let (cert, chain, fullchain) = (public(&dir, layout::CERT)?, chain_in(&dir)?, public(&dir, layout::FULLCHAIN)?);
         let has_chain = chain.is_some();
         let chain = chain.unwrap_or_default();
@@ -103,7 +103,7 @@ impl Kept {
             let files = Files { chain, ..Files::default() };
             return Ok(Self { files, ..Self::unusable(generation, Condition::Unreadable(text), meta) });
         };
-        let files = Files { cert, chain, fullchain, key };
+        let files = Files { cert, chain, fullchain, key: key.bytes };
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
         let sealed_as = sealed.as_ref().and_then(|sealed| earlier_name(certificate, &sealed.name));
         let name = sealed_as.as_ref().map_or_else(|| name_of(certificate), CertName::as_str);
@@ -178,16 +178,16 @@ impl Kept {
 
 /// A file of a generation. What is there and is no file of ours (a directory, a pipe, a link) makes the generation unreadable; only
 /// permission is an error.
-fn file(dir: &Dir, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, DiskError> {
+fn content(dir: &Dir, name: &str) -> Result<Option<Content>, DiskError> {
     match dir.read(name) {
         Err(why) if !why.denied() => Ok(None),
-        read => Ok(read?.map(|content| content.bytes)),
+        read => read,
     }
 }
 
 /// The same of what is public, which need not be wiped.
 fn public(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>, DiskError> {
-    Ok(file(dir, name)?.map(|mut bytes| std::mem::take(&mut *bytes)))
+    Ok(content(dir, name)?.map(|mut content| std::mem::take(&mut *content.bytes)))
 }
 
 /// The intermediates of the generation in this directory.

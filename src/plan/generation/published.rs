@@ -39,27 +39,28 @@ pub(in crate::plan) fn difference(
             return Ok(Some(format!("{} is gone", published.join(&file.name).display())));
         }
     }
-    if let Some(text) = exchangeable(published, published, expected.owner)? {
+    let writer = writer(published, expected.owner)?;
+    if let Some(text) = exchangeable(published, writer)? {
         return Ok(Some(text));
     }
-    contents_differ(published, kept, expected, buffer)
+    contents_differ(published, kept, expected, writer, buffer)
 }
 
-/// Why somebody else could exchange what lies in a directory of a certificate's in the run tree: who writes the run directory is who should
-/// own it, or whom the settings let in.
-fn exchangeable(dir: &Dir, published: &Dir, owner: Owner) -> Result<Option<String>, DiskError> {
-    let (mode, found, _) = dir.owner()?;
-    let path = dir.path().display();
-    if mode & 0o022 != 0 {
-        return Ok(Some(format!("{path} may be written by others: mode {mode:04o}")));
+/// Who should own the directories of a certificate in the run tree: whom the settings let in, or else who writes the run directory.
+fn writer(published: &Dir, owner: Owner) -> Result<u32, DiskError> {
+    match owner {
+        Owner { uid: Some(named), gid: None } => Ok(named),
+        Owner { .. } => published.owner_above(),
     }
-    let expected = match (owner.uid.filter(|_| owner.gid.is_none()), published.child("..")?) {
-        (Some(named), _) => named,
-        (None, Some(run)) => run.owner()?.1,
-        (None, None) => return Ok(None),
-    };
-    let text = || format!("{path} belongs to the user {found}, expected {expected}: its owner can exchange what lies in it");
-    Ok((found != expected).then(text))
+}
+
+/// Why others than that user could exchange what lies in a directory of a certificate's in the run tree.
+fn exchangeable(dir: &Dir, writer: u32) -> Result<Option<String>, DiskError> {
+    let (mode, found, _) = dir.owner()?;
+    if mode & 0o022 != 0 {
+        return Ok(Some(format!("{} may be written by others: mode {mode:04o}", dir.path().display())));
+    }
+    Ok((found != writer).then(|| dir.told_foreign(found, writer)))
 }
 
 /// How the files of this generation in the run tree differ from it, whatever `live` names; `None` where they are complete and equal.
@@ -67,16 +68,22 @@ fn exchangeable(dir: &Dir, published: &Dir, owner: Owner) -> Result<Option<Strin
 /// # Errors
 /// Where reading fails.
 pub fn files_differ(published: &Dir, kept: &Kept, expected: Expected<'_>) -> Result<Option<String>, DiskError> {
-    contents_differ(published, kept, expected, &mut Buffer::default())
+    contents_differ(published, kept, expected, writer(published, expected.owner)?, &mut Buffer::default())
 }
 
-fn contents_differ(published: &Dir, kept: &Kept, expected: Expected<'_>, buffer: &mut Buffer) -> Result<Option<String>, DiskError> {
+fn contents_differ(
+    published: &Dir,
+    kept: &Kept,
+    expected: Expected<'_>,
+    writer: u32,
+    buffer: &mut Buffer,
+) -> Result<Option<String>, DiskError> {
     let Expected { owner, rendered, containers } = expected;
     let name = kept.generation.to_string();
     let Some(dir) = published.child(&name)? else {
         return Ok(Some(format!("{} is gone", published.join(&name).display())));
     };
-    if let Some(text) = exchangeable(&dir, published, owner)? {
+    if let Some(text) = exchangeable(&dir, writer)? {
         return Ok(Some(text));
     }
     // In clear a sealed key lies in memory or not at all (swap/ondisk.md, "Sealing").
