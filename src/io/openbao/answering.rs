@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Health, HealthState, Problem, Server, pause};
+use super::{Health, HealthState, Problem, Server, pause, with_one_more_try};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
@@ -58,12 +58,5 @@ pub(super) async fn first_that_serves(settings: &OpenBao, clock: Clock) -> Resul
 /// # Errors
 /// There is no answer.
 pub async fn ask_health(server: &Server) -> Result<Health, Failure> {
-    let asked = match server.health().await {
-        Err(Problem { again: Some(wait), .. }) => {
-            pause(wait).await;
-            server.health().await
-        }
-        other => other,
-    };
-    asked.map_err(|problem| problem.failure)
+    with_one_more_try(|| server.health()).await.map_err(|problem| problem.failure)
 }

@@ -1,7 +1,7 @@
 //! Logging in by the auth methods of the settings, in their order: the one loop of all who log in at OpenBao.
 
 use super::means::Means;
-use super::{Grant, Problem, Server, auth, lasting, pause};
+use super::{Grant, Problem, Server, auth, lasting, with_one_more_try};
 use crate::model::clock::Time;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
@@ -102,26 +102,12 @@ pub(super) async fn log_in_by(server: &Server, method: &AuthMethod, means: &Mean
 
 /// Logs in by one method, with one more try where that can help.
 async fn by(server: &Server, method: &AuthMethod, means: &Means) -> Result<Grant, Failure> {
-    let last = match auth::log_in(server, method, means).await {
-        Err(Problem { again: Some(wait), .. }) => {
-            pause(wait).await;
-            auth::log_in(server, method, means).await
-        }
-        other => other,
-    };
-    last.map_err(|problem| of_method(problem, method))
+    with_one_more_try(|| auth::log_in(server, method, means)).await.map_err(|problem| of_method(problem, method))
 }
 
 /// Asks about what a login by this method would use up, with one more try where that can help.
 async fn looked_at(server: &Server, method: &AuthMethod, means: &Means) -> Result<Option<Time>, Failure> {
-    let last = match auth::looked_at(server, method, means).await {
-        Err(Problem { again: Some(wait), .. }) => {
-            pause(wait).await;
-            auth::looked_at(server, method, means).await
-        }
-        other => other,
-    };
-    last.map_err(|problem| of_method(problem, method))
+    with_one_more_try(|| auth::looked_at(server, method, means)).await.map_err(|problem| of_method(problem, method))
 }
 
 fn of_method(Problem { failure, .. }: Problem, method: &AuthMethod) -> Failure {

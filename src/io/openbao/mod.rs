@@ -4,6 +4,7 @@
 #![doc = include_str!("facts.md")]
 
 pub mod advisory;
+mod again;
 pub mod answer;
 mod answering;
 mod auth;
@@ -32,6 +33,8 @@ use crate::model::failure::{Failure, Stage, Warning};
 use crate::model::request::Signed;
 use crate::model::secret::Token;
 
+pub use again::pause;
+use again::with_one_more_try;
 pub use answer::{Health, HealthState};
 pub use answering::ask_health;
 pub use grant::Grant;
@@ -257,15 +260,6 @@ fn is_success(answer: &Answer) -> bool {
 #[must_use]
 pub fn sign_path(mount: &str, role: &str) -> String {
     format!("{mount}/sign/{role}")
-}
-
-/// Waits before a second try: as long as the problem asks, and up to half of that more, so that many hosts do not come back at once.
-pub async fn pause(wait: Duration) {
-    let mut byte = [0_u8; 1];
-    // Without randomness the wait is merely less spread.
-    aws_lc_rs::rand::fill(&mut byte).ok();
-    let spread = wait.max(Duration::from_millis(500)) / 2;
-    tokio::time::sleep(wait + spread * u32::from(byte[0]) / 255).await;
 }
 
 fn setup(why: &TlsError) -> Failure {

@@ -11,7 +11,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::answering::{Answering, first_that_serves};
 use super::login::{self, Granted, Refusals, Tried, Until};
 use super::means::Means;
-use super::{Grant, Health, Problem, Server, lasting, pause};
+use super::{Grant, Health, Problem, Server, lasting, with_one_more_try};
 use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::Failure;
@@ -247,13 +247,7 @@ impl Session {
         if !grant.is_ours() {
             return None;
         }
-        let problem = match self.server.revoke_self(grant).await.err()? {
-            Problem { again: Some(wait), .. } => {
-                pause(wait).await;
-                self.server.revoke_self(grant).await.err()?
-            }
-            problem => problem,
-        };
+        let problem = with_one_more_try(|| self.server.revoke_self(grant)).await.err()?;
         // What the server does not accept does not live on.
         Some(Unrevoked { problem, lease: grant.lease() }).filter(|unrevoked| !unrevoked.problem.token_not_accepted)
     }
