@@ -66,7 +66,7 @@ fn status_and_the_journal_tell_what_is_so_under_a_real_systemd() {
 }
 
 /// Certificate, step, outcome, proof, error code, state of the unit, what the wire shows of what is published, whether it is the same process.
-const SERVICES: [&str; 34] = [
+const SERVICES: [&str; 42] = [
     "openbao first settled served - active agrees new",
     "registrar first settled served - active agrees new",
     "verifier first settled served - active agrees new",
@@ -101,10 +101,20 @@ const SERVICES: [&str; 34] = [
     "registrar honest settled served - active agrees new",
     "verifier honest settled served - active agrees new",
     // Nothing that it is given makes it start: down, and said to be. It is started as soon as it can.
+    "openbao looping failed none service-down activating silent new",
     "registrar looping failed none service-down failed silent new",
     "verifier looping failed none service-down failed silent new",
+    "openbao recovered settled served - active agrees new",
     "registrar recovered settled served - active agrees new",
     "verifier recovered settled served - active agrees new",
+    // What was down is sealed once it runs, whoever started it.
+    "openbao told server-sealed",
+    // The polled agent, which attests after each start.
+    "agent stopped renewed service-stopped - inactive silent new",
+    "agent started settled served - active agrees new",
+    "agent slow renewed served - active agrees new",
+    "agent looping failed none service-down activating silent new",
+    "agent recovered settled served - active agrees new",
     // Wherever a run is killed while its service is started anew, the next one ends with one generation everywhere.
     "killed 4 times, 0 not whole",
 ];
@@ -114,7 +124,7 @@ pub(crate) const KEYLIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/la
 
 /// Keylime's programs, made where they are missing; the guest has no network.
 pub(crate) fn keylime() -> Result<(), String> {
-    if Path::new(KEYLIME).join("server/bin/keylime_verifier").exists() {
+    if ["server/bin/keylime_verifier", "agent/.ready"].iter().all(|made| Path::new(KEYLIME).join(made).exists()) {
         return Ok(());
     }
     let state = place::directory("keylime-programs");
@@ -122,7 +132,7 @@ pub(crate) fn keylime() -> Result<(), String> {
         let mut command = Command::new("bash");
         command.arg(tool("keylime-lab.sh")).arg(what).arg(&state);
         if what == "up" {
-            command.args(["--mode", "push", "--venvs", KEYLIME])
+            command.args(["--mode", "pull", "--venvs", KEYLIME])
         } else {
             &mut command
         };
@@ -149,7 +159,7 @@ fn openbao_and_keylime_as_units_take_pairs_up_are_put_back_and_come_through_what
 }
 
 /// Certificate, step, outcome, proof, error code, state of the unit, whether it is the same process, and whose data file SPIRE has read.
-const SPIRE: [&str; 28] = [
+const SPIRE: [&str; 30] = [
     "server issued renewed service-stopped - inactive new -",
     "agent issued renewed service-stopped - inactive new -",
     "server first settled served - active new live",
@@ -176,6 +186,9 @@ const SPIRE: [&str; 28] = [
     // A signal that is taken, by a plugin whose data are read at the start only.
     "agent inline rolled-back served reload-failed active new live",
     "agent outside settled served - active new live",
+    // A signal that is taken and called well done, with the data of before.
+    "server lying rolled-back served reload-failed active same live",
+    "server honest settled served - active same live",
     "server looping failed none service-down activating new live",
     "agent looping failed none service-down activating new live",
     "server recovered settled served - active new live",
