@@ -43,10 +43,11 @@ declare -A PORT=([openbao]=8300 [registrar]=8891 [verifier]=8881 [agent]=8892) U
 declare -A CN=([openbao]=spire.funlab.casa [registrar]=registrar.keylime.funlab.casa [verifier]=verifier.keylime.funlab.casa [agent]=spire.funlab.casa) PID=()
 sha() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
 wire() { # NAME: whether what is served is what is published and committed
-  local served live
-  served=$(timeout 3 openssl s_client -connect "127.0.0.1:${PORT[$1]}" -servername "${CN[$1]}" </dev/null 2>/dev/null | sha) || served=nothing
+  local served='' live
+  # The agent shows its certificate, and then refuses whoever has none: that is no silence.
+  served=$(timeout 3 openssl s_client -connect "127.0.0.1:${PORT[$1]}" -servername "${CN[$1]}" </dev/null 2>/dev/null | sha) || true
   live=$(sha </run/omens/"$1"/live/cert.pem)
-  if [ "$served" = "$live" ]; then echo agrees; elif [ "$served" = nothing ]; then echo silent; else echo differs; fi
+  if [ "$served" = "$live" ]; then echo agrees; elif [ -z "$served" ]; then echo silent; else echo differs; fi
 }
 pid() { systemctl show -P MainPID "${UNIT[$1]}"; }
 # step WHAT NAMES OPTIONS...: renews and prints a line for each of NAMES.
@@ -155,9 +156,12 @@ RestartSec=$2"
   systemctl restart "$1" || true
 }
 for part in $parts; do loops keylime_$part 1; done
-loops openbao 60
+loops openbao 150
 step looping "$all" --force
-for part in openbao keylime_registrar keylime_verifier; do drop_in $part; done
+for part in $parts; do drop_in keylime_$part; done
+# Left to systemd, it would be minutes until the next start: it is the run that starts it.
+waits=$'Restart=always\nRestartSec=150'
+drop_in openbao "$waits"
 patience=15s
 settings
 step recovered "$all"
@@ -173,9 +177,9 @@ step started agent
 drop_in keylime_agent 'ExecStartPre=/bin/sleep 6'
 step slow agent --force
 drop_in keylime_agent
-loops keylime_agent 60
+loops keylime_agent 150
 step looping agent --force
-drop_in keylime_agent
+drop_in keylime_agent "$waits"
 step recovered agent
 # Killed anywhere in a renewal whose service is restarted: the next run, with no help, ends with one generation everywhere.
 bad=0
