@@ -25,7 +25,7 @@ TOML
     echo 'install = [ { dir = "/etc/keylime/certs", fullchain = "agent.crt", key = "agent.key" } ]'
     [ -z "$agent" ] || cat <<TOML
 reload = [ { keylime_agent = { unit = "keylime_agent.service", verifier = "https://localhost:8881", agent = "$agent", deadline = "40s", admin = { cert = "/etc/keylime/certs/verifier.crt", key = "file:/etc/keylime/certs/verifier.key" } } } ]
-verify = [ { tls = { address = "127.0.0.1:8892", server_name = "spire.funlab.casa", deadline = "5s" } } ]
+verify = [ { tls = { address = "127.0.0.1:8892", server_name = "spire.funlab.casa", deadline = "3s" } } ]
 TOML
   } >/etc/omens/omens.toml
 }
