@@ -136,6 +136,14 @@ pub fn json(dir: &Dir, name: &str, document: &impl serde::Serialize) -> Result<V
     serde_json::to_vec_pretty(document).map_err(|_| not_json(dir, name))
 }
 
+/// The same on one line: for what programs alone read.
+///
+/// # Errors
+/// The same.
+pub fn compact(dir: &Dir, name: &str, document: &impl serde::Serialize) -> Result<Vec<u8>, DiskError> {
+    serde_json::to_vec(document).map_err(|_| not_json(dir, name))
+}
+
 /// A document that cannot be said in JSON.
 #[must_use]
 pub fn not_json(dir: &Dir, name: &str) -> DiskError {
@@ -162,6 +170,19 @@ pub fn replace_unflushed(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Resu
     let temporary = temporary(name).map_err(fail)?;
     create(dir, &temporary, bytes, mode, Ownership::default(), |file| rustix::fs::fdatasync(file))?;
     rename(dir, &temporary, name)
+}
+
+/// [`replace_file`] without any flush, for what is as good as absent where it is damaged: after a power cut anything may be there.
+///
+/// # Errors
+/// When any step fails; the old content stays then.
+pub fn replace_unkept(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
+    refuse_link(dir, name)?;
+    let temporary = temporary(name).map_err(|errno| DiskError::new("name a temporary file for", dir.join(name), errno))?;
+    create(dir, &temporary, bytes, mode, Ownership::default(), |_| Ok(()))?;
+    rename(dir, &temporary, name).inspect_err(|_| {
+        rustix::fs::unlinkat(dir, temporary.as_str(), AtFlags::empty()).ok();
+    })
 }
 
 /// [`replace_file`] for a consumer's own directory: a link at its place is replaced, never followed

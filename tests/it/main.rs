@@ -97,6 +97,7 @@ mod three_hosts;
 mod tpm;
 mod tpm_refuses;
 mod tpm_use;
+mod unchanged;
 mod trust;
 mod units;
 mod usage;

@@ -32,6 +32,13 @@ pub(super) struct Numbered {
     pub(super) serial: String,
 }
 
+impl Numbered {
+    /// Of a report that has a serial number.
+    pub(super) fn of(report: &CertReport) -> Option<Self> {
+        Some(Self { name: report.name.clone(), serial: report.serial.clone()? })
+    }
+}
+
 /// A certificate that is still to be revoked, by the one that took its place.
 struct Owed<'a> {
     name: &'a CertName,

@@ -198,7 +198,7 @@ impl Place {
     /// # Errors
     /// As [`Place::var`] and [`Place::run`].
     pub(super) fn site(&self, kept: &Kept) -> Result<Site, DiskError> {
-        let outlet = Outlet::of_settings(self.settings(), self.certificate(), kept, Some(self.trees.trust()));
+        let outlet = Outlet::of_settings(self.settings(), self.certificate(), kept.generation, Some(self.trees.trust()));
         Ok(Site { var: self.var()?, run: self.run()?, outlet })
     }
 
