@@ -2,6 +2,7 @@
 //! It never follows a link, never rewrites a file in place and never removes what it was not asked to.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which files are changed")]
 
+mod document;
 mod mode;
 mod wipe;
 
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 
 use super::dir::{Dir, DiskError, Kind};
 use crate::model::anchor::hex;
+pub use document::{compact, json, not_json};
 use mode::give;
 pub use mode::set_mode;
 pub use wipe::wipe;
@@ -126,28 +128,6 @@ pub fn random_digits() -> Result<String, Errno> {
 /// The name of what is renamed into place: `.NAME.RANDOM`.
 fn temporary(name: &str) -> Result<String, Errno> {
     Ok(format!(".{name}.{}", random_digits()?))
-}
-
-/// What is to be written to `name`: a document of ours as JSON. There is nothing to fall back to.
-///
-/// # Errors
-/// When it cannot be said in JSON.
-pub fn json(dir: &Dir, name: &str, document: &impl serde::Serialize) -> Result<Vec<u8>, DiskError> {
-    serde_json::to_vec_pretty(document).map_err(|_| not_json(dir, name))
-}
-
-/// The same on one line: for what programs alone read.
-///
-/// # Errors
-/// The same.
-pub fn compact(dir: &Dir, name: &str, document: &impl serde::Serialize) -> Result<Vec<u8>, DiskError> {
-    serde_json::to_vec(document).map_err(|_| not_json(dir, name))
-}
-
-/// A document that cannot be said in JSON.
-#[must_use]
-pub fn not_json(dir: &Dir, name: &str) -> DiskError {
-    DiskError::new("write as JSON", dir.join(name), Errno::INVAL)
 }
 
 /// Replaces a small file in one step and flushes file and directory. A link at its place is refused, not replaced.

@@ -145,8 +145,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     }
     if !due.is_empty() {
         let due = with_refused_identity(settings, &wanted, due, &Asked { now, wishes: request.wishes, world });
-        let resting = reports.values().filter(|report| report.outcome == Outcome::NotDue && !request.wishes.check_revoked);
-        let resting: Vec<Numbered> = resting.filter_map(Numbered::of).collect();
+        let resting = reports.values().filter(|_| !request.wishes.check_revoked).filter_map(Numbered::resting).collect::<Vec<_>>();
         let (ended, removed) = renew_due(settings, &Asked { now, wishes: request.wishes, world }, &run, due, &resting);
         unlisted.extend(removed);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));

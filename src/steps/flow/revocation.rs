@@ -12,6 +12,7 @@ use crate::io::dir::Dir;
 use crate::io::runtime::within;
 use crate::model::clock::Time;
 use crate::model::code::Code;
+use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Warning};
 use crate::model::name::CertName;
 use crate::model::report::CertReport;
@@ -33,8 +34,9 @@ pub(super) struct Numbered {
 }
 
 impl Numbered {
-    /// Of a report that has a serial number.
-    pub(super) fn of(report: &CertReport) -> Option<Self> {
+    /// Of a certificate that nothing is done about.
+    pub(super) fn resting(report: &CertReport) -> Option<Self> {
+        (report.outcome == Outcome::NotDue).then_some(())?;
         Some(Self { name: report.name.clone(), serial: report.serial.clone()? })
     }
 }
