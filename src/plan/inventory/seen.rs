@@ -147,6 +147,7 @@ fn is_recent(at: i64, now: Tick) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::account::own_user;
 
     #[test]
     fn what_was_found_is_relied_on_for_a_day() {
@@ -157,5 +158,61 @@ mod tests {
         {
             assert_eq!(is_recent(at, now), expected, "{at}");
         }
+    }
+
+    #[test]
+    fn only_a_file_that_is_ours_alone_says_anything() {
+        use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+        let here = tempfile::tempdir().unwrap();
+        let (state, path) = (Dir::open(here.path()).unwrap().unwrap(), here.path().join(layout::SEEN));
+        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let write = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            mode(0o600);
+        };
+        let good = serde_json::to_string(&SeenFile { v: seen::VERSION, ..SeenFile::default() }).unwrap();
+        assert!(noted(&state).is_none(), "there is none");
+        write(&good);
+        assert!(noted(&state).is_some());
+        for open in [0o640, 0o620, 0o604, 0o602] {
+            mode(open);
+            assert!(noted(&state).is_none(), "{open:o}");
+        }
+        for text in ["", "{", "null", &good[..good.len() - 1], &good.replace("\"v\":1", "\"v\":2")] {
+            write(text);
+            assert!(noted(&state).is_none(), "{text}");
+        }
+        write(&good);
+        if chown(&path, Some(12_345), None).is_ok() {
+            assert!(noted(&state).is_none(), "it is somebody's");
+            chown(&path, Some(own_user()), None).unwrap();
+        }
+        assert!(noted(&state).is_some());
+        std::fs::rename(&path, here.path().join("other")).unwrap();
+        symlink("other", &path).unwrap();
+        assert!(noted(&state).is_none(), "it is a link");
+    }
+
+    #[test]
+    fn what_is_relied_on_is_of_this_boot_this_version_this_user_and_of_both_trees_as_they_are() {
+        let here = tempfile::tempdir().unwrap();
+        let open = |name: &str| {
+            std::fs::create_dir_all(here.path().join(name)).unwrap();
+            Dir::open(&here.path().join(name)).unwrap()
+        };
+        let mut places = Places { state: open("state"), certs: open("state/certs"), run: open("run") };
+        let ground = Ground::of(&places).expect("a file system that dates changes");
+        let text = String::from_utf8(ground.bytes).unwrap();
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        for part in [env!("CARGO_PKG_VERSION"), &format!(" {} ", own_user()), &boot] {
+            assert!(text.contains(part), "{text}");
+        }
+        if std::os::unix::fs::chown(here.path().join("run"), Some(12_345), None).is_ok() {
+            assert!(Ground::of(&places).is_none(), "the run directory is somebody's");
+        }
+        places.run = Dir::open(std::path::Path::new("/proc")).unwrap();
+        assert!(Ground::of(&places).is_none(), "nothing is known of that file system");
+        places.run = None;
+        assert!(Ground::of(&places).is_none(), "nothing is published");
     }
 }
