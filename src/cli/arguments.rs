@@ -38,6 +38,9 @@ pub struct Global {
     /// Settings file; omens.d/*.toml beside it is read too
     #[arg(long, global = true, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
+    /// Whether the command line names it.
+    #[arg(skip)]
+    pub names_config: bool,
     /// Print one JSON document on stdout instead of text
     #[arg(long, global = true)]
     pub json: bool,
