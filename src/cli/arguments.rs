@@ -8,7 +8,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 pub use super::attest_arguments::Attest;
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
 pub use super::enroll_arguments::Enroll;
-pub use super::look_arguments::{CheckConfig, Completions, Init, Man, Probe, Schema};
+pub use super::look_arguments::{CheckConfig, Completions, Explain, Init, Man, Probe, Schema};
 pub use super::revoke_arguments::Revoke;
 pub use super::wait_arguments::Wait;
 use super::wait_arguments::{cert_name, reason};
@@ -173,14 +173,6 @@ impl Command {
             Self::Explain(_) | Self::Init(_) | Self::Completions(_) | Self::Schema(_) | Self::Man(_) => false,
         }
     }
-}
-
-/// `explain`.
-#[derive(Args, Debug)]
-pub struct Explain {
-    /// The finding's id, such as name.not-covered
-    #[arg(value_name = "ID")]
-    pub id: String,
 }
 
 /// `renew`.
