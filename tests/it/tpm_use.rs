@@ -48,6 +48,37 @@ fn nothing_due_asks_no_tpm_and_a_boot_unseals_once() {
     assert_eq!(relay.codes().iter().filter(|code| **code == CC_UNSEAL).count(), 1, "the removed one is opened once");
 }
 
+/// The dynamic linker lists what it would load, and starts nothing.
+#[test]
+fn libtss2_is_not_loaded_at_the_start() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_omens")).env_clear().env("LD_TRACE_LOADED_OBJECTS", "1").output().unwrap();
+    let list = String::from_utf8_lossy(&output.stdout);
+    assert!(list.contains("libc.so.6"), "{list}");
+    for library in ["libtss2", "libcrypto"] {
+        assert!(!list.contains(library), "{library} is loaded by every omens; is a function missing in packaging/tss2.c?\n{list}");
+    }
+}
+
+/// Keys in files need no libtss2, and who needs it is told what is missing.
+#[test]
+fn without_libtss2_only_what_needs_a_tpm_fails() {
+    let Some(swtpm) = start(&[7]) else { return };
+    for library in ["libtss2-tctildr.so.0", "libtss2-esys.so.0"] {
+        let mut estate = Estate::at_openbao().with_tpm(&swtpm.direct(), &[]).with(Cert::web("plain"));
+        estate.certs.push(Cert::web("web").sealed());
+        estate.write();
+        // What is found first is no library.
+        let broken = estate.dir.join("lib");
+        crate::lab::place::make_private(&broken);
+        std::fs::write(broken.join(library), "no ELF").unwrap();
+        let run = estate.omens_with(&[("LD_LIBRARY_PATH", &broken)], &["renew", "--all"]);
+        run.expect(1, "plain", "renewed").expect(1, "web", "failed").because("web", "seal/tpm-unreachable");
+        let error = run.cert("web")["error"].to_string();
+        assert!(error.contains("libtss2-esys.so.0") && error.contains("install libtss2-esys"), "{error}");
+        estate.renew().expect(0, "web", "renewed");
+    }
+}
+
 /// libtss2 opens the TPM without close-on-exec, and it is open while children are started, also for other certificates.
 #[test]
 fn no_child_finds_the_tpm_open() {

@@ -257,10 +257,17 @@ impl Estate {
 
     /// Runs the binary with `--json`.
     pub fn omens(&self, arguments: &[&str]) -> Run {
+        self.omens_with(&[], arguments)
+    }
+
+    /// The same with more in its environment.
+    pub fn omens_with(&self, environment: &[(&str, &Path)], arguments: &[&str]) -> Run {
         let mut all = vec!["--json"];
         all.extend(arguments);
         let shown = all.join(" ");
-        Run::of(shown, run(self.command(&all), Duration::from_secs(400)))
+        let mut command = self.command(&all);
+        command.envs(environment.iter().copied());
+        Run::of(shown, run(command, Duration::from_secs(400)))
     }
 
     /// Runs the binary as a person would, without `--json`.

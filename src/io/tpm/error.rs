@@ -180,6 +180,13 @@ pub(super) fn is_of_transport(why: Tss) -> bool {
     layer(why) == Some(TCTI)
 }
 
+/// Whether libtss2 could not be loaded (`packaging/tss2.c`).
+pub(super) fn is_without_library(why: Tss) -> bool {
+    /// `TSS2_TCTI_RC_NOT_IMPLEMENTED`.
+    const NOT_IMPLEMENTED: u32 = TCTI << 16 | 2;
+    raw(why) == Some(NOT_IMPLEMENTED)
+}
+
 fn layer(why: Tss) -> Option<u32> {
     raw(why).map(|raw| raw >> 16 & 0xff)
 }

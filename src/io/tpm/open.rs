@@ -35,18 +35,28 @@ fn explain(tcti: &Tcti, why: Tss) -> TpmError {
     match found {
         Some(Found { busy: true, why, hint }) => TpmError::Busy { why, hint },
         Some(Found { why, hint, .. }) => TpmError::Unreachable { tcti: tcti.to_string(), why, hint },
-        // It opens by hand: what is missing is the library that libtss2 loads by name.
-        None => {
-            let library = match tcti {
-                Tcti::Device { .. } => "libtss2-tcti-device0",
-                Tcti::Swtpm { .. } => "libtss2-tcti-swtpm0",
-            };
-            TpmError::Unreachable {
-                tcti: tcti.to_string(),
-                why: format!("it is there, and libtss2 cannot use it ({})", error::said(why)),
-                hint: format!("install {library}"),
-            }
-        }
+        // It opens by hand: what is missing is a library, libtss2 itself or what that loads by name.
+        None if error::is_without_library(why) => TpmError::Unreachable {
+            tcti: tcti.to_string(),
+            why: "it is there, and libtss2-esys.so.0 or libtss2-tctildr.so.0 cannot be loaded".to_owned(),
+            hint: format!(
+                "install libtss2-esys-3.0.2-0, libtss2-tctildr0 and {} (Debian's names), or what has them elsewhere",
+                transport(tcti)
+            ),
+        },
+        None => TpmError::Unreachable {
+            tcti: tcti.to_string(),
+            why: format!("it is there, and libtss2 cannot use it ({})", error::said(why)),
+            hint: format!("install {}", transport(tcti)),
+        },
+    }
+}
+
+/// The package of what libtss2 loads to speak to it.
+const fn transport(tcti: &Tcti) -> &'static str {
+    match tcti {
+        Tcti::Device { .. } => "libtss2-tcti-device0",
+        Tcti::Swtpm { .. } => "libtss2-tcti-swtpm0",
     }
 }
 
