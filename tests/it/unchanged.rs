@@ -19,7 +19,19 @@ struct Both {
     published: PathBuf,
 }
 
-type Change = Box<dyn Fn(&Both)>;
+/// Something that is done to the files of a certificate.
+struct Change {
+    what: String,
+    /// Whether a run has something to do about it.
+    is_due: bool,
+    make: Box<dyn Fn(&Both)>,
+}
+
+impl Change {
+    fn new(what: impl Into<String>, is_due: bool, make: impl Fn(&Both) + 'static) -> Self {
+        Self { what: what.into(), is_due, make: Box::new(make) }
+    }
+}
 
 fn seen(estate: &Estate) -> PathBuf {
     estate.state().join("seen.json")
@@ -101,84 +113,94 @@ fn made_anew(path: &Path) {
     fs::remove_dir_all(old).expect("the old one");
 }
 
-/// Whatever can be done to the files of a certificate, with whether something is to be done about it then.
-fn changes() -> Vec<(String, bool, Change)> {
-    let mut all: Vec<(String, bool, Change)> = Vec::new();
-    for file in ["cert.pem", "chain.pem", "fullchain.pem", "key.pem", "meta.json"] {
-        all.push((
-            format!("a byte of {file} in the state directory"),
-            true,
-            Box::new(move |both| flip(&both.kept.join("gen-1").join(file))),
-        ));
-    }
-    for file in ["cert.pem", "chain.pem", "fullchain.pem", "key.pem", "combined.pem", "nginx.conf"] {
-        all.push((
-            format!("a byte of {file} in the run directory"),
-            true,
-            Box::new(move |both| flip(&both.published.join("gen-1").join(file))),
-        ));
-    }
-    for file in ["cert.pem", "key.pem", "meta.json"] {
-        all.push((
-            format!("{file} in the state directory is gone"),
-            true,
-            Box::new(move |both| fs::remove_file(both.kept.join("gen-1").join(file)).unwrap()),
-        ));
-    }
-    let mut add = |what: &str, is_due: bool, change: fn(&Both)| all.push((what.to_owned(), is_due, Box::new(change)));
-    add("nothing", false, |_| {});
-    add("a published file is gone", true, |both| fs::remove_file(both.published.join("gen-1/combined.pem")).unwrap());
-    add("a published file is another one", true, |both| {
-        fs::write(both.published.join("gen-1/new"), "another").unwrap();
-        fs::rename(both.published.join("gen-1/new"), both.published.join("gen-1/fullchain.pem")).unwrap();
-    });
-    add("a published file is a link", true, |both| {
-        let file = both.published.join("gen-1/key.pem");
-        fs::rename(&file, both.published.join("gen-1/elsewhere")).unwrap();
-        symlink("elsewhere", file).unwrap();
-    });
-    add("a published file is an equal one", false, |both| {
-        let (file, new) = (both.published.join("gen-1/cert.pem"), both.published.join("gen-1/new"));
-        fs::copy(&file, &new).unwrap();
-        fs::rename(new, file).unwrap();
-    });
-    add("a published file came", false, |both| fs::write(both.published.join("gen-1/more"), "more").unwrap());
-    add("the published key is open to all", true, |both| mode(&both.published.join("gen-1/key.pem"), 0o644));
-    add("the published directory is open to all", true, |both| mode(&both.published, 0o777));
-    add("the published generation is open to all", true, |both| mode(&both.published.join("gen-1"), 0o777));
-    add("the link to what is published leads elsewhere", true, |both| {
-        fs::remove_file(both.published.join("live")).unwrap();
-        symlink("gen-9", both.published.join("live")).unwrap();
-    });
-    add("the link to what a driver put there is gone", true, |both| fs::remove_file(both.published.join("nginx.conf")).unwrap());
-    add("nothing is published", true, |both| fs::remove_dir_all(&both.published).unwrap());
-    add("the published directory was made anew", false, |both| made_anew(&both.published));
-    add("the kept directory was made anew", false, |both| made_anew(&both.kept));
-    add("the kept generation was made anew", false, |both| made_anew(&both.kept.join("gen-1")));
-    add("the kept key is open to all", false, |both| mode(&both.kept.join("gen-1/key.pem"), 0o644));
-    add("a run left something half-made", false, |both| fs::write(both.kept.join(".gen-2"), "").unwrap());
-    add("a generation came that waits", true, |both| {
-        let mut command = Command::new("cp");
-        command.arg("-a").arg(both.kept.join("gen-1")).arg(both.kept.join("gen-2"));
-        assert_eq!(run(command, std::time::Duration::from_secs(20)).code, 0);
-    });
-    add("a mark came", false, |both| fs::write(both.kept.join("withdrawn-7"), "").unwrap());
-    add("the committed generation is another one", true, |both| {
-        fs::rename(both.kept.join("gen-1"), both.kept.join("gen-3")).unwrap();
-        fs::remove_file(both.kept.join("live")).unwrap();
-        symlink("gen-3", both.kept.join("live")).unwrap();
-    });
-    add("nothing is committed", true, |both| fs::remove_file(both.kept.join("live")).unwrap());
-    add("state.json is gone", true, |both| fs::remove_file(both.kept.join("state.json")).unwrap());
-    add("state.json is none", true, |both| fs::write(both.kept.join("state.json"), "{").unwrap());
-    add("state.json says something else", true, |both| {
-        let text = fs::read_to_string(both.kept.join("state.json")).unwrap();
-        assert!(text.contains("\"proof\": \"file\""), "{text}");
-        fs::write(both.kept.join("state.json"), text.replace("\"proof\": \"file\"", "\"proof\": \"service-stopped\"")).unwrap();
-    });
+/// Whatever can be done to the bytes of a file, with its time of writing put back, and a file that goes.
+fn to_bytes() -> Vec<Change> {
+    let kept = ["cert.pem", "chain.pem", "fullchain.pem", "key.pem", "meta.json"];
+    let published = ["cert.pem", "chain.pem", "fullchain.pem", "key.pem", "combined.pem", "nginx.conf"];
+    let flip_kept =
+        |file| Change::new(format!("a byte of {file} in the state directory"), true, move |both| flip(&both.kept.join("gen-1").join(file)));
+    let flip_published = |file| {
+        Change::new(format!("a byte of {file} in the run directory"), true, move |both| flip(&both.published.join("gen-1").join(file)))
+    };
+    let remove = |file| {
+        let what = format!("{file} in the state directory is gone");
+        Change::new(what, true, move |both| fs::remove_file(both.kept.join("gen-1").join(file)).unwrap())
+    };
+    let gone = ["cert.pem", "key.pem", "meta.json"].map(remove);
+    kept.map(flip_kept).into_iter().chain(published.map(flip_published)).chain(gone).collect()
+}
+
+/// What else can be done where consumers read.
+fn to_published() -> Vec<Change> {
+    vec![
+        Change::new("nothing", false, |_| {}),
+        Change::new("a published file is gone", true, |both| fs::remove_file(both.published.join("gen-1/combined.pem")).unwrap()),
+        Change::new("a published file is another one", true, |both| {
+            fs::write(both.published.join("gen-1/new"), "another").unwrap();
+            fs::rename(both.published.join("gen-1/new"), both.published.join("gen-1/fullchain.pem")).unwrap();
+        }),
+        Change::new("a published file is a link", true, |both| {
+            let file = both.published.join("gen-1/key.pem");
+            fs::rename(&file, both.published.join("gen-1/elsewhere")).unwrap();
+            symlink("elsewhere", file).unwrap();
+        }),
+        Change::new("a published file is an equal one", false, |both| {
+            let (file, new) = (both.published.join("gen-1/cert.pem"), both.published.join("gen-1/new"));
+            fs::copy(&file, &new).unwrap();
+            fs::rename(new, file).unwrap();
+        }),
+        Change::new("a published file came", false, |both| fs::write(both.published.join("gen-1/more"), "more").unwrap()),
+        Change::new("the published key is open to all", true, |both| mode(&both.published.join("gen-1/key.pem"), 0o644)),
+        Change::new("the published directory is open to all", true, |both| mode(&both.published, 0o777)),
+        Change::new("the published generation is open to all", true, |both| mode(&both.published.join("gen-1"), 0o777)),
+        Change::new("the link to what is published leads elsewhere", true, |both| {
+            fs::remove_file(both.published.join("live")).unwrap();
+            symlink("gen-9", both.published.join("live")).unwrap();
+        }),
+        Change::new("the link to what a driver put there is gone", true, |both| {
+            fs::remove_file(both.published.join("nginx.conf")).unwrap()
+        }),
+        Change::new("nothing is published", true, |both| fs::remove_dir_all(&both.published).unwrap()),
+        Change::new("the published directory was made anew", false, |both| made_anew(&both.published)),
+    ]
+}
+
+/// And in the state directory.
+fn to_kept() -> Vec<Change> {
+    vec![
+        Change::new("the kept directory was made anew", false, |both| made_anew(&both.kept)),
+        Change::new("the kept generation was made anew", false, |both| made_anew(&both.kept.join("gen-1"))),
+        Change::new("the kept key is open to all", false, |both| mode(&both.kept.join("gen-1/key.pem"), 0o644)),
+        Change::new("a run left something half-made", false, |both| fs::write(both.kept.join(".gen-2"), "").unwrap()),
+        Change::new("a generation came that waits", true, |both| {
+            let mut command = Command::new("cp");
+            command.arg("-a").arg(both.kept.join("gen-1")).arg(both.kept.join("gen-2"));
+            assert_eq!(run(command, std::time::Duration::from_secs(20)).code, 0);
+        }),
+        Change::new("a mark came", false, |both| fs::write(both.kept.join("withdrawn-7"), "").unwrap()),
+        Change::new("the committed generation is another one", true, |both| {
+            fs::rename(both.kept.join("gen-1"), both.kept.join("gen-3")).unwrap();
+            fs::remove_file(both.kept.join("live")).unwrap();
+            symlink("gen-3", both.kept.join("live")).unwrap();
+        }),
+        Change::new("nothing is committed", true, |both| fs::remove_file(both.kept.join("live")).unwrap()),
+        Change::new("state.json is gone", true, |both| fs::remove_file(both.kept.join("state.json")).unwrap()),
+        Change::new("state.json is none", true, |both| fs::write(both.kept.join("state.json"), "{").unwrap()),
+        Change::new("state.json says something else", true, |both| {
+            let text = fs::read_to_string(both.kept.join("state.json")).unwrap();
+            assert!(text.contains("\"proof\": \"file\""), "{text}");
+            fs::write(both.kept.join("state.json"), text.replace("\"proof\": \"file\"", "\"proof\": \"service-stopped\"")).unwrap();
+        }),
+    ]
+}
+
+fn changes() -> Vec<Change> {
+    let mut all: Vec<Change> = to_bytes().into_iter().chain(to_published()).chain(to_kept()).collect();
     if rustix::process::geteuid().is_root() {
-        add("the published key is somebody's", true, |both| chown(both.published.join("gen-1/key.pem"), Some(12_345), None).unwrap());
-        add("the published directory is somebody's", true, |both| lchown(&both.published, Some(12_345), None).unwrap());
+        let file = |both: &Both| chown(both.published.join("gen-1/key.pem"), Some(12_345), None).unwrap();
+        all.push(Change::new("the published key is somebody's", true, file));
+        let directory = |both: &Both| lchown(&both.published, Some(12_345), None).unwrap();
+        all.push(Change::new("the published directory is somebody's", true, directory));
     }
     all
 }
@@ -194,20 +216,20 @@ fn whatever_changes_in_either_tree_is_found_as_if_everything_were_read() {
     estate.renew().expect(0, "c0", "renewed");
     assert_eq!(noted(&estate).len(), changes.len(), "each is noted");
     let healthy = said_either_way(&estate, "nothing is done yet");
-    for (number, (_, _, change)) in changes.iter().enumerate() {
-        change(&Both { kept: estate.state().join("certs").join(name(number)), published: estate.run_dir().join(name(number)) });
+    for (number, change) in changes.iter().enumerate() {
+        (change.make)(&Both { kept: estate.state().join("certs").join(name(number)), published: estate.run_dir().join(name(number)) });
     }
     let [plan, status] = said_either_way(&estate, "after all that");
     assert_ne!(healthy, [plan.clone(), status]);
     let of = |document: &Value, name: &str| {
         document["certificates"].as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap()
     };
-    for (number, (what, is_due, _)) in changes.iter().enumerate() {
+    for (number, Change { what, is_due, .. }) in changes.iter().enumerate() {
         assert_eq!(of(&plan, &name(number))["due"], *is_due, "{what}: {}", of(&plan, &name(number)));
     }
     // A run acts on what `plan` found, and reads it as a whole before that.
     let run = estate.renew();
-    for (number, (what, is_due, _)) in changes.iter().enumerate() {
+    for (number, Change { what, is_due, .. }) in changes.iter().enumerate() {
         let outcome = run.outcome(&name(number));
         let acted = !matches!(outcome, "not-due");
         // What a stopped service is to prove may be proven by then.
@@ -215,7 +237,7 @@ fn whatever_changes_in_either_tree_is_found_as_if_everything_were_read() {
     }
     let [plan, _] = said_either_way(&estate, "after it was set right");
     let noted = noted(&estate);
-    for (number, (what, ..)) in changes.iter().enumerate() {
+    for (number, Change { what, .. }) in changes.iter().enumerate() {
         // A link at a place of ours is refused until a person has looked where it leads.
         let is_refused = run.outcome(&name(number)) == "failed";
         assert_eq!(is_refused, what.ends_with("is a link"), "{what}: {}", run.cert(&name(number)));
@@ -362,11 +384,14 @@ fn a_run_with_nothing_due_leaves_the_file_as_it_is() {
     assert_eq!(estate.omens(&["status"]).json["unnamed"], json!([]));
 }
 
+/// Something that is done to a certificate whose key is sealed, or to the host.
+type UnderTpm = (&'static str, fn(&Both, &Estate));
+
 #[test]
 fn a_key_under_a_tpm_is_looked_at_as_if_everything_were_read() {
     let Some(swtpm) = start(&[7]) else { return };
     let hostile = Hostile::start();
-    let changes: [(&str, fn(&Both, &Estate)); 4] = [
+    let changes: [UnderTpm; 4] = [
         ("a byte of what is sealed", |both, _| flip(&both.kept.join("gen-1/key.sealed"))),
         ("a byte of the key in clear", |both, _| flip(&both.published.join("gen-1/key.pem"))),
         ("the sealing key is gone", |_, estate| {

@@ -232,6 +232,7 @@ impl Whole {
 mod tests {
     use super::*;
     use crate::config::settings::Owner;
+    use crate::io::write;
     use crate::plan::generation::{Expected, files_differ};
 
     #[test]
@@ -246,7 +247,7 @@ mod tests {
         assert_eq!(kept.checked_against(), Some(&Fingerprint::of(b"root")));
         // Nor is anything equal to it.
         let here = tempfile::tempdir().unwrap();
-        std::fs::create_dir(here.path().join("gen-1")).unwrap();
+        write::make_path(&here.path().join("gen-1"), 0o755).unwrap();
         let published = Dir::open(here.path()).unwrap().unwrap();
         let expected = Expected { owner: Owner::default(), rendered: &[], containers: &[] };
         let differs = files_differ(&published, &kept, expected).unwrap();

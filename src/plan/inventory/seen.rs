@@ -146,8 +146,12 @@ fn is_recent(at: i64, now: Tick) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::io::account::own_user;
+    use crate::io::read;
+    use crate::io::write::{self, Ownership};
 
     #[test]
     fn what_was_found_is_relied_on_for_a_day() {
@@ -162,55 +166,45 @@ mod tests {
 
     #[test]
     fn only_a_file_that_is_ours_alone_says_anything() {
-        use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
         let here = tempfile::tempdir().unwrap();
-        let (state, path) = (Dir::open(here.path()).unwrap().unwrap(), here.path().join(layout::SEEN));
-        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let write = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            mode(0o600);
+        let state = Dir::open(here.path()).unwrap().unwrap();
+        let is_believed = |text: &str, mode: u32, uid: Option<u32>| {
+            write::remove(&state, layout::SEEN).unwrap();
+            let written = write::write_new(&state, layout::SEEN, text.as_bytes(), mode, Ownership { uid, gid: None });
+            written.is_ok() && noted(&state).is_some()
         };
-        let good = serde_json::to_string(&SeenFile { v: seen::VERSION, ..SeenFile::default() }).unwrap();
         assert!(noted(&state).is_none(), "there is none");
-        write(&good);
-        assert!(noted(&state).is_some());
-        for open in [0o640, 0o620, 0o604, 0o602] {
-            mode(open);
-            assert!(noted(&state).is_none(), "{open:o}");
+        let good = serde_json::to_string(&SeenFile { v: seen::VERSION, ..SeenFile::default() }).unwrap();
+        assert!(is_believed(&good, 0o600, None));
+        for mode in [0o640, 0o620, 0o604, 0o602] {
+            assert!(!is_believed(&good, mode, None), "{mode:o}");
         }
         for text in ["", "{", "null", &good[..good.len() - 1], &good.replace("\"v\":1", "\"v\":2")] {
-            write(text);
-            assert!(noted(&state).is_none(), "{text}");
+            assert!(!is_believed(text, 0o600, None), "{text}");
         }
-        write(&good);
-        if chown(&path, Some(12_345), None).is_ok() {
-            assert!(noted(&state).is_none(), "it is somebody's");
-            chown(&path, Some(own_user()), None).unwrap();
-        }
-        assert!(noted(&state).is_some());
-        std::fs::rename(&path, here.path().join("other")).unwrap();
-        symlink("other", &path).unwrap();
+        // Where files cannot be given away nobody else can have made it either.
+        assert!(!is_believed(&good, 0o600, Some(12_345)), "it is somebody's");
+        write::replace_file(&state, "other", good.as_bytes(), 0o600).unwrap();
+        write::replace_link(&state, layout::SEEN, "other").unwrap();
         assert!(noted(&state).is_none(), "it is a link");
     }
 
     #[test]
     fn what_is_relied_on_is_of_this_boot_this_version_this_user_and_of_both_trees_as_they_are() {
         let here = tempfile::tempdir().unwrap();
-        let open = |name: &str| {
-            std::fs::create_dir_all(here.path().join(name)).unwrap();
-            Dir::open(&here.path().join(name)).unwrap()
-        };
+        let open = |name: &str| Some(write::make_path(&here.path().join(name), 0o755).unwrap());
         let mut places = Places { state: open("state"), certs: open("state/certs"), run: open("run") };
         let ground = Ground::of(&places).expect("a file system that dates changes");
         let text = String::from_utf8(ground.bytes).unwrap();
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let boot = String::from_utf8(read::file(Path::new("/proc/sys/kernel/random/boot_id"), 64).unwrap()).unwrap();
         for part in [env!("CARGO_PKG_VERSION"), &format!(" {} ", own_user()), &boot] {
             assert!(text.contains(part), "{text}");
         }
-        if std::os::unix::fs::chown(here.path().join("run"), Some(12_345), None).is_ok() {
+        let above = Dir::open(here.path()).unwrap().unwrap();
+        if write::make_dir(&above, "run", 0o755, Ownership { uid: Some(12_345), gid: None }).is_ok() {
             assert!(Ground::of(&places).is_none(), "the run directory is somebody's");
         }
-        places.run = Dir::open(std::path::Path::new("/proc")).unwrap();
+        places.run = Dir::open(Path::new("/proc")).unwrap();
         assert!(Ground::of(&places).is_none(), "nothing is known of that file system");
         places.run = None;
         assert!(Ground::of(&places).is_none(), "nothing is published");
