@@ -6,6 +6,7 @@ mod files;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -55,6 +56,12 @@ pub trait Service: fmt::Debug + Send + Sync {
     /// certificate is not back before it runs.
     fn restarts(&self) -> bool {
         false
+    }
+
+    /// How long after it was asked it may still answer with what it had, while all is well. Nobody looks before: an earlier look shows nothing
+    /// that counts, and costs a handshake. What is seen after that decides, as it does where a driver does not know.
+    fn lingers(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// What of it one certificate alone can be for, in words; no two certificates may name the same.
