@@ -25,7 +25,8 @@ fn load_tss2_late() {
     println!("cargo::rerun-if-changed=packaging/tss2.c");
     // From the archive of the library, which comes before libtss2, and whole: nothing has asked for it yet when the linker passes by.
     println!("cargo::rustc-link-lib=static:+whole-archive=omens_tss2");
-    cc::Build::new().file("packaging/tss2.c").warnings_into_errors(true).cargo_metadata(false).compile("omens_tss2");
+    let headers = pkg_config::Config::new().cargo_metadata(false).probe("tss2-mu").map(|found| found.include_paths).unwrap_or_default();
+    cc::Build::new().file("packaging/tss2.c").includes(headers).cargo_metadata(false).compile("omens_tss2");
     println!("cargo::rustc-link-search=native={}", var("OUT_DIR").unwrap_or_default());
 }
 
