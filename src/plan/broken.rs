@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::budget;
 use super::debt::{debt_of, proof_of_live};
 use super::faulty::trusted;
-use super::generation::Kept;
 use super::inventory::{self, Roots, StateFile, Tree};
 use super::outlet::{self, Bare};
 use super::sealing::SealingKeys;
@@ -143,7 +142,7 @@ impl<'a> Found<'a> {
         let facts = leaf_found(&tree);
         let keep = tree.live.as_ref().map_or(Keep::File, |live| live.keep);
         let pcrs = tree.live.as_ref().and_then(|live| self.keys.pcrs(live)).unwrap_or_default().to_vec();
-        let copies = tree.live.as_ref().and_then(Kept::meta).map(outlet::copies).unwrap_or_default();
+        let copies = tree.live.as_ref().and_then(|live| live.meta.as_ref()).map(outlet::copies).unwrap_or_default();
         Standing {
             healthy: false,
             live: tree.live.as_ref().map(|live| live.generation),

@@ -56,6 +56,9 @@ pub struct Kept {
     pub facts: Option<Facts>,
     /// Whether it can be used.
     pub condition: Condition,
+    /// What was noted when it was staged, where it was read as a whole; what is asked of it otherwise, [`Kept::staged`] and
+    /// [`Kept::checked_against`] say.
+    pub meta: Option<Meta>,
     /// Why others than its owner may read its key where that rests, in words.
     pub loose: Option<String>,
     files: Files,
@@ -75,7 +78,7 @@ impl Kept {
     pub fn read(certificate: &Dir, generation: Generation) -> Result<Self, DiskError> {
         let Some(dir) = certificate.child(&generation.to_string())? else {
             let gone = Condition::Unreadable(format!("{} is gone", certificate.join(&generation.to_string()).display()));
-            return Ok(Self::unusable(generation, gone, Whole::default()));
+            return Ok(Self::unusable(generation, gone, Whole::default(), None));
         };
         let meta = public(&dir, layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (mut keep, mut key) = (Keep::File, None);
@@ -91,9 +94,9 @@ impl Kept {
         let (Some(cert), Some(fullchain), Some(key), true) = (cert, fullchain, key, has_chain) else {
             let text = format!("a file of {} is missing or is no regular file", dir.path().display());
             // Its consumers go on trusting its intermediates.
-            return Ok(Self::unusable(generation, Condition::Unreadable(text), Whole { chain, meta, ..Whole::default() }));
+            return Ok(Self::unusable(generation, Condition::Unreadable(text), Whole { chain, ..Whole::default() }, meta));
         };
-        let files = Whole { cert, chain, fullchain, key: key.bytes, meta };
+        let files = Whole { cert, chain, fullchain, key: key.bytes };
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
         let sealed_as = sealed.as_ref().and_then(|sealed| earlier_name(certificate, &sealed.name));
         let name = sealed_as.as_ref().map_or_else(|| name_of(certificate), CertName::as_str);
@@ -101,13 +104,13 @@ impl Kept {
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
             Some(Err(why)) => Condition::Unreadable(format!("{}: {why}", dir.join(layout::CERT).display())),
-            Some(Ok(facts)) => files.condition(name, generation, keep, &facts.spki),
+            Some(Ok(facts)) => files.condition(meta.as_ref(), name, generation, keep, &facts.spki),
         };
         let (facts, files) = (facts.and_then(Result::ok), Files::Whole(Box::new(files)));
-        Ok(Self { generation, keep, sealed_as, sealed, facts, condition, loose, files })
+        Ok(Self { generation, keep, sealed_as, sealed, facts, condition, meta, loose, files })
     }
 
-    fn unusable(generation: Generation, condition: Condition, files: Whole) -> Self {
+    fn unusable(generation: Generation, condition: Condition, files: Whole, meta: Option<Meta>) -> Self {
         Self {
             generation,
             keep: Keep::File,
@@ -115,6 +118,7 @@ impl Kept {
             sealed: None,
             facts: None,
             condition,
+            meta,
             loose: None,
             files: Files::Whole(Box::new(files)),
         }
@@ -197,6 +201,6 @@ pub const fn key_mode(gid: Option<u32>) -> u32 {
 impl Kept {
     /// A generation without files, for tables of tests.
     pub(crate) fn for_tests(generation: Generation, keep: Keep, condition: Condition) -> Self {
-        Self { keep, ..Self::unusable(generation, condition, Whole::default()) }
+        Self { keep, ..Self::unusable(generation, condition, Whole::default(), None) }
     }
 }

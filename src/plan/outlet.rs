@@ -59,7 +59,7 @@ pub struct Bare<'a> {
 impl Bare<'_> {
     /// As it was when the generation was staged. Accounts are looked up anew: a number may have become somebody else's.
     pub fn outlet(&self, name: &CertName, kept: &Kept, warnings: &mut Vec<Warning>) -> Outlet {
-        let Some(meta) = kept.meta().filter(|meta| meta.keep.is_some()) else {
+        let Some(meta) = kept.meta.as_ref().filter(|meta| meta.keep.is_some()) else {
             let text =
                 format!("{} was made by a version that did not note owner, group and copies: its key is for root alone", kept.generation);
             warnings.push(Warning::new(Code::Settings, text));

@@ -56,7 +56,7 @@ impl Unnamed {
         let mut copies = Vec::new();
         for generation in &generations {
             let kept = Kept::read(var, *generation)?;
-            for copied in kept.meta().iter().flat_map(|meta| &meta.copies) {
+            for copied in kept.meta.iter().flat_map(|meta| &meta.copies) {
                 copies.extend(copied.files.values().map(|file| copied.dir.join(file)).filter(|path| is_there(path.as_path())));
             }
         }

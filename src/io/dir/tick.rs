@@ -37,8 +37,4 @@ impl Tick {
         }
         None
     }
-
-    pub(super) fn to_bytes(self) -> [[u8; 8]; 2] {
-        [self.seconds.to_be_bytes(), self.nanoseconds.to_be_bytes()]
-    }
 }

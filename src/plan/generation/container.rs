@@ -64,7 +64,7 @@ pub(crate) fn make(container: &Container, kept: &Kept, pem: &[u8]) -> Result<Zer
     let Some(sealed) = Sealed::of(container)? else { return Ok(key_first(fullchain, pem)) };
     let key = pkcs8_of_pem(pem).map_err(refuse)?;
     let chain = certificates(fullchain);
-    let name = kept.meta().map_or("omens", |meta| meta.name.as_str());
+    let name = kept.meta.as_ref().map_or("omens", |meta| meta.name.as_str());
     let contents = Contents { key: key.as_bytes(), chain: &chain };
     sealed.format.write(name, sealed.password.expose(), contents).map_err(refuse)
 }

@@ -37,7 +37,6 @@ pub(super) struct Whole {
     pub(super) chain: Vec<u8>,
     pub(super) fullchain: Vec<u8>,
     pub(super) key: Zeroizing<Vec<u8>>,
-    pub(super) meta: Option<Meta>,
 }
 
 /// What is known of a generation that did not change since a run found it intact.
@@ -76,7 +75,7 @@ impl Kept {
         let sealed = key.as_ref().filter(|_| keep == Keep::Sealed).and_then(|key| SealedKeyFile::parse(key).ok());
         let files = Files::Unchanged(Box::new(Unchanged { cert, chain, key, staged: intact.staged.clone() }));
         let (generation, facts, condition) = (intact.live, Some(facts), Condition::Intact);
-        Ok(Some(Self { generation, keep, sealed_as: None, sealed, facts, condition, loose: None, files }))
+        Ok(Some(Self { generation, keep, sealed_as: None, sealed, facts, condition, meta: None, loose: None, files }))
     }
 
     /// Whether all of it was read, as whoever is to act on it needs it.
@@ -112,17 +111,11 @@ impl Kept {
         }
     }
 
-    /// What was noted when it was staged, where that was read.
-    #[must_use]
-    pub fn meta(&self) -> Option<&Meta> {
-        self.whole().ok()?.meta.as_ref()
-    }
-
     /// When it was staged.
     #[must_use]
     pub fn staged(&self) -> Option<Time> {
         match &self.files {
-            Files::Whole(whole) => whole.meta.as_ref().map(|meta| meta.staged),
+            Files::Whole(_) => self.meta.as_ref().map(|meta| meta.staged),
             Files::Unchanged(unchanged) => Some(unchanged.staged.at),
         }
     }
@@ -131,7 +124,7 @@ impl Kept {
     #[must_use]
     pub fn checked_against(&self) -> Option<&Fingerprint> {
         match &self.files {
-            Files::Whole(whole) => whole.meta.as_ref().map(|meta| &meta.anchor_sha256),
+            Files::Whole(_) => self.meta.as_ref().map(|meta| &meta.anchor_sha256),
             Files::Unchanged(unchanged) => Some(&unchanged.staged.anchor_sha256),
         }
     }
@@ -188,8 +181,8 @@ impl Whole {
         bytes.strip_prefix(self.fullchain.as_slice()).is_some_and(|rest| rest == key)
     }
 
-    pub(super) fn condition(&self, name: &str, generation: Generation, keep: Keep, spki: &[u8]) -> Condition {
-        let changed = match &self.meta {
+    pub(super) fn condition(&self, meta: Option<&Meta>, name: &str, generation: Generation, keep: Keep, spki: &[u8]) -> Condition {
+        let changed = match meta {
             None => Some(format!("{} is missing or not readable", layout::META)),
             Some(meta) if meta.v != 1 || meta.generation != generation => Some(format!("{} is of another generation", layout::META)),
             Some(meta) => self.difference(meta, keep),
@@ -241,7 +234,7 @@ mod tests {
         let unchanged = Unchanged { cert: b"leaf".to_vec(), chain: Arc::from("chain"), key: None, staged };
         let kept = Kept { files: Files::Unchanged(Box::new(unchanged)), ..Kept::for_tests(Generation(1), Keep::File, Condition::Intact) };
         assert!(!kept.is_whole() && kept.has_key());
-        assert!(kept.key_at_rest().is_none() && kept.plain_key().is_none() && kept.meta().is_none());
+        assert!(kept.key_at_rest().is_none() && kept.plain_key().is_none());
         assert!(kept.published_files(&Material::Pem(Zeroizing::new(b"key".to_vec()))).is_none());
         assert_eq!((kept.cert_pem().as_str(), &*kept.chain_pem(), kept.staged()), ("leaf", "chain", Some(Time::from_unix(5))));
         assert_eq!(kept.checked_against(), Some(&Fingerprint::of(b"root")));

@@ -162,7 +162,7 @@ impl Kept {
     /// Whether this is the PEM of its key. A sealed one is known by what was noted when it was staged, and else by its public key:
     /// neither needs the TPM.
     fn is_key(&self, pem: &[u8]) -> bool {
-        let noted = self.meta().and_then(|meta| meta.published_key_sha256.as_ref());
+        let noted = self.meta.as_ref().and_then(|meta| meta.published_key_sha256.as_ref());
         match (self.plain_key(), noted) {
             (Some(plain), _) => plain == pem,
             (None, Some(noted)) => noted.is_of(pem),

@@ -30,7 +30,7 @@ pub(super) fn restore(ground: &Ground<'_>, faulty: &Faulty, now: Time) -> CertRe
     if live.condition != Condition::Intact {
         return failed(report, damaged(name, live));
     }
-    if let Some(meta) = live.meta() {
+    if let Some(meta) = &live.meta {
         ground.pins(&meta.anchor_sha256);
     }
     if live.facts.as_ref().is_some_and(|facts| facts.not_after <= now) {

@@ -9,6 +9,9 @@ use crate::model::layout;
 use crate::model::name::{CertName, Generation};
 use crate::plan::outlet::Outlet;
 
+/// What nearly every certificate comes to: room is made once.
+const ROOM: usize = 2048;
+
 /// A certificate, and what is expected of its files.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
@@ -53,7 +56,11 @@ impl Traces {
     pub(super) fn of(ground: &Ground<'_>, subject: Subject<'_>) -> Option<Self> {
         let Subject { name, live, owner, rendered, .. } = subject;
         let [kept, published] = ground.devices;
-        let mut traces = Self { bytes: format!("{:?} {:?} ", owner.uid, owner.gid).into_bytes(), newest: None };
+        let mut traces = Self { bytes: Vec::with_capacity(ROOM), newest: None };
+        for id in [owner.uid, owner.gid] {
+            traces.bytes.push(u8::from(id.is_some()));
+            traces.bytes.extend_from_slice(&id.unwrap_or_default().to_be_bytes());
+        }
         for file in rendered {
             for part in [file.name.as_bytes(), &file.bytes] {
                 traces.bytes.extend_from_slice(&part.len().to_be_bytes());
@@ -101,7 +108,7 @@ impl Traces {
         }
         self.newest = self.newest.max(Some(stamp.changed));
         self.bytes.push(1);
-        self.bytes.extend_from_slice(&stamp.to_bytes());
+        stamp.append_to(&mut self.bytes);
         Some(())
     }
 
