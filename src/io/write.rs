@@ -2,6 +2,7 @@
 //! It never follows a link, never rewrites a file in place and never removes what it was not asked to.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which files are changed")]
 
+mod append;
 mod mode;
 mod wipe;
 
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 
 use super::dir::{Dir, DiskError, Kind};
 use crate::model::anchor::hex;
+pub use append::append;
 use mode::give;
 pub use mode::set_mode;
 pub use wipe::wipe;
@@ -83,6 +85,14 @@ pub fn make_dir(parent: &Dir, name: &str, mode: u32, owner: Ownership) -> Result
 /// When anything of that fails; a half-written file is removed.
 pub fn write_new(dir: &Dir, name: &str, bytes: &[u8], mode: u32, owner: Ownership) -> Result<(), DiskError> {
     create(dir, name, bytes, mode, owner, |fd| rustix::fs::fsync(fd))
+}
+
+/// The same, unflushed: for what nobody asks for any more after a power cut.
+///
+/// # Errors
+/// As [`write_new`].
+pub fn write_passing(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
+    create(dir, name, bytes, mode, Ownership::default(), |_| Ok(()))
 }
 
 type Flush = fn(&OwnedFd) -> Result<(), Errno>;
@@ -265,31 +275,6 @@ fn unlink(dir: &Dir, name: &str, flags: AtFlags) -> Result<(), DiskError> {
 pub fn refuse_link(dir: &Dir, name: &str) -> Result<(), DiskError> {
     if dir.kind(name)? == Some(Kind::Link) {
         return Err(DiskError::new("use", dir.join(name), Errno::LOOP));
-    }
-    Ok(())
-}
-
-/// Appends lines to a file, each with its newline, in one write. A torn last line of a killed run is ended first
-/// ([Ledger](crate::steps::swap#ledger)).
-///
-/// # Errors
-/// When the file cannot be opened, written or flushed.
-pub fn append(dir: &Dir, name: &str, lines: &str, flush: bool) -> Result<(), DiskError> {
-    let fail = |errno| DiskError::new("append to", dir.join(name), errno);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
-    let size = u64::try_from(rustix::fs::fstat(&fd).map_err(fail)?.st_size).unwrap_or(0);
-    if size == 0 {
-        sync(dir)?;
-    }
-    let mut last = [b'\n'];
-    if let Some(end) = size.checked_sub(1) {
-        rustix::io::pread(&fd, &mut last, end).map_err(fail)?;
-    }
-    let torn = if last == [b'\n'] { "" } else { "\n" };
-    write_all(&fd, format!("{torn}{lines}").as_bytes()).map_err(fail)?;
-    if flush {
-        rustix::fs::fsync(&fd).map_err(fail)?;
     }
     Ok(())
 }

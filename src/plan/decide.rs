@@ -292,6 +292,7 @@ mod tests {
             ("as noted", tree(Some(5), &[2, 3, 4, 5], Some(3)), Ok((3, vec![4, 5]))),
             ("noted and gone", tree(Some(5), &[2, 4, 5], Some(3)), Ok((4, vec![5]))),
             ("noted and newer", tree(Some(5), &[2, 5, 6], Some(6)), Ok((2, vec![5, 6]))),
+            ("live itself is noted", tree(Some(5), &[2, 5], Some(5)), Ok((2, vec![5]))),
             ("not noted", tree(Some(5), &[1, 2, 5], None), Ok((2, vec![5]))),
         ];
         for (what, tree, expected) in rows {

@@ -57,6 +57,7 @@ mod ledger;
 mod lies;
 mod lists;
 mod logins;
+mod looks;
 mod metrics;
 mod mistakes;
 mod monitoring;
