@@ -8,7 +8,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 pub use super::attest_arguments::Attest;
 pub use super::audit_arguments::{AuditFormat, AuditMerge, AuditPurpose, AuditReport, AuditVerdict, ChainAudit, FailOn};
 pub use super::enroll_arguments::Enroll;
-pub use super::look_arguments::{CheckConfig, Completions, Init, Man, Probe, Schema};
+pub use super::look_arguments::{CheckConfig, Completions, Explain, Init, Man, Probe, Schema};
 pub use super::revoke_arguments::Revoke;
 pub use super::wait_arguments::Wait;
 use super::wait_arguments::{cert_name, reason};
@@ -38,6 +38,9 @@ pub struct Global {
     /// Settings file; omens.d/*.toml beside it is read too
     #[arg(long, global = true, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
+    /// Whether the command line names it.
+    #[arg(skip)]
+    pub names_config: bool,
     /// Print one JSON document on stdout instead of text
     #[arg(long, global = true)]
     pub json: bool,
@@ -170,14 +173,6 @@ impl Command {
             Self::Explain(_) | Self::Init(_) | Self::Completions(_) | Self::Schema(_) | Self::Man(_) => false,
         }
     }
-}
-
-/// `explain`.
-#[derive(Args, Debug)]
-pub struct Explain {
-    /// The finding's id, such as name.not-covered
-    #[arg(value_name = "ID")]
-    pub id: String,
 }
 
 /// `renew`.

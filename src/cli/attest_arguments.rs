@@ -12,6 +12,6 @@ pub struct Attest {
     #[arg(long, conflicts_with = "once")]
     pub print_policy: bool,
     /// PCRs of the policy (default: tpm.pcrs, else 0 to 7)
-    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "print_policy")]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "print_policy", conflicts_with = "once")]
     pub pcrs: Option<Vec<u32>>,
 }

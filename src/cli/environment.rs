@@ -29,10 +29,3 @@ pub struct Environment {
     /// Whether stderr is a terminal.
     pub stderr_is_terminal: bool,
 }
-
-impl Environment {
-    /// Whether the command line says which settings file is meant.
-    pub(super) fn names_config(&self) -> bool {
-        self.arguments.iter().any(|word| word.as_encoded_bytes().starts_with(b"--config"))
-    }
-}

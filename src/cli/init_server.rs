@@ -62,7 +62,7 @@ fn settings(session: &mut Session<'_>) -> Result<Option<Settings>, u8> {
         Err(remains) => remains.errors,
     };
     let file = &session.global.config;
-    if !session.environment.names_config() && View::host().meta(file).is_err_and(|error| error.is_absent()) {
+    if !session.global.names_config && View::host().meta(file).is_err_and(|error| error.is_absent()) {
         let text = format!("there is no {}: the script is for a host HOST with the usual names\n", file.display());
         session.screen.print(&text);
         return Ok(None);

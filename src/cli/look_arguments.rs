@@ -105,3 +105,11 @@ fn starttls() -> impl TypedValueParser<Value = StartTls> {
     PossibleValuesParser::new(StartTls::ALL.map(StartTls::as_str))
         .try_map(|word| StartTls::ALL.into_iter().find(|known| known.as_str() == word).ok_or("no such protocol"))
 }
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// The finding's id, such as name.not-covered
+    #[arg(value_name = "ID")]
+    pub id: String,
+}

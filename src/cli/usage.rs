@@ -3,7 +3,8 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, ValueEnum as _};
 
 use super::arguments::{Arguments, CONFIG, Color};
 use super::environment::Environment;
@@ -18,7 +19,14 @@ use crate::model::clock::Clock;
 use crate::model::report::Report;
 
 pub(super) fn parse(environment: &Environment) -> Result<Arguments, clap::Error> {
-    Arguments::try_parse_from(help_as_flag(&environment.arguments))
+    parse_words(&help_as_flag(&environment.arguments))
+}
+
+fn parse_words(words: &[OsString]) -> Result<Arguments, clap::Error> {
+    let matches = Arguments::command().try_get_matches_from(words)?;
+    let mut arguments = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut Arguments::command()))?;
+    arguments.global.names_config = matches.value_source("config") == Some(ValueSource::CommandLine);
+    Ok(arguments)
 }
 
 /// `omens help renew` is `omens renew --help`, and `omens help` is `omens --help`, whatever options of every command stand there. A command
@@ -104,4 +112,23 @@ fn value<'a>(words: &[&'a str], option: &str) -> Option<&'a str> {
         "" => words.get(at + 1).copied(),
         rest => rest.strip_prefix('='),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settings_file_is_named_by_the_option_alone() {
+        for (line, is_named) in [
+            ("omens plan", false),
+            ("omens --config /x plan", true),
+            ("omens plan --config=/etc/omens/omens.toml", true),
+            ("omens init --server --config /x", true),
+            ("omens explain -- --config", false),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            assert_eq!(parse_words(&words).unwrap().global.names_config, is_named, "{line}");
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use base64ct::{Base64, Encoding as _};
+
 /// The longest text of a server that is kept ([Everywhere](crate::cli#everywhere)).
 pub const SERVER_TEXT: usize = 300;
 
@@ -34,9 +36,19 @@ pub fn pem_label(text: &str) -> Option<&str> {
     (text.len() <= LABEL && text.split([' ', '-']).all(word)).then_some(text)
 }
 
+/// What is shown in place of a private key.
+const KEY_SHOWN: &str = "[a private key]";
+
 /// A text without the private keys in it (RFC 7468): whoever says one, a program of the settings for one, it is not said again. What was cut
 /// off before the end of a key is left out as well.
 fn without_keys(text: &str) -> Cow<'_, str> {
+    match without_armoured_keys(text) {
+        Cow::Borrowed(text) => without_bare_keys(text),
+        Cow::Owned(text) => Cow::Owned(without_bare_keys(&text).into_owned()),
+    }
+}
+
+fn without_armoured_keys(text: &str) -> Cow<'_, str> {
     const BEGIN: &str = "-----BEGIN ";
     const END: &str = "-----END ";
     const KEY: &str = "PRIVATE KEY";
@@ -57,12 +69,62 @@ fn without_keys(text: &str) -> Cow<'_, str> {
             rest = from;
             continue;
         }
-        kept.push_str("[a private key]");
+        kept.push_str(KEY_SHOWN);
         let end = from.split_once(END).and_then(|(_, end)| end.split_once("-----"));
         rest = end.filter(|(label, _)| pem_label(label).is_some_and(|label| label.ends_with(KEY))).map_or("", |(_, after)| after);
     }
     kept.push_str(rest);
     Cow::Owned(kept)
+}
+
+/// A word shorter than this between the lines of a key is not one of them.
+const KEY_LINE: usize = 16;
+
+/// A text without the private keys that stand there in base64 and without the boundaries of PEM, in however many lines: each is as long as its
+/// DER says. One in another form, or without its beginning, is not known for a key.
+fn without_bare_keys(text: &str) -> Cow<'_, str> {
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
+    if !text.split(|c| !is_base64(c)).any(|word| bare_key(word).is_some()) {
+        return Cow::Borrowed(text);
+    }
+    // So many characters of the last key are still to come.
+    let (mut kept, mut left) = (String::new(), 0_usize);
+    for piece in text.split_inclusive(|c| !is_base64(c)) {
+        let word = piece.trim_end_matches(|c| !is_base64(c));
+        if left == 0 {
+            let Some(length) = bare_key(word) else {
+                // Padding belongs to the key.
+                let is_padding = piece == "=" && kept.ends_with(KEY_SHOWN);
+                kept.push_str(if is_padding { "" } else { piece });
+                continue;
+            };
+            kept.push_str(KEY_SHOWN);
+            left = length;
+        }
+        let length = word.len().min(left);
+        if word.len() >= KEY_LINE || word.len() >= left {
+            left -= length;
+        }
+        if left == 0 {
+            kept.push_str(piece.get(length..).unwrap_or_default().trim_start_matches('='));
+        }
+    }
+    Cow::Owned(kept)
+}
+
+/// How many characters of base64 a private key in DER takes of which this is the beginning: a SEQUENCE that begins with the version 0 or 1, as
+/// PKCS #8 (RFC 5958 §2), PKCS #1 (RFC 8017 §A.1.2) and SEC 1 (RFC 5915 §3) have it. Certificates, requests and public keys begin with another
+/// SEQUENCE.
+fn bare_key(word: &str) -> Option<usize> {
+    let head = word.get(..12).filter(|head| head.starts_with('M'))?;
+    let head = Base64::decode_vec(head).ok()?;
+    let (length, content) = match head.as_slice() {
+        [0x30, 0x82, high, low, content @ ..] => (4 + usize::from(u16::from_be_bytes([*high, *low])), content),
+        [0x30, 0x81, length, content @ ..] => (3 + usize::from(*length), content),
+        [0x30, length @ 0..=0x7f, content @ ..] => (2 + usize::from(*length), content),
+        _ => return None,
+    };
+    matches!(content, [0x02, 0x01, 0x00 | 0x01, ..]).then(|| (length * 8).div_ceil(6))
 }
 
 /// So many characters of base64 in a row may be a part of a secret key; names and paths are shorter, or are of fewer kinds of characters.
@@ -127,6 +189,19 @@ mod tests {
             ("x -----BEGIN MIGHAgEAMBMGByqGSM49-----END PRIVATE KEY-----", "x [a damaged PEM block]"),
             ("-----BEGIN PRIVATE KEY MIGHAgEAMBMGByqGSM49", "[a damaged PEM block]"),
             ("-----BEGIN ", "-----BEGIN"),
+            // In base64 without boundaries: PKCS #8 of Ed25519 and of P-256 over three lines, SEC 1, PKCS #1 cut off.
+            ("a MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC b", "a [a private key] b"),
+            (
+                "key=MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgBwcHBwcHBwcHBwcH\nBwcHBwcHBwcHBwcHBwcHBwcHBwehRANCAAQJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ\nCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ\ndone",
+                "key=[a private key] done",
+            ),
+            ("{\"k\":\"MDECAQEEIKioqKioqKioqKioqKioqKioqKioqKioqKioqKioqKiooAoGCCqGSM49AwEH\"}", "{\"k\":\"[a private key]\"}"),
+            ("MCYCAQEEIaioqKioqKioqKioqKioqKioqKioqKioqKioqKioqKioqA== c", "[a private key] c"),
+            ("x MIIEpAIBAAKCAQEA0Z\nout ABCDEFGHIJKLMNOPQRST", "x [a private key]"),
+            // Certificates, requests and public keys begin with another SEQUENCE.
+            ("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"),
+            ("MIIBszCCAVmgAwIBAgIUQ", "MIIBszCCAVmgAwIBAgIUQ"),
+            ("MIDDLEWARE MC4", "MIDDLEWARE MC4"),
         ] {
             assert_eq!(one_line(said, 200), expected);
         }

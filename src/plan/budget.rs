@@ -85,8 +85,8 @@ pub fn next_after_burst(requests: &[Time], life: Life, now: Time) -> Option<Time
     Some(match life {
         Life::Committed { from, until } => {
             // 8 (t − last) ≥ until − t, for the smallest whole t.
-            let part = last.plus(until.since(last).saturating_add(PART).div_euclid(PART + 1));
-            let last_part = until.plus(-(until.since(from).max(0) / LAST_PART));
+            let part = last.plus(until.since(last).saturating_add(PART) / (PART + 1));
+            let last_part = until.plus(-(until.since(from) / LAST_PART));
             part.min(last.plus(LONGEST)).min(last_part).max(last.plus(SHORTEST))
         }
         Life::Asked(ttl) => {
@@ -209,6 +209,14 @@ mod tests {
         let before = sent.iter().filter(|minute| **minute < 24 * 60 - 144).count();
         assert!((14..=20).contains(&before), "{before}");
         assert_eq!(sent.len() - before, 144);
+    }
+
+    #[test]
+    fn the_latest_request_counts_in_whatever_order_they_are_noted() {
+        let day = life(0, DAY);
+        let mut requests = burst(16 * HOUR);
+        requests.reverse();
+        assert_eq!(next_after_burst(&requests, day, at(16 * HOUR)), next_after_burst(&burst(16 * HOUR), day, at(16 * HOUR)));
     }
 
     #[test]

@@ -279,6 +279,8 @@ mod tests {
                     let lacked = live.filter(|live| live.publishable && !known.published);
                     let given = issue.otherwise.as_ref().map(|settle| settle.generation);
                     assert_eq!(given, lacked.map(|live| live.generation), "{}", says());
+                    // What is withdrawn is noted once, by the task that asks for a new one.
+                    assert!(issue.otherwise.as_ref().is_none_or(|settle| settle.withdraw.is_empty()), "{}", says());
                 }
                 Plan::Settle(settle) => {
                     assert!(!known.force, "{}", says());

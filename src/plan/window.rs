@@ -125,9 +125,13 @@ mod tests {
             ("debt", settle(Why::Debt), Some(life("01T00:00", 72)), "02T18:00", "until 2026-06-03T02:00:00Z"),
             ("a stopped service", settle(Why::ServiceStopped), Some(life("01T00:00", 72)), "02T18:00", "until 2026-06-03T02:00:00Z"),
             ("after a boot", settle(Why::Unpublished), Some(life("01T00:00", 72)), "02T18:00", "none"),
+            ("a proof that is owed", settle(Why::NotProven), Some(life("01T00:00", 72)), "02T18:00", "until 2026-06-03T02:00:00Z"),
+            ("another trust", settle(Why::TrustChanged), Some(life("01T00:00", 72)), "02T18:00", "until 2026-06-03T02:00:00Z"),
+            ("a person's rollback", settle(Why::Rollback), Some(life("01T00:00", 72)), "02T18:00", "none"),
             ("after a kill", settle(Why::Interrupted), Some(life("01T00:00", 72)), "02T18:00", "none"),
             ("nothing", Plan::Rest, Some(life("01T00:00", 72)), "02T18:00", "none"),
             ("it would expire inside the next one", issue(), Some(life("02T02:10", 24)), "02T18:30", "overridden"),
+            ("it ends with the next one", issue(), Some(life("01T18:00", 35)), "02T18:00", "overridden"),
             (
                 "it outlives the next one by a second",
                 issue(),
@@ -147,6 +151,8 @@ mod tests {
             assert_eq!(found, expected, "{what}");
             assert_eq!(hold(None, &plan, live, at(now)), Hold::None, "{what}: no windows");
         }
+        let never = hold(Some(&windows(&[])), &issue(), Some(life("01T00:00", 72)), at("02T18:00"));
+        assert!(matches!(never, Hold::Overridden(_)), "what never opens is not waited for: {never:?}");
     }
 
     #[test]
@@ -154,17 +160,28 @@ mod tests {
         let renewal = Renewal { host: "host", name: &CertName::parse("web").unwrap(), at: RenewAt::Usual };
         for (what, spans, live, staged, now, expected) in [
             // Due at the end of the second of three days.
-            ("before the next one", "02:00-05:00", life("01T00:00", 40), "01T00:00", "01T02:00", true),
-            ("after the next one", "02:00-05:00", life("01T00:00", 72), "01T00:00", "01T02:00", false),
-            ("the window after", "02:00-05:00", life("01T00:00", 72), "01T00:00", "02T02:00", true),
-            ("outside", "02:00-05:00", life("01T00:00", 48), "01T00:00", "01T05:00", false),
-            ("renewed in this window", "02:00-05:00", life("01T02:00", 24), "01T02:00", "01T02:01", false),
-            ("renewed just before it", "02:00-05:00", life("01T01:59", 24), "01T01:59", "01T02:01", true),
-            ("once a week", "Mon 02:00-05:00", life("01T00:00", 240), "01T00:00", "01T02:00", true),
-            ("always open", "00:00-24:00", life("01T00:00", 24), "01T00:00", "01T02:00", false),
+            ("before the next one", "02:00-05:00", life("01T00:00", 40), Some("01T00:00"), "01T02:00", true),
+            ("after the next one", "02:00-05:00", life("01T00:00", 72), Some("01T00:00"), "01T02:00", false),
+            ("the window after", "02:00-05:00", life("01T00:00", 72), Some("01T00:00"), "02T02:00", true),
+            ("outside", "02:00-05:00", life("01T00:00", 48), Some("01T00:00"), "01T05:00", false),
+            ("renewed in this window", "02:00-05:00", life("01T02:00", 24), Some("01T02:00"), "01T02:01", false),
+            ("renewed just before it", "02:00-05:00", life("01T01:59", 24), Some("01T01:59"), "01T02:01", true),
+            ("renewed in this window, and dated back", "02:00-05:00", life("01T01:59", 24), Some("01T02:00"), "01T02:01", false),
+            ("begun before it, nobody knows when it was staged", "02:00-05:00", life("01T00:00", 40), None, "01T02:00", true),
+            ("begun in it, nobody knows when it was staged", "02:00-05:00", life("01T02:00", 24), None, "01T02:01", false),
+            ("once a week", "Mon 02:00-05:00", life("01T00:00", 240), Some("01T00:00"), "01T02:00", true),
+            ("always open", "00:00-24:00", life("01T00:00", 24), Some("01T00:00"), "01T02:00", false),
         ] {
-            let found = early(&windows(&[spans]), &renewal, live, Some(at(staged)), at(now));
+            let found = early(&windows(&[spans]), &renewal, live, staged.map(at), at(now));
             assert_eq!(found.is_some(), expected, "{what}: {found:?}");
+        }
+        // To the second: what is due as the next window ends can wait for it.
+        let live = life("01T00:00", 40);
+        let later = at("02T05:00").since(renewal.due_at(live.not_before, live.not_after));
+        for (seconds, expected) in [(later, false), (later - 1, true)] {
+            let live = Life { not_before: live.not_before.plus(seconds), not_after: live.not_after.plus(seconds) };
+            let found = early(&windows(&["02:00-05:00"]), &renewal, live, Some(at("01T00:00")), at("01T04:59"));
+            assert_eq!(found.is_some(), expected, "{seconds}: {found:?}");
         }
     }
 }

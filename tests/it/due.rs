@@ -1,9 +1,13 @@
-//! `renew_at`: when a certificate is due, by itself, its profile or `[defaults]`, and what follows from that.
+//! `renew_at`: when a certificate is due, by itself, its profile or `[defaults]`, and what follows from that; and one that is not valid yet.
 
+use omens::model::anchor::Fingerprint;
 use omens::model::clock::Time;
+use serde_json::Value;
 
 use crate::lab::estate::{Estate, Run};
-use crate::web::issued;
+use crate::lab::hostile::Hostile;
+use crate::lab::pki::Leaf;
+use crate::web::{NAME, issued};
 
 /// The part of its life after which `web` is due.
 fn share(estate: &Estate) -> f64 {
@@ -11,6 +15,41 @@ fn share(estate: &Estate) -> f64 {
     let time = |field: &str| Time::parse(status.cert("web")[field].as_str().unwrap()).unwrap().unix();
     let (from, due, until) = (time("not_before"), time("due_at"), time("expires"));
     (due - from) as f64 / (until - from) as f64
+}
+
+/// Puts another leaf of the same key in the place of the committed one, as if a run had staged it: one that is valid in an hour.
+fn postpone(hostile: &Hostile, estate: &Estate) {
+    let live = estate.state().join("certs/web/gen-1");
+    let read = |file: &str| std::fs::read_to_string(live.join(file)).unwrap();
+    let key = rcgen::KeyPair::from_pem(&read("key.pem")).unwrap();
+    let mut leaf = Leaf::server(NAME, &[NAME], &[[127, 0, 0, 1].into()], time::Duration::DAY);
+    (leaf.not_before, leaf.not_after) = (leaf.not_before + time::Duration::HOUR, leaf.not_after + time::Duration::HOUR);
+    let pem = hostile.leaf(&key, &leaf);
+    std::fs::write(live.join("fullchain.pem"), format!("{pem}{}", read("chain.pem"))).unwrap();
+    std::fs::write(live.join("cert.pem"), pem).unwrap();
+    let mut meta: Value = serde_json::from_str(&read("meta.json")).unwrap();
+    for (file, print) in meta["files"].as_object_mut().unwrap() {
+        *print = serde_json::to_value(Fingerprint::of(read(file).as_bytes())).unwrap();
+    }
+    std::fs::write(live.join("meta.json"), meta.to_string()).unwrap();
+}
+
+#[test]
+fn what_is_committed_and_not_valid_yet_is_said_and_renewed() {
+    let (hostile, estate) = issued();
+    postpone(&hostile, &estate);
+    estate.omens(&["restore"]).expect(0, "web", "restored");
+    let status = estate.omens(&["status"]);
+    assert_eq!((status.code, status.reasons("web"), &status.cert("web")["healthy"]), (1, vec!["not-yet-valid"], &false.into()), "{status}");
+    let text = estate.plain(&["status"]).stdout;
+    assert!(text.contains("not-yet-valid") && text.contains("is this host's clock right?"), "{text}");
+    assert_eq!(estate.omens(&["status", "--due"]).code, 0);
+    let plan = estate.omens(&["plan"]);
+    assert_eq!((&plan.cert("web")["action"], plan.reasons("web")), (&"issue".into(), vec!["not-yet-valid"]), "{plan}");
+    let audit = estate.omens(&["chain-audit"]);
+    assert!(audit.json["findings"].as_array().unwrap().iter().any(|finding| finding["id"] == "validity.not-yet-valid"), "{audit}");
+    estate.renew().expect(0, "web", "renewed");
+    assert_eq!((estate.committed("web"), estate.omens(&["status"]).code), (Some(2), 0));
 }
 
 fn errors(run: &Run) -> Vec<String> {

@@ -1,9 +1,13 @@
 //! What fails is seen in `status`, `plan` and the ledger, for as long as it is so, and costs one certificate alone.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::lab::estate::Cert;
-use crate::lab::hostile::Hostile;
+use crate::lab::hostile::{Hostile, Lie};
 use crate::web::issued;
 
 #[test]
@@ -24,6 +28,34 @@ fn a_failure_before_the_flow_is_in_status_until_a_run_had_no_cause_to_repeat_it(
     estate.renew().expect(0, "web", "not-due");
     let status = estate.omens(&["status"]);
     assert_eq!((status.code, &status.cert("web")["last_error"]), (0, &Value::Null), "{status}");
+}
+
+#[test]
+fn an_error_of_before_is_not_told_as_the_cause_of_what_a_killed_run_left() {
+    let (hostile, mut estate) = issued();
+    hostile.lie(Lie::OtherEku);
+    estate.force().expect(1, "web", "refused");
+    let status = estate.omens(&["status"]);
+    assert_eq!(status.cert("web")["last_error"]["failure"]["stage"], "validate", "{status}");
+    // The next run gets a good one, and dies before anybody reads it. Both are told apart by whole seconds.
+    hostile.lie(Lie::Nothing);
+    std::thread::sleep(Duration::from_millis(1100));
+    let script = estate.dir.join("kill");
+    std::fs::write(&script, "#!/bin/sh\nkill -KILL $PPID\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    estate.certs[0].extra = format!("before = {{ exec = {{ command = [\"{}\"] }} }}\n", script.display());
+    estate.write();
+    let killed = estate.command(&["renew", "web", "--force"]).output().unwrap();
+    assert_eq!(killed.status.signal(), Some(9), "{killed:?}");
+    estate.certs[0].extra.clear();
+    estate.write();
+    let status = estate.omens(&["status"]);
+    let web = status.cert("web");
+    assert_eq!((status.code, &web["debt"]["generation"], &web["last_error"]), (1, &2.into(), &Value::Null), "{status}");
+    let text = estate.plain(&["status"]).stdout;
+    assert!(text.contains("gen-2 was issued but its run did not finish") && !text.contains("validate"), "{text}");
+    estate.renew().expect(0, "web", "settled");
+    assert_eq!(estate.omens(&["status"]).code, 0);
 }
 
 #[test]

@@ -144,6 +144,30 @@ fn another_certificate_than_the_file_holds_and_two_kinds_of_key_in_one_block() {
 }
 
 #[test]
+fn what_is_served_and_not_valid_yet_is_found() {
+    let dir = place::directory("early");
+    let root = Ca::root("Eye of Thundera", CaKeys::Ec);
+    let middle = root.intermediate("Book of Omens", CaKeys::Ec);
+    let (key, mut leaf) = (ec_key(), Leaf::server(NAME, &[NAME], &[[127, 0, 0, 1].into()], time::Duration::DAY));
+    let files = ["root.pem", "web.pem", "web.key"].map(|name| dir.join(name));
+    place::write_secret(&files[0], &root.pem);
+    place::write_secret(&files[2], &key.serialize_pem());
+    for (begins, code) in [(leaf.not_before, 0), (leaf.not_before + time::Duration::HOUR, 1)] {
+        leaf.not_before = begins;
+        place::write_secret(&files[1], &(middle.leaf(&key, &leaf).pem() + &middle.pem));
+        let (nginx, port) = alone(&[(&files[1], &files[2])]);
+        let mut command = std::process::Command::new(crate::lab::estate::omens());
+        command.args(["chain-audit", "--no-config", "--json", "--anchor"]).arg(&files[0]).arg(format!("127.0.0.1:{port}"));
+        let asked = crate::lab::child::run(command, Duration::from_secs(30));
+        let asked: Value = serde_json::from_str(&asked.stdout).unwrap();
+        for document in [asked, of_nginx(&nginx, &files[0]).1] {
+            let early = document["findings"].as_array().unwrap().iter().filter(|finding| finding["id"] == "validity.not-yet-valid").count();
+            assert_eq!((&document["exit"], early), (&code.into(), usize::from(code == 1)), "{document:#}");
+        }
+    }
+}
+
+#[test]
 fn plain_http_and_nobody_where_tls_is_configured() {
     let mut web = Web::serving();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -9,7 +9,7 @@ use omens::model::state::State;
 use omens::plan::budget;
 use omens::plan::choice::{Issue, Plan, Settle, Why};
 use omens::plan::decide::{Decision, Wishes, decide};
-use omens::plan::inventory;
+use omens::plan::inventory::{self, Depth};
 
 use crate::host::{Cert, Host};
 use crate::services::Manner;
@@ -37,7 +37,7 @@ fn indebted() -> (Turn, Host) {
 
 fn decided(host: &Host) -> Decision {
     let certificate: &Certificate = &host.settings.certificates[0];
-    let found = inventory::take(&host.settings, &[certificate]).expect("the trees");
+    let found = inventory::take(&host.settings, &[certificate], Depth::Whole).expect("the trees");
     let tree = found.certificates.into_iter().next().expect("one").tree.expect("its trees");
     decide(&host.settings, certificate, &tree, time_of_day::now(), Wishes::default())
 }
@@ -169,11 +169,19 @@ fn requests_count_for_what_they_asked_for_and_of_whom() {
     host.configure(|text| text.replacen("role = \"web\"\n", &asked, 1));
     let before = subject(&host);
     let same: Change = |text| text.replace("\"b.example.net\", \"a.example.net\"", "\"a.example.net\", \"b.example.net\"");
-    let others: [(&str, Change); 5] = [
+    let others: [(&str, Change); 10] = [
         ("another role", |text| text.replace("role = \"web\"", "role = \"other\"")),
         ("another mount", |text| text.replace("mount = \"pki_int\"", "mount = \"pki_other\"")),
         ("another address", |text| text.replace("https://127.0.0.1:1", "https://127.0.0.1:2")),
         ("another name", |text| text.replace("\"b.example.net\"", "\"c.example.net\"")),
+        ("another first name", |text| {
+            let text = text.replace("common_name = \"web.example.net\"", "common_name = \"a.example.net\"");
+            text.replace("\"a.example.net\"]", "\"web.example.net\"]")
+        }),
+        ("another address of its own", |text| text.replace("192.0.2.1", "192.0.2.2")),
+        ("an e-mail address", |text| text.replace("dns = [", "email = [\"web@example.net\"]\ndns = [")),
+        ("a URI", |text| text.replace("dns = [", "uri = [\"spiffe://example.net/web\"]\ndns = [")),
+        ("the border between mount and role", |text| text.replace("pki_int", "pki_intw").replace("role = \"web\"", "role = \"eb\"")),
         ("a namespace", |text| text.replace("mount = ", "namespace = \"team\"\nmount = ")),
     ];
     let text = std::fs::read_to_string(host.path("omens.toml")).expect("settings");

@@ -20,6 +20,8 @@ mod pki;
 
 mod authority;
 mod debt;
+mod decided;
+mod decisions;
 mod eyes;
 mod host;
 mod installed;

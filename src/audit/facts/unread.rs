@@ -23,6 +23,12 @@ pub fn asked_for(findings: &mut HostFindings, target: Target, location: Location
     findings.add(draft(&UNREADABLE, target, location, error).severity(Severity::High));
 }
 
+/// Says that a directory holds more files than are read.
+pub fn too_many(findings: &mut HostFindings, target: Target, location: Location, expected: String, found: String) {
+    let draft = NewFinding::at(&UNREADABLE, target, location).expected(expected).found(found);
+    findings.add(draft.remedy("write several certificates into one file, each below a [[certificate]] of its own"));
+}
+
 fn draft(lint: &'static Lint, target: Target, location: Location, error: &LookError) -> NewFinding {
     let draft = NewFinding::at(lint, target, location).expected("a file that can be read").found(error.to_string());
     match remedy(error) {

@@ -240,6 +240,11 @@ impl Hostile {
         self.shared.signed.load(Ordering::SeqCst)
     }
 
+    /// Signs a leaf that nobody asked for.
+    pub fn leaf(&self, key: &rcgen::KeyPair, leaf: &Leaf) -> String {
+        self.shared.intermediate.leaf(key, leaf).pem()
+    }
+
     /// A host of this authority with one web certificate, no consumer.
     pub fn estate(&self) -> Estate {
         let address = format!("https://127.0.0.1:{}", self.port);

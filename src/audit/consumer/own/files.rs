@@ -24,7 +24,14 @@ pub(super) fn drop_ins(view: &View, directory: &Path, findings: &mut HostFinding
         }
         Vec::new()
     });
-    names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.')).take(FILES).collect()
+    let mut names: Vec<String> = names.into_iter().filter(|name| name.ends_with(".toml") && !name.starts_with('.')).collect();
+    if let Some(first) = names.get(FILES) {
+        let found = format!("{} files; {first} and those behind it were not read", names.len());
+        let expected = format!("at most {FILES} files of settings in {}", directory.display());
+        unread::too_many(findings, settings(directory), Location::file(directory), expected, found);
+        names.truncate(FILES);
+    }
+    names
 }
 
 /// A file of settings; that it cannot be read is said, as nobody knows what it asks for.

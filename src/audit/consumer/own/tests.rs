@@ -90,6 +90,21 @@ fn settings_that_cannot_be_read_are_said() {
     }
 }
 
+#[test]
+fn that_there_are_more_files_than_are_read_is_said() {
+    let sound = settings(&"0".repeat(64), "");
+    let files: Vec<String> = (0..=1_000).map(|number| format!("/etc/omens/omens.d/{number:04}.toml")).collect();
+    let with = |count: usize| {
+        let drop_ins = files.iter().take(count).map(|file| (file.as_str(), Some("")));
+        look(&std::iter::once((MAIN, Some(sound.as_str()))).chain(drop_ins).collect::<Vec<_>>()).1
+    };
+    assert_eq!(said(&with(1_000)), []);
+    let findings = with(1_001);
+    assert_eq!(said(&findings), [("input.unreadable", "/etc/omens/omens.d")], "{findings:#?}");
+    let texts = (findings[0].expected.as_str(), findings[0].found.as_str());
+    assert_eq!(texts, ("at most 1000 files of settings in /etc/omens/omens.d", "1001 files; 1000.toml and those behind it were not read"));
+}
+
 /// A word that leaves a certificate out of what is judged is said.
 #[test]
 fn no_certificate_drops_out_in_silence() {

@@ -7,8 +7,6 @@ use crate::audit::facts::findings::{HostFindings, NewFinding};
 use crate::model::audit::Location;
 use crate::model::finding::Severity;
 
-const COMMANDS: &[&str] = &["ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost"];
-
 /// Judges a unit.
 pub(super) fn judge(unit: &Unit, findings: &mut HostFindings) {
     if unit.masked {
@@ -20,7 +18,7 @@ pub(super) fn judge(unit: &Unit, findings: &mut HostFindings) {
     if let Some(fatal) = unit.ignored.iter().find(|ignored| ignored.fatal) {
         add(Location::line(&fatal.file, fatal.line), fatal.expected, fatal.found.clone());
     }
-    for setting in COMMANDS.iter().flat_map(|key| unit.all("Service", key)) {
+    for setting in unit.commands() {
         // With a - before it, a command that is none is passed over.
         if let Some((expected, found)) = command(&setting.value).filter(|_| !signs(&setting.value).contains('-')) {
             add(setting.location(), expected, found.to_owned());

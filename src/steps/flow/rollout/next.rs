@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn each_rule_in_its_order() {
-        use Refusal::{None as Calm, Together};
+        use Refusal::{None as Calm, Together, TriedAlone};
         check(&[
             ("nobody", &[], None),
             ("asked", &[(Seen::Asked, true, Calm), (Seen::Asked, false, Calm)], Some(Move::Look(vec![0, 1]))),
@@ -153,6 +153,16 @@ mod tests {
                 Some(Move::Revert(vec![0, 2])),
             ),
             ("not proven, nothing to go back to", &[(Seen::NotProven, false, Calm)], Some(Move::Stay(vec![0]))),
+            (
+                "refused with nothing to go back to, and another one is proven",
+                &[(Seen::Proven, true, Calm), (Seen::Refused, false, Together)],
+                Some(Move::Stay(vec![1])),
+            ),
+            (
+                "not proven with nothing to go back to, and another one is tried alone",
+                &[(Seen::Asked, true, TriedAlone), (Seen::NotProven, false, Calm)],
+                Some(Move::Stay(vec![1])),
+            ),
         ]);
     }
 
@@ -161,6 +171,21 @@ mod tests {
         use Refusal::{None as Calm, Together, TriedAlone};
         check(&[
             ("one that was refused is not tried alone", &[(Seen::Back, true, Together)], Some(Move::EndBack(vec![0]))),
+            (
+                "nor is it beside one that was not",
+                &[(Seen::Committed, true, Calm), (Seen::Back, true, Together)],
+                Some(Move::EndBack(vec![1])),
+            ),
+            (
+                "several are, before the others are looked at",
+                &[(Seen::Asked, true, Calm), (Seen::Back, true, Together), (Seen::Back, true, Together)],
+                Some(Move::TryAlone(1)),
+            ),
+            (
+                "what was accepted without the others is looked at after them",
+                &[(Seen::Asked, false, Together), (Seen::Back, true, Together)],
+                Some(Move::TryAlone(1)),
+            ),
             ("several are", &[(Seen::Back, true, Together), (Seen::Back, true, Together)], Some(Move::TryAlone(0))),
             (
                 "what is tried alone is looked at before the next one",
