@@ -187,6 +187,33 @@ fn what_runs_and_serves_nothing_is_not_down_and_what_was_stopped_is_not_started_
 }
 
 #[test]
+fn what_a_reload_brought_down_gets_its_one_start_and_what_was_stopped_before_is_not_down() {
+    let (turn, host) = due(&[WEB]);
+    host.daemons[0].be(Manner::EndsByTheNew("web".to_owned()));
+    assert_eq!(told(&host.renew())[0], ("web".to_owned(), Outcome::RolledBack, Some(Proof::Served), Some("reload-failed")));
+    let events = host.events.take();
+    let count = |event: &str| events.iter().filter(|seen| *seen == event).count();
+    assert_eq!((count("ask 0"), count("start 0")), (1, 1), "{events:?}");
+    drop((turn, host));
+    let (_turn, host) = due(&[Cert { name: "web", daemons: &[0, 1] }]);
+    *host.daemons[1].restarts.lock().expect("restarts") = true;
+    host.daemons[1].set(ServiceState::Stopped);
+    host.daemons[0].be(Manner::KeepsWhatItHas);
+    assert_eq!(told(&host.renew())[0], ("web".to_owned(), Outcome::RolledBack, Some(Proof::Served), Some("old-leaf")));
+}
+
+#[test]
+fn what_was_given_back_to_a_stopped_service_is_noted_once() {
+    let (_turn, host) = due(&[WEB]);
+    assert_eq!(host.renew().exit, 0);
+    host.daemons[0].set(ServiceState::Stopped);
+    host.power_cut();
+    assert_eq!(told(&host.renew())[0], ("web".to_owned(), Outcome::Settled, Some(Proof::ServiceStopped), None));
+    let lines = host.ledger().len();
+    assert_eq!((told(&host.renew())[0].1, host.ledger().len()), (Outcome::NotDue, lines), "it is stopped still, which is known");
+}
+
+#[test]
 fn only_what_shares_a_service_with_what_goes_back_is_looked_at_again() {
     let certs = [Cert { name: "web", daemons: &[0] }, Cert { name: "api", daemons: &[0, 1] }, Cert { name: "mail", daemons: &[1] }];
     let (_turn, host) = due(&certs);
