@@ -43,6 +43,7 @@ const DOORS: &[&str] = &[
     "io/process.rs",
     "io/process/call.rs",
     "io/read.rs",
+    "io/read/way.rs",
     "io/rotate.rs",
     "io/signal.rs",
     "io/spiffe.rs",

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use super::arguments::{Arguments, Completions};
 use super::exit::{OK, REFUSED};
 use super::session::Session;
-use crate::plan::inventory;
+use crate::plan::inventory::{self, Depth};
 
 /// What the scripts run to know the names.
 const NAMES: &str = "omens completions --names 2>/dev/null";
@@ -35,7 +35,9 @@ fn names(session: &mut Session<'_>) -> u8 {
 
 /// The same of what `forget` takes.
 fn unnamed(session: &mut Session<'_>) -> u8 {
-    let Some(inventory) = session.settings(false).ok().and_then(|settings| inventory::take(&settings, &[]).ok()) else { return REFUSED };
+    let Some(inventory) = session.settings(false).ok().and_then(|settings| inventory::take(&settings, &[], Depth::Changes).ok()) else {
+        return REFUSED;
+    };
     session.output.text(&inventory.left_over().iter().map(|name| format!("{name}\n")).collect::<String>());
     OK
 }

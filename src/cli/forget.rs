@@ -10,7 +10,7 @@ use crate::model::code::Code;
 use crate::model::layout;
 use crate::model::name::CertName;
 use crate::model::report::RunError;
-use crate::plan::inventory;
+use crate::plan::inventory::{self, Depth};
 use crate::plan::rename::Rename;
 use crate::plan::unnamed::Unnamed;
 use crate::steps::{forget, metrics};
@@ -58,7 +58,7 @@ fn may(settings: &Settings, name: &CertName) -> Result<Unnamed, RunError> {
     Unnamed::look(&settings.paths, name).map_err(disk)?.ok_or_else(|| {
         let (state, run) = (settings.paths.state.join(layout::CERTS), &settings.paths.run);
         let text = format!("there is nothing of {name} in {} or {}", state.display(), run.display());
-        let left = inventory::take(settings, &[]).map(|inventory| inventory.left_over().join(", ")).unwrap_or_default();
+        let left = inventory::take(settings, &[], Depth::Changes).map(|inventory| inventory.left_over().join(", ")).unwrap_or_default();
         let hint = if left.is_empty() { "there is nothing to forget here".to_owned() } else { format!("left over here: {left}") };
         refuse(Code::UnknownName, text, hint)
     })

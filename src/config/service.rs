@@ -2,15 +2,18 @@
 //! There is no driver here; they are in `steps::service`.
 
 mod files;
+mod id;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
 pub use self::files::{ANCHORS, Rendered, Rendering};
+pub use self::id::ServiceId;
 use super::endpoint::Endpoint;
 use super::keys::Table;
 use super::shape::Errors;
@@ -55,6 +58,12 @@ pub trait Service: fmt::Debug + Send + Sync {
     /// certificate is not back before it runs.
     fn restarts(&self) -> bool {
         false
+    }
+
+    /// How long after it was asked it may still answer with what it had, while all is well. Nobody looks before: an earlier look shows nothing
+    /// that counts, and costs a handshake. What is seen after that decides, as it does where a driver does not know.
+    fn lingers(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// What of it one certificate alone can be for, in words; no two certificates may name the same.
@@ -117,27 +126,6 @@ pub trait Service: fmt::Debug + Send + Sync {
     /// The main file of its own configuration, where the settings name it.
     fn configuration(&self) -> Option<&Path> {
         None
-    }
-}
-
-/// The identity of a service: the driver's name in the settings, and what tells one of its services from another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceId {
-    driver: &'static str,
-    parts: Vec<Option<PathBuf>>,
-}
-
-impl ServiceId {
-    /// The identity of a service of this driver. `parts` are the values of its settings, always in the same order, `None` for one that is
-    /// not set.
-    pub fn new<P: Into<PathBuf>>(driver: &'static str, parts: impl IntoIterator<Item = Option<P>>) -> Self {
-        Self { driver, parts: parts.into_iter().map(|part| part.map(Into::into)).collect() }
-    }
-
-    /// The driver's name in the settings.
-    #[must_use]
-    pub const fn driver(&self) -> &'static str {
-        self.driver
     }
 }
 

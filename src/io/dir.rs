@@ -8,6 +8,8 @@ mod error;
 mod owner;
 mod room;
 mod same;
+mod stamp;
+mod tick;
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +22,8 @@ use zeroize::Zeroizing;
 pub use buffer::{Buffer, Glance};
 pub use content::Content;
 pub use error::DiskError;
+pub use stamp::Stamp;
+pub use tick::Tick;
 
 /// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
 const OWN_FILE: usize = 4 << 20;

@@ -2,16 +2,17 @@
 //! application data, resume a session or wait beyond its deadline.
 #![expect(clippy::disallowed_methods, reason = "the one place that opens a socket to look at a served certificate")]
 
+mod overheard;
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ProtocolVersion;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -22,6 +23,7 @@ use crate::model::clock::{Clock, Time};
 use crate::model::key::KeyAlgorithm;
 use crate::model::starttls::StartTls;
 use crate::model::text;
+pub(in crate::io) use overheard::{FirstBytes, Overheard};
 
 /// Longest text of a peer or of the system that is kept.
 const WORDS: usize = 160;
@@ -240,61 +242,6 @@ fn refused(target: &Target, why: &io::Error, plain_http: bool) -> NotSeen {
         plain_http,
         no_tls: false,
         text: format!("{address}: handshake failed: {}", text::one_line(&why, WORDS)),
-    }
-}
-
-/// The first bytes a peer sent, by which plain HTTP is told from broken TLS.
-#[derive(Clone, Debug, Default)]
-pub(in crate::io) struct FirstBytes(Arc<Mutex<Vec<u8>>>);
-
-impl FirstBytes {
-    const HTTP: &'static [u8] = b"HTTP/";
-
-    fn note(&self, bytes: &[u8]) {
-        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = Self::HTTP.len().saturating_sub(first.len());
-        first.extend(bytes.iter().take(missing));
-    }
-
-    pub(in crate::io) fn is_http(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_slice() == Self::HTTP
-    }
-}
-
-/// A connection whose first bytes are noted.
-#[derive(Debug)]
-pub(in crate::io) struct Overheard {
-    stream: TcpStream,
-    first: FirstBytes,
-}
-
-impl Overheard {
-    /// Notes what comes over this connection.
-    pub(in crate::io) const fn new(stream: TcpStream, first: FirstBytes) -> Self {
-        Self { stream, first }
-    }
-}
-
-impl AsyncRead for Overheard {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.first.note(buffer.filled().get(before..).unwrap_or_default());
-        poll
-    }
-}
-
-impl AsyncWrite for Overheard {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

@@ -4,28 +4,24 @@
 #![expect(clippy::disallowed_methods, reason = "the door for reading files")]
 
 mod error;
+mod way;
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{Read as _, Seek as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::model::secret::{SecretSource, Token};
 pub use error::ReadError;
+use way::{GROUP_WRITE, refuse_foreign, refuse_writable, walk};
 
 /// The largest settings, profile, PEM or secret file that is read.
 pub const LIMIT: u64 = 1024 * 1024;
 
-/// As many symbolic links as the kernel follows (path_resolution(7)).
-const MAX_LINKS: usize = 40;
-
 const OTHERS_ANY: u32 = 0o007;
-const GROUP_WRITE: u32 = 0o020;
-const OTHERS_WRITE: u32 = 0o002;
-const STICKY: u32 = 0o1000;
 const ANY_EXECUTE: u32 = 0o111;
 
 /// The content of a regular file of at most `limit` bytes, whoever owns it.
@@ -212,62 +208,6 @@ fn read(file: File, meta: &Metadata, path: &Path, limit: u64, bytes: &mut Vec<u8
         return Err(ReadError::TooLarge { path: path.to_path_buf(), limit });
     }
     Ok(())
-}
-
-/// Resolves a path as the kernel does, one component after the other, and refuses a directory on the way that others own or can write to.
-fn walk(path: &Path) -> Result<PathBuf, ReadError> {
-    let absolute = std::path::absolute(path).map_err(|e| ReadError::io("find", path, e))?;
-    let mut rest: Vec<PathBuf> = absolute.components().rev().map(|c| PathBuf::from(c.as_os_str())).collect();
-    let mut at = PathBuf::from("/");
-    let mut links = 0;
-    while let Some(next) = rest.pop() {
-        match next.components().next() {
-            Some(Component::RootDir) => at = PathBuf::from("/"),
-            Some(Component::ParentDir) => drop(at.pop()),
-            Some(Component::Normal(name)) => {
-                let meta = fs::symlink_metadata(&at).map_err(|e| ReadError::io("look at", path, e))?;
-                refuse_open_directory(&at, &meta)?;
-                let here = at.join(name);
-                let meta = fs::symlink_metadata(&here).map_err(|e| ReadError::io("look at", path, e))?;
-                if !meta.is_symlink() {
-                    at = here;
-                    continue;
-                }
-                links += 1;
-                if links > MAX_LINKS {
-                    return Err(ReadError::io("open", path, rustix::io::Errno::LOOP.into()));
-                }
-                let target = fs::read_link(&here).map_err(|e| ReadError::io("follow", path, e))?;
-                rest.extend(target.components().rev().map(|c| PathBuf::from(c.as_os_str())));
-            }
-            Some(Component::CurDir | Component::Prefix(_)) | None => {}
-        }
-    }
-    Ok(at)
-}
-
-/// Who owns a directory can put another file into the place of one in it, and so can whoever may write to it; of a sticky one only its owner.
-fn refuse_open_directory(path: &Path, meta: &Metadata) -> Result<(), ReadError> {
-    refuse_foreign(path, meta)?;
-    if meta.mode() & STICKY != 0 { Ok(()) } else { refuse_writable(path, meta) }
-}
-
-/// Who owns a file can write it whatever its mode says: that is root or the caller.
-fn refuse_foreign(path: &Path, meta: &Metadata) -> Result<(), ReadError> {
-    let caller = rustix::process::geteuid().as_raw();
-    if meta.uid() == 0 || meta.uid() == caller {
-        return Ok(());
-    }
-    let why = format!("belongs to user {}, expected root or user {caller}", meta.uid());
-    Err(ReadError::Unsafe { path: path.to_path_buf(), why, remedy: format!("chown {caller} {}", path.display()) })
-}
-
-fn refuse_writable(path: &Path, meta: &Metadata) -> Result<(), ReadError> {
-    if meta.mode() & (GROUP_WRITE | OTHERS_WRITE) == 0 {
-        return Ok(());
-    }
-    let why = format!("has mode {:04o}, expected that neither group nor others may write to it", meta.mode() & 0o7777);
-    Err(ReadError::Unsafe { path: path.to_path_buf(), why, remedy: format!("chmod go-w {}", path.display()) })
 }
 
 fn kind(meta: &Metadata) -> &'static str {

@@ -2,6 +2,8 @@
 //! It never follows a link, never rewrites a file in place and never removes what it was not asked to.
 #![expect(clippy::disallowed_methods, reason = "this is the door through which files are changed")]
 
+mod append;
+mod document;
 mod mode;
 mod wipe;
 
@@ -13,6 +15,8 @@ use rustix::io::Errno;
 
 use super::dir::{Dir, DiskError, Kind};
 use crate::model::anchor::hex;
+pub use append::append;
+pub use document::{compact, json, not_json};
 use mode::give;
 pub use mode::set_mode;
 pub use wipe::wipe;
@@ -85,6 +89,14 @@ pub fn write_new(dir: &Dir, name: &str, bytes: &[u8], mode: u32, owner: Ownershi
     create(dir, name, bytes, mode, owner, |fd| rustix::fs::fsync(fd))
 }
 
+/// The same, unflushed: for what nobody asks for any more after a power cut.
+///
+/// # Errors
+/// As [`write_new`].
+pub fn write_passing(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
+    create(dir, name, bytes, mode, Ownership::default(), |_| Ok(()))
+}
+
 type Flush = fn(&OwnedFd) -> Result<(), Errno>;
 
 fn create(dir: &Dir, name: &str, bytes: &[u8], mode: u32, owner: Ownership, flush: Flush) -> Result<(), DiskError> {
@@ -128,20 +140,6 @@ fn temporary(name: &str) -> Result<String, Errno> {
     Ok(format!(".{name}.{}", random_digits()?))
 }
 
-/// What is to be written to `name`: a document of ours as JSON. There is nothing to fall back to.
-///
-/// # Errors
-/// When it cannot be said in JSON.
-pub fn json(dir: &Dir, name: &str, document: &impl serde::Serialize) -> Result<Vec<u8>, DiskError> {
-    serde_json::to_vec_pretty(document).map_err(|_| not_json(dir, name))
-}
-
-/// A document that cannot be said in JSON.
-#[must_use]
-pub fn not_json(dir: &Dir, name: &str) -> DiskError {
-    DiskError::new("write as JSON", dir.join(name), Errno::INVAL)
-}
-
 /// Replaces a small file in one step and flushes file and directory. A link at its place is refused, not replaced.
 ///
 /// # Errors
@@ -162,6 +160,19 @@ pub fn replace_unflushed(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Resu
     let temporary = temporary(name).map_err(fail)?;
     create(dir, &temporary, bytes, mode, Ownership::default(), |file| rustix::fs::fdatasync(file))?;
     rename(dir, &temporary, name)
+}
+
+/// [`replace_file`] without any flush, for what is as good as absent where it is damaged: after a power cut anything may be there.
+///
+/// # Errors
+/// When any step fails; the old content stays then.
+pub fn replace_unkept(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
+    refuse_link(dir, name)?;
+    let temporary = temporary(name).map_err(|errno| DiskError::new("name a temporary file for", dir.join(name), errno))?;
+    create(dir, &temporary, bytes, mode, Ownership::default(), |_| Ok(()))?;
+    rename(dir, &temporary, name).inspect_err(|_| {
+        rustix::fs::unlinkat(dir, temporary.as_str(), AtFlags::empty()).ok();
+    })
 }
 
 /// [`replace_file`] for a consumer's own directory: a link at its place is replaced, never followed
@@ -265,31 +276,6 @@ fn unlink(dir: &Dir, name: &str, flags: AtFlags) -> Result<(), DiskError> {
 pub fn refuse_link(dir: &Dir, name: &str) -> Result<(), DiskError> {
     if dir.kind(name)? == Some(Kind::Link) {
         return Err(DiskError::new("use", dir.join(name), Errno::LOOP));
-    }
-    Ok(())
-}
-
-/// Appends lines to a file, each with its newline, in one write. A torn last line of a killed run is ended first
-/// ([Ledger](crate::steps::swap#ledger)).
-///
-/// # Errors
-/// When the file cannot be opened, written or flushed.
-pub fn append(dir: &Dir, name: &str, lines: &str, flush: bool) -> Result<(), DiskError> {
-    let fail = |errno| DiskError::new("append to", dir.join(name), errno);
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let fd = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600)).map_err(fail)?;
-    let size = u64::try_from(rustix::fs::fstat(&fd).map_err(fail)?.st_size).unwrap_or(0);
-    if size == 0 {
-        sync(dir)?;
-    }
-    let mut last = [b'\n'];
-    if let Some(end) = size.checked_sub(1) {
-        rustix::io::pread(&fd, &mut last, end).map_err(fail)?;
-    }
-    let torn = if last == [b'\n'] { "" } else { "\n" };
-    write_all(&fd, format!("{torn}{lines}").as_bytes()).map_err(fail)?;
-    if flush {
-        rustix::fs::fsync(&fd).map_err(fail)?;
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ pub const NOTIFIED: &str = "notified.json";
 pub const SETTINGS: &str = "settings.json";
 /// How long logins last that were used, where that is known.
 pub const LOGINS: &str = "logins.json";
+/// What was found intact, and what the kernel noted of its files then.
+pub const SEEN: &str = "seen.json";
 /// In the run directory: the certificates that the run which holds the lock is about to have signed.
 pub const WORKING: &str = ".working.json";
 /// The lock; its time is that of the last run.
@@ -101,7 +103,7 @@ pub fn earlier_name(name: &CertName) -> String {
 #[must_use]
 pub fn is_half_made(name: &str) -> bool {
     let of = |file: &&str| name.strip_prefix('.').and_then(|rest| rest.strip_prefix(*file)).is_some_and(|rest| rest.starts_with('.'));
-    [ANCHOR, SETTINGS, LOGINS].iter().any(of)
+    [ANCHOR, SETTINGS, LOGINS, SEEN].iter().any(of)
 }
 
 /// What the data file of a plugin of SPIRE's is called, in a generation and beside it.

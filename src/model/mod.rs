@@ -27,6 +27,7 @@ pub mod schedule;
 pub mod resident;
 pub mod sealed;
 pub mod secret;
+pub mod seen;
 pub mod span;
 pub mod starttls;
 pub mod state;

@@ -79,8 +79,8 @@ impl<'a> Wanted<'a> {
         if let Some(container) = install.containers().find(|container| container.part == part) {
             return Some(Self { part, inside: Inside::Contents { container, kept, key: kept.plain_key()? } });
         }
-        let files = kept.published_files(&Material::Pem(Zeroizing::new(kept.plain_key().unwrap_or_default().to_vec())));
-        files.into_iter().find(|(file, _)| *file == name).and_then(|(_, found)| bytes(found))
+        let files = kept.published_files(&Material::Pem(Zeroizing::new(kept.plain_key().unwrap_or_default().to_vec())))?;
+        files.into_iter().find(|file| file.name == name).and_then(|found| bytes(found.bytes))
     }
 
     /// Whether a file holds it, whatever its mode.

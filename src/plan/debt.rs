@@ -104,7 +104,7 @@ pub fn debt_of(tree: &Tree) -> Option<Debt> {
     Some(Debt {
         generation: kept.generation,
         sha256: kept.facts.as_ref().map(|facts| facts.sha256.clone()),
-        since: noted.map(|debt| debt.since).or_else(|| kept.meta.as_ref().map(|meta| meta.staged)),
+        since: noted.map(|debt| debt.since).or_else(|| kept.staged()),
         stage: noted.map(|debt| debt.failure.stage),
         code: noted.map(|debt| debt.failure.code),
         attempts: noted.map_or(0, |debt| debt.attempts),

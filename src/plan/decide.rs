@@ -169,7 +169,7 @@ impl Judged<'_> {
                 reasons.push(Reason::new(ReasonCode::Revoked, format!("the CA has revoked {}", facts.serial)));
             }
             let renewal = Renewal::of(self.settings, self.certificate);
-            let staged = live.meta.as_ref().map(|meta| meta.staged);
+            let staged = live.staged();
             let early = || self.windows().and_then(|windows| window::early(windows, &renewal, Life::of(facts), staged, self.now));
             reasons.extend(time_reason(&renewal, facts, self.now).or_else(early));
             let due = renewal.due_at(facts.not_before, facts.not_after);
@@ -227,7 +227,7 @@ impl Judged<'_> {
 }
 
 fn settings_changed(settings: &Settings, certificate: &Certificate, live: &Kept, facts: &Facts) -> Option<String> {
-    let checked_against = live.meta.as_ref().map(|meta| &meta.anchor_sha256);
+    let checked_against = live.checked_against();
     if checked_against.is_some_and(|root| settings.anchors().iter().all(|anchor| anchor.sha256 != *root)) {
         return Some(
             "the root that this certificate was checked against is pinned no more: neither trust.anchor nor in trust.also".to_owned(),

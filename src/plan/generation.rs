@@ -1,6 +1,7 @@
 //! One generation as it lies in the state directory, and whether what consumers read equals it. Only reads.
 
 pub mod container;
+mod files;
 mod leaf;
 mod published;
 mod rest;
@@ -14,15 +15,15 @@ use crate::io::dir::{Content, Dir, DiskError, Kind};
 use crate::judge::cert::Facts;
 use crate::judge::lint::Findings;
 use crate::judge::{pair, pem};
-use crate::model::anchor::Fingerprint;
 use crate::model::canonical::Format as _;
 use crate::model::key::Keep;
 use crate::model::layout;
 use crate::model::meta::Meta;
 use crate::model::name::{CertName, Generation};
-use crate::model::resident::ResidentKeyFile;
 use crate::model::sealed::SealedKeyFile;
-use crate::model::secret::{Material, PlainKey};
+use crate::model::secret::PlainKey;
+pub(crate) use files::PublishedFile;
+use files::{Files, Whole};
 pub use leaf::leaf;
 use leaf::leaf_of;
 pub(super) use published::difference;
@@ -55,7 +56,8 @@ pub struct Kept {
     pub facts: Option<Facts>,
     /// Whether it can be used.
     pub condition: Condition,
-    /// What was noted when it was staged.
+    /// What was noted when it was staged, where it was read as a whole; what is asked of it otherwise, [`Kept::staged`] and
+    /// [`Kept::checked_against`] say.
     pub meta: Option<Meta>,
     /// Why others than its owner may read its key where that rests, in words.
     pub loose: Option<String>,
@@ -68,14 +70,6 @@ impl std::fmt::Debug for Kept {
     }
 }
 
-#[derive(Default)]
-struct Files {
-    cert: Vec<u8>,
-    chain: Vec<u8>,
-    fullchain: Vec<u8>,
-    key: Zeroizing<Vec<u8>>,
-}
-
 impl Kept {
     /// Reads `gen-N` below `certs/NAME`.
     ///
@@ -84,7 +78,7 @@ impl Kept {
     pub fn read(certificate: &Dir, generation: Generation) -> Result<Self, DiskError> {
         let Some(dir) = certificate.child(&generation.to_string())? else {
             let gone = Condition::Unreadable(format!("{} is gone", certificate.join(&generation.to_string()).display()));
-            return Ok(Self::unusable(generation, gone, None));
+            return Ok(Self::unusable(generation, gone, Whole::default(), None));
         };
         let meta = public(&dir, layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
         let (mut keep, mut key) = (Keep::File, None);
@@ -100,10 +94,9 @@ impl Kept {
         let (Some(cert), Some(fullchain), Some(key), true) = (cert, fullchain, key, has_chain) else {
             let text = format!("a file of {} is missing or is no regular file", dir.path().display());
             // Its consumers go on trusting its intermediates.
-            let files = Files { chain, ..Files::default() };
-            return Ok(Self { files, ..Self::unusable(generation, Condition::Unreadable(text), meta) });
+            return Ok(Self::unusable(generation, Condition::Unreadable(text), Whole { chain, ..Whole::default() }, meta));
         };
-        let files = Files { cert, chain, fullchain, key: key.bytes };
+        let files = Whole { cert, chain, fullchain, key: key.bytes };
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
         let sealed_as = sealed.as_ref().and_then(|sealed| earlier_name(certificate, &sealed.name));
         let name = sealed_as.as_ref().map_or_else(|| name_of(certificate), CertName::as_str);
@@ -113,10 +106,11 @@ impl Kept {
             Some(Err(why)) => Condition::Unreadable(format!("{}: {why}", dir.join(layout::CERT).display())),
             Some(Ok(facts)) => files.condition(meta.as_ref(), name, generation, keep, &facts.spki),
         };
-        Ok(Self { generation, keep, sealed_as, sealed, facts: facts.and_then(Result::ok), condition, meta, loose, files })
+        let (facts, files) = (facts.and_then(Result::ok), Files::Whole(Box::new(files)));
+        Ok(Self { generation, keep, sealed_as, sealed, facts, condition, meta, loose, files })
     }
 
-    fn unusable(generation: Generation, condition: Condition, meta: Option<Meta>) -> Self {
+    fn unusable(generation: Generation, condition: Condition, files: Whole, meta: Option<Meta>) -> Self {
         Self {
             generation,
             keep: Keep::File,
@@ -126,53 +120,8 @@ impl Kept {
             condition,
             meta,
             loose: None,
-            files: Files::default(),
+            files: Files::Whole(Box::new(files)),
         }
-    }
-
-    /// The leaf's PEM.
-    #[must_use]
-    pub fn cert_pem(&self) -> String {
-        String::from_utf8_lossy(&self.files.cert).into_owned()
-    }
-
-    /// The intermediates' PEM.
-    #[must_use]
-    pub fn chain_pem(&self) -> Cow<'_, str> {
-        text_of(&self.files.chain)
-    }
-
-    /// The private key as it rests: `key.pem`, or `key.sealed`.
-    pub(crate) fn key_at_rest(&self) -> &[u8] {
-        &self.files.key
-    }
-
-    /// What a key that stays in its TPM is bound to there.
-    pub(crate) fn resident_pcrs(&self) -> Option<Vec<u32>> {
-        let file = self.files.resident().ok().filter(|_| self.keep == Keep::Resident)?;
-        Some(file.pcrs.list.numbers().to_vec())
-    }
-
-    /// The private key's PEM, where it needs nobody to open it.
-    pub(crate) fn plain_key(&self) -> Option<&[u8]> {
-        self.keep.rests_in_clear().then_some(self.files.key.as_slice())
-    }
-
-    /// The files consumers get, with their names, except those that drivers render. Only a key that is given away itself is in a file together
-    /// with its certificate.
-    pub(crate) fn published_files(&self, material: &Material) -> Vec<(&'static str, Zeroizing<Vec<u8>>)> {
-        let mut files: Vec<(&'static str, Zeroizing<Vec<u8>>)> =
-            self.files.public().map(|(name, bytes)| (name, bytes.to_vec().into())).into();
-        if let Some(pem) = material.pem() {
-            files.push((layout::KEY, Zeroizing::new(pem.to_vec())));
-        }
-        if let Material::Pem(pem) = material {
-            let mut combined = Zeroizing::new(Vec::with_capacity(self.files.fullchain.len() + pem.len()));
-            combined.extend_from_slice(&self.files.fullchain);
-            combined.extend_from_slice(pem);
-            files.push((layout::COMBINED, combined));
-        }
-        files
     }
 }
 
@@ -211,55 +160,6 @@ fn name_of(certificate: &Dir) -> &str {
 fn earlier_name(certificate: &Dir, made: &str) -> Option<CertName> {
     let earlier = CertName::parse(made).ok().filter(|made| made.as_str() != name_of(certificate))?;
     matches!(certificate.kind(&layout::earlier_name(&earlier)), Ok(Some(Kind::File))).then_some(earlier)
-}
-
-impl Files {
-    fn public(&self) -> [(&'static str, &[u8]); 3] {
-        [(layout::CERT, self.cert.as_slice()), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain)]
-    }
-
-    fn condition(&self, meta: Option<&Meta>, name: &str, generation: Generation, keep: Keep, spki: &[u8]) -> Condition {
-        let changed = match meta {
-            None => Some(format!("{} is missing or not readable", layout::META)),
-            Some(meta) if meta.v != 1 || meta.generation != generation => Some(format!("{} is of another generation", layout::META)),
-            Some(meta) => self.difference(meta, keep),
-        };
-        // Equal hashes mean the pair that was checked when it was staged; the key is looked at only where something differs.
-        let Some(changed) = changed else { return Condition::Intact };
-        let belongs = match keep {
-            Keep::File => self.plain_belongs(spki),
-            Keep::Sealed => self.sealed_belongs(name, generation, spki),
-            Keep::Resident => self.resident().map(|key| key.spki_sha256.is_of(spki)),
-        };
-        match belongs {
-            Err(why) => Condition::Unreadable(format!("{} of {generation}: {why}", keep.file())),
-            Ok(false) => Condition::KeyMismatch,
-            Ok(true) => Condition::Changed(changed),
-        }
-    }
-
-    fn resident(&self) -> Result<ResidentKeyFile, String> {
-        ResidentKeyFile::parse(&self.key).map_err(|why| why.to_string())
-    }
-
-    fn plain_belongs(&self, spki: &[u8]) -> Result<bool, String> {
-        key_of_pem(&self.key).map(|key| key.spki() == spki)
-    }
-
-    /// By what its header says; whether that is true only the TPM can tell.
-    fn sealed_belongs(&self, name: &str, generation: Generation, spki: &[u8]) -> Result<bool, String> {
-        let sealed = SealedKeyFile::parse(&self.key).map_err(|why| why.to_string())?;
-        if sealed.name != name || sealed.generation != generation {
-            return Err(format!("it is that of {} {}", sealed.name, sealed.generation));
-        }
-        Ok(sealed.spki_sha256 == Fingerprint::of(spki))
-    }
-
-    fn difference(&self, meta: &Meta, keep: Keep) -> Option<String> {
-        let all = self.public().into_iter().chain([(keep.file(), self.key.as_slice())]);
-        let differs = |(name, bytes): &(&str, &[u8])| meta.files.get(*name).is_none_or(|noted| !noted.is_of(bytes));
-        all.into_iter().find(differs).map(|(name, _)| format!("{name} is not the one that was staged"))
-    }
 }
 
 /// The certificates of one of our own PEM files.
@@ -301,6 +201,6 @@ pub const fn key_mode(gid: Option<u32>) -> u32 {
 impl Kept {
     /// A generation without files, for tables of tests.
     pub(crate) fn for_tests(generation: Generation, keep: Keep, condition: Condition) -> Self {
-        Self { keep, ..Self::unusable(generation, condition, None) }
+        Self { keep, ..Self::unusable(generation, condition, Whole::default(), None) }
     }
 }

@@ -5,6 +5,7 @@ mod consumers;
 mod each;
 mod host;
 mod listing;
+mod seen;
 mod state_file;
 
 use std::path::Path;
@@ -33,6 +34,7 @@ pub use host::Host;
 use host::Places;
 pub(super) use host::unnamed;
 use listing::Listing;
+pub use seen::{Depth, note};
 pub use state_file::StateFile;
 
 /// Both trees, as far as the settings name them.
@@ -82,6 +84,12 @@ impl Tree {
 }
 
 impl Tree {
+    /// Whether everything in it was read, as whoever is to act on it needs it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.live.iter().chain(&self.debt).all(Kept::is_whole)
+    }
+
     /// What is known of the committed key not signing any more: a run that learnt it has noted it, so that nobody has to ask the TPM.
     #[must_use]
     pub fn refused_key(&self) -> Option<&KeyRefused> {
@@ -138,13 +146,13 @@ pub struct Published {
     pub facts: Option<Facts>,
 }
 
-/// Reads everything about these certificates.
+/// Reads about these certificates what this depth asks for.
 ///
 /// # Errors
 /// When the state directory itself cannot be read.
-pub fn take(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
+pub fn take(settings: &Settings, wanted: &[&Certificate], depth: Depth) -> Result<Inventory, DiskError> {
     let observed = |certificate: &Certificate, tree| Observed { name: certificate.name().clone(), tree };
-    let (Host { last_run, unnamed, still_published, sealing, trust, .. }, certificates) = each(settings, wanted, observed)?;
+    let (Host { last_run, unnamed, still_published, sealing, trust, .. }, certificates) = each(settings, wanted, depth, observed)?;
     Ok(Inventory { certificates, last_run, unnamed, still_published, sealing, trust })
 }
 
@@ -188,7 +196,7 @@ fn look_at(
     keys: &SealingKeys,
     buffer: &mut Buffer,
 ) -> Result<Tree, DiskError> {
-    let outlet = |live: &Kept| Outlet::of_settings(settings, certificate, live, roots.trust.cloned());
+    let outlet = |live: &Kept| Outlet::of_settings(settings, certificate, live.generation, roots.trust.cloned());
     let name = certificate.name();
     Subject {
         name,

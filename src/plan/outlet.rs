@@ -12,7 +12,7 @@ use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::layout;
 use crate::model::meta::{Copies, Meta, NotedContainer};
-use crate::model::name::CertName;
+use crate::model::name::{CertName, Generation};
 
 /// How a generation reaches its consumers.
 #[derive(Clone, Debug)]
@@ -38,9 +38,9 @@ impl Outlet {
 
     /// As the settings say.
     #[must_use]
-    pub fn of_settings(settings: &Settings, certificate: &Certificate, kept: &Kept, trust: Option<Arc<TrustFiles>>) -> Self {
+    pub fn of_settings(settings: &Settings, certificate: &Certificate, generation: Generation, trust: Option<Arc<TrustFiles>>) -> Self {
         let copies = certificate.install.iter().filter(|install| install.kind == InstallKind::Copy).cloned().collect();
-        let rendered = settings.rendered(certificate, kept.generation);
+        let rendered = settings.rendered(certificate, generation);
         Self { owner: certificate.owner, rendered, containers: containers(certificate), copies, trust }
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::budget;
 use super::debt::{debt_of, proof_of_live};
+use super::generation::Kept;
 use super::health::{self, Moment};
 use super::inventory::{StateFile, Tree};
 use super::links;
@@ -119,7 +120,7 @@ pub(super) fn standing(host: &OfHost<'_>, certificate: &Certificate, mut tree: T
     let facts = leaf_found(&tree);
     let counted = budget::counted(&tree.state, &budget::subject(settings, certificate));
     let (attempts, budget_remaining) = (counted.len(), budget::left_of_burst(counted));
-    let keep = tree.live.as_ref().filter(|live| !live.key_at_rest().is_empty()).map_or(certificate.keep, |live| live.keep);
+    let keep = tree.live.as_ref().filter(|live| live.has_key()).map_or(certificate.keep, |live| live.keep);
     let pcrs = if keep.needs_tpm() { pcrs_of(settings, &tree, sealing) } else { Vec::new() };
     Standing {
         healthy: health::is_healthy(&tree, &moment),
@@ -174,7 +175,7 @@ fn last_outcome(tree: &Tree, moment: &Moment) -> Outcome {
         };
     }
     let is_of_last_run = |time: Time| moment.last_run.is_some_and(|run| time >= run);
-    let staged = tree.live.as_ref().and_then(|live| live.meta.as_ref()).map(|meta| meta.staged);
+    let staged = tree.live.as_ref().and_then(Kept::staged);
     match (last_success(tree).is_some_and(is_of_last_run), staged.is_some_and(is_of_last_run)) {
         (true, true) => Outcome::Renewed,
         (true, false) => Outcome::Settled,

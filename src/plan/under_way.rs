@@ -1,7 +1,7 @@
 //! A certificate that another process works on at this moment: how far that has come, and what the certificate was before it began. Only
 //! reads, also the lock.
 
-use super::inventory::{self, Inventory, Tree};
+use super::inventory::{self, Depth, Inventory, Tree};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Dir, DiskError};
 use crate::io::lock;
@@ -42,7 +42,7 @@ pub fn reached(tree: &Tree) -> Reached {
 pub fn look(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
     /// A run may end, and the next begin, between two looks; nobody is that unlucky so often.
     const LOOKS: usize = 3;
-    let mut inventory = inventory::take(settings, wanted)?;
+    let mut inventory = inventory::take(settings, wanted, Depth::Changes)?;
     for _ in 0..LOOKS {
         let (begun, working) = (begun(&inventory), working(settings, &inventory));
         if begun.is_empty() && working.is_none() {
@@ -62,7 +62,7 @@ pub fn look(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, D
             break;
         }
         // It may have ended since: then a second look finds what it left. What is still noted was interrupted.
-        let again = inventory::take(settings, wanted)?;
+        let again = inventory::take(settings, wanted, Depth::Changes)?;
         let is_same = self::begun(&again) == begun;
         inventory = again;
         if is_same {

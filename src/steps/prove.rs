@@ -142,7 +142,7 @@ pub async fn prove(
 
 /// The most that was seen at endpoints, by programs and by drivers.
 async fn seen_in_use(prover: &dyn Prover, claim: &Claim<'_>, deployment: &Deployment<'_>) -> Result<Shown, Failure> {
-    let at_endpoints = at_endpoints(prover, claim, deployment.some_stopped).await?;
+    let at_endpoints = at_endpoints(prover, claim, deployment).await?;
     let by_programs = check::all(claim, deployment).await?;
     let own = by_drivers(deployment).await?;
     if let Some(issuer) = claim.login {
@@ -152,10 +152,16 @@ async fn seen_in_use(prover: &dyn Prover, claim: &Claim<'_>, deployment: &Deploy
     Ok(Shown { seen: own.seen.max(by_programs).max(at_endpoints), ..own })
 }
 
-async fn at_endpoints(prover: &dyn Prover, claim: &Claim<'_>, some_stopped: bool) -> Result<Seen, Failure> {
+async fn at_endpoints(prover: &dyn Prover, claim: &Claim<'_>, deployment: &Deployment<'_>) -> Result<Seen, Failure> {
+    let Deployment { linger_until, some_stopped, .. } = *deployment;
     let mut seen = Seen::Nothing;
     for endpoint in &claim.certificate.verify {
-        let deadline = if some_stopped { endpoint.deadline.min(STOPPED) } else { endpoint.deadline };
+        let limit = if some_stopped { endpoint.deadline.min(STOPPED) } else { endpoint.deadline };
+        let early = linger_until.saturating_duration_since(claim.clock.instant()).min(limit);
+        if !early.is_zero() {
+            tokio::time::sleep(early).await;
+        }
+        let deadline = limit.saturating_sub(early);
         match prover.until_steady(Look { endpoint, claim, deadline }).await {
             Err(why) if some_stopped && why.code == Code::Unreachable => {}
             Err(why) => return Err(why),

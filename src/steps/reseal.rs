@@ -8,7 +8,7 @@ use super::commit::{Committed, commit_resealed};
 use super::flow::faulty;
 use super::flow::{End, Journal, collect_sealing_keys, describe_leaf};
 use super::keep::keep;
-use super::key::{Key, KeyStore as _, SealedStore};
+use super::key::{Key, KeyStore as _, SealedStore, at_rest};
 use super::run::{Begun, Command, Run};
 use super::swap::{Place, Published, Staged, Trees, demand_memory, disk_failure};
 use super::validate::{Against, Unvalidated, Validated, validate};
@@ -173,7 +173,7 @@ impl Sealing<'_> {
         let validated = validate(unvalidated, &Against::new(self.trees.settings(), certificate), now)
             .map_err(|(_, why)| why.failure.hint(format!("`omens renew {name}` makes a new key and certificate")))?;
         demand_memory(&place.run().map_err(|why| disk_failure(Stage::Publish, &why))?)?;
-        let staged = live.meta.as_ref().map_or(now, |meta| meta.staged);
+        let staged = live.staged().unwrap_or(now);
         Ok(Ready { place, key, validated, staged })
     }
 
@@ -204,7 +204,8 @@ impl Sealing<'_> {
 
 /// The private key: as it rests if that opens, and else as consumers have it.
 fn private_key(store: &SealedStore, place: &Place, certificate: &Certificate, live: &Kept) -> Result<Material, Failure> {
-    let why = match store.open(certificate.name(), live.generation, live.key_at_rest()) {
+    let opened = at_rest(certificate.name(), live).and_then(|rests| store.open(certificate.name(), live.generation, rests));
+    let why = match opened {
         Ok(key) => return key.material(),
         Err(why) => why,
     };

@@ -243,7 +243,7 @@ fn back(settings: &Settings, certificate: &Certificate, ground: &Ground<'_>, tre
         }
         Ok(text) => report.reasons.extend(text.map(|text| Reason::new(ReasonCode::Unpublished, text))),
     }
-    let outlet = || Outlet::of_settings(settings, certificate, kept, Some(ground.trust.clone()));
+    let outlet = || Outlet::of_settings(settings, certificate, kept.generation, Some(ground.trust.clone()));
     let published = demand_publishable(settings, certificate, kept, now)
         .and_then(|_| ground.publish(name, tree.rename.name_on_disk(name), kept, outlet()));
     match published {

@@ -18,7 +18,7 @@ use crate::model::name::CertName;
 use crate::model::report::{CertReport, Report};
 use crate::plan::decide;
 use crate::plan::generation::Kept;
-use crate::plan::inventory::{self, Tree};
+use crate::plan::inventory::{self, Depth, Tree};
 
 /// Rolls one certificate back.
 #[must_use]
@@ -81,5 +81,5 @@ fn revoked(settings: &Settings, tree: &Tree, decision: &decide::Decision) -> Opt
 
 fn tree_of(settings: &Settings, certificate: &Certificate) -> Result<Tree, DiskError> {
     let none = || DiskError::new("find", &settings.paths.state, rustix::io::Errno::NOENT);
-    inventory::take(settings, &[certificate])?.certificates.into_iter().next().ok_or_else(none)?.tree
+    inventory::take(settings, &[certificate], Depth::Whole)?.certificates.into_iter().next().ok_or_else(none)?.tree
 }

@@ -1,4 +1,5 @@
-//! What is read where nothing is due: of every certificate each directory and each file once, however many certificates there are.
+//! What is read where nothing is due: of every certificate each directory and each file once, however many certificates there are, and of one
+//! that did not change since a run found it intact no more than has to be known.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,6 +14,9 @@ use crate::lab::{place, program};
 /// What is opened of one certificate whose key is in a file: two directories and six files in the state directory, and two and six where
 /// consumers read.
 const OPENED: usize = 16;
+
+/// The same where nothing changed: its certificate and `state.json`. No directory, no key, and nothing where consumers read.
+const UNCHANGED: [&str; 2] = ["gen-1/cert.pem", "state.json"];
 
 /// How often each path of the certificates is opened; `None` where there is no strace.
 fn opened(estate: &Estate, arguments: &[&str]) -> Option<BTreeMap<String, usize>> {
@@ -38,6 +42,9 @@ fn opened(estate: &Estate, arguments: &[&str]) -> Option<BTreeMap<String, usize>
     Some(times)
 }
 
+/// What looks at every certificate and does nothing.
+const LOOKS: [&[&str]; 3] = [&["renew", "--all"], &["plan"], &["status"]];
+
 #[test]
 fn each_file_of_a_certificate_that_rests_is_opened_once() {
     let hostile = Hostile::start();
@@ -54,7 +61,20 @@ fn each_file_of_a_certificate_that_rests_is_opened_once() {
     estate.renew().expect(0, "plain", "renewed");
     assert_eq!(estate.omens(&["install"]).code, 0);
     estate.renew().expect(0, "plain", "not-due");
-    for arguments in [["renew", "--all"].as_slice(), &["plan"], &["status"]] {
+    for arguments in LOOKS {
+        let Some(times) = opened(&estate, arguments) else {
+            return crate::skipped("what a run with nothing due opens: there is no strace");
+        };
+        let plain: Vec<(&String, &usize)> = times.iter().filter(|(path, _)| path.contains("/plain")).collect();
+        assert_eq!(plain.len(), UNCHANGED.len(), "{arguments:?}: {plain:#?}");
+        for ((path, times), file) in plain.iter().zip(UNCHANGED) {
+            assert!(path.ends_with(&format!("certs/plain/{file}")) && **times == 1, "{arguments:?}: {plain:#?}");
+        }
+        // What lies at consumers' own paths is compared each time.
+        assert_eq!(times.keys().filter(|path| path.contains("/copies")).count(), OPENED, "{arguments:?}: {times:#?}");
+    }
+    std::fs::remove_file(estate.state().join("seen.json")).expect("what was noted");
+    for arguments in LOOKS {
         let Some(times) = opened(&estate, arguments) else {
             return crate::skipped("what a run with nothing due opens: there is no strace");
         };

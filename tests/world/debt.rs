@@ -9,7 +9,7 @@ use omens::model::state::State;
 use omens::plan::budget;
 use omens::plan::choice::{Issue, Plan, Settle, Why};
 use omens::plan::decide::{Decision, Wishes, decide};
-use omens::plan::inventory;
+use omens::plan::inventory::{self, Depth};
 
 use crate::host::{Cert, Host};
 use crate::services::Manner;
@@ -37,7 +37,7 @@ fn indebted() -> (Turn, Host) {
 
 fn decided(host: &Host) -> Decision {
     let certificate: &Certificate = &host.settings.certificates[0];
-    let found = inventory::take(&host.settings, &[certificate]).expect("the trees");
+    let found = inventory::take(&host.settings, &[certificate], Depth::Whole).expect("the trees");
     let tree = found.certificates.into_iter().next().expect("one").tree.expect("its trees");
     decide(&host.settings, certificate, &tree, time_of_day::now(), Wishes::default())
 }

@@ -9,7 +9,7 @@ use omens::model::window::{Weekly, Windows};
 use omens::plan::choice::Plan;
 use omens::plan::decide::{Decision, Wishes, decide};
 use omens::plan::generation::{Condition, Kept};
-use omens::plan::inventory::{self, Tree};
+use omens::plan::inventory::{self, Depth, Tree};
 use omens::plan::window::Hold;
 
 use crate::host::Host;
@@ -32,7 +32,7 @@ impl Case {
     /// `gen-1` is committed and served.
     pub fn of(host: &Host) -> Self {
         let tree = || {
-            let found = inventory::take(&host.settings, &[&host.settings.certificates[0]]).expect("the trees");
+            let found = inventory::take(&host.settings, &[&host.settings.certificates[0]], Depth::Whole).expect("the trees");
             found.certificates.into_iter().next().expect("one").tree.expect("its trees")
         };
         let other = tree().live.expect("live");

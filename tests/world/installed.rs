@@ -3,6 +3,7 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
+use omens::plan::inventory::Depth;
 use omens::plan::{inventory, links};
 
 use crate::host::{Cert, Host};
@@ -19,7 +20,7 @@ fn host(install: impl FnOnce(&Host) -> String) -> Host {
 
 /// What consumers lack of the certificate, in words.
 fn lacks(host: &Host) -> String {
-    let found = inventory::take(&host.settings, &[&host.settings.certificates[0]]).expect("the trees");
+    let found = inventory::take(&host.settings, &[&host.settings.certificates[0]], Depth::Whole).expect("the trees");
     found.certificates.into_iter().next().expect("one").tree.expect("its trees").unpublished.unwrap_or_default()
 }
 

@@ -3,7 +3,7 @@
 use omens::config::settings::Part;
 use omens::model::entry::Outcome;
 use omens::model::report::Report;
-use omens::plan::inventory;
+use omens::plan::inventory::{self, Depth};
 
 use crate::host::{Cert, Host};
 use crate::pki::pem_blocks;
@@ -125,7 +125,7 @@ fn the_intermediates_of_what_is_damaged_are_trusted_as_before() {
     let host = host();
     let all: Vec<_> = host.settings.certificates.iter().collect();
     let bundle = || {
-        let found = inventory::take(&host.settings, &all).expect("the trees");
+        let found = inventory::take(&host.settings, &all, Depth::Whole).expect("the trees");
         (found.certificates.iter().all(|one| one.tree.is_ok()), found.trust.file(Part::Bundle).map(str::to_owned))
     };
     let before = bundle();

@@ -111,7 +111,7 @@ pub fn trusting(roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) ->
         let wrong = |source| TlsError::Root { number: index + 1, count: roots.len(), source };
         store.add(CertificateDer::from(der.as_slice())).map_err(wrong)?;
     }
-    let provider = provider();
+    let provider = preferring_hybrid();
     let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
         .build()
         .map_err(|why| TlsError::Setup(Error::General(why.to_string())))?;
@@ -127,6 +127,15 @@ pub fn trusting(roots: &[Vec<u8>], identity: Option<&Identity>, clock: Clock) ->
 /// aws-lc with every key exchange group that it has: a listener may insist on one that clients do not offer by default.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { kx_groups: aws_lc_rs::ALL_KX_GROUPS.to_vec(), ..aws_lc_rs::default_provider() })
+}
+
+/// The same for servers that are spoken with. A server in Go, as OpenBao is, takes X25519MLKEM768 wherever it is offered: a client that sends
+/// a key share for another group first is asked for this one by a HelloRetryRequest (RFC 8446 §4.1.4), and has made a key for nothing. With
+/// it goes one for X25519, for servers that do not know it. Who is only looked at is offered the smaller one first.
+fn preferring_hybrid() -> Arc<CryptoProvider> {
+    let hybrid = aws_lc_rs::kx_group::X25519MLKEM768;
+    let others = aws_lc_rs::ALL_KX_GROUPS.iter().copied().filter(|group| group.name() != hybrid.name());
+    Arc::new(CryptoProvider { kx_groups: std::iter::once(hybrid).chain(others).collect(), ..aws_lc_rs::default_provider() })
 }
 
 fn configured(provider: Arc<CryptoProvider>, clock: Clock, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, TlsError> {

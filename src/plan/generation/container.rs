@@ -56,13 +56,14 @@ fn password(path: &Path) -> Result<Token, Failure> {
 /// # Errors
 /// Stage `publish`: its password cannot be had, or the format cannot hold it.
 pub(crate) fn make(container: &Container, kept: &Kept, pem: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let Some(sealed) = Sealed::of(container)? else { return Ok(key_first(kept, pem)) };
     let refuse = |why: String| {
         let text = format!("the {} of {} cannot be made: {why}", container.part.as_str(), kept.generation);
         Failure::new(Stage::Publish, Code::BlobDamaged, text)
     };
+    let fullchain = &kept.whole().map_err(refuse)?.fullchain;
+    let Some(sealed) = Sealed::of(container)? else { return Ok(key_first(fullchain, pem)) };
     let key = pkcs8_of_pem(pem).map_err(refuse)?;
-    let chain = certificates(&kept.files.fullchain);
+    let chain = certificates(fullchain);
     let name = kept.meta.as_ref().map_or("omens", |meta| meta.name.as_str());
     let contents = Contents { key: key.as_bytes(), chain: &chain };
     sealed.format.write(name, sealed.password.expose(), contents).map_err(refuse)
@@ -73,8 +74,9 @@ pub(crate) fn make(container: &Container, kept: &Kept, pem: &[u8]) -> Result<Zer
 /// # Errors
 /// Its password cannot be had.
 pub(crate) fn is_right(container: &Container, bytes: &[u8], kept: &Kept, pem: &[u8]) -> Result<bool, Failure> {
-    let Some(sealed) = Sealed::of(container)? else { return Ok(*key_first(kept, pem) == *bytes) };
-    let chain = certificates(&kept.files.fullchain);
+    let Ok(whole) = kept.whole() else { return Ok(false) };
+    let Some(sealed) = Sealed::of(container)? else { return Ok(*key_first(&whole.fullchain, pem) == *bytes) };
+    let chain = certificates(&whole.fullchain);
     Ok(pkcs8_of_pem(pem).is_ok_and(|key| {
         let contents = Contents { key: key.as_bytes(), chain: &chain };
         sealed.format.holds(bytes, sealed.password.expose(), contents)
@@ -94,9 +96,9 @@ impl Sealed {
     }
 }
 
-fn key_first(kept: &Kept, pem: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(pem.len() + kept.files.fullchain.len()));
+fn key_first(fullchain: &[u8], pem: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(pem.len() + fullchain.len()));
     bytes.extend_from_slice(pem);
-    bytes.extend_from_slice(&kept.files.fullchain);
+    bytes.extend_from_slice(fullchain);
     bytes
 }

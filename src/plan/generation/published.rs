@@ -91,7 +91,11 @@ fn contents_differ(
         return Ok(Some(format!("{} holds a sealed key in clear and is not in memory", dir.path().display())));
     }
     let differs = |file: &str| Some(format!("{} differs from what is committed", dir.join(file).display()));
-    for (file, expected) in kept.files.public().into_iter().chain(rendered.iter().map(|file| (file.name.as_str(), file.bytes.as_slice()))) {
+    let whole = match kept.whole() {
+        Ok(whole) => whole,
+        Err(why) => return Ok(Some(why)),
+    };
+    for (file, expected) in whole.public().into_iter().chain(rendered.iter().map(|file| (file.name.as_str(), file.bytes.as_slice()))) {
         if dir.glance(file, buffer)?.is_none_or(|found| found.bytes != expected) {
             return Ok(differs(file));
         }
@@ -106,7 +110,7 @@ fn contents_differ(
         return Ok(None);
     }
     let combined = dir.glance(layout::COMBINED, buffer)?;
-    let Some(combined) = combined.filter(|found| kept.is_combined(found.bytes, &key.bytes)) else { return Ok(differs(layout::COMBINED)) };
+    let Some(combined) = combined.filter(|found| whole.is_combined(found.bytes, &key.bytes)) else { return Ok(differs(layout::COMBINED)) };
     if !mode_is_right(combined, owner) {
         return Ok(Some(open_to_others(layout::COMBINED, combined)));
     }
@@ -164,10 +168,6 @@ impl Kept {
             (None, Some(noted)) => noted.is_of(pem),
             (None, None) => key_of_pem(pem).is_ok_and(|key| self.facts.as_ref().is_some_and(|facts| facts.spki == key.spki())),
         }
-    }
-
-    fn is_combined(&self, bytes: &[u8], key: &[u8]) -> bool {
-        bytes.strip_prefix(self.files.fullchain.as_slice()).is_some_and(|rest| rest == key)
     }
 }
 

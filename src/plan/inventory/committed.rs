@@ -18,7 +18,7 @@ pub(super) fn committed(
     tree: &mut Tree,
     buffer: &mut Buffer,
 ) -> Result<(), DiskError> {
-    (tree.state, tree.state_file) = read_state(var, buffer)?;
+    (tree.state, tree.state_file) = read_state(var, layout::STATE, buffer)?;
     let listing = Listing::of(var)?;
     // A number that no host comes to is a damaged digit, and no reason to count on from it.
     tree.largest = listing.largest().max(if tree.state.largest <= Generation::LARGEST { tree.state.largest } else { 0 });

@@ -37,7 +37,7 @@ pub fn unpublished(settings: &Settings, cert: &Certificate, roots: Roots<'_>, li
     let name = cert.name();
     let run = roots.run.map_or(Ok(None), |run| run.child(name.as_str()))?;
     let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
-    outlet_differs(&Outlet::of_settings(settings, cert, live, roots.trust.cloned()), &run, live)
+    outlet_differs(&Outlet::of_settings(settings, cert, live.generation, roots.trust.cloned()), &run, live)
 }
 
 /// Why what lies in this directory of the run tree is not what this outlet makes of the committed generation.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::host::{Found, Host, Places, ToTrust, host};
+use super::seen::{Beside, Depth, Seen};
 use super::{Roots, Tree, look_at};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, DiskError};
@@ -14,7 +15,7 @@ use crate::plan::trust::{Chains, TrustFiles, Trusted, reads_any};
 /// Below this number a second thread costs more than it saves.
 const WORTH_A_THREAD: usize = 64;
 
-/// Reads everything about these certificates, one after the other, and keeps of each what `judge` makes of it, in the order of the
+/// Reads about these certificates what this depth asks for, one after the other, and keeps of each what `judge` makes of it, in the order of the
 /// settings: of thousands with nothing due no more than their reports is in memory at a time.
 ///
 /// What consumers are to trust is made of all chains, and is known only when all were read. Until then it is taken for what lies there, as
@@ -25,12 +26,16 @@ const WORTH_A_THREAD: usize = 64;
 pub fn each<T: Send>(
     settings: &Settings,
     wanted: &[&Certificate],
+    depth: Depth,
     judge: impl Fn(&Certificate, Result<Tree, DiskError>) -> T + Sync,
 ) -> Result<(Host, Vec<T>), DiskError> {
     let places = Places::open(settings)?;
     let sealing = SealingKeys::read(places.state.as_ref())?;
     let Found { files: found, lists, is_half_made } = Found::of(settings, &places)?;
-    let look = |wanted: &[&Certificate], trust| Look { settings, places: &places, sealing: &sealing, trust }.at(wanted, &judge);
+    let seen = if depth == Depth::Changes { Seen::read(&places) } else { None };
+    let look = |wanted: &[&Certificate], trust| {
+        Look { settings, places: &places, sealing: &sealing, trust, seen: seen.as_ref() }.at(wanted, &judge)
+    };
     let (mut all, chains) = look(wanted, &found);
     let trusted = Trusted::seen(settings, lists, places.certs.as_ref(), chains);
     let (wanted_files, has_chains) = (trusted.files(), trusted.has_chains());
@@ -54,6 +59,8 @@ struct Look<'a> {
     sealing: &'a SealingKeys,
     /// What consumers are to trust.
     trust: &'a Arc<TrustFiles>,
+    /// What need not be read again.
+    seen: Option<&'a Seen<'a>>,
 }
 
 impl Look<'_> {
@@ -78,9 +85,11 @@ impl Look<'_> {
 
     fn one_by_one<T>(&self, part: &[&Certificate], judge: &impl Fn(&Certificate, Result<Tree, DiskError>) -> T) -> (Vec<T>, Chains) {
         let roots = Roots { certs: self.places.certs.as_ref(), run: self.places.run.as_ref(), trust: Some(self.trust) };
+        let beside = Beside { settings: self.settings, keys: self.sealing, trust: Some(self.trust) };
         let (mut buffer, mut chains) = (Buffer::default(), Chains::default());
         let look = |certificate: &&Certificate| {
-            let tree = look_at(self.settings, certificate, roots, self.sealing, &mut buffer);
+            let unchanged = self.seen.and_then(|seen| seen.unchanged(certificate, beside, &mut buffer));
+            let tree = unchanged.map_or_else(|| look_at(self.settings, certificate, roots, self.sealing, &mut buffer), Ok);
             if let Ok(tree) = &tree {
                 chains.put(certificate.name().clone(), tree.live.as_ref().map(Kept::chain_pem).as_deref());
             }

@@ -6,7 +6,6 @@ use crate::io::dir::{Buffer, Dir, DiskError};
 use crate::model::canonical;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
-use crate::model::layout;
 use crate::model::name::CertName;
 use crate::model::state::{self, State};
 
@@ -49,8 +48,8 @@ impl StateFile {
     }
 }
 
-pub(super) fn read_state(var: &Dir, buffer: &mut Buffer) -> Result<(State, StateFile), DiskError> {
-    let content = match var.glance(layout::STATE, buffer) {
+pub(super) fn read_state(dir: &Dir, path: &str, buffer: &mut Buffer) -> Result<(State, StateFile), DiskError> {
+    let content = match dir.glance(path, buffer) {
         Ok(Some(content)) => content,
         Ok(None) => return Ok((State::default(), StateFile::Known)),
         // A directory, a pipe, a link or megabytes in its place say as little as one that does not parse.

@@ -17,6 +17,7 @@ mod first_lists;
 mod found;
 mod groups;
 mod journal;
+mod noting;
 mod planning;
 mod prepare;
 mod revocation;
@@ -144,12 +145,11 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
     }
     if !due.is_empty() {
         let due = with_refused_identity(settings, &wanted, due, &Asked { now, wishes: request.wishes, world });
-        let resting = reports.values().filter(|report| report.outcome == Outcome::NotDue && !request.wishes.check_revoked);
-        let resting: Vec<Numbered> =
-            resting.filter_map(|report| Some(Numbered { name: report.name.clone(), serial: report.serial.clone()? })).collect();
+        let resting = reports.values().filter(|_| !request.wishes.check_revoked).filter_map(Numbered::resting).collect::<Vec<_>>();
         let (ended, removed) = renew_due(settings, &Asked { now, wishes: request.wishes, world }, &run, due, &resting);
         unlisted.extend(removed);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
+        noting::note(settings, &wanted, &run);
     }
     let told = |certificate: &&Certificate| reports.remove(certificate.name()).unwrap_or_else(|| run.failed(unknown(certificate), lost()));
     let mut reports: Vec<CertReport> = wanted.iter().map(told).collect();

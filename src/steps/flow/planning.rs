@@ -20,13 +20,13 @@ use crate::plan::choice::Plan;
 use crate::plan::debt::is_unasked;
 use crate::plan::decide::{Decision, Wishes, decide};
 use crate::plan::generation::{Condition, Kept};
-use crate::plan::inventory::{self, Host, Tree};
+use crate::plan::inventory::{self, Depth, Host, Tree};
 use crate::plan::links;
 use crate::plan::sealing::plaintext_warning;
 use crate::plan::window::Hold;
 use crate::steps::attest::AttestationGate;
 use crate::steps::crl::{self, Refreshed, Which};
-use crate::steps::key::Stores;
+use crate::steps::key::{Stores, at_rest};
 use crate::steps::run::Run;
 use crate::steps::swap::{Place, Trees, disk_failure, is_whole, withdrawn};
 
@@ -85,27 +85,40 @@ fn signs(found: &[Found]) -> bool {
 /// # Errors
 /// The state directory itself cannot be read.
 fn look_once(settings: &Settings, wanted: &[&Certificate], now: Time, wishes: Wishes) -> Result<(Host, Vec<Found>), DiskError> {
-    inventory::each(settings, wanted, |certificate, tree| match tree {
-        Err(why) => Found::Unreadable(why),
-        Ok(tree) => {
-            let decision = decide(settings, certificate, &tree, now, wishes);
-            if let Err(failure) = tree.demand_ours(certificate.name()) {
-                return Found::Newer { report: Box::new(report_of(&decision, &tree)), failure: Box::new(failure) };
-            }
-            if let Hold::Until(opening) = decision.hold {
-                return Found::Waits(Box::new(waiting(&decision, &tree, opening)));
-            }
-            if decision.plan != Plan::Rest {
-                return Found::Due { decision: Box::new(decision), tree: Box::new(tree) };
-            }
-            let mut report = report_of(&decision, &tree);
-            report.warnings.extend(plaintext_warning(&tree.in_clear));
-            let missing = tree.missing_link.as_deref().filter(|_| is_unasked(&tree));
-            report.warnings.extend(missing.map(|missing| Warning::new(Code::NotInstalled, links::not_installed(missing))));
-            let has_failed = tree.state.last_error.is_some();
-            Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers, has_failed, unmarked: tree.unmarked }
+    // What is to be acted on anyway is read as a whole at once.
+    let depth = if wishes.force { Depth::Whole } else { Depth::Changes };
+    let found = |certificate: &Certificate, tree| found(settings, certificate, tree, now, wishes);
+    let (host, mut all) = inventory::each(settings, wanted, depth, found)?;
+    for (one, certificate) in all.iter_mut().zip(wanted) {
+        if matches!(one, Found::Due { tree, .. } if !tree.is_whole()) {
+            *one = found(certificate, inventory::one(settings, certificate, &host.trust));
         }
-    })
+    }
+    Ok((host, all))
+}
+
+/// What a look at one certificate means.
+fn found(settings: &Settings, certificate: &Certificate, tree: Result<Tree, DiskError>, now: Time, wishes: Wishes) -> Found {
+    let tree = match tree {
+        Ok(tree) => tree,
+        Err(why) => return Found::Unreadable(why),
+    };
+    let decision = decide(settings, certificate, &tree, now, wishes);
+    if let Err(failure) = tree.demand_ours(certificate.name()) {
+        return Found::Newer { report: Box::new(report_of(&decision, &tree)), failure: Box::new(failure) };
+    }
+    if let Hold::Until(opening) = decision.hold {
+        return Found::Waits(Box::new(waiting(&decision, &tree, opening)));
+    }
+    if decision.plan != Plan::Rest {
+        return Found::Due { decision: Box::new(decision), tree: Box::new(tree) };
+    }
+    let mut report = report_of(&decision, &tree);
+    report.warnings.extend(plaintext_warning(&tree.in_clear));
+    let missing = tree.missing_link.as_deref().filter(|_| is_unasked(&tree));
+    report.warnings.extend(missing.map(|missing| Warning::new(Code::NotInstalled, links::not_installed(missing))));
+    let has_failed = tree.state.last_error.is_some();
+    Found::Rests { report: Box::new(report), has_leftovers: tree.leftovers, has_failed, unmarked: tree.unmarked }
 }
 
 /// The certificate of a login that rests, and whose key would not sign, since the host is not in the state that it was made in: the next login
@@ -117,9 +130,9 @@ pub(super) fn refused<'a>(
     wishes: Wishes,
     stores: &Stores,
 ) -> Option<Due<'a>> {
-    let mut tree = inventory::take(settings, &[certificate]).ok()?.certificates.into_iter().next()?.tree.ok()?;
+    let mut tree = inventory::take(settings, &[certificate], Depth::Whole).ok()?.certificates.into_iter().next()?.tree.ok()?;
     let live = tree.live.as_mut().filter(|live| live.keep == Keep::Resident)?;
-    let why = match stores.keeping(live.keep).and_then(|store| store.refuses(live.key_at_rest())) {
+    let why = match stores.keeping(live.keep).and_then(|store| store.refuses(at_rest(certificate.name(), live)?)) {
         Ok(why) => why?,
         Err(why) => {
             tracing::debug!(%why, "whether the key of a login signs is seen when it is used");

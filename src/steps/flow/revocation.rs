@@ -12,6 +12,7 @@ use crate::io::dir::Dir;
 use crate::io::runtime::within;
 use crate::model::clock::Time;
 use crate::model::code::Code;
+use crate::model::entry::Outcome;
 use crate::model::failure::{Failure, Warning};
 use crate::model::name::CertName;
 use crate::model::report::CertReport;
@@ -30,6 +31,14 @@ const AT_A_TIME: usize = 8;
 pub(super) struct Numbered {
     pub(super) name: CertName,
     pub(super) serial: String,
+}
+
+impl Numbered {
+    /// Of a certificate that nothing is done about.
+    pub(super) fn resting(report: &CertReport) -> Option<Self> {
+        (report.outcome == Outcome::NotDue).then_some(())?;
+        Some(Self { name: report.name.clone(), serial: report.serial.clone()? })
+    }
 }
 
 /// A certificate that is still to be revoked, by the one that took its place.

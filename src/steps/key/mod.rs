@@ -40,6 +40,7 @@ pub use file::FileStore;
 pub use resident::ResidentStore;
 pub use sealed::SealedStore;
 pub use stores::Stores;
+pub(in crate::steps) use stores::at_rest;
 
 /// How private keys are made and rest: one of the four joints. What one store keeps only that store opens.
 pub trait KeyStore: fmt::Debug + Send + Sync {

@@ -83,6 +83,15 @@ impl Stores {
     /// # Errors
     /// Stage `seal`: it cannot be opened.
     pub fn open(&self, name: &CertName, kept: &Kept) -> Result<Key, Failure> {
-        self.keeping(kept.keep)?.open(kept.sealed_as.as_ref().unwrap_or(name), kept.generation, kept.key_at_rest())
+        let store = self.keeping(kept.keep)?;
+        store.open(kept.sealed_as.as_ref().unwrap_or(name), kept.generation, at_rest(name, kept)?)
     }
+}
+/// The private key of a generation as it rests.
+///
+/// # Errors
+/// Stage `seal`: the generation was not read as a whole.
+pub(in crate::steps) fn at_rest<'a>(name: &CertName, kept: &'a Kept) -> Result<&'a [u8], Failure> {
+    let text = || format!("the key of {} of {name} was not read, since nothing changed there", kept.generation);
+    kept.key_at_rest().ok_or_else(|| Failure::new(Stage::Seal, Code::Disk, text()))
 }

@@ -1,5 +1,7 @@
 //! What drivers prove by themselves.
 
+use std::time::Instant;
+
 use futures_util::future::join_all;
 
 use crate::config::service::{Deployed, Question, Service, Shown};
@@ -23,6 +25,8 @@ pub struct Deployment<'a> {
     pub deployed: &'a Deployed,
     /// Those that did what was asked.
     pub asked: Vec<Asked<'a>>,
+    /// Until when they may answer with what they had, while all is well.
+    pub linger_until: Instant,
     /// Whether another one is stopped: an endpoint that nobody answers at is excused then.
     pub some_stopped: bool,
 }

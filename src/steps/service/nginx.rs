@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
@@ -39,6 +40,10 @@ static TABLE: Table = Table {
         Key::optional("pid", Kind::Text("a file"), "nginx' own", "\"/run/nginx.pid\"", "Without systemd: its pid file."),
     ],
 };
+
+/// Until then old workers answer too: the master starts new ones and waits 100 ms before it tells the old ones to end
+/// ([nginx](crate::steps#nginx)).
+const OLD_WORKERS: Duration = Duration::from_millis(150);
 
 /// Where nginx is.
 #[derive(Debug)]
@@ -131,6 +136,10 @@ impl Service for Nginx {
             Self::Unit(unit) if process::systemd_booted() => unit::ask(unit, "start").boxed(),
             Self::Process(_) | Self::Unit(_) => ready(Ok(Reply::Stopped)).boxed(),
         }
+    }
+
+    fn lingers(&self) -> Duration {
+        OLD_WORKERS
     }
 
     fn stopped_is_certain(&self) -> bool {

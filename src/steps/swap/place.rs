@@ -119,9 +119,10 @@ impl Trees {
     /// Lets `status` know what is about to be signed, until [`Trees::ends_work`]. It is for people: what cannot be written stops nothing.
     pub(in crate::steps) fn begins_work(&self, working: &Working) {
         self.ends_work();
-        // Not renamed into place: half of it says nothing, and a kill leaves one name only.
+        // Not renamed into place: half of it says nothing, and a kill leaves one name only. Nor flushed: it counts while this run holds its
+        // lock.
         let wrote = write::json(&self.run, layout::WORKING, working)
-            .and_then(|bytes| write::write_new(&self.run, layout::WORKING, &bytes, 0o600, Ownership::default()));
+            .and_then(|bytes| write::write_passing(&self.run, layout::WORKING, &bytes, 0o600));
         if let Err(why) = wrote {
             tracing::debug!(%why, "what the run is about to do was not noted");
         }
@@ -198,7 +199,7 @@ impl Place {
     /// # Errors
     /// As [`Place::var`] and [`Place::run`].
     pub(super) fn site(&self, kept: &Kept) -> Result<Site, DiskError> {
-        let outlet = Outlet::of_settings(self.settings(), self.certificate(), kept, Some(self.trees.trust()));
+        let outlet = Outlet::of_settings(self.settings(), self.certificate(), kept.generation, Some(self.trees.trust()));
         Ok(Site { var: self.var()?, run: self.run()?, outlet })
     }
 

@@ -14,7 +14,7 @@ use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::secret::Material;
 use crate::plan::copies::{Wanted, leftovers, part_mode};
-use crate::plan::generation::{Kept, container, files_differ, key_mode};
+use crate::plan::generation::{Kept, PublishedFile, container, files_differ, key_mode};
 use crate::plan::links::target;
 use crate::plan::outlet::Outlet;
 
@@ -69,7 +69,8 @@ impl Site {
 
     fn fill(&self, dir: &Dir, kept: &Kept, material: &Material) -> Result<(), DiskError> {
         let owner = self.file_owner();
-        for (name, bytes) in kept.published_files(material) {
+        let unread = || DiskError::new("publish what was not read into", dir.path(), rustix::io::Errno::INVAL);
+        for PublishedFile { name, bytes } in kept.published_files(material).ok_or_else(unread)? {
             let secret = matches!(name, layout::KEY | layout::COMBINED);
             let mode = if secret { key_mode(self.outlet.owner.gid) } else { 0o644 };
             write::write_new(dir, name, &bytes, mode, owner)?;

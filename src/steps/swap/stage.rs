@@ -225,6 +225,6 @@ fn is_complete(place: &Place, kept: &Kept) -> Result<bool, DiskError> {
 #[must_use]
 pub fn is_whole(trees: &Trees, certificate: &Certificate, kept: &Kept) -> bool {
     let run = trees.run_of(certificate.name()).ok().flatten();
-    let outlet = || Outlet::of_settings(trees.settings(), certificate, kept, Some(trees.trust()));
+    let outlet = || Outlet::of_settings(trees.settings(), certificate, kept.generation, Some(trees.trust()));
     run.is_some_and(|run| files_differ(&run, kept, outlet().expected()).is_ok_and(|difference| difference.is_none()))
 }

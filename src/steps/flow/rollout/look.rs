@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use super::{Entry, Looked};
 use crate::config::service::{Deployed, Reply, Service, ServiceId, ServiceState, Shown};
 use crate::judge::cert::Facts;
+use crate::model::clock::Clock;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::plan::choice::{Plan, Settle, Why};
@@ -54,6 +56,8 @@ pub(super) struct Wanted {
     /// What their own proofs have come to already.
     shown: BTreeMap<ServiceId, Shown>,
     deployed: Deployed,
+    /// Until when those that were asked may answer with what they had.
+    linger_until: Instant,
     /// The leaf that consumers found at the start.
     previous: Option<Facts>,
     /// Whether nothing is to be noted where all services are still stopped.
@@ -61,8 +65,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn of(entry: &Entry<'_>, published: &Published) -> Self {
+    pub(super) fn of(entry: &Entry<'_>, published: &Published, clock: Clock) -> Self {
         let task = &entry.task;
+        let asked = task.services.iter().filter(|service| entry.before.contains_key(&service.id()));
+        let lingers = asked.map(|service| service.lingers()).max().unwrap_or_default();
         let knows_stopped = matches!(task.plan, Plan::Settle(Settle { why: Why::ServiceStopped, .. })) && !task.journal.has_shortfall();
         Self {
             place: task.place.clone(),
@@ -70,6 +76,7 @@ impl Wanted {
             stopped: entry.stopped.clone(),
             before: entry.before.clone(),
             shown: entry.shown.clone(),
+            linger_until: clock.instant() + lingers,
             deployed: task.deployed(published.generation(), published.facts()),
             previous: task.journal.found().cloned(),
             knows_stopped,
@@ -103,7 +110,8 @@ pub(super) async fn look_one(context: &Context<'_>, published: Published, wanted
                 let shown = |service: &dyn Service| wanted.shown.get(&service.id()).cloned();
                 let asked =
                     asked.map(|(service, before)| Asked { service: service.as_ref(), before, shown: shown(service.as_ref()) }).collect();
-                let deployed = prove::Deployment { deployed: &wanted.deployed, asked, some_stopped: !wanted.stopped.is_empty() };
+                let (linger_until, some_stopped) = (wanted.linger_until, !wanted.stopped.is_empty());
+                let deployed = prove::Deployment { deployed: &wanted.deployed, asked, linger_until, some_stopped };
                 prove::prove(prover, published, &claim, &deployed).await
             }
             Err(_) => Err(Box::new((published, is_ending()))),

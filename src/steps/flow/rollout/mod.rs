@@ -202,7 +202,7 @@ impl<'a> Rollout<'_, 'a> {
         for number in who {
             let Some(published) = self.published(*number).await else { continue };
             let Some(entry) = self.entry(*number) else { continue };
-            let wanted = Wanted::of(entry, &published);
+            let wanted = Wanted::of(entry, &published, context.clock);
             if !wanted.are_all_stopped() {
                 entry.task.journal.reach(Stage::Verify);
             }

@@ -1,0 +1,40 @@
+//! The clock by which the kernel dates changes of files. It goes by ticks of a few milliseconds: what changes twice within one may bear one time.
+//! Nothing is decided by it but which of two moments of a file system came first.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// A moment of that clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick {
+    /// Seconds since 1970.
+    pub seconds: i64,
+    /// And what is beyond them.
+    pub nanoseconds: i64,
+}
+
+impl Tick {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        Self { seconds: now.tv_sec, nanoseconds: now.tv_nsec }
+    }
+
+    /// The next one, once it has come: every change before this call is older. `None` where time does not go on, as where the clock is set back.
+    #[must_use]
+    pub fn next() -> Option<Self> {
+        /// The longest tick there is has ten milliseconds.
+        const LOOKS: usize = 20;
+        let begin = Self::now();
+        for _ in 0..LOOKS {
+            std::thread::sleep(Duration::from_millis(1));
+            let now = Self::now();
+            if now > begin {
+                return Some(now);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,100 @@
+//! What a run that did something notes for the next ones: which certificates it leaves intact. What to write is said here, and not written.
+
+use std::sync::Arc;
+
+use super::traces::{Subject, Traces};
+use super::{Beside, Seen};
+use crate::config::settings::{Certificate, Settings};
+use crate::io::dir::{Buffer, Tick};
+use crate::model::anchor::Fingerprint;
+use crate::model::layout;
+use crate::model::name::Generation;
+use crate::model::seen::{self, Intact, Noted, SeenFile};
+use crate::plan::generation::Condition;
+use crate::plan::inventory::host::Places;
+use crate::plan::inventory::{Roots, Tree, look_at};
+use crate::plan::outlet::Outlet;
+use crate::plan::rename::Rename;
+use crate::plan::sealing::SealingKeys;
+
+/// What is to be written: what an earlier run noted and still holds, and what is found intact of these certificates. `None` where that lies there
+/// already, or where nothing could be relied on.
+#[must_use]
+pub fn note(settings: &Settings, wanted: &[&Certificate]) -> Option<SeenFile> {
+    let places = Places::open(settings).ok()?;
+    let keys = SealingKeys::read(places.state.as_ref()).ok()?;
+    let earlier = Seen::read(&places)?;
+    // What was done up to now is older than this.
+    let tick = Tick::next()?;
+    let notes = Notes { settings, earlier: &earlier, keys: &keys, tick };
+    let mut file = SeenFile { v: seen::VERSION, ..SeenFile::default() };
+    let mut buffer = Buffer::default();
+    for certificate in &settings.certificates {
+        let is_wanted = || wanted.iter().any(|one| one.name() == certificate.name());
+        let found =
+            notes.still_holds(certificate, &mut buffer).or_else(|| is_wanted().then(|| notes.found(certificate, &mut buffer)).flatten());
+        if let Some((intact, chain)) = found {
+            let chain = place(&mut file.chains, &chain);
+            file.certificates.insert(certificate.name().to_string(), Intact { chain, ..intact });
+        }
+    }
+    (file != earlier.file).then_some(file)
+}
+
+/// The place of a text among these, which have each once.
+fn place(texts: &mut Vec<String>, text: &str) -> usize {
+    let found = texts.iter().position(|one| one == text);
+    found.unwrap_or_else(|| {
+        texts.push(text.to_owned());
+        texts.len() - 1
+    })
+}
+
+struct Notes<'a> {
+    settings: &'a Settings,
+    earlier: &'a Seen<'a>,
+    keys: &'a SealingKeys,
+    tick: Tick,
+}
+
+impl Notes<'_> {
+    /// What an earlier run noted of this one, with its intermediates, where it is so still.
+    fn still_holds(&self, certificate: &Certificate, buffer: &mut Buffer) -> Option<(Intact, Arc<str>)> {
+        let Self { settings, earlier, keys, .. } = *self;
+        earlier.unchanged(certificate, Beside { settings, keys, trust: None }, buffer)?;
+        let intact = earlier.file.certificates.get(certificate.name().as_str())?;
+        Some((intact.clone(), earlier.chains.get(intact.chain)?.text.clone()))
+    }
+
+    /// What is found of it by a whole look, where it is intact, and nothing can have changed unseen meanwhile.
+    fn found(&self, certificate: &Certificate, buffer: &mut Buffer) -> Option<(Intact, Arc<str>)> {
+        let ground = &self.earlier.ground;
+        let link = ground.certs.link(&format!("{}/{}", certificate.name(), layout::LIVE)).ok()??;
+        let live = Generation::parse(&link)?;
+        let outlet = Outlet::of_settings(self.settings, certificate, live, None);
+        let traces = || Traces::of(ground, Subject::of(certificate, live, &outlet)?);
+        let before = traces().filter(|traces| traces.are_older_than(self.tick))?;
+        let roots = Roots { certs: Some(ground.certs), run: Some(ground.run), trust: None };
+        let tree = look_at(self.settings, certificate, roots, self.keys, buffer).ok()?;
+        let (intact, chain) = intact(&tree, live, self.tick).filter(|(intact, _)| intact.keep == certificate.keep)?;
+        if traces()? != before {
+            return None;
+        }
+        let digested = self.earlier.digested(certificate, &intact, &Fingerprint::of(chain.as_bytes()), &before);
+        Some((Intact { sha256: Fingerprint::of(&digested), ..intact }, chain))
+    }
+}
+
+/// What is noted of a tree in which all is well, but for its place among others.
+fn intact(tree: &Tree, generation: Generation, tick: Tick) -> Option<(Intact, Arc<str>)> {
+    let live = tree.live.as_ref().filter(|live| live.generation == generation && live.condition == Condition::Intact)?;
+    let nothing_is_left = tree.debt.is_none() && tree.newer.is_empty() && tree.unmarked.is_empty() && !tree.leftovers;
+    let is_published = tree.unpublished.is_none() && tree.published.generation == Some(generation);
+    if !nothing_is_left || !is_published || tree.rename != Rename::Done || live.sealed_as.is_some() || tree.loose.is_some() {
+        return None;
+    }
+    let staged = Noted { at: live.staged()?, anchor_sha256: live.checked_against()?.clone() };
+    let (complete, largest, keep) = (tree.complete.clone(), tree.largest, live.keep);
+    let sha256 = Fingerprint::of(&[]);
+    Some((Intact { at: tick.seconds, live: generation, complete, largest, keep, staged, chain: 0, sha256 }, Arc::from(&*live.chain_pem())))
+}
