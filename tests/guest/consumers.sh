@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs as root under a systemd of its own (tests/it/consumers.rs): what the pages of units/consumers say, copied from them word for word but
 # for names and role of this CA. Prints one line a consumer: outcome and proof with the service stopped, running, and at a forced renewal;
-# whether the wire shows the new leaf. Then what can happen to HAProxy and PostgreSQL, a line a case.
+# whether the wire shows the new leaf. Then what can happen to HAProxy and PostgreSQL, two lines a case.
 . /opt/guest/host.sh
 settings ''
 mkdir -p $work/credentials
@@ -57,57 +57,72 @@ consumer() { # NAME UNIT PORT [s_client options]
   third=$(renew "$name" --force)
   if [ "$(wire "$@")" = "$(serial </run/omens/"$name"/live/cert.pem)" ]; then seen=served; else seen="not served"; fi
   echo "$name: $first; $second; $third; $(readlink /run/omens/"$name"/live) $seen"
-  [ -z "${CASES:-}" ] || cases "$name" "$unit" "$@"
   systemctl stop "$unit"
-  rm -f "/etc/omens/omens.d/$name.toml"
+  mkdir -p $work/pages
+  mv "/etc/omens/omens.d/$name.toml" $work/pages/
 }
-# cases NAME UNIT PORT [s_client options]: each of them, and the run after it.
-cases() {
-  local name=$1 unit=$2 settings=/etc/omens/omens.d/$1.toml
-  shift 2
-  sed -i 's/server_name = "[^"]*"/&, deadline = "3s"/' "$settings"
-  # A pair that does not fit: a hook puts another key in the place of what is about to be published.
-  echo 'before = { exec = { command = ["/usr/local/sbin/spoil"] } }' >>"$settings"
-  case_of refused "$@" --force
-  sed -i '/^before = /d' "$settings"
-  case_of mended "$@"
-  systemctl kill -s STOP --kill-whom=all "$unit"
-  case_of hung "$@" --force
-  systemctl kill -s CONT --kill-whom=all "$unit"
-  case_of awake "$@"
-  # It says that it has read its files, and has not.
-  mkdir -p "$ETC/$unit.d"
-  printf '[Service]\nExecReload=\nExecReload=/bin/true\n' >"$ETC/$unit.d/case.conf"
-  systemctl daemon-reload
-  case_of lying "$@" --force
-  rm "$ETC/$unit.d/case.conf"
-  systemctl daemon-reload
-  case_of honest "$@"
+consumer nginx nginx.service 443
+consumer haproxy haproxy.service 443
+consumer apache apache2.service 443
+consumer postgresql postgresql@15-main.service 5432 -starttls postgres
+consumer postfix postfix@-.service 465
+# What can happen to HAProxy and PostgreSQL, to both in one run.
+declare -A UNIT=([haproxy]=haproxy.service [postgresql]=postgresql@15-main.service) AT=([haproxy]=443 [postgresql]='5432 -starttls postgres')
+both="haproxy postgresql"
+all_units() { for name in $both; do "$@" "${UNIT[$name]}"; done; }
+told() { for name in $both; do sed -i "$1" /etc/omens/omens.d/$name.toml; done; } # SED-SCRIPT
+published() { serial </run/omens/"$1"/live/cert.pem; }
+shown() { # NAME: what the wire shows
+  # shellcheck disable=SC2086
+  wire ${AT[$1]} || true
 }
-# Exit code, outcome, proof, where it failed and why, warnings; state of the unit; whether the leaf that was published before is so now, and what
-# the wire shows, `old` and `new` being before and after; whether it is the same process.
-case_of() { # CASE PORT [s_client options] [--force]
-  local what=$1 rc=0 old pid seen options=()
+# Exit code of the run, outcome, proof, where it failed and why, warnings; state of the unit; whether the leaf that was published before is so
+# now, and what the wire shows, `old` and `new` being before and after; whether it is the same process.
+step() { # CASE [--force]
+  local what=$1 rc=0 name seen
+  local -A old pid
   shift
-  [ "${*: -1}" != --force ] || { options=(--force); set -- "${@:1:$#-1}"; }
-  old=$(serial </run/omens/"$name"/live/cert.pem) pid=$(show "$unit" MainPID)
-  omens --json renew "$name" "${options[@]}" >$work/out.json 2>$work/err || rc=$?
-  for _ in {1..10}; do seen=$(wire "$@") || true; [ -n "$seen" ] && [ "$seen" != "$(serial </run/omens/"$name"/live/cert.pem)" ] && sleep .1 || break; done
-  jq -r --arg asked "$name $what $rc" \
-    --arg seen "$(show "$unit" ActiveState) $(age "$old" "$(serial </run/omens/"$name"/live/cert.pem)") $(age "$old" "$seen") $([ "$pid" = "$(show "$unit" MainPID)" ] && echo same || echo other)" \
-    '.certificates[0] | [$asked, .outcome, (.proof // "-"), (.error | if . then .stage + "/" + .code else "-" end), ([.warnings[].code] | join(",") | if . == "" then "-" else . end), $seen] | join(" ")' $work/out.json
+  for name in $both; do old[$name]=$(published $name) pid[$name]=$(show "${UNIT[$name]}" MainPID); done
+  # shellcheck disable=SC2086
+  omens --json renew $both "$@" >$work/out.json 2>$work/err || rc=$?
+  for name in $both; do
+    # What a process that is about to end still serves is no news.
+    for _ in {1..10}; do seen=$(shown $name); [ -n "$seen" ] && [ "$seen" != "$(published $name)" ] && sleep .1 || break; done
+    jq -r --arg name $name --arg asked "$name $what $rc" \
+      --arg seen "$(show "${UNIT[$name]}" ActiveState) $(age $name "${old[$name]}" "$(published $name)") $(age $name "${old[$name]}" "$seen") $([ "${pid[$name]}" = "$(show "${UNIT[$name]}" MainPID)" ] && echo same || echo other)" \
+      '.certificates[] | select(.name == $name) | [$asked, .outcome, (.proof // "-"), (.error | if . then .stage + "/" + .code else "-" end), ([.warnings[].code] | join(",") | if . == "" then "-" else . end), $seen] | join(" ")' $work/out.json
+  done
 }
-age() { # OLD FOUND
-  case $2 in '') echo silent ;; "$1") echo old ;; "$(serial </run/omens/"$name"/live/cert.pem)") echo new ;; *) echo other ;; esac
+age() { # NAME OLD FOUND
+  case $3 in '') echo silent ;; "$2") echo old ;; "$(published $1)") echo new ;; *) echo other ;; esac
 }
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out $work/other.key 2>/dev/null
 printf '#!/bin/sh\ncat %s >"$OMENS_DIR/key.pem" && cat "$OMENS_DIR/fullchain.pem" "$OMENS_DIR/key.pem" >"$OMENS_DIR/combined.pem"\n' $work/other.key >/usr/local/sbin/spoil
 chmod 755 /usr/local/sbin/spoil
-consumer nginx nginx.service 443
-CASES=yes consumer haproxy haproxy.service 443
-consumer apache apache2.service 443
-CASES=yes consumer postgresql postgresql@15-main.service 5432 -starttls postgres
-consumer postfix postfix@-.service 465
+for name in $both; do cp $work/pages/$name.toml /etc/omens/omens.d/; done
+told 's/server_name = "[^"]*"/&, deadline = "3s"/'
+all_units systemctl start
+for name in $both; do until [ -n "$(shown $name)" ]; do sleep .1; done; done
+# A pair that does not fit: a hook puts another key in the place of what is about to be published.
+told '$a before = { exec = { command = ["/usr/local/sbin/spoil"] } }'
+step refused --force
+told '/^before = /d'
+step mended
+all_units systemctl kill -s STOP --kill-whom=all
+step hung --force
+all_units systemctl kill -s CONT --kill-whom=all
+step awake
+# They say that they have read their files, and have not.
+deaf() { mkdir -p "$ETC/$1.d" && printf '[Service]\nExecReload=\nExecReload=/bin/true\n' >"$ETC/$1.d/case.conf"; }
+all_units deaf
+systemctl daemon-reload
+step lying --force
+for name in $both; do rm "$ETC/${UNIT[$name]}.d/case.conf"; done
+systemctl daemon-reload
+step honest
+all_units systemctl stop
+for name in $both; do rm /etc/omens/omens.d/$name.toml; done
+
 # One file with the key first is as good to the two that take either order: their pages, with that.
 cp -r $UNITS/consumers $work/
 key_first() { # NAME [FILE]: also in what the page has written there
