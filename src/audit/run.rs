@@ -65,12 +65,12 @@ fn one(basis: &Basis<'_>, target: &AuditTarget, findings: &mut HostFindings) -> 
     Wiring::default()
 }
 
-/// What the usual places of the services say.
+/// What the usual places of the services say, and the files that were given.
 #[must_use]
-pub fn wiring(view: &View, findings: &mut HostFindings) -> Wiring {
+pub fn wiring(view: &View, given: &Given, findings: &mut HostFindings) -> Wiring {
     let mut wiring = Wiring::default();
     let units = systemd::read(view, &unit_words(SERVICES), findings);
-    services(SERVICES, view, &units, &Given::default(), &mut wiring, findings);
+    services(SERVICES, view, &units, given, &mut wiring, findings);
     wiring
 }
 

@@ -11,6 +11,7 @@ use super::online_here;
 use super::services;
 use super::session::Session;
 use super::show;
+use super::unpublished;
 use crate::config::settings::{MetricsFile, Settings};
 use crate::io::dir::Dir;
 use crate::io::look::{Kind, View};
@@ -58,6 +59,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     warnings.extend(settings.as_ref().and_then(|settings| services::no_systemd(settings, &View::host())));
     warnings.extend(settings.as_ref().map(key_kinds::warnings).unwrap_or_default());
     warnings.extend(settings.as_ref().and_then(no_revoke_login));
+    warnings.extend(settings.iter().flat_map(|settings| unpublished::warnings(settings, &View::host(), session.clock.now())));
     let period = scheduler::period(&View::host()).unwrap_or(scheduler::EVERY);
     warnings.extend(settings.as_ref().and_then(|settings| scheduler::too_seldom(settings, period)));
     let checks = settings.filter(|_| arguments.online).map(|settings| ask(session, &settings));

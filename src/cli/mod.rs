@@ -50,6 +50,7 @@ mod settings_page;
 pub mod show;
 mod standing;
 pub mod style;
+mod unpublished;
 mod usage;
 pub mod wait_arguments;
 pub mod when;

@@ -8,6 +8,7 @@ use super::exit::{FAILED, OK};
 use super::session::Session;
 use super::style::Style;
 use crate::audit::facts::findings::HostFindings;
+use crate::audit::facts::given::Given;
 use crate::audit::probe::{self, Asking, Document, Known, Ours, Side};
 use crate::audit::run;
 use crate::io::look::View;
@@ -48,7 +49,7 @@ pub(super) fn run(session: &mut Session<'_>, command: &Command, arguments: &Prob
 fn known(session: &Session<'_>, asking: &Asking) -> Option<Known> {
     let view = View::host();
     let host = view.host_name().unwrap_or_default();
-    let wiring = run::wiring(&view, &mut HostFindings::new(session.clock.now(), &host));
+    let wiring = run::wiring(&view, &Given::default(), &mut HostFindings::new(session.clock.now(), &host));
     Known::find(&view, &wiring, &asking.address, &host)
 }
 

@@ -224,6 +224,8 @@ codes! {
     Syntax = "syntax",
     /// The server's certificate is not trusted.
     TlsUntrusted = "tls-untrusted",
+    /// A service is told to open a file of trust that the settings do not publish.
+    TrustUnpublished = "trust-unpublished",
     /// The run's token lives on.
     TokenNotRevoked = "token-not-revoked",
     /// The TPM answers.

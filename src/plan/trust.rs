@@ -124,6 +124,12 @@ pub fn names_list(settings: &Settings, file: &str) -> bool {
     settings.crls.iter().any(|source| source.file == file)
 }
 
+/// Whether the settings have a file of this name in the directory of `trust`, fetched or not.
+#[must_use]
+pub fn publishes(settings: &Settings, name: &str) -> bool {
+    FILES.contains(&name) || names_list(settings, name)
+}
+
 /// Whether the directory of `trust` holds this file, where it holds these lists.
 #[must_use]
 pub fn is_ours(name: &str, lists: &BTreeMap<String, String>) -> bool {

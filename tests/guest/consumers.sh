@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs as root under a systemd of its own (tests/it/consumers.rs): what the pages of units/consumers say, copied from them word for word but
 # for names and role of this CA. Prints one line a consumer: outcome and proof with the service stopped, running, and at a forced renewal;
-# whether the wire shows the new leaf; then the same for a page whose service is away.
+# whether the wire shows the new leaf. Then what can happen to HAProxy and PostgreSQL, a line a case.
 . /opt/guest/host.sh
 settings ''
 mkdir -p $work/credentials
@@ -40,7 +40,7 @@ renew() { # NAME [--force]: by the unit's own sandbox unless forced
 wire() { # PORT [s_client options]
   local port=$1
   shift
-  openssl s_client -connect "127.0.0.1:$port" -servername spire.funlab.casa "$@" </dev/null 2>/dev/null | serial
+  timeout 2 openssl s_client -connect "127.0.0.1:$port" -servername spire.funlab.casa "$@" </dev/null 2>/dev/null | serial
 }
 consumer() { # NAME UNIT PORT [s_client options]
   local name=$1 unit=$2 first second third
@@ -57,13 +57,56 @@ consumer() { # NAME UNIT PORT [s_client options]
   third=$(renew "$name" --force)
   if [ "$(wire "$@")" = "$(serial </run/omens/"$name"/live/cert.pem)" ]; then seen=served; else seen="not served"; fi
   echo "$name: $first; $second; $third; $(readlink /run/omens/"$name"/live) $seen"
+  [ -z "${CASES:-}" ] || cases "$name" "$unit" "$@"
   systemctl stop "$unit"
   rm -f "/etc/omens/omens.d/$name.toml"
 }
+# cases NAME UNIT PORT [s_client options]: each of them, and the run after it.
+cases() {
+  local name=$1 unit=$2 settings=/etc/omens/omens.d/$1.toml
+  shift 2
+  sed -i 's/server_name = "[^"]*"/&, deadline = "3s"/' "$settings"
+  # A pair that does not fit: a hook puts another key in the place of what is about to be published.
+  echo 'before = { exec = { command = ["/usr/local/sbin/spoil"] } }' >>"$settings"
+  case_of refused "$@" --force
+  sed -i '/^before = /d' "$settings"
+  case_of mended "$@"
+  systemctl kill -s STOP --kill-whom=all "$unit"
+  case_of hung "$@" --force
+  systemctl kill -s CONT --kill-whom=all "$unit"
+  case_of awake "$@"
+  # It says that it has read its files, and has not.
+  mkdir -p "$ETC/$unit.d"
+  printf '[Service]\nExecReload=\nExecReload=/bin/true\n' >"$ETC/$unit.d/case.conf"
+  systemctl daemon-reload
+  case_of lying "$@" --force
+  rm "$ETC/$unit.d/case.conf"
+  systemctl daemon-reload
+  case_of honest "$@"
+}
+# Exit code, outcome, proof, where it failed and why, warnings; state of the unit; whether the leaf that was published before is so now, and what
+# the wire shows, `old` and `new` being before and after; whether it is the same process.
+case_of() { # CASE PORT [s_client options] [--force]
+  local what=$1 rc=0 old pid seen options=()
+  shift
+  [ "${*: -1}" != --force ] || { options=(--force); set -- "${@:1:$#-1}"; }
+  old=$(serial </run/omens/"$name"/live/cert.pem) pid=$(show "$unit" MainPID)
+  omens --json renew "$name" "${options[@]}" >$work/out.json 2>$work/err || rc=$?
+  for _ in {1..10}; do seen=$(wire "$@") || true; [ -n "$seen" ] && [ "$seen" != "$(serial </run/omens/"$name"/live/cert.pem)" ] && sleep .1 || break; done
+  jq -r --arg asked "$name $what $rc" \
+    --arg seen "$(show "$unit" ActiveState) $(age "$old" "$(serial </run/omens/"$name"/live/cert.pem)") $(age "$old" "$seen") $([ "$pid" = "$(show "$unit" MainPID)" ] && echo same || echo other)" \
+    '.certificates[0] | [$asked, .outcome, (.proof // "-"), (.error | if . then .stage + "/" + .code else "-" end), ([.warnings[].code] | join(",") | if . == "" then "-" else . end), $seen] | join(" ")' $work/out.json
+}
+age() { # OLD FOUND
+  case $2 in '') echo silent ;; "$1") echo old ;; "$(serial </run/omens/"$name"/live/cert.pem)") echo new ;; *) echo other ;; esac
+}
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out $work/other.key 2>/dev/null
+printf '#!/bin/sh\ncat %s >"$OMENS_DIR/key.pem" && cat "$OMENS_DIR/fullchain.pem" "$OMENS_DIR/key.pem" >"$OMENS_DIR/combined.pem"\n' $work/other.key >/usr/local/sbin/spoil
+chmod 755 /usr/local/sbin/spoil
 consumer nginx nginx.service 443
-consumer haproxy haproxy.service 443
+CASES=yes consumer haproxy haproxy.service 443
 consumer apache apache2.service 443
-consumer postgresql postgresql@15-main.service 5432 -starttls postgres
+CASES=yes consumer postgresql postgresql@15-main.service 5432 -starttls postgres
 consumer postfix postfix@-.service 465
 # One file with the key first is as good to the two that take either order: their pages, with that.
 cp -r $UNITS/consumers $work/

@@ -5,13 +5,14 @@
 mkdir -p /etc/nginx/conf.d
 bao_up
 log_in /etc/omens/secret-id
-settings() { # UNIT-DRIVER
+endpoint='verify = [ { tls = { address = "127.0.0.1:443", server_name = "spire.funlab.casa", deadline = "3s" } } ]'
+settings() { # UNIT-DRIVER ['' for no endpoint]
   {
     settings_head
     certificate web infrastructure file
     cat <<TOML
 reload = [ $1 ]
-verify = [ { tls = { address = "127.0.0.1:443", server_name = "spire.funlab.casa", deadline = "3s" } } ]
+${2-$endpoint}
 TOML
   } >/etc/omens/omens.toml
 }
@@ -47,6 +48,17 @@ site '' 'this_is_no_directive on;'
 systemctl restart nginx 2>/dev/null || true
 site
 step failed renew --all --force
+# Its start ends well, and it ends at once: nobody but systemd sees that where there is no endpoint.
+mkdir -p $ETC/nginx.service.d
+printf '[Service]\nType=simple\nExecStartPre=\nExecStart=\nExecStart=/bin/false\n' >$ETC/nginx.service.d/case.conf
+systemctl daemon-reload
+systemctl restart nginx 2>/dev/null || true
+until_so systemctl is-failed nginx
+settings '{ systemd = { unit = "nginx.service", action = "reload" } }' ''
+step dying renew --all --force
+rm $ETC/nginx.service.d/case.conf
+systemctl daemon-reload
+step living renew --all
 settings '{ systemd = { unit = "no-such.service", action = "reload" } }'
 step unknown renew --all --force
 systemctl stop nginx

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Runs as root under a systemd of its own (tests/it/systemd.rs): OpenBao and Keylime's registrar and verifier as units, with the drivers made for
-# them. Prints one line a certificate and step: what was done, outcome, proof, error code, state of the unit, whether the wire shows the leaf that
+# Runs as root under a systemd of its own (tests/it/systemd.rs): OpenBao and Keylime's registrar, verifier and polled agent as units, with the
+# drivers made for them. Prints one line a certificate and step: what was done, outcome, proof, error code, state of the unit, whether the wire shows the leaf that
 # is published, and whether it is still the same process. KEYLIME names the directory of Keylime's virtual environments.
 . /opt/guest/ca.sh
 mkdir -p /etc/openbao /etc/keylime/certs
 bao_up
 log_in /etc/omens/secret-id
 
+patience=3s agent= # how long OpenBao may take; the agent's id, once it has one
 # settings VERIFIER-MORE REGISTRAR-MORE OPENBAO-MORE: what one step adds to a certificate.
 settings() {
   {
@@ -15,11 +16,17 @@ settings() {
     cat <<TOML
 install = [ { dir = "/etc/openbao", fullchain = "tls.crt", key = "tls.key" } ]
 reload = [ { openbao = { unit = "openbao.service" } } ]
-verify = [ { tls = { address = "127.0.0.1:8300", server_name = "spire.funlab.casa", deadline = "3s" } } ]
+verify = [ { tls = { address = "127.0.0.1:8300", server_name = "spire.funlab.casa", deadline = "$patience" } } ]
 ${3:-}
 TOML
     part registrar 8891 '' "${2:-}"
     part verifier 8881 ', agents = "ignore"' "${1:-}"
+    certificate agent infrastructure file
+    echo 'install = [ { dir = "/etc/keylime/certs", fullchain = "agent.crt", key = "agent.key" } ]'
+    [ -z "$agent" ] || cat <<TOML
+reload = [ { keylime_agent = { unit = "keylime_agent.service", verifier = "https://localhost:8881", agent = "$agent", deadline = "40s", admin = { cert = "/etc/keylime/certs/verifier.crt", key = "file:/etc/keylime/certs/verifier.key" } } } ]
+verify = [ { tls = { address = "127.0.0.1:8892", server_name = "spire.funlab.casa", deadline = "3s" } } ]
+TOML
   } >/etc/omens/omens.toml
 }
 part() { # NAME PORT MORE-FOR-THE-DRIVER MORE: a server of Keylime's
@@ -32,14 +39,15 @@ verify = [ { tls = { address = "127.0.0.1:$2", server_name = "$1.keylime.funlab.
 $4
 TOML
 }
-declare -A PORT=([openbao]=8300 [registrar]=8891 [verifier]=8881) UNIT=([openbao]=openbao [registrar]=keylime_registrar [verifier]=keylime_verifier)
-declare -A CN=([openbao]=spire.funlab.casa [registrar]=registrar.keylime.funlab.casa [verifier]=verifier.keylime.funlab.casa) PID=()
+declare -A PORT=([openbao]=8300 [registrar]=8891 [verifier]=8881 [agent]=8892) UNIT=([openbao]=openbao [registrar]=keylime_registrar [verifier]=keylime_verifier [agent]=keylime_agent)
+declare -A CN=([openbao]=spire.funlab.casa [registrar]=registrar.keylime.funlab.casa [verifier]=verifier.keylime.funlab.casa [agent]=spire.funlab.casa) PID=()
 sha() { openssl x509 -noout -fingerprint -sha256 2>/dev/null; }
 wire() { # NAME: whether what is served is what is published and committed
-  local served live
-  served=$(timeout 3 openssl s_client -connect "127.0.0.1:${PORT[$1]}" -servername "${CN[$1]}" </dev/null 2>/dev/null | sha) || served=nothing
+  local served='' live
+  # The agent shows its certificate, and then refuses whoever has none: that is no silence.
+  served=$(timeout 3 openssl s_client -connect "127.0.0.1:${PORT[$1]}" -servername "${CN[$1]}" </dev/null 2>/dev/null | sha) || true
   live=$(sha </run/omens/"$1"/live/cert.pem)
-  if [ "$served" = "$live" ]; then echo agrees; elif [ "$served" = nothing ]; then echo silent; else echo differs; fi
+  if [ "$served" = "$live" ]; then echo agrees; elif [ -z "$served" ]; then echo silent; else echo differs; fi
 }
 pid() { systemctl show -P MainPID "${UNIT[$1]}"; }
 # step WHAT NAMES OPTIONS...: renews and prints a line for each of NAMES.
@@ -79,16 +87,22 @@ disable_mlock = true
 HCL
 printf '[Service]\nExecStart=/usr/bin/bao server -config=/etc/openbao/openbao.hcl\n' >$ETC/openbao.service
 # Keylime, configured by the lab, which is ended; the units run the same programs.
-"$LAB/keylime-lab.sh" up $work/keylime --mode push --venvs "$KEYLIME" --root "$(value .root_cert)" --chain "$(value .chain)" \
+"$LAB/keylime-lab.sh" up $work/keylime --mode pull --venvs "$KEYLIME" --root "$(value .root_cert)" --chain "$(value .chain)" \
   --verifier-cert /etc/keylime/certs/verifier.crt --verifier-key /etc/keylime/certs/verifier.key \
   --registrar-cert /etc/keylime/certs/registrar.crt --registrar-key /etc/keylime/certs/registrar.key \
   --client-cert /etc/keylime/certs/verifier.crt --client-key /etc/keylime/certs/verifier.key \
-  --verifier-port 8881 --registrar-port 8890 --registrar-tls-port 8891 >$work/keylime.json 2>$work/keylime.err || { tail -n 5 $work/keylime.err; exit 125; }
+  --agent-cert /etc/keylime/certs/agent.crt --agent-key /etc/keylime/certs/agent.key \
+  --verifier-port 8881 --registrar-port 8890 --registrar-tls-port 8891 --agent-port 8892 >$work/keylime.json 2>$work/keylime.err || { tail -n 5 $work/keylime.err; exit 125; }
 "$LAB/keylime-lab.sh" down $work/keylime 2>/dev/null
 for part in registrar verifier; do
   printf '#!/bin/bash\n. %s/keylime/env.sh\nexec %s/server/bin/keylime_%s\n' $work "$KEYLIME" $part >$work/keylime_$part
   chmod 755 $work/keylime_$part
   printf '[Service]\nExecStart=%s/keylime_%s\nTimeoutStopSec=5\n' $work $part >$ETC/keylime_$part.service
+done
+# The agent as the lab starts it, which registers and enrols it each time: the one in Python makes a new key at each start.
+for part in swtpm agent; do
+  printf '[Service]\nType=forking\nPIDFile=%s/keylime/run/%s.pid\nExecStart=%s/keylime-lab.sh restart %s/keylime %s\nTimeoutStartSec=120\nTimeoutStopSec=5\n' \
+    $work $part "$LAB" $work $part >$ETC/keylime_$part.service
 done
 systemctl daemon-reload
 systemctl start openbao keylime_registrar keylime_verifier
@@ -131,16 +145,42 @@ step lying "$parts" --force
 for part in $parts; do drop_in keylime_$part; done
 step honest "$parts"
 # Crash-looping: nothing that it is given makes it start, and nothing is said to be well.
-for part in $parts; do
-  drop_in keylime_$part 'ExecStart=
+loops() { # UNIT SECONDS: it ends at once, and is started again after that time
+  drop_in "$1" "ExecStartPre=
+ExecStart=
 ExecStart=/bin/false
+Type=simple
+PIDFile=
 Restart=always
-RestartSec=1'
-  systemctl restart keylime_$part || true
-done
-step looping "$parts" --force
+RestartSec=$2"
+  systemctl restart "$1" || true
+}
+for part in $parts; do loops keylime_$part 1; done
+loops openbao 150
+step looping "$all" --force
 for part in $parts; do drop_in keylime_$part; done
-step recovered "$parts"
+# Left to systemd, it would be minutes until the next start: it is the run that starts it.
+waits=$'Restart=always\nRestartSec=150'
+drop_in openbao "$waits"
+patience=15s
+settings
+step recovered "$all"
+jq -r '.certificates[] | select(.name == "openbao") | "openbao told " + ([.warnings[].code] | join(" "))' $work/out.json
+
+# The polled agent.
+agent=$(jq -er .agent.uuid $work/keylime.json)
+settings
+systemctl start keylime_swtpm
+step stopped agent --force
+systemctl start keylime_agent
+step started agent
+drop_in keylime_agent 'ExecStartPre=/bin/sleep 6'
+step slow agent --force
+drop_in keylime_agent
+loops keylime_agent 150
+step looping agent --force
+drop_in keylime_agent "$waits"
+step recovered agent
 # Killed anywhere in a renewal whose service is restarted: the next run, with no help, ends with one generation everywhere.
 bad=0
 for after in .2 .8 2 4; do

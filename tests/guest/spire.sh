@@ -24,7 +24,10 @@ driver() { # PART CERT KEY MORE
 }
 data() { echo "/run/omens/$1/spire-NodeAttestor-x509pop.json"; }
 agent_conf() { spire_conf agent "  NodeAttestor \"x509pop\" { $1 }"; } # what its attestor is told
-spire_conf server "  NodeAttestor \"x509pop\" { plugin_data_file = \"$(data server)\" }"
+# By a link, so that the server can be given another file while it runs.
+told=/etc/spire/server.json
+ln -s "$(data server)" $told
+spire_conf server "  NodeAttestor \"x509pop\" { plugin_data_file = \"$told\" }"
 agent_conf "plugin_data_file = \"$(data agent)\""
 spire_units
 
@@ -87,6 +90,11 @@ step inline agent --force
 agent_conf "plugin_data_file = \"$(data agent)\""
 systemctl restart spire-agent
 step outside agent
+# The server takes the signal, says that all is well, and goes on with the data of before: its file is a copy of its own.
+cp --remove-destination "$(data server)" $told
+step lying server --force
+ln -sf "$(data server)" $told
+step honest server
 # Crash-looping: nothing that it is given makes it start; then for want of a key, which is published again.
 looping() { # NAME MORE
   mkdir -p $ETC/"spire-$1".service.d

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::lab::client::Load;
-use crate::lab::estate::{Authority, Estate, Run};
+use crate::lab::estate::{Authority, Cert, Estate, Run};
 use crate::lab::openbao::OpenBao;
 use crate::lab::pki::{Ca, CaKeys, pem_blocks, sha256};
 use crate::web::{NAME, Web};
@@ -152,4 +152,41 @@ fn the_root_is_exchanged_while_clients_ask_and_no_handshake_fails() {
     web.estate.omens(&["restore"]).expect(0, "web", "restored");
     assert_eq!(trust_file(&web.estate, "anchors.pem"), [new_root.as_str()]);
     web.estate.renew().expect(0, "web", "not-due");
+}
+
+#[test]
+fn a_list_that_nginx_uses_and_the_settings_do_not_publish_is_named_by_its_line() {
+    let mut web = Web::stopped(Estate::at_openbao());
+    let (conf, trust) = (web.estate.dir.join("own.conf"), web.estate.run_dir().join("trust"));
+    let file = |name: &str| trust.join(name).display().to_string();
+    // By a link as well, as `install` would have made one.
+    let link = web.estate.dir.join("link.pem");
+    std::os::unix::fs::symlink(trust.join("linked.pem"), &link).unwrap();
+    let text = format!(
+        "events {{}}\nhttp {{\nserver {{\nlisten 127.0.0.1:8443 ssl;\nssl_certificate /a.pem;\nssl_certificate_key /a.key;\n\
+         ssl_verify_client on;\nssl_client_certificate {};\nssl_crl {};\n\
+         location / {{\nproxy_pass https://b.example.net;\nproxy_ssl_verify on;\nproxy_ssl_trusted_certificate {};\nproxy_ssl_crl {};\n}}\n}}\n}}\n",
+        file("anchor.pem"),
+        file("crl.pem"),
+        link.display(),
+        file("never.pem")
+    );
+    std::fs::write(&conf, text).unwrap();
+    web.estate.certs = vec![Cert::web("web").reloaded_by(&format!("{{ nginx = {{ conf = \"{}\" }} }}", conf.display()))];
+    let pin = root("anchor", &web.estate.anchor(), &OpenBao::shared().root.pem);
+    let told = |lists: &str| {
+        settings(&web, &format!("{pin}{lists}"), "pki_int");
+        let run = web.estate.omens(&["check-config"]);
+        assert_eq!(run.code, 0, "{run}");
+        let warnings = run.json["warnings"].as_array().unwrap();
+        let named = warnings.iter().filter(|one| one["code"] == "trust-unpublished").map(|one| one["text"].as_str().unwrap());
+        let shown = |text: &str| {
+            let name = text.split_once("file = \"").and_then(|(_, rest)| rest.split_once('"')).unwrap().0.to_owned();
+            (name, text.split_once("own.conf:").and_then(|(_, rest)| rest.split_once(')')).unwrap().0.parse::<u32>().unwrap())
+        };
+        named.map(shown).collect::<Vec<_>>()
+    };
+    let other = [("linked.pem".to_owned(), 13), ("never.pem".to_owned(), 14)];
+    assert_eq!(told("crl = [ { mount = \"pki_int\", file = \"crl.pem\" } ]\n"), other);
+    assert_eq!(told(""), [vec![("crl.pem".to_owned(), 9)], other.to_vec()].concat(), "the list was taken out");
 }

@@ -4,7 +4,7 @@
 use omens::model::anchor::{Anchor, Fingerprint};
 use omens::model::code::Code;
 use omens::model::failure::{Failure, Stage};
-use omens::model::key::Keep;
+use omens::model::key::{Keep, KeyAlgorithm};
 use omens::model::name::{CertName, Generation};
 use omens::model::reason::ReasonCode::*;
 use omens::model::state::{Begun, KeyRefused, Proof, UnderWay};
@@ -75,6 +75,13 @@ fn what_lies_there_asks_for_a_new_one() {
             &[SettingsChanged],
             "issue 2, else 1",
             "pinned no more",
+        ),
+        (
+            "odd, and no more than that",
+            |c| c.live().facts.as_mut().expect("a leaf").extensions.san.as_mut().expect("names").critical = true,
+            &[Fresh],
+            "rest",
+            "",
         ),
         ("one more root", |c| c.settings.also.push(Anchor::new(b"another root".to_vec())), &[Fresh], "rest", ""),
         ("nothing was noted of it", |c| c.live().meta = None, &[Fresh], "rest", ""),
@@ -166,6 +173,7 @@ fn what_consumers_lack_and_who_is_at_work_is_told() {
             "settle 1 Interrupted",
             "did not finish",
         ),
+        ("its leaf does not parse", |c| (c.live().facts, c.wishes.force) = (None, true), &[Forced], "issue 2", ""),
         ("a number was used once", |c| (c.tree.largest, c.wishes.force) = (7, true), &[Forced], "issue 8, else 1", ""),
     ];
     check(rows, || Case::of(&host));
@@ -207,6 +215,14 @@ fn what_is_newer_is_deployed_withdrawn_or_left_to_others() {
             "issue 2 without 5, else 1",
             "",
         ),
+    ];
+    check(rows, || Case::of(&host));
+}
+
+#[test]
+fn what_only_a_newer_omens_or_a_person_can_tell_rests() {
+    let (_turn, host) = served();
+    let rows: &[Row] = &[
         (
             "a newer omens wrote its state",
             |c| {
@@ -216,6 +232,13 @@ fn what_is_newer_is_deployed_withdrawn_or_left_to_others() {
             &[Unreadable, Revoked],
             "rest",
             "version 9",
+        ),
+        (
+            "how it was proven is in what a newer omens wrote",
+            |c| (c.tree.state_file, c.tree.state.proven) = (StateFile::Newer(9), None),
+            &[Unreadable],
+            "rest",
+            "",
         ),
         (
             "two names",
@@ -321,4 +344,19 @@ fn a_rollback_waits_for_no_window_and_says_who_asked() {
     let [reason] = decision.reasons.as_slice() else { panic!("{decision:?}") };
     assert_eq!((reason.code, reason.text.as_str()), (Forced, "from gen-5 back to gen-2, asked for by a person"));
     assert!(matches!(&decision.plan, Plan::Settle(settle) if settle.why == Why::Rollback));
+}
+
+#[test]
+fn what_other_settings_ask_for_is_told_once() {
+    let (_turn, host) = served();
+    let mut case = Case::of(&host);
+    let request = &mut case.settings.certificates[0].request;
+    (request.common_name, request.algorithm) = ("www.example.net".into(), KeyAlgorithm::EcP384);
+    let decision = case.decided();
+    let [reason] = decision.reasons.as_slice() else { panic!("{decision:?}") };
+    let texts: Vec<&str> = reason.text.split("; ").collect();
+    let [names, common_name, key] = texts.as_slice() else { panic!("{texts:?}") };
+    assert_eq!(*names, "names: +www.example.net −web.example.net");
+    assert_eq!(*common_name, "expected cn:www.example.net, found cn:web.example.net");
+    assert!(key.starts_with("expected ec-p384, found "), "{key}");
 }

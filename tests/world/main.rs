@@ -26,6 +26,7 @@ mod eyes;
 mod host;
 mod installed;
 mod many;
+mod ranks;
 mod revocation;
 mod rollout;
 mod services;

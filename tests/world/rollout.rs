@@ -82,6 +82,17 @@ fn what_stays_is_told_by_why_it_was_refused_first() {
 }
 
 #[test]
+fn what_is_refused_once_more_alone_is_told_by_that() {
+    let (_turn, host) = due(&[WEB, API]);
+    host.daemons[0].be(Manner::Refuses);
+    let report = host.renew();
+    // Together 0, back 1, one alone 2, back 3, the other alone 4.
+    let mut texts: Vec<&str> = report.certificates.iter().map(|c| c.error.as_ref().expect("an error").text.as_str()).collect();
+    texts.sort_unstable();
+    assert!(texts[0].contains("at request 2") && texts[1].contains("at request 4"), "{texts:?}");
+}
+
+#[test]
 fn a_service_that_fails_its_one_start_is_not_started_for_what_goes_back() {
     let (_turn, host) = due(&[WEB]);
     host.daemons[0].set(ServiceState::Failed);
@@ -111,10 +122,14 @@ fn a_service_of_which_nobody_can_say_whether_it_runs_is_not_said_to_serve_what_i
 fn what_a_restart_brought_down_is_started_again_with_its_previous_files() {
     let (_turn, host) = due(&[WEB]);
     *host.daemons[0].restarts.lock().expect("restarts") = true;
+    *host.daemons[0].proves.lock().expect("proves") = true;
     host.daemons[0].be(Manner::EndsByTheNew("web".to_owned()));
     let report = host.renew();
     assert_eq!(told(&report)[0], ("web".to_owned(), Outcome::RolledBack, Some(Proof::Served), Some("reload-failed")));
-    assert_eq!(count(&host, "ask 0"), 2, "it is asked, not started: what it is in by then is our own doing");
+    let events = host.events.take();
+    let count = |event: &str| events.iter().filter(|seen| *seen == event).count();
+    assert_eq!(count("ask 0"), 2, "it is asked, not started: what it is in by then is our own doing");
+    assert_eq!(count("prove 0 by its life"), 1, "what was noted of others before is not asked for again: {events:?}");
     assert!(host.daemons[0].is_running());
     host.check("the end");
 }
@@ -131,4 +146,86 @@ fn what_a_restart_brought_down_for_good_is_said_to_be_down() {
     assert_eq!(host.live("run", "web").as_deref(), Some("gen-1"));
     host.heal();
     assert_eq!(host.renew().exit, 0);
+}
+
+#[test]
+fn what_is_gone_after_it_was_given_its_previous_files_is_down_whatever_else_is_seen() {
+    // The first service is the one that is looked at; another one is seen by its state and its driver's proof alone.
+    for (daemons, gone, manner, proves) in [
+        (&[0][..], 0, Manner::Leaves, false),
+        (&[0], 0, Manner::LeavesInSilence, false),
+        (&[0, 1], 1, Manner::Ends, false),
+        (&[0, 1], 1, Manner::LeavesInSilence, true),
+        (&[0, 1], 1, Manner::Forgets, true),
+    ] {
+        let (_turn, host) = due(&[Cert { name: "web", daemons }]);
+        let daemon = &host.daemons[gone];
+        (*daemon.restarts.lock().expect("restarts"), *daemon.proves.lock().expect("proves")) = (true, proves);
+        daemon.be(manner.clone());
+        let report = host.renew();
+        let (_, outcome, proof, code) = told(&report).remove(0);
+        assert_eq!((outcome, code), (Outcome::Failed, Some("service-down")), "{manner:?}: {report:#?}");
+        // Its driver's proof is no look at what others see.
+        assert_eq!(proof, if proves { Some(Proof::Served) } else { Some(Proof::None) }, "{manner:?}");
+        let text = &report.certificates[0].error.as_ref().expect("an error").text;
+        assert!(text.contains("does not run with its previous files either"), "{text}");
+    }
+}
+
+#[test]
+fn what_runs_and_serves_nothing_is_not_down_and_what_was_stopped_is_not_started_anew() {
+    let (turn, host) = due(&[WEB]);
+    *host.daemons[0].restarts.lock().expect("restarts") = true;
+    host.daemons[0].be(Manner::Forgets);
+    assert_eq!(told(&host.renew())[0], ("web".to_owned(), Outcome::RolledBack, Some(Proof::None), Some("unreachable")));
+    drop((turn, host));
+    let (_turn, host) = due(&[WEB]);
+    *host.daemons[0].restarts.lock().expect("restarts") = true;
+    host.daemons[0].set(ServiceState::Stopped);
+    assert_eq!(told(&host.renew())[0], ("web".to_owned(), Outcome::Renewed, Some(Proof::ServiceStopped), None));
+    assert_eq!(count(&host, "ask 0") + count(&host, "start 0"), 0);
+}
+
+#[test]
+fn what_a_reload_brought_down_gets_its_one_start_and_what_was_stopped_before_is_not_down() {
+    let (turn, host) = due(&[WEB]);
+    host.daemons[0].be(Manner::EndsByTheNew("web".to_owned()));
+    assert_eq!(told(&host.renew())[0], ("web".to_owned(), Outcome::RolledBack, Some(Proof::Served), Some("reload-failed")));
+    let events = host.events.take();
+    let count = |event: &str| events.iter().filter(|seen| *seen == event).count();
+    assert_eq!((count("ask 0"), count("start 0")), (1, 1), "{events:?}");
+    drop((turn, host));
+    let (_turn, host) = due(&[Cert { name: "web", daemons: &[0, 1] }]);
+    *host.daemons[1].restarts.lock().expect("restarts") = true;
+    host.daemons[1].set(ServiceState::Stopped);
+    host.daemons[0].be(Manner::KeepsWhatItHas);
+    assert_eq!(told(&host.renew())[0], ("web".to_owned(), Outcome::RolledBack, Some(Proof::Served), Some("old-leaf")));
+}
+
+#[test]
+fn what_was_given_back_to_a_stopped_service_is_noted_once() {
+    let (_turn, host) = due(&[WEB]);
+    assert_eq!(host.renew().exit, 0);
+    host.daemons[0].set(ServiceState::Stopped);
+    host.power_cut();
+    assert_eq!(told(&host.renew())[0], ("web".to_owned(), Outcome::Settled, Some(Proof::ServiceStopped), None));
+    let state = std::fs::read(host.path("state/certs/web/state.json")).expect("a state");
+    let state: serde_json::Value = serde_json::from_slice(&state).expect("JSON");
+    assert_eq!(state["proven"]["stopped"], serde_json::json!([host.daemons[0].name]), "who is still to be asked");
+    let lines = host.ledger().len();
+    assert_eq!((told(&host.renew())[0].1, host.ledger().len()), (Outcome::NotDue, lines), "it is stopped still, which is known");
+}
+
+#[test]
+fn only_what_shares_a_service_with_what_goes_back_is_looked_at_again() {
+    let certs = [Cert { name: "web", daemons: &[0] }, Cert { name: "api", daemons: &[0, 1] }, Cert { name: "mail", daemons: &[1] }];
+    let (_turn, host) = due(&certs);
+    host.daemons[1].be(Manner::KeepsWhatItHasOf("mail".to_owned()));
+    let report = host.renew();
+    let outcomes: Vec<_> = told(&report).into_iter().map(|(_, outcome, proof, _)| (outcome, proof)).collect();
+    let renewed = (Outcome::Renewed, Some(Proof::Served));
+    assert_eq!(outcomes, [renewed, renewed, (Outcome::RolledBack, Some(Proof::Served))]);
+    let looks = |name: &str, events: &[String]| events.iter().filter(|event| **event == format!("look {name}")).count();
+    let events = host.events.take();
+    assert_eq!(["web", "api", "mail"].map(|name| looks(name, &events)), [1, 2, 2], "{events:?}");
 }

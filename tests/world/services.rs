@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use omens::config::keys::{Key, Kind, Table};
-use omens::config::service::{Answer, Deployed, DriverKind, Rank, Reply, Service, ServiceId, ServiceState};
+use omens::config::service::{Answer, Deployed, Done, DriverKind, Question, Rank, Reply, Seen, Service, ServiceId, ServiceState, Shown};
 use omens::config::shape::{Errors, Shape, parsed};
 use omens::config::tree::Node;
+use omens::model::anchor::Fingerprint;
 use omens::model::code::Code;
-use omens::model::failure::{Failure, Stage};
+use omens::model::failure::{Failure, Stage, Warning};
 
 use crate::host::Events;
 
@@ -21,6 +22,8 @@ pub enum Manner {
     Reads,
     /// Says that it did, and serves what it had.
     KeepsWhatItHas,
+    /// The same of this certificate alone.
+    KeepsWhatItHasOf(String),
     /// Refuses.
     Refuses,
     /// Refuses as long as this certificate is not the one that it serves already.
@@ -33,6 +36,10 @@ pub enum Manner {
     EndsByTheNew(String),
     /// Ends whatever it is given.
     Ends,
+    /// The same, and its unit is stopped and has not failed.
+    Leaves,
+    /// Says that it read, and is gone: its unit is stopped and has not failed.
+    LeavesInSilence,
     /// The run dies while it is asked.
     Dies,
     /// Nobody can say whether it runs.
@@ -52,6 +59,12 @@ pub struct Daemon {
     pub waits: Mutex<bool>,
     /// Whether it is started anew to read its files.
     pub restarts: Mutex<bool>,
+    /// Whether its driver has a proof of its own, which is what it serves.
+    pub proves: Mutex<bool>,
+    /// What its driver says beside that it has read.
+    pub says: Mutex<Option<&'static str>>,
+    /// How many certificates it was told of, each time that it was asked.
+    pub told: Mutex<Vec<usize>>,
     /// How often it has refused.
     refused: AtomicU32,
     /// The leaf that it serves for each certificate, DER.
@@ -73,6 +86,9 @@ impl Daemon {
             rank: Mutex::new(u8::MAX),
             waits: Mutex::new(false),
             restarts: Mutex::new(false),
+            proves: Mutex::new(false),
+            says: Mutex::new(None),
+            told: Mutex::default(),
             refused: AtomicU32::new(0),
             serves: Mutex::default(),
             events: events.clone(),
@@ -83,6 +99,10 @@ impl Daemon {
 
     pub fn be(&self, manner: Manner) {
         *self.manner.lock().expect("manner") = manner;
+    }
+
+    pub fn say(&self, text: &'static str) {
+        *self.says.lock().expect("says") = Some(text);
     }
 
     pub fn set(&self, state: ServiceState) {
@@ -118,12 +138,17 @@ impl Daemon {
         Ok(())
     }
 
+    fn done(&self) -> Reply {
+        let said = self.says.lock().expect("says").map(|text| Warning::new(Code::ReloadFailed, text));
+        Reply::Done(Done { warnings: said.into_iter().collect(), before: serde_json::json!({ "life": 1, "more": 2 }) })
+    }
+
     /// A restart: what it served is remembered by its files alone, so the leaves are compared before they are forgotten.
     fn begin_anew(&self, ends_by_new: Option<&str>) -> Result<Reply, Failure> {
         match self.read(ends_by_new) {
             Ok(()) => {
                 *self.state.lock().expect("state") = ServiceState::Running;
-                Ok(Reply::done())
+                Ok(self.done())
             }
             Err(why) => self.end(&why),
         }
@@ -174,9 +199,10 @@ impl Service for Named {
         })
     }
 
-    fn ask<'a>(&'a self, _: &'a [Deployed]) -> Answer<'a, Reply> {
+    fn ask<'a>(&'a self, deployed: &'a [Deployed]) -> Answer<'a, Reply> {
         Box::pin(async {
             self.0.events.add(format!("ask {}", short(&self.0.name)));
+            self.0.told.lock().expect("told").push(deployed.len());
             let manner = self.0.manner.lock().expect("manner").clone();
             match manner {
                 Manner::Dies => panic!("the run dies while a service is asked"),
@@ -184,8 +210,14 @@ impl Service for Named {
                     Err(refused(format!("it does not want to, at request {}", self.0.refused.fetch_add(1, Ordering::SeqCst))))
                 }
                 Manner::KeepsWhatItHas => Ok(Reply::done()),
-                Manner::Reads => self.0.read(None).map(|()| Reply::done()).map_err(refused),
-                Manner::RefusesTheNew(name) => self.0.read(Some(&name)).map(|()| Reply::done()).map_err(refused),
+                Manner::KeepsWhatItHasOf(name) => {
+                    let kept = self.0.leaf(&name);
+                    self.0.read(None).map_err(refused)?;
+                    self.0.serves.lock().expect("serves").extend(kept.map(|leaf| (name, leaf)));
+                    Ok(Reply::done())
+                }
+                Manner::Reads => self.0.read(None).map(|()| self.0.done()).map_err(refused),
+                Manner::RefusesTheNew(name) => self.0.read(Some(&name)).map(|()| self.0.done()).map_err(refused),
                 Manner::ReadsOnce => {
                     self.0.be(Manner::Forgets);
                     self.0.read(None).map(|()| Reply::done()).map_err(refused)
@@ -196,8 +228,36 @@ impl Service for Named {
                 }
                 Manner::EndsByTheNew(name) => self.0.begin_anew(Some(&name)),
                 Manner::Ends => self.0.end("it ends at once"),
+                Manner::LeavesInSilence => {
+                    self.0.set(ServiceState::Stopped);
+                    Ok(Reply::done())
+                }
+                Manner::Leaves => {
+                    self.0.set(ServiceState::Stopped);
+                    Err(refused("it leaves"))
+                }
                 Manner::Hides => Err(refused("nobody answers")),
             }
+        })
+    }
+
+    fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
+        Box::pin(async {
+            if !*self.0.proves.lock().expect("proves") {
+                return Ok(Shown::default());
+            }
+            let by = match (question.before.get("life"), question.before.get("more")) {
+                (Some(life), None) if !life.is_null() => " by its life",
+                (None, None) if question.before.is_object() => " by nothing",
+                _ => "",
+            };
+            self.0.events.add(format!("prove {}{by}", short(&self.0.name)));
+            let served = self.0.leaf(question.deployed.certificate.as_str()).map(|leaf| Fingerprint::of(&leaf));
+            if served.as_ref() == Some(&question.deployed.leaf.sha256) {
+                return Ok(Shown::only(Seen::Read));
+            }
+            let code = if served.is_none() { Code::NotRunning } else { Code::OldLeaf };
+            Err(Failure::new(Stage::Verify, code, "it has not read it").hint("ask the test"))
         })
     }
 

@@ -197,6 +197,17 @@ pub struct Authority {
     pub account: Option<String>,
 }
 
+/// A file that a service opens at its start besides certificates, keys and trust lists: a revocation list, parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Which program.
+    pub program: &'static Program,
+    /// The line that names it.
+    pub location: Location,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
 /// All that was read on one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wiring {
@@ -206,6 +217,8 @@ pub struct Wiring {
     pub plugged: Vec<Plugged>,
     /// Trust lists.
     pub trusts: Vec<Trust>,
+    /// Other files that have to be there.
+    pub opened: Vec<Opened>,
     /// Ports.
     pub listeners: Vec<Listener>,
     /// Calls.
@@ -242,6 +255,7 @@ impl Wiring {
         self.pairs.extend(other.pairs);
         self.plugged.extend(other.plugged.into_iter().map(|plugged| Plugged { pair: plugged.pair + pairs, ..plugged }));
         self.trusts.extend(other.trusts);
+        self.opened.extend(other.opened);
         self.files.extend(other.files);
         self.advertised.extend(other.advertised);
         self.authorities.extend(other.authorities);

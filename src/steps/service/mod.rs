@@ -62,10 +62,28 @@ pub const DRIVERS: Drivers = &[
 pub async fn ask_or_start(service: &dyn Service, state: ServiceState, deployed: &[Deployed]) -> Result<Reply, Failure> {
     match state {
         ServiceState::Running => service.ask(deployed).await,
-        ServiceState::Failed => service.start(deployed).await,
-        ServiceState::Stopped if service.wants_start() => service.start(deployed).await,
+        ServiceState::Failed => started(service, deployed).await,
+        ServiceState::Stopped if service.wants_start() => started(service, deployed).await,
         ServiceState::Stopped => Ok(Reply::Stopped),
     }
+}
+
+/// A unit that ends at once was started with exit code 0 all the same. Where neither its driver looks whether it goes on nor an endpoint shows
+/// it, its state a little later does.
+async fn started(service: &dyn Service, deployed: &[Deployed]) -> Result<Reply, Failure> {
+    let reply = service.start(deployed).await?;
+    let is_watched = match &reply {
+        Reply::Done(done) => done.before.get("life").is_some(),
+        Reply::Stopped => true,
+    };
+    let is_seen = deployed.iter().any(|one| !one.endpoints.is_empty());
+    let Some(unit) = service.unit().filter(|_| !is_watched && !is_seen) else { return Ok(reply) };
+    tokio::time::sleep(runs::STEADY).await;
+    if service.state().await? != ServiceState::Failed {
+        return Ok(reply);
+    }
+    let text = format!("{unit} was started with its new files, and has ended again");
+    Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint(format!("`journalctl -u {unit}` says why")))
 }
 
 fn not_run(why: &NotRun) -> Failure {

@@ -21,7 +21,7 @@ use crate::config::value;
 use crate::io::process::{self, Ask};
 use crate::io::read;
 use crate::model::code::Code;
-use crate::model::failure::{Failure, Stage};
+use crate::model::failure::{Failure, Stage, Warning};
 
 /// `{ openbao = { unit | pid | start, stop; address } }`.
 pub(super) static KIND: DriverKind = DriverKind { name: "openbao", table: &TABLE, parse, always: None };
@@ -110,15 +110,33 @@ impl OpenBao {
 
     async fn look(&self, question: &Question<'_>) -> Result<Shown, Failure> {
         let was_open = question.before.get("sealed").and_then(Value::as_bool) == Some(false);
+        let was_started = question.before.get("life").is_some();
         let deployed = question.deployed;
-        if was_open && self.is_sealed(deployed, &deployed.eyes).await == Some(true) {
+        if was_started {
+            self.runs.is_steady(question.before, &self.runs.name(KIND.name)).await?;
+        }
+        if !was_open && !was_started {
+            return Ok(Shown::default());
+        }
+        let is_sealed = self.is_sealed(deployed, &deployed.eyes).await == Some(true);
+        if was_open && is_sealed {
             let text = format!("{} was unsealed before it was asked to read its files, and is sealed now", self.runs.name(KIND.name));
             return Err(Failure::new(Stage::Verify, Code::SealedByReload, text).hint(
                 "unseal it; it serves the new certificate, and the next run proves that. Somebody or something has started it anew",
             ));
         }
-        Ok(Shown::default())
+        let warning = is_sealed.then(|| started_sealed(&self.runs.name(KIND.name)));
+        Ok(Shown { warnings: warning.into_iter().collect(), ..Shown::default() })
     }
+}
+
+/// It serves its certificate, and nothing else: to whoever reads `settled` that is not what it sounds like.
+fn started_sealed(name: &str) -> Warning {
+    Warning::new(
+        Code::ServerSealed,
+        format!("{name} did not run, was started, and is sealed: it serves its certificate and answers nothing"),
+    )
+    .hint("unseal it")
 }
 
 /// The files and directories of `-config`, as a command line names them.

@@ -11,7 +11,7 @@ use super::source::{at, is_left_out};
 use super::syntax::Directive;
 use crate::audit::facts::findings::HostFindings;
 use crate::audit::facts::package::Version;
-use crate::audit::facts::wiring::{Consumer, DepthLimit, Needs, Pair, Trust, TrustTerms, Wiring};
+use crate::audit::facts::wiring::{Consumer, DepthLimit, Needs, Opened, Pair, Trust, TrustTerms, Wiring};
 use crate::io::look::View;
 use crate::judge::lint::Lint;
 use crate::model::audit::Target;
@@ -155,6 +155,7 @@ impl<'a> NginxReader<'a> {
         let plain = names.iter().flat_map(|name| scope.own(name)).map(|line| (*line, line.arg()));
         for (directive, value) in plain.chain(conf) {
             let Named::File(path) = self.named(value) else { continue };
+            self.wiring.opened.push(Opened { program: &NGINX, location: directive.location(), path: path.clone() });
             if !self.view.meta(&path).is_err_and(|error| error.is_absent()) {
                 continue;
             }

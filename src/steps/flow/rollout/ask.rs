@@ -119,7 +119,10 @@ impl Rollout<'_, '_> {
                     before.insert(service.id(), done.before.clone());
                 }
                 Some(Ok(Reply::Stopped)) => stopped.push(service.name()),
-                Some(Err(failure)) => refused = refused.or_else(|| Some(failure.clone())),
+                // Why one was left alone says less than why the other refused.
+                Some(Err(failure)) => {
+                    refused = refused.filter(|first: &Failure| first.code != Code::WaitsFor).or_else(|| Some(failure.clone()))
+                }
                 None => {}
             }
         }
@@ -128,7 +131,7 @@ impl Rollout<'_, '_> {
             entry.task.journal.add_warnings(warnings);
         }
         (entry.stopped, entry.before) = (stopped, before);
-        entry.failure = refused.or(entry.failure.take());
+        entry.failure = refused;
         if let Some(member) = self.members.get_mut(number) {
             member.seen = seen;
             if seen == Seen::Refused {
