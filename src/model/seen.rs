@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use base64ct::{Base64, Encoding as _};
 use serde::{Deserialize, Serialize};
 
 use super::anchor::Fingerprint;
@@ -19,13 +20,33 @@ pub const VERSION: u32 = 1;
 pub struct SeenFile {
     /// [`VERSION`].
     pub v: u32,
-    /// The intermediates, each text once.
-    pub chains: Vec<String>,
+    /// Who issued, each once.
+    pub issuers: Vec<Issuer>,
     /// By the certificate's name.
     pub certificates: BTreeMap<String, Intact>,
 }
 
-/// A certificate that was found intact, published and equal.
+/// What certificates of one issuer share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuer {
+    /// The intermediates' PEM.
+    pub chain: String,
+    /// The root that they were checked against.
+    pub anchor_sha256: Fingerprint,
+}
+
+impl Issuer {
+    /// Both in one.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut fields = Fields::new(b"omens/seen/issuer/v1");
+        fields.add(self.anchor_sha256.as_str().as_bytes());
+        fields.add(self.chain.as_bytes());
+        Digest::of(&fields.0)
+    }
+}
+
+/// A certificate that was found intact, published and equal. There may be thousands of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intact {
     /// When, by the kernel's clock, in seconds since 1970.
@@ -38,34 +59,68 @@ pub struct Intact {
     pub largest: u64,
     /// How its key rests.
     pub keep: Keep,
-    /// What was noted when it was staged.
-    pub staged: Noted,
-    /// The place of its intermediates in [`SeenFile::chains`].
-    pub chain: usize,
+    /// When it was staged.
+    pub staged: Time,
+    /// The place of its issuer in [`SeenFile::issuers`].
+    pub issuer: usize,
     /// Over all of this, over what was expected of consumers' files, and over what the kernel noted of each file and directory.
-    pub sha256: Fingerprint,
+    pub sha256: Digest,
 }
 
-/// What is asked of a generation's `meta.json` while nothing is done to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Noted {
-    /// When it was staged.
-    pub at: Time,
-    /// The root that it was checked against.
-    pub anchor_sha256: Fingerprint,
+/// A SHA-256 that takes no more room than it has; in base64 on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest([u8; 32]);
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&Base64::encode_string(&self.0))
+    }
+}
+
+impl Digest {
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+        Self(digest.as_ref().try_into().unwrap_or_default())
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        Base64::encode_string(&digest.0)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut bytes = [0; 32];
+        match Base64::decode(&text, &mut bytes) {
+            Ok(found) if found.len() == 32 => Ok(Self(bytes)),
+            Ok(_) | Err(_) => Err("expected 32 bytes in base64"),
+        }
+    }
 }
 
 impl Intact {
     /// What [`Intact::sha256`] is over: everything that is said here, and these parts beside it.
     #[must_use]
     pub fn digested(&self, name: &CertName, parts: &[&[u8]]) -> Vec<u8> {
-        let Self { at, live, complete, largest, keep, staged, chain: _, sha256: _ } = self;
+        let Self { at, live, complete, largest, keep, staged, issuer: _, sha256: _ } = self;
         let mut fields = Fields::new(b"omens/seen/v1");
         fields.add(name.as_str().as_bytes());
         fields.add(keep.as_str().as_bytes());
         fields.add(&at.to_be_bytes());
-        fields.add(&staged.at.unix().to_be_bytes());
-        fields.add(staged.anchor_sha256.as_str().as_bytes());
+        fields.add(&staged.unix().to_be_bytes());
         fields.add(&largest.to_be_bytes());
         fields.add(&live.0.to_be_bytes());
         fields.add(&complete.iter().flat_map(|generation| generation.0.to_be_bytes()).collect::<Vec<u8>>());
@@ -80,10 +135,9 @@ mod tests {
 
     #[test]
     fn all_that_is_said_is_digested() {
-        let sha256 = Fingerprint::of(b"");
-        let staged = Noted { at: Time::from_unix(5), anchor_sha256: Fingerprint::of(b"root") };
+        let (sha256, staged) = (Digest::of(b""), Time::from_unix(5));
         let (live, complete) = (Generation(2), vec![Generation(1), Generation(2)]);
-        let said = Intact { at: 7, live, complete, largest: 2, keep: Keep::File, staged: staged.clone(), chain: 0, sha256 };
+        let said = Intact { at: 7, live, complete, largest: 2, keep: Keep::File, staged, issuer: 0, sha256 };
         let name = |text: &str| CertName::parse(text).unwrap();
         let digested = |said: &Intact| said.digested(&name("web"), &[b"one", b"two"]);
         let others = [
@@ -92,15 +146,27 @@ mod tests {
             Intact { complete: vec![Generation(2)], ..said.clone() },
             Intact { largest: 3, ..said.clone() },
             Intact { keep: Keep::Sealed, ..said.clone() },
-            Intact { staged: Noted { at: Time::from_unix(6), ..staged.clone() }, ..said.clone() },
-            Intact { staged: Noted { anchor_sha256: Fingerprint::of(b"other"), ..staged }, ..said.clone() },
+            Intact { staged: Time::from_unix(6), ..said.clone() },
         ];
         for other in &others {
             assert_ne!(digested(&said), digested(other), "{other:?}");
         }
         assert_ne!(digested(&said), said.digested(&name("api"), &[b"one", b"two"]));
         assert_ne!(digested(&said), said.digested(&name("web"), &[b"onet", b"wo"]));
-        // Which place its intermediates have is nothing that is said of it: what they are is one of the parts.
-        assert_eq!(digested(&said), digested(&Intact { chain: 1, ..said }));
+        // Which place its issuer has is nothing that is said of it: who that is, is one of the parts.
+        assert_eq!(digested(&said), digested(&Intact { issuer: 1, ..said }));
+        let issuer = |chain: &str, root: &[u8]| Issuer { chain: chain.to_owned(), anchor_sha256: Fingerprint::of(root) }.digest();
+        assert!(issuer("chain", b"root") != issuer("chain", b"other") && issuer("chain", b"root") != issuer("", b"root"));
+    }
+
+    #[test]
+    fn a_digest_has_one_form() {
+        let digest = Digest::of(b"abc");
+        let text = serde_json::to_string(&digest).unwrap();
+        assert_eq!(text, "\"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=\"");
+        assert_eq!(serde_json::from_str::<Digest>(&text).unwrap(), digest);
+        for wrong in ["\"\"", "\"ungW\"", "\"ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa1=\"", "7"] {
+            assert!(serde_json::from_str::<Digest>(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -3,6 +3,9 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
+use omens::model::code::Code;
+use omens::model::entry::Outcome;
+use omens::model::state::Proof;
 use omens::plan::inventory::Depth;
 use omens::plan::{inventory, links};
 
@@ -50,6 +53,17 @@ fn a_link_is_where_it_should_be_or_it_is_told_what_is_there() {
     std::fs::remove_file(&cert).expect("a file");
     symlink(&target, &cert).expect("a link");
     assert_eq!(missing(), "");
+}
+
+#[test]
+fn what_no_link_leads_to_is_committed_and_said_and_nobody_is_asked() {
+    let _turn = time_of_day::take();
+    let host = host(|host| format!("{{ dir = \"{}\", cert = \"web.crt\" }}", host.path("etc").display()));
+    let report = host.renew();
+    let web = &report.certificates[0];
+    let codes: Vec<Code> = web.warnings.iter().map(|warning| warning.code).collect();
+    assert_eq!((web.outcome, web.proof, codes), (Outcome::Renewed, Some(Proof::None), vec![Code::NotInstalled]), "{report:#?}");
+    assert_eq!((host.events.take(), host.live("state", "web").as_deref()), (vec!["sign web".to_owned()], Some("gen-1")));
 }
 
 #[test]

@@ -209,6 +209,9 @@ fn what_was_given_back_to_a_stopped_service_is_noted_once() {
     host.daemons[0].set(ServiceState::Stopped);
     host.power_cut();
     assert_eq!(told(&host.renew())[0], ("web".to_owned(), Outcome::Settled, Some(Proof::ServiceStopped), None));
+    let state = std::fs::read(host.path("state/certs/web/state.json")).expect("a state");
+    let state: serde_json::Value = serde_json::from_slice(&state).expect("JSON");
+    assert_eq!(state["proven"]["stopped"], serde_json::json!([host.daemons[0].name]), "who is still to be asked");
     let lines = host.ledger().len();
     assert_eq!((told(&host.renew())[0].1, host.ledger().len()), (Outcome::NotDue, lines), "it is stopped still, which is known");
 }

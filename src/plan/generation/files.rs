@@ -20,7 +20,7 @@ use crate::model::name::{CertName, Generation};
 use crate::model::resident::ResidentKeyFile;
 use crate::model::sealed::SealedKeyFile;
 use crate::model::secret::Material;
-use crate::model::seen::{Intact, Noted};
+use crate::model::seen::{Intact, Issuer};
 
 /// What was read of a generation.
 pub(super) enum Files {
@@ -42,10 +42,10 @@ pub(super) struct Whole {
 /// What is known of a generation that did not change since a run found it intact.
 pub(super) struct Unchanged {
     cert: Vec<u8>,
-    chain: Arc<str>,
+    issuer: Arc<Issuer>,
     /// The key as it rests, where whoever reads it does not have the key: its header says what opens it.
     key: Option<Zeroizing<Vec<u8>>>,
-    staged: Noted,
+    staged: Time,
 }
 
 /// A file that consumers get.
@@ -62,7 +62,12 @@ impl Kept {
     ///
     /// # Errors
     /// Where reading fails.
-    pub(in crate::plan) fn unchanged(certs: &Dir, name: &CertName, intact: &Intact, chain: Arc<str>) -> Result<Option<Self>, DiskError> {
+    pub(in crate::plan) fn unchanged(
+        certs: &Dir,
+        name: &CertName,
+        intact: &Intact,
+        issuer: Arc<Issuer>,
+    ) -> Result<Option<Self>, DiskError> {
         let path = |file: &str| format!("{name}/{}/{file}", intact.live);
         let Some(cert) = public(certs, &path(layout::CERT))? else { return Ok(None) };
         let Some(Ok(facts)) = leaf_of(&cert).as_deref().map(Facts::parse) else { return Ok(None) };
@@ -73,7 +78,7 @@ impl Kept {
             return Ok(None);
         }
         let sealed = key.as_ref().filter(|_| keep == Keep::Sealed).and_then(|key| SealedKeyFile::parse(key).ok());
-        let files = Files::Unchanged(Box::new(Unchanged { cert, chain, key, staged: intact.staged.clone() }));
+        let files = Files::Unchanged(Box::new(Unchanged { cert, issuer, key, staged: intact.staged }));
         let (generation, facts, condition) = (intact.live, Some(facts), Condition::Intact);
         Ok(Some(Self { generation, keep, sealed_as: None, sealed, facts, condition, meta: None, loose: None, files }))
     }
@@ -107,7 +112,7 @@ impl Kept {
     pub fn chain_pem(&self) -> Cow<'_, str> {
         match &self.files {
             Files::Whole(whole) => text_of(&whole.chain),
-            Files::Unchanged(unchanged) => Cow::Borrowed(&*unchanged.chain),
+            Files::Unchanged(unchanged) => Cow::Borrowed(&unchanged.issuer.chain),
         }
     }
 
@@ -116,7 +121,7 @@ impl Kept {
     pub fn staged(&self) -> Option<Time> {
         match &self.files {
             Files::Whole(_) => self.meta.as_ref().map(|meta| meta.staged),
-            Files::Unchanged(unchanged) => Some(unchanged.staged.at),
+            Files::Unchanged(unchanged) => Some(unchanged.staged),
         }
     }
 
@@ -125,7 +130,7 @@ impl Kept {
     pub fn checked_against(&self) -> Option<&Fingerprint> {
         match &self.files {
             Files::Whole(_) => self.meta.as_ref().map(|meta| &meta.anchor_sha256),
-            Files::Unchanged(unchanged) => Some(&unchanged.staged.anchor_sha256),
+            Files::Unchanged(unchanged) => Some(&unchanged.issuer.anchor_sha256),
         }
     }
 
@@ -230,8 +235,8 @@ mod tests {
 
     #[test]
     fn what_was_not_read_is_never_taken_for_empty() {
-        let staged = Noted { at: Time::from_unix(5), anchor_sha256: Fingerprint::of(b"root") };
-        let unchanged = Unchanged { cert: b"leaf".to_vec(), chain: Arc::from("chain"), key: None, staged };
+        let issuer = Arc::new(Issuer { chain: "chain".to_owned(), anchor_sha256: Fingerprint::of(b"root") });
+        let unchanged = Unchanged { cert: b"leaf".to_vec(), issuer, key: None, staged: Time::from_unix(5) };
         let kept = Kept { files: Files::Unchanged(Box::new(unchanged)), ..Kept::for_tests(Generation(1), Keep::File, Condition::Intact) };
         assert!(!kept.is_whole() && kept.has_key());
         assert!(kept.key_at_rest().is_none() && kept.plain_key().is_none());

@@ -27,10 +27,9 @@ use super::host::Places;
 use super::state_file::read_state;
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, Dir, Tick};
-use crate::model::anchor::Fingerprint;
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::model::seen::{self, Intact, SeenFile};
+use crate::model::seen::{self, Digest, Intact, Issuer, SeenFile};
 use crate::plan::generation::{Condition, Kept};
 use crate::plan::links;
 use crate::plan::outlet::Outlet;
@@ -57,16 +56,16 @@ pub enum Depth {
 pub(super) struct Seen<'a> {
     ground: Ground<'a>,
     file: SeenFile,
-    /// The file's chains.
-    chains: Vec<Chain>,
+    /// Who issued, as the file has them.
+    issuers: Vec<Known>,
     now: Tick,
 }
 
-/// Intermediates that many certificates may share.
+/// Who issued, as many certificates may share it.
 #[derive(Debug)]
-struct Chain {
-    text: Arc<str>,
-    sha256: Fingerprint,
+struct Known {
+    issuer: Arc<Issuer>,
+    digest: Digest,
 }
 
 /// What decides about a certificate beside its own files.
@@ -82,9 +81,9 @@ impl<'a> Seen<'a> {
     pub(super) fn read(places: &'a Places) -> Option<Self> {
         let ground = Ground::of(places)?;
         let file = places.state.as_ref().and_then(noted).unwrap_or_default();
-        let chains =
-            file.chains.iter().map(|text| Chain { text: Arc::from(text.as_str()), sha256: Fingerprint::of(text.as_bytes()) }).collect();
-        Some(Self { ground, file, chains, now: Tick::now() })
+        let known = |issuer: &Issuer| Known { issuer: Arc::new(issuer.clone()), digest: issuer.digest() };
+        let issuers = file.issuers.iter().map(known).collect();
+        Some(Self { ground, file, issuers, now: Tick::now() })
     }
 
     /// A certificate that is as it was found then; `None` where that is not known.
@@ -94,12 +93,12 @@ impl<'a> Seen<'a> {
         if !is_recent(intact.at, self.now) || intact.keep != certificate.keep {
             return None;
         }
-        let chain = self.chains.get(intact.chain)?;
+        let issued = self.issuers.get(intact.issuer)?;
         // Read before it is known that it did not change: so it is what was judged.
-        let mut live = Kept::unchanged(certs, name, intact, chain.text.clone()).ok()??;
+        let mut live = Kept::unchanged(certs, name, intact, issued.issuer.clone()).ok()??;
         let outlet = Outlet::of_settings(beside.settings, certificate, intact.live, None);
         let traces = Traces::of(&self.ground, Subject::of(certificate, intact.live, &outlet)?)?;
-        if !intact.sha256.is_of(&self.digested(certificate, intact, &chain.sha256, &traces)) {
+        if intact.sha256 != self.digest(certificate, intact, issued.digest, &traces) {
             return None;
         }
         beside.keys.judge(&mut live);
@@ -124,8 +123,8 @@ impl<'a> Seen<'a> {
         })
     }
 
-    fn digested(&self, certificate: &Certificate, intact: &Intact, chain: &Fingerprint, traces: &Traces) -> Vec<u8> {
-        intact.digested(certificate.name(), &[&self.ground.bytes, chain.as_str().as_bytes(), &traces.bytes])
+    fn digest(&self, certificate: &Certificate, intact: &Intact, issuer: Digest, traces: &Traces) -> Digest {
+        Digest::of(&intact.digested(certificate.name(), &[&self.ground.bytes, issuer.as_bytes(), &traces.bytes]))
     }
 }
 

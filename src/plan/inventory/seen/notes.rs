@@ -1,15 +1,12 @@
 //! What a run that did something notes for the next ones: which certificates it leaves intact. What to write is said here, and not written.
 
-use std::sync::Arc;
-
 use super::traces::{Subject, Traces};
 use super::{Beside, Seen};
 use crate::config::settings::{Certificate, Settings};
 use crate::io::dir::{Buffer, Tick};
-use crate::model::anchor::Fingerprint;
 use crate::model::layout;
 use crate::model::name::Generation;
-use crate::model::seen::{self, Intact, Noted, SeenFile};
+use crate::model::seen::{self, Digest, Intact, Issuer, SeenFile};
 use crate::plan::generation::Condition;
 use crate::plan::inventory::host::Places;
 use crate::plan::inventory::{Roots, Tree, look_at};
@@ -33,20 +30,20 @@ pub fn note(settings: &Settings, wanted: &[&Certificate]) -> Option<SeenFile> {
         let is_wanted = || wanted.iter().any(|one| one.name() == certificate.name());
         let found =
             notes.still_holds(certificate, &mut buffer).or_else(|| is_wanted().then(|| notes.found(certificate, &mut buffer)).flatten());
-        if let Some((intact, chain)) = found {
-            let chain = place(&mut file.chains, &chain);
-            file.certificates.insert(certificate.name().to_string(), Intact { chain, ..intact });
+        if let Some((intact, issuer)) = found {
+            let issuer = place(&mut file.issuers, issuer);
+            file.certificates.insert(certificate.name().to_string(), Intact { issuer, ..intact });
         }
     }
     (file != earlier.file).then_some(file)
 }
 
-/// The place of a text among these, which have each once.
-fn place(texts: &mut Vec<String>, text: &str) -> usize {
-    let found = texts.iter().position(|one| one == text);
+/// The place of an issuer among these, which have each once.
+fn place(issuers: &mut Vec<Issuer>, issuer: Issuer) -> usize {
+    let found = issuers.iter().position(|one| *one == issuer);
     found.unwrap_or_else(|| {
-        texts.push(text.to_owned());
-        texts.len() - 1
+        issuers.push(issuer);
+        issuers.len() - 1
     })
 }
 
@@ -59,15 +56,15 @@ struct Notes<'a> {
 
 impl Notes<'_> {
     /// What an earlier run noted of this one, with its intermediates, where it is so still.
-    fn still_holds(&self, certificate: &Certificate, buffer: &mut Buffer) -> Option<(Intact, Arc<str>)> {
+    fn still_holds(&self, certificate: &Certificate, buffer: &mut Buffer) -> Option<(Intact, Issuer)> {
         let Self { settings, earlier, keys, .. } = *self;
         earlier.unchanged(certificate, Beside { settings, keys, trust: None }, buffer)?;
         let intact = earlier.file.certificates.get(certificate.name().as_str())?;
-        Some((intact.clone(), earlier.chains.get(intact.chain)?.text.clone()))
+        Some((intact.clone(), earlier.file.issuers.get(intact.issuer)?.clone()))
     }
 
     /// What is found of it by a whole look, where it is intact, and nothing can have changed unseen meanwhile.
-    fn found(&self, certificate: &Certificate, buffer: &mut Buffer) -> Option<(Intact, Arc<str>)> {
+    fn found(&self, certificate: &Certificate, buffer: &mut Buffer) -> Option<(Intact, Issuer)> {
         let ground = &self.earlier.ground;
         let link = ground.certs.link(&format!("{}/{}", certificate.name(), layout::LIVE)).ok()??;
         let live = Generation::parse(&link)?;
@@ -76,25 +73,25 @@ impl Notes<'_> {
         let before = traces().filter(|traces| traces.are_older_than(self.tick))?;
         let roots = Roots { certs: Some(ground.certs), run: Some(ground.run), trust: None };
         let tree = look_at(self.settings, certificate, roots, self.keys, buffer).ok()?;
-        let (intact, chain) = intact(&tree, live, self.tick).filter(|(intact, _)| intact.keep == certificate.keep)?;
+        let (intact, issuer) = intact(&tree, live, self.tick).filter(|(intact, _)| intact.keep == certificate.keep)?;
         if traces()? != before {
             return None;
         }
-        let digested = self.earlier.digested(certificate, &intact, &Fingerprint::of(chain.as_bytes()), &before);
-        Some((Intact { sha256: Fingerprint::of(&digested), ..intact }, chain))
+        let sha256 = self.earlier.digest(certificate, &intact, issuer.digest(), &before);
+        Some((Intact { sha256, ..intact }, issuer))
     }
 }
 
 /// What is noted of a tree in which all is well, but for its place among others.
-fn intact(tree: &Tree, generation: Generation, tick: Tick) -> Option<(Intact, Arc<str>)> {
+fn intact(tree: &Tree, generation: Generation, tick: Tick) -> Option<(Intact, Issuer)> {
     let live = tree.live.as_ref().filter(|live| live.generation == generation && live.condition == Condition::Intact)?;
     let nothing_is_left = tree.debt.is_none() && tree.newer.is_empty() && tree.unmarked.is_empty() && !tree.leftovers;
     let is_published = tree.unpublished.is_none() && tree.published.generation == Some(generation);
     if !nothing_is_left || !is_published || tree.rename != Rename::Done || live.sealed_as.is_some() || tree.loose.is_some() {
         return None;
     }
-    let staged = Noted { at: live.staged()?, anchor_sha256: live.checked_against()?.clone() };
-    let (complete, largest, keep) = (tree.complete.clone(), tree.largest, live.keep);
-    let sha256 = Fingerprint::of(&[]);
-    Some((Intact { at: tick.seconds, live: generation, complete, largest, keep, staged, chain: 0, sha256 }, Arc::from(&*live.chain_pem())))
+    let issuer = Issuer { chain: live.chain_pem().into_owned(), anchor_sha256: live.checked_against()?.clone() };
+    let (complete, largest, keep, staged) = (tree.complete.clone(), tree.largest, live.keep, live.staged()?);
+    let intact = Intact { at: tick.seconds, live: generation, complete, largest, keep, staged, issuer: 0, sha256: Digest::of(&[]) };
+    Some((intact, issuer))
 }
