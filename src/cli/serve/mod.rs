@@ -151,6 +151,8 @@ async fn time_is_up(until: Option<Instant>) {
 /// A run that is under way.
 struct Running {
     began: Moment,
+    /// Whether there were settings to run by; otherwise it only tells that there were none.
+    has_settings: bool,
     task: JoinHandle<Report>,
 }
 
@@ -172,33 +174,40 @@ impl Service<'_, '_> {
     fn begin(&mut self) {
         let began = self.timetable.moment();
         self.runs += 1;
-        match self.session.settings(true) {
+        let (settings, clock) = (self.session.settings(true), self.session.clock);
+        let has_settings = settings.is_ok();
+        let task = match settings {
             Ok(settings) => {
-                let (settings, clock, progress) = (Arc::new(settings), self.session.clock, self.session.progress());
+                let (settings, progress) = (Arc::new(settings), self.session.progress());
                 let (ending, unanswered) = (self.ender.ending(), self.unanswered.clone());
-                let task = tokio::task::spawn_blocking(move || {
+                tokio::task::spawn_blocking(move || {
                     let world = World::after(&settings, clock, &progress, unanswered, ending);
                     let mut report = flow::renew(&settings, &Request { names: Vec::new(), wishes: Wishes::default(), wait: WAIT }, &world);
                     metrics::leave(&settings, &report, clock);
                     notify::tell(&settings, &mut report, clock);
                     report
-                });
-                self.running = Some(Running { began, task });
+                })
             }
             Err(remains) => {
                 let report = Report { errors: remains.errors.clone(), ..self.session.empty_since("renew", began.wall, REFUSED) };
-                metrics::leave_without_settings(&remains, &report, self.session.clock);
-                notify::tell_without_settings(&remains, &report, self.session.clock);
-                self.session.report(&report);
-                self.after(began, "the settings are wrong: nothing was done; ", false);
+                tokio::task::spawn_blocking(move || {
+                    metrics::leave_without_settings(&remains, &report, clock);
+                    notify::tell_without_settings(&remains, &report, clock);
+                    report
+                })
             }
-        }
+        };
+        self.running = Some(Running { began, has_settings, task });
     }
 
     /// The run has ended; no report: it ended in the middle of itself.
     fn ended(&mut self, report: Option<Report>) {
-        let Some(Running { began, .. }) = self.running.take() else { return };
+        let Some(Running { began, has_settings, .. }) = self.running.take() else { return };
         let Some(mut report) = report else { return self.after(began, "the run broke off; ", false) };
+        if !has_settings {
+            self.session.report(&report);
+            return self.after(began, "the settings are wrong: nothing was done; ", false);
+        }
         let locked = report.error.as_mut().filter(|error| error.code == Code::Locked);
         if let Some(error) = locked {
             error.hint = Some("the next run tries again".to_owned());

@@ -15,30 +15,53 @@ use crate::model::failure::{Failure, Stage};
 /// Handshakes in a row that must show the new leaf: old nginx workers answer for up to 130 ms after the first new answer
 /// ([nginx](crate::steps#nginx)).
 const IN_A_ROW: u32 = 5;
+/// And where the new one was seen, and then another one or none: more than one process answers there, and may go on to. Of a service that shows the
+/// old one every third time, twenty in a row come once in three thousand tries.
+const AFTER_A_MIX: u32 = 20;
 /// The time those handshakes must span.
 const SPAN: Duration = Duration::from_millis(300);
 /// Between two handshakes; five of them take [`SPAN`].
 const PAUSE: Duration = Duration::from_millis(76);
 /// One handshake's own limit.
 const ONE_LOOK: Duration = Duration::from_secs(5);
+
+/// Handshakes in a row that show the new leaf.
+#[derive(Debug, Default)]
+struct Row {
+    /// When the first of them ended.
+    since: Option<Instant>,
+    count: u32,
+    /// Whether an earlier row was broken.
+    is_mixed: bool,
+}
+
+impl Row {
+    /// One more; whether that is proof.
+    fn grow(&mut self, now: Instant) -> bool {
+        let since = *self.since.get_or_insert(now);
+        self.count += 1;
+        let enough = if self.is_mixed { AFTER_A_MIX } else { IN_A_ROW };
+        self.count >= enough && now.saturating_duration_since(since) >= SPAN
+    }
+
+    /// One that shows something else, or nothing.
+    fn broken(self) -> Self {
+        Self { is_mixed: self.is_mixed || self.count > 0, ..Self::default() }
+    }
+}
+
 impl Look<'_> {
     pub(super) async fn until_steady(&self) -> Result<(), Failure> {
         let end = self.claim.clock.instant() + self.deadline;
-        let mut streak: Option<(Instant, u32)> = None;
+        let mut row = Row::default();
         // The judgement of a chain is kept for the next equal one: five handshakes, two RSA-4096 signatures once.
         let mut trusted: Option<Vec<Vec<u8>>> = None;
         loop {
             match self.once(&mut trusted).await {
-                Ok(()) => {
-                    let now = self.claim.clock.instant();
-                    let (since, count) = streak.unwrap_or((now, 0));
-                    if count + 1 >= IN_A_ROW && now.saturating_duration_since(since) >= SPAN {
-                        return Ok(());
-                    }
-                    streak = Some((since, count + 1));
-                }
+                Ok(()) if row.grow(self.claim.clock.instant()) => return Ok(()),
+                Ok(()) => {}
                 Err(why) if self.claim.clock.instant() >= end => return Err(why),
-                Err(_) => streak = None,
+                Err(_) => row = row.broken(),
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -127,5 +150,42 @@ impl Look<'_> {
             NotSeen::Stalled(_) | NotSeen::Unreachable(_) => Failure::new(Stage::Verify, Code::Unreachable, why.to_string())
                 .hint("is the service running and listening there? see `address` in `verify`"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After how many handshakes it is proven, where each shows the new leaf (`n`) or not, this far from the one before.
+    fn proven_after(shown: &str, apart: Duration) -> Option<usize> {
+        let (mut row, mut now) = (Row::default(), Instant::now());
+        for (number, one) in shown.chars().enumerate() {
+            now += apart;
+            match one {
+                'n' if row.grow(now) => return Some(number + 1),
+                'n' => {}
+                _ => row = row.broken(),
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn five_in_a_row_prove_it_and_twenty_where_an_earlier_row_broke() {
+        let news = |count: usize| "n".repeat(count);
+        for (shown, expected) in [
+            (news(4), None),
+            (news(5), Some(5)),
+            // What was old from the beginning is no mix.
+            (format!("ooo{}", news(5)), Some(8)),
+            (format!("nnnno{}", news(19)), None),
+            (format!("nnnno{}", news(20)), Some(25)),
+            (format!("nonono{}", news(19)), None),
+            (format!("no{}o{}", news(19), news(20)), Some(42)),
+        ] {
+            assert_eq!(proven_after(&shown, PAUSE), expected, "{shown}");
+        }
+        assert_eq!(proven_after(&news(9), Duration::from_millis(50)), Some(7), "they must span a time");
     }
 }
