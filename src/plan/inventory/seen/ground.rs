@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::io::account::own_user;
+use crate::io::account::{own_rights, own_user};
 use crate::io::dir::Dir;
 use crate::io::read;
 use crate::plan::inventory::host::Places;
@@ -20,6 +20,8 @@ pub(super) struct Ground<'a> {
     pub(super) run: &'a Dir,
     /// The file systems of both.
     pub(super) devices: [u64; 2],
+    /// Who looks.
+    pub(super) user: u32,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -35,7 +37,9 @@ impl<'a> Ground<'a> {
         let (_, writer, _) = run.owner().ok().filter(|(_, uid, _)| *uid == ours)?;
         let is_in_memory = run.is_memory_backed().ok()?;
         let devices = [certs.own_stamp().ok()?.device, run.own_stamp().ok()?.device];
-        let text = format!("{} {} {writer} {is_in_memory} {devices:?} ", env!("CARGO_PKG_VERSION"), own_user());
-        Some(Self { certs, run, devices, bytes: [text.as_bytes(), &boot].concat() })
+        // What one may read another may not: a shell of root has capabilities that a unit lacks.
+        let who = own_rights()?;
+        let text = format!("{} {who} {writer} {is_in_memory} {devices:?} ", env!("CARGO_PKG_VERSION"));
+        Some(Self { certs, run, devices, user: own_user(), bytes: [text.as_bytes(), &boot].concat() })
     }
 }
