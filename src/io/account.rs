@@ -41,15 +41,6 @@ pub fn own_group() -> u32 {
     rustix::process::getegid().as_raw()
 }
 
-/// Who this process is and what it may do: its user, all its groups, and the capabilities that count. `None` where the kernel does not say.
-#[must_use]
-pub fn own_rights() -> Option<String> {
-    let mut groups: Vec<u32> = rustix::process::getgroups().ok()?.into_iter().map(rustix::process::Gid::as_raw).collect();
-    groups.sort_unstable();
-    let able = rustix::thread::capabilities(None).ok()?.effective.bits();
-    Some(format!("user {} group {} groups {groups:?} capabilities {able:x}", own_user(), own_group()))
-}
-
 /// The id of a user, given by name or as a number.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::io::account::{own_rights, own_user};
+use crate::io::account::own_user;
 use crate::io::dir::Dir;
 use crate::io::read;
 use crate::plan::inventory::host::Places;
@@ -10,6 +10,9 @@ use crate::plan::inventory::host::Places;
 /// Changes with each boot; of the size of a UUID.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 const UUID: u64 = 64;
+
+/// What the kernel says of this process.
+const OWN_STATUS: &str = "/proc/self/status";
 
 /// Both trees, and what is digested of the host.
 #[derive(Debug)]
@@ -38,8 +41,31 @@ impl<'a> Ground<'a> {
         let is_in_memory = run.is_memory_backed().ok()?;
         let devices = [certs.own_stamp().ok()?.device, run.own_stamp().ok()?.device];
         // What one may read another may not: a shell of root has capabilities that a unit lacks.
-        let who = own_rights()?;
-        let text = format!("{} {who} {writer} {is_in_memory} {devices:?} ", env!("CARGO_PKG_VERSION"));
+        let who = rights(&read::file(Path::new(OWN_STATUS), read::LIMIT).ok()?)?;
+        let text = format!("{} {who:?} {writer} {is_in_memory} {devices:?} ", env!("CARGO_PKG_VERSION"));
         Some(Self { certs, run, devices, user: own_user(), bytes: [text.as_bytes(), &boot].concat() })
+    }
+}
+
+/// Users, groups and usable capabilities of a process: four lines of its `status` (proc_pid_status(5)). `None` where one is missing.
+fn rights(status: &[u8]) -> Option<[&str; 4]> {
+    let status = std::str::from_utf8(status).ok()?;
+    let line = |start: &str| status.lines().find(|line| line.starts_with(start));
+    Some([line("Uid:")?, line("Gid:")?, line("Groups:")?, line("CapEff:")?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_looks_is_told_by_user_groups_and_capabilities() {
+        let status = "Name:\tomens\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\nGroups:\t4 5 \nCapInh:\t01\nCapEff:\t0f\nThreads:\t1\n";
+        assert_eq!(rights(status.as_bytes()).unwrap(), ["Uid:\t0\t0\t0\t0", "Gid:\t1\t1\t1\t1", "Groups:\t4 5 ", "CapEff:\t0f"]);
+        for line in ["Uid:", "Gid:", "Groups:", "CapEff:"] {
+            assert_eq!(rights(status.replace(line, "Other:").as_bytes()), None, "{line}");
+        }
+        let own = read::file(Path::new(OWN_STATUS), read::LIMIT).unwrap();
+        assert!(rights(&own).is_some_and(|[user, ..]| user.contains(&own_user().to_string())));
     }
 }
