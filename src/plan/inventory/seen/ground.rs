@@ -41,7 +41,8 @@ impl<'a> Ground<'a> {
         let is_in_memory = run.is_memory_backed().ok()?;
         let devices = [certs.own_stamp().ok()?.device, run.own_stamp().ok()?.device];
         // What one may read another may not: a shell of root has capabilities that a unit lacks.
-        let who = rights(&read::file(Path::new(OWN_STATUS), read::LIMIT).ok()?)?;
+        let status = read::file(Path::new(OWN_STATUS), read::LIMIT).ok()?;
+        let who = rights(&status)?;
         let text = format!("{} {who:?} {writer} {is_in_memory} {devices:?} ", env!("CARGO_PKG_VERSION"));
         Some(Self { certs, run, devices, user: own_user(), bytes: [text.as_bytes(), &boot].concat() })
     }
