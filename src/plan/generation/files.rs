@@ -95,7 +95,7 @@ impl Kept {
     pub(super) fn whole(&self) -> Result<&Whole, String> {
         match &self.files {
             Files::Whole(whole) => Ok(whole),
-            Files::Unchanged(_) => Err(format!("{} did not change and was not read as a whole", self.generation)),
+            Files::Unchanged(_) => Err(unread(self.generation)),
         }
     }
 
@@ -124,6 +124,17 @@ impl Kept {
     /// It was not read, and nothing is known of it but [`Kept::staged`] and [`Kept::checked_against`].
     pub fn meta(&self) -> Result<Option<&Meta>, String> {
         self.whole().map(|whole| whole.meta.as_ref())
+    }
+
+    /// The same, for whoever asks what would be decided if something else were noted.
+    ///
+    /// # Errors
+    /// It was not read.
+    pub fn meta_mut(&mut self) -> Result<&mut Option<Meta>, String> {
+        match &mut self.files {
+            Files::Whole(whole) => Ok(&mut whole.meta),
+            Files::Unchanged(_) => Err(unread(self.generation)),
+        }
     }
 
     /// When it was staged.
@@ -184,6 +195,10 @@ impl Kept {
         }
         Some(files)
     }
+}
+
+fn unread(generation: Generation) -> String {
+    format!("{generation} did not change and was not read as a whole")
 }
 
 impl Whole {
