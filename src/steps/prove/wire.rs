@@ -159,7 +159,8 @@ mod tests {
 
     /// After how many handshakes it is proven, where each shows the new leaf (`n`) or not, this far from the one before.
     fn proven_after(shown: &str, apart: Duration) -> Option<usize> {
-        let (mut row, mut now) = (Row::default(), Instant::now());
+        let clock = crate::model::clock::Clock::new(std::time::SystemTime::now, Instant::now);
+        let (mut row, mut now) = (Row::default(), clock.instant());
         for (number, one) in shown.chars().enumerate() {
             now += apart;
             match one {
