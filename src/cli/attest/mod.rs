@@ -155,7 +155,7 @@ fn text(session: &Session<'_>, shown: &Shown<'_>, identity: Option<&Identity>, w
     let agent = identity.map_or_else(String::new, |identity| format!("  agent {}", identity.agent_id));
     let mut text = format!("attest: {word}{agent}\n  {}\n", shown.text);
     if let Some(hint) = shown.hint {
-        text.push_str(&format!("  {hint}\n"));
+        text.push_str(&format!("  hint: {hint}\n"));
     }
     if let Some(warning) = weak {
         text.push_str(&format!("  {}: {}\n", warning.code, warning.text));
