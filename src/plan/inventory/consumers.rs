@@ -48,11 +48,16 @@ pub fn outlet_differs(outlet: &Outlet, run: &Dir, live: &Kept) -> Result<Option<
     differs(outlet, run, run.link(layout::LIVE)?.as_deref(), live, &mut Buffer::default())
 }
 
-/// Why nothing in the run directory can be relied on, however equal it is. Runs write both directories as one user; whoever looks may be another.
+/// Why nothing in the run directory can be relied on, however equal it is: it is another user's, others may exchange what lies in it, or they
+/// cannot reach it. Runs write both directories as one user; whoever looks may be another.
 pub(super) fn foreign(roots: Roots<'_>) -> Result<Option<String>, DiskError> {
     let (Some(run), Some(certs)) = (roots.run, roots.certs) else { return Ok(None) };
-    let ((_, found, _), (_, ours, _)) = (run.owner()?, certs.owner()?);
-    Ok((found != ours).then(|| run.told_foreign(found, ours)))
+    let ((mode, found, _), (_, ours, _)) = (run.owner()?, certs.owner()?);
+    if found != ours {
+        return Ok(Some(run.told_foreign(found, ours)));
+    }
+    let closed = || format!("{} cannot be passed by the users of consumers: mode {mode:04o}, expected 0755", run.path().display());
+    Ok(run.told_writable(0)?.or_else(|| (mode & 0o011 != 0o011).then(closed)))
 }
 
 pub(super) fn differs(
