@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <tss2/tss2_common.h>
 #include <tss2/tss2_mu.h>
 #include <tss2/tss2_tctildr.h>
@@ -43,74 +44,83 @@
             #name ":\n" JUMP(name) "\t.size " #name ", . - " #name "\n\t.popsection\n");
 EACH_OF_ESYS(FUNCTION)
 
-static TSS2_RC (*initialize)(const char *, TSS2_TCTI_CONTEXT **);
-static void (*finalize)(TSS2_TCTI_CONTEXT **);
+/* One thread loads at a time. What is missing may be there at the next run of a process that goes on: it is looked for again. */
+static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+/* Said on stderr, as libtss2 does: no response code has room for it. */
+static void *told(void *found)
+{
+    const char *why = found == NULL ? dlerror() : NULL;
+    if (why != NULL)
+        fprintf(stderr, "omens: %s\n", why);
+    return found;
+}
 
 static bool find(void *library, const char *name, void **function)
 {
-    return library != NULL && (*function = dlsym(library, name)) != NULL;
+    return library != NULL && (*function = told(dlsym(library, name))) != NULL;
 }
 
-static bool is_loaded;
+static void *initialize, *finalize;
 
-static void load(void)
+static bool load(void)
 {
-    void *loader = dlopen("libtss2-tctildr.so.0", RTLD_NOW | RTLD_LOCAL);
-    void *esys = dlopen("libtss2-esys.so.0", RTLD_NOW | RTLD_LOCAL);
-    is_loaded = find(loader, "Tss2_TctiLdr_Initialize", (void **)&initialize) && find(loader, "Tss2_TctiLdr_Finalize", (void **)&finalize)
+    static bool is_loaded;
+    pthread_mutex_lock(&loading);
+    if (!is_loaded) {
+        void *loader = told(dlopen("libtss2-tctildr.so.0", RTLD_NOW | RTLD_LOCAL));
+        void *esys = told(dlopen("libtss2-esys.so.0", RTLD_NOW | RTLD_LOCAL));
 #define FOUND(name) &&find(esys, #name, &omens_##name)
-        EACH_OF_ESYS(FOUND);
+        is_loaded = find(loader, "Tss2_TctiLdr_Initialize", &initialize) && find(loader, "Tss2_TctiLdr_Finalize", &finalize)
+            EACH_OF_ESYS(FOUND);
+    }
+    bool done = is_loaded;
+    pthread_mutex_unlock(&loading);
+    return done;
 }
 
-/*
- * TSS2_TCTI_RC_NOT_IMPLEMENTED where the libraries are not there, or too old: nothing else says that of opening (src/io/tpm/open.rs).
- */
+/* TSS2_TCTI_RC_NOT_IMPLEMENTED where the libraries are not there, or too old: nothing else says that of opening (src/io/tpm/open.rs). */
 INSIDE TSS2_RC Tss2_TctiLdr_Initialize(const char *conf, TSS2_TCTI_CONTEXT **context)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, load);
-    return is_loaded ? initialize(conf, context) : TSS2_TCTI_RC_NOT_IMPLEMENTED;
+    return load() ? ((TSS2_RC(*)(const char *, TSS2_TCTI_CONTEXT **))initialize)(conf, context) : TSS2_TCTI_RC_NOT_IMPLEMENTED;
 }
 
-/* Of a context that came from above. */
+/* Of a context that came from above: where nothing was loaded there is none. */
 INSIDE void Tss2_TctiLdr_Finalize(TSS2_TCTI_CONTEXT **context)
 {
-    if (is_loaded)
-        finalize(context);
+    if (context != NULL && *context != NULL)
+        ((void (*)(TSS2_TCTI_CONTEXT **))finalize)(context);
 }
 
 #define EACH_OF_MU(F) F(TPMS_ATTEST) F(TPMT_PUBLIC) F(TPMT_SIGNATURE)
 
-#define POINTERS(type) \
-    static TSS2_RC (*marshal_##type)(type const *, uint8_t[], size_t, size_t *); \
-    static TSS2_RC (*unmarshal_##type)(uint8_t const[], size_t, size_t *, type *);
+#define POINTERS(type) static void *marshal_##type, *unmarshal_##type;
 EACH_OF_MU(POINTERS)
 
-static bool marshals;
-
-static void load_mu(void)
+static bool load_mu(void)
 {
-    void *mu = dlopen("libtss2-mu.so.0", RTLD_NOW | RTLD_LOCAL);
-    marshals = true
+    static bool is_loaded;
+    pthread_mutex_lock(&loading);
+    if (!is_loaded) {
+        void *mu = told(dlopen("libtss2-mu.so.0", RTLD_NOW | RTLD_LOCAL));
 #define BOTH(type) \
-    &&find(mu, "Tss2_MU_" #type "_Marshal", (void **)&marshal_##type) && find(mu, "Tss2_MU_" #type "_Unmarshal", (void **)&unmarshal_##type)
-        EACH_OF_MU(BOTH);
-}
-
-static bool has_mu(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, load_mu);
-    return marshals;
+    &&find(mu, "Tss2_MU_" #type "_Marshal", &marshal_##type) && find(mu, "Tss2_MU_" #type "_Unmarshal", &unmarshal_##type)
+        is_loaded = mu != NULL EACH_OF_MU(BOTH);
+    }
+    bool done = is_loaded;
+    pthread_mutex_unlock(&loading);
+    return done;
 }
 
 #define MARSHALING(type) \
     INSIDE TSS2_RC Tss2_MU_##type##_Marshal(type const *src, uint8_t buffer[], size_t size, size_t *offset) \
     { \
-        return has_mu() ? marshal_##type(src, buffer, size, offset) : TSS2_MU_RC_GENERAL_FAILURE; \
+        typedef TSS2_RC (*function)(type const *, uint8_t[], size_t, size_t *); \
+        return load_mu() ? ((function)marshal_##type)(src, buffer, size, offset) : TSS2_MU_RC_GENERAL_FAILURE; \
     } \
     INSIDE TSS2_RC Tss2_MU_##type##_Unmarshal(uint8_t const buffer[], size_t size, size_t *offset, type *dest) \
     { \
-        return has_mu() ? unmarshal_##type(buffer, size, offset, dest) : TSS2_MU_RC_GENERAL_FAILURE; \
+        typedef TSS2_RC (*function)(uint8_t const[], size_t, size_t *, type *); \
+        return load_mu() ? ((function)unmarshal_##type)(buffer, size, offset, dest) : TSS2_MU_RC_GENERAL_FAILURE; \
     }
 EACH_OF_MU(MARSHALING)

@@ -63,7 +63,7 @@ fn libtss2_is_not_loaded_at_the_start() {
 #[test]
 fn without_libtss2_only_what_needs_a_tpm_fails() {
     let Some(swtpm) = start(&[7]) else { return };
-    for library in ["libtss2-tctildr.so.0", "libtss2-esys.so.0"] {
+    for library in ["libtss2-tctildr.so.0", "libtss2-esys.so.0", "libtss2-mu.so.0"] {
         let mut estate = Estate::at_openbao().with_tpm(&swtpm.direct(), &[]).with(Cert::web("plain"));
         estate.certs.push(Cert::web("web").sealed());
         estate.write();
@@ -75,6 +75,7 @@ fn without_libtss2_only_what_needs_a_tpm_fails() {
         run.expect(1, "plain", "renewed").expect(1, "web", "failed").because("web", "seal/tpm-unreachable");
         let error = run.cert("web")["error"].to_string();
         assert!(error.contains("libtss2-esys.so.0") && error.contains("install libtss2-esys"), "{error}");
+        assert!(run.stderr.contains(&format!("omens: {}", broken.join(library).display())), "{}", run.stderr);
         estate.renew().expect(0, "web", "renewed");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_gettime};
 
 /// A moment of that clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,8 +18,9 @@ impl Tick {
     /// This moment.
     #[must_use]
     pub fn now() -> Self {
-        let now = clock_gettime(ClockId::RealtimeCoarse);
-        Self { seconds: now.tv_sec, nanoseconds: now.tv_nsec }
+        // Where there is no such clock nothing is older than now, and nothing is relied on.
+        let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE);
+        now.map_or(Self { seconds: i64::MIN, nanoseconds: 0 }, |now| Self { seconds: now.tv_sec(), nanoseconds: now.tv_nsec() })
     }
 
     /// The next one, once it has come: every change before this call is older. `None` where time does not go on, as where the clock is set back.

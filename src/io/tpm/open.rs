@@ -38,9 +38,9 @@ fn explain(tcti: &Tcti, why: Tss) -> TpmError {
         // It opens by hand: what is missing is a library, libtss2 itself or what that loads by name.
         None if error::is_without_library(why) => TpmError::Unreachable {
             tcti: tcti.to_string(),
-            why: "it is there, and libtss2-esys.so.0 or libtss2-tctildr.so.0 cannot be loaded".to_owned(),
+            why: "it is there, and libtss2-esys.so.0 or libtss2-tctildr.so.0 cannot be loaded, or lacks what is needed".to_owned(),
             hint: format!(
-                "install libtss2-esys-3.0.2-0, libtss2-tctildr0 and {} (Debian's names), or what has them elsewhere",
+                "install libtss2-esys-3.0.2-0, libtss2-tctildr0 and {} (Debian's names) of version 2.4.6 or newer; stderr says what was not found",
                 transport(tcti)
             ),
         },
