@@ -35,7 +35,7 @@ fn names(session: &mut Session<'_>) -> u8 {
 
 /// The same of what `forget` takes.
 fn unnamed(session: &mut Session<'_>) -> u8 {
-    let Some(inventory) = session.settings(false).ok().and_then(|settings| inventory::take(&settings, &[], Depth::Changes).ok()) else {
+    let Some(inventory) = session.settings(false).ok().and_then(|settings| inventory::take(&settings, &[], Depth::Whole).ok()) else {
         return REFUSED;
     };
     session.output.text(&inventory.left_over().iter().map(|name| format!("{name}\n")).collect::<String>());

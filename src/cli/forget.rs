@@ -58,7 +58,7 @@ fn may(settings: &Settings, name: &CertName) -> Result<Unnamed, RunError> {
     Unnamed::look(&settings.paths, name).map_err(disk)?.ok_or_else(|| {
         let (state, run) = (settings.paths.state.join(layout::CERTS), &settings.paths.run);
         let text = format!("there is nothing of {name} in {} or {}", state.display(), run.display());
-        let left = inventory::take(settings, &[], Depth::Changes).map(|inventory| inventory.left_over().join(", ")).unwrap_or_default();
+        let left = inventory::take(settings, &[], Depth::Whole).map(|inventory| inventory.left_over().join(", ")).unwrap_or_default();
         let hint = if left.is_empty() { "there is nothing to forget here".to_owned() } else { format!("left over here: {left}") };
         refuse(Code::UnknownName, text, hint)
     })

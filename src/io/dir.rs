@@ -26,7 +26,7 @@ pub use stamp::Stamp;
 pub use tick::Tick;
 
 /// The largest file of our own that is read: a chain of RSA-4096 certificates stays far below.
-const OWN_FILE: usize = 4 << 20;
+pub const OWN_FILE: usize = 4 << 20;
 
 /// Room for the names that the kernel gives at once, and for a file that is glanced at.
 const ROOM: usize = 4096;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN};
 use base64ct::{Base64, Encoding as _};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use super::key::Keep;
 use super::name::{CertName, Generation};
 
 /// The version of the file, and of how certificates are judged where that changes without the program's version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +40,7 @@ impl Issuer {
     /// Both in one.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let mut fields = Fields::new(b"omens/seen/issuer/v1");
+        let mut fields = Fields::new(b"omens/seen/issuer/v2");
         fields.add(self.anchor_sha256.as_str().as_bytes());
         fields.add(self.chain.as_bytes());
         Digest::of(&fields.0)
@@ -70,7 +71,7 @@ pub struct Intact {
 /// A SHA-256 that takes no more room than it has; in base64 on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Digest([u8; 32]);
+pub struct Digest([u8; SHA256_OUTPUT_LEN]);
 
 impl std::fmt::Debug for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -82,8 +83,9 @@ impl Digest {
     /// The digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-        Self(digest.as_ref().try_into().unwrap_or_default())
+        let mut digest = Self([0; SHA256_OUTPUT_LEN]);
+        digest.0.copy_from_slice(aws_lc_rs::digest::digest(&SHA256, bytes).as_ref());
+        digest
     }
 
     /// Its bytes.
@@ -103,9 +105,9 @@ impl TryFrom<String> for Digest {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let mut bytes = [0; 32];
+        let mut bytes = [0; SHA256_OUTPUT_LEN];
         match Base64::decode(&text, &mut bytes) {
-            Ok(found) if found.len() == 32 => Ok(Self(bytes)),
+            Ok(found) if found.len() == SHA256_OUTPUT_LEN => Ok(Self(bytes)),
             Ok(_) | Err(_) => Err("expected 32 bytes in base64"),
         }
     }
@@ -116,7 +118,7 @@ impl Intact {
     #[must_use]
     pub fn digested(&self, name: &CertName, parts: &[&[u8]]) -> Vec<u8> {
         let Self { at, live, complete, largest, keep, staged, issuer: _, sha256: _ } = self;
-        let mut fields = Fields::new(b"omens/seen/v1");
+        let mut fields = Fields::new(b"omens/seen/v2");
         fields.add(name.as_str().as_bytes());
         fields.add(keep.as_str().as_bytes());
         fields.add(&at.to_be_bytes());

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::budget;
 use super::debt::{debt_of, proof_of_live};
 use super::faulty::trusted;
-use super::inventory::{self, Roots, StateFile, Tree};
+use super::generation::Kept;
+use super::inventory::{self, Depth, Roots, StateFile, Tree};
 use super::outlet::{self, Bare};
 use super::sealing::SealingKeys;
 use super::serving::leaf_found;
@@ -29,7 +30,7 @@ use crate::model::reason::{Reason, ReasonCode};
 /// # Errors
 /// What may not be read: that is never "due".
 pub fn plan(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now: Time) -> Result<PlanDocument, DiskError> {
-    let inventory = under_way::look(settings, wanted)?;
+    let inventory = under_way::look(settings, wanted, Depth::SkippingUnchanged)?;
     let trust = inventory.trust.clone();
     let mut document = view::plan_of(settings, wanted, inventory, now)?;
     document.errors.clone_from(&settings.faults.errors);
@@ -45,7 +46,7 @@ pub fn plan(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now
 /// # Errors
 /// What may not be read.
 pub fn status(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now: Time) -> Result<StatusDocument, DiskError> {
-    let inventory = under_way::look(settings, wanted)?;
+    let inventory = under_way::look(settings, wanted, Depth::SkippingUnchanged)?;
     let trust = inventory.trust.clone();
     let mut document = view::status_of(settings, wanted, inventory, now)?;
     document.errors.clone_from(&settings.faults.errors);
@@ -142,7 +143,9 @@ impl<'a> OnDisk<'a> {
         let facts = leaf_found(&tree);
         let keep = tree.live.as_ref().map_or(Keep::File, |live| live.keep);
         let pcrs = tree.live.as_ref().and_then(|live| self.keys.pcrs(live)).unwrap_or_default().to_vec();
-        let copies = tree.live.as_ref().and_then(|live| live.meta.as_ref()).map(outlet::copies).unwrap_or_default();
+        let meta = tree.live.as_ref().map_or(Ok(None), Kept::meta);
+        planned.reasons.extend(meta.as_ref().err().map(|why| Reason::new(ReasonCode::Unreadable, why.clone())));
+        let copies = meta.ok().flatten().map(outlet::copies).unwrap_or_default();
         Standing {
             healthy: false,
             live: tree.live.as_ref().map(|live| live.generation),

@@ -56,9 +56,6 @@ pub struct Kept {
     pub facts: Option<Facts>,
     /// Whether it can be used.
     pub condition: Condition,
-    /// What was noted when it was staged, where it was read as a whole; what is asked of it otherwise, [`Kept::staged`] and
-    /// [`Kept::checked_against`] say.
-    pub meta: Option<Meta>,
     /// Why others than its owner may read its key where that rests, in words.
     pub loose: Option<String>,
     files: Files,
@@ -78,9 +75,9 @@ impl Kept {
     pub fn read(certificate: &Dir, generation: Generation) -> Result<Self, DiskError> {
         let Some(dir) = certificate.child(&generation.to_string())? else {
             let gone = Condition::Unreadable(format!("{} is gone", certificate.join(&generation.to_string()).display()));
-            return Ok(Self::unusable(generation, gone, Whole::default(), None));
+            return Ok(Self::unusable(generation, gone, Whole::default()));
         };
-        let meta = public(&dir, layout::META)?.and_then(|bytes| serde_json::from_slice::<Meta>(&bytes).ok());
+        let meta = meta_in(&dir)?;
         let (mut keep, mut key) = (Keep::File, None);
         for other in search_order(meta.as_ref()) {
             if key.is_none() {
@@ -94,9 +91,9 @@ impl Kept {
         let (Some(cert), Some(fullchain), Some(key), true) = (cert, fullchain, key, has_chain) else {
             let text = format!("a file of {} is missing or is no regular file", dir.path().display());
             // Its consumers go on trusting its intermediates.
-            return Ok(Self::unusable(generation, Condition::Unreadable(text), Whole { chain, ..Whole::default() }, meta));
+            return Ok(Self::unusable(generation, Condition::Unreadable(text), Whole { chain, meta, ..Whole::default() }));
         };
-        let files = Whole { cert, chain, fullchain, key: key.bytes };
+        let files = Whole { cert, chain, fullchain, key: key.bytes, meta };
         let sealed = (keep == Keep::Sealed).then(|| SealedKeyFile::parse(&files.key).ok()).flatten();
         let sealed_as = sealed.as_ref().and_then(|sealed| earlier_name(certificate, &sealed.name));
         let name = sealed_as.as_ref().map_or_else(|| name_of(certificate), CertName::as_str);
@@ -104,13 +101,13 @@ impl Kept {
         let condition = match &facts {
             None => Condition::Unreadable(format!("{} holds no certificate", dir.join(layout::CERT).display())),
             Some(Err(why)) => Condition::Unreadable(format!("{}: {why}", dir.join(layout::CERT).display())),
-            Some(Ok(facts)) => files.condition(meta.as_ref(), name, generation, keep, &facts.spki),
+            Some(Ok(facts)) => files.condition(name, generation, keep, &facts.spki),
         };
         let (facts, files) = (facts.and_then(Result::ok), Files::Whole(Box::new(files)));
-        Ok(Self { generation, keep, sealed_as, sealed, facts, condition, meta, loose, files })
+        Ok(Self { generation, keep, sealed_as, sealed, facts, condition, loose, files })
     }
 
-    fn unusable(generation: Generation, condition: Condition, files: Whole, meta: Option<Meta>) -> Self {
+    fn unusable(generation: Generation, condition: Condition, files: Whole) -> Self {
         Self {
             generation,
             keep: Keep::File,
@@ -118,7 +115,6 @@ impl Kept {
             sealed: None,
             facts: None,
             condition,
-            meta,
             loose: None,
             files: Files::Whole(Box::new(files)),
         }
@@ -137,6 +133,11 @@ fn content(dir: &Dir, name: &str) -> Result<Option<Content>, DiskError> {
 /// The same of what is public, which need not be wiped.
 fn public(dir: &Dir, name: &str) -> Result<Option<Vec<u8>>, DiskError> {
     Ok(content(dir, name)?.map(|mut content| std::mem::take(&mut *content.bytes)))
+}
+
+/// What was noted when the generation in this directory was staged; `None` where that is missing or cannot be understood.
+pub(super) fn meta_in(dir: &Dir) -> Result<Option<Meta>, DiskError> {
+    Ok(public(dir, layout::META)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 /// The intermediates of the generation in this directory.
@@ -201,6 +202,6 @@ pub const fn key_mode(gid: Option<u32>) -> u32 {
 impl Kept {
     /// A generation without files, for tables of tests.
     pub(crate) fn for_tests(generation: Generation, keep: Keep, condition: Condition) -> Self {
-        Self { keep, ..Self::unusable(generation, condition, Whole::default(), None) }
+        Self { keep, ..Self::unusable(generation, condition, Whole::default()) }
     }
 }

@@ -34,7 +34,7 @@ pub use host::Host;
 use host::Places;
 pub(super) use host::unnamed;
 use listing::Listing;
-pub use seen::{Depth, note};
+pub use seen::{Depth, to_remember};
 pub use state_file::StateFile;
 
 /// Both trees, as far as the settings name them.

@@ -59,12 +59,20 @@ pub struct Bare<'a> {
 impl Bare<'_> {
     /// As it was when the generation was staged. Accounts are looked up anew: a number may have become somebody else's.
     pub fn outlet(&self, name: &CertName, kept: &Kept, warnings: &mut Vec<Warning>) -> Outlet {
-        let Some(meta) = kept.meta.as_ref().filter(|meta| meta.keep.is_some()) else {
-            let text =
-                format!("{} was made by a version that did not note owner, group and copies: its key is for root alone", kept.generation);
-            warnings.push(Warning::new(Code::Settings, text));
-            let rendered = self.always(name, kept);
-            return Outlet { owner: Owner::default(), rendered, containers: Vec::new(), copies: Vec::new(), trust: self.trust.cloned() };
+        let old = || format!("{} was made by a version that did not note owner, group and copies", kept.generation);
+        let meta = match kept.meta().and_then(|meta| meta.filter(|meta| meta.keep.is_some()).ok_or_else(old)) {
+            Ok(meta) => meta,
+            Err(why) => {
+                warnings.push(Warning::new(Code::Settings, format!("{why}: its key is for root alone")));
+                let rendered = self.always(name, kept);
+                return Outlet {
+                    owner: Owner::default(),
+                    rendered,
+                    containers: Vec::new(),
+                    copies: Vec::new(),
+                    trust: self.trust.cloned(),
+                };
+            }
         };
         let mut account = |found: Option<Result<u32, account::AccountError>>| match found? {
             Ok(id) => Some(id),

@@ -39,10 +39,10 @@ pub fn reached(tree: &Tree) -> Reached {
 ///
 /// # Errors
 /// When the state directory itself cannot be read.
-pub fn look(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, DiskError> {
+pub fn look(settings: &Settings, wanted: &[&Certificate], depth: Depth) -> Result<Inventory, DiskError> {
     /// A run may end, and the next begin, between two looks; nobody is that unlucky so often.
     const LOOKS: usize = 3;
-    let mut inventory = inventory::take(settings, wanted, Depth::Changes)?;
+    let mut inventory = inventory::take(settings, wanted, depth)?;
     for _ in 0..LOOKS {
         let (begun, working) = (begun(&inventory), working(settings, &inventory));
         if begun.is_empty() && working.is_none() {
@@ -62,7 +62,7 @@ pub fn look(settings: &Settings, wanted: &[&Certificate]) -> Result<Inventory, D
             break;
         }
         // It may have ended since: then a second look finds what it left. What is still noted was interrupted.
-        let again = inventory::take(settings, wanted, Depth::Changes)?;
+        let again = inventory::take(settings, wanted, depth)?;
         let is_same = self::begun(&again) == begun;
         inventory = again;
         if is_same {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::generation::{Kept, certificates};
+use super::generation::{certificates, meta_in};
 use crate::config::settings::Paths;
 use crate::io::dir::{Dir, DiskError, Kind};
 use crate::judge::cert::Facts;
@@ -55,8 +55,8 @@ impl Unnamed {
         self.live = var.link(layout::LIVE)?.as_deref().and_then(Generation::parse);
         let mut copies = Vec::new();
         for generation in &generations {
-            let kept = Kept::read(var, *generation)?;
-            for copied in kept.meta.iter().flat_map(|meta| &meta.copies) {
+            let meta = var.child(&generation.to_string())?.map_or(Ok(None), |dir| meta_in(&dir))?;
+            for copied in meta.iter().flat_map(|meta| &meta.copies) {
                 copies.extend(copied.files.values().map(|file| copied.dir.join(file)).filter(|path| is_there(path.as_path())));
             }
         }

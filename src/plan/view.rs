@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::inventory::{Inventory, StateFile, Tree};
+use super::inventory::{Depth, Inventory, StateFile, Tree};
 use super::login;
 use super::logins::{self, Needs};
 pub use super::planned::{Action, Keeps, Planned, Wait};
@@ -128,7 +128,7 @@ pub struct StatusDocument {
 /// # Errors
 /// What may not be read: that is never "due".
 pub fn plan(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<PlanDocument, DiskError> {
-    plan_of(settings, wanted, under_way::look(settings, wanted)?, now)
+    plan_of(settings, wanted, under_way::look(settings, wanted, Depth::SkippingUnchanged)?, now)
 }
 
 /// Plans for these certificates by what was found of them.
@@ -150,7 +150,7 @@ pub(super) fn plan_of(settings: &Settings, wanted: &[&Certificate], inventory: I
 /// # Errors
 /// What may not be read.
 pub fn status(settings: &Settings, wanted: &[&Certificate], now: Time) -> Result<StatusDocument, DiskError> {
-    status_of(settings, wanted, under_way::look(settings, wanted)?, now)
+    status_of(settings, wanted, under_way::look(settings, wanted, Depth::SkippingUnchanged)?, now)
 }
 
 /// Says where these certificates stand by what was found of them.

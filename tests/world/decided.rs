@@ -45,7 +45,7 @@ impl Case {
         let live = case.live();
         let facts = live.facts.as_mut().expect("a leaf");
         (facts.not_before, facts.not_after) = (at("01T00:00"), at("04T00:00"));
-        live.meta.as_mut().expect("what was noted").staged = at("01T00:00");
+        live.meta_mut().expect("all of it").as_mut().expect("what was noted").staged = at("01T00:00");
         case
     }
 

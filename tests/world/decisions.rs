@@ -71,7 +71,7 @@ fn what_lies_there_asks_for_a_new_one() {
         ),
         (
             "its root is pinned no more",
-            |c| c.live().meta.as_mut().expect("meta").anchor_sha256 = Fingerprint::of(b"another root"),
+            |c| c.live().meta_mut().expect("all of it").as_mut().expect("meta").anchor_sha256 = Fingerprint::of(b"another root"),
             &[SettingsChanged],
             "issue 2, else 1",
             "pinned no more",
@@ -84,7 +84,7 @@ fn what_lies_there_asks_for_a_new_one() {
             "",
         ),
         ("one more root", |c| c.settings.also.push(Anchor::new(b"another root".to_vec())), &[Fresh], "rest", ""),
-        ("nothing was noted of it", |c| c.live().meta = None, &[Fresh], "rest", ""),
+        ("nothing was noted of it", |c| *c.live().meta_mut().expect("all of it") = None, &[Fresh], "rest", ""),
         ("revoked", Case::revoked, &[Revoked], "issue 2, else 1", "the CA has revoked"),
         ("another one is revoked", |c| c.tree.state.revoked.push("00:01".into()), &[Fresh], "rest", ""),
     ];
@@ -322,7 +322,7 @@ fn a_window_keeps_what_is_due_and_brings_forward_what_would_miss_the_next_one() 
             "renewed in this window",
             |c| {
                 c.nightly("02T02:30");
-                c.live().meta.as_mut().expect("meta").staged = at("02T02:00");
+                c.live().meta_mut().expect("all of it").as_mut().expect("meta").staged = at("02T02:00");
             },
             &[Fresh],
             "rest",

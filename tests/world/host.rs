@@ -57,6 +57,22 @@ pub struct Host {
     pub events: Events,
     pub certs: Vec<Cert>,
     pub ender: Ender,
+    /// Whether something need not have been read again.
+    unread: Unread,
+}
+
+/// What a story's checks came upon: without it that what is not read again is told all the same would be said of nothing.
+#[derive(Debug, Default)]
+struct Unread {
+    looks: AtomicU32,
+    noted: AtomicU32,
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let [looks, noted] = [&self.looks, &self.noted].map(|count| count.load(Ordering::SeqCst));
+        assert!(looks == 0 || noted > 0 || std::thread::panicking(), "of {looks} checks none found what an earlier run noted");
+    }
 }
 
 /// The drivers that these settings may name.
@@ -83,7 +99,7 @@ impl Host {
         let options = LoadOptions { file: dir.path().join("omens.toml"), credentials: None, check_secrets: false, drivers: DRIVERS };
         let settings = Arc::new(config::load(&options).unwrap_or_else(|errors| panic!("{errors:#?}")));
         let eyes = Arc::new(Eyes { daemons: daemons.clone(), events: events.clone(), die_at: AtomicU32::new(0), limits: Mutex::default() });
-        Self { dir, settings, authority, daemons, eyes, events, certs: certs.to_vec(), ender: Ender::new() }
+        Self { dir, settings, authority, daemons, eyes, events, certs: certs.to_vec(), ender: Ender::new(), unread: Unread::default() }
     }
 
     /// Changes the settings, which are a text.
@@ -226,9 +242,11 @@ impl Host {
         };
         let (seen, aside) = (self.path("state/seen.json"), self.path("aside"));
         let with = told();
+        self.unread.looks.fetch_add(1, Ordering::SeqCst);
         if std::fs::rename(&seen, &aside).is_ok() {
             assert_eq!(with, told(), "{after}: the first is with what was noted");
             std::fs::rename(&aside, &seen).expect("back");
+            self.unread.noted.fetch_add(1, Ordering::SeqCst);
         }
     }
 }

@@ -1,7 +1,11 @@
 //! What the kernel notes of a file beside its bytes. Whoever writes to it, gives it away, closes or opens it to others, or puts another one in its
-//! place changes that too: no program can set the time of the last change (`st_ctime`), and every change sets it.
+//! place changes that too: no program can set the time of the last change (`st_ctime`), and each such call sets it.
+//!
+//! Not so a write through memory: tmpfs never dates what is written through a shared mapping whose page was read first, and file systems on disks
+//! date only the first write to a page until that is written back. Who can map a file that way was let in by its mode:
+//! [`Stamp::is_written_only_by`].
 
-use rustix::fs::{AtFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Stat};
 
 use super::tick::Tick;
 use super::{Dir, DiskError};
@@ -39,6 +43,14 @@ impl Stamp {
             written: Tick { seconds: stat.st_mtime, nanoseconds: i64::try_from(stat.st_mtime_nsec).unwrap_or_default() },
             changed: Tick { seconds: stat.st_ctime, nanoseconds: i64::try_from(stat.st_ctime_nsec).unwrap_or_default() },
         }
+    }
+
+    /// Whether nobody but root and this user can open it to write to its bytes, or could before its owner and mode were these: who owns a file
+    /// may have closed it after opening it.
+    #[must_use]
+    pub fn is_written_only_by(&self, user: u32) -> bool {
+        let has_bytes = FileType::from_raw_mode(self.mode) != FileType::Directory;
+        !has_bytes || ([0, user].contains(&self.uid) && self.mode & 0o022 == 0)
     }
 
     /// Puts all of it behind what is there, each field in a place of its own.
@@ -125,6 +137,25 @@ mod tests {
         assert_eq!(dir.stamp("nothing").unwrap(), None);
         assert_eq!(dir.stamp("file/below").unwrap(), None);
         assert_eq!(dir.own_stamp().unwrap(), dir.stamp(".").unwrap().unwrap());
+    }
+
+    #[test]
+    fn a_file_is_written_by_its_owner_and_whom_its_mode_lets_in() {
+        let dir = Dir::open(tempfile::tempdir().unwrap().path()).unwrap().unwrap().own_stamp().unwrap();
+        let file = |uid, mode: u32| Stamp { uid, mode: 0o100_000 | mode, ..dir };
+        for (uid, mode, expected) in [
+            (7, 0o600, true),
+            (7, 0o644, true),
+            (0, 0o644, true),
+            (7, 0o620, false),
+            (7, 0o602, false),
+            (0, 0o660, false),
+            (8, 0o600, false),
+            (8, 0o444, false),
+        ] {
+            assert_eq!(file(uid, mode).is_written_only_by(7), expected, "{uid} {mode:o}");
+        }
+        assert!(Stamp { uid: 8, mode: 0o040_777, ..dir }.is_written_only_by(7), "no program writes to the bytes of a directory");
     }
 
     #[test]

@@ -60,11 +60,12 @@ pub(crate) fn make(container: &Container, kept: &Kept, pem: &[u8]) -> Result<Zer
         let text = format!("the {} of {} cannot be made: {why}", container.part.as_str(), kept.generation);
         Failure::new(Stage::Publish, Code::BlobDamaged, text)
     };
-    let fullchain = &kept.whole().map_err(refuse)?.fullchain;
+    let whole = kept.whole().map_err(refuse)?;
+    let fullchain = &whole.fullchain;
     let Some(sealed) = Sealed::of(container)? else { return Ok(key_first(fullchain, pem)) };
     let key = pkcs8_of_pem(pem).map_err(refuse)?;
     let chain = certificates(fullchain);
-    let name = kept.meta.as_ref().map_or("omens", |meta| meta.name.as_str());
+    let name = whole.meta.as_ref().map_or("omens", |meta| meta.name.as_str());
     let contents = Contents { key: key.as_bytes(), chain: &chain };
     sealed.format.write(name, sealed.password.expose(), contents).map_err(refuse)
 }

@@ -37,6 +37,8 @@ pub(super) struct Whole {
     pub(super) chain: Vec<u8>,
     pub(super) fullchain: Vec<u8>,
     pub(super) key: Zeroizing<Vec<u8>>,
+    /// What was noted when it was staged, where that can be understood.
+    pub(super) meta: Option<Meta>,
 }
 
 /// What is known of a generation that did not change since a run found it intact.
@@ -80,7 +82,7 @@ impl Kept {
         let sealed = key.as_ref().filter(|_| keep == Keep::Sealed).and_then(|key| SealedKeyFile::parse(key).ok());
         let files = Files::Unchanged(Box::new(Unchanged { cert, issuer, key, staged: intact.staged }));
         let (generation, facts, condition) = (intact.live, Some(facts), Condition::Intact);
-        Ok(Some(Self { generation, keep, sealed_as: None, sealed, facts, condition, meta: None, loose: None, files }))
+        Ok(Some(Self { generation, keep, sealed_as: None, sealed, facts, condition, loose: None, files }))
     }
 
     /// Whether all of it was read, as whoever is to act on it needs it.
@@ -93,7 +95,7 @@ impl Kept {
     pub(super) fn whole(&self) -> Result<&Whole, String> {
         match &self.files {
             Files::Whole(whole) => Ok(whole),
-            Files::Unchanged(_) => Err(format!("{} did not change and was not read as a whole", self.generation)),
+            Files::Unchanged(_) => Err(unread(self.generation)),
         }
     }
 
@@ -116,11 +118,30 @@ impl Kept {
         }
     }
 
+    /// What was noted when it was staged; `None` where that is missing or cannot be understood.
+    ///
+    /// # Errors
+    /// It was not read, and nothing is known of it but [`Kept::staged`] and [`Kept::checked_against`].
+    pub fn meta(&self) -> Result<Option<&Meta>, String> {
+        self.whole().map(|whole| whole.meta.as_ref())
+    }
+
+    /// The same, for whoever asks what would be decided if something else were noted.
+    ///
+    /// # Errors
+    /// It was not read.
+    pub fn meta_mut(&mut self) -> Result<&mut Option<Meta>, String> {
+        match &mut self.files {
+            Files::Whole(whole) => Ok(&mut whole.meta),
+            Files::Unchanged(_) => Err(unread(self.generation)),
+        }
+    }
+
     /// When it was staged.
     #[must_use]
     pub fn staged(&self) -> Option<Time> {
         match &self.files {
-            Files::Whole(_) => self.meta.as_ref().map(|meta| meta.staged),
+            Files::Whole(whole) => whole.meta.as_ref().map(|meta| meta.staged),
             Files::Unchanged(unchanged) => Some(unchanged.staged),
         }
     }
@@ -129,7 +150,7 @@ impl Kept {
     #[must_use]
     pub fn checked_against(&self) -> Option<&Fingerprint> {
         match &self.files {
-            Files::Whole(_) => self.meta.as_ref().map(|meta| &meta.anchor_sha256),
+            Files::Whole(whole) => whole.meta.as_ref().map(|meta| &meta.anchor_sha256),
             Files::Unchanged(unchanged) => Some(&unchanged.issuer.anchor_sha256),
         }
     }
@@ -176,6 +197,10 @@ impl Kept {
     }
 }
 
+fn unread(generation: Generation) -> String {
+    format!("{generation} did not change and was not read as a whole")
+}
+
 impl Whole {
     pub(super) fn public(&self) -> [(&'static str, &[u8]); 3] {
         [(layout::CERT, self.cert.as_slice()), (layout::CHAIN, &self.chain), (layout::FULLCHAIN, &self.fullchain)]
@@ -186,8 +211,8 @@ impl Whole {
         bytes.strip_prefix(self.fullchain.as_slice()).is_some_and(|rest| rest == key)
     }
 
-    pub(super) fn condition(&self, meta: Option<&Meta>, name: &str, generation: Generation, keep: Keep, spki: &[u8]) -> Condition {
-        let changed = match meta {
+    pub(super) fn condition(&self, name: &str, generation: Generation, keep: Keep, spki: &[u8]) -> Condition {
+        let changed = match &self.meta {
             None => Some(format!("{} is missing or not readable", layout::META)),
             Some(meta) if meta.v != 1 || meta.generation != generation => Some(format!("{} is of another generation", layout::META)),
             Some(meta) => self.difference(meta, keep),
@@ -240,6 +265,7 @@ mod tests {
         let kept = Kept { files: Files::Unchanged(Box::new(unchanged)), ..Kept::for_tests(Generation(1), Keep::File, Condition::Intact) };
         assert!(!kept.is_whole() && kept.has_key());
         assert!(kept.key_at_rest().is_none() && kept.plain_key().is_none());
+        assert!(kept.meta().is_err());
         assert!(kept.published_files(&Material::Pem(Zeroizing::new(b"key".to_vec()))).is_none());
         assert_eq!((kept.cert_pem().as_str(), &*kept.chain_pem(), kept.staged()), ("leaf", "chain", Some(Time::from_unix(5))));
         assert_eq!(kept.checked_against(), Some(&Fingerprint::of(b"root")));
@@ -251,6 +277,6 @@ mod tests {
         let differs = files_differ(&published, &kept, expected).unwrap();
         assert!(differs.as_ref().is_some_and(|text| text.contains("was not read as a whole")), "{differs:?}");
         let nothing = Kept::for_tests(Generation(1), Keep::File, Condition::Intact);
-        assert!(nothing.is_whole() && !nothing.has_key() && nothing.staged().is_none());
+        assert!(nothing.is_whole() && !nothing.has_key() && nothing.staged().is_none() && nothing.meta() == Ok(None));
     }
 }

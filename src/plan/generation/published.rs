@@ -1,5 +1,6 @@
 //! Whether what consumers read equals a generation of the state directory: every byte, and the mode and owner of what holds a key.
 
+use super::files::Whole;
 use super::{Kept, container, key_mode, key_of_pem};
 use crate::config::service::Rendered;
 use crate::config::settings::{Container, Owner};
@@ -101,7 +102,7 @@ fn contents_differ(
         }
     }
     let Some(key) = kept.wants_key().then(|| dir.read(layout::KEY)).transpose()? else { return Ok(None) };
-    let Some(key) = key.filter(|key| kept.is_key(&key.bytes)) else { return Ok(differs(layout::KEY)) };
+    let Some(key) = key.filter(|key| kept.is_key(whole, &key.bytes)) else { return Ok(differs(layout::KEY)) };
     let open_to_others = |file: &str, found: Glance<'_>| format!("{} {}", dir.join(file).display(), access(found, owner));
     if !mode_is_right(key.as_glance(), owner) {
         return Ok(Some(open_to_others(layout::KEY, key.as_glance())));
@@ -161,8 +162,8 @@ impl Kept {
 
     /// Whether this is the PEM of its key. A sealed one is known by what was noted when it was staged, and else by its public key:
     /// neither needs the TPM.
-    fn is_key(&self, pem: &[u8]) -> bool {
-        let noted = self.meta.as_ref().and_then(|meta| meta.published_key_sha256.as_ref());
+    fn is_key(&self, whole: &Whole, pem: &[u8]) -> bool {
+        let noted = whole.meta.as_ref().and_then(|meta| meta.published_key_sha256.as_ref());
         match (self.plain_key(), noted) {
             (Some(plain), _) => plain == pem,
             (None, Some(noted)) => noted.is_of(pem),

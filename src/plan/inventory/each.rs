@@ -7,7 +7,7 @@ use super::host::{Found, Host, Places, ToTrust, host};
 use super::seen::{Beside, Depth, Seen};
 use super::{Roots, Tree, look_at};
 use crate::config::settings::{Certificate, Settings};
-use crate::io::dir::{Buffer, DiskError};
+use crate::io::dir::{Buffer, DiskError, Tick};
 use crate::plan::generation::Kept;
 use crate::plan::sealing::SealingKeys;
 use crate::plan::trust::{Chains, TrustFiles, Trusted, reads_any};
@@ -32,7 +32,7 @@ pub fn each<T: Send>(
     let places = Places::open(settings)?;
     let sealing = SealingKeys::read(places.state.as_ref())?;
     let Found { files: found, lists, is_half_made } = Found::of(settings, &places)?;
-    let seen = if depth == Depth::Changes { Seen::read(&places) } else { None };
+    let seen = if depth == Depth::SkippingUnchanged { Seen::read(&places) } else { None };
     let look = |wanted: &[&Certificate], trust| {
         Look { settings, places: &places, sealing: &sealing, trust, seen: seen.as_ref() }.at(wanted, &judge)
     };
@@ -85,7 +85,7 @@ impl Look<'_> {
 
     fn one_by_one<T>(&self, part: &[&Certificate], judge: &impl Fn(&Certificate, Result<Tree, DiskError>) -> T) -> (Vec<T>, Chains) {
         let roots = Roots { certs: self.places.certs.as_ref(), run: self.places.run.as_ref(), trust: Some(self.trust) };
-        let beside = Beside { settings: self.settings, keys: self.sealing, trust: Some(self.trust) };
+        let beside = Beside { settings: self.settings, keys: self.sealing, trust: Some(self.trust), now: Tick::now() };
         let (mut buffer, mut chains) = (Buffer::default(), Chains::default());
         let look = |certificate: &&Certificate| {
             let unchanged = self.seen.and_then(|seen| seen.unchanged(certificate, beside, &mut buffer));

@@ -17,9 +17,9 @@ mod first_lists;
 mod before;
 mod groups;
 mod journal;
-mod noting;
 mod planning;
 mod prepare;
+mod remember;
 mod revocation;
 mod rollout;
 mod task;
@@ -149,7 +149,7 @@ pub fn renew(settings: &Arc<Settings>, request: &Request, world: &World<'_>) -> 
         let (ended, removed) = renew_due(settings, &Asked { now, wishes: request.wishes, world }, &run, due, &resting);
         unlisted.extend(removed);
         reports.extend(ended.into_iter().map(|report| (report.name.clone(), report)));
-        noting::note(settings, &wanted, &run);
+        remember::remember(settings, &wanted, &run);
     }
     let told = |certificate: &&Certificate| reports.remove(certificate.name()).unwrap_or_else(|| run.failed(unknown(certificate), lost()));
     let mut reports: Vec<CertReport> = wanted.iter().map(told).collect();

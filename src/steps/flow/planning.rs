@@ -86,12 +86,12 @@ fn signs(found: &[Found]) -> bool {
 /// The state directory itself cannot be read.
 fn look_once(settings: &Settings, wanted: &[&Certificate], now: Time, wishes: Wishes) -> Result<(Host, Vec<Found>), DiskError> {
     // What is to be acted on anyway is read as a whole at once.
-    let depth = if wishes.force { Depth::Whole } else { Depth::Changes };
-    let found = |certificate: &Certificate, tree| found(settings, certificate, tree, now, wishes);
-    let (host, mut all) = inventory::each(settings, wanted, depth, found)?;
+    let depth = if wishes.force { Depth::Whole } else { Depth::SkippingUnchanged };
+    let judge = |certificate: &Certificate, tree| found(settings, certificate, tree, now, wishes);
+    let (host, mut all) = inventory::each(settings, wanted, depth, judge)?;
     for (one, certificate) in all.iter_mut().zip(wanted) {
         if matches!(one, Found::Due { tree, .. } if !tree.is_whole()) {
-            *one = found(certificate, inventory::one(settings, certificate, &host.trust));
+            *one = judge(certificate, inventory::one(settings, certificate, &host.trust));
         }
     }
     Ok((host, all))

@@ -30,8 +30,8 @@ pub(super) fn restore(ground: &Ground<'_>, faulty: &Faulty, now: Time) -> CertRe
     if live.condition != Condition::Intact {
         return failed(report, damaged(name, live));
     }
-    if let Some(meta) = &live.meta {
-        ground.pins(&meta.anchor_sha256);
+    if let Some(anchor) = live.checked_against() {
+        ground.pins(anchor);
     }
     if live.facts.as_ref().is_some_and(|facts| facts.not_after <= now) {
         report.warnings.push(Warning::new(Code::Expired, "the committed certificate has expired and is published all the same"));

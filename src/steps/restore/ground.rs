@@ -109,7 +109,7 @@ impl<'a> Ground<'a> {
     /// The stores of private keys; where the settings do not say which TPM, the generation does.
     fn stores(&self, kept: &Kept) -> &Stores {
         self.stores.get_or_init(|| {
-            let noted = || kept.meta.as_ref()?.tcti.as_deref().and_then(|text| Tcti::parse(text).ok()).map(Sealing::of);
+            let noted = || kept.meta().ok()??.tcti.as_deref().and_then(|text| Tcti::parse(text).ok()).map(Sealing::of);
             Stores::over(&self.paths.state, self.sealing.cloned().or_else(noted), None)
         })
     }

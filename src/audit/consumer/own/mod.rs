@@ -34,7 +34,7 @@ use crate::plan::choice::Plan;
 use crate::plan::decide::{Wishes, decide};
 use crate::plan::generation::{Kept, certificates};
 use crate::plan::health::{self, Moment};
-use crate::plan::inventory::{Inventory, Tree};
+use crate::plan::inventory::{Depth, Inventory, Tree};
 use crate::plan::overdue::Deadline;
 use crate::plan::window::Hold;
 use crate::plan::{scheduler, under_way};
@@ -67,7 +67,7 @@ pub fn named_files(settings: &Settings) -> Vec<NamedFile> {
 /// Judges every certificate of the settings by what lies on the disk.
 pub fn judge(settings: &Settings, findings: &mut HostFindings) {
     let all: Vec<&Certificate> = settings.certificates.iter().collect();
-    let inventory = match under_way::look(settings, &all) {
+    let inventory = match under_way::look(settings, &all, Depth::Whole) {
         Ok(inventory) => inventory,
         Err(error) => {
             let location = Location::file(&error.path);

@@ -47,16 +47,18 @@ impl<'a> Subject<'a> {
 pub(super) struct Traces {
     /// All of it, and what was expected.
     pub(super) bytes: Vec<u8>,
+    /// Who alone may write to it, beside root.
+    user: u32,
     /// The last change of any of it.
     newest: Option<Tick>,
 }
 
 impl Traces {
-    /// `None` where it cannot be asked, or a change might bear a time that says nothing.
+    /// `None` where it cannot be asked, or a change might bear a time that says nothing, or none.
     pub(super) fn of(ground: &Ground<'_>, subject: Subject<'_>) -> Option<Self> {
         let Subject { name, live, owner, rendered, .. } = subject;
         let [kept, published] = ground.devices;
-        let mut traces = Self { bytes: Vec::with_capacity(ROOM), newest: None };
+        let mut traces = Self { bytes: Vec::with_capacity(ROOM), user: ground.user, newest: None };
         for id in [owner.uid, owner.gid] {
             traces.bytes.push(u8::from(id.is_some()));
             traces.bytes.extend_from_slice(&id.unwrap_or_default().to_be_bytes());
@@ -103,7 +105,7 @@ impl Traces {
             self.bytes.push(0);
             return Some(());
         };
-        if stamp.device != device || stamp.changed.nanoseconds == 0 {
+        if stamp.device != device || stamp.changed.nanoseconds == 0 || !stamp.is_written_only_by(self.user) {
             return None;
         }
         self.newest = self.newest.max(Some(stamp.changed));
@@ -119,6 +121,14 @@ impl Traces {
 }
 
 #[cfg(test)]
+impl Traces {
+    /// What the kernel would say of one thing that changed then.
+    pub(super) fn for_tests(changed: Tick) -> Self {
+        Self { bytes: [changed.seconds, changed.nanoseconds].map(i64::to_be_bytes).concat(), user: 0, newest: Some(changed) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -128,7 +138,7 @@ mod tests {
         let dir = Dir::open(here.path()).unwrap().unwrap();
         let stamp = Stamp { changed: Tick { seconds: 7, nanoseconds: 5 }, ..dir.own_stamp().unwrap() };
         let traces = |stamps: &[Option<Stamp>]| {
-            let mut traces = Traces { bytes: Vec::new(), newest: None };
+            let mut traces = Traces { bytes: Vec::new(), user: 7, newest: None };
             stamps.iter().try_for_each(|one| traces.add_stamp(*one, stamp.device)).map(|()| traces)
         };
         let at = |seconds, nanoseconds| Tick { seconds, nanoseconds };
@@ -144,6 +154,8 @@ mod tests {
         let by_seconds = Stamp { changed: at(7, 0), ..stamp };
         let elsewhere = Stamp { device: stamp.device + 1, ..stamp };
         assert!(traces(&[Some(stamp), Some(by_seconds)]).is_none() && traces(&[Some(elsewhere)]).is_none());
+        let anybodys = Stamp { uid: 8, mode: 0o100_600, ..stamp };
+        assert!(traces(&[Some(Stamp { uid: 7, ..anybodys })]).is_some() && traces(&[Some(stamp), Some(anybodys)]).is_none());
         let bytes = |stamps: &[Option<Stamp>]| traces(stamps).unwrap().bytes;
         assert_ne!(bytes(&[Some(stamp)]), bytes(&[Some(later)]));
         assert_ne!(bytes(&[Some(stamp), None]), bytes(&[None, Some(stamp)]));

@@ -1,4 +1,4 @@
-//! What a run that did something notes for the next ones: which certificates it leaves intact. What to write is said here, and not written.
+//! What a run that did something leaves for the next ones: which certificates it leaves intact. What to write is said here, and not written.
 
 use super::traces::{Subject, Traces};
 use super::{Beside, Seen};
@@ -17,19 +17,20 @@ use crate::plan::sealing::SealingKeys;
 /// What is to be written: what an earlier run noted and still holds, and what is found intact of these certificates. `None` where that lies there
 /// already, or where nothing could be relied on.
 #[must_use]
-pub fn note(settings: &Settings, wanted: &[&Certificate]) -> Option<SeenFile> {
+pub fn to_remember(settings: &Settings, wanted: &[&Certificate]) -> Option<SeenFile> {
     let places = Places::open(settings).ok()?;
     let keys = SealingKeys::read(places.state.as_ref()).ok()?;
     let earlier = Seen::read(&places)?;
-    // What was done up to now is older than this.
-    let tick = Tick::next()?;
-    let notes = Notes { settings, earlier: &earlier, keys: &keys, tick };
+    // What was done up to now is older than this. One tick is not always enough: kernels that date more finely than they tick do so by a clock
+    // that the ticks follow, and a tick that comes late may still lie before such a time.
+    let tick = Tick::next().and_then(|_| Tick::next())?;
+    let look = Look { settings, earlier: &earlier, keys: &keys, tick };
     let mut file = SeenFile { v: seen::VERSION, ..SeenFile::default() };
     let mut buffer = Buffer::default();
     for certificate in &settings.certificates {
         let is_wanted = || wanted.iter().any(|one| one.name() == certificate.name());
         let found =
-            notes.still_holds(certificate, &mut buffer).or_else(|| is_wanted().then(|| notes.found(certificate, &mut buffer)).flatten());
+            look.still_holds(certificate, &mut buffer).or_else(|| is_wanted().then(|| look.found(certificate, &mut buffer)).flatten());
         if let Some((intact, issuer)) = found {
             let issuer = place(&mut file.issuers, issuer);
             file.certificates.insert(certificate.name().to_string(), Intact { issuer, ..intact });
@@ -47,18 +48,19 @@ fn place(issuers: &mut Vec<Issuer>, issuer: Issuer) -> usize {
     })
 }
 
-struct Notes<'a> {
+/// A look at what may be remembered.
+struct Look<'a> {
     settings: &'a Settings,
     earlier: &'a Seen<'a>,
     keys: &'a SealingKeys,
     tick: Tick,
 }
 
-impl Notes<'_> {
+impl Look<'_> {
     /// What an earlier run noted of this one, with its intermediates, where it is so still.
     fn still_holds(&self, certificate: &Certificate, buffer: &mut Buffer) -> Option<(Intact, Issuer)> {
         let Self { settings, earlier, keys, .. } = *self;
-        earlier.unchanged(certificate, Beside { settings, keys, trust: None }, buffer)?;
+        earlier.unchanged(certificate, Beside { settings, keys, trust: None, now: Tick::now() }, buffer)?;
         let intact = earlier.file.certificates.get(certificate.name().as_str())?;
         Some((intact.clone(), earlier.file.issuers.get(intact.issuer)?.clone()))
     }
@@ -70,16 +72,21 @@ impl Notes<'_> {
         let live = Generation::parse(&link)?;
         let outlet = Outlet::of_settings(self.settings, certificate, live, None);
         let traces = || Traces::of(ground, Subject::of(certificate, live, &outlet)?);
-        let before = traces().filter(|traces| traces.are_older_than(self.tick))?;
         let roots = Roots { certs: Some(ground.certs), run: Some(ground.run), trust: None };
-        let tree = look_at(self.settings, certificate, roots, self.keys, buffer).ok()?;
+        let look = || look_at(self.settings, certificate, roots, self.keys, buffer).ok();
+        let (tree, traces) = undisturbed(self.tick, traces, look)?;
         let (intact, issuer) = intact(&tree, live, self.tick).filter(|(intact, _)| intact.keep == certificate.keep)?;
-        if traces()? != before {
-            return None;
-        }
-        let sha256 = self.earlier.digest(certificate, &intact, issuer.digest(), &before);
+        let sha256 = self.earlier.digest(certificate, &intact, issuer.digest(), &traces);
         Some((Intact { sha256, ..intact }, issuer))
     }
+}
+
+/// What a look finds, and what the kernel said: of changes before this tick alone, and the same after the look. So whatever changes during the
+/// look or after it is told from what was found.
+fn undisturbed<T>(tick: Tick, traces: impl Fn() -> Option<Traces>, look: impl FnOnce() -> Option<T>) -> Option<(T, Traces)> {
+    let before = traces().filter(|traces| traces.are_older_than(tick))?;
+    let found = look()?;
+    (traces()? == before).then_some((found, before))
 }
 
 /// What is noted of a tree in which all is well, but for its place among others.
@@ -94,4 +101,33 @@ fn intact(tree: &Tree, generation: Generation, tick: Tick) -> Option<(Intact, Is
     let (complete, largest, keep, staged) = (tree.complete.clone(), tree.largest, live.keep, live.staged()?);
     let intact = Intact { at: tick.seconds, live: generation, complete, largest, keep, staged, issuer: 0, sha256: Digest::of(&[]) };
     Some((intact, issuer))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn what_changes_during_a_look_or_within_its_tick_is_not_taken_for_what_was_found() {
+        let at = |nanoseconds| Tick { seconds: 7, nanoseconds };
+        for (what, tick, before, during, expected) in [
+            ("all is older", at(5), at(4), None, true),
+            ("of that tick", at(5), at(5), None, false),
+            ("newer", at(5), at(6), None, false),
+            ("changed during the look", at(5), at(4), Some(at(6)), false),
+            ("changed during the look, and bears a time before the tick", at(5), at(3), Some(at(4)), false),
+        ] {
+            let changed = Cell::new(before);
+            let traces = || Some(Traces::for_tests(changed.get()));
+            let look = || {
+                changed.set(during.unwrap_or(before));
+                Some("found")
+            };
+            assert_eq!(undisturbed(tick, traces, look).is_some(), expected, "{what}");
+        }
+        let traces = || Some(Traces::for_tests(at(4)));
+        assert!(undisturbed(at(5), traces, || None::<()>).is_none() && undisturbed(at(5), || None, || Some(())).is_none());
+    }
 }
