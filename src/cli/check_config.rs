@@ -20,6 +20,7 @@ use crate::model::code::Code;
 use crate::model::failure::Warning;
 use crate::model::report::SettingsError;
 use crate::model::text::one_line;
+use crate::plan::sealing::SealingKeys;
 use crate::plan::view::End;
 use crate::plan::{scheduler, trust};
 
@@ -55,6 +56,7 @@ pub(super) fn run(session: &mut Session<'_>, arguments: &CheckConfig) -> u8 {
     errors.extend(settings.iter().flat_map(dropped));
     errors.extend(settings.iter().flat_map(no_directories));
     warnings.extend(settings.as_ref().and_then(not_in_memory));
+    warnings.extend(settings.as_ref().and_then(damaged_pin));
     let examined = settings.as_ref().map(examine).unwrap_or_default();
     warnings.extend(settings.as_ref().and_then(|settings| services::no_systemd(settings, &View::host())));
     warnings.extend(settings.as_ref().map(key_kinds::warnings).unwrap_or_default());
@@ -170,6 +172,14 @@ fn not_in_memory(settings: &Settings) -> Option<Warning> {
         settings.paths.run.display()
     );
     Some(Warning::new(Code::RunNotTmpfs, text))
+}
+
+/// A pin of the TPM that cannot be understood: nothing sealed is opened, at the next boot either.
+fn damaged_pin(settings: &Settings) -> Option<Warning> {
+    settings.certificates.iter().find(|certificate| certificate.keep.needs_tpm())?;
+    // What may not be read is for `status` to say.
+    let keys = SealingKeys::read(Dir::open(&settings.paths.state).ok()?.as_ref()).ok()?;
+    keys.damaged_pin().map(|why| Warning { hint: why.hint.clone(), ..Warning::new(why.code, &*why.text) })
 }
 
 /// What OpenBao denies is an error of the settings as a whole, unless it is about a word that stands there.

@@ -154,8 +154,14 @@ impl Mistake<'_> {
     fn bad_value(self) -> RunError {
         let (of, found) = (self.argument(), self.one(ContextKind::InvalidValue));
         let why = self.error.source().map(|why| one_line(&why.to_string(), LONGEST)).unwrap_or_default();
-        let why = if why.contains("invalid digit") { "expected a whole number".to_owned() } else { why };
-        let found_it = if why.contains(", found ") { String::new() } else { format!(", found \"{found}\"") };
+        let why = if why.contains("invalid digit") || why.contains("empty string") { "expected a whole number".to_owned() } else { why };
+        let found_it = if why.contains(", found ") {
+            String::new()
+        } else if found.is_empty() {
+            ", found nothing".to_owned()
+        } else {
+            format!(", found \"{found}\"")
+        };
         let is_name = self.arguments().any(|arg| shown(arg) == of && arg.get_value_names().is_some_and(is_a_name));
         let meant = found.to_ascii_lowercase();
         let hint = match CertName::parse(&meant) {
@@ -185,7 +191,17 @@ impl Mistake<'_> {
         } else {
             format!("{one} does not go together with {}", others.join(" and "))
         };
-        usage(text, format!("keep one of them; {} says what each does", self.help()))
+        let lacks = |kept: &str, gone: &str| self.without(gone).map(|hint| format!("leave {kept} out, or {hint}"));
+        let hint = others.first().and_then(|other| lacks(other, &one).or_else(|| lacks(&one, other)));
+        usage(text, hint.unwrap_or_else(|| format!("keep one of them; {} says what each does", self.help())))
+    }
+
+    /// What to write where the command line lacks something even without this flag.
+    fn without(self, flag: &str) -> Option<String> {
+        let words: Vec<&str> = self.words.iter().copied().filter(|word| *word != flag).collect();
+        let error = self.program.clone().try_get_matches_from(std::iter::once("omens").chain(words.iter().copied())).err()?;
+        let lacks = error.kind() == ErrorKind::MissingRequiredArgument;
+        lacks.then(|| Mistake { error: &error, words: &words, ..self }.missing().hint).flatten()
     }
 
     /// The command line up to the command, as a person would call it.

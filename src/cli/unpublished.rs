@@ -1,5 +1,6 @@
 //! Files of `trust` that services of this host are told to open and that the settings do not publish: a revocation list that was taken out of
-//! `[trust]`, or that never stood there. The next run removes it, and whoever names it still does not begin without it.
+//! `[trust]`, or that never stood there. The next run removes one that is there, and who
+//! names it does not begin without it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,10 +24,11 @@ use crate::plan::trust;
 pub(super) fn warnings(settings: &Settings, view: &View, now: Time) -> Vec<Warning> {
     let given = Given { files: own::named_files(settings), ..Given::default() };
     let wiring = run::wiring(view, &given, &mut HostFindings::new(now, &settings.host));
-    named(&wiring, &settings.paths.run.join(layout::TRUST), view)
+    let dir = settings.paths.run.join(layout::TRUST);
+    named(&wiring, &dir, view)
         .into_iter()
         .filter(|(name, _)| !trust::publishes(settings, name))
-        .map(|(name, lines)| warning(settings, &name, &lines))
+        .map(|(name, lines)| warning(&dir.join(&name), &name, &lines, view))
         .collect()
 }
 
@@ -57,14 +59,23 @@ fn name_in(dir: &Path, path: &Path, view: &View) -> Option<String> {
     (parent == dir).then(|| path.file_name()?.to_str().map(ToOwned::to_owned)).flatten()
 }
 
-fn warning(settings: &Settings, name: &str, lines: &BTreeSet<String>) -> Warning {
+fn warning(path: &Path, name: &str, lines: &BTreeSet<String>, view: &View) -> Warning {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let path = settings.paths.run.join(layout::TRUST).join(name);
+    let (what_is_there, hint) = if view.meta(path).is_ok() {
+        (
+            "the next run removes what is there",
+            "name the list in trust.crl again, or take it out of that configuration first: without it the service fails at its next reload or start",
+        )
+    } else {
+        (
+            "nothing is there",
+            "correct the name in that configuration, or name a list so in trust.crl: without it the service fails at its next reload or start",
+        )
+    };
     let text = format!(
-        "{} is told to open {}, and the settings publish no such file: no trust.crl has file = \"{name}\", and the next run removes what is there",
+        "{} is told to open {}, and the settings publish no such file: no trust.crl has file = \"{name}\", and {what_is_there}",
         lines.join(", "),
         path.display()
     );
-    Warning::new(Code::TrustUnpublished, text)
-        .hint("name the list in trust.crl again, or take it out of that configuration first: without it the service fails at its next reload or start")
+    Warning::new(Code::TrustUnpublished, text).hint(hint)
 }

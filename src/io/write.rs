@@ -37,8 +37,8 @@ pub struct Ownership {
 pub fn make_path(path: &Path, mode: u32) -> Result<Dir, DiskError> {
     if let Some(dir) = Dir::open(path)? {
         let (has, uid, _) = dir.owner()?;
-        // What others made looser than it should be (systemd's StateDirectory= has 0755) is closed, if it is ours to close.
-        if has & !mode & 0o777 != 0 && uid == rustix::process::geteuid().as_raw() {
+        // What others made looser than it should be (systemd's StateDirectory= has 0755) is closed, and what they closed is opened, if it is ours.
+        if has & 0o777 != mode && uid == rustix::process::geteuid().as_raw() {
             rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode)).map_err(|errno| DiskError::new("set the mode of", path, errno))?;
         }
         return Ok(dir);

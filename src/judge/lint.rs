@@ -19,21 +19,22 @@ pub struct Lint {
     pub fixed: bool,
     /// What is wrong, in words.
     pub title: &'static str,
-    /// What to do; `{role}` stands for the role that signed.
+    /// What to do; `{role}` stands for the role that signed, `{mount}` for the mount that has it.
     pub remedy: &'static str,
 }
 
 impl Lint {
-    /// The remedy for a certificate signed through this role, where there is one.
+    /// The remedy for a certificate signed through this role of this mount, where there is one.
     #[must_use]
-    pub fn remedy_for(&self, role: &str) -> Option<String> {
-        (!self.remedy.is_empty()).then(|| self.remedy.replace("{role}", role))
+    pub fn remedy_for(&self, mount: &str, role: &str) -> Option<String> {
+        (!self.remedy.is_empty()).then(|| self.remedy.replace("{mount}", mount).replace("{role}", role))
     }
 
     /// The remedy where the role is not known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
-        (!self.remedy.is_empty()).then(|| self.remedy.replace("role {role}", "the role that signs it"))
+        (!self.remedy.is_empty())
+            .then(|| self.remedy.replace("role {role}", "the role that signs it").replace("{mount}", "MOUNT").replace("{role}", "ROLE"))
     }
 }
 
@@ -241,7 +242,7 @@ catalogue! {
     CHAIN_TOO_MANY = "chain.too-many", High, fixed, "more certificates than any chain needs", CHAIN;
 
     PEM_PRIVATE_KEY = "pem.private-key", High, fixed, "a private key among the certificates",
-        "sign a CSR with pki/sign/{role}, never pki/issue: the key is made on this host; treat the one that was sent as leaked";
+        "sign a CSR with {mount}/sign/{role}, never {mount}/issue: the key is made on this host; treat the one that was sent as leaked";
     PEM_NO_CERTIFICATE = "pem.no-certificate", High, fixed, "no certificate where one should be", "write a PEM certificate there, or name the file that holds it";
     PEM_MALFORMED = "pem.malformed", Medium, open, "a CERTIFICATE block that does not decode", "write the file again from its source, without the block that is damaged";
     PEM_OTHER_BLOCK = "pem.other-block", Low, open, "a block that is no certificate", "take the block out of the file: some readers stop at it";
@@ -263,6 +264,9 @@ mod tests {
             let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
             assert!(word(area) && word(rest), "{}", lint.id);
             assert!(!lint.title.is_empty() && !lint.title.ends_with('.'), "{}", lint.id);
+            for remedy in [lint.remedy(), lint.remedy_for("pki_int", "web")].into_iter().flatten() {
+                assert!(!remedy.contains("{role}") && !remedy.contains("{mount}"), "{}: {remedy}", lint.id);
+            }
         }
     }
 
@@ -281,6 +285,12 @@ mod tests {
         findings.add(&SERIAL_ZERO, "positive", "0");
         let severity: Vec<Severity> = findings.into_vec().iter().map(|f| f.severity).collect();
         assert_eq!(severity, [Severity::High, Severity::Info]);
+    }
+
+    #[test]
+    fn a_remedy_names_mount_and_role_of_the_settings() {
+        let remedy = PEM_PRIVATE_KEY.remedy_for("pki_int", "web-servers").unwrap();
+        assert!(remedy.starts_with("sign a CSR with pki_int/sign/web-servers, never pki_int/issue: "), "{remedy}");
     }
 
     #[test]

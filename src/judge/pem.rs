@@ -54,9 +54,15 @@ pub fn read(pem: &str, findings: &mut Findings<'_>) -> Vec<Vec<u8>> {
         findings.add(&lint::PEM_MALFORMED, format!("END {label}"), "the end of the text");
     }
     if garbage > 0 {
-        findings.add(&lint::PEM_GARBAGE, "blocks only", format!("{garbage} lines outside of any block"));
+        findings.add(&lint::PEM_GARBAGE, "blocks only", outside(garbage));
     }
     certificates
+}
+
+/// What is said of so many lines that belong to no block.
+#[must_use]
+pub fn outside(lines: usize) -> String {
+    format!("{lines} {} outside of any block", if lines == 1 { "line" } else { "lines" })
 }
 
 /// What is said of a line that begins as a boundary and goes on as something else.
@@ -183,6 +189,7 @@ mod tests {
             assert_eq!((certificates.len(), ids(&findings)), (count, expected.to_vec()), "{what}");
             assert!(certificates.iter().all(|certificate| *certificate == der), "{what}");
         }
+        assert_eq!([outside(1), outside(2)], ["1 line outside of any block", "2 lines outside of any block"]);
     }
 
     #[test]

@@ -187,7 +187,7 @@ mod tests {
             let findings = judge(&leaf_with_usage(&key, &[3, 0xa8]), |_| {});
             assert_eq!(ids(&findings), [id]);
             assert!(!findings[0].blocks() && findings[0].expected.contains(setting), "{findings:?}");
-            assert!(lint::find(id).unwrap().remedy_for("web-servers").unwrap().contains("on role web-servers"));
+            assert!(lint::find(id).unwrap().remedy_for("pki", "web-servers").unwrap().contains("on role web-servers"));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use base64ct::{Base64, Encoding as _};
+use zeroize::Zeroizing;
 
 /// The longest text of a server that is kept ([Everywhere](crate::cli#everywhere)).
 pub const SERVER_TEXT: usize = 300;
@@ -80,19 +81,25 @@ fn without_armoured_keys(text: &str) -> Cow<'_, str> {
 /// A word shorter than this between the lines of a key is not one of them.
 const KEY_LINE: usize = 16;
 
-/// A text without the private keys that stand there in base64 and without the boundaries of PEM, in however many lines: each is as long as its
-/// DER says. One in another form, or without its beginning, is not known for a key.
+const fn is_base64(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '/')
+}
+
+/// A text without the private keys that stand there in base64, in however many lines: each is as long as what it decodes to says. One in
+/// another form, or without its beginning, is not known for a key.
 fn without_bare_keys(text: &str) -> Cow<'_, str> {
-    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
-    if !text.split(|c| !is_base64(c)).any(|word| bare_key(word).is_some()) {
+    let begins = |word: &str| bare_key(word).is_some() || word.starts_with(PEM) || word.starts_with(OPENSSH);
+    if !text.split(|c| !is_base64(c)).any(begins) {
         return Cow::Borrowed(text);
     }
     // So many characters of the last key are still to come.
-    let (mut kept, mut left) = (String::new(), 0_usize);
+    let (mut kept, mut left, mut rest) = (String::new(), 0_usize, text);
     for piece in text.split_inclusive(|c| !is_base64(c)) {
+        let from = rest;
+        rest = rest.get(piece.len()..).unwrap_or_default();
         let word = piece.trim_end_matches(|c| !is_base64(c));
         if left == 0 {
-            let Some(length) = bare_key(word) else {
+            let Some(length) = bare_key(word).or_else(|| wrapped_key(from)) else {
                 // Padding belongs to the key.
                 let is_padding = piece == "=" && kept.ends_with(KEY_SHOWN);
                 kept.push_str(if is_padding { "" } else { piece });
@@ -125,6 +132,61 @@ fn bare_key(word: &str) -> Option<usize> {
         _ => return None,
     };
     matches!(content, [0x02, 0x01, 0x00 | 0x01, ..]).then(|| (length * 8).div_ceil(6))
+}
+
+/// How base64 of `-----BEGIN ` begins: a whole PEM file in base64, as secrets of Kubernetes have it.
+const PEM: &str = "LS0tLS1CRUdJTi";
+/// How base64 of `openssh-key-v1` begins: the body of OpenSSH's own form (its PROTOCOL.key).
+const OPENSSH: &str = "b3BlbnNzaC1rZXktdj";
+
+/// How many characters of base64 a private key takes with which this text begins, where the base64 is of PEM or of OpenSSH's form. All that
+/// there is where its end is not seen: what comes next may be more of it.
+fn wrapped_key(text: &str) -> Option<usize> {
+    if !text.starts_with(PEM) && !text.starts_with(OPENSSH) {
+        return None;
+    }
+    let lines = text.split(|c: char| !is_base64(c) && !c.is_ascii_whitespace()).next().unwrap_or_default();
+    let mut joined: Zeroizing<String> = Zeroizing::new(String::with_capacity(lines.len() + 3));
+    joined.extend(lines.chars().filter(|c| is_base64(*c)));
+    while !joined.len().is_multiple_of(4) {
+        joined.push('A');
+    }
+    let decoded = Zeroizing::new(Base64::decode_vec(&joined).unwrap_or_default());
+    let end = if text.starts_with(OPENSSH) {
+        openssh_end(&decoded)
+    } else if names_key(&decoded) {
+        pem_end(&decoded)
+    } else {
+        return None;
+    };
+    Some(end.map_or(usize::MAX, |bytes| (bytes * 8).div_ceil(6)))
+}
+
+/// Whether PEM holds a private key, or is cut off before it says what it holds.
+fn names_key(pem: &[u8]) -> bool {
+    let holds = |text: &[u8], what: &[u8]| text.windows(what.len()).any(|part| part == what);
+    holds(pem, b"PRIVATE KEY-----") || !holds(pem.get(10..).unwrap_or_default(), b"-----")
+}
+
+/// Where PEM ends, with the end of its line; `None` where its last block has no end.
+fn pem_end(pem: &[u8]) -> Option<usize> {
+    let last = |what: &[u8]| pem.windows(what.len()).rposition(|part| part == what);
+    let behind = last(b"-----END ").filter(|end| last(b"-----BEGIN ").is_some_and(|begin| begin < *end))? + 9;
+    let rest = pem.get(behind..)?;
+    let label = rest.windows(5).position(|part| part == b"-----")? + 5;
+    let blank = rest.get(label..)?.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    Some(behind + label + blank)
+}
+
+/// Where a key in OpenSSH's form ends: behind its name come cipher, derivation and its options, a count, the public and the private part.
+fn openssh_end(key: &[u8]) -> Option<usize> {
+    let mut rest = key.get(15..)?;
+    for is_count in [false, false, false, true, false, false] {
+        let (number, behind) = rest.split_first_chunk::<4>()?;
+        let length = if is_count { 0 } else { usize::try_from(u32::from_be_bytes(*number)).ok()? };
+        rest = behind.get(length..)?;
+    }
+    Some(key.len() - rest.len())
 }
 
 /// So many characters of base64 in a row may be a part of a secret key; names and paths are shorter, or are of fewer kinds of characters.
@@ -205,6 +267,52 @@ mod tests {
         ] {
             assert_eq!(one_line(said, 200), expected);
         }
+    }
+
+    #[test]
+    fn a_private_key_in_base64_of_its_file_is_never_said_again() {
+        let wrapped = |text: &str, columns: usize| {
+            let whole = Base64::encode_string(text.as_bytes());
+            whole.as_bytes().chunks(columns).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect::<Vec<_>>().join("\n")
+        };
+        let block = |label: &str| {
+            let body = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgBwcHBwcHBwcHBwcH\n".repeat(3);
+            format!("-----BEGIN {label}-----\n{body}-----END {label}-----")
+        };
+        let certificate = block("CERTIFICATE");
+        for key in ["PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY"].map(block) {
+            for end in ["", "\n", "\r\n", "\n\n"] {
+                for columns in [60, 64, 76, 10_000] {
+                    for text in [format!("{key}{end}"), format!("{certificate}\n{key}{end}"), format!("{key}\n{certificate}{end}")] {
+                        let said = format!("a {} b", wrapped(&text, columns));
+                        assert_eq!(one_line(&said, 5000), "a [a private key] b", "{columns} {text}");
+                        // Cut off, what follows is left out as well.
+                        let cut = said.get(..said.len() - 20).unwrap();
+                        assert_eq!(one_line(&format!("{cut}\" b"), 5000), "a [a private key]", "{columns} {text}");
+                    }
+                }
+            }
+        }
+        let secret = format!("tls.crt: {} tls.key: \"{}\"", wrapped(&certificate, 10_000), wrapped(&block("PRIVATE KEY"), 10_000));
+        assert_eq!(one_line(&secret, 5000), format!("tls.crt: {} tls.key: \"[a private key]\"", wrapped(&certificate, 10_000)));
+        for kept in [wrapped(&certificate, 10_000), wrapped(&block("PUBLIC KEY"), 10_000), wrapped("-----BEGIN the work-----", 10_000)] {
+            assert_eq!(one_line(&kept, 5000), kept);
+        }
+    }
+
+    #[test]
+    fn the_body_of_an_openssh_key_is_never_said_again() {
+        let string = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+        let mut key = b"openssh-key-v1\0".to_vec();
+        for part in [string(b"none"), string(b"none"), string(b""), vec![0, 0, 0, 1], string(&[5; 51]), string(&[7; 136])] {
+            key.extend(part);
+        }
+        let body = Base64::encode_string(&key);
+        let lines: Vec<&str> = (0..body.len()).step_by(70).map(|at| body.get(at..body.len().min(at + 70)).unwrap()).collect();
+        for said in [body.clone(), lines.join("\n"), lines.join(" ")] {
+            assert_eq!(one_line(&format!("a {said} b"), 900), "a [a private key] b");
+        }
+        assert_eq!(one_line(&format!("a {}", lines.first().unwrap()), 900), "a [a private key]");
     }
 
     #[test]

@@ -88,6 +88,17 @@ pub fn is_unasked(tree: &Tree) -> bool {
     noted && tree.state.debt.as_ref().is_none_or(|debt| debt.generation != live)
 }
 
+/// Why nobody knows that the committed generation is in use, in words, where that is no debt of a service.
+pub(super) fn unproven_text(tree: &Tree, live: Generation) -> String {
+    // Of what was committed without asking anybody that was noted before anything behind it could fail.
+    let lost_at = tree.state.proven.as_ref().filter(|proven| proven.generation == live).map(|proven| proven.at);
+    let failed = tree.state.debt.as_ref().filter(|debt| debt.generation > live && lost_at.is_some_and(|at| debt.since <= at));
+    match failed {
+        Some(debt) => format!("{live} was published again after {} failed, and was not seen in use then", debt.generation),
+        None => format!("{live} was committed while links to it were missing, and its services were not asked to read it"),
+    }
+}
+
 /// Whether the committed generation should be in use by now, and nobody knows that it is. What a newer omens noted this one cannot know.
 #[must_use]
 pub fn is_in_doubt(tree: &Tree) -> bool {
@@ -143,6 +154,25 @@ mod tests {
         ] {
             assert_eq!((is_unasked(&tree), is_in_doubt(&tree)), (unasked, in_doubt), "{what}");
             assert_eq!(debt_of(&tree).map(|debt| debt.generation), in_doubt.then_some(LIVE), "{what}");
+        }
+    }
+
+    #[test]
+    fn why_it_is_unproven_is_said_as_it_was() {
+        let links = "gen-4 was committed while links to it were missing, and its services were not asked to read it";
+        let back = "gen-4 was published again after gen-5 failed, and was not seen in use then";
+        let with = |debt: Option<Generation>, noted: i64| {
+            let mut tree = tree(Some(Proof::None), debt);
+            tree.state.proven.iter_mut().for_each(|proven| proven.at = Time::from_unix(1_800_000_000 + noted));
+            unproven_text(&tree, LIVE)
+        };
+        for (what, debt, noted, expected) in [
+            ("links were missing", None, 0, links),
+            ("links were missing, and then a newer one failed", Some(Generation(5)), -60, links),
+            ("a newer one failed, and it was not seen again at once", Some(Generation(5)), 0, back),
+            ("the same in a later attempt", Some(Generation(5)), 600, back),
+        ] {
+            assert_eq!(with(debt, noted), expected, "{what}");
         }
     }
 

@@ -2,7 +2,7 @@
 //! here the facts for it are drawn from what lies on disk, together with the reasons in words.
 
 use super::choice::{self, Issue, Known, Live, Plan, Settle, Why};
-use super::debt::{debt_is_void, debt_text, is_in_doubt, is_unasked, proof_of_live, publishable};
+use super::debt::{debt_is_void, debt_text, is_in_doubt, is_unasked, proof_of_live, publishable, unproven_text};
 use super::due::Renewal;
 use super::generation::{Condition, Kept};
 use super::inventory::{StateFile, Tree};
@@ -198,8 +198,7 @@ impl Judged<'_> {
         match live.zip(proof_of_live(tree)) {
             Some((live, Proof::None)) if is_in_doubt(tree) => reasons.push(Reason::new(ReasonCode::Debt, debt_text(tree, live))),
             Some((live, Proof::None)) if is_unasked(tree) && tree.missing_link.is_none() => {
-                let text = format!("{live} was committed while links to it were missing, and its services were not asked to read it");
-                reasons.push(Reason::new(ReasonCode::Unproven, text));
+                reasons.push(Reason::new(ReasonCode::Unproven, unproven_text(tree, live)));
             }
             Some((live, Proof::ServiceStopped)) => {
                 reasons.push(Reason::new(ReasonCode::Unproven, format!("{live} was committed while its service was stopped")));

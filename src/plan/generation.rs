@@ -185,7 +185,7 @@ pub(crate) fn key_of_pem(bytes: &[u8]) -> Result<PlainKey, String> {
 /// The private key of a PKCS#8 PEM text, as DER that is wiped when dropped.
 pub(crate) fn pkcs8_of_pem(bytes: &[u8]) -> Result<SecretDocument, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not PEM".to_owned())?;
-    let (label, document) = SecretDocument::from_pem(text).map_err(|why| why.to_string())?;
+    let (label, document) = SecretDocument::from_pem(text).map_err(|_| "it is no whole PEM block".to_owned())?;
     if label != "PRIVATE KEY" {
         return Err(format!("expected a PRIVATE KEY block (PKCS#8), found {label}"));
     }

@@ -36,7 +36,7 @@ pub fn is_healthy(tree: &Tree, moment: &Moment) -> bool {
     let is_proven = proof_of_live(tree) != Some(Proof::None);
     let is_deployed = is_proven && debt_of(tree).is_none() && tree.unpublished.is_none() && tree.missing_link.is_none();
     let is_ours = !matches!(tree.state_file, StateFile::Newer(_)) && !matches!(tree.rename, Rename::Conflict(_));
-    // Whoever can read the key can be the host.
+    // Whoever can read the key, or put another in its place, can be the host.
     let is_safe = tree.loose.is_none();
     let signs = tree.refused_key().is_none();
     is_valid && is_safe && signs && is_in_time && is_deployed && is_ours && moment.is_writable && last_error(tree, moment).is_none()

@@ -127,7 +127,7 @@ pub struct Tree {
     pub missing_link: Option<String>,
     /// What its consumers are to trust and did not take up yet, in words.
     pub trust_changed: Option<String>,
-    /// Why others than its owner may read a key where that rests, in words.
+    /// Why others than its owner may read a key where that rests, or exchange what is committed, in words.
     pub loose: Option<String>,
     /// A run that is at work on it; what that has done so far is not in here then.
     pub under_way: Option<UnderWay>,

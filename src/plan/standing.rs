@@ -186,6 +186,7 @@ fn last_outcome(tree: &Tree, moment: &Moment) -> Outcome {
 fn warnings(host: &OfHost<'_>, certificate: &Certificate, tree: &Tree) -> Vec<Warning> {
     let (name, unwritable) = (certificate.name(), host.unwritable);
     let mut warnings: Vec<Warning> = plaintext_warning(&tree.in_clear).into_iter().collect();
+    warnings.extend(tree.live.as_ref().and_then(|live| host.sealing.lost_pin_warning(live)));
     warnings.extend(tree.missing_link.as_ref().map(|text| Warning::new(Code::LinkMissing, links::with_remedy(text))));
     warnings.extend(tree.state_file.problem().map(|text| {
         let code = if matches!(tree.state_file, StateFile::Newer(_)) { Code::StateNewer } else { Code::StateBroken };

@@ -100,6 +100,8 @@ pub struct Against<'a> {
     pub request: &'a Request,
     /// What the certificate says of its issuer: what is said of a refusal names its settings.
     pub issuer: &'a IssuerSettings,
+    /// The mount of the issuer's role, for the same.
+    pub mount: &'a str,
     /// The pinned roots.
     pub anchors: Vec<&'a Anchor>,
     /// The end of the certificate that a new one would take the place of, where that is good.
@@ -110,7 +112,8 @@ impl<'a> Against<'a> {
     /// What a certificate's settings say.
     #[must_use]
     pub fn new(settings: &'a Settings, certificate: &'a Certificate) -> Self {
-        Self { request: &certificate.request, issuer: &certificate.issuer, anchors: settings.anchors(), serves_until: None }
+        let (issuer, mount) = (&certificate.issuer, settings.openbao.mount.as_str());
+        Self { request: &certificate.request, issuer, mount, anchors: settings.anchors(), serves_until: None }
     }
 }
 
@@ -119,7 +122,7 @@ impl<'a> Against<'a> {
 /// # Errors
 /// The material, untouched, and all reasons at once.
 pub fn validate(material: Unvalidated, against: &Against<'_>, now: Time) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
-    let Against { request, issuer, ref anchors, serves_until } = *against;
+    let Against { request, ref anchors, serves_until, .. } = *against;
     let mut input = Findings::new(&request.profile.lints);
     let mut certificates = pem::read(&material.leaf_pem, &mut input);
     let has_leaf = !certificates.is_empty();
@@ -128,7 +131,7 @@ pub fn validate(material: Unvalidated, against: &Against<'_>, now: Time) -> Resu
     }
     if !has_leaf {
         input.add(&lint::PEM_NO_CERTIFICATE, "a CERTIFICATE block", "none");
-        let refused = reject(issuer, input.into_vec(), None, None, &certificates);
+        let refused = reject(against, input.into_vec(), None, None, &certificates);
         return Err((material, refused));
     }
     let leaf = certificates.remove(0);
@@ -140,24 +143,19 @@ pub fn validate(material: Unvalidated, against: &Against<'_>, now: Time) -> Resu
         (Some(facts), Some((chain, anchor))) if !blocked => Ok(Validated { leaf, chain, facts, spki: material.spki, findings, anchor }),
         (facts, _) => {
             certificates.insert(0, leaf);
-            let refused = reject(issuer, findings, certificates.first(), facts, &certificates);
+            let refused = reject(against, findings, certificates.first(), facts, &certificates);
             Err((material, refused))
         }
     }
 }
 
-fn reject(
-    issuer: &IssuerSettings,
-    findings: Vec<Finding>,
-    leaf: Option<&Vec<u8>>,
-    facts: Option<Facts>,
-    all: &[Vec<u8>],
-) -> Box<Rejection> {
+fn reject(against: &Against<'_>, findings: Vec<Finding>, leaf: Option<&Vec<u8>>, facts: Option<Facts>, all: &[Vec<u8>]) -> Box<Rejection> {
     let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.blocks()).collect();
     let words: Vec<String> = blocking.iter().map(|f| format!("{}: expected {}, found {}", f.id, f.expected, f.found)).collect();
     let mut failure = Failure::new(Stage::Validate, Code::Refused, text::one_line(&words.join("; "), MAX_TEXT));
-    let remedy = blocking.iter().find_map(|finding| lint::find(&finding.id)?.remedy_for(issuer.role()));
-    let look = || format!("look at role {} and at the issuer behind it; the ledger keeps what was refused", issuer.role());
+    let role = against.issuer.role();
+    let remedy = blocking.iter().find_map(|finding| lint::find(&finding.id)?.remedy_for(against.mount, role));
+    let look = || format!("look at role {role} and at the issuer behind it; the ledger keeps what was refused");
     failure.hint = Some(remedy.unwrap_or_else(look));
     Box::new(Rejection {
         failure,
@@ -192,7 +190,7 @@ mod tests {
     fn run(pki: &Pki, material: Unvalidated) -> Result<Validated, (Unvalidated, Box<Rejection>)> {
         let issuer = IssuerSettings::OpenBao { role: "web-servers".to_owned() };
         let anchor = pki.root.anchor();
-        let against = Against { request: &request(), issuer: &issuer, anchors: vec![&anchor], serves_until: None };
+        let against = Against { request: &request(), issuer: &issuer, mount: "pki_int", anchors: vec![&anchor], serves_until: None };
         validate(material, &against, now())
     }
 
@@ -235,6 +233,16 @@ mod tests {
         assert!(hint.unwrap().contains("of role web-servers"));
         assert_eq!((rejection.sha256, rejection.serial), (Some(Fingerprint::of(&leaf)), Some(["2b"; 16].join(":"))));
         assert_eq!(rejection.refused_pem, Some(pem::write(&leaf) + &pem::write(&pki.middle.der)));
+    }
+
+    #[test]
+    fn a_key_in_the_answer_is_refused_with_where_to_sign() {
+        let pki = Pki::new();
+        let mut sent = material(&pki, &pki.leaf(), &[&pki.middle.der]);
+        sent.others.push("-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n".to_owned());
+        let (_, rejection) = run(&pki, sent).unwrap_err();
+        let hint = rejection.failure.hint.unwrap();
+        assert!(hint.starts_with("sign a CSR with pki_int/sign/web-servers, never pki_int/issue: "), "{hint}");
     }
 
     #[test]

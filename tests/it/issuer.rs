@@ -48,7 +48,8 @@ async fn certify(
 fn judged(issued: Issued, certificate: &Certificate, anchor: &Anchor) -> Result<(), Failure> {
     let (key, signed) = issued.into_parts();
     let answer = Unvalidated { leaf_pem: signed.leaf_pem, others: signed.others, spki: key.spki().to_vec() };
-    let against = Against { request: &certificate.request, issuer: &certificate.issuer, anchors: vec![anchor], serves_until: None };
+    let (request, issuer) = (&certificate.request, &certificate.issuer);
+    let against = Against { request, issuer, mount: "pki_int", anchors: vec![anchor], serves_until: None };
     let judged = validate(answer, &against, clock().now());
     judged.map(drop).map_err(|(_, rejection)| rejection.failure)
 }

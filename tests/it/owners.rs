@@ -20,6 +20,40 @@ fn a_run_directory_that_others_may_write_is_mended_without_signing() {
     assert_eq!(hostile.sign_requests(), 1);
 }
 
+/// Also where an earlier run noted that all of it is intact.
+#[test]
+fn the_top_of_either_tree_that_is_open_or_closed_to_others_is_mended_without_signing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (hostile, estate) = issued();
+    let set = |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let get = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let noted = || std::fs::read_to_string(estate.state().join("seen.json")).is_ok_and(|text| text.contains("\"web\""));
+    let run = estate.run_dir();
+    for mode in [0o700, 0o777, 0o750, 0o775] {
+        assert!(noted(), "{mode:o}");
+        set(&run, mode);
+        let plan = estate.omens(&["plan"]);
+        assert_eq!(plan.reasons("web"), ["unpublished"], "{mode:o}: {plan}");
+        assert_eq!(estate.omens(&["status"]).code, 1, "{mode:o}");
+        if mode & 0o2 == 0 {
+            estate.renew().expect(0, "web", "settled");
+        } else {
+            estate.omens(&["restore"]).expect(0, "web", "restored");
+        }
+        assert_eq!((get(&run), estate.omens(&["status"]).code), (0o755, 0), "{mode:o}");
+        estate.renew().expect(0, "web", "not-due");
+    }
+    for kept in [estate.state(), estate.state().join("certs"), estate.state().join("certs/web")] {
+        assert!(noted(), "{}", kept.display());
+        set(&kept, 0o777);
+        let status = estate.omens(&["status"]);
+        assert!(status.code == 1 && status.cert("web")["warnings"].to_string().contains("may be written by others"), "{status}");
+        estate.renew().expect(0, "web", "not-due");
+        assert_eq!((get(&kept), estate.omens(&["status"]).code), (0o700, 0), "{}", kept.display());
+    }
+    assert_eq!(hostile.sign_requests(), 1);
+}
+
 #[test]
 fn a_directory_of_somebody_else_is_used_for_nothing() {
     if !rustix::process::geteuid().is_root() {

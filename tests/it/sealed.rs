@@ -301,6 +301,7 @@ fn another_tpm_waits_for_a_person() {
 #[test]
 fn where_every_trace_of_the_tpm_is_lost_it_is_pinned_anew_and_said() {
     let Some(swtpm) = start(&[]) else { return };
+    let Some(other) = start(&[]) else { return };
     let state = place::directory("state");
     let generation = state.join("certs/web/gen-1");
     std::fs::create_dir_all(&generation).unwrap();
@@ -309,6 +310,9 @@ fn where_every_trace_of_the_tpm_is_lost_it_is_pinned_anew_and_said() {
     std::fs::write(generation.join("key.sealed"), keep(&first, 1)).unwrap();
     drop(first);
     std::fs::remove_dir_all(state.join("seal")).unwrap();
+    // What was sealed still names the TPM.
+    assert_eq!(store(&state, &other, &[]).make_ready(now()).unwrap_err().code.as_str(), "tpm-replaced");
+    std::fs::write(generation.join("key.sealed"), "{}").unwrap();
     let warning = store(&state, &swtpm, &[]).make_ready(now()).unwrap().expect("a warning");
     assert_eq!(warning.code.as_str(), "tpm-pinned-anew");
     assert_eq!(store(&state, &swtpm, &[]).make_ready(now()), Ok(None), "once");

@@ -66,3 +66,37 @@ fn a_damaged_pin_costs_no_debt() {
     estate.renew().expect(0, "web", "settled");
     assert_eq!((estate.committed("web"), estate.signed()), (Some(2), requests));
 }
+
+#[test]
+fn a_damaged_pin_is_seen_before_the_boot_that_needs_it() {
+    let Some(swtpm) = start(&[7]) else { return };
+    let estate = Estate::at_openbao().with_tpm(&swtpm.direct(), &[]).with(Cert::web("web").sealed());
+    estate.renew().expect(0, "web", "renewed");
+    let (pin, whole, requests) = (estate.state().join("seal/srk.json"), published(&estate, "web"), estate.signed());
+    let good = std::fs::read(&pin).unwrap();
+    for damaged in ["", "{}", "xx\n"] {
+        std::fs::write(&pin, damaged).unwrap();
+        let plan = estate.omens(&["plan"]);
+        assert_eq!(plan.reasons("web"), ["unreadable"], "{damaged:?}: {plan}");
+        let text = plan.cert("web")["reasons"][0]["text"].as_str().unwrap();
+        assert!(text.contains("seal/srk.json") && text.contains("`omens reseal --new-tpm`"), "{text}");
+        assert_eq!(estate.omens(&["status"]).code, 1, "{damaged:?}");
+        let checked = estate.omens(&["check-config"]);
+        assert!(checked.json["warnings"].to_string().contains("srk.json"), "{damaged:?}: {checked}");
+        estate.renew().expect(1, "web", "failed").because("web", "seal/blob-damaged");
+        assert_eq!((published(&estate, "web"), estate.signed()), (whole.clone(), requests), "{damaged:?}");
+    }
+    empty_run(&estate);
+    estate.omens(&["reseal", "--new-tpm"]).expect(0, "web", "resealed");
+    assert_eq!((published(&estate, "web"), estate.signed()), (whole, requests));
+    estate.renew().expect(0, "web", "not-due");
+    assert_eq!(estate.omens(&["status"]).code, 0);
+    // Without one the sealing key names the TPM, and that is said until the next renewal has written it again.
+    std::fs::remove_file(&pin).unwrap();
+    let status = estate.omens(&["status"]);
+    assert!(status.code == 0 && status.cert("web")["warnings"].to_string().contains("srk.json"), "{status}");
+    estate.force().expect(0, "web", "renewed");
+    let name = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap()["name"].clone();
+    assert_eq!(name(&std::fs::read(&pin).unwrap()), name(&good));
+    assert_eq!(estate.omens(&["status"]).cert("web")["warnings"], serde_json::json!([]));
+}

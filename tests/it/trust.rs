@@ -189,4 +189,16 @@ fn a_list_that_nginx_uses_and_the_settings_do_not_publish_is_named_by_its_line()
     let other = [("linked.pem".to_owned(), 13), ("never.pem".to_owned(), 14)];
     assert_eq!(told("crl = [ { mount = \"pki_int\", file = \"crl.pem\" } ]\n"), other);
     assert_eq!(told(""), [vec![("crl.pem".to_owned(), 9)], other.to_vec()].concat(), "the list was taken out");
+    let what_is_said = |there: &str| {
+        let run = web.estate.omens(&["check-config"]);
+        let of = |one: &&serde_json::Value| one["text"].as_str().unwrap().contains("file = \"crl.pem\"");
+        let warning = run.json["warnings"].as_array().unwrap().iter().find(of).unwrap().clone();
+        let (text, hint) = (warning["text"].as_str().unwrap(), warning["hint"].as_str().unwrap());
+        assert!(text.ends_with(there), "{text}");
+        hint.split(',').next().unwrap().to_owned()
+    };
+    assert_eq!(what_is_said(", and nothing is there"), "correct the name in that configuration");
+    std::fs::create_dir_all(&trust).unwrap();
+    std::fs::write(trust.join("crl.pem"), "").unwrap();
+    assert_eq!(what_is_said(", and the next run removes what is there"), "name the list in trust.crl again");
 }

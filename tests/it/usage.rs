@@ -6,7 +6,7 @@ use crate::web::issued;
 const PAGE: &str = "fixtures/usage.txt";
 
 /// What is wrong, and the words behind `omens`, with blanks between them.
-const MISTAKES: [(&str, &str); 45] = [
+const MISTAKES: [(&str, &str); 46] = [
     ("A command that is misspelled", "renw --all"),
     ("A page of the manual for a command", "settings"),
     ("A word that is nothing alike", "frobnicate"),
@@ -51,6 +51,7 @@ const MISTAKES: [(&str, &str); 45] = [
     ("A schedule of one word", "run --cron x"),
     ("An option behind the end of options", "status --due -- --all"),
     ("PCRs that are no numbers", "attest --print-policy --pcrs seven"),
+    ("PCRs that are left empty", "attest --print-policy --pcrs="),
     ("PCRs where no policy is printed", "attest --once --pcrs 1"),
 ];
 

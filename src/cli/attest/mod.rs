@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::arguments::{Attest, Command};
 use super::exit::{FAILED, OK};
 use super::session::Session;
+use super::style::Style;
 use crate::config::settings::Settings;
 use crate::io::runtime::runtime;
 use crate::io::tpm::connection::Connection;
@@ -127,7 +128,7 @@ fn show(session: &mut Session<'_>, settings: &Settings, ended: &Attestatum) -> u
         };
         session.ended(&document, exit);
     } else {
-        let text = text(session, &shown, identity, weak.as_ref());
+        let text = text(session.style, &shown, identity, weak.as_ref());
         session.output.text(&text);
     }
     exit
@@ -149,13 +150,12 @@ fn of_failure(failure: &Failure, at: Time) -> Shown<'_> {
     Shown { code, text, hint, at, last_successful: None, attested: Appraised::default() }
 }
 
-fn text(session: &Session<'_>, shown: &Shown<'_>, identity: Option<&Identity>, weak: Option<&Warning>) -> String {
-    let style = session.style;
+fn text(style: Style, shown: &Shown<'_>, identity: Option<&Identity>, weak: Option<&Warning>) -> String {
     let word = if shown.code == Conclusion::Pass.word() { style.good(shown.code) } else { style.bad(shown.code) };
     let agent = identity.map_or_else(String::new, |identity| format!("  agent {}", identity.agent_id));
     let mut text = format!("attest: {word}{agent}\n  {}\n", shown.text);
     if let Some(hint) = shown.hint {
-        text.push_str(&format!("  {hint}\n"));
+        text.push_str(&format!("  hint: {hint}\n"));
     }
     if let Some(warning) = weak {
         text.push_str(&format!("  {}: {}\n", warning.code, warning.text));
@@ -231,4 +231,17 @@ fn named(values: &PcrValues) -> BTreeMap<u32, [String; 1]> {
 fn refuse(session: &mut Session<'_>, command: &Command, failure: Failure) -> u8 {
     // The settings were right: what was wanted could not be done.
     session.refuse_with(command, RunError { code: failure.code, text: failure.text, hint: failure.hint }, FAILED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::failure::Stage;
+
+    #[test]
+    fn what_to_do_is_said_as_a_hint() {
+        let failure = Failure::new(Stage::Attest, Code::Unreachable, "nobody answers").hint("look at the verifier");
+        let shown = of_failure(&failure, Time::from_unix(1_800_000_000));
+        assert_eq!(text(Style::PLAIN, &shown, None, None), "attest: unreachable\n  nobody answers\n  hint: look at the verifier\n");
+    }
 }

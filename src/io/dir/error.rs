@@ -60,6 +60,7 @@ impl DiskError {
                 format!("where the settings name {path}, let them name a directory; elsewhere omens did not make it: move it away")
             }
             Errno::ISDIR | Errno::EXIST | Errno::NOTSUP | Errno::INVAL => format!("omens did not make what lies at {path}; move it away"),
+            Errno::BUSY => format!("{path} may be a mount point: `findmnt` has those that there are, and `umount` takes it away"),
             Errno::IO => "the disk reports an error; see the kernel's log".to_owned(),
             _ => format!("look at {path}; what is in use goes on serving"),
         }
@@ -81,3 +82,16 @@ impl fmt::Display for DiskError {
 }
 
 impl std::error::Error for DiskError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_busy_may_be_a_mount_point() {
+        let busy = DiskError::new("remove", "/run/omens/web/gen-3/key.pem", Errno::BUSY).failure(Stage::Publish);
+        let hint = busy.hint.unwrap();
+        assert!(hint.starts_with("/run/omens/web/gen-3/key.pem may be a mount point: ") && hint.contains("`umount`"), "{hint}");
+        assert_eq!(busy.code, Code::Disk);
+    }
+}

@@ -57,10 +57,10 @@ fn writer(published: &Dir, owner: Owner) -> Result<u32, DiskError> {
 
 /// Why others than that user could exchange what lies in a directory of a certificate's in the run tree.
 fn exchangeable(dir: &Dir, writer: u32) -> Result<Option<String>, DiskError> {
-    let (mode, found, _) = dir.owner()?;
-    if mode & 0o022 != 0 {
-        return Ok(Some(format!("{} may be written by others: mode {mode:04o}", dir.path().display())));
+    if let Some(text) = dir.told_writable(0)? {
+        return Ok(Some(text));
     }
+    let (_, found, _) = dir.owner()?;
     Ok((found != writer).then(|| dir.told_foreign(found, writer)))
 }
 

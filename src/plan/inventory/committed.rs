@@ -36,8 +36,11 @@ pub(super) fn committed(
     };
     withdraw(tree, &marked);
     choose_debt(tree, var)?;
-    tree.live.iter_mut().chain(&mut tree.debt).for_each(|kept| keys.judge(kept));
+    tree.live.iter_mut().for_each(|live| keys.judge_live(live));
+    tree.debt.iter_mut().for_each(|debt| keys.judge(debt));
     tree.loose = tree.live.iter().chain(&tree.debt).find_map(|kept| kept.loose.clone());
+    // The directory, `certs` and the state directory.
+    tree.loose = tree.loose.take().or(var.told_writable(2)?);
     // Opening its place puts that right, as it removes what was left half-made.
     tree.leftovers |= tree.loose.is_some();
     Ok(())

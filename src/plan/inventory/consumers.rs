@@ -37,6 +37,9 @@ pub fn unpublished(settings: &Settings, cert: &Certificate, roots: Roots<'_>, li
     let name = cert.name();
     let run = roots.run.map_or(Ok(None), |run| run.child(name.as_str()))?;
     let Some(run) = run else { return Ok(Some(format!("{} is gone", settings.paths.run.join(name.as_str()).display()))) };
+    if let Some(text) = foreign(roots)? {
+        return Ok(Some(text));
+    }
     outlet_differs(&Outlet::of_settings(settings, cert, live.generation, roots.trust.cloned()), &run, live)
 }
 
@@ -48,11 +51,16 @@ pub fn outlet_differs(outlet: &Outlet, run: &Dir, live: &Kept) -> Result<Option<
     differs(outlet, run, run.link(layout::LIVE)?.as_deref(), live, &mut Buffer::default())
 }
 
-/// Why nothing in the run directory can be relied on, however equal it is. Runs write both directories as one user; whoever looks may be another.
+/// Why nothing in the run directory can be relied on, however equal it is: it is another user's, others may exchange what lies in it, or they
+/// cannot reach it. Runs write both directories as one user; whoever looks may be another.
 pub(super) fn foreign(roots: Roots<'_>) -> Result<Option<String>, DiskError> {
-    let (Some(run), Some(certs)) = (roots.run, roots.certs) else { return Ok(None) };
-    let ((_, found, _), (_, ours, _)) = (run.owner()?, certs.owner()?);
-    Ok((found != ours).then(|| run.told_foreign(found, ours)))
+    let Some(run) = roots.run else { return Ok(None) };
+    let (mode, found, _) = run.owner()?;
+    if let Some((_, ours, _)) = roots.certs.map(Dir::owner).transpose()?.filter(|(_, ours, _)| found != *ours) {
+        return Ok(Some(run.told_foreign(found, ours)));
+    }
+    let closed = || format!("{} cannot be passed by the users of consumers: mode {mode:04o}, expected 0755", run.path().display());
+    Ok(run.told_writable(0)?.or_else(|| (mode & 0o011 != 0o011).then(closed)))
 }
 
 pub(super) fn differs(

@@ -108,7 +108,7 @@ impl<'a> Seen<'a> {
         if intact.sha256 != self.digest(certificate, intact, issued.digest, &traces) {
             return None;
         }
-        beside.keys.judge(&mut live);
+        beside.keys.judge_live(&mut live);
         if live.condition != Condition::Intact {
             return None;
         }

@@ -14,6 +14,7 @@ use crate::model::failure::{Failure, Stage};
 use crate::model::layout;
 use crate::model::name::Generation;
 use crate::model::sealed::{SealId, SealedKeyFile, SealingKeyFile, SrkPin};
+use crate::plan::sealing::damaged_pin;
 
 /// Whether a run still writes: a thread that it gave up may come back when another run holds the lock.
 #[derive(Clone, Debug, Default)]
@@ -94,17 +95,16 @@ impl Keys {
         self.put(&key.id.file(), &key.written().map_err(|why| unwritable(&why))?)
     }
 
-    /// The Name that is pinned. Without a pin the newest sealing key's word counts: a lost pin is no licence to trust another TPM.
+    /// The Name that is pinned. Without a pin the newest sealing key's word counts, and without one that of the private keys that were sealed,
+    /// where they agree: a lost pin is no licence to trust another TPM.
     pub(super) fn pinned(&self) -> Result<Option<Vec<u8>>, Failure> {
         let content = self.dir()?.map_or(Ok(None), |dir| dir.read(layout::SRK)).map_err(|why| disk(&why))?;
         let Some(content) = content else {
-            return Ok(self.all()?.into_iter().next().map(|key| key.srk.0));
+            let newest = self.all()?.into_iter().next().map(|key| key.srk.0);
+            return if newest.is_some() { Ok(newest) } else { self.named_by_all() };
         };
-        let pin = SrkPin::parse(&content.bytes).map_err(|why| {
-            let path = self.state.join(layout::SEAL).join(layout::SRK);
-            Failure::new(Stage::Seal, Code::BlobDamaged, format!("the pinned storage root key {} cannot be read: {why}", path.display()))
-                .hint("if this is the same TPM as before, `omens reseal --new-tpm` pins it anew")
-        })?;
+        let path = || self.state.join(layout::SEAL).join(layout::SRK);
+        let pin = SrkPin::parse(&content.bytes).map_err(|why| damaged_pin(&path(), &why))?;
         Ok(Some(pin.name.0))
     }
 
@@ -161,23 +161,34 @@ impl Keys {
         Ok(ids(&dir).map_err(|why| disk(&why))?.len() > 1)
     }
 
-    /// The sealing keys that generations still need, of all certificates, also those that the settings no longer name; `None` where one
-    /// generation cannot be read, since then nobody knows.
+    /// The storage root key that all private keys were sealed under; `None` where they differ or one cannot be read.
+    fn named_by_all(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(mut all) = self.sealed()? else { return Ok(None) };
+        let first = all.pop().map(|sealed| sealed.srk.0);
+        Ok(first.filter(|first| all.iter().all(|sealed| sealed.srk.0 == *first)))
+    }
+
+    /// The sealing keys that generations still need; `None` where one generation cannot be read, since then nobody knows.
     pub(super) fn referenced(&self) -> Result<Option<BTreeSet<SealId>>, Failure> {
+        Ok(self.sealed()?.map(|all| all.into_iter().map(|sealed| sealed.seal).collect()))
+    }
+
+    /// The sealed private keys of all certificates, also of those that the settings no longer name; `None` where one cannot be read.
+    fn sealed(&self) -> Result<Option<Vec<SealedKeyFile>>, Failure> {
         let certs = || Dir::open(&self.state)?.map_or(Ok(None), |state| state.child(layout::CERTS));
-        let Some(certs) = certs().map_err(|why| disk(&why))? else { return Ok(Some(BTreeSet::new())) };
+        let Some(certs) = certs().map_err(|why| disk(&why))? else { return Ok(Some(Vec::new())) };
         let scan = || {
-            let mut ids = BTreeSet::new();
+            let mut all = Vec::new();
             for name in certs.names()?.iter().filter(|name| !name.starts_with('.')) {
                 let Some(certificate) = certs.child(name)? else { continue };
                 for generation in certificate.names()?.iter().filter(|name| Generation::parse(name).is_some()) {
                     let Some(dir) = certificate.child(generation)? else { continue };
                     let Some(content) = dir.read(layout::SEALED_KEY)? else { continue };
                     let Ok(sealed) = SealedKeyFile::parse(&content.bytes) else { return Ok(None) };
-                    ids.insert(sealed.seal);
+                    all.push(sealed);
                 }
             }
-            Ok(Some(ids))
+            Ok(Some(all))
         };
         scan().map_err(|why: DiskError| disk(&why))
     }

@@ -252,7 +252,7 @@ fn by_profile(settings: &Settings, certificate: &Certificate, live: &Kept, findi
     let (object, location) = (Object::certificate(&facts.sha256), Location::file(directory(settings, certificate).join(layout::CERT)));
     for finding in &verdict.findings {
         let Some(draft) = NewFinding::of(finding, target(certificate), object.clone()) else { continue };
-        let remedy = lint::find(&finding.id).and_then(|lint| lint.remedy_for(certificate.issuer.role()));
+        let remedy = lint::find(&finding.id).and_then(|lint| lint.remedy_for(&settings.openbao.mount, certificate.issuer.role()));
         let draft = draft.file(location.clone());
         findings.add(match remedy {
             Some(remedy) => draft.remedy(remedy),

@@ -42,12 +42,7 @@ pub(super) fn judge(file: &PemFile, consumer: &Consumer, meant: Meant, findings:
             .add(draft(&lint::PEM_CRLF, None).expected("lines that end in LF").found("CR LF").remedy("convert it: sed -i 's/\\r$//' FILE"));
     }
     if form.garbage > 0 && file.content.certificates().next().is_some() {
-        findings.add(
-            draft(&lint::PEM_GARBAGE, None)
-                .severity(Severity::Info)
-                .expected("blocks only")
-                .found(format!("{} lines outside of any block", form.garbage)),
-        );
+        findings.add(draft(&lint::PEM_GARBAGE, None).severity(Severity::Info).expected("blocks only").found(pem::outside(form.garbage)));
     }
     if form.der && file.content.certificates().next().is_some() {
         findings.add(draft(&lints::CERTIFICATE_DER, None).expected("PEM").found("DER"));

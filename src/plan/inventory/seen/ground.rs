@@ -5,6 +5,8 @@ use std::path::Path;
 use crate::io::account::own_user;
 use crate::io::dir::Dir;
 use crate::io::read;
+use crate::plan::inventory::Roots;
+use crate::plan::inventory::consumers::foreign;
 use crate::plan::inventory::host::Places;
 
 /// Changes with each boot; of the size of a UUID.
@@ -33,6 +35,10 @@ impl<'a> Ground<'a> {
     pub(super) fn of(places: &'a Places) -> Option<Self> {
         let (certs, run) = (places.certs.as_ref()?, places.run.as_ref()?);
         if !certs.dates_changes() || !run.dates_changes() {
+            return None;
+        }
+        let roots = Roots { certs: Some(certs), run: Some(run), trust: None };
+        if foreign(roots).ok()?.is_some() || certs.told_writable(1).ok()?.is_some() {
             return None;
         }
         let boot = read::file(Path::new(BOOT), UUID).ok().filter(|boot| !boot.is_empty())?;
