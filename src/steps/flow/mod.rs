@@ -203,8 +203,7 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
     act_beside(trees, world, run, due, &[])
 }
 
-/// The same beside certificates for which there is nothing to do (`resting`): in a run in which something was signed the authority is asked
-/// whether it has revoked them, and that is all that they are for. Other commands than `renew` have none.
+/// The same beside certificates with nothing to do (`resting`), of which the authority is asked only whether it has revoked them.
 fn act_beside(trees: &Arc<Trees>, world: &World<'_>, run: &Run, due: Vec<Due<'_>>, resting: &[Numbered]) -> Vec<CertReport> {
     if due.is_empty() {
         return Vec::new();
