@@ -60,8 +60,8 @@ pub trait Service: fmt::Debug + Send + Sync {
         false
     }
 
-    /// How long after it was asked it may still answer with what it had, while all is well. Nobody looks before: an earlier look shows nothing
-    /// that counts, and costs a handshake. What is seen after that decides, as it does where a driver does not know.
+    /// For how long the first look at a new generation is put off, since it would probably still show the old one. That saves handshakes and
+    /// proves nothing: what is seen from then on decides, as where there is nothing to wait for.
     fn lingers(&self) -> Duration {
         Duration::ZERO
     }
@@ -102,6 +102,14 @@ pub trait Service: fmt::Debug + Send + Sync {
     /// Whether the settings want it started when it is stopped.
     fn wants_start(&self) -> bool {
         false
+    }
+
+    /// Whether it is started to do its work and end, as a unit of `Type=oneshot` is: after a start it need not stay.
+    ///
+    /// # Errors
+    /// Stage `reload`, when that cannot be found out.
+    fn is_oneshot(&self) -> Answer<'_, bool> {
+        ready(Ok(false)).boxed()
     }
 
     /// Whether "stopped" is the word of somebody who knows, such as systemd. A pid file is only a file: where that alone says it, the

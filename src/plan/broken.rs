@@ -35,7 +35,7 @@ pub fn plan(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], now
     let mut document = view::plan_of(settings, wanted, inventory, now)?;
     document.errors.clone_from(&settings.faults.errors);
     if !faulty.is_empty() {
-        let found = Found::below(&settings.paths, settings.drivers, &trust)?;
+        let found = OnDisk::below(&settings.paths, settings.drivers, &trust)?;
         document.certificates.extend(faulty.iter().map(|faulty| found.planned(faulty)));
     }
     Ok(document)
@@ -52,7 +52,7 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], n
     document.errors.clone_from(&settings.faults.errors);
     document.healthy &= document.errors.is_empty();
     if !faulty.is_empty() {
-        let found = Found::below(&settings.paths, settings.drivers, &trust)?;
+        let found = OnDisk::below(&settings.paths, settings.drivers, &trust)?;
         document.certificates.extend(faulty.iter().map(|faulty| found.standing(faulty, document.last_run)));
         // While names are hidden, what nothing names is shown as faulty.
         document.unnamed.retain(|name| faulty.iter().all(|faulty| faulty.name.as_str() != name));
@@ -66,7 +66,7 @@ pub fn status(settings: &Settings, wanted: &[&Certificate], faulty: &[Faulty], n
 /// What may not be read.
 pub fn status_without_settings(remains: &Remains, paths: &Paths, faulty: &[Faulty], now: Time) -> Result<StatusDocument, DiskError> {
     let trust = Arc::new(trusted(remains, paths, faulty).files());
-    let found = Found::below(paths, remains.drivers, &trust)?;
+    let found = OnDisk::below(paths, remains.drivers, &trust)?;
     let last_run = found.last_run()?;
     Ok(StatusDocument {
         schema: "omens.status/1",
@@ -103,14 +103,14 @@ fn planned(faulty: &Faulty, found: Option<&Facts>) -> Planned {
 }
 
 /// What lies on the disk of certificates whose settings are broken.
-struct Found<'a> {
+struct OnDisk<'a> {
     paths: &'a Paths,
     bare: Bare<'a>,
     state: Option<Dir>,
     keys: SealingKeys,
 }
 
-impl<'a> Found<'a> {
+impl<'a> OnDisk<'a> {
     /// # Errors
     /// The state directory itself cannot be read.
     fn below(paths: &'a Paths, drivers: Drivers, trust: &'a Arc<TrustFiles>) -> Result<Self, DiskError> {

@@ -59,6 +59,34 @@ step dying renew --all --force
 rm $ETC/nginx.service.d/case.conf
 systemctl daemon-reload
 step living renew --all
+# It ends at once with exit code 0: after a start of what has failed, and after a restart.
+nginx_as() { # TYPE PROGRAM [LINE...]
+  printf '[Service]\nType=%s\nExecStartPre=\nExecStart=\nExecStart=%s\nExecStop=\nExecReload=\nExecReload=/bin/true\nPIDFile=\n' "$1" "$2" >$ETC/nginx.service.d/case.conf
+  shift 2
+  printf '%s\n' "$@" >>$ETC/nginx.service.d/case.conf
+  systemctl daemon-reload
+}
+nginx_as simple /bin/true
+systemctl kill --signal=KILL nginx
+until_so systemctl is-failed nginx
+step ending renew --all --force
+nginx_as simple '/bin/sleep infinity'
+systemctl start nginx
+step staying renew --all
+nginx_as simple /bin/true
+settings '{ systemd = { unit = "nginx.service", action = "restart" } }' ''
+step brief renew --all --force
+# A unit that is meant to end has done what it was started for, whether it stays active or not.
+nginx_as oneshot /bin/true
+settings '{ systemd = { unit = "nginx.service", action = "restart", start = true } }' ''
+step once renew --all
+nginx_as oneshot /bin/true RemainAfterExit=yes
+systemctl restart nginx
+step remaining renew --all --force
+systemctl stop nginx
+rm $ETC/nginx.service.d/case.conf
+systemctl daemon-reload
+systemctl start nginx
 settings '{ systemd = { unit = "no-such.service", action = "reload" } }'
 step unknown renew --all --force
 systemctl stop nginx

@@ -10,7 +10,7 @@ use crate::lab::spire::binary;
 use crate::lab::{guest, place, tool};
 
 /// Step, exit code, outcome, proof, error code, nginx.service: what the guest prints when everything is as it should be.
-const EXPECTED: [&str; 14] = [
+const EXPECTED: [&str; 19] = [
     // A stopped unit is not started for its certificate, and is asked about again without a change.
     "first 0 renewed service-stopped - inactive",
     "sleeping 0 not-due service-stopped - inactive",
@@ -29,6 +29,13 @@ const EXPECTED: [&str; 14] = [
     // One that ends as soon as it was started, with no endpoint: a start that ended well is not taken for a service that runs.
     "dying 1 failed none service-down failed",
     "living 0 settled file - active",
+    // One that ends with exit code 0 does not stay either, and is down with its previous files too.
+    "ending 1 failed none service-down inactive",
+    "staying 0 settled file - active",
+    "brief 1 failed file service-down inactive",
+    // A oneshot unit is meant to end.
+    "once 0 settled file - inactive",
+    "remaining 0 renewed file - active",
     // Whether such a unit runs nobody can say.
     "unknown 1 rolled-back none reload-failed active",
     // After a boot: /run is empty, and `restore` asks no service: what was last known of the proof stays.

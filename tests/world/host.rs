@@ -98,7 +98,7 @@ impl Host {
         write_settings(dir.path(), &authority, certs, &daemons);
         let options = LoadOptions { file: dir.path().join("omens.toml"), credentials: None, check_secrets: false, drivers: DRIVERS };
         let settings = Arc::new(config::load(&options).unwrap_or_else(|errors| panic!("{errors:#?}")));
-        let eyes = Arc::new(Eyes { daemons: daemons.clone(), events: events.clone(), die_at: AtomicU32::new(0) });
+        let eyes = Arc::new(Eyes { daemons: daemons.clone(), events: events.clone(), die_at: AtomicU32::new(0), limits: Mutex::default() });
         Self { dir, settings, authority, daemons, eyes, events, certs: certs.to_vec(), ender: Ender::new(), unread: Unread::default() }
     }
 

@@ -1,11 +1,13 @@
 //! Turns of a rollout that want services of a particular manner: a proof that is lost, a refusal that others caused, one start, and restarts.
 
+use std::time::Duration;
+
 use omens::config::service::ServiceState;
 use omens::model::entry::Outcome;
 use omens::model::state::Proof;
 
 use crate::host::{Cert, Host};
-use crate::services::Manner;
+use crate::services::{Manner, Unit};
 use crate::stories::{due, told};
 
 const WEB: Cert = Cert { name: "web", daemons: &[0] };
@@ -228,4 +230,77 @@ fn only_what_shares_a_service_with_what_goes_back_is_looked_at_again() {
     let looks = |name: &str, events: &[String]| events.iter().filter(|event| **event == format!("look {name}")).count();
     let events = host.events.take();
     assert_eq!(["web", "api", "mail"].map(|name| looks(name, &events)), [1, 2, 2], "{events:?}");
+}
+
+/// Takes the endpoints of these certificates out of the settings.
+fn without_endpoints(host: &mut Host, names: &[&str]) {
+    host.configure(|text| {
+        let is_of = |line: &str| names.iter().any(|name| line.contains(&format!("server_name = \"{name}.example.net\"")));
+        text.lines().filter(|line| !is_of(line)).map(|line| format!("{line}\n")).collect()
+    });
+}
+
+#[test]
+fn a_unit_that_was_started_has_to_stay_unless_it_is_meant_to_end() {
+    let mail = Cert { name: "mail", daemons: &[1] };
+    let (mta, cdn) = (Cert { name: "mta", daemons: &[2] }, Cert { name: "cdn", daemons: &[3] });
+    let (_turn, mut host) = due(&[WEB, API, mail, mta, cdn]);
+    without_endpoints(&mut host, &["web", "mail", "mta"]);
+    for (number, unit, manner) in [
+        (0, Unit::Lasting, Manner::LeavesInSilence),
+        (1, Unit::Oneshot, Manner::LeavesInSilence),
+        (2, Unit::Lasting, Manner::Reads),
+        (3, Unit::Lasting, Manner::LeavesInSilence),
+    ] {
+        let daemon = &host.daemons[number];
+        daemon.set(ServiceState::Failed);
+        *daemon.unit.lock().unwrap() = Some(unit);
+        daemon.be(manner);
+    }
+    let report = host.renew();
+    let row = |name: &str, outcome, proof, code| (name.to_owned(), outcome, Some(proof), code);
+    let expected = [
+        // One unit of both, and only one of them has an endpoint.
+        row("web", Outcome::Failed, Proof::None, Some("service-down")),
+        row("api", Outcome::Failed, Proof::None, Some("service-down")),
+        row("mail", Outcome::Renewed, Proof::File, None),
+        row("mta", Outcome::Renewed, Proof::File, None),
+        // It is seen at its endpoint: nobody waits.
+        row("cdn", Outcome::Failed, Proof::None, Some("service-down")),
+    ];
+    assert_eq!(told(&report), expected, "{report:#?}");
+    let events = host.events.take();
+    let count = |event: &str| events.iter().filter(|seen| *seen == event).count();
+    assert_eq!(["start 0", "start 1", "start 2", "start 3"].map(count), [1, 1, 1, 1], "{events:?}");
+    let text = |number: usize| &report.certificates[number].error.as_ref().expect("an error").text;
+    assert!(text(0).contains("has ended again") && text(1).contains("has ended again"), "{}", text(0));
+    assert!(!text(4).contains("has ended again"), "{}", text(4));
+    host.check("the end");
+}
+
+#[test]
+fn a_first_look_is_put_off_for_half_its_time_at_most_and_for_nobody_who_was_not_asked() {
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+    for (lingers, state, manner, rest) in [
+        ([Duration::ZERO, Duration::ZERO], ServiceState::Running, Manner::Reads, second..=second),
+        ([Duration::from_millis(300), Duration::ZERO], ServiceState::Running, Manner::Reads, second * 7 / 10..=second * 8 / 10),
+        ([hour, Duration::ZERO], ServiceState::Running, Manner::Reads, second / 2..=second / 2),
+        // Another one that lingers was not asked.
+        ([Duration::ZERO, hour], ServiceState::Stopped, Manner::Reads, second..=second),
+        ([hour, Duration::ZERO], ServiceState::Running, Manner::KeepsWhatItHas, second / 2..=second / 2),
+    ] {
+        let (_turn, host) = due(&[Cert { name: "web", daemons: &[0, 1] }]);
+        for (daemon, lingers) in host.daemons.iter().zip(lingers) {
+            *daemon.lingers.lock().unwrap() = lingers;
+        }
+        host.daemons[0].be(manner.clone());
+        host.daemons[1].set(state);
+        host.eyes.limits.lock().unwrap().clear();
+        let report = host.renew();
+        let limits = host.eyes.limits.lock().unwrap();
+        assert!(rest.contains(&limits[0]), "{lingers:?} {state:?}: {limits:?}");
+        // What went back is looked at without a wait.
+        let outcome = if manner == Manner::Reads { Outcome::Renewed } else { Outcome::RolledBack };
+        assert_eq!((told(&report)[0].1, &limits[1..]), (outcome, &vec![second; usize::from(manner != Manner::Reads)][..]));
+    }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use omens::config::keys::{Key, Kind, Table};
 use omens::config::service::{Answer, Deployed, Done, DriverKind, Question, Rank, Reply, Seen, Service, ServiceId, ServiceState, Shown};
@@ -46,6 +47,13 @@ pub enum Manner {
     Hides,
 }
 
+/// What kind of unit a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Lasting,
+    Oneshot,
+}
+
 #[derive(Debug)]
 pub struct Daemon {
     pub name: String,
@@ -61,6 +69,10 @@ pub struct Daemon {
     pub restarts: Mutex<bool>,
     /// Whether its driver has a proof of its own, which is what it serves.
     pub proves: Mutex<bool>,
+    /// How long a first look at it is put off.
+    pub lingers: Mutex<Duration>,
+    /// What it is as a unit of systemd, where it is one.
+    pub unit: Mutex<Option<Unit>>,
     /// What its driver says beside that it has read.
     pub says: Mutex<Option<&'static str>>,
     /// How many certificates it was told of, each time that it was asked.
@@ -87,6 +99,8 @@ impl Daemon {
             waits: Mutex::new(false),
             restarts: Mutex::new(false),
             proves: Mutex::new(false),
+            lingers: Mutex::default(),
+            unit: Mutex::new(None),
             says: Mutex::new(None),
             told: Mutex::default(),
             refused: AtomicU32::new(0),
@@ -190,6 +204,18 @@ impl Service for Named {
         *self.0.restarts.lock().expect("restarts")
     }
 
+    fn lingers(&self) -> Duration {
+        *self.0.lingers.lock().expect("lingers")
+    }
+
+    fn unit(&self) -> Option<&str> {
+        self.0.unit.lock().expect("unit").map(|_| self.0.name.as_str())
+    }
+
+    fn is_oneshot(&self) -> Answer<'_, bool> {
+        Box::pin(async { Ok(*self.0.unit.lock().expect("unit") == Some(Unit::Oneshot)) })
+    }
+
     fn state(&self) -> Answer<'_, ServiceState> {
         Box::pin(async {
             match *self.0.manner.lock().expect("manner") {
@@ -266,6 +292,10 @@ impl Service for Named {
             self.0.events.add(format!("start {}", short(&self.0.name)));
             if *self.0.manner.lock().expect("manner") == Manner::Refuses {
                 return Err(refused("it does not start"));
+            }
+            if *self.0.manner.lock().expect("manner") == Manner::LeavesInSilence {
+                self.0.set(ServiceState::Stopped);
+                return Ok(Reply::done());
             }
             self.0.read(None).map_err(refused)?;
             *self.0.state.lock().expect("state") = ServiceState::Running;

@@ -39,6 +39,8 @@ pub(super) struct Context<'a> {
     pub(super) looks: Semaphore,
     /// Failed services that had their one start.
     pub(super) started: Mutex<BTreeSet<ServiceId>>,
+    /// Services that did not run and were started, for whatever reason.
+    begun: Mutex<BTreeSet<ServiceId>>,
     /// Services that are started anew to read their files, and that ran when they were first asked.
     pub(super) ran: Mutex<BTreeSet<ServiceId>>,
     /// The drivers of services that refused their files, or were not proven.
@@ -66,6 +68,7 @@ impl<'a> Context<'a> {
             permits: Semaphore::new(AT_A_TIME),
             looks: Semaphore::new(LOOKS_AT_A_TIME),
             started: Mutex::default(),
+            begun: Mutex::default(),
             ran: Mutex::default(),
             failed: Mutex::default(),
             unprepared: watch::Sender::new(0),
@@ -105,6 +108,20 @@ impl<'a> Context<'a> {
     /// Notes that a service has failed, for those that wait for its like.
     pub(super) fn has_failed(&self, service: &ServiceId) {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(service.driver());
+    }
+
+    /// Notes that a service is started that did not run.
+    pub(super) fn starts(&self, service: &dyn Service) {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).insert(service.id());
+    }
+
+    /// Whether a stopped service was not stopped by somebody: it was started in this run and has ended, which it was not meant to.
+    ///
+    /// # Errors
+    /// Nobody can say what it was meant to.
+    pub(super) async fn has_not_stayed(&self, stopped: &dyn Service) -> Result<bool, Failure> {
+        let is_begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).contains(&stopped.id());
+        Ok(is_begun && !stopped.is_oneshot().await?)
     }
 
     /// Why a service is not asked in this run, where one that it needs has failed.

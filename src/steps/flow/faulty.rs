@@ -1,7 +1,7 @@
 //! Certificates whose settings are wrong, in a run that works on the others: each has failed, and is said in its state, in the ledger and in
 //! the report. Nothing of theirs is touched.
 
-use super::found::describe_leaf;
+use super::before::describe_leaf;
 use crate::config::settings::{Faulty, Settings};
 use crate::model::entry::Outcome;
 use crate::model::name::CertName;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use super::before::describe_leaf;
 use super::block;
 use super::end::{End, told};
-use super::found::describe_leaf;
 use super::writing::Writer;
 use crate::judge::cert::Facts;
 use crate::model::clock::Clock;

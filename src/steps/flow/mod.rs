@@ -14,7 +14,7 @@ mod end;
 pub(in crate::steps) mod faulty;
 pub mod ending;
 mod first_lists;
-mod found;
+mod before;
 mod groups;
 mod journal;
 mod planning;
@@ -33,13 +33,13 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
+pub(in crate::steps) use before::describe_leaf;
 pub(in crate::steps) use end::End;
-pub(in crate::steps) use found::describe_leaf;
 pub(in crate::steps) use journal::Journal;
 pub(in crate::steps) use planning::collect_sealing_keys;
 
+use self::before::report_of;
 use self::context::Context;
-use self::found::report_of;
 use self::groups::Ranks;
 use self::planning::{Found, Looked, Planned, Untidy, clean_sealing_keys};
 use self::prepare::Prepared;
@@ -203,7 +203,7 @@ pub(in crate::steps) fn act(trees: &Arc<Trees>, world: &World<'_>, run: &Run, du
     act_beside(trees, world, run, due, &[])
 }
 
-/// The same beside certificates for which there is nothing to do.
+/// The same beside certificates with nothing to do (`resting`), of which the authority is asked only whether it has revoked them.
 fn act_beside(trees: &Arc<Trees>, world: &World<'_>, run: &Run, due: Vec<Due<'_>>, resting: &[Numbered]) -> Vec<CertReport> {
     if due.is_empty() {
         return Vec::new();

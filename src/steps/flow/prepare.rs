@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::SemaphorePermit;
 
+use super::before::report_of;
 use super::end::End;
 use super::ending;
-use super::found::report_of;
 use super::task::Task;
 use super::{Context, Due, block};
 use crate::model::clock::{Clock, Time};

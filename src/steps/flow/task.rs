@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::before::report_of;
 use super::end::End;
-use super::found::report_of;
 use super::journal::Journal;
 use super::{Context, Due, block};
 use crate::config::service::{Deployed, Eyes, Service};

@@ -25,7 +25,7 @@ pub struct Deployment<'a> {
     pub deployed: &'a Deployed,
     /// Those that did what was asked.
     pub asked: Vec<Asked<'a>>,
-    /// Until when they may answer with what they had, while all is well.
+    /// Until when the first look is put off ([`Service::lingers`]).
     pub linger_until: Instant,
     /// Whether another one is stopped: an endpoint that nobody answers at is excused then.
     pub some_stopped: bool,

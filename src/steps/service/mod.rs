@@ -21,6 +21,7 @@ mod keys;
 mod keylime_agent;
 mod keylime_registrar;
 mod keylime_verifier;
+mod life;
 mod log;
 mod nginx;
 mod openbao;
@@ -35,6 +36,7 @@ mod systemd;
 mod unit;
 mod verdicts;
 
+pub(in crate::steps) use self::life::Life;
 use crate::config::service::{Deployed, Drivers, Reply, Service, ServiceState};
 use crate::io::process::NotRun;
 use crate::model::code::Code;
@@ -68,22 +70,31 @@ pub async fn ask_or_start(service: &dyn Service, state: ServiceState, deployed: 
     }
 }
 
-/// A unit that ends at once was started with exit code 0 all the same. Where neither its driver looks whether it goes on nor an endpoint shows
-/// it, its state a little later does.
+/// A unit that ends at once was started with exit code 0 all the same. Where nobody else sees whether it goes on, its state a little later
+/// shows that, and one that ended with code 0 has not stayed either.
 async fn started(service: &dyn Service, deployed: &[Deployed]) -> Result<Reply, Failure> {
     let reply = service.start(deployed).await?;
-    let is_watched = match &reply {
-        Reply::Done(done) => done.before.get("life").is_some(),
-        Reply::Stopped => true,
-    };
-    let is_seen = deployed.iter().any(|one| !one.endpoints.is_empty());
-    let Some(unit) = service.unit().filter(|_| !is_watched && !is_seen) else { return Ok(reply) };
+    let Some(unit) = service.unit().filter(|_| !is_seen_later(&reply, deployed)) else { return Ok(reply) };
     tokio::time::sleep(runs::STEADY).await;
-    if service.state().await? != ServiceState::Failed {
+    let is_as_meant = match service.state().await? {
+        ServiceState::Running => true,
+        ServiceState::Failed => false,
+        ServiceState::Stopped => service.is_oneshot().await?,
+    };
+    if is_as_meant {
         return Ok(reply);
     }
     let text = format!("{unit} was started with its new files, and has ended again");
     Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint(format!("`journalctl -u {unit}` says why")))
+}
+
+/// Whether it is seen later if what was started has ended: by its driver, or at an endpoint of each certificate that it reads.
+fn is_seen_later(reply: &Reply, deployed: &[Deployed]) -> bool {
+    let is_by_driver = match reply {
+        Reply::Done(done) => Life::noted(&done.before).is_some(),
+        Reply::Stopped => true,
+    };
+    is_by_driver || (!deployed.is_empty() && deployed.iter().all(|one| !one.endpoints.is_empty()))
 }
 
 fn not_run(why: &NotRun) -> Failure {

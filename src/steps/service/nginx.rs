@@ -41,8 +41,8 @@ static TABLE: Table = Table {
     ],
 };
 
-/// Until then old workers answer too: the master starts new ones and waits 100 ms before it tells the old ones to end
-/// ([nginx](crate::steps#nginx)).
+/// Old workers answer beside the new ones at first: the master waits 100 ms before it tells them to end. Most have gone by then, and handshakes
+/// in a row see to the others ([nginx](crate::steps#nginx)).
 const OLD_WORKERS: Duration = Duration::from_millis(150);
 
 /// Where nginx is.

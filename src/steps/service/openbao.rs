@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::keys;
+use super::life::Life;
 use super::running::Running;
 use super::runs::{By, Runs};
 use super::served::Spot;
@@ -110,7 +111,7 @@ impl OpenBao {
 
     async fn look(&self, question: &Question<'_>) -> Result<Shown, Failure> {
         let was_open = question.before.get("sealed").and_then(Value::as_bool) == Some(false);
-        let was_started = question.before.get("life").is_some();
+        let was_started = Life::noted(question.before).is_some();
         let deployed = question.deployed;
         if was_started {
             self.runs.is_steady(question.before, &self.runs.name(KIND.name)).await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::life::Life;
 use super::{not_run, unit};
 use crate::config::program;
 use crate::config::service::{Done, Eyes, Reply, ServiceState};
@@ -181,7 +182,7 @@ impl Runs {
 
     /// Starts it anew, whatever state it is in, and notes which life of it that is.
     pub(super) async fn restart(&self, eyes: Option<&Eyes>) -> Result<Reply, Failure> {
-        let mut before = Value::Null;
+        let mut before = Life::Unknown;
         match self {
             Self::Unit(unit) => drop(unit::ask(unit, "restart").await?),
             Self::Process(process) => {
@@ -200,22 +201,22 @@ impl Runs {
             Self::Process(Process { start: None, .. }) => return Ok(Reply::Stopped),
             Self::Process(process) => process.start().await?,
         }
-        Ok(self.begun(Value::Null, eyes).await)
+        Ok(self.begun(Life::Unknown, eyes).await)
     }
 
     /// A program that takes longer to start its service than [`FOREGROUND`] has not replaced the pid file yet: what that names is the life
     /// before, and the new one is not known.
-    async fn begun(&self, before: Value, eyes: Option<&Eyes>) -> Reply {
+    async fn begun(&self, before: Life, eyes: Option<&Eyes>) -> Reply {
         let at = eyes.map(|eyes| eyes.clock.now().unix());
-        let life = Some(self.life().await).filter(|life| *life != before).unwrap_or_default();
-        Reply::Done(Done { before: json!({ "life": life, "at": at }), ..Done::default() })
+        let life = Some(self.life().await).filter(|life| *life != before).unwrap_or(Life::Unknown);
+        Reply::Done(Done { before: life.note("at", &json!(at)), ..Done::default() })
     }
 
-    /// What tells one life of it from the next; null where it does not run or nobody can tell.
-    async fn life(&self) -> Value {
+    /// The life that it is in.
+    async fn life(&self) -> Life {
         match self {
-            Self::Unit(unit) => json!(unit::life(unit).await.ok().flatten()),
-            Self::Process(_) => json!(self.main_pid().await),
+            Self::Unit(unit) => Life::of(unit::life(unit).await.ok().flatten()),
+            Self::Process(_) => Life::of(self.main_pid().await),
         }
     }
 
@@ -228,13 +229,17 @@ impl Runs {
         if let Self::Process(Process { pid: None, .. }) = self {
             return Ok(());
         }
-        let (then, now) = (before.get("life").cloned().unwrap_or_default(), self.life().await);
-        // A service that puts itself into the background may not have had its pid file yet.
-        let is_same = then == now || before.is_null() || (then.is_null() && matches!(self, Self::Process(_)));
-        if is_same && !now.is_null() {
+        let now = self.life().await;
+        let is_same = match Life::noted(before) {
+            None => true,
+            // A service that puts itself into the background may not have had its pid file yet.
+            Some(Life::Unknown) => matches!(self, Self::Process(_)),
+            Some(then) => then == now,
+        };
+        if is_same && now != Life::Unknown {
             return Ok(());
         }
-        let text = if now.is_null() { "does not run any more" } else { "has ended since, and was started again by somebody else" };
+        let text = if now == Life::Unknown { "does not run any more" } else { "has ended since, and was started again by somebody else" };
         let hint = self.unit().map_or_else(|| "its own log says why".to_owned(), |unit| format!("`journalctl -u {unit}` says why"));
         Err(Failure::new(Stage::Verify, Code::NotRunning, format!("{name} was started with its new files, and {text}")).hint(hint))
     }

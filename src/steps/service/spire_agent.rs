@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use serde_json::Value;
 
 use super::keys;
+use super::life::Life;
 use super::plugin::{Plugin, reconfigure};
 use super::running::Running;
 use super::runs::{By, Runs};
@@ -57,7 +58,7 @@ pub(super) async fn ask(runs: &Runs, plugin: &Plugin, log: Option<&PathBuf>, dep
 
 /// What SPIRE has said of the data file of a generation. One that was started reads it too, and ends soon where it cannot use it.
 pub(super) async fn look(runs: &Runs, plugin: &Plugin, question: &Question<'_>) -> Result<Shown, Failure> {
-    if question.before.get("life").is_some() {
+    if Life::noted(question.before).is_some() {
         runs.is_steady(question.before, &runs.name("SPIRE")).await?;
     }
     said(plugin, question)
@@ -116,8 +117,8 @@ impl Running for SpireAgent {
 pub(super) fn began(plugin: &Plugin, deployed: &[Deployed], reply: Reply) -> Reply {
     match (reply, deployed.last()) {
         (Reply::Done(done), Some(one)) => {
-            let life = done.before.get("life").cloned().unwrap_or_default();
-            let before = serde_json::json!({ "sent": plugin.hash(one), "life": life });
+            let life = Life::noted(&done.before).unwrap_or(Life::Unknown);
+            let before = life.note("sent", &plugin.hash(one).into());
             Reply::Done(crate::config::service::Done { before, ..done })
         }
         (reply, _) => reply,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
+use super::life::Life;
 use super::runs::Runs;
 use super::unit;
 use crate::config::keys::{Key, Kind, Table};
@@ -74,10 +75,11 @@ impl Service for Systemd {
         unit::ask(&self.unit, "start").boxed()
     }
 
-    /// A restart that ended well may be followed by the service's own end; what it serves is for `verify` to see.
+    /// A restart that ended well may be followed by the service's own end, which of a oneshot unit says nothing; what it serves is for
+    /// `verify` to see.
     fn prove<'a>(&'a self, question: &'a Question<'a>) -> Answer<'a, Shown> {
         async move {
-            if question.before.get("life").is_some_and(|life| !life.is_null()) {
+            if Life::noted(question.before).is_some() && !unit::is_oneshot(&self.unit).await? {
                 self.runs.is_steady(question.before, &self.unit).await?;
             }
             Ok(Shown::default())
@@ -95,5 +97,9 @@ impl Service for Systemd {
 
     fn wants_start(&self) -> bool {
         self.start
+    }
+
+    fn is_oneshot(&self) -> Answer<'_, bool> {
+        unit::is_oneshot(&self.unit).boxed()
     }
 }

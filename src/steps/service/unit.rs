@@ -118,6 +118,11 @@ pub(super) async fn life(unit: &str) -> Result<Option<String>, Failure> {
     Ok(id.filter(|_| is_up).map(ToOwned::to_owned))
 }
 
+/// Whether a unit is started to do its work and end (`Type=oneshot`).
+pub(super) async fn is_oneshot(unit: &str) -> Result<bool, Failure> {
+    Ok(has(&properties(unit, "Type").await?, "Type=oneshot"))
+}
+
 /// The pid of a unit's main process, while it has one.
 pub(super) async fn main_pid(unit: &str) -> Result<Option<i32>, Failure> {
     let found = properties(unit, "MainPID").await?;

@@ -1,18 +1,19 @@
 //! Asking the services of a rollout, rank after rank, and what they answered.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures_util::future::join_all;
 
-use super::look::ask_one;
 use super::next::{Refusal, Seen};
 use super::{Answers, Reads, Rollout};
-use crate::config::service::{Deployed, Question, Rank, Reply, Service, ServiceId};
+use crate::config::service::{Deployed, Question, Rank, Reply, Service, ServiceId, ServiceState};
 use crate::io::process;
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
+use crate::steps::flow::Context;
 use crate::steps::flow::task::Task;
+use crate::steps::service;
 use crate::steps::swap::Staged;
 
 /// A service and what it is to read.
@@ -139,6 +140,33 @@ impl Rollout<'_, '_> {
             }
         }
     }
+}
+
+/// Asks one service to read its files again. One that has failed gets one start in a run, whatever is tried after that; one that we have
+/// started anew in this run is started again, whatever became of it.
+async fn ask_one(context: &Context<'_>, service: &dyn Service, deployed: &[Deployed]) -> Result<Reply, Failure> {
+    let ran = || context.ran.lock().unwrap_or_else(PoisonError::into_inner);
+    if service.restarts() && ran().contains(&service.id()) {
+        return service.ask(deployed).await;
+    }
+    let state = service.state().await?;
+    if state == ServiceState::Running {
+        ran().insert(service.id());
+    }
+    let is_first = || context.started.lock().unwrap_or_else(PoisonError::into_inner).insert(service.id());
+    let had_its_start = match state {
+        ServiceState::Failed => !is_first(),
+        ServiceState::Stopped => !service.wants_start() && context.has_not_stayed(service).await?,
+        ServiceState::Running => false,
+    };
+    if had_its_start {
+        let text = format!("{} had its one start in this run and has ended again", service.name());
+        return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("its own log says why"));
+    }
+    if state == ServiceState::Failed || (state == ServiceState::Stopped && service.wants_start()) {
+        context.starts(service);
+    }
+    service::ask_or_start(service, state, deployed).await
 }
 
 /// Lets the program of `before` look at what is about to be published.

@@ -12,9 +12,10 @@ use crate::config::service::{Deployed, Question, Reply, Service, ServiceId, Serv
 use crate::model::code::Code;
 use crate::model::failure::{Failure, Stage};
 use crate::model::state::Proof;
-use crate::steps::flow::block;
 use crate::steps::flow::end::End;
 use crate::steps::flow::task::lost;
+use crate::steps::flow::{Context, block};
+use crate::steps::service::Life;
 use crate::steps::swap::Published;
 
 impl Rollout<'_, '_> {
@@ -92,7 +93,7 @@ impl Rollout<'_, '_> {
             looks.push(async move {
                 let Some(deployed) = deployed else { return (*number, end, None, None) };
                 let unseen = serves(context, &place, &deployed).await.err();
-                let (unseen, failed) = match standing(&services).await {
+                let (unseen, failed) = match standing(context, &services).await {
                     Standing::Stands => (unseen, None),
                     // Whatever was seen on the wire, nobody can say that it is this service's.
                     Standing::Unknown(why) => (unseen.or(Some(why)), None),
@@ -185,20 +186,25 @@ impl Rollout<'_, '_> {
 
 /// What is known of the services of a certificate that went back.
 enum Standing {
-    /// None of them has failed.
+    /// None of them is down.
     Stands,
     /// One of them cannot be asked about.
     Unknown(Failure),
-    /// One of them has failed: whatever it read last, it is not in use.
+    /// One of them is down: whatever it read last, it is not in use.
     Failed(Failure),
 }
 
-async fn standing(services: &[Arc<dyn Service>]) -> Standing {
+async fn standing(context: &Context<'_>, services: &[Arc<dyn Service>]) -> Standing {
     let mut standing = Standing::Stands;
     for service in services {
         match service.state().await {
             Ok(ServiceState::Failed) => return Standing::Failed(down(service.as_ref(), "it has failed")),
-            Ok(ServiceState::Running | ServiceState::Stopped) => {}
+            Ok(ServiceState::Running) => {}
+            Ok(ServiceState::Stopped) => match context.has_not_stayed(service.as_ref()).await {
+                Ok(true) => return Standing::Failed(down(service.as_ref(), "it was started and has ended")),
+                Ok(false) => {}
+                Err(why) => standing = Standing::Unknown(why),
+            },
             Err(why) => standing = Standing::Unknown(why),
         }
     }
@@ -218,7 +224,7 @@ async fn is_down(restarted: &[Restarted], deployed: &Deployed, unseen: Option<&F
             Ok(Reply::Done(_)) if unseen.is_some() => unseen.cloned(),
             Ok(Reply::Done(done)) => {
                 // What was noted of others before the restart is not asked for again.
-                let before = serde_json::json!({ "life": done.before.get("life") });
+                let before = Life::alone(&done.before);
                 service.prove(&Question { deployed, before: &before }).await.err()
             }
             Ok(Reply::Stopped) => None,

@@ -1,11 +1,11 @@
-//! Asking one service and looking at one certificate: what the moves of a rollout are made of.
+//! Looking at one certificate, and giving consumers its fallback back: what the moves of a rollout are made of.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Entry, Looked};
-use crate::config::service::{Deployed, Reply, Service, ServiceId, ServiceState, Shown};
+use crate::config::service::{Deployed, Service, ServiceId, Shown};
 use crate::judge::cert::Facts;
 use crate::model::clock::Clock;
 use crate::model::code::Code;
@@ -14,7 +14,6 @@ use crate::plan::choice::{Plan, Settle, Why};
 use crate::steps::flow::task::Task;
 use crate::steps::flow::{Context, block};
 use crate::steps::prove::{self, Asked, Claim};
-use crate::steps::service;
 use crate::steps::swap::{Place, Published, put_back};
 
 /// Gives consumers the generation back that the plan falls back to, if there is one.
@@ -27,25 +26,6 @@ pub(super) async fn put_fallback_back(context: &Context<'_>, task: &mut Task<'_>
     }
 }
 
-/// Asks one service to read its files again. One that has failed gets one start in a run, whatever is tried after that; one that we have
-/// started anew in this run is started again, whatever became of it.
-pub(super) async fn ask_one(context: &Context<'_>, service: &dyn Service, deployed: &[Deployed]) -> Result<Reply, Failure> {
-    let ran = || context.ran.lock().unwrap_or_else(PoisonError::into_inner);
-    if service.restarts() && ran().contains(&service.id()) {
-        return service.ask(deployed).await;
-    }
-    let state = service.state().await?;
-    if state == ServiceState::Running {
-        ran().insert(service.id());
-    }
-    let is_first = || context.started.lock().unwrap_or_else(PoisonError::into_inner).insert(service.id());
-    if state == ServiceState::Failed && !is_first() {
-        let text = format!("{} had its one start in this run and has failed again", service.name());
-        return Err(Failure::new(Stage::Reload, Code::ReloadFailed, text).hint("its own log says why"));
-    }
-    service::ask_or_start(service, state, deployed).await
-}
-
 /// What is looked for.
 pub(super) struct Wanted {
     place: Arc<Place>,
@@ -56,7 +36,7 @@ pub(super) struct Wanted {
     /// What their own proofs have come to already.
     shown: BTreeMap<ServiceId, Shown>,
     deployed: Deployed,
-    /// Until when those that were asked may answer with what they had.
+    /// Until when the first look is put off ([`Service::lingers`]).
     linger_until: Instant,
     /// The leaf that consumers found at the start.
     previous: Option<Facts>,

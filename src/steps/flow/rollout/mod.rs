@@ -231,7 +231,8 @@ impl<'a> Rollout<'_, 'a> {
         }
     }
 
-    /// Commits what is proven. Its part ends once no service of it can be asked any more for others.
+    /// Commits what is proven. With `note` its state is on the disk; its line in the ledger is written at `Move::End`, once no service of it can
+    /// be asked any more for others.
     async fn commit(&mut self, number: usize) {
         let proven = match self.holds(number) {
             Holds::Proven(proven) => {
