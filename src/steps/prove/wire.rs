@@ -158,9 +158,8 @@ mod tests {
     use super::*;
 
     /// After how many handshakes it is proven, where each shows the new leaf (`n`) or not, this far from the one before.
-    #[expect(clippy::disallowed_methods, reason = "some moment to count from")]
     fn proven_after(shown: &str, apart: Duration) -> Option<usize> {
-        let (mut row, mut now) = (Row::default(), Instant::now());
+        let (mut row, mut now) = (Row::default(), tokio::time::Instant::now().into_std());
         for (number, one) in shown.chars().enumerate() {
             now += apart;
             match one {
