@@ -21,9 +21,8 @@ pub fn to_remember(settings: &Settings, wanted: &[&Certificate]) -> Option<SeenF
     let places = Places::open(settings).ok()?;
     let keys = SealingKeys::read(places.state.as_ref()).ok()?;
     let earlier = Seen::read(&places)?;
-    // What was done up to now is older than this. One tick is not always enough: kernels that date more finely than they tick do so by a clock
-    // that the ticks follow, and a tick that comes late may still lie before such a time.
-    let tick = Tick::next().and_then(|_| Tick::next())?;
+    // What was done up to now is older than this.
+    let tick = Tick::next()?;
     let look = Look { settings, earlier: &earlier, keys: &keys, tick };
     let mut file = SeenFile { v: seen::VERSION, ..SeenFile::default() };
     let mut buffer = Buffer::default();
