@@ -31,6 +31,9 @@ pub const OWN_FILE: usize = 4 << 20;
 /// Room for the names that the kernel gives at once, and for a file that is glanced at.
 const ROOM: usize = 4096;
 
+/// `TMPFS_MAGIC` and `RAMFS_MAGIC` of linux/magic.h.
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+
 /// What a name in a directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -191,10 +194,13 @@ impl Dir {
     /// # Errors
     /// When it cannot be asked.
     pub fn is_memory_backed(&self) -> Result<bool, DiskError> {
-        /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of linux/magic.h.
-        const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+        Ok(self.file_system()?.is_some_and(|kind| IN_MEMORY.contains(&kind)))
+    }
+
+    /// Which kind of file system it lies on, by the number of linux/magic.h.
+    fn file_system(&self) -> Result<Option<u64>, DiskError> {
         let found = rustix::fs::fstatfs(&self.fd).map_err(|errno| DiskError::new("ask for the file system of", &self.path, errno))?;
-        Ok(u64::try_from(found.f_type).is_ok_and(|kind| IN_MEMORY.contains(&kind)))
+        Ok(u64::try_from(found.f_type).ok())
     }
 
     /// How much can still be written on the file system of this directory, in bytes; `None` where it does not say.

@@ -8,7 +8,7 @@
 use rustix::fs::{AtFlags, FileType, Stat};
 
 use super::tick::Tick;
-use super::{Dir, DiskError};
+use super::{Dir, DiskError, IN_MEMORY};
 
 /// What the kernel notes of a file, link or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +90,9 @@ impl Dir {
     /// On a network another host's clock does it, and others write beside us.
     #[must_use]
     pub fn dates_changes(&self) -> bool {
-        /// ext4, XFS, Btrfs, F2FS, overlayfs, tmpfs and ramfs, as linux/magic.h has them.
-        const DATING: [u64; 7] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x794c_7630, 0x0102_1994, 0x8584_58f6];
-        rustix::fs::fstatfs(&self.fd).is_ok_and(|found| u64::try_from(found.f_type).is_ok_and(|kind| DATING.contains(&kind)))
+        /// ext4, XFS, Btrfs, F2FS and overlayfs, as linux/magic.h has them.
+        const ON_DISK: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0x794c_7630];
+        self.file_system().is_ok_and(|kind| kind.is_some_and(|kind| ON_DISK.contains(&kind) || IN_MEMORY.contains(&kind)))
     }
 }
 
